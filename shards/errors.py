@@ -1,0 +1,69 @@
+"""The failures that bytes on disk can cause, each with one line to show a person."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class ShardsError(Exception):
+    """A known failure: `str()` is one line that says where, what, and the cure."""
+
+
+class SourceError(ShardsError):
+    """An annotated set cannot be read as it stands."""
+
+
+class LabelError(ShardsError):
+    """A label does not fit the classes."""
+
+
+class PackError(ShardsError):
+    """A set of shards cannot be written."""
+
+
+class DamageError(ShardsError):
+    """A shard, an index or a manifest is not what it should be."""
+
+
+class Reason(str, Enum):
+    """Why a picture, or its annotation, was refused. The codes are stable: people filter by them."""
+
+    EMPTY = "empty"
+    """The file has no bytes."""
+    VANISHED = "vanished"
+    """The file was listed and is gone."""
+    UNREADABLE = "unreadable"
+    """The operating system would not hand over the bytes (permissions, input/output error)."""
+    UNSUPPORTED = "unsupported"
+    """Not a picture, or a kind of picture that no decoder here reads."""
+    TRUNCATED = "truncated"
+    """The picture ends before it is complete."""
+    CORRUPT = "corrupt"
+    """The bytes are damaged: decoding them fails or gives pixels that were never in the picture."""
+    TOO_LARGE = "too_large"
+    """More pixels than the limit that guards memory (a decompression bomb)."""
+    MISSING = "missing"
+    """An annotation or a list names a picture that is not there."""
+    NOT_ANNOTATED = "not_annotated"
+    """A picture without an annotation."""
+    BAD_ANNOTATION = "bad_annotation"
+    """The annotation itself cannot be read."""
+
+    def __str__(self) -> str:
+        """The code as it stands in files."""
+        return self.value
+
+
+class BadPicture(ShardsError):  # noqa: N818 - a picture is bad; that is the fact
+    """One picture cannot be used. The rest of the set goes on.
+
+    Attributes:
+        reason: the stable code.
+        detail: one line for a person.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        """Keep the code and the line apart, so that tables can show both."""
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail

@@ -1,0 +1,61 @@
+"""Paths as annotated sets write them: which names are pictures, and what stands in one line."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PICTURE_SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".png",
+    ".webp",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".gif",
+)
+"""What the name of a picture ends in, in lower case; other files of a folder are not pictures."""
+
+
+def shown(name: str) -> str:
+    """A name as it can stand in a message of one line.
+
+    File names may hold line ends and bytes that are no text; those come out escaped and quoted.
+    """
+    return name if name.isprintable() else repr(name)
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is a picture by its name: a known suffix in any case, and not hidden."""
+    return not name.startswith(".") and name.lower().endswith(PICTURE_SUFFIXES)
+
+
+def relative_path(text: str, root: Path) -> str | None:
+    r"""A path as a user wrote it, as `Sample.path` has it.
+
+    Args:
+        text: relative to `root`, or absolute inside it; '/' or '\' between folders.
+        root: the folder of the set.
+
+    Returns:
+        Relative to `root` with '/' between folders and no '.', '..' or '//' in it; None where the
+        text is blank or leads out of the root. No file is looked at.
+    """
+    path = text.replace("\\", "/")
+    if path.startswith("/"):
+        # The root as it was given and as links lead to it: a table may have either.
+        path = _below(path, root.absolute()) or _below(path, root.resolve()) or ".."
+    path = posixpath.normpath(path) if path.strip() else "."
+    return None if path in {".", ".."} or path.startswith("../") else path
+
+
+def _below(path: str, folder: Path) -> str | None:
+    """`path` relative to `folder`, or None where it does not lie in it."""
+    inside = posixpath.relpath(path, folder)
+    return None if inside == ".." or inside.startswith("../") else inside

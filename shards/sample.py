@@ -1,0 +1,85 @@
+"""What a source yields: names and labels, no pixels, so that sources are tested with strings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from shards.errors import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One annotated picture, before its bytes are read.
+
+    Attributes:
+        path: where the picture lies, relative to the set's root, with '/' between folders.
+        present: classes with at least one ordinary instance, sorted, each once.
+        difficult: classes with only 'difficult' instances, sorted, each once; disjoint from
+            `present`.
+    """
+
+    path: str
+    present: tuple[str, ...]
+    difficult: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """A class is either present or only difficult."""
+        both = set(self.present) & set(self.difficult)
+        if both:
+            raise ValueError(f"{self.path}: {sorted(both)} both present and only difficult")
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One picture left out, and why; a row of `rejected.csv`."""
+
+    path: str
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True)
+class AnnotatedSet:
+    """A folder of pictures with labels, whatever its layout: what every source returns.
+
+    Attributes:
+        root: the folder that sample paths are relative to.
+        samples: sorted by path (code points), each path once.
+        splits: split name -> the paths in it, where the layout has lists of its own; empty
+            elsewhere. Paths of pictures that `rejected` names are left out.
+        rejected: pictures that cannot be samples (no picture, no or broken annotation).
+        classes: the vocabulary that the layout itself declares, in its order (a table's columns,
+            COCO's categories), with or without a picture; None where it declares none.
+    """
+
+    root: Path
+    samples: tuple[Sample, ...]
+    splits: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    rejected: tuple[Rejection, ...] = ()
+    classes: tuple[str, ...] | None = None
+
+    def names(self) -> set[str]:
+        """Every class name that occurs, ordinary or difficult."""
+        return {name for s in self.samples for name in (*s.present, *s.difficult)}
+
+
+@dataclass(frozen=True, slots=True)
+class PictureRef:
+    """Where the bytes of one picture lie: a loose file, or a stretch of a tar.
+
+    Attributes:
+        name: what the user knows the picture by, and what stands in the predictions.
+        file: the file to open.
+        offset: the first byte in it.
+        size: how many bytes; -1 for the whole file.
+    """
+
+    name: str
+    file: str
+    offset: int = 0
+    size: int = -1

@@ -1,0 +1,114 @@
+"""Which pictures are to train on and which to judge by: the set's own lists, or a fraction."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from shards.classes import encode
+from shards.errors import SourceError
+from shards.paths import shown
+from shards.stratify import stratify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shards.sample import AnnotatedSet, Sample
+
+
+def split_by_lists(annotated: AnnotatedSet) -> dict[str, tuple[Sample, ...]]:
+    """Split as the set's own lists say.
+
+    Args:
+        annotated: a set with lists.
+
+    Returns:
+        'train', 'val' and 'test', those that there are lists of; 'trainval' only where there is
+        neither 'train' nor 'val'. Samples sorted by path. Pictures in none of these are left out.
+
+    Raises:
+        SourceError: there are no lists; one of these names no picture that can be used; a picture
+            is in two of them.
+    """
+    lists = dict(annotated.splits)
+    if "train" in lists or "val" in lists:
+        lists.pop("trainval", None)
+    if not lists:
+        raise SourceError(f"{annotated.root}: no lists in ImageSets/Main. Use --split ratio.")
+    _refuse_leaks(annotated, lists)
+    splits = {
+        name: tuple(sample for sample in annotated.samples if sample.path in paths)
+        for name, paths in lists.items()
+    }
+    for name, samples in splits.items():
+        if not samples:
+            raise SourceError(
+                f"{annotated.root}: the list '{name}' names no picture that can be used. Correct "
+                f"or remove ImageSets/Main/{name}.txt, or use --split ratio."
+            )
+    return splits
+
+
+def _refuse_leaks(annotated: AnnotatedSet, lists: Mapping[str, frozenset[str]]) -> None:
+    """A picture that is trained on must not judge the result."""
+    for (one, ones), (other, others) in combinations(lists.items(), 2):
+        both = ones & others
+        if both:
+            raise SourceError(
+                f"{annotated.root}: {shown(min(both))} is in the lists '{one}' and '{other}' "
+                f"({len(both)} pictures are). Take it out of one, or use --split ratio."
+            )
+
+
+def split_by_ratio(
+    annotated: AnnotatedSet, *, classes: Sequence[str], train_fraction: float, seed: int
+) -> dict[str, tuple[Sample, ...]]:
+    """Split by a fraction, stratified for several labels.
+
+    The same pictures, labels and seed give the same split, whatever the order of the samples.
+    Classes that a picture has only 'difficult' instances of do not count for it.
+
+    Args:
+        annotated: the set; its own lists are not looked at.
+        classes: the vocabulary.
+        train_fraction: of the pictures, to train on; 0 to 1.
+        seed: another number gives another split.
+
+    Returns:
+        'train' and 'val', samples sorted by path; only one of them where the fraction is 0 or 1
+        or there is only one picture. Every class with two pictures or more is on both sides, and
+        the sizes are the fraction's, rounded, as far as `stratify` says.
+
+    Raises:
+        SourceError: there are no pictures.
+        LabelError: a picture has a class that is not in `classes`.
+        ValueError: the fraction is not from 0 to 1.
+    """
+    if not 0 <= train_fraction <= 1:
+        raise ValueError(f"train_fraction is {train_fraction}, not from 0 to 1")
+    if not annotated.samples:
+        raise SourceError(f"{annotated.root}: no pictures that can be used, so nothing to split.")
+    shuffled = sorted(annotated.samples, key=lambda sample: _draw(sample.path, seed))
+    if train_fraction in {0, 1}:
+        train = np.full(len(shuffled), train_fraction == 1)
+    else:
+        labels = np.stack([encode(sample, classes) for sample in shuffled]) == 1
+        train = stratify(labels, train_fraction, seed=seed)
+    sides = {
+        name: [sample for sample, here in zip(shuffled, train, strict=True) if here == is_train]
+        for name, is_train in (("train", True), ("val", False))
+    }
+    return {
+        name: tuple(sorted(samples, key=lambda sample: sample.path))
+        for name, samples in sides.items()
+        if samples
+    }
+
+
+def _draw(path: str, seed: int) -> bytes:
+    """A random number that hangs on nothing but the path and the seed, in every version."""
+    text = f"{seed}\n{path}".encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(text, digest_size=16).digest()

@@ -1,0 +1,49 @@
+"""Fixtures that every folder of tests shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from shards.drawn import draw_voc
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that needs a GPU may be skipped, with the reason shown; it never vanishes.
+
+    Where VOCSCORE_REQUIRE_GPU=1 it runs, and so fails, whatever is missing.
+    """
+    on_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if not on_gpu or os.environ.get("VOCSCORE_REQUIRE_GPU") == "1":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in on_gpu:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def voc_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn VOC tree: 48 small pictures of the 20 classes, with lists."""
+    return draw_voc(tmp_path_factory.mktemp("voc") / "VOC2012", pictures=48, seed=1)
+
+
+@pytest.fixture(scope="session")
+def voc_data() -> Path:
+    """The folder of real pictures, where there is one."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("VOCSCORE_DATA", default))
+    if not (folder / "voc2012-100").is_dir():
+        pytest.skip(
+            f"no real pictures at {folder}; set VOCSCORE_DATA to the folder that holds them"
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def odd(voc_data: Path) -> Path:
+    """Unusual but genuine files."""
+    return voc_data / "odd"
