@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from shards.pack import PackReport, pack
 from shards.sample import AnnotatedSet, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
 
 CLASSES = ("cat", "dog", "person")
 
@@ -23,15 +26,19 @@ def picture_bytes(seed: int, kind: str = "JPEG", *, width: int = 20, height: int
     return file.getvalue()
 
 
-def small_set(root: Path, *, pictures: int = 14) -> AnnotatedSet:
-    """Pictures of noise with labels, 1 in 3 with a 'difficult' class, none bad."""
+def small_set(root: Path, *, pictures: int = 14, bad: Collection[int] = ()) -> AnnotatedSet:
+    """Pictures of noise with labels, 1 in 3 with a 'difficult' class; those of `bad` cut short.
+
+    Pictures that are there already stay as they are: their times are part of the plan.
+    """
     root.mkdir(parents=True, exist_ok=True)
     samples = []
     for i in range(pictures):
-        path = f"{i:03d}.jpg"
-        (root / path).write_bytes(picture_bytes(i))
+        file = root / f"{i:03d}.jpg"
+        if not file.exists():
+            file.write_bytes(picture_bytes(i)[: -200 if i in bad else None])
         difficult = ("person",) if i % 3 == 0 else ()
-        samples.append(Sample(path, (CLASSES[i % 2],), difficult))
+        samples.append(Sample(file.name, (CLASSES[i % 2],), difficult))
     return AnnotatedSet(root, tuple(samples))
 
 

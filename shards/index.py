@@ -1,0 +1,120 @@
+"""The index beside a shard: where each member of each sample starts, as DALI reads it.
+
+Source: `wds2idx` of nvidia-dali 2.4.0, whose output these bytes equal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from shards.errors import DamageError
+from shards.ustar import Member, members
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+VERSION: Final = "v1.2"
+
+
+class Component(NamedTuple):
+    """One member of a sample.
+
+    Attributes:
+        extension: everything after the first dot of the base name, such as 'labels.npy'.
+        offset: where its bytes start in the tar.
+        size: how many bytes.
+        name: the member's name in the tar.
+    """
+
+    extension: str
+    offset: int
+    size: int
+    name: str
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Split a member's name into key and extension, at the first dot of its base name.
+
+    A name without a dot has the extension ''.
+    """
+    folder, slash, base = name.rpartition("/")
+    stem, _, extension = base.partition(".")
+    return f"{folder}{slash}{stem}", extension
+
+
+def group(found: Iterable[Member]) -> Iterator[tuple[Component, ...]]:
+    """Gather members that follow each other and share a key into samples.
+
+    Hidden files and files without an extension are left out.
+    """
+    last = ""
+    sample: list[Component] = []
+    try:
+        for member in found:
+            key, extension = split_name(member.name)
+            if not extension or not key or key.endswith("/"):
+                continue
+            if key != last and sample:
+                yield tuple(sample)
+                sample = []
+            last = key
+            sample.append(Component(extension, member.offset, member.size, member.name))
+    except DamageError:  # it ends the walk, but does not undo what came before it
+        if sample:
+            yield tuple(sample)
+        raise
+    if sample:
+        yield tuple(sample)
+
+
+def format_index(samples: Sequence[Sequence[Component]]) -> bytes:
+    """Write an index, version 1.2: a line with the count, then a line for each sample."""
+    lines = [f"{VERSION} {len(samples)}"]
+    lines += [" ".join(f"{c[0]} {c[1]} {c[2]} {c[3]}" for c in sample) for sample in samples]
+    return "\n".join((*lines, "")).encode("utf-8", "surrogateescape")
+
+
+def build_index(tar: Path) -> bytes:
+    """Make the index of any tar whose names hold no blanks.
+
+    Raises:
+        DamageError: the tar is damaged (see `ustar.members`).
+        OSError: the system would not open or read it.
+    """
+    return format_index(list(group(members(tar))))
+
+
+def read_index(file: Path) -> list[tuple[Component, ...]]:
+    """Read an index back.
+
+    Raises:
+        DamageError: it is not there, or not an index of version 1.2.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+    except FileNotFoundError:
+        raise DamageError(f"{file}: not there. Copy it again, or pack again.") from None
+    samples = _samples(lines)
+    if samples is None:
+        raise DamageError(
+            f"{file}: not a whole index of version {VERSION[1:]}. Copy it again, or pack again."
+        )
+    return samples
+
+
+def _samples(lines: Sequence[str]) -> list[tuple[Component, ...]] | None:
+    """Parse the lines of an index, the last one empty; None where they are not one."""
+    try:
+        samples = [_parse(line) for line in lines[1:-1]]
+    except (ValueError, IndexError):
+        return None
+    return samples if [f"{VERSION} {len(samples)}", ""] == [lines[0], lines[-1]] else None
+
+
+def _parse(line: str) -> tuple[Component, ...]:
+    fields = line.split(" ")
+    return tuple(
+        Component(fields[i], int(fields[i + 1]), int(fields[i + 2]), fields[i + 3])
+        for i in range(0, len(fields), 4)
+    )

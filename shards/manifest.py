@@ -1,0 +1,220 @@
+"""`dataset.json`: what a set of shards holds. It is written last: a set that has it is whole."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from shards import atomic
+from shards.errors import DamageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+NAME: Final = "dataset.json"
+UNFINISHED: Final = ".progress"
+"""The folder that stands in a set while it is being packed."""
+FORMAT: Final = "vocscore"
+VERSION: Final = 1
+
+JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
+
+_SPLIT: Final = re.compile(r"[A-Za-z0-9_]{1,32}")
+_SHARD: Final = re.compile(r"([A-Za-z0-9_]{1,32})-(\d{6,})\.(tar|idx)")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One tar.
+
+    Attributes:
+        name: of the file, such as 'train-000000.tar'.
+        samples: how many.
+        bytes: size of the file.
+        sha256: of the file, hexadecimal.
+    """
+
+    name: str
+    samples: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The shards of one split, in order."""
+
+    shards: tuple[Shard, ...]
+
+    @property
+    def samples(self) -> int:
+        """Pictures in the split."""
+        return sum(shard.samples for shard in self.shards)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A whole set.
+
+    Attributes:
+        classes: in column order.
+        splits: in the order that they were packed in.
+        rejected: pictures left out; they stand in `rejected.csv`.
+        config: the settings that decided the bytes.
+        listing: sha256 of what there was to pack (paths, sizes and labels), hexadecimal.
+    """
+
+    classes: tuple[str, ...]
+    splits: Mapping[str, Split]
+    rejected: int
+    config: Mapping[str, JSON]
+    listing: str
+
+    def shards(self) -> tuple[Shard, ...]:
+        """Every shard of every split."""
+        return tuple(shard for split in self.splits.values() for shard in split.shards)
+
+
+def is_split(name: str) -> bool:
+    """Whether a split may be called so: letters, digits and '_', as keys of samples need it."""
+    return _SPLIT.fullmatch(name) is not None
+
+
+def shard_name(split: str, number: int) -> str:
+    """Name the tar: 'train-000000.tar'."""
+    return f"{split}-{number:06d}.tar"
+
+
+def split_of(name: str) -> str | None:
+    """Tell the split from the name of a shard or an index; None for any other file."""
+    match = _SHARD.fullmatch(name)
+    return match[1] if match else None
+
+
+def index_name(shard: str) -> str:
+    """Name the index beside a tar: 'train-000000.idx'."""
+    return shard.removesuffix(".tar") + ".idx"
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `dataset.json`, durably: the mark that the set is whole.
+
+    No time and no absolute path is in it: equal sets have equal bytes.
+
+    Raises:
+        OSError: the folder is full or read-only.
+    """
+    value = {
+        "format": FORMAT,
+        "version": VERSION,
+        "classes": list(manifest.classes),
+        "splits": {
+            name: {"samples": split.samples, "shards": [asdict(shard) for shard in split.shards]}
+            for name, split in manifest.splits.items()
+        },
+        "rejected": manifest.rejected,
+        "config": dict(manifest.config),
+        "listing": manifest.listing,
+    }
+    atomic.write(folder / NAME, (json.dumps(value, indent=1) + "\n").encode("ascii"))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read `dataset.json` and check every field of it.
+
+    Raises:
+        DamageError: it is not there, the set is unfinished, or it is not as packing writes it.
+    """
+    file = folder / NAME
+    try:
+        value = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise DamageError(_missing(folder)) from None
+    except OSError as error:
+        raise DamageError(f"{file}: cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise DamageError(f"{file}: no JSON ({error}). {_CURE}") from error
+    try:
+        return parse_manifest(value)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DamageError(f"{file}: {_said(error)}. {_CURE}") from error
+
+
+_CURE: Final = "Copy it again, or pack again into an empty folder."
+
+
+def _missing(folder: Path) -> str:
+    if (folder / UNFINISHED).is_dir():
+        return (
+            f"{folder}: the set is unfinished: packing was stopped or is still at work. Run the "
+            "same 'vocscore pack' again to finish it."
+        )
+    return f"{folder}: no {NAME} in it, so it is no packed set. Make one with 'vocscore pack'."
+
+
+def _said(error: Exception) -> str:
+    return f"no field {error}" if isinstance(error, KeyError) else str(error)
+
+
+def parse_manifest(value: Any) -> Manifest:
+    """Turn the JSON of `dataset.json` into a Manifest.
+
+    Raises:
+        ValueError, TypeError, KeyError, AttributeError: it is not one.
+    """
+    if value["format"] != FORMAT:
+        raise ValueError(f"format {value['format']!r} is not {FORMAT!r}")
+    if value["version"] != VERSION:
+        raise ValueError(
+            f"version {value['version']!r} is not {VERSION}, which this vocscore reads; use the "
+            "vocscore that packed it"
+        )
+    return Manifest(
+        classes=tuple(_text(name) for name in value["classes"]),
+        splits={name: _parse_split(name, split) for name, split in value["splits"].items()},
+        rejected=_count(value["rejected"], least=0),
+        config=dict(value["config"]),
+        listing=_text(value["listing"]),
+    )
+
+
+def _parse_split(name: str, value: Any) -> Split:
+    split = Split(tuple(parse_shard(shard) for shard in value["shards"]))
+    names = [shard.name for shard in split.shards]
+    if names != [shard_name(name, number) for number in range(len(names))] or not names:
+        raise ValueError(f"split {name!r} has the shards {names[:3]}...")
+    if value["samples"] != split.samples:
+        raise ValueError(f"split {name!r} has {value['samples']} samples, its shards more or less")
+    return split
+
+
+def parse_shard(value: Any) -> Shard:
+    """Turn the JSON of one shard into a Shard.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is not one.
+    """
+    if split_of(_text(value["name"])) is None or not _SHA256.fullmatch(value["sha256"]):
+        raise ValueError(f"{value['name']!r} is no shard")
+    return Shard(
+        name=value["name"],
+        samples=_count(value["samples"], least=1),
+        bytes=_count(value["bytes"], least=1),
+        sha256=value["sha256"],
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _count(value: Any, *, least: int) -> int:
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{value!r} is no number of at least {least}")
+    return value

@@ -1,0 +1,242 @@
+"""An annotated set into shards: the one function that `vocscore pack` calls."""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from shards.errors import PackError
+from shards.journal import count_finished, packing
+from shards.manifest import NAME, UNFINISHED, Manifest, Split, read_manifest, write_manifest
+from shards.packer import Commits, SplitPacker
+from shards.plan import Plan, survey
+from shards.prepare import Candidate, Handling, Ready, prepare_all
+from shards.rejected import REJECTED, write_rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from shards.journal import Journal
+    from shards.manifest import JSON
+    from shards.sample import AnnotatedSet, Rejection, Sample
+
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class PackReport:
+    """What packing has come to.
+
+    Attributes:
+        manifest: the set.
+        rejected: the pictures left out, by this run and those that it continued, the source's own
+            first; empty where `unchanged`.
+        unchanged: this very set was there already, and nothing was written.
+    """
+
+    manifest: Manifest
+    rejected: tuple[Rejection, ...]
+    unchanged: bool
+
+
+def pack(
+    annotated: AnnotatedSet,
+    splits: Mapping[str, Sequence[Sample]],
+    out: Path,
+    *,
+    classes: Sequence[str],
+    shard_samples: int,
+    verify: bool,
+    max_bad: float,
+    max_pixels: int,
+    resize: int | None,
+    quality: int,
+    workers: int,
+    overwrite: bool,
+    settings: Mapping[str, JSON],
+    progress: Callable[[int, int, int], None] | None = None,
+) -> PackReport:
+    """Write pictures and labels into shards.
+
+    A shard is closed when it has `shard_samples` good pictures, so all but the last of a split
+    are full. Equal arguments give equal bytes, whatever `workers` and however often the run was
+    killed and started again.
+
+    Args:
+        annotated: the set; its own rejections are counted and listed.
+        splits: the samples of each split, packed in this order and sorted by path.
+        out: the folder for the shards; made where it is missing.
+        classes: in column order.
+        shard_samples: pictures a shard.
+        verify: decode every picture strictly and leave the bad ones out; otherwise only headers
+            are read.
+        max_bad: fraction of the pictures that may be left out. The run goes through the whole set
+            before it fails, so that `rejected.csv` lists them all and a run with a higher limit
+            has nothing left to do.
+        max_pixels: width times height that is not yet taken for a decompression bomb.
+        resize: both sides of re-encoded pictures, pixels; None keeps the bytes.
+        quality: JPEG quality of the re-encoding.
+        workers: threads that read and check.
+        overwrite: replace a finished set, or an unfinished one of another plan.
+        settings: what else decided the splits; recorded beside the above and compared when a run
+            is started again.
+        progress: called with the pictures done, all pictures, and those rejected so far.
+
+    Raises:
+        PackError: too many bad pictures, a split without a good one, another set or another run
+            in the folder, a folder that is full or read-only.
+        LabelError: a sample's class is not among `classes`.
+        DamageError: the set that is there cannot be read.
+    """
+    config = {
+        **settings,
+        "shard_samples": shard_samples,
+        "verify": verify,
+        "max_pixels": max_pixels,
+        "resize": resize,
+        "quality": quality if resize is not None else None,
+    }
+    plan, candidates = survey(annotated, splits, classes=classes, config=config)
+    if not overwrite and (out / NAME).exists() and not (out / UNFINISHED).exists():
+        return _finished(out, plan)  # not even a lock is written: the set may be read-only
+    handling = Handling(verify=verify, max_pixels=max_pixels, resize=resize, quality=quality)
+    run = _Run(
+        out=out,
+        plan=plan,
+        candidates=candidates,
+        listed=annotated.rejected,
+        prepare=partial(prepare_all, root=annotated.root, handling=handling, workers=workers),
+        shard_samples=shard_samples,
+        max_bad=max_bad,
+        progress=progress,
+    )
+    with _one_line(out), packing(out) as journal:
+        if not overwrite and (out / NAME).exists():  # its run was killed between the last two steps
+            report = _finished(out, plan)
+        else:
+            journal.begin(plan, overwrite=overwrite)
+            report = run.pack(journal)
+        journal.end()
+    return report
+
+
+def _finished(out: Path, plan: Plan) -> PackReport:
+    """The report on a finished set, if it is the one that is planned."""
+    manifest = read_manifest(out)
+    if difference := plan.differs(manifest):
+        raise PackError(
+            f"{out}: a finished set is there that was packed with {difference}. Use --overwrite "
+            "to replace it, or choose another folder with -o."
+        )
+    return PackReport(manifest, (), unchanged=True)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What one call of `pack` is to do; `listed` are the source's own rejections."""
+
+    out: Path
+    plan: Plan
+    candidates: Mapping[str, Sequence[Candidate]]
+    listed: tuple[Rejection, ...]
+    prepare: Callable[[Sequence[Candidate]], Generator[list[Ready | Rejection]]]
+    shard_samples: int
+    max_bad: float
+    progress: Callable[[int, int, int], None] | None
+
+    def pack(self, journal: Journal) -> PackReport:
+        """Pack what is left to pack, and mark the set as whole."""
+        self._list(self.listed)  # may be too many already
+        packers: dict[str, SplitPacker] = {}
+        with Commits(self.out, journal) as commits:
+            for split in self.candidates:
+                packers[split] = SplitPacker(
+                    split,
+                    journal,
+                    commits,
+                    classes=self.plan.classes,
+                    shard_samples=self.shard_samples,
+                )
+                self._fill(packers, split)
+        rejected = [*self.listed, *(bad for packer in packers.values() for bad in packer.rejected)]
+        self._list(rejected)
+        self._refuse_empty(packers)
+        manifest = Manifest(
+            classes=self.plan.classes,
+            splits={split: Split(tuple(packer.shards)) for split, packer in packers.items()},
+            rejected=len(rejected),
+            config=self.plan.config,
+            listing=self.plan.listing,
+        )
+        write_manifest(self.out, manifest)
+        return PackReport(manifest, tuple(rejected), unchanged=False)
+
+    def _fill(self, packers: Mapping[str, SplitPacker], split: str) -> None:
+        """Pack the rest of one split."""
+        packer = packers[split]
+        left = self.candidates[split][packer.next :]
+        with packer, closing(self.prepare(left)) as runs:
+            self._show(packers.values())
+            for outcomes in runs:
+                for outcome in outcomes:
+                    packer.take(outcome)
+                self._show(packers.values())
+
+    def _show(self, packers: Collection[SplitPacker]) -> None:
+        if self.progress is not None:
+            rejected = sum(len(packer.rejected) for packer in packers)
+            self.progress(sum(packer.next for packer in packers), self._total(), rejected)
+
+    def _total(self) -> int:
+        return sum(map(len, self.candidates.values()))
+
+    def _list(self, rejected: Sequence[Rejection]) -> None:
+        """Write `rejected.csv`, and refuse to go on with too many in it."""
+        file = self.out / REJECTED
+        write_rejected(file, rejected)
+        total = self._total() + len(self.listed)
+        if len(rejected) > self.max_bad * total:
+            reasons = Counter(str(bad.reason) for bad in rejected).most_common()
+            raise PackError(
+                f"{file}: {len(rejected)} of {total} pictures ({len(rejected) / total:.1%}) cannot "
+                f"be used ({', '.join(f'{count} {reason}' for reason, count in reasons)}), more "
+                f"than --max-bad {self.max_bad:g} allows. Raise it and run again, which goes on "
+                "from here, or mend them and run again with --overwrite."
+            )
+
+    def _refuse_empty(self, packers: Mapping[str, SplitPacker]) -> None:
+        for split, packer in packers.items():
+            if not packer.shards:
+                raise PackError(
+                    f"split '{split}': none of its {packer.next} pictures can be used; the reasons "
+                    f"are in {self.out / REJECTED}. Mend them and run again with --overwrite."
+                )
+
+
+@contextmanager
+def _one_line(out: Path) -> Iterator[None]:
+    """Turn what the disk may refuse into a line that says what is kept and what to do."""
+    try:
+        yield
+    except BlockingIOError:
+        raise PackError(
+            f"{out}: another 'vocscore pack' is at work there. Wait for it, or choose another "
+            "folder with -o."
+        ) from None
+    except OSError as error:
+        raise PackError(_refused(out, error)) from error
+
+
+def _refused(out: Path, error: OSError) -> str:
+    kept = count_finished(out)
+    shards = "1 finished shard is" if kept == 1 else f"{kept} finished shards are"
+    if error.errno in _FULL:
+        cure = f"{shards} kept: make room and run the same command again to go on"
+    else:
+        cure = f"{shards} kept: give write permission and run the same command again"
+    return f"{error.filename or out}: {error.strerror}. {cure}, or choose another folder with -o."

@@ -1,0 +1,166 @@
+"""A split's pictures into shards: one shard is brought to the disk while the next is written."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from shards.journal import Journal, Record
+from shards.manifest import Shard, shard_name
+from shards.sample import Rejection
+from shards.writer import ShardWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from shards.prepare import Ready
+
+
+class Commits:
+    """Brings finished shards to the disk, one at a time and in order, in a thread.
+
+    fsync of a shard takes as long as decoding hundreds of pictures; nobody waits for it here but
+    the next fsync.
+    """
+
+    def __init__(self, folder: Path, journal: Journal) -> None:
+        """Start nothing yet.
+
+        Args:
+            folder: the set.
+            journal: where finished shards are noted.
+        """
+        self._folder = folder
+        self._journal = journal
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._running: Future[None] | None = None
+
+    def submit(self, shard: ShardWriter, record: Record) -> None:
+        """Commit a sealed shard when the one before is done.
+
+        Raises:
+            OSError: the one before could not be committed.
+        """
+        self.wait()
+        self._running = self._pool.submit(self._commit, shard, record)
+
+    def wait(self) -> None:
+        """Return when everything is on the disk.
+
+        Raises:
+            OSError: it could not be brought there.
+        """
+        running, self._running = self._running, None
+        if running is not None:
+            running.result()
+
+    def _commit(self, shard: ShardWriter, record: Record) -> None:
+        try:
+            shard.commit(self._folder)
+        except OSError:
+            shard.discard()
+            raise
+        self._journal.append(record)
+
+    def __enter__(self) -> Self:
+        """Nothing to open."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let the running commit end, whatever has happened; then report its failure, if any."""
+        self._pool.shutdown()
+        if error is None:
+            self.wait()
+
+
+class SplitPacker:
+    """Cuts a stream of pictures into shards of equal size, the last one smaller.
+
+    Attributes:
+        shards: the finished ones, also those of earlier runs.
+        rejected: the pictures left out, also by earlier runs.
+        next: the candidate that comes next, counted from 0.
+    """
+
+    def __init__(
+        self,
+        split: str,
+        journal: Journal,
+        commits: Commits,
+        *,
+        classes: Sequence[str],
+        shard_samples: int,
+    ) -> None:
+        """Go on after what the journal has of this split."""
+        records = [record for record in journal.records if record.split == split]
+        self.shards: list[Shard] = [record.shard for record in records]
+        self.rejected = [bad for record in records for bad in record.rejected]
+        self.next = records[-1].next if records else 0
+        self._noted = len(self.rejected)
+        self._serial = sum(shard.samples for shard in self.shards)
+        self._split = split
+        self._stage = journal.stage
+        self._commits = commits
+        self._classes = classes
+        self._shard_samples = shard_samples
+        self._open: ShardWriter | None = None
+
+    def take(self, outcome: Ready | Rejection) -> None:
+        """Store the next picture, or note why it is left out.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        self.next += 1
+        if isinstance(outcome, Rejection):
+            self.rejected.append(outcome)
+            return
+        if self._open is None:
+            name = shard_name(self._split, len(self.shards))
+            self._open = ShardWriter(self._stage, name, classes=self._classes)
+        self._open.add(outcome, key=f"{self._split}-{self._serial:08d}")
+        self._serial += 1
+        if self._open.samples == self._shard_samples:
+            self._close()
+
+    def _close(self) -> None:
+        """Finish the shard that is being written, and have it committed."""
+        if self._open is None:
+            return
+        shard = self._open.seal()
+        record = Record(self._split, shard, self.next, tuple(self.rejected[self._noted :]))
+        self._commits.submit(self._open, record)
+        self._open = None
+        self._noted = len(self.rejected)
+        self.shards.append(shard)
+
+    def __enter__(self) -> Self:
+        """Nothing to open."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish the last shard, or drop what there is of it where packing has failed.
+
+        Raises:
+            OSError: the disk does not take it, or did not take the one before.
+        """
+        try:
+            if error is None:
+                self._close()
+        finally:
+            if self._open is not None:
+                self._open.discard()

@@ -1,0 +1,170 @@
+"""Bytes of one picture to pixels, on the CPU, strictly: a picture is whole or it is refused.
+
+The verdict (`BadPicture` with its reason) is the same for every maker of batches.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from shards import exif, jpeg, pillow
+from shards.errors import BadPicture, Reason
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from shards.sample import PictureRef
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a picture says of itself before it is decoded.
+
+    Attributes:
+        format: Pillow's name, such as 'JPEG' or 'PNG'.
+        width: pixels, as stored, before EXIF turns it.
+        height: likewise.
+    """
+
+    format: str
+    width: int
+    height: int
+
+
+def read_bytes(ref: PictureRef) -> bytes:
+    """Read a picture's bytes: a whole file, or a stretch of a tar.
+
+    A folder, a pipe or a device is refused and never waited for.
+
+    Raises:
+        BadPicture: VANISHED, EMPTY, UNREADABLE, or TRUNCATED (the file ends inside the stretch).
+    """
+    try:
+        data, wanted = _read(ref)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BadPicture(Reason.VANISHED, "no such file") from error
+    except OSError as error:
+        raise BadPicture(Reason.UNREADABLE, str(error.strerror or error).lower()) from error
+    except ValueError as error:  # a name that no file can have: a NUL, a lone surrogate
+        raise BadPicture(Reason.UNREADABLE, f"not a file name ({error})") from error
+    if not data and (ref.size < 0 or wanted == 0):
+        raise BadPicture(Reason.EMPTY, "no bytes")
+    if ref.size >= 0 and len(data) < wanted:
+        raise BadPicture(
+            Reason.TRUNCATED, f"the file ends after {len(data)} of the picture's {wanted} bytes"
+        )
+    return data
+
+
+def _read(ref: PictureRef) -> tuple[bytes, int]:
+    """Return the bytes that are there and how many were asked for."""
+    descriptor = os.open(ref.file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "not a file")
+        wanted = ref.size if ref.size >= 0 else max(0, status.st_size - ref.offset)
+        pieces: list[bytes] = []
+        done = 0
+        while done < wanted:
+            piece = os.pread(descriptor, wanted - done, ref.offset + done)
+            if not piece:
+                break
+            pieces.append(piece)
+            done += len(piece)
+    finally:
+        os.close(descriptor)
+    return (pieces[0] if len(pieces) == 1 else b"".join(pieces)), wanted
+
+
+def probe(data: bytes) -> Header:
+    """Read format and size from the header; no pixel is decoded.
+
+    Raises:
+        BadPicture: EMPTY, UNSUPPORTED, TRUNCATED or CORRUPT.
+    """
+    if data.startswith(jpeg.SIGNATURE):
+        known = jpeg.header(data)
+        if known is not None:
+            return Header("JPEG", known[0], known[1])
+    return _header(pillow.open_(data))
+
+
+def decode(data: bytes, *, upright: bool = True, max_pixels: int) -> NDArray[np.uint8]:
+    """Decode a picture to RGB, or refuse it.
+
+    Alpha is dropped, gray is repeated, 16 bits become 8, a GIF gives its first frame.
+
+    Args:
+        data: the whole file.
+        upright: turn the picture by its EXIF orientation; one that makes no sense is ignored.
+        max_pixels: width times height that is still decoded.
+
+    Returns:
+        uint8, shape (H, W, 3), C-contiguous.
+
+    Raises:
+        BadPicture: EMPTY, UNSUPPORTED, TRUNCATED, CORRUPT, or TOO_LARGE (before decoding).
+    """
+    if data.startswith(jpeg.SIGNATURE):
+        known = jpeg.header(data)
+        if known is not None:
+            return _decode_jpeg(data, known, upright=upright, max_pixels=max_pixels)
+    picture = pillow.open_(data)
+    _refuse_too_large(_header(picture), max_pixels)
+    return pillow.decode(picture, data, upright=upright)
+
+
+def resize_jpeg(data: bytes, *, size: int, quality: int, max_pixels: int) -> bytes:
+    """Re-encode a picture as an upright square JPEG.
+
+    Bilinear and antialiased by Pillow; chroma at half resolution (4:2:0), which every hardware
+    decoder takes and which makes the smallest and fastest files; no metadata.
+
+    Args:
+        data: the whole file, any format that `decode` takes.
+        size: both sides, pixels; the aspect ratio is not kept.
+        quality: libjpeg's, 1 to 100.
+        max_pixels: as for `decode`.
+
+    Raises:
+        BadPicture: as `decode` does.
+    """
+    pixels = decode(data, upright=True, max_pixels=max_pixels)
+    small = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=quality, subsampling="4:2:0")
+    return out.getvalue()
+
+
+def _decode_jpeg(
+    data: bytes, known: tuple[int, int, str], *, upright: bool, max_pixels: int
+) -> NDArray[np.uint8]:
+    width, height, colours = known
+    _refuse_too_large(Header("JPEG", width, height), max_pixels)
+    if colours in ("CMYK", "YCCK"):
+        # Whether inks are stored inverted is a convention that Pillow knows and TurboJPEG does
+        # not; TurboJPEG is asked only whether the picture is whole.
+        jpeg.decode(data, colours="CMYK")
+        return pillow.decode(pillow.open_(data), data, upright=upright)
+    pixels = jpeg.decode(data)
+    return exif.turned(pixels, jpeg.orientation(data)) if upright else pixels
+
+
+def _refuse_too_large(header: Header, max_pixels: int) -> None:
+    if header.width * header.height > max_pixels:
+        raise BadPicture(
+            Reason.TOO_LARGE,
+            f"{header.width} x {header.height} is more than {max_pixels} pixels (--max-pixels)",
+        )
+
+
+def _header(picture: Image.Image) -> Header:
+    return Header(picture.format or "", *pillow.stored_size(picture))

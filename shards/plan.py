@@ -1,0 +1,147 @@
+"""What is to be packed, in one value that two runs can compare."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from shards.classes import encode
+from shards.errors import PackError
+from shards.manifest import is_split
+from shards.prepare import Candidate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from shards.manifest import JSON, Manifest
+    from shards.sample import AnnotatedSet, Sample
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides the bytes of a set.
+
+    Attributes:
+        classes: in column order.
+        config: the settings, as JSON has them.
+        splits: their names, in order.
+        listing: sha256 of what there is to pack: splits, paths, sizes, labels and what the source
+            rejected; hexadecimal.
+        stamps: sha256 of the times of last change; hexadecimal. Not part of a finished set: a
+            copy of the same pictures makes the same set.
+    """
+
+    classes: tuple[str, ...]
+    config: Mapping[str, JSON]
+    splits: tuple[str, ...]
+    listing: str
+    stamps: str
+
+    def to_json(self) -> bytes:
+        """Write the plan as the file that a later run compares with."""
+        return json.dumps(asdict(self)).encode("ascii")
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Plan:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError, TypeError, KeyError: it is something else.
+        """
+        value: dict[str, Any] = json.loads(data)
+        lists = {"classes": tuple(value["classes"]), "splits": tuple(value["splits"])}
+        return cls(**{**value, **lists})
+
+    def differs(self, other: Plan | Manifest) -> str:
+        """Say in what an unfinished or a finished set differs from this plan; '' where it does not.
+
+        Args:
+            other: the set that is there.
+        """
+        found = [
+            f"{name} {_brief(other.config.get(name))}, now {_brief(self.config.get(name))}"
+            for name in sorted({*self.config, *other.config})
+            if self.config.get(name) != other.config.get(name)
+        ]
+        if self.classes != other.classes:
+            found.append(f"classes {_brief(other.classes)}, now {_brief(self.classes)}")
+        if self.listing != other.listing:
+            found.append("other pictures, labels or splits")
+        elif isinstance(other, Plan) and self.stamps != other.stamps:
+            found.append("pictures that have been changed since")
+        return "; ".join(found)
+
+
+def survey(
+    annotated: AnnotatedSet,
+    splits: Mapping[str, Sequence[Sample]],
+    *,
+    classes: Sequence[str],
+    config: Mapping[str, JSON],
+) -> tuple[Plan, dict[str, list[Candidate]]]:
+    """Look at every picture's name, size and time, and check that its labels fit.
+
+    Args:
+        annotated: the set.
+        splits: its samples, by the name of the split.
+        classes: in column order.
+        config: the settings that decide the bytes.
+
+    Returns:
+        The plan, and the candidates of each split, sorted by path.
+
+    Raises:
+        LabelError: a sample has a class that is not in `classes`.
+        PackError: a split has no sample or a name that keys cannot hold.
+    """
+    listing, stamps = hashlib.sha256(), hashlib.sha256()
+    candidates: dict[str, list[Candidate]] = {}
+    for split, samples in splits.items():
+        _check_split(split, samples)
+        candidates[split] = []
+        for sample in sorted(samples, key=lambda sample: sample.path):
+            encode(sample, classes)
+            size, changed = _look(annotated.root / sample.path)
+            candidates[split].append(Candidate(sample, size))
+            listing.update(_line([split, sample.path, size, sample.present, sample.difficult]))
+            stamps.update(_line([changed]))
+    for rejection in annotated.rejected:
+        listing.update(_line([rejection.path, rejection.reason, rejection.detail]))
+    plan = Plan(
+        classes=tuple(classes),
+        config=json.loads(json.dumps(dict(config))),
+        splits=tuple(candidates),
+        listing=listing.hexdigest(),
+        stamps=stamps.hexdigest(),
+    )
+    return plan, candidates
+
+
+def _check_split(split: str, samples: Sequence[Sample]) -> None:
+    if not is_split(split):
+        raise PackError(f"split {split!r}: use letters, digits and '_' only, at most 32.")
+    if not samples:
+        raise PackError(
+            f"split '{split}' has no pictures. Check its list, or choose another way to split."
+        )
+
+
+def _look(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of last change in ns; -1 where the system would not tell."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # reading it will say why
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
+def _line(values: Iterable[object]) -> bytes:
+    return json.dumps(list(values)).encode("ascii") + b"\n"
+
+
+def _brief(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,200 @@
+"""Pictures made ready to be stored: read, checked and described by threads, handed on in order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from shards import jpeg, picture
+from shards.errors import BadPicture, Reason
+from shards.sample import PictureRef, Rejection, Sample
+from shards.ustar import MAX_MEMBER_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+    from concurrent.futures import Future
+    from pathlib import Path
+
+_CHUNK_PICTURES: Final = 16
+_CHUNK_BYTES: Final = 4 << 20
+_CHUNKS_A_WORKER: Final = 3
+"""Chunks read ahead: bounds the memory to about 12 MiB a thread, or three pictures if larger."""
+
+_CHECKED_COLOURS: Final = ("YCbCr", "Gray")
+_EXTENSIONS: Final = {"JPEG": "jpg", "TIFF": "tif"}
+
+
+class Candidate(NamedTuple):
+    """A sample that may become part of a set.
+
+    Attributes:
+        sample: its name and labels.
+        size: of the file, bytes, as listed; -1 where the system would not tell.
+    """
+
+    sample: Sample
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """What is done to each picture.
+
+    Attributes:
+        verify: decode it, strictly.
+        max_pixels: width times height that is not yet taken for a decompression bomb.
+        resize: both sides of the re-encoded picture, pixels; None keeps the bytes.
+        quality: JPEG quality of the re-encoding.
+    """
+
+    verify: bool
+    max_pixels: int
+    resize: int | None
+    quality: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A picture that can be stored.
+
+    Attributes:
+        sample: its name and labels.
+        data: the bytes to store.
+        extension: by the kind of picture that it is, whatever its name says.
+        width: pixels, as stored.
+        height: likewise.
+        sha256: of `data`, hexadecimal.
+    """
+
+    sample: Sample
+    data: bytes
+    extension: str
+    width: int
+    height: int
+    sha256: str
+
+
+def prepare_all(
+    candidates: Sequence[Candidate], *, root: Path, handling: Handling, workers: int
+) -> Generator[list[Ready | Rejection]]:
+    """Prepare pictures with several threads.
+
+    Args:
+        candidates: in the order that the results come in.
+        root: the folder that paths are relative to.
+        handling: what to do to each.
+        workers: threads; the results do not depend on it.
+
+    Yields:
+        Runs of results, in order, each with what became of its pictures. Only a few runs are
+        held at a time.
+    """
+    work = partial(_prepare_chunk, root=root, handling=handling)
+    window: deque[Future[list[Ready | Rejection]]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
+    try:
+        for chunk in _chunks(candidates):
+            window.append(pool.submit(work, chunk))
+            if len(window) > workers * _CHUNKS_A_WORKER:
+                yield window.popleft().result()
+        while window:
+            yield window.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _chunks(candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
+    """Cut into runs that are worth a thread's while and bounded in memory."""
+    start = taken = 0
+    for at, candidate in enumerate(candidates):
+        full = taken + candidate.size > _CHUNK_BYTES or at - start == _CHUNK_PICTURES
+        if full and at > start:
+            yield candidates[start:at]
+            start, taken = at, 0
+        taken += candidate.size
+    if start < len(candidates):
+        yield candidates[start:]
+
+
+def _prepare_chunk(
+    candidates: Sequence[Candidate], *, root: Path, handling: Handling
+) -> list[Ready | Rejection]:
+    return [prepare(candidate, root=root, handling=handling) for candidate in candidates]
+
+
+def prepare(candidate: Candidate, *, root: Path, handling: Handling) -> Ready | Rejection:
+    """Read one picture, check it, and describe what is to be stored.
+
+    Args:
+        candidate: the picture.
+        root: the folder that its path is relative to.
+        handling: what to do to it.
+
+    Returns:
+        The picture, or why it is left out.
+    """
+    sample = candidate.sample
+    try:
+        _refuse_huge(candidate.size, handling.max_pixels)
+        data = picture.read_bytes(PictureRef(sample.path, str(root / sample.path)))
+        return _ready(sample, data, handling)
+    except BadPicture as bad:
+        return Rejection(sample.path, bad.reason, bad.detail)
+
+
+def _ready(sample: Sample, data: bytes, handling: Handling) -> Ready:
+    if handling.resize is not None:  # which is as strict as decoding: it decodes
+        size, quality = handling.resize, handling.quality
+        data = picture.resize_jpeg(data, size=size, quality=quality, max_pixels=handling.max_pixels)
+        head = picture.probe(data)
+    else:
+        head = check(data, max_pixels=handling.max_pixels, decode=handling.verify)
+    return Ready(
+        sample=sample,
+        data=data,
+        extension=_EXTENSIONS.get(head.format, head.format.lower()),
+        width=head.width,
+        height=head.height,
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def check(data: bytes, *, max_pixels: int, decode: bool) -> picture.Header:
+    """Look whether a picture can be used.
+
+    Args:
+        data: the whole file.
+        max_pixels: width times height that is not yet too large.
+        decode: find out whether it is whole, as strictly as `picture.decode` and for most JPEGs
+            at 0.6 of its price.
+
+    Returns:
+        Its header.
+
+    Raises:
+        BadPicture: as `picture.decode` does; without `decode`, only what the header tells.
+    """
+    head = picture.probe(data)
+    if head.width * head.height > max_pixels:
+        raise BadPicture(
+            Reason.TOO_LARGE,
+            f"{head.width} x {head.height} is more than {max_pixels} pixels (--max-pixels)",
+        )
+    if decode:
+        known = jpeg.header(data) if data.startswith(jpeg.SIGNATURE) else None
+        if known is not None and known[2] in _CHECKED_COLOURS:
+            jpeg.check(data)
+        else:
+            picture.decode(data, upright=False, max_pixels=max_pixels)
+    return head
+
+
+def _refuse_huge(size: int, max_pixels: int) -> None:
+    """Refuse a file that no allowed picture can fill, before memory is taken for its bytes."""
+    limit = min(8 * max_pixels + (64 << 20), MAX_MEMBER_BYTES)  # 16-bit RGBA, uncompressed
+    if size > limit:
+        raise BadPicture(Reason.TOO_LARGE, f"a file of {size} bytes (--max-pixels)")

@@ -1,0 +1,42 @@
+"""`rejected.csv`: the pictures that were left out of a set, and why."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Final
+
+from shards import atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from shards.sample import Rejection
+
+REJECTED: Final = "rejected.csv"
+
+
+def write_rejected(file: Path, rejected: Iterable[Rejection]) -> None:
+    """Write a line for each picture left out, sorted by path; the header also where there is none.
+
+    UTF-8; a file name's bytes that are not UTF-8 stand as they are, and what no file name can hold
+    (a table may name it) stands as its escape.
+
+    Raises:
+        OSError: the folder is full or read-only.
+    """
+    rows = sorted((_known(bad.path), bad.reason.value, _known(bad.detail)) for bad in rejected)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "reason", "detail"))
+    writer.writerows(rows)
+    atomic.write(file, text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def _known(text: str) -> str:
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text

@@ -1,0 +1,219 @@
+"""Proves a set of shards whole, or names what is not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from shards.classes import encode
+from shards.errors import BadPicture, DamageError, LabelError
+from shards.index import Component, format_index, group
+from shards.manifest import NAME, UNFINISHED, Manifest, Shard, index_name, read_manifest, split_of
+from shards.prepare import check
+from shards.sample import Sample
+from shards.ustar import members
+from shards.writer import DESCRIPTION, LABELS, NPY_HEADER_BYTES, npy_header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+_STRETCH_BYTES: Final = 4 << 20
+_CURE: Final = "Copy the set again, or pack it again."
+
+
+def verify(
+    folder: Path,
+    *,
+    decode: bool,
+    workers: int = 1,
+    progress: Callable[[int, int, int], None] | None = None,
+) -> list[str]:
+    """Check hashes, sizes, indexes, counts, keys, labels, descriptions and pictures' hashes.
+
+    Args:
+        folder: the set.
+        decode: decode every picture too, strictly.
+        workers: shards that are checked at the same time, a thread each.
+        progress: called with the samples checked, all samples, and the problems so far.
+
+    Returns:
+        A line for each thing that is wrong, naming shard and sample; none for a whole set.
+    """
+    try:
+        manifest = read_manifest(folder)
+    except DamageError as error:
+        return [str(error)]
+    problems = _strays(folder, manifest)
+    total = sum(split.samples for split in manifest.splits.values())
+    done = 0
+    check = partial(_check_shard, folder, manifest, decode=decode)
+    with ThreadPoolExecutor(workers, thread_name_prefix="verify") as pool:
+        jobs = list(_jobs(manifest))
+        for job, found in zip(jobs, pool.map(check, jobs), strict=True):
+            problems += found
+            done += job.shard.samples
+            if progress is not None:
+                progress(done, total, len(problems))
+    return problems
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One shard to check, and the serial number of its first sample."""
+
+    split: str
+    shard: Shard
+    serial: int
+
+
+def _jobs(manifest: Manifest) -> Iterator[_Job]:
+    for name, split in manifest.splits.items():
+        serial = 0
+        for shard in split.shards:
+            yield _Job(name, shard, serial)
+            serial += shard.samples
+
+
+def _strays(folder: Path, manifest: Manifest) -> list[str]:
+    """Files that look like parts of the set and are none."""
+    ours = {name for s in manifest.shards() for name in (s.name, index_name(s.name))}
+    staged = folder / UNFINISHED
+    found = [path for path in folder.iterdir() if path.name not in ours]
+    # A run that was killed between its last two steps leaves a `.progress` without shards in it:
+    # the set is whole, and packing again sweeps it away.
+    found += staged.iterdir() if staged.is_dir() else ()
+    return [
+        f"{path.relative_to(folder)}: not named in {NAME}: left by another run. Remove it."
+        for path in sorted(found)
+        if split_of(path.name) or (path.name.startswith(".") and path.suffix == ".tmp")
+    ]
+
+
+def _check_shard(folder: Path, manifest: Manifest, job: _Job, *, decode: bool) -> list[str]:
+    """Check one tar and its index."""
+    tar, shard = folder / job.shard.name, job.shard
+    try:
+        size, sha256 = _hash(tar)
+    except OSError as error:
+        return [f"{shard.name}: cannot be read: {error.strerror}. {_CURE}"]
+    problems: list[str] = []
+    if size != shard.bytes:
+        problems.append(f"{shard.name}: {size} bytes, {NAME} says {shard.bytes}. {_CURE}")
+    elif sha256 != shard.sha256:
+        problems.append(f"{shard.name}: its sha256 is not that of {NAME}. {_CURE}")
+    samples: list[tuple[Component, ...]] = []
+    try:
+        samples.extend(group(members(tar)))
+    except DamageError as error:
+        problems.append(str(error))
+    problems += _check_index(folder, shard, samples)
+    if len(samples) != shard.samples:
+        problems.append(
+            f"{shard.name}: {len(samples)} samples, {NAME} says {shard.samples}. {_CURE}"
+        )
+    with tar.open("rb", buffering=0) as file:
+        for serial, sample in enumerate(samples, start=job.serial):
+            key = f"{job.split}-{serial:08d}"
+            wrong = _check_sample(file.fileno(), sample, key, manifest.classes, decode=decode)
+            problems += [f"{shard.name}: sample {key}: {line}. {_CURE}" for line in wrong]
+    return problems
+
+
+def _hash(file: Path) -> tuple[int, str]:
+    """Size in bytes, and sha256."""
+    sha256 = hashlib.sha256()
+    size = 0
+    with file.open("rb", buffering=0) as opened:
+        while stretch := opened.read(_STRETCH_BYTES):
+            sha256.update(stretch)
+            size += len(stretch)
+    return size, sha256.hexdigest()
+
+
+def _check_index(folder: Path, shard: Shard, samples: list[tuple[Component, ...]]) -> list[str]:
+    name = index_name(shard.name)
+    try:
+        data = (folder / name).read_bytes()
+    except OSError as error:
+        return [f"{name}: cannot be read: {error.strerror}. {_CURE}"]
+    return [] if data == format_index(samples) else [f"{name}: not the index of its tar. {_CURE}"]
+
+
+def _check_sample(
+    descriptor: int,
+    sample: tuple[Component, ...],
+    key: str,
+    classes: Sequence[str],
+    *,
+    decode: bool,
+) -> Iterator[str]:
+    """Yield what is wrong with one sample."""
+    names = [component.name for component in sample]
+    if names != [f"{key}.{kind}" for kind in (sample[0].extension, LABELS, DESCRIPTION)]:
+        yield f"its members are {', '.join(names)}"
+        return
+    data, labels, text = (os.pread(descriptor, c.size, c.offset) for c in sample)
+    described = _described(text)
+    if described is None:
+        yield f"its .{DESCRIPTION} is damaged"
+    else:
+        yield from _check_picture(data, described, decode=decode)
+    yield from _check_labels(labels, described, classes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """What the .json of a sample says."""
+
+    sample: Sample
+    width: int
+    height: int
+    sha256: str
+
+
+def _described(text: bytes) -> _Described | None:
+    try:
+        value: Any = json.loads(text)
+        sample = Sample(value["path"], tuple(value["labels"]), tuple(value["difficult"]))
+        return _Described(sample, int(value["width"]), int(value["height"]), value["sha256"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _check_picture(data: bytes, described: _Described, *, decode: bool) -> Iterator[str]:
+    if hashlib.sha256(data).hexdigest() != described.sha256:
+        yield f"its picture's sha256 is not that of its .{DESCRIPTION}"
+    width, height = described.width, described.height
+    try:
+        head = check(data, max_pixels=width * height, decode=decode)
+    except BadPicture as bad:
+        yield f"its picture cannot be used: {bad}"
+    else:
+        if (head.width, head.height) != (width, height):
+            yield f"its picture is {head.width} x {head.height}, its .{DESCRIPTION} says otherwise"
+
+
+def _check_labels(
+    labels: bytes, described: _Described | None, classes: Sequence[str]
+) -> Iterator[str]:
+    head, row = labels[:NPY_HEADER_BYTES], np.frombuffer(labels[NPY_HEADER_BYTES:], np.int8)
+    if (
+        head != npy_header(len(classes))
+        or len(row) != len(classes)
+        or not np.isin(row, (-1, 0, 1)).all()
+    ):
+        yield f"its {LABELS} is not {len(classes)} values of -1, 0 or 1"
+    elif described is not None:
+        try:
+            if encode(described.sample, classes).tobytes() != row.tobytes():
+                yield f"its {LABELS} and the names in its .{DESCRIPTION} differ"
+        except (LabelError, TypeError) as error:
+            yield f"the names in its .{DESCRIPTION} are no classes ({error})"

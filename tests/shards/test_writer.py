@@ -1,0 +1,242 @@
+"""One shard, and the pictures made ready for it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_sets import CLASSES, picture_bytes
+
+from shards import picture
+from shards.errors import BadPicture, Reason
+from shards.prepare import Candidate, Handling, Ready, check, prepare, prepare_all
+from shards.sample import Rejection, Sample
+from shards.writer import ShardWriter, npy_header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+HANDLING = Handling(verify=True, max_pixels=100_000, resize=None, quality=95)
+
+
+def made_ready(root: Path, path: str, handling: Handling = HANDLING) -> Ready | Rejection:
+    """What becomes of one file, labelled as a cat with a difficult person."""
+    file = root / path
+    size = file.stat().st_size if file.exists() else -1
+    candidate = Candidate(Sample(path, ("cat",), ("person",)), size)
+    return prepare(candidate, root=root, handling=handling)
+
+
+def write_shard(root: Path, paths: list[str]) -> Path:
+    """A shard of these files, at its final place."""
+    (root / "stage").mkdir()
+    writer = ShardWriter(root / "stage", "train-000000.tar", classes=CLASSES)
+    for serial, path in enumerate(paths):
+        ready = made_ready(root, path)
+        assert isinstance(ready, Ready)
+        writer.add(ready, key=f"train-{serial:08d}")
+    shard = writer.seal()
+    writer.commit(root)
+    tar = root / shard.name
+    assert shard.samples == len(paths)
+    assert shard.bytes == tar.stat().st_size
+    assert shard.sha256 == hashlib.sha256(tar.read_bytes()).hexdigest()
+    assert list((root / "stage").iterdir()) == []
+    return tar
+
+
+def test_a_sample_is_picture_labels_and_description(tmp_path: Path) -> None:
+    """Tarfile finds the original bytes, the labels as NumPy reads them, and the description."""
+    data = picture_bytes(1)
+    (tmp_path / "a.jpg").write_bytes(data)
+    with tarfile.open(write_shard(tmp_path, ["a.jpg"])) as tar:
+        members = tar.getmembers()
+        found = [tar.extractfile(member).read() for member in members]  # type: ignore[union-attr]
+    key = "train-00000000"
+    assert [m.name for m in members] == [f"{key}.jpg", f"{key}.labels.npy", f"{key}.json"]
+    assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {
+        (0, 0, 0, "", "", 0o644)
+    }
+    assert found[0] == data
+    labels = np.load(io.BytesIO(found[1]))
+    assert labels.dtype == np.int8
+    assert labels.tolist() == [1, 0, -1]
+    assert json.loads(found[2]) == {
+        "path": "a.jpg",
+        "width": 20,
+        "height": 16,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "labels": ["cat"],
+        "difficult": ["person"],
+    }
+    assert found[2].startswith(b'{"difficult":["person"],"height":16,')
+
+
+@pytest.mark.parametrize("classes", [1, 20, 1000, 12345])
+def test_labels_start_after_128_bytes(classes: int) -> None:
+    """The .npy header has 128 bytes however many classes there are: DALI cuts them off."""
+    row = np.arange(classes, dtype=np.int8)
+    file = io.BytesIO()
+    np.save(file, row)
+    assert npy_header(classes) + row.tobytes() == file.getvalue()
+    assert len(npy_header(classes)) == 128
+
+
+@pytest.mark.parametrize(
+    ("kind", "extension"),
+    [
+        ("JPEG", "jpg"),
+        ("PNG", "png"),
+        ("WEBP", "webp"),
+        ("BMP", "bmp"),
+        ("GIF", "gif"),
+        ("TIFF", "tif"),
+    ],
+)
+def test_the_extension_is_that_of_the_bytes(kind: str, extension: str, tmp_path: Path) -> None:
+    """A picture whose name lies is stored under the extension of what it is."""
+    (tmp_path / "a.jpeg").write_bytes(picture_bytes(1, kind))
+    ready = made_ready(tmp_path, "a.jpeg")
+    assert isinstance(ready, Ready)
+    assert ready.extension == extension
+
+
+@pytest.mark.parametrize(
+    "name", ["bild-ä.jpg", "a b;c,d.jpg", "=1+1.jpg", 'q"\\\n.jpg', os.fsdecode(b"n\xff\xfe.jpg")]
+)
+def test_odd_names_come_back(name: str, tmp_path: Path) -> None:
+    """Blanks, quotes, line ends and bytes that are not UTF-8 survive the ASCII description."""
+    (tmp_path / name).write_bytes(picture_bytes(1))
+    with tarfile.open(write_shard(tmp_path, [name])) as tar:
+        text = tar.extractfile("train-00000000.json").read()  # type: ignore[union-attr]
+    assert text.isascii()
+    assert os.fsencode(json.loads(text)["path"]) == os.fsencode(name)
+
+
+def bomb() -> bytes:
+    """A PNG of 60,000 x 60,000 pixels, by its header."""
+    data = bytearray(picture_bytes(1, "PNG"))
+    data[16:24] = (60_000).to_bytes(4, "big") * 2
+    import zlib
+
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    return bytes(data)
+
+
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"", Reason.EMPTY), (b"<html>", Reason.UNSUPPORTED), (bomb(), Reason.TOO_LARGE)],
+)
+def test_what_no_header_saves_is_rejected(
+    data: bytes, reason: Reason, verify: bool, tmp_path: Path
+) -> None:
+    """Empty files, other kinds and bombs are rejected, with and without verification."""
+    (tmp_path / "a.jpg").write_bytes(data)
+    handling = Handling(verify=verify, max_pixels=100_000, resize=None, quality=95)
+    rejection = made_ready(tmp_path, "a.jpg", handling)
+    assert isinstance(rejection, Rejection)
+    assert (rejection.path, rejection.reason) == ("a.jpg", reason)
+
+
+def test_only_verification_finds_a_picture_cut_short(tmp_path: Path) -> None:
+    """Half a JPEG is truncated when it is decoded; its header alone is in order."""
+    (tmp_path / "a.jpg").write_bytes(picture_bytes(1)[:-200])
+    rejection = made_ready(tmp_path, "a.jpg")
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason is Reason.TRUNCATED
+    unverified = Handling(verify=False, max_pixels=100_000, resize=None, quality=95)
+    assert isinstance(made_ready(tmp_path, "a.jpg", unverified), Ready)
+
+
+def test_the_cheap_check_agrees_with_decoding(odd: Path) -> None:
+    """For unusual files of every kind, checking gives the verdict that decoding gives."""
+
+    def verdict(attempt: Callable[[], object]) -> str:
+        try:
+            attempt()
+        except BadPicture as bad:
+            return str(bad)
+        return "whole"
+
+    verdicts = []
+    for file in sorted(path for path in odd.rglob("*") if path.is_file()):
+        data = file.read_bytes()
+        checked = verdict(lambda: check(data, max_pixels=10**8, decode=True))  # noqa: B023 - now
+        decoded = verdict(lambda: picture.decode(data, max_pixels=10**8))  # noqa: B023 - now
+        assert (file.name, checked) == (file.name, decoded)
+        verdicts.append(checked)
+    assert len(verdicts) > 20
+    assert "whole" in verdicts
+
+
+def test_what_is_no_file_is_rejected(tmp_path: Path) -> None:
+    """A missing file, a folder and a pipe are rejections; the pipe is not waited for."""
+    (tmp_path / "folder.jpg").mkdir()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    names = ["gone.jpg", "folder.jpg", "pipe.jpg", "nul\0.jpg"]
+    candidates = [Candidate(Sample(name, ()), -1) for name in names]
+    found = [prepare(candidate, root=tmp_path, handling=HANDLING) for candidate in candidates]
+    reasons = [rejection.reason for rejection in found if isinstance(rejection, Rejection)]
+    assert reasons == [Reason.VANISHED, *[Reason.UNREADABLE] * 3]
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    """A file of 40 GB that calls itself a picture is rejected by its size alone."""
+    with (tmp_path / "a.jpg").open("wb") as file:
+        file.truncate(40_000_000_000)
+    rejection = made_ready(tmp_path, "a.jpg")
+    assert isinstance(rejection, Rejection)
+    assert rejection.reason is Reason.TOO_LARGE
+
+
+def test_resizing_stores_a_jpeg_of_that_size(tmp_path: Path) -> None:
+    """With `resize`, a PNG becomes a square JPEG; hash and size are those of what is stored."""
+    (tmp_path / "a.png").write_bytes(picture_bytes(1, "PNG"))
+    ready = made_ready(
+        tmp_path, "a.png", Handling(verify=True, max_pixels=999, resize=8, quality=90)
+    )
+    assert isinstance(ready, Ready)
+    with Image.open(io.BytesIO(ready.data)) as stored:
+        assert (stored.format, stored.size) == ("JPEG", (8, 8))
+    assert (ready.extension, ready.width, ready.height) == ("jpg", 8, 8)
+    assert ready.sha256 == hashlib.sha256(ready.data).hexdigest()
+
+
+def test_resizing_rejects_what_decoding_rejects(tmp_path: Path) -> None:
+    """With `resize` and without verification, a picture cut short is still rejected."""
+    (tmp_path / "a.jpg").write_bytes(picture_bytes(1)[:-200])
+    handling = Handling(verify=False, max_pixels=999, resize=8, quality=90)
+    assert isinstance(made_ready(tmp_path, "a.jpg", handling), Rejection)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_results_come_in_order_and_few_are_held(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads or not, results come in the order asked for, and the reading does not run ahead."""
+    import shards.prepare as module
+
+    begun: list[int] = []
+
+    def fake(candidate: Candidate, **_: Any) -> Rejection:
+        begun.append(candidate.size)
+        return Rejection(candidate.sample.path, Reason.EMPTY, "")
+
+    monkeypatch.setattr(module, "prepare", fake)
+    candidates = [Candidate(Sample(f"{i:04d}", ()), 1 << 20) for i in range(400)]
+    found: list[str] = []
+    chunks = prepare_all(candidates, root=tmp_path, handling=HANDLING, workers=workers)
+    for chunk in chunks:
+        found += [outcome.path for outcome in chunk if isinstance(outcome, Rejection)]
+        ahead = sum(begun) - (len(found) << 20)
+        assert ahead <= (workers * 3 + 1) * (4 << 20)
+    assert found == [candidate.sample.path for candidate in candidates]
