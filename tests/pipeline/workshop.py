@@ -1,0 +1,61 @@
+"""What tests of the makers share: pictures on disk, makers by name, batches taken apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shards.sample import PictureRef
+from vocscore.pipeline.makers import open_maker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+
+    from vocscore.pipeline.batch import Batch, Maker
+    from vocscore.pipeline.preprocess import Preprocess
+
+MAX_PIXELS = 50_000_000
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> list[PictureRef]:
+    """Write each file under a number; its reference keeps the name."""
+    folder.mkdir(exist_ok=True)
+    refs = []
+    for number, (name, data) in enumerate(files.items()):
+        path = folder / f"{number:04d}"
+        path.write_bytes(data)
+        refs.append(PictureRef(name, str(path)))
+    return refs
+
+
+def make(
+    name: str, preprocess: Preprocess, *, batch_size: int = 7, device: str = "cpu", threads: int = 2
+) -> Maker:
+    return open_maker(
+        name,
+        preprocess,
+        batch_size=batch_size,
+        device=device,
+        threads=threads,
+        max_pixels=MAX_PIXELS,
+    )
+
+
+def by_row(batches: Iterable[Batch]) -> dict[int, np.ndarray]:
+    """Row -> pixels, uint8, shape (3, size, size)."""
+    return {
+        int(row): image
+        for batch in batches
+        for row, image in zip(batch.rows, batch.images.cpu().numpy().copy(), strict=True)
+    }
+
+
+def rows_in_order(batches: Sequence[Batch]) -> list[int]:
+    """Every row that came out, decoded or failed, batch by batch."""
+    return [
+        row
+        for batch in batches
+        for row in sorted([*batch.rows.tolist(), *(failure.row for failure in batch.failures)])
+    ]

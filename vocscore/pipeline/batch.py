@@ -1,0 +1,111 @@
+"""The one type that travels from pictures to the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from shards.errors import Reason
+    from shards.sample import PictureRef
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One picture of a batch that could not be decoded.
+
+    Attributes:
+        row: its row number in the list that was asked for.
+        reason: the stable code.
+        detail: one line for a person.
+    """
+
+    row: int
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Pictures ready for a network, each with its row number.
+
+    A row number travels with every picture, so that padding, shuffling, threads and several
+    devices can never put a score beside the wrong name.
+
+    Attributes:
+        images: uint8, shape (N, 3, size, size), RGB, channels-last in memory, on the maker's
+            device. `Preprocess.normalise` turns it into the network's input.
+        rows: int64, shape (N,): the row of each picture in the list that was asked for.
+        labels: int8, shape (N, C): 1 present, 0 absent, -1 only difficult; None without labels.
+        failures: the pictures of this batch that could not be decoded; their rows are not in
+            `rows`.
+    """
+
+    images: torch.Tensor
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int8] | None = None
+    failures: tuple[Failure, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a batch whose parts do not fit, where it is born and not where it is used."""
+        n = len(self.rows)
+        shape = tuple(self.images.shape)
+        if self.images.dtype != torch.uint8 or len(shape) != 4 or shape[:2] != (n, 3):
+            raise ValueError(
+                f"a batch of {n} rows needs uint8 images ({n}, 3, H, W), got "
+                f"{self.images.dtype} {shape}"
+            )
+        if self.rows.dtype != np.int64 or self.rows.ndim != 1:
+            raise ValueError(f"rows must be int64 (N,), got {self.rows.dtype} {self.rows.shape}")
+        if self.labels is not None and (self.labels.dtype != np.int8 or len(self.labels) != n):
+            raise ValueError(
+                f"a batch of {n} rows needs int8 labels ({n}, C), got "
+                f"{self.labels.dtype} {self.labels.shape}"
+            )
+
+
+class Maker(Protocol):
+    """Turns picture files into batches: the DALI graph, the host path or the PIL reference."""
+
+    def batches(
+        self,
+        pictures: Sequence[PictureRef],
+        *,
+        labels: NDArray[np.int8] | None = None,
+        order: Sequence[int] | None = None,
+    ) -> Iterator[Batch]:
+        """Decode every picture once.
+
+        Args:
+            pictures: where the bytes lie; the position in this list is the row number.
+            labels: int8, shape (len(pictures), C), handed on with the rows; or None.
+            order: the rows to visit, in this order; every row once, in order, when None. A row
+                may be left out (another rank has it).
+
+        Yields:
+            Batches of up to `batch_size` rows; each row of `order` comes exactly once, either in
+            `rows` or in `failures`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give threads and device memory back."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Hand out the maker itself; `close` is called at the end of the `with` block."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close, whatever happened."""
+        self.close()

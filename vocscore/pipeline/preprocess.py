@@ -1,0 +1,66 @@
+"""The one preprocessing, as a value: stored in the checkpoint, it decides all three makers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """Decode to RGB, turn upright, resize to a square, normalise.
+
+    The resize is bilinear and antialiased (a triangle filter as wide as the reduction) and does
+    not keep the aspect ratio: both sides become `size` pixels.
+
+    Attributes:
+        size: height and width of the result, pixels.
+        upright: turn a picture by its EXIF orientation.
+        mean: per channel (R, G, B), of pixel values scaled to 0..1.
+        std: per channel, likewise.
+
+    Source: mean and std of ImageNet as torchvision's weights document them.
+    """
+
+    size: int = 256
+    upright: bool = True
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        """Refuse values that no picture can be brought to."""
+        if self.size < 1:
+            raise ValueError(f"size must be at least 1 pixel, got {self.size}")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ValueError(f"mean {self.mean} and std {self.std} need three values, std above 0")
+
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """Turn pixels into the network's input, on the device that they are on.
+
+        Args:
+            images: uint8, shape (N, 3, H, W).
+
+        Returns:
+            float32, same shape and memory format: (pixel / 255 - mean) / std.
+        """
+        mean = torch.tensor(self.mean, device=images.device).mul(255).view(1, 3, 1, 1)
+        scale = torch.tensor(self.std, device=images.device).mul(255).reciprocal().view(1, 3, 1, 1)
+        return (images.float() - mean) * scale
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for the checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Preprocess:
+        """The inverse of `to_json`.
+
+        Raises:
+            TypeError, ValueError: the values are not those of a Preprocess.
+        """
+        return cls(**{**value, "mean": tuple(value["mean"]), "std": tuple(value["std"])})
