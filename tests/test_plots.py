@@ -1,0 +1,76 @@
+"""curves.png."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vocscore.history import EpochResult, SplitFigures
+from vocscore.metrics import report
+from vocscore.plots import curves
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def epoch(number: int, *, loss: float = 0.5, positives: bool = True) -> EpochResult:
+    generator = np.random.default_rng(number)
+    labels = np.zeros((6, 3), dtype=np.int8)
+    if positives:
+        labels[generator.permutation(6)[:3]] = 1
+    train, val = (report(labels, generator.random((6, 3)), threshold=0.5) for _ in range(2))
+    return EpochResult(number, SplitFigures(loss, train), SplitFigures(loss + 0.5, val))
+
+
+TRAIN, VAL = (0, 114, 178), (213, 94, 0)
+
+
+def colours(file: Path) -> set[tuple[int, ...]]:
+    with Image.open(file) as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) >= 400
+        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    return {tuple(pixel) for pixel in np.unique(pixels, axis=0).tolist()}
+
+
+@pytest.mark.parametrize("epochs", [1, 10, 100])
+def test_curves_of_any_length(epochs: int, tmp_path: Path) -> None:
+    """From one epoch on, both splits are drawn, each in its colour."""
+    curves([epoch(n + 1) for n in range(epochs)], tmp_path / "curves.png")
+    assert {TRAIN, VAL} <= colours(tmp_path / "curves.png")
+
+
+def test_curves_show_the_figures(tmp_path: Path) -> None:
+    """Another history gives another picture, the same history the same."""
+    for name, loss in (("a", 0.5), ("b", 0.5), ("c", 0.9)):
+        curves([epoch(1), epoch(2, loss=loss)], tmp_path / f"{name}.png")
+    first, same, other = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
+    assert first == same
+    assert first != other
+
+
+def test_undefined_figures_are_left_out(tmp_path: Path) -> None:
+    """Without a positive label there is no average precision, and the curves are drawn."""
+    curves([epoch(1, positives=False), epoch(2, positives=False)], tmp_path / "curves.png")
+    assert {TRAIN, VAL} <= colours(tmp_path / "curves.png")
+
+
+def test_failed_drawing_leaves_the_old_picture(tmp_path: Path) -> None:
+    """A picture is replaced whole or not at all."""
+    file = tmp_path / "curves.png"
+    file.write_bytes(b"old")
+    with pytest.raises(IndexError):
+        curves([], file)
+    assert file.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_no_global_state() -> None:
+    """Drawing does not load pyplot, which would look for a screen and keep every figure."""
+    script = "import sys, vocscore.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

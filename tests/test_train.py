@@ -1,0 +1,516 @@
+"""Training: shards to a run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import vocscore.train
+from shards.classes import choose_classes
+from shards.pack import pack
+from shards.reader import load_split
+from shards.sample import AnnotatedSet, Sample
+from shards.splits import split_by_lists, split_by_ratio
+from shards.voc import read_voc
+from vocscore.config import PackConfig, TrainConfig
+from vocscore.errors import CheckpointError, DeviceError, TrainError
+from vocscore.features import Features
+from vocscore.fit import Descent, HeadFit, masked_loss, merge_lone, row_batches
+from vocscore.metrics import report
+from vocscore.model import build_network, load_checkpoint
+from vocscore.pipeline.batch import Batch
+from vocscore.pipeline.makers import open_maker
+from vocscore.runtime import open_runtime
+from vocscore.train import TrainReport, train
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+FILES = ["config.json", "curves.png", "history.csv", "metrics.json", "model.json"]
+FILES += ["model.safetensors"]
+FAST = {
+    "backbone": "squeezenet1_1",
+    "weights": "none",
+    "size": 64,
+    "epochs": 2,
+    "maker": "host",
+    "device": "cpu",
+    "threads": 2,
+    "overwrite": False,
+}
+
+
+def pack_set(
+    annotated: AnnotatedSet, splits: dict[str, Sequence[Sample]], out: Path, *, verify: bool = True
+) -> Path:
+    pack(
+        annotated,
+        splits,
+        out,
+        classes=choose_classes(annotated.names(), None),
+        shard_samples=20,
+        verify=verify,
+        max_bad=0.0,
+        max_pixels=PackConfig.max_pixels,
+        resize=None,
+        quality=PackConfig.quality,
+        workers=1,
+        overwrite=False,
+        settings={},
+    )
+    return out
+
+
+@pytest.fixture(scope="session")
+def drawn_shards(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The drawn VOC tree, packed by its own lists."""
+    annotated = read_voc(voc_tree)
+    return pack_set(annotated, split_by_lists(annotated), tmp_path_factory.mktemp("set") / "drawn")
+
+
+@pytest.fixture(scope="session")
+def few_shards(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Splits of 5, 4 and 1 pictures."""
+    annotated = read_voc(voc_tree)
+    some = annotated.samples
+    splits = {"train": some[:5], "val": some[5:9], "one": some[9:10]}
+    return pack_set(annotated, splits, tmp_path_factory.mktemp("set") / "few")
+
+
+def fit(shards: Path, out: Path, **changes: Any) -> TrainReport:
+    """Train with the mission's defaults, made small."""
+    settings = {name: getattr(TrainConfig, name) for name in TrainConfig.__dataclass_fields__}
+    return train(shards, out, **{**settings, **FAST, **changes})
+
+
+def starting_network(*, seed: int = 0, **changes: Any) -> dict[str, torch.Tensor]:
+    """The network that a training with this seed starts from."""
+    settings = {**FAST, **changes}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = build_network(
+            settings["backbone"], classes=20, weights=settings["weights"], size=settings["size"]
+        )
+    return network.state_dict()
+
+
+@pytest.mark.parametrize("maker", ["host", "dali"])
+@pytest.mark.parametrize("backbone", ["alexnet", "resnet18", "googlenet"])
+@pytest.mark.parametrize("tune", ["head", "all"])
+def test_each_backbone_trains_and_scores(
+    tune: str, backbone: str, maker: str, few_shards: Path, tmp_path: Path
+) -> None:
+    """The checkpoint, run by the runtime on the validation pictures, gives the figures reported."""
+    # A step large enough that the features of random, frozen layers, small as they are, count.
+    changes = {"backbone": backbone, "maker": maker, "tune": tune, "learning_rate": 0.5}
+    done = fit(few_shards, tmp_path, epochs=1, **changes)
+    network, card = load_checkpoint(tmp_path)
+    runtime = open_runtime(network, card, device="cpu")
+    val = load_split(few_shards, "val")
+    found = np.empty((len(val.pictures), 20), dtype=np.float32)
+    with closing(
+        open_maker(
+            maker,
+            card.preprocess,
+            batch_size=3,
+            device="cpu",
+            threads=1,
+            max_pixels=TrainConfig.max_pixels,
+        )
+    ) as opened:
+        for batch in opened.batches(val.pictures):
+            found[batch.rows] = runtime.probabilities(batch.images)
+    assert np.isfinite(found).all()
+    assert found.std() > 1e-4, "a head that has learnt nothing shows nothing"
+    loss = brute_force_loss(val.labels, found)
+    assert done.val.loss == pytest.approx(loss, rel=1e-3)
+    again = report(val.labels, found, threshold=card.threshold)
+    assert done.val.iou == pytest.approx(again.samples.iou, abs=1e-6)
+
+
+def brute_force_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean binary cross-entropy, decision by decision."""
+    losses = []
+    for row, scores in zip(labels, probabilities.astype(np.float64), strict=True):
+        for label, score in zip(row, scores, strict=True):
+            if label >= 0:
+                losses.append(-math.log(score if label == 1 else 1 - score))
+    return sum(losses) / len(losses)
+
+
+def test_a_run_is_complete(drawn_shards: Path, tmp_path: Path) -> None:
+    """A run holds the checkpoint, history, metrics, curves and the resolved settings."""
+    done = fit(drawn_shards, tmp_path, epochs=3, threshold=0.3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == FILES
+    with (tmp_path / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    for row, result in zip(rows, done.epochs, strict=True):
+        for split in ("train", "val"):
+            for name in ("loss", "iou", "precision", "recall", "f1", "mean_average_precision"):
+                assert float(row[f"{split}_{name}"]) == getattr(getattr(result, split), name)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["epoch"] == 3
+    assert metrics["val"]["loss"] == done.val.loss
+    assert metrics["val"]["samples"]["f1"] == done.val.f1
+    assert metrics["train"]["mean_average_precision"] == done.train.mean_average_precision
+    assert len(metrics["val"]["classes"]) == 20
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["device"] == "cpu"
+    assert set(TrainConfig.__dataclass_fields__) <= set(config)
+    with Image.open(tmp_path / "curves.png") as picture:
+        picture.load()
+    _, card = load_checkpoint(tmp_path)
+    assert card.threshold == 0.3
+    assert card.preprocess.size == 64
+    assert len(card.classes) == 20
+
+
+def test_head_learns(drawn_shards: Path, tmp_path: Path) -> None:
+    """On features of a random backbone, epochs of the head lower the training loss."""
+    done = fit(drawn_shards, tmp_path, epochs=8)
+    losses = [result.train.loss for result in done.epochs]
+    assert losses[0] < math.log(2), "the head starts at probability 0.5 everywhere"
+    assert losses[-1] < losses[0]
+
+
+def test_whole_network_learns(drawn_shards: Path, tmp_path: Path) -> None:
+    """With tune='all' the training loss falls too."""
+    done = fit(drawn_shards, tmp_path, backbone="resnet18", tune="all", epochs=4)
+    losses = [result.train.loss for result in done.epochs]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_frozen_backbone_stays_bit_equal(few_shards: Path, tmp_path: Path) -> None:
+    """tune='head' changes the head and not one bit of the backbone, batch statistics included."""
+    fit(few_shards, tmp_path, backbone="resnet18", seed=7)
+    before = starting_network(seed=7, backbone="resnet18")
+    after = load_checkpoint(tmp_path)[0].state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"head.weight", "head.bias"}
+
+
+def test_tune_all_changes_every_layer(few_shards: Path, tmp_path: Path) -> None:
+    """tune='all' changes every parameter and the batch statistics."""
+    fit(few_shards, tmp_path, backbone="resnet18", tune="all", seed=7)
+    before = starting_network(seed=7, backbone="resnet18")
+    after = load_checkpoint(tmp_path)[0].state_dict()
+    assert not [name for name in before if torch.equal(before[name], after[name])]
+
+
+@pytest.mark.parametrize("tune", ["head", "all"])
+def test_same_seed_same_weights(tune: str, few_shards: Path, tmp_path: Path) -> None:
+    """Equal arguments give equal checkpoints on the CPU; another seed gives another."""
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        fit(few_shards, tmp_path / name, tune=tune, seed=seed, batch_size=2)
+    first, same, other = ((tmp_path / n / "model.safetensors").read_bytes() for n in "abc")
+    assert first == same
+    assert first != other
+
+
+def test_callers_generator_is_left_alone(few_shards: Path, tmp_path: Path) -> None:
+    """Training seeds itself, and torch's own generator goes on as if nothing had been."""
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    fit(few_shards, tmp_path, tune="all", epochs=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("backbone", ["alexnet", "resnet18"])
+def test_features_once_equal_the_plain_loop(
+    backbone: str, drawn_shards: Path, tmp_path: Path
+) -> None:
+    """Training the head on kept features gives what sending every batch through the net gives."""
+    fit(drawn_shards, tmp_path, backbone=backbone, epochs=3, batch_size=8, learning_rate=0.1)
+    split = load_split(drawn_shards, "train")
+    network = build_network(backbone, classes=20, weights="none", size=64)
+    network.load_state_dict(starting_network(backbone=backbone))
+    network.eval()
+    optimizer = torch.optim.SGD(network.head.parameters(), lr=0.1, momentum=0.9)
+    descent = Descent(batch_size=8, learning_rate=0.1, momentum=0.9, seed=0)
+    _, card = load_checkpoint(tmp_path)
+    with closing(
+        open_maker("host", card.preprocess, batch_size=8, device="cpu", threads=1, max_pixels=10**8)
+    ) as maker:
+        for epoch in (1, 2, 3):
+            order = descent.order(len(split.pictures), epoch=epoch).tolist()
+            for batch in merge_lone(maker.batches(split.pictures, order=order)):
+                logits = network(card.preprocess.normalise(batch.images))
+                labels = torch.from_numpy(split.labels[batch.rows]).float()
+                each = torch.nn.functional.binary_cross_entropy_with_logits(
+                    logits, labels.clamp(min=0), reduction="none"
+                )
+                optimizer.zero_grad()
+                each[labels >= 0].mean().backward()
+                optimizer.step()
+    found = load_checkpoint(tmp_path)[0].head
+    assert float(found.weight.detach().abs().max()) > 1e-3
+    torch.testing.assert_close(found.weight, network.head.weight, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(found.bias, network.head.bias, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("tune", "passes"), [("head", 1), ("all", 3)])
+def test_pictures_are_decoded(
+    tune: str,
+    passes: int,
+    few_shards: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three epochs decode each picture of both splits once for a head, else once an epoch."""
+    decoded: list[str] = []
+
+    class Counting:
+        def __init__(self, maker: Any) -> None:
+            self._maker = maker
+
+        def batches(self, pictures: Any, **options: Any) -> Any:
+            for batch in self._maker.batches(pictures, **options):
+                decoded.extend(pictures[row].name for row in batch.rows)
+                yield batch
+
+        def close(self) -> None:
+            self._maker.close()
+
+    def counting(*arguments: Any, **options: Any) -> Counting:
+        return Counting(open_maker(*arguments, **options))
+
+    monkeypatch.setattr(vocscore.train, "open_maker", counting)
+    steps: list[tuple[int, int]] = []
+    fit(few_shards, tmp_path, tune=tune, epochs=3, on_step=lambda *step: steps.append(step))
+    names = [p.name for split in ("train", "val") for p in load_split(few_shards, split).pictures]
+    assert sorted(decoded) == sorted(names * passes)
+    assert steps[-1] == (9 * passes, 9 * passes)
+    assert [done for done, _ in steps] == sorted(done for done, _ in steps)
+
+
+def test_callers_hear_of_each_epoch_and_nothing_is_printed(
+    few_shards: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """on_epoch gets the result of each epoch, in order; train itself prints nothing."""
+    heard: list[Any] = []
+    done = fit(few_shards, tmp_path, epochs=3, on_epoch=heard.append)
+    assert tuple(heard) == done.epochs
+    assert [result.epoch for result in heard] == [1, 2, 3]
+    shown = capfd.readouterr()
+    assert not shown.out
+    assert not shown.err
+
+
+def test_masked_loss_is_the_loss_of_what_counts() -> None:
+    """The masked loss equals a loop over the decisions that are not difficult."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(-1, 2, (7, 5)).astype(np.int8)
+    logits = torch.from_numpy(generator.normal(size=(7, 5)) * 3)
+    total, count = masked_loss(logits, torch.from_numpy(labels))
+    probabilities = logits.sigmoid().numpy()
+    assert int(count) == (labels >= 0).sum()
+    assert float(total / count) == pytest.approx(brute_force_loss(labels, probabilities))
+
+
+def test_difficult_labels_have_no_gradient() -> None:
+    """What is predicted for a difficult label changes neither the loss nor any gradient."""
+    labels = torch.tensor([[1, -1, 0], [-1, -1, 1]], dtype=torch.int8)
+    logits = torch.tensor([[0.3, 9.0, -1.0], [4.0, -7.0, 0.5]], requires_grad=True)
+    total, count = masked_loss(logits, labels)
+    total.backward()
+    gradient = logits.grad
+    assert gradient is not None
+    assert int(count) == 3
+    assert torch.equal(gradient == 0, labels < 0)
+    # The derivative of the cross-entropy is probability minus label.
+    expected = (logits.detach().sigmoid() - labels)[labels >= 0]
+    torch.testing.assert_close(gradient[labels >= 0], expected)
+
+
+def test_batch_of_difficult_labels_only() -> None:
+    """A batch in which nothing counts leaves the head as it was, and is no division by zero."""
+    head = torch.nn.Linear(4, 3)
+    before = head.weight.detach().clone()
+    features = Features(torch.randn(6, 4), np.full((6, 3), -1, dtype=np.int8))
+    descent = Descent(batch_size=3, learning_rate=0.1, momentum=0.9, seed=0)
+    outcome, _ = HeadFit(head, train=features, val=features, descent=descent).epoch(1)
+    assert outcome.loss == 0.0
+    assert torch.equal(head.weight, before)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 9, 10, 21])
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 20])
+def test_no_lone_last_batch(rows: int, batch_size: int) -> None:
+    """Every row comes once; a lone last row joins its neighbours, alike for rows and batches."""
+    order = np.random.default_rng(rows).permutation(rows)
+    cut = row_batches(order, batch_size=batch_size)
+    assert np.concatenate(cut).tolist() == order.tolist()
+    assert all(len(part) >= min(batch_size, rows, 2) for part in cut)
+    assert all(len(part) == batch_size for part in cut[:-1])
+    parts = [order[at : at + batch_size] for at in range(0, rows, batch_size)]
+    made = merge_lone(
+        Batch(torch.full((len(p), 3, 1, 1), int(p[0]), dtype=torch.uint8), p) for p in parts
+    )
+    assert [batch.rows.tolist() for batch in made] == [part.tolist() for part in cut]
+
+
+def test_order_changes_with_epoch_and_seed_only() -> None:
+    """The order of an epoch is a permutation that the seed and the epoch decide."""
+
+    def order(seed: int, epoch: int) -> list[int]:
+        descent = Descent(batch_size=4, learning_rate=0.1, momentum=0, seed=seed)
+        return descent.order(50, epoch=epoch).tolist()
+
+    assert sorted(order(3, 1)) == list(range(50))
+    assert order(3, 1) == order(3, 1)
+    assert len({tuple(order(seed, epoch)) for seed in (3, 4) for epoch in (1, 2)}) == 4
+
+
+def test_last_batch_of_one_with_batch_normalisation(few_shards: Path, tmp_path: Path) -> None:
+    """5 pictures in batches of 4 train a network that normalises 1x1 maps over the batch."""
+    done = fit(few_shards, tmp_path, backbone="resnet18", tune="all", size=32, batch_size=4)
+    assert math.isfinite(done.train.loss)
+
+
+@pytest.mark.parametrize("changes", [{"batch_size": 1}, {"train_split": "one"}])
+def test_batch_normalisation_over_one_picture_is_refused(
+    changes: dict[str, Any], few_shards: Path, tmp_path: Path
+) -> None:
+    """Where every batch has one picture, batch normalisation is refused in one line."""
+    with pytest.raises(TrainError, match=r"normalises batches.*--batch-size"):
+        fit(few_shards, tmp_path / "run", backbone="resnet18", tune="all", **changes)
+    assert not (tmp_path / "run").exists()
+    fit(few_shards, tmp_path / "head", backbone="resnet18", tune="head", epochs=1, **changes)
+
+
+def test_run_that_is_there_is_kept(few_shards: Path, tmp_path: Path) -> None:
+    """A folder with a run is refused, untouched; with overwrite the run is replaced."""
+    fit(few_shards, tmp_path, epochs=3)
+    (tmp_path / "mine.txt").write_text("kept")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(TrainError, match=r"holds a run already.*--overwrite"):
+        fit(few_shards, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    fit(few_shards, tmp_path, epochs=1, overwrite=True)
+    assert len((tmp_path / "history.csv").read_text().splitlines()) == 2
+    assert (tmp_path / "mine.txt").read_text() == "kept"
+
+
+def test_output_that_is_a_file(few_shards: Path, tmp_path: Path) -> None:
+    """An output that is a file is refused in one line."""
+    (tmp_path / "run").write_text("")
+    with pytest.raises(TrainError, match="is a file"):
+        fit(few_shards, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"val_split": "test"}, TrainError, r"no split 'test'.*train, val, one.*--val-split"),
+        ({"train_split": "trainval"}, TrainError, r"no split 'trainval'.*--train-split"),
+        ({"backbone": "resnet81"}, CheckpointError, "resnet18"),
+        ({"weights": "no/file.pth"}, CheckpointError, "no/file.pth"),
+        ({"backbone": "alexnet", "size": 32}, CheckpointError, "32x32"),
+        ({"device": "cuda:99"}, DeviceError, "cuda:99"),
+    ],
+)
+def test_mistakes_cost_nothing(
+    changes: dict[str, Any],
+    error: type[Exception],
+    message: str,
+    few_shards: Path,
+    tmp_path: Path,
+) -> None:
+    """A mistake is one line, and the run it would have replaced is still there."""
+    (tmp_path / "model.json").write_text("old")
+    with pytest.raises(error, match=message) as caught:
+        fit(few_shards, tmp_path, overwrite=True, **changes)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
+
+
+@pytest.mark.parametrize("tune", ["head", "all"])
+def test_loss_that_is_not_a_number(tune: str, few_shards: Path, tmp_path: Path) -> None:
+    """A training that diverges says in which epoch and step, and leaves no checkpoint."""
+    with pytest.raises(
+        TrainError, match=r"epoch \d, step \d: the loss is (nan|inf).*learning-rate"
+    ):
+        fit(few_shards, tmp_path, tune=tune, backbone="resnet18", learning_rate=1e38, batch_size=2)
+    assert not (tmp_path / "model.json").exists()
+
+
+@pytest.mark.parametrize("tune", ["head", "all"])
+@pytest.mark.parametrize("maker", ["host", "dali"])
+def test_picture_that_cannot_be_decoded(
+    maker: str, tune: str, voc_tree: Path, tmp_path: Path
+) -> None:
+    """A damaged picture in the shards stops training with its name and 'vocscore verify'."""
+    annotated = read_voc(voc_tree)
+    copy = tmp_path / "VOC"
+    for sample in annotated.samples[:6]:
+        (copy / sample.path).parent.mkdir(parents=True, exist_ok=True)
+        (copy / sample.path).write_bytes((annotated.root / sample.path).read_bytes())
+    bad = annotated.samples[2].path
+    (copy / bad).write_bytes((copy / bad).read_bytes()[:-200])
+    some = annotated.samples
+    part = AnnotatedSet(copy, some[:6])
+    shards = pack_set(part, {"train": some[:4], "val": some[4:6]}, tmp_path / "set", verify=False)
+    with pytest.raises(TrainError, match="vocscore verify") as caught:
+        fit(shards, tmp_path / "run", maker=maker, tune=tune)
+    assert bad in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_interrupted_training_is_no_finished_run(few_shards: Path, tmp_path: Path) -> None:
+    """Interrupted after two epochs, a run has their history and no checkpoint."""
+
+    def stop(result: Any) -> None:
+        if result.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(few_shards, tmp_path, epochs=9, on_epoch=stop)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "history.csv"]
+    assert len((tmp_path / "history.csv").read_text().splitlines()) == 3
+
+
+def test_several_splits_are_joined(few_shards: Path, tmp_path: Path) -> None:
+    """'train,one' trains on the pictures of both."""
+    totals: list[int] = []
+    fit(
+        few_shards, tmp_path, train_split="train,one", on_step=lambda _, total: totals.append(total)
+    )
+    assert set(totals) == {5 + 1 + 4}
+
+
+def test_real_pictures(voc_data: Path, tmp_path: Path) -> None:
+    """70 of 100 VOC photographs and ImageNet weights give a validation mAP far above chance."""
+    weights = voc_data / "weights" / "squeezenet1_0-imagenet.pth"
+    if not weights.is_file():
+        pytest.skip(f"no pretrained weights at {weights}")
+    annotated = read_voc(voc_data / "voc2012-100")
+    classes = choose_classes(annotated.names(), None)
+    splits = split_by_ratio(annotated, classes=classes, train_fraction=0.7, seed=0)
+    shards = pack_set(annotated, splits, tmp_path / "set")
+    config = {"backbone": "squeezenet1_0", "weights": str(weights), "size": 256, "epochs": 10}
+    done = fit(shards, tmp_path / "run", **config)
+    assert done.val.chance < 0.1
+    assert done.val.mean_average_precision >= 0.45
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("tune", ["head", "all"])
+@pytest.mark.parametrize("backbone", ["alexnet", "resnet18", "googlenet"])
+def test_training_on_a_gpu(backbone: str, tune: str, drawn_shards: Path, tmp_path: Path) -> None:
+    """On CUDA, with DALI's mixed decoding, the loss falls and the checkpoint loads on the CPU."""
+    done = fit(
+        drawn_shards, tmp_path, backbone=backbone, tune=tune, epochs=4, maker="dali", device="cuda"
+    )
+    assert done.epochs[-1].train.loss < done.epochs[0].train.loss
+    assert load_checkpoint(tmp_path)[0].head.weight.device.type == "cpu"

@@ -1,0 +1,1 @@
+"""Turn folders of pictures into multi-label predictions."""

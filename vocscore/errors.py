@@ -1,0 +1,27 @@
+"""Known failures above the bytes: the command line shows their one line and exits with 2."""
+
+from __future__ import annotations
+
+
+class VocscoreError(Exception):
+    """A known failure: `str()` is one line that says where, what, and the cure."""
+
+
+class CheckpointError(VocscoreError):
+    """A checkpoint or a file of weights cannot be used."""
+
+
+class DeviceError(VocscoreError):
+    """The device asked for is not there or cannot do what was asked."""
+
+
+class TrainError(VocscoreError):
+    """Training cannot start or cannot go on."""
+
+
+class ScoreError(VocscoreError):
+    """Scoring cannot start or cannot go on."""
+
+
+class EvalError(VocscoreError):
+    """Predictions and labels cannot be compared."""
