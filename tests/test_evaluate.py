@@ -1,0 +1,266 @@
+"""Predictions beside packed labels; the expected labels come from the class lists of VOC."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import sklearn.metrics
+
+from shards.classes import VOC_CLASSES
+from shards.errors import ShardsError
+from shards.pack import pack
+from shards.splits import split_by_lists
+from shards.voc import read_voc
+from vocscore.errors import EvalError
+from vocscore.evaluate import evaluate
+from vocscore.metrics import report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+@pytest.fixture(scope="module")
+def packed(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The drawn tree as shards with the splits train (24 pictures), val (16) and test (8)."""
+    out = tmp_path_factory.mktemp("packed") / "shards"
+    annotated = read_voc(voc_tree)
+    pack(
+        annotated,
+        split_by_lists(annotated),
+        out,
+        classes=VOC_CLASSES,
+        shard_samples=7,
+        verify=False,
+        max_bad=0,
+        max_pixels=10**6,
+        resize=None,
+        quality=95,
+        workers=1,
+        overwrite=False,
+        settings={},
+    )
+    return out
+
+
+class Truth:
+    """What the lists in ImageSets/Main say, read without this project's code."""
+
+    def __init__(self, tree: Path, split: str) -> None:
+        folder = tree / "ImageSets" / "Main"
+        self.keys = sorted((folder / f"{split}.txt").read_text().split())
+        mean = {1: 1, -1: 0, 0: -1}
+        columns = []
+        for name in VOC_CLASSES:
+            lines = (folder / f"{name}_{split}.txt").read_text().splitlines()
+            marks = dict(line.split() for line in lines)
+            columns.append([mean[int(marks[key])] for key in self.keys])
+        self.labels: NDArray[np.int8] = np.array(columns, dtype=np.int8).T
+        self.paths = [f"JPEGImages/{key}.jpg" for key in self.keys]
+        noise = np.random.default_rng(0).random(self.labels.shape, dtype=np.float32)
+        self.guesses = (noise * 0.8 + 0.2 * (self.labels == 1)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def val(voc_tree: Path) -> Truth:
+    """The 16 pictures of the split 'val'."""
+    return Truth(voc_tree, "val")
+
+
+def write(
+    file: Path,
+    paths: Sequence[str],
+    guesses: NDArray[np.float32],
+    *,
+    classes: Sequence[str] = VOC_CLASSES,
+    failed: Sequence[str] = (),
+) -> Path:
+    """A table as scoring writes it."""
+    with file.open("w", newline="") as stream:
+        out = csv.writer(stream)
+        out.writerow(["path", "status", "error", *classes, "labels"])
+        for path, row in zip(paths, guesses, strict=True):
+            if path in failed:
+                out.writerow([path, "error", "empty: no bytes", *[""] * len(classes), ""])
+            else:
+                out.writerow([path, "ok", "", *(str(value) for value in row), ""])
+    return file
+
+
+def plain(value: Any) -> Any:
+    """Without the not-defined, which equals nothing."""
+    return json.loads(json.dumps(value, allow_nan=False))
+
+
+def test_figures_are_those_of_the_lists(packed: Path, val: Truth, tmp_path: Path) -> None:
+    """Labels and rows meet by path, in whatever order the rows stand."""
+    order = np.random.default_rng(1).permutation(16)
+    file = write(tmp_path / "p.csv", [val.paths[i] for i in order], val.guesses[order])
+    got = evaluate(file, packed, split="val", threshold=0.5)
+    expected = report(val.labels, val.guesses, threshold=0.5)
+    assert plain(got.figures.to_json(VOC_CLASSES)) == plain(expected.to_json(VOC_CLASSES))
+    assert (val.labels == -1).any()
+    c = VOC_CLASSES.index("person")
+    counts = val.labels[:, c] >= 0
+    assert got.figures.average_precision[c] == pytest.approx(
+        sklearn.metrics.average_precision_score(val.labels[counts, c], val.guesses[counts, c])
+    )
+    assert (got.labelled, got.missing, got.failed, got.unlabelled) == (16, (), (), 0)
+    assert got.matched_as is None
+
+
+def test_columns_meet_by_name(packed: Path, val: Truth, tmp_path: Path) -> None:
+    """Columns in another order give the same figures."""
+    order = np.random.default_rng(2).permutation(20)
+    names = [VOC_CLASSES[c] for c in order]
+    one = write(tmp_path / "one.csv", val.paths, val.guesses)
+    other = write(tmp_path / "other.csv", val.paths, val.guesses[:, order], classes=names)
+    results = [
+        plain(evaluate(file, packed, split="val", threshold=0.5).to_json()) for file in (one, other)
+    ]
+    assert results[0] == results[1]
+
+
+def test_the_threshold_decides_what_is_predicted(packed: Path, val: Truth, tmp_path: Path) -> None:
+    """With threshold 0 everything is predicted: recall 1; at 1 nothing is: recall 0."""
+    file = write(tmp_path / "p.csv", val.paths, val.guesses)
+    recalls = [
+        evaluate(file, packed, split="val", threshold=t).figures.micro.recall for t in (0.0, 1.0)
+    ]
+    assert recalls == [1, 0]
+
+
+def test_pictures_without_probabilities_are_left_out_and_counted(
+    packed: Path, val: Truth, tmp_path: Path
+) -> None:
+    """Figures are of the pictures scored; missing and failed ones are counted, named and shown."""
+    failed = val.paths[2:5]
+    file = write(tmp_path / "p.csv", val.paths[1:], val.guesses[1:], failed=failed)
+    got = evaluate(file, packed, split="val", threshold=0.5)
+    rows = [1, *range(5, 16)]
+    expected = report(val.labels[rows], val.guesses[rows], threshold=0.5)
+    assert plain(got.figures.to_json(VOC_CLASSES)) == plain(expected.to_json(VOC_CLASSES))
+    assert (got.labelled, got.figures.pictures) == (16, 12)
+    assert got.missing == (val.paths[0],)
+    assert got.failed == tuple(failed)
+    value = got.to_json()
+    assert (value["missing"], value["failed"]) == (1, 3)
+    text = got.to_text()
+    assert "scored 12 of 16 labelled pictures (val)" in text
+    assert "NOT IN THE FIGURES: 4 labelled pictures (1 without a row, 3 with status=error)" in text
+    assert val.paths[0] in text
+
+
+def test_odd_names_are_shown_escaped(packed: Path, val: Truth, tmp_path: Path) -> None:
+    """A path that is no text or has a line end cannot break the printed text."""
+    names = [f"caf\udce9\n/{path}" for path in val.paths]
+    file = tmp_path / "p.csv"
+    write(file, [f"CAFE/{path}" for path in val.paths], val.guesses)
+    file.write_bytes(file.read_bytes().replace(b"CAFE/", b'"caf\xe9\n/').replace(b".jpg", b'.jpg"'))
+    got = evaluate(file, packed, split="val", threshold=0.5)
+    assert got.matched_as == (names[0], val.paths[0])
+    assert f"how they end: {names[0]!r} is {val.paths[0]}" in got.to_text().splitlines()[1]
+    got.to_text().encode()
+
+
+def test_a_complete_table_gets_no_warning(packed: Path, val: Truth, tmp_path: Path) -> None:
+    """When every picture was scored under its own path, the text warns of nothing."""
+    file = write(tmp_path / "p.csv", val.paths, val.guesses)
+    text = evaluate(file, packed, split="val", threshold=0.5).to_text()
+    assert "scored 16 of 16" in text
+    assert "NOT IN" not in text
+    assert "differ" not in text
+
+
+def test_without_a_split_those_scored_are_compared(
+    packed: Path, voc_tree: Path, val: Truth, tmp_path: Path
+) -> None:
+    """A split of which no picture was scored is not missed; one of which some were, is."""
+    test = Truth(voc_tree, "test")
+    paths = [*val.paths, *test.paths[:3], "JPEGImages/stranger.jpg"]
+    guesses = np.concatenate([val.guesses, test.guesses[:4]])
+    got = evaluate(write(tmp_path / "p.csv", paths, guesses), packed, split=None, threshold=0.5)
+    assert got.splits == ("val", "test")
+    assert got.labelled == 24
+    assert got.missing == tuple(test.paths[3:])
+    assert got.unlabelled == 1
+    both = [np.concatenate([val.labels, test.labels[:3]]), guesses[:19]]
+    expected = report(both[0], both[1], threshold=0.5)
+    assert plain(got.figures.to_json(VOC_CLASSES)) == plain(expected.to_json(VOC_CLASSES))
+
+
+def test_splits_can_be_joined(packed: Path, voc_tree: Path, tmp_path: Path) -> None:
+    """`train,val` compares with the pictures of both."""
+    truth = Truth(voc_tree, "trainval")
+    file = write(tmp_path / "p.csv", truth.paths, truth.guesses)
+    got = evaluate(file, packed, split="train,val", threshold=0.5)
+    expected = report(truth.labels, truth.guesses, threshold=0.5)
+    assert got.splits == ("train", "val")
+    assert got.figures.mean_average_precision == pytest.approx(expected.mean_average_precision)
+    assert got.labelled == 40
+
+
+def test_another_folder_is_matched_by_endings_and_said_so(
+    packed: Path, val: Truth, tmp_path: Path
+) -> None:
+    """Rows of JPEGImages/ itself give the same figures, and a line that shows how they matched."""
+    names = [f"{key}.jpg" for key in val.keys]
+    got = evaluate(
+        write(tmp_path / "p.csv", names, val.guesses), packed, split="val", threshold=0.5
+    )
+    expected = report(val.labels, val.guesses, threshold=0.5)
+    assert plain(got.figures.to_json(VOC_CLASSES)) == plain(expected.to_json(VOC_CLASSES))
+    assert f"matched by how they end: {names[0]} is {val.paths[0]}" in got.to_text()
+    assert got.to_json()["matched_by"] == "ending"
+
+
+def test_the_text_has_every_class_and_average(packed: Path, val: Truth, tmp_path: Path) -> None:
+    """A line for each class with its positives and AP, the four averages, mAP beside chance."""
+    file = write(tmp_path / "p.csv", val.paths, val.guesses)
+    got = evaluate(file, packed, split="val", threshold=0.5)
+    lines = {line.split()[0]: line.split() for line in got.to_text().splitlines() if line}
+    for c, name in enumerate(VOC_CLASSES):
+        positives = int((val.labels[:, c] == 1).sum())
+        assert lines[name][1] == str(positives)
+        assert lines[name][2] == (f"{got.figures.average_precision[c]:.3f}" if positives else "-")
+    for name in ("samples", "micro", "macro"):
+        average = getattr(got.figures, name)
+        figures = (average.iou, average.precision, average.recall, average.f1)
+        assert lines[name][1:] == [f"{figure:.3f}" for figure in figures]
+    assert f"mAP {got.figures.mean_average_precision:.3f}" in got.to_text()
+    assert f"chance {got.figures.chance:.3f}" in got.to_text()
+
+
+def test_other_classes_are_refused_by_name(packed: Path, val: Truth, tmp_path: Path) -> None:
+    """Classes that only one side has are named."""
+    names = [*VOC_CLASSES[:-1], "wombat"]
+    file = write(tmp_path / "p.csv", val.paths, val.guesses, classes=names)
+    with pytest.raises(EvalError, match="no column for tvmonitor; unknown there: wombat"):
+        evaluate(file, packed, split="val", threshold=0.5)
+
+
+def test_other_pictures_are_refused_with_examples(packed: Path, val: Truth, tmp_path: Path) -> None:
+    """A table of other pictures ends in an error that shows a path of each side."""
+    file = write(tmp_path / "p.csv", [f"x/{n}.jpg" for n in range(16)], val.guesses)
+    with pytest.raises(EvalError, match=r"predicted: 'x/0\.jpg'; labelled: 'JPEGImages/20"):
+        evaluate(file, packed, split="val", threshold=0.5)
+
+
+def test_only_failed_pictures_are_refused(packed: Path, val: Truth, tmp_path: Path) -> None:
+    """A table in which every labelled picture failed cannot be evaluated."""
+    file = write(tmp_path / "p.csv", val.paths, val.guesses, failed=val.paths)
+    with pytest.raises(EvalError, match=r"every picture of val .* has status=error"):
+        evaluate(file, packed, split="val", threshold=0.5)
+
+
+def test_an_unknown_split_is_refused(packed: Path, val: Truth, tmp_path: Path) -> None:
+    """A split that the shards do not have ends in one line that names it."""
+    file = write(tmp_path / "p.csv", val.paths, val.guesses)
+    with pytest.raises(ShardsError, match="holdout"):
+        evaluate(file, packed, split="holdout", threshold=0.5)

@@ -1,0 +1,113 @@
+"""Pairs the paths of two lists of the same pictures, seen from different folders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vocscore.errors import EvalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_SEVERAL = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Which path of one list is which of the other.
+
+    Attributes:
+        pairs: position in the labelled list -> position in the predicted list.
+        exact: the paths were equal; else they were matched by how they end.
+    """
+
+    pairs: Mapping[int, int]
+    exact: bool
+
+
+def match_paths(labelled: Sequence[str], predicted: Sequence[str]) -> Matches:
+    """Pair two lists of paths.
+
+    Equal paths are pairs. Only when there is no such pair at all, the folder that was scored is
+    not the one that was packed, and paths are compared from their ends: two paths are a pair when
+    each is the only one of its list that shares the longest run of last folders and file name
+    with the other. `2007_000027.jpg` is then `JPEGImages/2007_000027.jpg`, if no other path ends
+    so.
+
+    Args:
+        labelled: with '/' between folders, each path once.
+        predicted: likewise.
+
+    Returns:
+        The pairs; a path of either list may have none.
+
+    Raises:
+        EvalError: nothing matches, or a file name stands for several pictures.
+    """
+    places = {path: j for j, path in enumerate(predicted)}
+    equal = {i: places[path] for i, path in enumerate(labelled) if path in places}
+    if equal:
+        return Matches(equal, exact=True)
+    pairs = _match_ends(labelled, predicted)
+    if not pairs:
+        raise EvalError(
+            f"no predicted path is a labelled one (predicted: {_first(predicted)}; labelled: "
+            f"{_first(labelled)}). Score the folder that was packed."
+        )
+    return Matches(pairs, exact=False)
+
+
+def _match_ends(labelled: Sequence[str], predicted: Sequence[str]) -> dict[int, int]:
+    labelled_ends, predicted_ends = _ends(labelled), _ends(predicted)
+    pairs = {}
+    for i, path in enumerate(labelled):
+        j = _nearest(path, predicted_ends)
+        if j not in (None, _SEVERAL) and _nearest(predicted[j], labelled_ends) == i:
+            pairs[i] = j
+    _refuse_doubt(labelled, predicted, pairs=pairs)
+    return pairs
+
+
+def _refuse_doubt(
+    labelled: Sequence[str], predicted: Sequence[str], *, pairs: Mapping[int, int]
+) -> None:
+    """A path left over on both sides under one file name could be the same picture, or not."""
+    taken = set(pairs.values())
+    left = {_name(path): path for j, path in enumerate(predicted) if j not in taken}
+    for i, path in enumerate(labelled):
+        if i not in pairs and _name(path) in left:
+            raise EvalError(
+                f"the predicted path {left[_name(path)]!r} may or may not be the labelled "
+                f"{path!r}: several paths end so. Score the folder that was packed."
+            )
+
+
+def _ends(paths: Sequence[str]) -> dict[str, int]:
+    """Every ending of every path -> its position, or `_SEVERAL`."""
+    ends: dict[str, int] = {}
+    for position, path in enumerate(paths):
+        for end in _endings(path):
+            ends[end] = _SEVERAL if end in ends else position
+    return ends
+
+
+def _nearest(path: str, ends: Mapping[str, int]) -> int | None:
+    """The position of the path that shares the longest ending with this one."""
+    return next((ends[end] for end in _endings(path) if end in ends), None)
+
+
+def _endings(path: str) -> Iterator[str]:
+    """The path, then without its first folder, and so on down to the file name."""
+    yield path
+    while "/" in path:
+        path = path.partition("/")[2]
+        yield path
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _first(paths: Sequence[str]) -> str:
+    return repr(paths[0]) if paths else "none"

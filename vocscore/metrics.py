@@ -1,0 +1,266 @@
+"""How good probabilities are: IoU, precision, recall, F1 and average precision, in all their forms.
+
+Three rules hold for every figure:
+
+- A label of -1 (only 'difficult' instances) is ignored: it is neither a positive nor a negative,
+  and a prediction there is neither right nor wrong.
+- A class is predicted where probability >= threshold. A tie with the threshold is a prediction.
+- 0/0 counts as 0, scikit-learn's default: a picture without labels and without predictions adds 0
+  to the average over pictures; a class without either adds 0 to the average over classes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vocscore.errors import EvalError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Floats = NDArray[np.float64]
+_TENTHS = np.arange(11) / 10
+
+
+@dataclass(frozen=True, slots=True)
+class Averages:
+    """Four figures under one way of averaging, each from 0 to 1."""
+
+    iou: float
+    precision: float
+    recall: float
+    f1: float
+
+    def to_json(self) -> dict[str, float]:
+        """Plain values by name."""
+        return {name: float(getattr(self, name)) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PerClass:
+    """Figures of each class, in column order; every array has shape (C,).
+
+    Attributes:
+        positives: int64, pictures where the class is present.
+        negatives: int64, pictures where it is absent.
+        iou: float64, intersection over union of the pictures labelled and the pictures predicted.
+        precision: float64.
+        recall: float64.
+        f1: float64.
+    """
+
+    positives: NDArray[np.int64]
+    negatives: NDArray[np.int64]
+    iou: Floats
+    precision: Floats
+    recall: Floats
+    f1: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """Every figure of one comparison.
+
+    Average precision is nan for a class without positives, and such a class is left out of the
+    means over classes; without any positive at all the means are nan.
+
+    Attributes:
+        pictures: how many pictures were compared.
+        threshold: the probability from which on a class counts as predicted.
+        samples: averaged over pictures (scikit-learn's average='samples').
+        micro: over all decisions at once.
+        macro: the plain mean over all classes, those without positives included.
+        per_class: each class by itself.
+        average_precision: float64 (C,), all points (scikit-learn's average_precision_score).
+        average_precision_voc2007: float64 (C,), mean of the best precision at 11 recalls.
+        average_precision_voc2010: float64 (C,), area under the precision made monotonic.
+    """
+
+    pictures: int
+    threshold: float
+    samples: Averages
+    micro: Averages
+    macro: Averages
+    per_class: PerClass
+    average_precision: Floats
+    average_precision_voc2007: Floats
+    average_precision_voc2010: Floats
+
+    @property
+    def mean_average_precision(self) -> float:
+        """Mean over classes of `average_precision`."""
+        return _mean_defined(self.average_precision)
+
+    @property
+    def mean_average_precision_voc2007(self) -> float:
+        """Mean over classes of `average_precision_voc2007`."""
+        return _mean_defined(self.average_precision_voc2007)
+
+    @property
+    def mean_average_precision_voc2010(self) -> float:
+        """Mean over classes of `average_precision_voc2010`."""
+        return _mean_defined(self.average_precision_voc2010)
+
+    @property
+    def chance(self) -> float:
+        """The mean average precision that guessing approaches: the mean prevalence of a class."""
+        positives, negatives = self.per_class.positives, self.per_class.negatives
+        prevalence = positives / np.maximum(positives + negatives, 1)
+        return _mean_defined(np.where(positives > 0, prevalence, np.nan))
+
+    def to_json(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Plain values; None stands for nan.
+
+        Args:
+            classes: the names, in column order.
+        """
+        one = self.per_class
+        return {
+            "pictures": self.pictures,
+            "threshold": self.threshold,
+            "mean_average_precision": _plain(self.mean_average_precision),
+            "mean_average_precision_voc2007": _plain(self.mean_average_precision_voc2007),
+            "mean_average_precision_voc2010": _plain(self.mean_average_precision_voc2010),
+            "chance": _plain(self.chance),
+            "samples": self.samples.to_json(),
+            "micro": self.micro.to_json(),
+            "macro": self.macro.to_json(),
+            "classes": {
+                name: {
+                    "positives": int(one.positives[c]),
+                    "negatives": int(one.negatives[c]),
+                    "average_precision": _plain(self.average_precision[c]),
+                    "average_precision_voc2007": _plain(self.average_precision_voc2007[c]),
+                    "average_precision_voc2010": _plain(self.average_precision_voc2010[c]),
+                    "iou": float(one.iou[c]),
+                    "precision": float(one.precision[c]),
+                    "recall": float(one.recall[c]),
+                    "f1": float(one.f1[c]),
+                }
+                for c, name in enumerate(classes)
+            },
+        }
+
+
+def report(
+    labels: NDArray[np.int8], probabilities: NDArray[np.floating[Any]], *, threshold: float
+) -> Report:
+    """Compare probabilities with labels.
+
+    Args:
+        labels: int8, shape (N, C): 1 present, 0 absent, -1 only difficult (ignored).
+        probabilities: floating, shape (N, C), from 0 to 1.
+        threshold: the probability from which on a class counts as predicted.
+
+    Raises:
+        EvalError: the shapes differ or are empty, a label is not -1, 0 or 1, or a probability is
+            not a number from 0 to 1.
+    """
+    _check(labels, probabilities)
+    truth = labels == 1
+    guess = (probabilities >= threshold) & (labels >= 0)
+    both = truth & guess
+    by_class = _ratios(both.sum(0), truth.sum(0), guess.sum(0))
+    points = np.array(
+        [_average_precisions(*pair) for pair in zip(labels.T, probabilities.T, strict=True)]
+    )
+    return Report(
+        pictures=len(labels),
+        threshold=threshold,
+        samples=_mean(_ratios(both.sum(1), truth.sum(1), guess.sum(1))),
+        micro=_mean(_ratios(both.sum(), truth.sum(), guess.sum())),
+        macro=_mean(by_class),
+        per_class=PerClass(truth.sum(0), (labels == 0).sum(0), *by_class),
+        average_precision=points[:, 0],
+        average_precision_voc2007=points[:, 1],
+        average_precision_voc2010=points[:, 2],
+    )
+
+
+def _check(labels: NDArray[np.int8], probabilities: NDArray[np.floating[Any]]) -> None:
+    """Refuse what no figure can be taken of."""
+    if labels.ndim != 2 or labels.shape != probabilities.shape or labels.size == 0:
+        raise EvalError(
+            f"labels {labels.shape} and probabilities {probabilities.shape} must have the same "
+            "shape: pictures, classes; at least one of each."
+        )
+    if labels.min() < -1 or labels.max() > 1:
+        raise EvalError(
+            f"labels must be -1, 0 or 1, found {labels.min()} to {labels.max()}: pack again."
+        )
+    fine = (probabilities >= 0) & (probabilities <= 1)
+    if not fine.all():
+        row, column = np.argwhere(~fine)[0]
+        raise EvalError(
+            f"row {row}, class {column}: {probabilities[row, column]} is no probability; logits "
+            "must go through a sigmoid first."
+        )
+
+
+def _ratios(both: Any, truth: Any, guess: Any) -> tuple[Floats, Floats, Floats, Floats]:
+    """IoU, precision, recall and F1 from counts: labelled and predicted, labelled, predicted."""
+    return (
+        _share(both, truth + guess - both),
+        _share(both, guess),
+        _share(both, truth),
+        _share(2 * both, truth + guess),
+    )
+
+
+def _share(part: Any, whole: Any) -> Floats:
+    """Part / whole; 0 where there is no whole."""
+    return np.asarray(part / np.maximum(whole, 1), dtype=np.float64)
+
+
+def _mean(ratios: tuple[Floats, Floats, Floats, Floats]) -> Averages:
+    return Averages(*(float(ratio.mean()) for ratio in ratios))
+
+
+def _average_precisions(
+    labels: NDArray[np.int8], probabilities: NDArray[np.floating[Any]]
+) -> tuple[float, float, float]:
+    """Average precision of one class, three ways.
+
+    Pictures of equal probability enter together, as in scikit-learn, so that no figure depends on
+    the order of the pictures. (The devkit's loops take them one by one, in the order of the file;
+    without ties that is the same.)
+
+    Args:
+        labels: int8, shape (N,); -1 is ignored.
+        probabilities: floating, shape (N,).
+
+    Returns:
+        All points; VOC 2007's 11 points; VOC 2010's monotonic area. nan without a positive.
+
+    Source: VOCdevkit 2007, `VOCcode/VOCevalcls.m` (the recalls are exact tenths here); VOCdevkit
+    2010, `VOCcode/VOCap.m`.
+    """
+    from sklearn.metrics import precision_recall_curve
+
+    counts = labels >= 0
+    positive = labels[counts] == 1
+    if not positive.any():
+        return math.nan, math.nan, math.nan
+    precision, recall, _ = precision_recall_curve(positive, probabilities[counts])
+    # From the highest threshold down; scikit-learn's closing point (recall 0, precision 1) is no
+    # picture's, and VOC knows no such point.
+    precision, recall = precision[-2::-1], recall[-2::-1]
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    steps = np.diff(recall, prepend=0)
+    first = np.searchsorted(recall, _TENTHS)
+    return float(steps @ precision), float(best[first].mean()), float(steps @ best)
+
+
+def _mean_defined(values: Floats) -> float:
+    """Mean of what is not nan; nan where nothing is."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else math.nan
+
+
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
