@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+
+import pytest
+
+from vocscore.score.ahead import ahead
+
+
+def test_items_come_in_order():
+    """Everything comes, in order."""
+    with closing(ahead((i for i in range(100)), depth=2)) as items:
+        assert list(items) == list(range(100))
+
+
+def test_items_are_fetched_while_the_consumer_works():
+    """While the consumer holds the first item, the next two are fetched in another thread."""
+    fetched = [threading.Event() for _ in range(5)]
+
+    def source():
+        for i, event in enumerate(fetched):
+            event.set()
+            yield i, threading.get_ident()
+
+    with closing(ahead(source(), depth=2)) as items:
+        _, thread = next(items)
+        assert fetched[2].wait(10)
+        assert thread != threading.get_ident()
+        assert not fetched[4].is_set()
+
+
+def test_an_error_comes_at_its_place():
+    """What the source raises comes after the items before it."""
+
+    def source():
+        yield 1
+        yield 2
+        raise OSError("broken")
+
+    got = []
+    with pytest.raises(OSError, match="broken"), closing(ahead(source(), depth=2)) as items:
+        got.extend(items)
+    assert got == [1, 2]
+
+
+def test_a_consumer_that_stops_closes_the_source_and_its_thread():
+    """Stopped early, the source's `finally` has run and no thread is left."""
+    closed = []
+
+    def source():
+        try:
+            for i in range(1000):
+                yield i
+        finally:
+            closed.append(i)
+
+    before = threading.active_count()
+    with closing(ahead(source(), depth=2)) as items:
+        next(items)
+    assert len(closed) == 1
+    assert closed[0] < 5
+    assert threading.active_count() == before

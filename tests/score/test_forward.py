@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from shards.errors import Reason
+from vocscore.pipeline.batch import Batch, Failure
+from vocscore.score.forward import Forward
+
+PICTURES = 37
+
+
+class PlacedRuntime:
+    """Answers with a picture's value, its place in the batch and the size of the batch."""
+
+    def __init__(self):
+        self.shapes = []
+
+    def probabilities(self, images):
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        self.shapes.append(tuple(images.shape))
+        values = images[:, 0, 0, 0].numpy().astype(np.float32)
+        places = np.arange(len(images), dtype=np.float32)
+        return np.stack([values, places, np.full_like(places, len(images))], axis=1)
+
+
+def batches(size, *, failed=(), order=None):
+    """Picture r is filled with the value r + 1."""
+    order = np.arange(PICTURES) if order is None else order
+    for start in range(0, PICTURES, size):
+        rows = order[start : start + size]
+        good = np.array([row for row in rows if row not in failed], np.int64)
+        images = torch.zeros((len(good), 3, 2, 2), dtype=torch.uint8)
+        images += torch.from_numpy(good + 1).to(torch.uint8).view(-1, 1, 1, 1)
+        failures = tuple(Failure(int(r), Reason.CORRUPT, "") for r in rows if r in failed)
+        yield Batch(images.contiguous(memory_format=torch.channels_last), good, None, failures)
+
+
+def results(forward, made):
+    found = {}
+    for batch in made:
+        for rows, probabilities in forward.feed(batch):
+            found.update(zip(rows.tolist(), probabilities.tolist(), strict=True))
+    for rows, probabilities in forward.flush():
+        found.update(zip(rows.tolist(), probabilities.tolist(), strict=True))
+    return found
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 16, 20, 64])
+def test_the_network_sees_one_shape_and_each_picture_on_its_place(size):
+    """Whatever the batch size: batches of 8, row r on place r % 8, its own picture."""
+    runtime = PlacedRuntime()
+    found = results(Forward(runtime, group=8), batches(size))
+    assert found == {row: [row + 1, row % 8, 8] for row in range(PICTURES)}
+    assert runtime.shapes == [(8, 3, 2, 2)] * 5
+
+
+@pytest.mark.parametrize("size", [3, 8, 64])
+def test_failed_neighbours_do_not_move_a_picture(size):
+    """Failures leave their places blank; a group of failures only is not run."""
+    failed = {0, 9, 10, *range(16, 24), 36}
+    runtime = PlacedRuntime()
+    found = results(Forward(runtime, group=8), batches(size, failed=failed))
+    assert found == {row: [row + 1, row % 8, 8] for row in range(PICTURES) if row not in failed}
+    assert len(runtime.shapes) == 4  # of 5 groups
+
+
+def test_rows_may_come_in_any_order():
+    """A maker may hand rows over as it likes."""
+    order = np.random.default_rng(0).permutation(PICTURES)
+    found = results(Forward(PlacedRuntime(), group=8), batches(5, order=order))
+    assert found == {row: [row + 1, row % 8, 8] for row in range(PICTURES)}
+
+
+def test_a_whole_group_is_handed_on_without_a_copy():
+    """A batch that is whole groups costs no copy."""
+    seen = []
+
+    class Runtime(PlacedRuntime):
+        def probabilities(self, images):
+            seen.append(images.data_ptr())
+            return super().probabilities(images)
+
+    (first, *_) = made = list(batches(16))
+    results(Forward(Runtime(), group=8), made)
+    assert seen[0] == first.images.data_ptr()
+    assert seen[1] == first.images[8:].data_ptr()
+
+
+def test_results_come_as_soon_as_a_group_is_whole():
+    """Nothing is held back longer than its group needs."""
+    forward = Forward(PlacedRuntime(), group=8)
+    counts = [sum(len(rows) for rows, _ in forward.feed(batch)) for batch in batches(6)]
+    assert counts == [0, 8, 8, 8, 0, 8, 0]

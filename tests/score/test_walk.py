@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import os
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from score_doubles import make_files
+
+from vocscore.score.walk import walk
+
+
+def test_pictures_of_any_depth_and_case_come_sorted_by_their_whole_path(tmp_path):
+    """Pictures are found by suffix in any case; code points of the whole path give the order."""
+    names = ["b/x.JPG", "a.png", "a/z.jpeg", "a-b.webp", "B.tif", "a/b/c.gif", "é.bmp", "z.tiff"]
+    found = walk(str(make_files(tmp_path, names)))
+    assert found.pictures == sorted(names)
+    assert found.pictures.index("a-b.webp") < found.pictures.index("a/b/c.gif")
+
+
+def test_other_and_hidden_files_and_hidden_folders_are_counted_not_listed(tmp_path):
+    """What is no picture, or is hidden, is skipped and counted; a hidden folder counts as one."""
+    names = ["a.jpg", "Thumbs.db", "notes.txt", "noext", "._a.jpg", ".cache/b.jpg", ".cache/c.jpg"]
+    found = walk(str(make_files(tmp_path, names)))
+    assert found.pictures == ["a.jpg"]
+    assert found.skipped == 5
+    assert not found.problems
+
+
+def test_tars_are_listed_apart(tmp_path):
+    """Tars are listed apart from pictures, sorted, hidden ones not."""
+    found = walk(str(make_files(tmp_path, ["b/x.tar", "a.TAR", ".h.tar", "p.jpg", "x.tar.gz"])))
+    assert (found.tars, found.pictures, found.skipped) == (["a.TAR", "b/x.tar"], ["p.jpg"], 2)
+
+
+def test_a_linked_folder_counts_under_each_name_and_a_loop_is_not_entered(tmp_path):
+    """Linked folders are followed; one that leads back above itself is reported, not entered."""
+    make_files(tmp_path, ["real/a.jpg", "real/deep/b.jpg"])
+    (tmp_path / "linked").symlink_to("real")
+    (tmp_path / "real/deep/up").symlink_to("..")
+    (tmp_path / "real/deep/self").symlink_to(".")
+    found = walk(str(tmp_path))
+    assert found.pictures == ["linked/a.jpg", "linked/deep/b.jpg", "real/a.jpg", "real/deep/b.jpg"]
+    loops = [f"{top}/deep/{name}/" for top in ("linked", "real") for name in ("self", "up")]
+    assert [line.split(":")[0] for line in found.problems] == loops
+
+
+def test_links_that_lead_nowhere_are_inputs(tmp_path):
+    """A broken link, or one in a circle, named as a picture is listed: it will be an error row."""
+    (tmp_path / "gone.jpg").symlink_to("nowhere")
+    (tmp_path / "circle.jpg").symlink_to("circle.jpg")
+    assert walk(str(tmp_path)).pictures == ["circle.jpg", "gone.jpg"]
+
+
+def test_a_folder_named_as_a_picture_is_a_folder(tmp_path):
+    """A folder may be called x.jpg."""
+    assert walk(str(make_files(tmp_path, ["x.jpg/y.jpg"]))).pictures == ["x.jpg/y.jpg"]
+
+
+def test_names_that_are_no_text_are_kept(tmp_path):
+    """Names in any encoding are listed and lead to their files."""
+    raw = [b"caf\xe9.jpg", b"line\nend.png", b'quo"te,.jpg', b"\xff\xfe.gif"]
+    for name in raw:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).touch()
+    found = walk(str(tmp_path)).pictures
+    assert sorted(os.fsencode(name) for name in found) == sorted(raw)
+    assert all((tmp_path / name).exists() for name in found)
+
+
+def test_a_folder_that_cannot_be_read_is_reported_and_the_rest_is_listed(tmp_path, monkeypatch):
+    """An unreadable folder is a problem with its name and cause; the others are listed."""
+    make_files(tmp_path, ["a/1.jpg", "locked/2.jpg", "z/3.jpg"])
+    scandir = os.scandir
+
+    def refusing(folder):
+        if Path(folder).name == "locked":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    found = walk(str(tmp_path))
+    assert found.pictures == ["a/1.jpg", "z/3.jpg"]
+    assert len(found.problems) == 1
+    assert "locked/" in found.problems[0]
+    assert "Permission denied" in found.problems[0]
+
+
+def test_a_root_that_cannot_be_read_raises(tmp_path):
+    """The folder itself must be there."""
+    with pytest.raises(FileNotFoundError):
+        walk(str(tmp_path / "none"))
+
+
+def test_a_listing_takes_less_than_300_bytes_an_input(tmp_path):
+    """Names of 40 characters take less than 300 bytes each, sorting included."""
+    make_files(tmp_path, [f"{i % 7}/{'x' * 25}-{i:08d}.jpg" for i in range(3000)])
+    tracemalloc.start()
+    try:
+        found = walk(str(tmp_path))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(found.pictures) == 3000
+    assert peak / 3000 < 300

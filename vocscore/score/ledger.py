@@ -1,0 +1,269 @@
+"""Which parts of the predictions exist: commits, resume, merge.
+
+Beside the output, while it is not finished, stands a folder `<output>.parts`:
+
+    lock             held by the process that scores
+    plan.json        what is being scored, and with what; another plan is not mixed in
+    part-000000.csv  the rows of unit 0
+    part-000000.json their numbers; it is written after the rows and says that they are all there
+    merged.csv       the parts being joined
+    done.json        what was plan.json: the output is finished, the rest only has to be removed
+
+Every file is written under another name, brought to the disk and renamed. So a run that is killed
+at any moment leaves parts that are whole; the next one with the same plan goes on from them, and
+the output appears under its name when it is complete.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from shards import atomic
+from vocscore.errors import ScoreError
+from vocscore.score.differences import differences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+FORMAT_VERSION = 1
+_OURS = re.compile(r"\.?(part-\d{6,}|plan|done|merged)\.[a-z]+(\.tmp)?")
+_MARK = re.compile(r"part-(\d{6,})\.json")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of a part beside its rows.
+
+    Attributes:
+        rows: how many.
+        errors: reason -> rows with that error.
+        problems: damage that is not the fault of one picture, a line each.
+    """
+
+    rows: int
+    errors: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+def work_folder(output: Path) -> Path:
+    """Name the folder that stands beside an unfinished output."""
+    return output.with_name(f"{output.name}.parts")
+
+
+def refuse_existing(output: Path, *, overwrite: bool) -> None:
+    """Raise where an output is there that must not be replaced.
+
+    Raises:
+        ScoreError: it is a folder, or a file that is not to be overwritten.
+    """
+    if output.is_dir():
+        raise ScoreError(f"{output}: a folder. Name a file with -o.")
+    if output.exists() and not overwrite:
+        raise ScoreError(
+            f"{output}: there already. Use --overwrite to replace it, or choose another file "
+            "with -o."
+        )
+
+
+@contextmanager
+def open_ledger(
+    output: Path, plan: Mapping[str, Any], *, suffix: str, overwrite: bool
+) -> Iterator[Ledger]:
+    """Hold an output while it is being made; no other process can.
+
+    An unfinished run with an equal plan is taken up, with `overwrite` as well: a command that
+    replaces a file has to be resumable, too.
+
+    Args:
+        output: the file to be.
+        plan: plain values that decide the output's bytes; mappings may be nested.
+        suffix: of the parts.
+        overwrite: replace an output that exists, and drop an unfinished run with another plan.
+
+    Raises:
+        ScoreError: another run holds it, it exists, another plan or a stranger's folder is in the
+            way, or the disk will not have it.
+    """
+    ledger = Ledger(output, suffix=suffix)
+    with ExitStack() as held:
+        ledger.lock(held)
+        try:
+            ledger.begin(plan, overwrite=overwrite)
+            yield ledger
+        finally:
+            ledger.leave()
+
+
+class Ledger:
+    """The parts of one output. Made by `open_ledger` only.
+
+    Attributes:
+        records: of the committed parts, by the number of the unit.
+    """
+
+    def __init__(self, output: Path, *, suffix: str) -> None:
+        """Look at nothing yet."""
+        self._output = output
+        self._suffix = suffix
+        self._work = work_folder(output)
+        self._plan = self._work / "plan.json"
+        self._done = self._work / "done.json"
+        self.records: dict[int, Record] = {}
+
+    def lock(self, held: ExitStack) -> None:
+        """Make the work folder and hold its lock until `held` is closed."""
+        while True:
+            with self._writing():
+                self._work.mkdir(parents=True, exist_ok=True)
+                try:
+                    held.enter_context(atomic.exclusive(self._work / "lock"))
+                except FileNotFoundError:
+                    continue  # a run that ended just now has removed the folder
+                except BlockingIOError as error:
+                    raise ScoreError(
+                        f"{self._output}: another run is writing it. Wait for that, or choose "
+                        "another file with -o."
+                    ) from error
+            return
+
+    def begin(self, plan: Mapping[str, Any], *, overwrite: bool) -> None:
+        """Take up the unfinished run of this plan, or start one."""
+        new = json.loads(json.dumps({"format": FORMAT_VERSION, **plan}))
+        with self._writing():
+            if self._done.exists():
+                self._remove()
+            old = self._read_plan()
+            if old is not None and old != new:
+                self._refuse_other(old, new, overwrite=overwrite)
+                self._remove()
+                old = None
+            if old is None:
+                self._refuse_strangers()
+                refuse_existing(self._output, overwrite=overwrite)
+                atomic.write(self._plan, json.dumps(new, indent=1).encode("ascii"))
+            self.records = self._read_records()
+
+    def commit(self, number: int, record: Record, write: Callable[[BinaryIO], None]) -> None:
+        """Keep the part of one unit, durably.
+
+        Args:
+            number: of the unit.
+            record: what is to be known of the part.
+            write: writes its rows.
+
+        Raises:
+            ScoreError: the disk will not have it; the parts before it are kept.
+        """
+        part = self._part(number)
+        with self._writing():
+            with atomic.replacing(part) as file:
+                write(file)
+            kept = {"bytes": part.stat().st_size, **asdict(record)}
+            atomic.write(part.with_suffix(".json"), json.dumps(kept).encode("ascii"))
+        self.records[number] = record
+
+    def merge(self, units: int, write: Callable[[BinaryIO, Iterable[Path]], None]) -> None:
+        """Join the parts to the output, by the numbers of their units, and remove the rest.
+
+        Args:
+            units: how many there are; all of them must have been committed.
+            write: writes the output, given the parts in order.
+
+        Raises:
+            ScoreError: the disk will not have it; the parts are kept.
+        """
+        if self.records.keys() != set(range(units)):
+            raise RuntimeError(f"{units} units, but parts {sorted(self.records)[:20]}...")
+        merged = self._work / f"merged{self._suffix}"
+        with self._writing():
+            with atomic.replacing(merged) as file:
+                write(file, map(self._part, range(units)))
+            atomic.move(merged, self._output)
+            atomic.move(self._plan, self._done)
+        with suppress(OSError):  # what cannot be removed now is, when the name is used again
+            self._remove()
+
+    def discard(self) -> None:
+        """Forget the run: nothing in it is worth keeping."""
+        with self._writing():
+            self._remove()
+
+    def leave(self) -> None:
+        """Remove the work folder where nothing but the lock is in it."""
+        with suppress(OSError):
+            if [path.name for path in self._work.iterdir()] == ["lock"]:
+                (self._work / "lock").unlink()
+                self._work.rmdir()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ScoreError(
+                f"{error.filename or self._work}: cannot be written: {str(error.strerror).lower()}."
+                f" Finished units stay in {self._work.name}/; make it writable, or make room, and "
+                "give the same command again."
+            ) from error
+
+    def _part(self, number: int) -> Path:
+        return self._work / f"part-{number:06d}{self._suffix}"
+
+    def _remove(self) -> None:
+        """Remove what is ours, the plan last: a run killed in between can still be told."""
+        names = [path.name for path in self._work.iterdir() if _OURS.fullmatch(path.name)]
+        for name in sorted(names, key=lambda name: name in (self._plan.name, self._done.name)):
+            (self._work / name).unlink()
+
+    def _refuse_other(
+        self, old: Mapping[str, Any], new: Mapping[str, Any], *, overwrite: bool
+    ) -> None:
+        if not overwrite:
+            found = ", ".join(differences(old, new))
+            raise ScoreError(
+                f"{self._output}: an unfinished run is there that differs in {found}. Use "
+                "--overwrite to drop it and start anew, or choose another file with -o."
+            )
+
+    def _refuse_strangers(self) -> None:
+        expected = {"lock", atomic.temporary(self._plan).name}
+        strangers = sorted(p.name for p in self._work.iterdir() if p.name not in expected)
+        if strangers:
+            raise ScoreError(
+                f"{self._work}: in the way and not an unfinished run (it holds {strangers[0]}). "
+                "Move it away, or choose another file with -o."
+            )
+
+    def _read_plan(self) -> dict[str, Any] | None:
+        try:
+            plan = json.loads(self._plan.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            plan = None
+        if not isinstance(plan, dict):
+            raise ScoreError(
+                f"{self._plan}: damaged, so the run cannot go on. Remove {self._work} to start "
+                "anew, or choose another file with -o."
+            )
+        return plan
+
+    def _read_records(self) -> dict[int, Record]:
+        marks = ((path, _MARK.fullmatch(path.name)) for path in self._work.iterdir())
+        found = {int(mark[1]): self._read_record(path) for path, mark in marks if mark}
+        return {number: record for number, record in found.items() if record is not None}
+
+    def _read_record(self, mark: Path) -> Record | None:
+        """The record of a part that is all there; another is made again."""
+        try:
+            kept = json.loads(mark.read_bytes())
+            if mark.with_suffix(self._suffix).stat().st_size != kept["bytes"]:
+                return None
+            return Record(kept["rows"], kept["errors"], tuple(kept["problems"]))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
