@@ -1,0 +1,1 @@
+"""A clock runs here: the two floors below, and the peers beside them."""

@@ -1,0 +1,78 @@
+"""The command line as a person meets it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from vocscore.cli.main import COMMANDS, main
+from vocscore.cli.reference import cli_page
+
+
+def run(*words: object) -> tuple[int, str]:
+    """Exit code and everything printed."""
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_imports_nothing_heavy(command: str | None) -> None:
+    """`--help` of every command comes without torch, DALI, NumPy, scikit-learn or matplotlib."""
+    words = ["--help"] if command is None else [command, "--help"]
+    code = (
+        "import sys\n"
+        "from vocscore.cli.main import main\n"
+        f"main({words!r}, standalone_mode=False)\n"
+        "heavy = {'torch', 'torchvision', 'nvidia.dali', 'numpy', 'sklearn', 'matplotlib', 'PIL'}\n"
+        "print('heavy:', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Usage: " in done.stdout
+    assert done.stdout.endswith("heavy: []\n")
+
+
+def test_every_option_says_what_it_is_for() -> None:
+    """No option of any command has an empty help, but those whose name says it all."""
+    plain = {"epochs", "momentum", "batch_size", "help"}
+    for name in COMMANDS:
+        command = main.get_command(None, name)  # type: ignore[arg-type]
+        for option in command.params:
+            if option.param_type_name == "option" and option.name not in plain:
+                assert option.help, (name, option.name)
+
+
+def test_the_page_of_the_command_line_is_the_program() -> None:
+    """`docs/cli.md` equals what the program says; `make docs` writes it."""
+    page = Path(__file__).parents[1] / "docs" / "cli.md"
+    assert page.read_text() == cli_page()
+
+
+def test_a_folder_without_pictures_is_one_line(tmp_path: Path) -> None:
+    """An input that cannot be packed exits 2 with one line that names it."""
+    code, output = run("pack", tmp_path, "-o", tmp_path / "out")
+    assert code == 2
+    assert output.startswith("Error: ")
+    assert str(tmp_path) in output
+    assert output.count("\n") == 1
+
+
+def test_an_unwritable_output_is_one_line(voc_tree: Path, tmp_path: Path) -> None:
+    """An output inside a file exits 2 with one line that names it."""
+    (tmp_path / "file").write_text("")
+    code, output = run("pack", voc_tree, "-o", tmp_path / "file" / "out")
+    assert code == 2
+    assert output.count("\n") == 1
+    assert "file" in output
+
+
+def test_an_unknown_command_is_refused() -> None:
+    """A word that is no command exits 2."""
+    code, output = run("sore")
+    assert code == 2
+    assert "sore" in output

@@ -1,0 +1,162 @@
+"""What the commands share: errors in one line, progress, summaries, options met twice."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from shards.errors import ShardsError
+from vocscore.errors import VocscoreError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+SECONDS_BETWEEN_LOG_LINES = 30.0
+
+
+class KnownError(click.ClickException):
+    """A known failure: one line on standard error, exit code 2."""
+
+    exit_code = 2
+
+
+class OneLineErrors(click.Group):
+    """Turns known failures of every command into one line and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a traceback is left for what nobody foresaw."""
+        try:
+            return super().invoke(ctx)
+        except (ShardsError, VocscoreError) as error:
+            raise KnownError(str(error)) from error
+        except BrokenPipeError:
+            raise  # click ends quietly when the reader of a pipe has gone
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise KnownError(f"{error.filename}: {error.strerror}") from error
+
+
+class Progress:
+    """Counts to a terminal as a bar, to a log as a line every 30 seconds.
+
+    Both show the rate, the time left and, where there are any, the errors so far.
+    """
+
+    def __init__(self, label: str, *, quiet: bool, unit: str = "img") -> None:
+        """Show nothing yet: the total comes with the first call."""
+        self._label = label
+        self._unit = unit
+        self._quiet = quiet
+        self._bar: Any = None
+        self._started = time.monotonic()
+        self._last_line = self._started
+
+    def __call__(self, done: int, total: int, errors: int = 0) -> None:
+        """Show that `done` of `total` are finished, `errors` of them badly."""
+        if self._quiet:
+            return
+        if sys.stderr.isatty():
+            self._draw(done, total, errors)
+        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LOG_LINES:
+            self._last_line = time.monotonic()
+            self._log(done, total, errors)
+
+    def _draw(self, done: int, total: int, errors: int) -> None:
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, desc=self._label, unit=self._unit, leave=False)
+        self._bar.total = total
+        if errors:
+            self._bar.set_postfix(errors=errors, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def _log(self, done: int, total: int, errors: int) -> None:
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        rate = done / seconds
+        left = f"{(total - done) / rate:.0f} s left" if rate else "time left unknown"
+        bad = f", {errors} errors" if errors else ""
+        click.echo(
+            f"{self._label}: {done} of {total}, {rate:.0f} {self._unit}/s, {left}{bad}", err=True
+        )
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+@contextmanager
+def progress(label: str, *, quiet: bool, unit: str = "img") -> Iterator[Progress]:
+    """Show progress while the block runs."""
+    shown = Progress(label, quiet=quiet, unit=unit)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+@contextmanager
+def interruptible(advice: str) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the block alike: what is committed stays, `advice` is printed.
+
+    Exits with 130, as shells expect of an interrupted command.
+    """
+
+    def stop(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"\nInterrupted. {advice}", err=True)
+        raise click.exceptions.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def same_command() -> str:
+    """The command as it was typed, to be shown for running it again."""
+    import shlex
+
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def runtime_options(command: Command) -> Command:
+    """The options of every command that decodes pictures and runs a network."""
+    for option in (
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            metavar="THREADS",
+            help="Threads that read and decode.  [default: one a usable core]",
+        ),
+        click.option(
+            "--maker",
+            type=click.Choice(["auto", "dali", "host", "reference"]),
+            default="auto",
+            show_default=True,
+            help="Who decodes: the DALI graph, the host path (libjpeg-turbo and torch), or the "
+            "slow PIL reference. auto: DALI on a GPU, the host path elsewhere.",
+        ),
+        click.option(
+            "--device",
+            default="auto",
+            show_default=True,
+            metavar="DEVICE",
+            help="auto, cpu, cuda or cuda:N. auto: the first GPU, else the CPU.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary.")

@@ -1,0 +1,54 @@
+"""`vocscore`: the group that holds the commands."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from vocscore.cli.common import OneLineErrors
+
+# Command name -> (module under vocscore.cli, function). Read when a command is asked for, so that
+# `vocscore --help` imports a command's module for its one line of help and nothing beneath it.
+COMMANDS = {
+    "pack": ("pack", "pack"),
+    "verify": ("pack", "verify"),
+    "train": ("train", "train"),
+    "score": ("score", "score"),
+    "eval": ("evaluate", "evaluate"),
+    "demo": ("demo", "demo"),
+}
+
+
+class Commands(OneLineErrors):
+    """Finds commands by name, in the order of the job and not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Pack, verify, train, score, eval, demo."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the module of one command."""
+        if name not in COMMANDS:
+            return None
+        module, function = COMMANDS[name]
+        command: click.Command = getattr(
+            importlib.import_module(f"vocscore.cli.{module}"), function
+        )
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vocscore", message="vocscore %(version)s")
+def main() -> None:
+    """Turn folders of pictures into multi-label predictions.
+
+    \b
+    Three commands do the job:
+      vocscore pack  VOCdevkit/VOC2012 -o shards/        pictures and labels -> shards
+      vocscore train shards/ -o run/                     shards -> a model
+      vocscore score photos/ -m run/ -o predictions.csv  pictures -> one row each
+
+    'vocscore eval predictions.csv shards/' then says how good they are, and
+    'vocscore demo -o demo' does all of it on pictures that it draws itself.
+    """

@@ -1,0 +1,252 @@
+"""`vocscore pack` and `vocscore verify`: a folder of pictures to shards, and are they whole."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vocscore.cli.common import KnownError, interruptible, progress, quiet_option, same_command
+from vocscore.config import PackConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shards.pack import PackReport
+
+    from shards.sample import AnnotatedSet, Sample
+
+
+@click.command()
+@click.argument("src", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    required=True,
+    metavar="SHARDS",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the shards.",
+)
+@click.option(
+    "--labels",
+    "table",
+    metavar="FILE.csv",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Labels of a plain folder of pictures: 'path,labels' with ';' between the names, or "
+    "'path' and one 0/1 column a class.",
+)
+@click.option(
+    "--coco",
+    metavar="FILE.json",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Labels of a plain folder of pictures, as COCO instances.",
+)
+@click.option(
+    "--classes",
+    "classes_file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="One class a line, in column order.  [default: VOC's 20 where they fit, else those "
+    "found, sorted]",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["auto", "voc", "ratio"]),
+    default=PackConfig.split,
+    show_default=True,
+    help="voc: the lists in ImageSets/Main. ratio: by --train-fraction, every class on both "
+    "sides. auto: voc where the lists exist.",
+)
+@click.option(
+    "--train-fraction",
+    type=click.FloatRange(0, 1),
+    default=PackConfig.train_fraction,
+    show_default=True,
+    help="Share of the pictures to train on, with --split ratio.",
+)
+@click.option("--seed", type=int, default=PackConfig.seed, show_default=True, help="Of the split.")
+@click.option(
+    "--shard-samples",
+    type=click.IntRange(min=1),
+    default=PackConfig.shard_samples,
+    show_default=True,
+    metavar="PICTURES",
+    help="Pictures a shard.",
+)
+@click.option(
+    "--verify/--no-verify",
+    default=PackConfig.verify,
+    show_default=True,
+    help="Decode every picture once, strictly, and leave the bad ones out.",
+)
+@click.option(
+    "--max-bad",
+    type=click.FloatRange(0, 1),
+    default=PackConfig.max_bad,
+    show_default=True,
+    metavar="FRACTION",
+    help="More rejected pictures than this is an error.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=PackConfig.max_pixels,
+    show_default=True,
+    metavar="PIXELS",
+    help="A picture with more (width times height) is rejected before it is decoded.",
+)
+@click.option(
+    "--resize",
+    type=click.IntRange(min=1),
+    default=PackConfig.resize,
+    metavar="PIXELS",
+    help="Re-encode to this height and width: smaller shards, faster to read many times.  "
+    "[default: keep the original bytes]",
+)
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    default=PackConfig.quality,
+    show_default=True,
+    help="JPEG quality of --resize.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="THREADS",
+    help="Threads that read and check; the bytes written do not depend on it.  [default: one a "
+    "usable core]",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a set that is already in SHARDS.")
+@quiet_option
+def pack(
+    src: Path,
+    out: Path,
+    *,
+    table: Path | None,
+    coco: Path | None,
+    classes_file: Path | None,
+    workers: int | None,
+    overwrite: bool,
+    quiet: bool,
+    **settings: bool | float | str | None,
+) -> None:
+    """Write pictures and their labels into WebDataset tar shards.
+
+    SRC is a VOCdevkit, one of its years, any folder with JPEGImages/ and Annotations/, or, with
+    --labels or --coco, any folder of pictures. The pictures' bytes are kept as they are.
+
+    Killed and started again, it goes on where it stopped and ends with the same bytes. What was
+    left out, and why, stands in SHARDS/rejected.csv.
+
+    \b
+    vocscore pack VOCdevkit/VOC2012 -o shards/
+    vocscore pack photos/ --labels photos.csv --train-fraction 0.8 -o shards/
+    """
+    from shards.classes import choose_classes, read_classes
+    from shards.pack import pack as write_shards
+
+    from vocscore.machine import usable_cores
+
+    config = PackConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
+    started = time.monotonic()
+    annotated = _read(src, table=table, coco=coco)
+    given = read_classes(classes_file) if classes_file else None
+    classes = choose_classes(annotated.names(), given, annotated.classes)
+    splits, rule = _split(annotated, classes, config)
+    with progress("pack", quiet=quiet) as shown, interruptible(f"Go on with: {same_command()}"):
+        report = write_shards(
+            annotated,
+            splits,
+            out,
+            classes=classes,
+            shard_samples=config.shard_samples,
+            verify=config.verify,
+            max_bad=config.max_bad,
+            max_pixels=config.max_pixels,
+            resize=config.resize,
+            quality=config.quality,
+            workers=workers or usable_cores(),
+            overwrite=overwrite,
+            settings=rule,
+            progress=shown,
+        )
+    if not quiet:
+        listed = sum(map(len, splits.values()))
+        _summarise(out, report, len(annotated.samples) - listed, time.monotonic() - started)
+
+
+def _read(src: Path, *, table: Path | None, coco: Path | None) -> AnnotatedSet:
+    """The source that fits the options."""
+    from shards.coco import read_coco
+    from shards.table import read_table
+    from shards.voc import read_voc
+
+    if table and coco:
+        raise KnownError("--labels and --coco: two sources of labels; give one of them.")
+    if table:
+        return read_table(src, table)
+    if coco:
+        return read_coco(src, coco)
+    return read_voc(src)
+
+
+def _split(
+    annotated: AnnotatedSet, classes: Sequence[str], config: PackConfig
+) -> tuple[Mapping[str, Sequence[Sample]], dict[str, str | int | float]]:
+    """The samples of each split, and the rule as the manifest records it."""
+    from shards.splits import split_by_lists, split_by_ratio
+
+    if config.split == "voc" or (config.split == "auto" and annotated.splits):
+        return split_by_lists(annotated), {"split": "voc"}
+    fraction = config.train_fraction
+    splits = split_by_ratio(annotated, classes=classes, train_fraction=fraction, seed=config.seed)
+    return splits, {"split": "ratio", "train_fraction": fraction, "seed": config.seed}
+
+
+def _summarise(out: Path, report: PackReport, unlisted: int, seconds: float) -> None:
+    """Say what was written, what was left out, and what comes next."""
+    manifest = report.manifest
+    if report.unchanged:
+        click.echo(f"{out} already holds this very set; nothing was written.")
+    for name, split in manifest.splits.items():
+        size = sum(shard.bytes for shard in split.shards)
+        click.echo(
+            f"{name}: {split.samples} pictures in {len(split.shards)} shards, {size / 1e6:.1f} MB"
+        )
+    click.echo(f"classes: {len(manifest.classes)}")
+    if unlisted:
+        click.echo(f"in no list of ImageSets/Main, left out: {unlisted} pictures")
+    reasons = Counter(str(rejection.reason) for rejection in report.rejected)
+    if reasons:
+        counts = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
+        click.echo(f"rejected: {counts}; see {out / 'rejected.csv'}")
+    if not report.unchanged:
+        total = sum(split.samples for split in manifest.splits.values())
+        click.echo(f"{seconds:.1f} s, {total / seconds:.0f} images/s")
+    click.echo(f"next: vocscore train {out} -o RUN")
+
+
+@click.command()
+@click.argument("shards", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--decode", is_flag=True, help="Decode every picture too.")
+@quiet_option
+def verify(shards: Path, *, decode: bool, quiet: bool) -> None:
+    """Prove a packed set whole: hashes, indexes, counts, labels.
+
+    Prints one line for each thing that is wrong and exits with 1; silence and 0 where nothing is.
+    """
+    from shards.verify import verify as find_problems
+
+    with progress("verify", quiet=quiet) as shown:
+        problems = find_problems(shards, decode=decode, progress=shown)
+    for problem in problems:
+        click.echo(problem)
+    if problems:
+        raise click.exceptions.Exit(1)
+    if not quiet:
+        click.echo(f"{shards}: whole")

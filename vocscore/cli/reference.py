@@ -1,0 +1,40 @@
+"""Writes `docs/cli.md` from the program, so that the page cannot differ from it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from vocscore.cli.main import COMMANDS, main
+
+HEAD = """\
+# The command line
+
+Written by `make docs` from the program itself; a test compares the two.
+"""
+
+
+def cli_page() -> str:
+    """The help of the group and of every command, as one Markdown page."""
+    sections = [HEAD]
+    for name in (None, *COMMANDS):
+        title = "vocscore" if name is None else f"vocscore {name}"
+        sections.append(f"## `{title}`\n\n```text\n{_help(name)}\n```\n")
+    return "\n".join(sections)
+
+
+def _help(name: str | None) -> str:
+    root = click.Context(main, info_name="vocscore", max_content_width=88, terminal_width=88)
+    if name is None:
+        return main.get_help(root)
+    command = main.get_command(root, name)
+    if command is None:
+        raise LookupError(name)
+    context = click.Context(command, root, info_name=name, max_content_width=88, terminal_width=88)
+    return command.get_help(context)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(cli_page())
