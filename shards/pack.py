@@ -234,9 +234,10 @@ def _one_line(out: Path) -> Iterator[None]:
 
 def _refused(out: Path, error: OSError) -> str:
     kept = count_finished(out)
-    shards = "1 finished shard is" if kept == 1 else f"{kept} finished shards are"
-    if error.errno in _FULL:
-        cure = f"{shards} kept: make room and run the same command again to go on"
-    else:
-        cure = f"{shards} kept: give write permission and run the same command again"
-    return f"{error.filename or out}: {error.strerror}. {cure}, or choose another folder with -o."
+    cure = "Make room" if error.errno in _FULL else "Give write permission"
+    if kept:
+        cure = f"{kept} finished shard{'s are' if kept > 1 else ' is'} kept: {cure.lower()}"
+    return (
+        f"{error.filename or out}: {error.strerror}. {cure} and run the same command again, or "
+        "choose another folder with -o."
+    )

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Commits:
     """Brings finished shards to the disk, one at a time and in order, in a thread.
 
-    fsync of a shard takes as long as decoding hundreds of pictures; nobody waits for it here but
-    the next fsync.
+    On a slow disk, fsync of a shard takes as long as decoding hundreds of pictures; nobody waits
+    for it here but the next fsync.
     """
 
     def __init__(self, folder: Path, journal: Journal) -> None:

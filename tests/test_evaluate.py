@@ -206,6 +206,16 @@ def test_splits_can_be_joined(packed: Path, voc_tree: Path, tmp_path: Path) -> N
     assert got.labelled == 40
 
 
+def test_a_picture_in_two_splits_counts_once(packed: Path, val: Truth, tmp_path: Path) -> None:
+    """A split that is named twice gives the figures of one."""
+    file = write(tmp_path / "p.csv", val.paths, val.guesses)
+    one, two = (
+        evaluate(file, packed, split=split, threshold=0.5).to_json() for split in ("val", "val,val")
+    )
+    assert two["splits"] == ["val", "val"]
+    assert plain(one | {"splits": None}) == plain(two | {"splits": None})
+
+
 def test_another_folder_is_matched_by_endings_and_said_so(
     packed: Path, val: Truth, tmp_path: Path
 ) -> None:

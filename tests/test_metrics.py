@@ -154,6 +154,14 @@ def test_eleven_points_by_hand() -> None:
     assert got.mean_average_precision == pytest.approx(5 / 6)
 
 
+def test_no_point_is_added_at_recall_zero() -> None:
+    """With the first picture wrong and the second right, precision is 1/2 at all 11 recalls."""
+    labels = np.array([[0], [1]], dtype=np.int8)
+    got = report(labels, np.array([[0.9], [0.8]]), threshold=0.5)
+    assert got.mean_average_precision_voc2007 == pytest.approx(0.5)
+    assert got.mean_average_precision_voc2010 == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("seed", [1, 3, 5])
 def test_ties_do_not_depend_on_the_order_of_pictures(seed: int) -> None:
     """With tied probabilities, any order of the pictures gives the same figures, scikit-learn's."""

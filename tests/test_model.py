@@ -130,13 +130,6 @@ def test_logits_are_unbounded(name: str) -> None:
     assert (logits[:, 1] < 0).all()
 
 
-def test_new_head_says_one_half() -> None:
-    """Before training every class has probability 0.5."""
-    network = build_network("resnet18", classes=3, weights="none", size=SIZE).eval()
-    with torch.inference_mode():
-        assert torch.equal(network(torch.randn(2, 3, SIZE, SIZE)), torch.zeros(2, 3))
-
-
 def test_unknown_backbone_names_its_neighbours() -> None:
     """A misspelt backbone is one line with the names it may have been meant for."""
     with pytest.raises(CheckpointError, match=r"'ResNet_18' .*resnet18") as caught:

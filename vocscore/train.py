@@ -239,7 +239,21 @@ def _open_fit(
         compute_features(network.backbone, split, decoding=decoding)
         for split in (splits.train, splits.val)
     )
+    _start_at_zero(network.head)
     return HeadFit(network.head, train=train, val=val, descent=descent)
+
+
+def _start_at_zero(head: nn.Linear) -> None:
+    """Forget the random start: behind a frozen backbone it is noise in the ranking.
+
+    After 10 epochs of 70 photographs, with features of norm 33 (the usual order), the mean
+    validation mAP over ten splits was 0.40 from zero and 0.36 from torch's random start; with
+    features of norm 330 (SqueezeNet's) 0.59 and 0.60. A whole network needs the random start: from
+    zero nothing reaches the layers below at first (ResNet-18 from nothing on 300 drawn pictures,
+    10 epochs, three seeds: 0.25 to 0.28 from zero, 0.40 to 0.45 from random).
+    """
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
 
 
 def _epochs(fit: Fit, *, epochs: int, threshold: float) -> Iterator[EpochResult]:

@@ -50,14 +50,29 @@ def test_a_consumer_that_stops_closes_the_source_and_its_thread():
 
     def source():
         try:
-            for i in range(1000):
-                yield i
+            yield from range(1000)
         finally:
-            closed.append(i)
+            closed.append(True)
 
-    before = threading.active_count()
-    with closing(ahead(source(), depth=2)) as items:
+    before, held = threading.active_count(), source()  # held: or its last reference closes it
+    with closing(ahead(held, depth=2)) as items:
         next(items)
-    assert len(closed) == 1
-    assert closed[0] < 5
+    assert closed
     assert threading.active_count() == before
+
+
+def test_a_consumer_that_stops_waits_for_the_running_item_only():
+    """Of the items ordered ahead, those that have not been begun are dropped."""
+    begun, go_on = [], threading.Event()
+
+    def source():
+        for i in range(1000):
+            begun.append(i)
+            if i == 1:
+                go_on.wait(10)
+            yield i
+
+    with closing(ahead(source(), depth=3)) as items:
+        next(items)
+        threading.Timer(0.2, go_on.set).start()
+    assert begun == [0, 1]

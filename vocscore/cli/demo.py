@@ -47,7 +47,7 @@ def demo(out: Path, *, pictures: int, epochs: int, overwrite: bool) -> None:
     draw_voc(voc, pictures=pictures, seed=1)
     shards, run, predictions = out / "shards", out / "run", out / "predictions.csv"
     _show(["pack", voc, "-o", shards])
-    _show(["train", shards, "-o", run, *DemoConfig.train_options, "--epochs", epochs])
+    _show(["train", shards, "-o", run, *_from_nothing(), "--epochs", epochs])
     _spoil_one_picture(voc / "JPEGImages")
     _show(["score", voc / "JPEGImages", "-m", run, "-o", predictions])
     _show(["eval", predictions, shards, "--split", "val", "--json", out / "eval.json"])
@@ -55,6 +55,13 @@ def demo(out: Path, *, pictures: int, epochs: int, overwrite: bool) -> None:
         f"\npredictions: {predictions}\nmetrics:     {out / 'eval.json'}\n"
         f"curves:      {run / 'curves.png'}"
     )
+
+
+def _from_nothing() -> list[object]:
+    """The options that train a small network without pretrained weights."""
+    config = DemoConfig()
+    start = ["--backbone", config.backbone, "--weights", "none", "--tune", "all"]
+    return [*start, "--size", config.size, "--learning-rate", config.learning_rate]
 
 
 def _make_room(out: Path, *, overwrite: bool) -> None:

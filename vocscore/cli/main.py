@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 
 import click
 
@@ -52,3 +53,6 @@ def main() -> None:
     'vocscore eval predictions.csv shards/' then says how good they are, and
     'vocscore demo -o demo' does all of it on pictures that it draws itself.
     """
+    # Before torch is loaded: its idle threads would spin, and take the cores from those that
+    # decode.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

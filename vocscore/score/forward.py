@@ -1,12 +1,12 @@
 """Runs the network on batches of one shape, whatever batches the pictures come in.
 
-The last bits of a float32 result depend on the shape of the batch: kernels cut their work into
-blocks by it. Eager PyTorch on a CPU gave ResNet-18 probabilities up to 6e-7 apart for a batch of
-15 and one of 16; with AVX2 in place of AVX-512 they also depended on the place in the batch. So
-the rows of a unit are put into groups of a fixed number, row r into place r % number, a failed one
-stays blank, the last group is filled up with blanks. Then a probability depends on the checkpoint,
-the picture, its row in the unit, and the machine: not on the batch size, the threads, or the
-neighbours. (Measured with ResNet-18, AlexNet, SqueezeNet and GoogLeNet.)
+The last bits of a float32 result depend on the shape of the batch, because kernels cut their work
+into blocks by it. Eager PyTorch on a CPU gave ResNet-18 probabilities up to 6e-7 apart in batches
+of 1 and of 64, and with AVX2 in place of AVX-512 they depended on the place in the batch as well.
+So the rows of a unit are put into groups of a fixed number, row r on place r % number; a failed
+one stays blank, and the last group is filled up with blanks. Then a probability depends on the
+checkpoint, the picture, its row in the unit and the machine: not on the batch size, the decoding
+threads or the neighbours.
 """
 
 from __future__ import annotations

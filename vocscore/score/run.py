@@ -73,8 +73,8 @@ def score(
 ) -> ScoreReport:
     """Write one row for every picture of a source.
 
-    Stopped for whatever reason, the same call goes on where it stopped; the output's bytes are
-    those of a run that was not stopped.
+    Stopped for whatever reason, the same call goes on where it stopped; on the same machine and
+    with the same libraries, the output's bytes are those of a run that was not stopped.
 
     Args:
         source: as for `read_source`.
