@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
-from vocscore.pipeline.makers import open_maker
 
 from bench.timing import Rate, interleave
 from vocscore.machine import usable_cores
+from vocscore.pipeline.makers import open_maker
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from shards.drawn import draw_photo
+from shards.drawing.drawn import draw_photo
 from shards.sample import PictureRef
 
 DEFAULT_REAL = Path(__file__).parents[2] / "shared" / "data"

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from vocscore.pipeline.makers import open_maker
-from vocscore.score.run import score
 
 from bench.loaders import BATCH, MAX_PIXELS, usual_loader
 from bench.timing import Rate, interleave
@@ -20,8 +18,10 @@ from vocscore.config import ScoreConfig
 from vocscore.machine import usable_cores
 from vocscore.model import ModelCard, load_checkpoint, save_checkpoint
 from vocscore.network import build_network
+from vocscore.pipeline.makers import open_maker
 from vocscore.pipeline.preprocess import Preprocess
 from vocscore.runtime import open_runtime
+from vocscore.score.run import score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

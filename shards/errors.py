@@ -26,7 +26,7 @@ class DamageError(ShardsError):
 
 
 class Reason(str, Enum):
-    """Why a picture, or its annotation, was refused. The codes are stable: people filter by them."""
+    """Why a picture, or its annotation, was refused. The codes are stable: filter by them."""
 
     EMPTY = "empty"
     """The file has no bytes."""

@@ -16,10 +16,10 @@ from shards.classes import encode
 from shards.errors import BadPicture, DamageError, LabelError
 from shards.index import Component, format_index, group
 from shards.manifest import NAME, UNFINISHED, Manifest, Shard, index_name, read_manifest, split_of
-from shards.prepare import check
+from shards.packing.prepare import check
+from shards.packing.writer import DESCRIPTION, LABELS, NPY_HEADER_BYTES, npy_header
 from shards.sample import Sample
 from shards.ustar import members
-from shards.writer import DESCRIPTION, LABELS, NPY_HEADER_BYTES, npy_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shards.drawn import draw_voc
+from shards.drawing.drawn import draw_voc
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

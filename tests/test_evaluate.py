@@ -12,9 +12,9 @@ import sklearn.metrics
 
 from shards.classes import VOC_CLASSES
 from shards.errors import ShardsError
-from shards.pack import pack
-from shards.splits import split_by_lists
-from shards.voc import read_voc
+from shards.packing.pack import pack
+from shards.sources.voc import read_voc
+from shards.splitting.splits import split_by_lists
 from vocscore.errors import EvalError
 from vocscore.evaluate import evaluate
 from vocscore.metrics import report

@@ -124,6 +124,7 @@ def test_logits_are_unbounded(name: str) -> None:
     # Features of these four end in a ReLU and a pool: they cannot all be negative.
     network.head.weight.data[0] = 1.0
     network.head.weight.data[1] = -1.0
+    network.head.bias.data[:] = 0.0
     with torch.inference_mode():
         logits = network(torch.randn(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)))
     assert (logits[:, 0] > 0).all()

@@ -11,7 +11,7 @@ import torch
 from tolerances import assert_close, tolerance
 from workshop import by_row, make, rows_in_order, write
 
-from shards import jpeg
+from shards.pictures import jpeg
 from shards.sample import PictureRef
 from vocscore.pipeline.dali import DaliMaker
 from vocscore.pipeline.preprocess import Preprocess

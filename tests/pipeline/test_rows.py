@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from workshop import make, rows_in_order, write
 
-from shards import jpeg, picture
+from shards.pictures import jpeg, picture
 from shards.sample import PictureRef
 from vocscore.pipeline.crew import Crew
 from vocscore.pipeline.decoder import Decoder

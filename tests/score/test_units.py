@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 from score_doubles import make_files
 
-from shards.drawn import draw_voc
+from shards.drawing.drawn import draw_voc
 from shards.errors import Reason
-from shards.pack import pack
+from shards.packing.pack import pack
 from shards.sample import AnnotatedSet, PictureRef, Sample
 from vocscore.errors import ScoreError
 from vocscore.score.sources import read_source, source_name

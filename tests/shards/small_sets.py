@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from shards.pack import PackReport, pack
+from shards.packing.pack import PackReport, pack
 from shards.sample import AnnotatedSet, Sample
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shards.classes import choose_classes
-from shards.coco import read_coco
 from shards.errors import Reason, SourceError
 from shards.sample import AnnotatedSet, Sample
+from shards.sources.coco import read_coco
 
 if TYPE_CHECKING:
     from pathlib import Path

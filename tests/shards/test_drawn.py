@@ -14,9 +14,9 @@ import simplejpeg
 from PIL import Image
 
 from shards.classes import VOC_CLASSES
-from shards.drawn import draw_photo, draw_voc
-from shards.looks import LOOKS
-from shards.voc import read_voc
+from shards.drawing.drawn import draw_photo, draw_voc
+from shards.drawing.looks import LOOKS
+from shards.sources.voc import read_voc
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from small_sets import CLASSES, content, pack_small, picture_bytes, small_set
 
-import shards.packer
+import shards.packing.packer
 from shards import atomic
 from shards.errors import DamageError, LabelError, PackError, Reason
 from shards.manifest import read_manifest
-from shards.picture import read_bytes
+from shards.pictures.picture import read_bytes
 from shards.reader import load_split
 from shards.sample import AnnotatedSet, Rejection, Sample
 from shards.verify import verify
@@ -118,7 +118,7 @@ def test_finished_shards_are_not_written_again(
     """An interrupted run keeps its finished shards, and the next one reads only the rest."""
     annotated = small_set(tmp_path / "in")
     read: list[str] = []
-    real = shards.packer.ShardWriter.add
+    real = shards.packing.packer.ShardWriter.add
 
     def add(self: Any, picture: Any, *, key: str) -> None:
         read.append(picture.sample.path)
@@ -126,7 +126,7 @@ def test_finished_shards_are_not_written_again(
             raise KeyboardInterrupt
         real(self, picture, key=key)
 
-    monkeypatch.setattr(shards.packer.ShardWriter, "add", add)
+    monkeypatch.setattr(shards.packing.packer.ShardWriter, "add", add)
     with pytest.raises(KeyboardInterrupt):
         pack_small(annotated, tmp_path / "out")
     kept = content(tmp_path / "out")
@@ -565,7 +565,7 @@ def test_a_disk_that_fails_while_a_shard_is_committed_is_one_line(
 ) -> None:
     """An error in the thread that brings shards to the disk stops the run, with one line."""
     annotated = small_set(tmp_path / "in")
-    real = shards.packer.ShardWriter.commit
+    real = shards.packing.packer.ShardWriter.commit
     count = iter(range(99))
 
     def commit(self: Any, folder: Path) -> None:
@@ -574,7 +574,7 @@ def test_a_disk_that_fails_while_a_shard_is_committed_is_one_line(
         real(self, folder)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shards.packer.ShardWriter, "commit", commit)
+        patch.setattr(shards.packing.packer.ShardWriter, "commit", commit)
         with pytest.raises(PackError, match=r"train-000001\.tar: Input/output error\. 1 finished"):
             pack_small(annotated, tmp_path / "out")
     pack_small(annotated, tmp_path / "out")

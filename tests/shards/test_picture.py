@@ -15,8 +15,8 @@ import pytest
 import simplejpeg
 from PIL import Image, ImageOps
 
-from shards import jpeg, picture
 from shards.errors import BadPicture, Reason
+from shards.pictures import jpeg, picture
 from shards.sample import PictureRef
 
 if TYPE_CHECKING:
@@ -450,7 +450,7 @@ def test_nothing_is_said_on_standard_error() -> None:
     code = """
 import io, sys
 from PIL import Image
-from shards import picture
+from shards.pictures import picture
 out = io.BytesIO()
 Image.new("RGB", (8, 8)).save(out, "TIFF", tiffinfo={305: 40 * "x"})
 data = bytearray(out.getvalue())

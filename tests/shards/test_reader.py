@@ -16,7 +16,7 @@ from test_ustar import make_tar
 
 from shards.errors import DamageError, SourceError
 from shards.manifest import read_manifest, write_manifest
-from shards.picture import read_bytes
+from shards.pictures.picture import read_bytes
 from shards.reader import list_tar, load_split
 from shards.sample import AnnotatedSet, Sample
 from shards.ustar import CompressedTarError, members

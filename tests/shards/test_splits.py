@@ -13,9 +13,9 @@ import pytest
 
 from shards.errors import LabelError, SourceError
 from shards.sample import AnnotatedSet, Sample
-from shards.splits import split_by_lists, split_by_ratio
-from shards.stratify import stratify
-from shards.voc import read_voc
+from shards.sources.voc import read_voc
+from shards.splitting.splits import split_by_lists, split_by_ratio
+from shards.splitting.stratify import stratify
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ import pytest
 from shards.classes import choose_classes
 from shards.errors import Reason, SourceError
 from shards.sample import AnnotatedSet, Sample
-from shards.table import read_table
+from shards.sources.table import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path

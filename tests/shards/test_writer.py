@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 from small_sets import CLASSES, picture_bytes
 
-from shards import picture
 from shards.errors import BadPicture, Reason
-from shards.prepare import Candidate, Handling, Ready, check, prepare, prepare_all
+from shards.packing.prepare import Candidate, Handling, Ready, check, prepare, prepare_all
+from shards.packing.writer import ShardWriter, npy_header
+from shards.pictures import picture
 from shards.sample import Rejection, Sample
-from shards.writer import ShardWriter, npy_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,7 +223,7 @@ def test_results_come_in_order_and_few_are_held(
     workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Threads or not, results come in the order asked for, and the reading does not run ahead."""
-    import shards.prepare as module
+    import shards.packing.prepare as module
 
     begun: list[int] = []
 

@@ -39,7 +39,7 @@ def demo(out: Path, *, pictures: int, epochs: int, overwrite: bool) -> None:
     Needs no download: the pictures are drawn, and the network learns from nothing. Takes a few
     minutes on two cores. Every command is shown as you would type it.
     """
-    from shards.drawn import draw_voc
+    from shards.drawing.drawn import draw_voc
 
     _make_room(out, overwrite=overwrite)
     voc = out / "VOCdrawn"

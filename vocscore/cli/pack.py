@@ -15,8 +15,7 @@ from vocscore.config import PackConfig
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from shards.pack import PackReport
-
+    from shards.packing.pack import PackReport
     from shards.sample import AnnotatedSet, Sample
 
 
@@ -148,8 +147,7 @@ def pack(
     vocscore pack photos/ --labels photos.csv --train-fraction 0.8 -o shards/
     """
     from shards.classes import choose_classes, read_classes
-    from shards.pack import pack as write_shards
-
+    from shards.packing.pack import pack as write_shards
     from vocscore.machine import usable_cores
 
     config = PackConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
@@ -182,9 +180,9 @@ def pack(
 
 def _read(src: Path, *, table: Path | None, coco: Path | None) -> AnnotatedSet:
     """The source that fits the options."""
-    from shards.coco import read_coco
-    from shards.table import read_table
-    from shards.voc import read_voc
+    from shards.sources.coco import read_coco
+    from shards.sources.table import read_table
+    from shards.sources.voc import read_voc
 
     if table and coco:
         raise KnownError("--labels and --coco: two sources of labels; give one of them.")
@@ -199,7 +197,7 @@ def _split(
     annotated: AnnotatedSet, classes: Sequence[str], config: PackConfig
 ) -> tuple[Mapping[str, Sequence[Sample]], dict[str, str | int | float]]:
     """The samples of each split, and the rule as the manifest records it."""
-    from shards.splits import split_by_lists, split_by_ratio
+    from shards.splitting.splits import split_by_lists, split_by_ratio
 
     if config.split == "voc" or (config.split == "auto" and annotated.splits):
         return split_by_lists(annotated), {"split": "voc"}

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from shards import jpeg, picture
 from shards.errors import BadPicture
+from shards.pictures import jpeg, picture
 from vocscore.errors import DeviceError
 from vocscore.pipeline import host, plan
 from vocscore.pipeline.batch import Failure, Maker

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from shards import picture
 from shards.errors import BadPicture
+from shards.pictures import picture
 from vocscore.pipeline import plan
 from vocscore.pipeline.batch import Failure, Maker
 from vocscore.pipeline.crew import Crew

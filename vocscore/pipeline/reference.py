@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from shards import picture
 from shards.errors import BadPicture
+from shards.pictures import picture
 from vocscore.pipeline import plan
 from vocscore.pipeline.batch import Failure, Maker
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class ReferenceMaker(Maker):
     """Makes batches with Pillow alone.
 
-    Only the verdict on a broken picture is `shards.picture`'s, because Pillow accepts JPEGs whose
+    Only the verdict on a broken picture is `picture.decode`'s, because Pillow accepts JPEGs whose
     pixels are wrong; the pixels of the good ones are made independently of it.
 
     Args:

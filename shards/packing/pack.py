@@ -10,19 +10,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shards.errors import PackError
-from shards.journal import count_finished, packing
 from shards.manifest import NAME, UNFINISHED, Manifest, Split, read_manifest, write_manifest
-from shards.packer import Commits, SplitPacker
-from shards.plan import Plan, survey
-from shards.prepare import Candidate, Handling, Ready, prepare_all
-from shards.rejected import REJECTED, write_rejected
+from shards.packing.journal import count_finished, packing
+from shards.packing.packer import Commits, SplitPacker
+from shards.packing.plan import Plan, survey
+from shards.packing.prepare import Candidate, Handling, Ready, prepare_all
+from shards.packing.rejected import REJECTED, write_rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from shards.journal import Journal
     from shards.manifest import JSON
+    from shards.packing.journal import Journal
     from shards.sample import AnnotatedSet, Rejection, Sample
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from shards.looks import LOOKS
+from shards.drawing.looks import LOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from shards.errors import Reason, SourceError
 from shards.paths import is_picture, shown
 from shards.sample import AnnotatedSet, Rejection, Sample
-from shards.voc_xml import BadAnnotationError, parse_objects
+from shards.sources.voc_xml import BadAnnotationError, parse_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -11,7 +11,7 @@ import numpy as np
 from shards.classes import encode
 from shards.errors import SourceError
 from shards.paths import shown
-from shards.stratify import stratify
+from shards.splitting.stratify import stratify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -31,8 +31,8 @@ from shards.manifest import (
     parse_shard,
     split_of,
 )
-from shards.plan import Plan
-from shards.rejected import REJECTED
+from shards.packing.plan import Plan
+from shards.packing.rejected import REJECTED
 from shards.sample import Rejection
 
 if TYPE_CHECKING:

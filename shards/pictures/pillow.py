@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from shards import exif
 from shards.errors import BadPicture, Reason
+from shards.pictures import exif
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

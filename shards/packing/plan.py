@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from shards.classes import encode
 from shards.errors import PackError
 from shards.manifest import is_split
-from shards.prepare import Candidate
+from shards.packing.prepare import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from shards import exif, jpeg, pillow
 from shards.errors import BadPicture, Reason
+from shards.pictures import exif, jpeg, pillow
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import simplejpeg
 
-from shards import exif
 from shards.errors import BadPicture, Reason
+from shards.pictures import exif
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

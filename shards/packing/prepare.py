@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from shards import jpeg, picture
 from shards.errors import BadPicture, Reason
+from shards.pictures import jpeg, picture
 from shards.sample import PictureRef, Rejection, Sample
 from shards.ustar import MAX_MEMBER_BYTES
 

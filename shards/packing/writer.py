@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from shards.prepare import Ready
+    from shards.packing.prepare import Ready
 
 LABELS: Final = "labels.npy"
 DESCRIPTION: Final = "json"

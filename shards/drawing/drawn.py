@@ -14,8 +14,8 @@ from xml.sax.saxutils import escape
 import numpy as np
 from PIL import Image
 
-from shards.looks import LOOKS
-from shards.scene import Thing, draw_scene
+from shards.drawing.looks import LOOKS
+from shards.drawing.scene import Thing, draw_scene
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from shards.journal import Journal, Record
 from shards.manifest import Shard, shard_name
+from shards.packing.journal import Journal, Record
+from shards.packing.writer import ShardWriter
 from shards.sample import Rejection
-from shards.writer import ShardWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from shards.prepare import Ready
+    from shards.packing.prepare import Ready
 
 
 class Commits:

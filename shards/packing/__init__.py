@@ -1,0 +1,1 @@
+"""From samples to shards: survey, check, write, commit, resume."""
