@@ -16,8 +16,8 @@ from bench.timing import Rate, interleave
 from shards.classes import VOC_CLASSES
 from vocscore.config import ScoreConfig
 from vocscore.machine import usable_cores
-from vocscore.model import ModelCard, load_checkpoint, save_checkpoint
-from vocscore.network import build_network
+from vocscore.models.checkpoint import ModelCard, load_checkpoint, save_checkpoint
+from vocscore.models.network import build_network
 from vocscore.pipeline.makers import open_maker
 from vocscore.pipeline.preprocess import Preprocess
 from vocscore.runtime import open_runtime

@@ -13,7 +13,7 @@ import numpy as np
 from shards.errors import DamageError, SourceError
 from shards.index import Component, group, read_index
 from shards.manifest import FORMAT, NAME, index_name, read_manifest
-from shards.packing.writer import DESCRIPTION, LABELS, NPY_HEADER_BYTES, npy_header
+from shards.members import DESCRIPTION, LABELS, NPY_HEADER_BYTES, npy_header
 from shards.paths import is_picture
 from shards.sample import PictureRef
 from shards.ustar import BLOCK, CompressedTarError, Member, members, padding

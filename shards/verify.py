@@ -16,8 +16,8 @@ from shards.classes import encode
 from shards.errors import BadPicture, DamageError, LabelError
 from shards.index import Component, format_index, group
 from shards.manifest import NAME, UNFINISHED, Manifest, Shard, index_name, read_manifest, split_of
-from shards.packing.prepare import check
-from shards.packing.writer import DESCRIPTION, LABELS, NPY_HEADER_BYTES, npy_header
+from shards.members import DESCRIPTION, LABELS, NPY_HEADER_BYTES, npy_header
+from shards.pictures import picture
 from shards.sample import Sample
 from shards.ustar import members
 
@@ -193,7 +193,7 @@ def _check_picture(data: bytes, described: _Described, *, decode: bool) -> Itera
         yield f"its picture's sha256 is not that of its .{DESCRIPTION}"
     width, height = described.width, described.height
     try:
-        head = check(data, max_pixels=width * height, decode=decode)
+        head = picture.check(data, max_pixels=width * height, whole=decode)
     except BadPicture as bad:
         yield f"its picture cannot be used: {bad}"
     else:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shards.errors import BadPicture, Reason
-from shards.pictures import jpeg, picture
+from shards.pictures import picture
 from shards.sample import PictureRef, Rejection, Sample
 from shards.ustar import MAX_MEMBER_BYTES
 
@@ -24,7 +24,6 @@ _CHUNK_BYTES: Final = 4 << 20
 _CHUNKS_A_WORKER: Final = 3
 """Chunks read ahead: bounds the memory to about 12 MiB a thread, or three pictures if larger."""
 
-_CHECKED_COLOURS: Final = ("YCbCr", "Gray")
 _EXTENSIONS: Final = {"JPEG": "jpg", "TIFF": "tif"}
 
 
@@ -152,7 +151,7 @@ def _ready(sample: Sample, data: bytes, handling: Handling) -> Ready:
         data = picture.resize_jpeg(data, size=size, quality=quality, max_pixels=handling.max_pixels)
         head = picture.probe(data)
     else:
-        head = check(data, max_pixels=handling.max_pixels, decode=handling.verify)
+        head = picture.check(data, max_pixels=handling.max_pixels, whole=handling.verify)
     return Ready(
         sample=sample,
         data=data,
@@ -161,36 +160,6 @@ def _ready(sample: Sample, data: bytes, handling: Handling) -> Ready:
         height=head.height,
         sha256=hashlib.sha256(data).hexdigest(),
     )
-
-
-def check(data: bytes, *, max_pixels: int, decode: bool) -> picture.Header:
-    """Look whether a picture can be used.
-
-    Args:
-        data: the whole file.
-        max_pixels: width times height that is not yet too large.
-        decode: find out whether it is whole, as strictly as `picture.decode` and for most JPEGs
-            at 0.6 of its price.
-
-    Returns:
-        Its header.
-
-    Raises:
-        BadPicture: as `picture.decode` does; without `decode`, only what the header tells.
-    """
-    head = picture.probe(data)
-    if head.width * head.height > max_pixels:
-        raise BadPicture(
-            Reason.TOO_LARGE,
-            f"{head.width} x {head.height} is more than {max_pixels} pixels (--max-pixels)",
-        )
-    if decode:
-        known = jpeg.header(data) if data.startswith(jpeg.SIGNATURE) else None
-        if known is not None and known[2] in _CHECKED_COLOURS:
-            jpeg.check(data)
-        else:
-            picture.decode(data, upright=False, max_pixels=max_pixels)
-    return head
 
 
 def _refuse_huge(size: int, max_pixels: int) -> None:

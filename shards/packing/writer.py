@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from shards import atomic, ustar
 from shards.classes import encode
 from shards.index import Component, format_index
 from shards.manifest import Shard, index_name
+from shards.members import DESCRIPTION, LABELS, npy_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from shards.packing.prepare import Ready
-
-LABELS: Final = "labels.npy"
-DESCRIPTION: Final = "json"
-NPY_HEADER_BYTES: Final = 128
-"""Readers that know no .npy (DALI) cut these off; the rest is one int8 a class."""
-
-
-def npy_header(classes: int) -> bytes:
-    """Make the header of an .npy file of int8, shape (classes,)."""
-    file = io.BytesIO()
-    np.lib.format.write_array(file, np.zeros(classes, np.int8), version=(1, 0))
-    head = file.getvalue()[: len(file.getvalue()) - classes]
-    assert len(head) == NPY_HEADER_BYTES, "NumPy changed its format"
-    return head
 
 
 def describe(picture: Ready) -> bytes:

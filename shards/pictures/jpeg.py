@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIGNATURE: Final = b"\xff\xd8\xff"
+PLAIN_COLOURS: Final = ("YCbCr", "Gray")
+"""Colour spaces that every decoder turns into the same RGB."""
 
 _SOI: Final = b"\xff\xd8"
 _EOI: Final = b"\xff\xd9"

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 
 from vocscore.errors import ScoreError
-from vocscore.model import ModelCard, build_network, load_checkpoint, save_checkpoint
+from vocscore.models.checkpoint import ModelCard, build_network, load_checkpoint, save_checkpoint
 from vocscore.pipeline.preprocess import Preprocess
 from vocscore.score.ledger import work_folder
 from vocscore.score.run import score

@@ -15,7 +15,7 @@ from PIL import Image
 from small_sets import CLASSES, picture_bytes
 
 from shards.errors import BadPicture, Reason
-from shards.packing.prepare import Candidate, Handling, Ready, check, prepare, prepare_all
+from shards.packing.prepare import Candidate, Handling, Ready, prepare, prepare_all
 from shards.packing.writer import ShardWriter, npy_header
 from shards.pictures import picture
 from shards.sample import Rejection, Sample
@@ -170,7 +170,7 @@ def test_the_cheap_check_agrees_with_decoding(odd: Path) -> None:
     verdicts = []
     for file in sorted(path for path in odd.rglob("*") if path.is_file()):
         data = file.read_bytes()
-        checked = verdict(lambda: check(data, max_pixels=10**8, decode=True))  # noqa: B023 - now
+        checked = verdict(lambda: picture.check(data, max_pixels=10**8, whole=True))  # noqa: B023 - now
         decoded = verdict(lambda: picture.decode(data, max_pixels=10**8))  # noqa: B023 - now
         assert (file.name, checked) == (file.name, decoded)
         verdicts.append(checked)

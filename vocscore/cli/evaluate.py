@@ -53,7 +53,7 @@ def evaluate(
     precision, recall and F1, averaged over pictures, over decisions (micro) and over classes
     (macro).
     """
-    from vocscore.evaluate import evaluate as compare
+    from vocscore.evaluation.evaluate import evaluate as compare
 
     report = compare(predictions, shards, split=split, threshold=threshold)
     if json_file:

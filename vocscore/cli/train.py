@@ -18,7 +18,7 @@ from vocscore.cli.common import (
 from vocscore.config import TrainConfig
 
 if TYPE_CHECKING:
-    from vocscore.train import EpochResult
+    from vocscore.training.train import EpochResult
 
 
 @click.command()
@@ -140,7 +140,7 @@ def train(
     vocscore train shards/ -o run/ --weights resnet18.pth      (without a network)
     """
     from vocscore.machine import usable_cores
-    from vocscore.train import train as fit
+    from vocscore.training.train import train as fit
 
     config = TrainConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
     with (

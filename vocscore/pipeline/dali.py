@@ -248,4 +248,4 @@ def _is_for_dali(data: bytes, max_pixels: int) -> bool:
     if header is None:
         return False
     width, height, colours = header
-    return colours in ("YCbCr", "Gray") and width * height <= max_pixels
+    return colours in jpeg.PLAIN_COLOURS and width * height <= max_pixels

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vocscore.model import ModelCard, Network
+    from vocscore.models.checkpoint import ModelCard, Network
 
 
 class Runtime(Protocol):

@@ -10,7 +10,7 @@ import torch
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from vocscore.model import ModelCard, Network
+    from vocscore.models.checkpoint import ModelCard, Network
 
 
 def to_device(images: torch.Tensor, device: torch.device) -> torch.Tensor:

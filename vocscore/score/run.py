@@ -101,7 +101,7 @@ def score(
         refuse_existing(output, overwrite=overwrite)
     inputs = read_source(source)
 
-    from vocscore.model import checkpoint_hash, load_checkpoint
+    from vocscore.models.checkpoint import checkpoint_hash, load_checkpoint
     from vocscore.pipeline.makers import open_maker
     from vocscore.runtime import open_runtime, resolve_device
     from vocscore.score.forward import CPU_GROUP, Forward

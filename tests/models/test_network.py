@@ -16,9 +16,9 @@ from torch import nn
 from torchvision.models import get_model
 
 from vocscore.errors import CheckpointError
-from vocscore.model import build_network, input_preprocess
+from vocscore.models.checkpoint import build_network, input_preprocess
+from vocscore.models.weights import describe_weights
 from vocscore.pipeline.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from vocscore.weights import describe_weights
 
 SIZE = 64
 SMALL = "shufflenet_v2_x0_5"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vocscore.errors import DeviceError
-from vocscore.model import ModelCard, Network, build_network
+from vocscore.models.checkpoint import ModelCard, Network, build_network
 from vocscore.pipeline.preprocess import Preprocess
 from vocscore.runtime import open_runtime, resolve_device
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vocscore.history import EpochResult
+    from vocscore.training.history import EpochResult
 
 PANELS = (
     ("loss", "loss (nats a decision)"),

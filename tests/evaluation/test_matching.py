@@ -8,7 +8,7 @@ import time
 import pytest
 
 from vocscore.errors import EvalError
-from vocscore.matching import match_paths
+from vocscore.evaluation.matching import match_paths
 
 
 def matched(labelled: list[str], predicted: list[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vocscore.metrics import Report
+    from vocscore.evaluation.metrics import Report
 
 FIGURES = ("loss", "iou", "precision", "recall", "f1", "mean_average_precision")
 SPLITS = ("train", "val")

@@ -16,8 +16,8 @@ from shards.packing.pack import pack
 from shards.sources.voc import read_voc
 from shards.splitting.splits import split_by_lists
 from vocscore.errors import EvalError
-from vocscore.evaluate import evaluate
-from vocscore.metrics import report
+from vocscore.evaluation.evaluate import evaluate
+from vocscore.evaluation.metrics import report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ import safetensors.torch
 
 from shards import atomic
 from vocscore.errors import CheckpointError
-from vocscore.network import Network, build_network, empty_network, input_preprocess
+from vocscore.models.network import Network, build_network, empty_network, input_preprocess
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:

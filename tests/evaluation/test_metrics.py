@@ -15,7 +15,7 @@ import torchmetrics.functional.classification as tm
 from numpy.typing import NDArray
 
 from vocscore.errors import EvalError
-from vocscore.metrics import Report, report
+from vocscore.evaluation.metrics import Report, report
 
 Table = tuple[NDArray[np.int8], NDArray[np.float32]]
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from shards.reader import LabelledPictures
-    from vocscore.features import Decoding, Features
-    from vocscore.model import Network
+    from vocscore.models.checkpoint import Network
+    from vocscore.training.features import Decoding, Features
 
 
 @dataclass(frozen=True, slots=True)

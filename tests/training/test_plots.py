@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vocscore.history import EpochResult, SplitFigures
-from vocscore.metrics import report
-from vocscore.plots import curves
+from vocscore.evaluation.metrics import report
+from vocscore.training.history import EpochResult, SplitFigures
+from vocscore.training.plots import curves
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,5 +72,5 @@ def test_failed_drawing_leaves_the_old_picture(tmp_path: Path) -> None:
 
 def test_no_global_state() -> None:
     """Drawing does not load pyplot, which would look for a screen and keep every figure."""
-    script = "import sys, vocscore.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    script = "import sys, vocscore.training.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

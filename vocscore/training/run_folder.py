@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from shards import atomic
 from vocscore.errors import TrainError
-from vocscore.history import SPLITS
-from vocscore.model import CARD_FILE, WEIGHTS_FILE, save_checkpoint
-from vocscore.plots import curves
+from vocscore.models.checkpoint import CARD_FILE, WEIGHTS_FILE, save_checkpoint
+from vocscore.training.history import SPLITS
+from vocscore.training.plots import curves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from vocscore.history import EpochResult
-    from vocscore.model import ModelCard, Network
+    from vocscore.models.checkpoint import ModelCard, Network
+    from vocscore.training.history import EpochResult
 
 CONFIG, HISTORY, METRICS, CURVES = "config.json", "history.csv", "metrics.json", "curves.png"
 RUN_FILES = (CONFIG, HISTORY, METRICS, CURVES, WEIGHTS_FILE, CARD_FILE)

@@ -13,23 +13,23 @@ from shards.errors import SourceError
 from shards.manifest import read_manifest
 from shards.reader import load_split
 from vocscore.errors import TrainError
-from vocscore.features import Decoding, compute_features
-from vocscore.fit import Descent, HeadFit, Splits, WholeFit
-from vocscore.history import EpochResult, SplitFigures, append_history
-from vocscore.metrics import report
-from vocscore.model import ModelCard, build_network, input_preprocess
+from vocscore.evaluation.metrics import report
+from vocscore.models.checkpoint import ModelCard, build_network, input_preprocess
+from vocscore.models.weights import describe_weights
 from vocscore.pipeline.makers import open_maker
-from vocscore.run_folder import HISTORY, check_room, finish_run, start_run
 from vocscore.runtime import resolve_device
-from vocscore.weights import describe_weights
+from vocscore.training.features import Decoding, compute_features
+from vocscore.training.fit import Descent, HeadFit, Splits, WholeFit
+from vocscore.training.history import EpochResult, SplitFigures, append_history
+from vocscore.training.run_folder import HISTORY, check_room, finish_run, start_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from shards.reader import LabelledPictures
-    from vocscore.fit import Fit
-    from vocscore.model import Network
+    from vocscore.models.checkpoint import Network
+    from vocscore.training.fit import Fit
 
 __all__ = ["EpochResult", "TrainReport", "train"]
 
@@ -94,7 +94,7 @@ def train(
         shards: a finished set, as `vocscore pack` leaves it.
         out: the run's folder; made if missing.
         backbone: the name of a torchvision classification model.
-        weights: 'imagenet', 'none' or a file; see `vocscore.network.build_network`.
+        weights: 'imagenet', 'none' or a file; see `vocscore.models.network.build_network`.
         tune: 'head' trains the head on features of the frozen backbone, which are computed once;
             'all' trains every parameter.
         epochs: passes over the training split, at least 1.

@@ -18,7 +18,7 @@ import torch
 
 from shards import atomic
 from vocscore.errors import CheckpointError
-from vocscore.model import (
+from vocscore.models.checkpoint import (
     ModelCard,
     Network,
     build_network,

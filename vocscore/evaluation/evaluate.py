@@ -12,10 +12,10 @@ from shards.manifest import read_manifest
 from shards.paths import shown
 from shards.reader import load_split
 from vocscore.errors import EvalError
-from vocscore.matching import match_paths
-from vocscore.metrics import Averages, Report
-from vocscore.metrics import report as compare
-from vocscore.predictions import read_predictions
+from vocscore.evaluation.matching import match_paths
+from vocscore.evaluation.metrics import Averages, Report
+from vocscore.evaluation.metrics import report as compare
+from vocscore.evaluation.predictions import read_predictions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

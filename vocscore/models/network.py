@@ -9,8 +9,8 @@ import torchvision.models
 from torch import nn
 
 from vocscore.errors import CheckpointError
+from vocscore.models.weights import fit_weights, imagenet_weights, read_weights
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.weights import fit_weights, imagenet_weights, read_weights
 
 AUXILIARY_HEADS = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
 """Backbones with further classifiers half-way up, and the prefixes of their keys. They help

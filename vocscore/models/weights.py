@@ -98,7 +98,7 @@ def describe_weights(backbone: str, weights: str) -> str:
 
     Args:
         backbone: the name of a torchvision classification model.
-        weights: as `vocscore.network.build_network` takes it.
+        weights: as `vocscore.models.network.build_network` takes it.
     """
     if weights == "none":
         return "none"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vocscore.errors import EvalError
-from vocscore.predictions import read_predictions
+from vocscore.evaluation.predictions import read_predictions
 
 if TYPE_CHECKING:
     from pathlib import Path

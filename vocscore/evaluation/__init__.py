@@ -1,0 +1,1 @@
+"""Predictions beside labels: figures that people can trust."""

@@ -1,0 +1,1 @@
+"""Shards to a trained network, its history and its curves."""
