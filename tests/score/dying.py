@@ -76,11 +76,16 @@ def at_each_step(source: Path, folder: Path) -> int:
     raise AssertionError
 
 
-def at_moments(source: Path, folder: Path, *, rounds: int) -> int:
-    """Kill at seeded moments, again and again, until the run ends. Return the number of kills."""
+def at_moments(source: Path, folder: Path, *, least: int) -> int:
+    """Kill at seeded moments until the run ends; new runs until there were `least` kills.
+
+    Returns the number of kills.
+    """
     chance = random.Random(0)
     kills = 0
-    for number in range(rounds):
+    for number in count():
+        if kills >= least:
+            return kills
         output = folder / str(number) / "out.csv"
         output.parent.mkdir()
         for attempt in count(1):  # given more and more time, so that a slow machine gets through
@@ -90,7 +95,7 @@ def at_moments(source: Path, folder: Path, *, rounds: int) -> int:
             if not killed(child):
                 break
             kills += 1
-    return kills
+    raise AssertionError
 
 
 if __name__ == "__main__":
@@ -98,4 +103,4 @@ if __name__ == "__main__":
     if how == "steps":
         sys.stdout.write(json.dumps(at_each_step(source, folder)))
     else:
-        sys.stdout.write(json.dumps(at_moments(source, folder, rounds=int(how))))
+        sys.stdout.write(json.dumps(at_moments(source, folder, least=int(how))))

@@ -63,16 +63,18 @@ def test_a_consumer_that_stops_closes_the_source_and_its_thread():
 
 def test_a_consumer_that_stops_waits_for_the_running_item_only():
     """Of the items ordered ahead, those that have not been begun are dropped."""
-    begun, go_on = [], threading.Event()
+    begun, second, go_on = [], threading.Event(), threading.Event()
 
     def source():
         for i in range(1000):
             begun.append(i)
             if i == 1:
+                second.set()
                 go_on.wait(10)
             yield i
 
     with closing(ahead(source(), depth=3)) as items:
         next(items)
+        assert second.wait(10)
         threading.Timer(0.2, go_on.set).start()
     assert begun == [0, 1]

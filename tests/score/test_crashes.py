@@ -57,6 +57,6 @@ def test_killed_at_random_moments_again_and_again_it_ends_with_the_same_bytes(
     tmp_path, source, expected
 ):
     """Killed by -9 at seeded moments until it gets through, a run gives equal bytes."""
-    kills = drive("6", source, tmp_path / "runs")
+    kills = drive("20", source, tmp_path / "runs")
     assert kills >= 20
-    check_all(tmp_path / "runs", expected, least=6)
+    check_all(tmp_path / "runs", expected, least=2)

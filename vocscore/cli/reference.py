@@ -9,6 +9,8 @@ import click
 
 from vocscore.cli.main import COMMANDS, main
 
+WIDTH = {"max_content_width": 88, "terminal_width": 88}
+
 HEAD = """\
 # The command line
 
@@ -26,13 +28,13 @@ def cli_page() -> str:
 
 
 def _help(name: str | None) -> str:
-    root = click.Context(main, info_name="vocscore", max_content_width=88, terminal_width=88)
+    root = click.Context(main, info_name="vocscore", **WIDTH, **main.context_settings)
     if name is None:
         return main.get_help(root)
     command = main.get_command(root, name)
     if command is None:
         raise LookupError(name)
-    context = click.Context(command, root, info_name=name, max_content_width=88, terminal_width=88)
+    context = click.Context(command, root, info_name=name, **WIDTH)
     return command.get_help(context)
 
 

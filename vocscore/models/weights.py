@@ -86,9 +86,8 @@ def read_weights(file: str) -> Weights:
         state = _load(path)
     except Exception as error:  # an unpickler that is fed arbitrary bytes may raise anything
         raise CheckpointError(
-            f"{file}: not a state dict that loads without running code "
-            f"({type(error).__name__}: {_first_line(error)}). Save one with "
-            f"torch.save(model.state_dict(), FILE) or as safetensors."
+            f"{file}: not a state dict that loads without running code ({type(error).__name__}). "
+            f"Save one with torch.save(model.state_dict(), FILE) or as safetensors."
         ) from error
     return _to_weights(state, file)
 
