@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from vocscore.cli.main import COMMANDS, main
 
-WIDTH = {"max_content_width": 88, "terminal_width": 88}
+WIDTH: dict[str, Any] = {"max_content_width": 88, "terminal_width": 88}
 
 HEAD = """\
 # The command line
