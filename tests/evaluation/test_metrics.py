@@ -87,7 +87,10 @@ def test_micro_figures_and_average_precision_equal_torchmetrics(seed: int) -> No
     given = torch.from_numpy(probabilities), torch.from_numpy(labels).long()
     told: dict[str, Any] = {"num_labels": labels.shape[1], "ignore_index": -1}
     # torchmetrics predicts above its threshold, this project from it on: step just below.
-    micro = told | {"average": "micro", "threshold": float(np.nextafter(np.float32(0.5), 0))}
+    micro = told | {
+        "average": "micro",
+        "threshold": float(np.nextafter(np.float32(0.5), np.float32(0))),
+    }
     assert got.micro.precision == pytest.approx(float(tm.multilabel_precision(*given, **micro)))
     assert got.micro.recall == pytest.approx(float(tm.multilabel_recall(*given, **micro)))
     assert got.micro.f1 == pytest.approx(float(tm.multilabel_f1_score(*given, **micro)))

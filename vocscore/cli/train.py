@@ -145,7 +145,7 @@ def train(
     config = TrainConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
     with (
         progress("train", quiet=quiet) as shown,
-        interruptible(f"No checkpoint was made in {out}. Start again: {same_command()} --overwrite"),
+        interruptible(f"No checkpoint was made in {out}. Again: {same_command()} --overwrite"),
     ):
         report = fit(
             shards,
