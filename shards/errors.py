@@ -67,3 +67,7 @@ class BadPicture(ShardsError):  # noqa: N818 - a picture is bad; that is the fac
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+    def __reduce__(self) -> tuple[type[BadPicture], tuple[Reason, str]]:
+        """Let it travel between processes: an exception pickles its text, which is not enough."""
+        return type(self), (self.reason, self.detail)

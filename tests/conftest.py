@@ -9,6 +9,10 @@ import pytest
 
 from shards.drawing.drawn import draw_voc
 
+# As the command line does, before torch is loaded: idle threads that spin take the cores from
+# everything else that runs.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test that needs a GPU may be skipped, with the reason shown; it never vanishes.

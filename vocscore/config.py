@@ -60,6 +60,22 @@ class ScoreConfig:
     unit_size: int = 2048
     """Files of a folder that are scored and committed together."""
     max_pixels: int = 200_000_000
+    devices: tuple[str, ...] = ()
+    """GPU numbers or 'cpu', each worked on by a process of its own; () is one process."""
+    columns: str = "all"
+    """'all', 'probabilities' (no labels), or 'labels' (no probabilities)."""
+    top_k: int | None = None
+    """The largest probabilities that are written; None writes all."""
+    min_probability: float = 0.0
+    """Smaller probabilities are not written."""
+    include: tuple[str, ...] = ()
+    """Patterns of which the path of an input has to match one; () lets all in."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of which the path of an input may match none."""
+    max_bad: float | None = None
+    """Fraction of the inputs that may be bad before scoring stops; None never stops."""
+    ceilings_after: float = 20.0
+    """Seconds of a run from which on its ceilings are measured at its end."""
 
 
 @dataclass(frozen=True)

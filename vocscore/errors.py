@@ -23,5 +23,9 @@ class ScoreError(VocscoreError):
     """Scoring cannot start or cannot go on."""
 
 
+class StoppedOnPurposeError(ScoreError):
+    """A limit that the user has set ended the run; everything so far is kept."""
+
+
 class EvalError(VocscoreError):
     """Predictions and labels cannot be compared."""

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import sklearn.metrics
+from click.testing import CliRunner
 
 from shards.classes import VOC_CLASSES
 from shards.errors import ShardsError
 from shards.packing.pack import pack
 from shards.sources.voc import read_voc
 from shards.splitting.splits import split_by_lists
+from vocscore.cli.main import main
 from vocscore.errors import EvalError
 from vocscore.evaluation.evaluate import evaluate
 from vocscore.evaluation.metrics import report
@@ -274,3 +276,18 @@ def test_an_unknown_split_is_refused(packed: Path, val: Truth, tmp_path: Path) -
     file = write(tmp_path / "p.csv", val.paths, val.guesses)
     with pytest.raises(ShardsError, match="holdout"):
         evaluate(file, packed, split="holdout", threshold=0.5)
+
+
+def test_the_command_compares_a_folder_of_parts_as_it_does_a_file(
+    packed: Path, val: Truth, tmp_path: Path
+) -> None:
+    """`vocscore eval DIR SHARDS` prints what it prints of the same rows in one file."""
+    file = write(tmp_path / "p.csv", val.paths, val.guesses)
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    write(folder / "part-000000.csv", val.paths[:9], val.guesses[:9])
+    write(folder / "part-000001.csv", val.paths[9:], val.guesses[9:])
+    results = [CliRunner().invoke(main, ["eval", str(p), str(packed)]) for p in (file, folder)]
+    assert [result.exit_code for result in results] == [0, 0]
+    assert results[0].output == results[1].output
+    assert "scored 16 of 16" in results[0].output

@@ -67,7 +67,7 @@ def test_a_table_without_rows_is_empty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["", "path,labels\n", "path,status,error,labels\n", "path,status,error,a,a,labels\n"]
+    "header", ["", "path,labels\n", "path,status,error\n", "path,status,cat,dog,labels\n"]
 )
 def test_another_table_is_refused(tmp_path: Path, header: str) -> None:
     """A first line that is not that of a table of predictions is shown in the error."""
@@ -82,7 +82,8 @@ def test_another_table_is_refused(tmp_path: Path, header: str) -> None:
         ("a.jpg,ok,,0.5,0.5,", "line 3: a.jpg a second time"),
         ("b.jpg,ok,,0.5,", "line 3: 5 columns instead of 6; was it cut short"),
         ("b.jpg,fine,,0.5,0.5,", "line 3: status 'fine' is neither ok nor error"),
-        ("b.jpg,ok,,0.5,,", "line 3: could not convert"),
+        ("b.jpg,ok,,0.5,x,", "line 3: could not convert"),
+        ("b.jpg,ok,,0.5,,", "line 3: no probability for dog .written with --top-k or"),
         ("b.jpg,ok,,0.5,1.5,", "b.jpg has 1.5 for dog, which is no probability"),
         ("b.jpg,ok,,nan,0.5,", "b.jpg has nan for cat, which is no probability"),
         ("b.jpg,ok,,-0.1,0.5,", "b.jpg has -0.1.* for cat"),

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shards.errors import Reason
+from vocscore.score.bad_inputs import BadInputs
+from vocscore.score.engines.local import LocalEngine
+from vocscore.score.formats.csv_format import CsvFormat
+from vocscore.score.globs import EVERYTHING, Globs
 from vocscore.score.ledger import open_ledger
-from vocscore.score.rows import CsvFormat
+from vocscore.score.quarantine import Quarantine
 from vocscore.score.scoring import Scoring
 from vocscore.score.sources import read_source
 
@@ -72,6 +76,9 @@ class FakeForward:
     def flush(self):
         return iter(())
 
+    def problems(self):
+        return ()
+
 
 def score_fake(
     source: Path,
@@ -79,13 +86,17 @@ def score_fake(
     *,
     maker: Any = None,
     forward: Any = None,
+    engine: Any = None,
     unit_size: int = 4,
     plan: dict[str, Any] | None = None,
     overwrite: bool = False,
     progress: Any = None,
+    globs: Globs = EVERYTHING,
+    max_bad: float | None = None,
+    quarantine: Path | None = None,
 ) -> Any:
     """Score a source as `run.score` does, without a network; return the ledger."""
-    inputs = read_source(source)
+    inputs = read_source(source, globs=globs)
     plan = {"listing": inputs.digest(), **(plan or PLAN)}
     with open_ledger(output, plan, suffix=".csv", overwrite=overwrite) as ledger:
         scoring = Scoring(
@@ -94,8 +105,14 @@ def score_fake(
             unit_size=unit_size,
             rows_format=CsvFormat(CLASSES, 0.5),
             progress=progress,
+            bad=BadInputs(
+                ledger,
+                max_bad=max_bad,
+                quarantine=quarantine and Quarantine(quarantine, run={"source": str(source)}),
+            ),
         )
-        scoring.run(maker or FakeMaker(3), forward or FakeForward())
+        local = LocalEngine(maker or FakeMaker(3), forward or FakeForward(), classes=len(CLASSES))
+        scoring.run(engine or local)
     return ledger
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from pathlib import Path
 
@@ -10,24 +9,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
+from tiny_network import CLASSES, SIZE, make_checkpoint, numbers, read, run
 
 from vocscore.errors import ScoreError
-from vocscore.models.checkpoint import ModelCard, build_network, load_checkpoint, save_checkpoint
-from vocscore.pipeline.preprocess import Preprocess
+from vocscore.models.checkpoint import load_checkpoint
 from vocscore.score.ledger import work_folder
-from vocscore.score.run import score
-
-CLASSES = ("cat", "dog", "person")
-SIZE = 32
-
-
-def make_checkpoint(folder, *, seed=0, threshold=0.5):
-    torch.manual_seed(seed)
-    network = build_network("resnet18", classes=len(CLASSES), weights="none", size=SIZE)
-    torch.nn.init.normal_(network.head.weight, std=0.1)  # or all probabilities would be 0.5
-    card = ModelCard("resnet18", CLASSES, Preprocess(size=SIZE), threshold, "none")
-    save_checkpoint(folder, network, card)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -43,28 +29,6 @@ def pictures(voc_tree):
 @pytest.fixture
 def output(tmp_path):
     return tmp_path / "out.csv"
-
-
-def run(source, output, checkpoint, **changes):
-    settings = {
-        "maker": "host",
-        "device": "cpu",
-        "batch_size": 16,
-        "unit_size": 20,
-        "threads": 2,
-        "overwrite": False,
-        "max_pixels": 10**7,
-    }
-    return score(source, output, checkpoint=checkpoint, **(settings | changes))
-
-
-def read(output):
-    with output.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return {row["path"]: row for row in csv.DictReader(file)}
-
-
-def numbers(row):
-    return np.array([row[name] for name in CLASSES], np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -207,10 +171,10 @@ def test_a_picture_added_after_a_stop_is_noticed(pictures, output, checkpoint, t
         run(copy, output, checkpoint)
 
 
-def test_only_csv_is_written(pictures, checkpoint, tmp_path):
+def test_a_name_that_says_no_format_is_refused(pictures, checkpoint, tmp_path):
     """Another suffix is refused instead of being filled with CSV."""
-    with pytest.raises(ScoreError, match=r"only CSV"):
-        run(pictures, tmp_path / "out.parquet", checkpoint)
+    with pytest.raises(ScoreError, match=r"out\.txt: its name says no format"):
+        run(pictures, tmp_path / "out.txt", checkpoint)
 
 
 def test_a_finished_output_is_kept_unless_overwritten(pictures, output, checkpoint):

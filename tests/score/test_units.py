@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import sys
@@ -214,7 +215,7 @@ def test_a_damaged_shard_says_how_many_pictures_are_missing(packed, tmp_path):
     [
         (None, Reason.VANISHED),
         (b"no tar at all" * 100, Reason.CORRUPT),
-        (b"\x1f\x8b" * 600, Reason.CORRUPT),
+        (b"\x1f\x8b" * 600, Reason.UNSUPPORTED),
     ],
 )
 def test_a_tar_that_cannot_be_listed_is_a_row_of_its_own(tmp_path, data, reason):
@@ -227,6 +228,30 @@ def test_a_tar_that_cannot_be_listed_is_a_row_of_its_own(tmp_path, data, reason)
     contents = unit.read()
     assert [ref.name for ref in contents.pictures] == ["a/b.tar"]
     assert contents.refusal.reason == reason
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.tgz", "a.tar"])
+def test_a_compressed_tar_is_a_row_that_says_how_to_unpack_it(tmp_path, name):
+    """A tar that gzip has packed is not passed over: a row with the reason and the cure."""
+    plain = make_tar(tmp_path / "plain" / "a.tar", {"x.jpg": JPEG})
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / name).write_bytes(gzip.compress(plain.read_bytes()))
+    for source in (folder, folder / name):
+        (unit,) = read_source(source).units(1)
+        contents = unit.read()
+        assert [ref.name for ref in contents.pictures] == [name]
+        assert contents.refusal.reason == Reason.UNSUPPORTED
+        assert "Run gunzip" in contents.refusal.detail
+
+
+def test_an_unlabelled_tar_and_one_with_several_pictures_a_sample(tmp_path):
+    """Every picture of a sample is a row; none needs a label, a description or a suffix."""
+    png = b"\x89PNG\r\n\x1a\n rest"
+    members = {"k.left.jpg": JPEG, "k.right.png": png, "k.depth": png, "k.txt": b"hi", "k2": JPEG}
+    make_tar(tmp_path / "a.tar", members)
+    (names,) = names_by_unit(read_source(tmp_path))
+    assert names == ["a.tar/k.left.jpg", "a.tar/k.right.png", "a.tar/k.depth", "a.tar/k2"]
 
 
 def test_an_empty_tar_is_a_problem(tmp_path):

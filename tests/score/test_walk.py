@@ -28,9 +28,11 @@ def test_other_and_hidden_files_and_hidden_folders_are_counted_not_listed(tmp_pa
 
 
 def test_tars_are_listed_apart(tmp_path):
-    """Tars are listed apart from pictures, sorted, hidden ones not."""
-    found = walk(str(make_files(tmp_path, ["b/x.tar", "a.TAR", ".h.tar", "p.jpg", "x.tar.gz"])))
-    assert (found.tars, found.pictures, found.skipped) == (["a.TAR", "b/x.tar"], ["p.jpg"], 2)
+    """Tars are listed apart from pictures, sorted, compressed ones as well, hidden ones not."""
+    names = ["b/x.tar", "a.TAR", ".h.tar", "p.jpg", "x.tar.gz", "x.gz", "y.TGZ"]
+    found = walk(str(make_files(tmp_path, names)))
+    assert found.tars == ["a.TAR", "b/x.tar", "x.tar.gz", "y.TGZ"]
+    assert (found.pictures, found.skipped) == (["p.jpg"], 2)
 
 
 def test_a_linked_folder_counts_under_each_name_and_a_loop_is_not_entered(tmp_path):
@@ -102,3 +104,13 @@ def test_a_listing_takes_less_than_300_bytes_an_input(tmp_path):
         tracemalloc.stop()
     assert len(found.pictures) == 3000
     assert peak / 3000 < 300
+
+
+def test_a_listing_tells_how_far_it_is(tmp_path):
+    """Counts rise while one large folder is listed, and when the next one is begun."""
+    make_files(tmp_path, [f"a/{i}.jpg" for i in range(9000)] + ["b/x.jpg"])
+    seen = []
+    walk(str(tmp_path), listing=seen.append)
+    assert seen == sorted(seen)
+    assert len(seen) == 5  # the root, b, and a at its entries 0, 4096 and 8192
+    assert 4000 < seen[-1] - seen[0] < 9001

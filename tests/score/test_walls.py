@@ -10,7 +10,7 @@ import pytest
 
 from shards.sample import PictureRef
 from vocscore.score import walls
-from vocscore.score.walls import Ceilings, measure_ceilings
+from vocscore.score.walls import Ceilings, images_per_second, measure_ceilings
 
 
 def test_the_slowest_stage_is_the_wall() -> None:
@@ -35,17 +35,20 @@ def stages(tmp_path, monkeypatch):
         bad = [row for row in range(len(pictures)) if not row % 3]
         yield SimpleNamespace(images=good, rows=np.array(good), failures=tuple(bad))
 
-    def probabilities(images):
-        time.sleep(0.010 * len(images))
-        return np.zeros((len(images), 1))
+    def model(images):
+        def work():
+            time.sleep(0.010 * len(images))
+            return len(images)
 
-    return refs, SimpleNamespace(batches=batches), SimpleNamespace(probabilities=probabilities)
+        return images_per_second(work)
+
+    return refs, SimpleNamespace(batches=batches), model
 
 
 def test_each_stage_is_measured_by_itself(stages) -> None:
     """A network of 10 ms a picture cannot exceed 100 a second, decoding of 2 ms not 500."""
-    refs, maker, runtime = stages
-    ceilings = measure_ceilings(refs, maker=maker, runtime=runtime, group=4)
+    refs, maker, model = stages
+    ceilings = measure_ceilings(refs, maker=maker, model=model)
     assert ceilings is not None
     assert 20 < ceilings.model <= 100
     assert 100 < ceilings.decode <= 500
@@ -55,10 +58,10 @@ def test_each_stage_is_measured_by_itself(stages) -> None:
 
 def test_nothing_is_claimed_where_no_picture_is_good(stages) -> None:
     """Without one decodable picture there are no ceilings."""
-    refs, _, runtime = stages
+    refs, _, model = stages
     maker = SimpleNamespace(
         batches=lambda pictures: [
             SimpleNamespace(images=[], rows=np.array([]), failures=tuple(pictures))
         ]
     )
-    assert measure_ceilings(refs, maker=maker, runtime=runtime, group=4) is None
+    assert measure_ceilings(refs, maker=maker, model=model) is None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_disk import in_a_small_disk
 from small_sets import CLASSES, content, pack_small, picture_bytes, small_set
 
 import shards.packing.packer
@@ -460,33 +461,6 @@ def test_progress_ends_with_everything(tmp_path: Path) -> None:
     assert len(seen) >= 5
 
 
-IN_NAMESPACE = """
-set -e
-mkdir -p "$1/disk"
-mount -t tmpfs -o size=$2 tmpfs "$1/disk"
-"$3" "$4" "$1"
-"""
-
-
-def in_a_small_disk(folder: Path, size: str, program: str) -> str:
-    """Run a program with a disk of its own at FOLDER/disk, as a user namespace gives to anyone."""
-    probe = subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False)
-    if probe.returncode:
-        pytest.skip("no user namespaces here, so no disk of a few kilobytes can be mounted")
-    (folder / "program.py").write_text(program)
-    command = ["unshare", "-rm", "sh", "-c", IN_NAMESPACE, "sh", str(folder), size]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])}
-    done = subprocess.run(
-        [*command, sys.executable, str(folder / "program.py")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 FILL_A_DISK = """
 import subprocess, sys
 from pathlib import Path
@@ -508,7 +482,7 @@ print(content(folder / "disk" / "out") == content(folder / "expected"))
 
 def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(tmp_path: Path) -> None:
     """On a full disk the run stops with file, reason, what is kept and the cure; then goes on."""
-    line, left, same = in_a_small_disk(tmp_path, "200k", FILL_A_DISK).splitlines()
+    line, left, same = in_a_small_disk(tmp_path, "200k", FILL_A_DISK, beside=HERE).splitlines()
     assert "train-00000" in line
     assert "No space left on device. " in line
     assert re.search(r"[12] finished shards? (is|are) kept: make room and run the same comm", line)
@@ -537,7 +511,8 @@ for target, overwrite in ((out, True), (folder / "disk" / "new", False)):
 
 def test_a_read_only_disk_is_one_line(tmp_path: Path) -> None:
     """A read-only target is named with the reason; a finished set on it is still left alone."""
-    unchanged, *lines = in_a_small_disk(tmp_path, "900k", READ_ONLY_DISK).splitlines()
+    printed = in_a_small_disk(tmp_path, "900k", READ_ONLY_DISK, beside=HERE)
+    unchanged, *lines = printed.splitlines()
     assert unchanged == "True"
     assert len(lines) == 2
     for line in lines:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from shards.errors import ShardsError
-from vocscore.errors import VocscoreError
+from vocscore.errors import StoppedOnPurposeError, VocscoreError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -26,6 +26,12 @@ class KnownError(click.ClickException):
     exit_code = 2
 
 
+class StoppedError(KnownError):
+    """A run stopped as it was told to, and can go on: one line, exit code 3."""
+
+    exit_code = 3
+
+
 class OneLineErrors(click.Group):
     """Turns known failures of every command into one line and exit code 2."""
 
@@ -33,6 +39,8 @@ class OneLineErrors(click.Group):
         """Run the command; a traceback is left for what nobody foresaw."""
         try:
             return super().invoke(ctx)
+        except StoppedOnPurposeError as error:
+            raise StoppedError(str(error)) from error
         except (ShardsError, VocscoreError) as error:
             raise KnownError(str(error)) from error
         except BrokenPipeError:
@@ -55,6 +63,7 @@ class Progress:
         self._unit = unit
         self._quiet = quiet
         self._bar: Any = None
+        self._found: Any = None
         self._started = time.monotonic()
         self._last_line = self._started
 
@@ -68,10 +77,29 @@ class Progress:
             self._last_line = time.monotonic()
             self._log(done, total, errors)
 
+    def listing(self, files: int) -> None:
+        """Show that so many files have been found; how many there will be, nobody knows yet."""
+        if self._quiet:
+            return
+        if sys.stderr.isatty():
+            if self._found is None:
+                self._found = self._counter()
+            self._found.update(files - self._found.n)
+        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LOG_LINES:
+            self._last_line = time.monotonic()
+            click.echo(f"listing: {files} files", err=True)
+
+    def _counter(self) -> Any:
+        from tqdm import tqdm
+
+        return tqdm(desc="listing", unit=" files", leave=False)
+
     def _draw(self, done: int, total: int, errors: int) -> None:
         if self._bar is None:
             from tqdm import tqdm
 
+            if self._found is not None:
+                self._found.close()
             self._bar = tqdm(total=total, desc=self._label, unit=self._unit, leave=False)
         self._bar.total = total
         if errors:
@@ -89,8 +117,9 @@ class Progress:
 
     def close(self) -> None:
         """Take the bar off the terminal."""
-        if self._bar is not None:
-            self._bar.close()
+        for bar in (self._found, self._bar):
+            if bar is not None:
+                bar.close()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from vocscore.config import EvalConfig
 
 
 @click.command("eval")
-@click.argument("predictions", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("predictions", type=click.Path(exists=True, path_type=Path))
 @click.argument("shards", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--split",
@@ -46,8 +46,9 @@ def evaluate(
 ) -> None:
     """Say how good predictions are.
 
-    PREDICTIONS is what 'vocscore score' wrote, SHARDS the packed set with the labels; pictures
-    are matched by path. Instances marked 'difficult' are ignored.
+    PREDICTIONS is what 'vocscore score' wrote with all probabilities: a file of any format, or a
+    folder of parts. SHARDS is the packed set with the labels; pictures are matched by path.
+    Instances marked 'difficult' are ignored.
 
     Prints average precision a class, mAP (all points, and VOC's own two ways), and IoU,
     precision, recall and F1, averaged over pictures, over decisions (micro) and over classes

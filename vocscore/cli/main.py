@@ -56,3 +56,6 @@ def main() -> None:
     # Before torch is loaded: its idle threads would spin, and take the cores from those that
     # decode.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Large matrix products are otherwise cut by the number of threads, and their last bits depend
+    # on it: AlexNet's rows would depend on how many workers share the cores.
+    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from vocscore.cli.bad_options import input_options
 from vocscore.cli.common import (
     interruptible,
     progress,
@@ -14,6 +17,8 @@ from vocscore.cli.common import (
     runtime_options,
     same_command,
 )
+from vocscore.cli.device_options import devices_option, refuse_both
+from vocscore.cli.format_options import format_options
 from vocscore.config import ScoreConfig
 
 if TYPE_CHECKING:
@@ -31,15 +36,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder that 'vocscore train' wrote.",
 )
-@click.option(
-    "-o",
-    "--output",
-    "out",
-    required=True,
-    metavar="FILE.csv",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The predictions.",
-)
+@format_options
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
@@ -63,8 +60,23 @@ if TYPE_CHECKING:
     metavar="PIXELS",
     help="A picture with more (width times height) is an error row.",
 )
+@input_options
 @runtime_options
-@click.option("--overwrite", is_flag=True, help="Replace FILE.csv and forget an unfinished run.")
+@devices_option
+@click.option("--overwrite", is_flag=True, help="Replace FILE and forget an unfinished run.")
+@click.option(
+    "--ceilings/--no-ceilings",
+    default=None,
+    help="Measure at the end, for some seconds, how fast this machine reads, decodes and computes, "
+    "each alone, and say which of them is the wall.  [default: after runs of 20 s and more]",
+)
+@click.option(
+    "--json",
+    "json_file",
+    metavar="FILE.json",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the summary there.",
+)
 @quiet_option
 def score(
     src: Path,
@@ -74,27 +86,35 @@ def score(
     workers: int | None,
     maker: str,
     device: str,
+    folder_format: str | None,
     overwrite: bool,
+    ceilings: bool | None,
+    json_file: Path | None,
+    quarantine: Path | None,
     quiet: bool,
-    **settings: int,
+    **settings: Any,
 ) -> None:
     """Write one row of class probabilities for every picture.
 
     SRC is a folder (searched to the bottom), packed shards, a folder of other WebDataset tars or
     one tar, a list file (.txt, one path a line; '-' for standard input), or one picture.
 
-    The header is 'path,status,error,<one column a class>,labels'; rows are in sorted path order.
+    The columns are path, status, error, one a class, labels; rows are in sorted path order.
     A picture that cannot be read is a row with status 'error' and the reason; it costs no other
     row. Stopped for whatever reason, the same command goes on where it stopped.
 
     \b
     vocscore score photos/ -m run/ -o predictions.csv
+    vocscore score photos/ -m run/ -o predictions/ --format parquet
     find /data -name '*.jpg' | vocscore score - -m run/ -o predictions.csv
     """
     from vocscore.machine import usable_cores
+    from vocscore.score.formats.selection import Selection
+    from vocscore.score.globs import Globs
     from vocscore.score.run import score as run
 
     config = ScoreConfig(**settings)
+    refuse_both(device, config.devices)
     with (
         progress("score", quiet=quiet) as shown,
         interruptible(f"Finished units are kept. Go on with: {same_command()}"),
@@ -105,15 +125,34 @@ def score(
             checkpoint=checkpoint,
             maker=maker,
             device=device,
+            devices=config.devices,
             batch_size=config.batch_size,
             unit_size=config.unit_size,
             threads=workers or usable_cores(),
             overwrite=overwrite,
             max_pixels=config.max_pixels,
+            folder_format=folder_format,
+            selection=Selection(config.columns, config.top_k, config.min_probability),
+            globs=Globs(config.include, config.exclude),
+            max_bad=config.max_bad,
+            quarantine=quarantine,
+            ceilings_after=_ceilings_after(ceilings, config.ceilings_after),
             progress=shown,
+            listing=shown.listing,
         )
+    if json_file:
+        json_file.write_text(json.dumps(report.to_json(), indent=2) + "\n")
     if not quiet:
         _summarise(report)
+        if quarantine is not None:
+            click.echo(f"copies of bad inputs: {quarantine} (why: quarantine.csv in it)")
+
+
+def _ceilings_after(asked: bool | None, seconds: float) -> float | None:
+    """Always, never, or after a run that is long enough for some seconds not to matter."""
+    if asked is None:
+        return seconds
+    return 0.0 if asked else None
 
 
 def _summarise(report: ScoreReport) -> None:
@@ -127,4 +166,9 @@ def _summarise(report: ScoreReport) -> None:
     if report.skipped:
         click.echo(f"files that are no pictures, skipped: {report.skipped}")
     click.echo(f"{report.seconds:.1f} s, {report.images_per_second:.1f} images/s")
+    if report.ceilings:
+        rates = ", ".join(f"{k} {v:.0f}" for k, v in asdict(report.ceilings).items())
+        share = report.ceilings.share(report.images_per_second)
+        click.echo(f"ceilings, images/s: {rates}")
+        click.echo(f"the wall: {report.ceilings.wall}; reached: {share:.0%} of it")
     click.echo(f"predictions: {report.output}")

@@ -125,7 +125,7 @@ def evaluate(predictions: Path, shards: Path, *, split: str | None, threshold: f
     """Compare what `vocscore score` wrote with the labels of packed shards.
 
     Args:
-        predictions: the CSV file.
+        predictions: a file, or a folder of parts.
         shards: the packed set.
         split: names with ',' between; None for every split of which a picture was scored.
         threshold: the probability from which on a class counts as predicted.

@@ -1,111 +1,56 @@
-"""Reads the table that `vocscore score` writes."""
+"""Reads what `vocscore score` writes: a file of any format, or a folder of parts."""
 
 from __future__ import annotations
 
-import csv
-from array import array
-from dataclasses import dataclass
+import re
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from shards.paths import shown
 from vocscore.errors import EvalError
+from vocscore.evaluation.collected import Collector, Predictions
+from vocscore.evaluation.read_csv import read_csv
+from vocscore.evaluation.read_jsonl import read_jsonl
+from vocscore.evaluation.read_parquet import read_parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
-    from numpy.typing import NDArray
+__all__ = ["Predictions", "read_predictions"]
 
-_BEFORE = ["path", "status", "error"]
-_AFTER = ["labels"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Predictions:
-    """One row a picture.
-
-    Attributes:
-        classes: the columns of `probabilities`.
-        paths: of the pictures, in the order of the rows; each once.
-        probabilities: float32, shape (len(paths), len(classes)); nan where `failed`.
-        failed: bool, shape (len(paths),): the picture could not be read.
-    """
-
-    classes: tuple[str, ...]
-    paths: tuple[str, ...]
-    probabilities: NDArray[np.float32]
-    failed: NDArray[np.bool_]
+_READERS = {".csv": read_csv, ".jsonl": read_jsonl, ".parquet": read_parquet}
+_PART = re.compile(r"part-(\d{6,})\.(csv|jsonl|parquet)")
 
 
-def read_predictions(file: Path) -> Predictions:
-    """Read a table with the columns path, status, error, one a class, labels.
+def read_predictions(source: Path) -> Predictions:
+    """Read all probabilities.
+
+    Args:
+        source: a file (.jsonl and .parquet by its name, anything else as CSV), or a folder that
+            'vocscore score --format' made.
 
     Raises:
-        EvalError: the table is not one of `vocscore score`, names a picture twice, or holds
-            something else than probabilities.
-        OSError: the file cannot be read.
+        EvalError: it is not what `vocscore score` writes, lacks probabilities, names a picture
+            twice, or holds something else than probabilities.
+        OSError: a file cannot be read.
     """
-    with file.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        rows = csv.reader(stream)
-        try:
-            classes = _read_header(next(rows, []), file=file)
-            return _read_rows(rows, classes=classes, file=file)
-        except csv.Error as error:
-            raise EvalError(f"{file}, line {rows.line_num}: {error}. Score again.") from error
-        except _BadRowError as error:
-            raise EvalError(f"{file}, line {rows.line_num}: {error}. Score again.") from None
+    collector = Collector()
+    for file in _parts(source) if source.is_dir() else [source]:
+        _READERS.get(file.suffix.lower(), read_csv)(file, collector)
+    return collector.finish(source)
 
 
-class _BadRowError(Exception):
-    """What is wrong with a row; the reader knows its line."""
-
-
-def _read_header(header: list[str], *, file: Path) -> tuple[str, ...]:
-    classes = header[len(_BEFORE) : -len(_AFTER)]
-    if header != [*_BEFORE, *classes, *_AFTER] or not classes or len(set(classes)) < len(classes):
+def _parts(folder: Path) -> list[Path]:
+    """The parts by their numbers, all there from the first to the last."""
+    matches = [(path, _PART.fullmatch(path.name)) for path in folder.iterdir()]
+    strangers = sorted(path.name for path, match in matches if not match)
+    parts = sorted((int(match[1]), path) for path, match in matches if match)
+    if strangers or not parts:
+        found = f"it holds {strangers[0]}" if strangers else "it is empty"
         raise EvalError(
-            f"{file}: the first line must be path,status,error,<classes>,labels, as 'vocscore "
-            f"score' writes it; found {','.join(header)[:80]!r}."
+            f"{folder}: not a folder that 'vocscore score --format' has finished ({found})."
         )
-    return tuple(classes)
-
-
-def _read_rows(rows: Iterable[list[str]], *, classes: tuple[str, ...], file: Path) -> Predictions:
-    width, missing = len(classes), [np.nan] * len(classes)
-    values, failed = array("f"), bytearray()
-    paths: dict[str, None] = {}
-    for row in rows:
-        if len(row) != len(_BEFORE) + width + len(_AFTER):
-            raise _BadRowError(f"{len(row)} columns instead of {width + 4}; was it cut short?")
-        path, status = row[0], row[1]
-        if path in paths:
-            raise _BadRowError(f"{shown(path)} a second time")
-        if status not in ("ok", "error"):
-            raise _BadRowError(f"status {status!r} is neither ok nor error")
-        paths[path] = None
-        failed.append(status == "error")
-        values.extend(_numbers(row[3:-1]) if status == "ok" else missing)
-    table = np.frombuffer(values, dtype=np.float32).reshape(len(paths), width)
-    found = Predictions(classes, tuple(paths), table, np.frombuffer(failed, dtype=np.bool_))
-    _check_probabilities(found, file=file)
-    return found
-
-
-def _numbers(cells: list[str]) -> list[float]:
-    try:
-        return [float(cell) for cell in cells]
-    except ValueError as error:
-        raise _BadRowError(str(error)) from error
-
-
-def _check_probabilities(found: Predictions, *, file: Path) -> None:
-    fine = (found.probabilities >= 0) & (found.probabilities <= 1)
-    bad = np.argwhere(~fine & ~found.failed[:, None])
-    if len(bad):
-        row, column = bad[0]
+    if [number for number, _ in parts] != list(range(len(parts))):
         raise EvalError(
-            f"{file}: {shown(found.paths[row])} has {found.probabilities[row, column]} for "
-            f"{found.classes[column]}, which is no probability. Score again."
+            f"{folder}: {len(parts)} parts, and the last is {parts[-1][1].name}; some are missing, "
+            "or there are two formats. Score again into a new folder."
         )
+    return [path for _, path in parts]

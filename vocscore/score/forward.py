@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vocscore.score.halving import Halving
+from vocscore.score.walls import images_per_second
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -42,7 +45,7 @@ class Forward:
 
     def __init__(self, runtime: Runtime, *, group: int) -> None:
         """Hold nothing."""
-        self._runtime = runtime
+        self._runtime = Halving(runtime)
         self._group = group
         self._open: dict[int, _Group] = {}
 
@@ -64,6 +67,15 @@ class Forward:
         """Score what has been held back; the unit is at its end."""
         while self._open:
             yield from self._score(self._open.pop(next(iter(self._open))))
+
+    def ceiling(self, images: torch.Tensor) -> float:
+        """Measure how many images a second the network takes, alone; `images` are tried again."""
+        ready = images[: self._group]
+        return images_per_second(lambda: len(self._runtime.probabilities(ready)))
+
+    def problems(self) -> tuple[str, ...]:
+        """Hand over what a person should know of the machine since the last call, a line each."""
+        return self._runtime.problems()
 
     def _is_whole(self, rows: NDArray[np.int64], at: NDArray[np.int64]) -> bool:
         """Whether a part of a batch is a group as it stands, and needs no copy."""

@@ -5,9 +5,13 @@ Beside the output, while it is not finished, stands a folder `<output>.parts`:
     lock             held by the process that scores
     plan.json        what is being scored, and with what; another plan is not mixed in
     part-000000.csv  the rows of unit 0
+    bad-000000.jsonl its bad inputs, where there are any: what to quarantine
     part-000000.json their numbers; it is written after the rows and says that they are all there
     merged.csv       the parts being joined
     done.json        what was plan.json: the output is finished, the rest only has to be removed
+
+The parts of an output that is a folder (`part_folder`) lie in a folder of their own, `rows/`. It is
+renamed to the output as soon as there is `done.json`; an older one is put in `replaced/` first.
 
 Every file is written under another name, brought to the disk and renamed. So a run that is killed
 at any moment leaves parts that are whole; the next one with the same plan goes on from them, and
@@ -24,6 +28,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shards import atomic
 from vocscore.errors import ScoreError
+from vocscore.score import part_folder
 from vocscore.score.differences import differences
 
 if TYPE_CHECKING:
@@ -31,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT_VERSION = 1
-_OURS = re.compile(r"\.?(part-\d{6,}|plan|done|merged)\.[a-z]+(\.tmp)?")
+_OURS = re.compile(r"\.?((part|bad)-\d{6,}|plan|done|merged)\.[a-z]+(\.tmp)?")
 _MARK = re.compile(r"part-(\d{6,})\.json")
 
 
@@ -55,12 +60,20 @@ def work_folder(output: Path) -> Path:
     return output.with_name(f"{output.name}.parts")
 
 
-def refuse_existing(output: Path, *, overwrite: bool) -> None:
+def refuse_existing(output: Path, *, overwrite: bool, folder: bool = False) -> None:
     """Raise where an output is there that must not be replaced.
 
+    Args:
+        output: what is to be made.
+        overwrite: replace one that is there.
+        folder: it is to be a folder of parts.
+
     Raises:
-        ScoreError: it is a folder, or a file that is not to be overwritten.
+        ScoreError: it is there and not to be overwritten, or never can be.
     """
+    if folder:
+        part_folder.refuse_existing_folder(output, overwrite=overwrite)
+        return
     if output.is_dir():
         raise ScoreError(f"{output}: a folder. Name a file with -o.")
     if output.exists() and not overwrite:
@@ -72,7 +85,7 @@ def refuse_existing(output: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def open_ledger(
-    output: Path, plan: Mapping[str, Any], *, suffix: str, overwrite: bool
+    output: Path, plan: Mapping[str, Any], *, suffix: str, overwrite: bool, folder: bool = False
 ) -> Iterator[Ledger]:
     """Hold an output while it is being made; no other process can.
 
@@ -80,16 +93,17 @@ def open_ledger(
     replaces a file has to be resumable, too.
 
     Args:
-        output: the file to be.
+        output: the file to be, or the folder.
         plan: plain values that decide the output's bytes; mappings may be nested.
         suffix: of the parts.
         overwrite: replace an output that exists, and drop an unfinished run with another plan.
+        folder: keep the parts as the output instead of joining them.
 
     Raises:
         ScoreError: another run holds it, it exists, another plan or a stranger's folder is in the
             way, or the disk will not have it.
     """
-    ledger = Ledger(output, suffix=suffix)
+    ledger = Ledger(output, suffix=suffix, folder=folder)
     with ExitStack() as held:
         ledger.lock(held)
         try:
@@ -106,11 +120,14 @@ class Ledger:
         records: of the committed parts, by the number of the unit.
     """
 
-    def __init__(self, output: Path, *, suffix: str) -> None:
+    def __init__(self, output: Path, *, suffix: str, folder: bool) -> None:
         """Look at nothing yet."""
         self._output = output
         self._suffix = suffix
+        self._folder = folder
         self._work = work_folder(output)
+        self._rows = self._work / "rows"
+        self._parts = self._rows if folder else self._work
         self._plan = self._work / "plan.json"
         self._done = self._work / "done.json"
         self.records: dict[int, Record] = {}
@@ -136,6 +153,7 @@ class Ledger:
         new = json.loads(json.dumps({"format": FORMAT_VERSION, **plan}))
         with self._writing():
             if self._done.exists():
+                self._finish()
                 self._remove()
             old = self._read_plan()
             if old is not None and old != new:
@@ -144,17 +162,26 @@ class Ledger:
                 old = None
             if old is None:
                 self._refuse_strangers()
-                refuse_existing(self._output, overwrite=overwrite)
+                refuse_existing(self._output, overwrite=overwrite, folder=self._folder)
                 atomic.write(self._plan, json.dumps(new, indent=1).encode("ascii"))
+            self._parts.mkdir(exist_ok=True)
             self.records = self._read_records()
 
-    def commit(self, number: int, record: Record, write: Callable[[BinaryIO], None]) -> None:
+    def commit(
+        self,
+        number: int,
+        record: Record,
+        write: Callable[[BinaryIO], None],
+        *,
+        offenders: bytes = b"",
+    ) -> None:
         """Keep the part of one unit, durably.
 
         Args:
             number: of the unit.
             record: what is to be known of the part.
             write: writes its rows.
+            offenders: its bad inputs, to be found under `offenders`.
 
         Raises:
             ScoreError: the disk will not have it; the parts before it are kept.
@@ -163,30 +190,47 @@ class Ledger:
         with self._writing():
             with atomic.replacing(part) as file:
                 write(file)
+            if offenders:
+                atomic.write(self.offenders(number), offenders)
+            else:  # a run that was killed before it marked the part may have left some
+                self.offenders(number).unlink(missing_ok=True)
             kept = {"bytes": part.stat().st_size, **asdict(record)}
-            atomic.write(part.with_suffix(".json"), json.dumps(kept).encode("ascii"))
+            mark = self._work / f"{part.stem}.json"
+            atomic.write(mark, json.dumps(kept).encode("ascii"))
         self.records[number] = record
+
+    def offenders(self, number: int) -> Path:
+        """Where the bad inputs of a committed unit are listed; there is no file if it has none."""
+        return self._work / f"bad-{number:06d}.jsonl"
 
     def merge(self, units: int, write: Callable[[BinaryIO, Iterable[Path]], None]) -> None:
         """Join the parts to the output, by the numbers of their units, and remove the rest.
 
         Args:
             units: how many there are; all of them must have been committed.
-            write: writes the output, given the parts in order.
+            write: writes the output, given the parts in order; not called for a folder of parts.
 
         Raises:
             ScoreError: the disk will not have it; the parts are kept.
         """
         if self.records.keys() != set(range(units)):
             raise RuntimeError(f"{units} units, but parts {sorted(self.records)[:20]}...")
-        merged = self._work / f"merged{self._suffix}"
         with self._writing():
-            with atomic.replacing(merged) as file:
-                write(file, map(self._part, range(units)))
-            atomic.move(merged, self._output)
+            if self._folder:  # a stranger's file may have come in the meantime
+                refuse_existing(self._output, overwrite=True, folder=True)
+            else:
+                merged = self._work / f"merged{self._suffix}"
+                with atomic.replacing(merged) as file:
+                    write(file, map(self._part, range(units)))
+                atomic.move(merged, self._output)
             atomic.move(self._plan, self._done)
+            self._finish()
         with suppress(OSError):  # what cannot be removed now is, when the name is used again
             self._remove()
+
+    def _finish(self) -> None:
+        if self._folder:
+            part_folder.place(self._rows, self._output, replaced=self._work / "replaced")
 
     def discard(self) -> None:
         """Forget the run: nothing in it is worth keeping."""
@@ -212,10 +256,12 @@ class Ledger:
             ) from error
 
     def _part(self, number: int) -> Path:
-        return self._work / f"part-{number:06d}{self._suffix}"
+        return self._parts / f"part-{number:06d}{self._suffix}"
 
     def _remove(self) -> None:
         """Remove what is ours, the plan last: a run killed in between can still be told."""
+        for folder in (self._rows, self._work / "replaced"):
+            part_folder.remove(folder)
         names = [path.name for path in self._work.iterdir() if _OURS.fullmatch(path.name)]
         for name in sorted(names, key=lambda name: name in (self._plan.name, self._done.name)):
             (self._work / name).unlink()
@@ -262,7 +308,7 @@ class Ledger:
         """The record of a part that is all there; another is made again."""
         try:
             kept = json.loads(mark.read_bytes())
-            if mark.with_suffix(self._suffix).stat().st_size != kept["bytes"]:
+            if (self._parts / f"{mark.stem}{self._suffix}").stat().st_size != kept["bytes"]:
                 return None
             return Record(kept["rows"], kept["errors"], tuple(kept["problems"]))
         except (FileNotFoundError, ValueError, KeyError, TypeError):

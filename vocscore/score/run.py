@@ -5,22 +5,29 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vocscore.errors import ScoreError
+from vocscore.score.bad_inputs import BadInputs
+from vocscore.score.formats.choice import choose
+from vocscore.score.formats.selection import EVERYTHING
+from vocscore.score.globs import EVERYTHING as ALL
 from vocscore.score.ledger import open_ledger, refuse_existing, work_folder
-from vocscore.score.rows import CsvFormat
+from vocscore.score.quarantine import Quarantine, refuse_inside
 from vocscore.score.scoring import Scoring
 from vocscore.score.sources import read_source, source_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from vocscore.score.formats.selection import Selection
+    from vocscore.score.globs import Globs
     from vocscore.score.ledger import Ledger
     from vocscore.score.scoring import Progress
     from vocscore.score.units import Inputs
+    from vocscore.score.walls import Ceilings
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class ScoreReport:
         seconds: of this run, from the first picture to the finished output; listing and loading
             came before.
         output: where the rows are.
+        ceilings: how fast the machine is at most; None where that was not measured.
     """
 
     pictures: int
@@ -45,6 +53,7 @@ class ScoreReport:
     problems: tuple[str, ...]
     seconds: float
     output: Path
+    ceilings: Ceilings | None = None
 
     @property
     def errors(self) -> int:
@@ -56,6 +65,15 @@ class ScoreReport:
         """Pictures of this run over its seconds, decoding, scoring, committing and merging."""
         return (self.pictures - self.resumed) / max(self.seconds, 1e-9)
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, with the rate, the errors and, where measured, the wall."""
+        value = {**asdict(self), "output": str(self.output), "errors": self.errors}
+        value["images_per_second"] = self.images_per_second
+        if self.ceilings is not None:
+            value["wall"] = self.ceilings.wall
+            value["share_of_wall"] = self.ceilings.share(self.images_per_second)
+        return value
+
 
 def score(
     source: Path,
@@ -64,12 +82,20 @@ def score(
     checkpoint: Path,
     maker: str,
     device: str,
+    devices: Sequence[str] = (),
     batch_size: int,
     unit_size: int,
     threads: int,
     overwrite: bool,
     max_pixels: int,
+    folder_format: str | None = None,
+    selection: Selection = EVERYTHING,
+    globs: Globs = ALL,
+    max_bad: float | None = None,
+    quarantine: Path | None = None,
+    ceilings_after: float | None = None,
     progress: Progress | None = None,
+    listing: Callable[[int], None] | None = None,
 ) -> ScoreReport:
     """Write one row for every picture of a source.
 
@@ -78,76 +104,109 @@ def score(
 
     Args:
         source: as for `read_source`.
-        output: a `.csv`; it appears when it is complete.
+        output: a `.csv`, `.parquet` or `.jsonl`, or with `folder_format` a folder of parts; it
+            appears when it is complete.
         checkpoint: the folder of a trained network.
         maker: as for `open_maker`.
         device: as for `resolve_device`.
+        devices: as for `resolve_devices`; units run on each, in processes of their own (spawned:
+            a script that calls this needs `if __name__ == "__main__":`). `device` does not count
+            then. The output does not depend on how many there are.
         batch_size: pictures decoded together. On a CPU it does not change a bit of the output; on
             a GPU it is the network's batch too, and may change the last bits.
         unit_size: files that are committed together; a tar is one unit.
-        threads: that read and decode.
+        threads: that read and decode, in all processes together; at least one in each.
         overwrite: replace an output that is there, and an unfinished run with other settings.
         max_pixels: width times height of a picture that is still decoded.
+        folder_format: as for `choose`.
+        selection: what is written of each picture.
+        globs: which pictures of the source are inputs.
+        max_bad: the share of bad inputs, 0 to 1, beyond which `BadInputs` stops; None never stops.
+        quarantine: a folder outside the source, for copies of the bad inputs; None makes none.
+        ceilings_after: a run of at least so many seconds ends with some more, in which the
+            ceilings are measured; None never does.
         progress: called with the rows done, all rows (an estimate where the source does not
             tell), and the errors so far.
+        listing: called with the files found so far, while a folder is listed.
 
     Raises:
+        StoppedOnPurposeError: more bad inputs than `max_bad` allows; finished units are kept.
         ScoreError: nothing to score, the output cannot be made, or an unfinished run is another.
         CheckpointError, DeviceError, DamageError: from what is opened.
         RowsError: a row was lost or doubled; a fault of this program.
     """
-    _refuse_format(output)
+    choice = choose(output, folder_format=folder_format)
     if not work_folder(output).exists():  # else only the ledger can tell whose it is
-        refuse_existing(output, overwrite=overwrite)
-    inputs = read_source(source)
+        refuse_existing(output, overwrite=overwrite, folder=choice.folder)
+    inputs = read_source(source, globs=globs, listing=listing)
+    kept = None if quarantine is None else _quarantine(quarantine, source, inputs)
 
     from vocscore.models.checkpoint import checkpoint_hash, load_checkpoint
-    from vocscore.pipeline.makers import open_maker
-    from vocscore.runtime import open_runtime, resolve_device
-    from vocscore.score.forward import CPU_GROUP, Forward
+    from vocscore.runtime import resolve_device
+    from vocscore.score.engines.opening import EngineOpener, open_workers, resolve_devices
 
-    where = resolve_device(device)
-    network, card = load_checkpoint(checkpoint)
-    opened = open_maker(
-        maker,
-        card.preprocess,
-        batch_size=batch_size,
+    several = resolve_devices(devices)
+    where = several[0] if several else resolve_device(device)
+    _, card = load_checkpoint(checkpoint)
+    opener = EngineOpener(
+        checkpoint=checkpoint,
+        identity=checkpoint_hash(checkpoint),
+        maker=maker,
         device=where,
+        batch_size=batch_size,
         threads=threads,
         max_pixels=max_pixels,
     )
+    origin = {
+        "vocscore": version("vocscore"),
+        "checkpoint": opener.identity,
+        "preprocess": card.preprocess.to_json(),
+    }
+    rows_format = choice.open(card.classes, card.threshold, selection=selection, origin=origin)
+    engine = open_workers(opener, several) if several else opener.open()
     # Everything that decides the bytes of the output.
     plan = {
-        "vocscore": version("vocscore"),
+        **origin,
         "source": source_name(source),
         "listing": inputs.digest(),
+        "include": list(globs.include),
+        "exclude": list(globs.exclude),
         "unit_size": unit_size,
-        "checkpoint": checkpoint_hash(checkpoint),
         "threshold": card.threshold,
-        "preprocess": card.preprocess.to_json(),
-        "maker": type(opened).__name__,
+        "maker": engine.maker,
         "device": where.partition(":")[0],
         "max_pixels": max_pixels,
+        "output": {**choice.to_json(), **selection.to_json()},
     }
     with (
-        closing(opened),
-        open_ledger(output, plan, suffix=CsvFormat.suffix, overwrite=overwrite) as ledger,
+        closing(engine),
+        open_ledger(
+            output, plan, suffix=rows_format.suffix, overwrite=overwrite, folder=choice.folder
+        ) as ledger,
     ):
-        group = CPU_GROUP if where == "cpu" else batch_size
-        forward = Forward(open_runtime(network, card, device=where), group=group)
-        rows_format = CsvFormat(card.classes, card.threshold)
         resumed, started = _rows(ledger), time.monotonic()
         scoring = Scoring(
-            inputs, ledger, unit_size=unit_size, rows_format=rows_format, progress=progress
+            inputs,
+            ledger,
+            unit_size=unit_size,
+            rows_format=rows_format,
+            progress=progress,
+            bad=BadInputs(ledger, max_bad=max_bad, quarantine=kept),
         )
-        scoring.run(opened, forward)
+        scoring.run(engine)
         seconds = time.monotonic() - started
-    return _report(inputs, ledger, resumed=resumed, seconds=seconds, output=output)
+        report = _report(inputs, ledger, resumed=resumed, seconds=seconds, output=output)
+        if ceilings_after is None or seconds < ceilings_after:
+            return report
+        sample = next(inputs.units(unit_size)).read().pictures
+        return replace(report, ceilings=engine.ceilings(sample))
 
 
-def _refuse_format(output: Path) -> None:
-    if output.suffix.lower() != CsvFormat.suffix:
-        raise ScoreError(f"{output}: only CSV is written. Name a file that ends in .csv with -o.")
+def _quarantine(folder: Path, source: Path, inputs: Inputs) -> Quarantine:
+    refuse_inside(folder, source)
+    globs = {"include": list(inputs.globs.include), "exclude": list(inputs.globs.exclude)}
+    run = {"source": source_name(source), "listing": inputs.digest(), **globs}
+    return Quarantine(folder, run=run)
 
 
 def _rows(ledger: Ledger) -> int:

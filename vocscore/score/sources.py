@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import os
 import sys
+from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,18 +14,22 @@ from shards.manifest import NAME as MANIFEST
 from shards.manifest import read_manifest
 from shards.paths import PICTURE_SUFFIXES, shown
 from vocscore.errors import ScoreError
+from vocscore.score.globs import EVERYTHING
 from vocscore.score.units import Files, Tars
 from vocscore.score.walk import is_tar, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from vocscore.score.globs import Globs
     from vocscore.score.units import Inputs
+
+    Listing = Callable[[int], None] | None
 
 STANDARD_INPUT = Path("-")
 
 
-def read_source(source: Path) -> Inputs:
+def read_source(source: Path, *, globs: Globs = EVERYTHING, listing: Listing = None) -> Inputs:
     """List what there is to score; no picture is read.
 
     Args:
@@ -32,17 +38,26 @@ def read_source(source: Path) -> Inputs:
             their order); one tar; a list (`.txt`, or '-' for standard input; one path a line,
             absolute or relative to the list's folder, rows in the order of the list); or one
             picture, whatever its name.
+        globs: which of the pictures are inputs, by their paths as the output has them. A tar is
+            left out whole where an exclusion matches its own path; one that cannot be read stays a
+            row, whatever has to be included.
+        listing: as for `walk`.
 
     Raises:
         ScoreError: there is no such source, or nothing in it.
         DamageError: the manifest of packed shards is damaged.
     """
+    inputs = _listed(source, listing)
+    return _chosen(inputs, globs, source) if globs else inputs
+
+
+def _listed(source: Path, listing: Listing) -> Files | Tars:
     if source == STANDARD_INPUT:
         return _list(sys.stdin.buffer, "standard input", root="")
     try:
         if source.is_dir():
             packed = (source / MANIFEST).is_file() and any(is_tar(p.name) for p in source.iterdir())
-            return _packed(source) if packed else _folder(source)
+            return _packed(source) if packed else _folder(source, listing)
         if is_tar(source.name):
             return _tars(source.parent, [source.name])
         if source.suffix.lower() == ".txt":
@@ -57,6 +72,31 @@ def read_source(source: Path) -> Inputs:
     return Files(str(source.parent), [source.name])
 
 
+def _chosen(inputs: Files | Tars, globs: Globs, source: Path) -> Inputs:
+    """Leave out what the user does not want."""
+    if isinstance(inputs, Tars):
+        kept = [not globs.drops(name) for name in inputs.names]
+        chosen: Files | Tars = replace(
+            inputs,
+            names=list(compress(inputs.names, kept)),
+            sizes=list(compress(inputs.sizes, kept)),
+            changed=list(compress(inputs.changed, kept)),
+            samples=inputs.samples and list(compress(inputs.samples, kept)),
+            globs=globs,
+        )
+    else:
+        names = [name for name in inputs.names if globs.keeps(name)]
+        chosen = replace(inputs, names=names, globs=globs)
+    if not chosen.names:
+        kind = "tars" if isinstance(inputs, Tars) else "pictures"
+        raise ScoreError(
+            f"{shown(str(source))}: {globs} leaves none of its {len(inputs.names)} {kind} (the "
+            f"first is {shown(inputs.names[0])}). A pattern stands for the whole path: '*.jpg', "
+            "'cats/*'."
+        )
+    return chosen
+
+
 def source_name(source: Path) -> str:
     """Tell two sources apart whose pictures have the same names: the absolute path."""
     if source == STANDARD_INPUT:
@@ -64,8 +104,8 @@ def source_name(source: Path) -> str:
     return str(source.absolute())
 
 
-def _folder(folder: Path) -> Inputs:
-    found = walk(str(folder))
+def _folder(folder: Path, listing: Listing) -> Files | Tars:
+    found = walk(str(folder), listing=listing)
     if found.pictures:
         if found.tars:
             found.problems.append(
@@ -82,7 +122,7 @@ def _folder(folder: Path) -> Inputs:
     )
 
 
-def _packed(folder: Path) -> Inputs:
+def _packed(folder: Path) -> Tars:
     shards = read_manifest(folder).shards()
     for shard in shards:
         if not (folder / shard.name).is_file():

@@ -12,6 +12,8 @@ from shards.errors import BadPicture, DamageError, Reason
 from shards.paths import shown
 from shards.reader import list_tar
 from shards.sample import PictureRef
+from shards.ustar import CompressedTarError
+from vocscore.score.globs import EVERYTHING, Globs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,6 +70,10 @@ class Inputs(Protocol):
     def problems(self) -> Sequence[str]:
         """One line for each thing that could not be listed."""
 
+    @property
+    def globs(self) -> Globs:
+        """What was asked for of all that the source holds."""
+
     def units(self, unit_size: int) -> Iterator[Unit]:
         """Yield every unit in the order of the output.
 
@@ -107,6 +113,7 @@ class Files:
     names: Sequence[str]
     skipped: int = 0
     problems: Sequence[str] = ()
+    globs: Globs = EVERYTHING
 
     @property
     def pictures(self) -> int:
@@ -138,6 +145,7 @@ class TarUnit:
         name: of the tar; the folder in it stands before the names of the pictures.
         weight: bytes.
         samples: pictures that must be in it; None where nobody has said.
+        globs: which of its pictures are inputs.
     """
 
     number: int
@@ -145,6 +153,7 @@ class TarUnit:
     name: str
     weight: int
     samples: int | None
+    globs: Globs = EVERYTHING
 
     def read(self) -> Contents:
         """List the tar; one that gives nothing but damage is a row of its own."""
@@ -152,20 +161,26 @@ class TarUnit:
         try:
             listing = list_tar(file)
             pictures, damage = listing.pictures, listing.damage
+        except CompressedTarError as error:
+            return self._refused(BadPicture(Reason.UNSUPPORTED, str(error)))
         except DamageError as error:
             pictures, damage = (), str(error)
         if damage and not pictures:
-            ref = PictureRef(self.name, str(file))
-            return Contents([ref], refusal=_refusal(file, damage))
+            return self._refused(_refusal(file, damage))
         folder = posixpath.dirname(self.name)
         if folder:
             pictures = tuple(replace(ref, name=f"{folder}/{ref.name}") for ref in pictures)
-        return Contents(pictures, self._problems(len(pictures), damage))
+        kept = tuple(ref for ref in pictures if self.globs.keeps(ref.name))
+        return Contents(kept, self._problems(len(pictures), damage))
+
+    def _refused(self, why: BadPicture) -> Contents:
+        """The tar as a row of its own."""
+        return Contents([PictureRef(self.name, str(Path(self.root, self.name)))], refusal=why)
 
     def _problems(self, found: int, damage: str | None) -> tuple[str, ...]:
         if damage:
             of = "" if self.samples is None else f" of {self.samples}"
-            return (f"{damage} The {found}{of} pictures before it are scored.",)
+            return (f"{damage} The {found}{of} pictures before it can be read.",)
         if self.samples not in (None, found):
             return (f"{shown(self.name)}: {found} pictures instead of {self.samples}.",)
         return () if found else (f"{shown(self.name)}: no picture in it.",)
@@ -193,6 +208,7 @@ class Tars:
         samples: pictures in each, where a manifest tells.
         skipped: files that are no tars.
         problems: one line for each thing that could not be listed.
+        globs: which of the pictures are inputs.
     """
 
     root: str
@@ -202,11 +218,12 @@ class Tars:
     samples: Sequence[int] | None = None
     skipped: int = 0
     problems: Sequence[str] = ()
+    globs: Globs = EVERYTHING
 
     @property
     def pictures(self) -> int | None:
-        """The sum of the manifest's numbers."""
-        return None if self.samples is None else sum(self.samples)
+        """The sum of the manifest's numbers; what globs leave of it only reading tells."""
+        return None if self.samples is None or self.globs else sum(self.samples)
 
     @property
     def weight(self) -> int:
@@ -219,7 +236,7 @@ class Tars:
         for number, (name, size, count) in enumerate(
             zip(self.names, self.sizes, samples, strict=True)
         ):
-            yield TarUnit(number, self.root, name, size, count)
+            yield TarUnit(number, self.root, name, size, count, self.globs)
 
     def digest(self) -> str:
         """Over names, sizes and times of modification, in order."""

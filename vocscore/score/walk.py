@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from shards.paths import is_picture, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+_ENTRIES_BETWEEN_CALLS = 4096
+_TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _Identity = tuple[int, int]
 """Device and inode: what tells a folder, whichever way leads to it."""
 
@@ -34,13 +36,17 @@ class Found:
     problems: list[str] = field(default_factory=list)
 
 
-def walk(root: str) -> Found:
+def walk(root: str, *, listing: Callable[[int], None] | None = None) -> Found:
     """List a folder to the bottom.
 
     Links are followed, to folders as well, so a file counts under each name that leads to it; only
     a folder inside itself is not entered. Links that lead nowhere count as the files that their
     names promise: they will be rows with an error. Names may be in any encoding
     (surrogate-escaped).
+
+    Args:
+        root: the folder.
+        listing: called now and then with the number of pictures and tars found so far.
 
     Raises:
         OSError: the folder itself cannot be read.
@@ -54,7 +60,7 @@ def walk(root: str) -> Found:
             if here in above:
                 found.problems.append(f"{shown(prefix)}: leads back to a folder above it; left out")
                 continue
-            below = _list_folder(root, prefix, found)
+            below = _list_folder(root, prefix, found, listing)
             stack.extend((folder, (*above, here)) for folder in below)
         except OSError as error:
             if not prefix:
@@ -73,10 +79,14 @@ def _identity(folder: Path) -> _Identity:
     return status.st_dev, status.st_ino
 
 
-def _list_folder(root: str, prefix: str, found: Found) -> Iterator[str]:
+def _list_folder(
+    root: str, prefix: str, found: Found, listing: Callable[[int], None] | None
+) -> Iterator[str]:
     """Sort the entries of one folder into `found`; yield its folders, each with a '/' behind."""
     with os.scandir(Path(root, prefix)) as entries:
-        for entry in entries:
+        for number, entry in enumerate(entries):
+            if listing and number % _ENTRIES_BETWEEN_CALLS == 0:
+                listing(len(found.pictures) + len(found.tars))
             name = entry.name
             if _is_folder(entry) and not name.startswith("."):
                 yield f"{prefix}{name}/"
@@ -96,5 +106,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def is_tar(name: str) -> bool:
-    """Whether a file is a tar by its name, and not hidden."""
-    return name.lower().endswith(".tar") and not name.startswith(".")
+    """Whether a file is a tar by its name, and not hidden.
+
+    Compressed ones count, so that nobody believes them scored: they will be rows with an error.
+    """
+    return name.lower().endswith(_TAR_SUFFIXES) and not name.startswith(".")

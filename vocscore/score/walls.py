@@ -14,9 +14,10 @@ from shards.pictures.picture import read_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    import torch
+
     from shards.sample import PictureRef
     from vocscore.pipeline.batch import Batch, Maker
-    from vocscore.runtime import Runtime
 
 SAMPLE_PICTURES = 256
 SECONDS_A_WALL = 1.0
@@ -48,16 +49,27 @@ class Ceilings:
         return images_per_second / stages[self.wall]
 
 
+def images_per_second(work: Callable[[], int]) -> float:
+    """Repeat a call until a second is up; it returns how many images it did.
+
+    Nothing is burnt in: this is measured after a run, when all is warm.
+    """
+    images, started, seconds = 0, time.perf_counter(), 0.0
+    while seconds < SECONDS_A_WALL:
+        images += work()
+        seconds = time.perf_counter() - started
+    return images / seconds
+
+
 def measure_ceilings(
-    pictures: Sequence[PictureRef], *, maker: Maker, runtime: Runtime, group: int
+    pictures: Sequence[PictureRef], *, maker: Maker, model: Callable[[torch.Tensor], float]
 ) -> Ceilings | None:
     """Measure each stage alone for about a second.
 
     Args:
         pictures: a sample of the run's; at most `SAMPLE_PICTURES` are used.
         maker: the run's.
-        runtime: the run's.
-        group: pictures that the network sees at once.
+        model: the network's images per second on a ready batch, uint8 (N, 3, S, S).
 
     Returns:
         None where no picture of the sample can be decoded.
@@ -66,11 +78,10 @@ def measure_ceilings(
     ready = _first_good(maker.batches(sample))
     if ready is None:
         return None
-    images = ready.images[:group]
     return Ceilings(
-        read=_rate(lambda: sum(map(_read, sample))),
-        decode=_rate(lambda: sum(_rows(batch) for batch in maker.batches(sample))),
-        model=_rate(lambda: len(runtime.probabilities(images))),
+        read=images_per_second(lambda: sum(map(_read, sample))),
+        decode=images_per_second(lambda: sum(_rows(batch) for batch in maker.batches(sample))),
+        model=model(ready.images),
     )
 
 
@@ -87,12 +98,3 @@ def _read(ref: PictureRef) -> int:
     with suppress(BadPicture):  # it is read as far as it goes, and counts like another
         read_bytes(ref)
     return 1
-
-
-def _rate(work: Callable[[], int]) -> float:
-    """Images per second of a call, repeated until the time is up; after a run all is warm."""
-    images, started, seconds = 0, time.perf_counter(), 0.0
-    while seconds < SECONDS_A_WALL:
-        images += work()
-        seconds = time.perf_counter() - started
-    return images / seconds

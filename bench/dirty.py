@@ -1,0 +1,97 @@
+"""What bad files cost: a clean folder beside the same folder with 30% bad ones."""
+
+from __future__ import annotations
+
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.loaders import BATCH, MAX_PIXELS
+from bench.timing import interleave
+from shards.sample import PictureRef
+from vocscore.machine import usable_cores
+from vocscore.pipeline.makers import open_maker
+from vocscore.pipeline.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.timing import Rate
+    from vocscore.pipeline.batch import Maker
+
+BAD_SHARE = 0.3
+LEAST_RATE = 1 / 3
+"""Of a clean folder's rate, that one with `BAD_SHARE` must keep."""
+
+
+def damaged(data: bytes, kind: str) -> bytes:
+    """One of the ways in which files of real folders are bad."""
+    middle = len(data) // 2
+    if kind == "cut":
+        return data[:middle]
+    if kind == "zeroed":
+        return data[:middle] + bytes(4096) + data[middle + 4096 :]
+    return b"<!doctype html><title>404</title>"
+
+
+def dirty_refs(pictures: Sequence[PictureRef], folder: Path) -> list[PictureRef]:
+    """The pictures, 30% of them (three in a row of ten) damaged in turn, in a folder of its own."""
+    folder.mkdir()
+    kinds, refs = cycle(["cut", "zeroed", "html"]), []
+    for number, ref in enumerate(pictures):
+        data = Path(ref.file).read_bytes()
+        bad = number % 10 < 10 * BAD_SHARE
+        file = folder / ref.name
+        file.write_bytes(damaged(data, next(kinds)) if bad else data)
+        refs.append(PictureRef(ref.name, str(file)))
+    return refs
+
+
+def _count(maker: Maker, pictures: Sequence[PictureRef], *, bad: int) -> int:
+    """Go through all; a contestant that finds another number of bad files is no contestant."""
+    rows = failures = 0
+    for batch in maker.batches(pictures):
+        rows += len(batch.rows)
+        failures += len(batch.failures)
+    if failures != bad or rows + failures != len(pictures):
+        raise ValueError(f"{failures} bad of {rows + failures}, not {bad} of {len(pictures)}")
+    return rows + failures
+
+
+def compare_dirty(
+    pictures: Sequence[PictureRef], scratch: Path, *, repeats: int
+) -> tuple[dict[str, Rate], dict[str, float]]:
+    """Inputs (good and bad) per second, files to batches, of each maker; and the share kept.
+
+    Args:
+        pictures: good ones.
+        scratch: an empty folder for the dirty twin.
+        repeats: counted rounds.
+
+    Returns:
+        Rates of 'host, clean', 'host, 30% bad', ...; maker -> rate with bad files over clean rate.
+    """
+    dirty = dirty_refs(pictures, scratch / "dirty")
+    bad = sum(number % 10 < 10 * BAD_SHARE for number in range(len(pictures)))
+    makers = {
+        name: open_maker(
+            name,
+            Preprocess(),
+            batch_size=BATCH,
+            device="cpu",
+            threads=usable_cores(),
+            max_pixels=MAX_PIXELS,
+        )
+        for name in ("host", "dali")
+    }
+    work = {}
+    for name, maker in makers.items():
+        work[f"{name}, clean"] = lambda maker=maker: _count(maker, pictures, bad=0)
+        work[f"{name}, 30% bad"] = lambda maker=maker: _count(maker, dirty, bad=bad)
+    try:
+        rates = interleave(work, repeats=repeats)
+    finally:
+        for maker in makers.values():
+            maker.close()
+    kept = {n: rates[f"{n}, 30% bad"].median / rates[f"{n}, clean"].median for n in makers}
+    return rates, kept

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from vocscore.errors import ScoreError
+from vocscore.score.halving import Halving
+
+
+class SmallGpu:
+    """Answers with each picture's first pixel; has memory for a few pictures."""
+
+    def __init__(self, room, error=None):
+        self.room = room
+        self.error = error or torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+        self.asked = []
+
+    def probabilities(self, images):
+        self.asked.append(len(images))
+        if len(images) > self.room:
+            raise self.error
+        return images[:, 0, 0, :1].numpy().astype(np.float32)
+
+
+def pictures(number):
+    values = torch.arange(number, dtype=torch.uint8).view(-1, 1, 1, 1)
+    return values.expand(-1, 3, 2, 2)
+
+
+@pytest.mark.parametrize("room", [1, 2, 3, 5, 31, 32, 33, 64])
+@pytest.mark.parametrize("number", [1, 2, 33, 64])
+def test_every_picture_keeps_its_place_whatever_fits(room, number):
+    """Rows are complete and in order for every size of memory and of batch."""
+    halving = Halving(SmallGpu(room))
+    for _ in range(2):
+        found = halving.probabilities(pictures(number))
+        assert found.ravel().tolist() == list(range(number))
+
+
+def test_it_halves_says_so_and_keeps_to_it():
+    """64 do not fit, 32 do not, 16 do: two lines, and no trying of more the next time."""
+    gpu = SmallGpu(20)
+    halving = Halving(gpu)
+    assert halving.problems() == ()
+    halving.probabilities(pictures(64))
+    assert gpu.asked == [64, 32, 16, 16, 16, 16]
+    first, second = halving.problems()
+    assert "did not hold 64 pictures: the network gets 32 at a time" in first
+    assert "did not hold 32 pictures: the network gets 16 at a time" in second
+    assert halving.problems() == ()
+    gpu.asked.clear()
+    halving.probabilities(pictures(64))
+    halving.probabilities(pictures(7))
+    assert gpu.asked == [16, 16, 16, 16, 7]
+
+
+def test_memory_that_gets_less_in_the_middle_is_followed():
+    """What was scored before the memory ran out again is not scored twice."""
+    gpu = SmallGpu(32)
+    halving = Halving(gpu)
+    halving.probabilities(pictures(64))
+    gpu.room = 8
+    gpu.asked.clear()
+    found = halving.probabilities(pictures(40))
+    assert found.ravel().tolist() == list(range(40))
+    assert gpu.asked == [32, 16, 8, 8, 8, 8, 8]
+
+
+def test_the_libraries_of_cuda_run_out_in_words_of_their_own():
+    """CuBLAS that finds no memory for itself is taken for what it is."""
+    error = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`")
+    halving = Halving(SmallGpu(4, error))
+    assert len(halving.probabilities(pictures(8))) == 8
+
+
+def test_one_picture_that_does_not_fit_is_one_line():
+    """A batch of one that fails is an error that says what to do."""
+    with pytest.raises(ScoreError, match=r"does not hold this network and one picture.*nvidia-smi"):
+        Halving(SmallGpu(0)).probabilities(pictures(5))
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_main_memory_is_not_tried_again(error):
+    """Where main memory runs out, nothing is tried a second time."""
+    runtime = SmallGpu(4, error)
+    with pytest.raises(type(error)):
+        Halving(runtime).probabilities(pictures(8))
+    assert runtime.asked == [8]

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pickle
+
+from shards.errors import BadPicture, Reason
+
+
+def test_a_bad_picture_travels_between_processes() -> None:
+    """Pickled and back, reason, detail and line are the same."""
+    bad = pickle.loads(pickle.dumps(BadPicture(Reason.TRUNCATED, "ends at byte 7")))
+    assert (bad.reason, bad.detail) == (Reason.TRUNCATED, "ends at byte 7")
+    assert str(bad) == "truncated: ends at byte 7"

@@ -1,0 +1,77 @@
+"""The whole job by its commands, from a drawn VOC tree to figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from vocscore.cli.main import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(*words: object) -> Result:
+    """Run a command that must succeed."""
+    done = CliRunner().invoke(main, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+@pytest.fixture(scope="module")
+def journey(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with shards, run, predictions.csv, summary.json and eval.json."""
+    work = tmp_path_factory.mktemp("journey")
+    network = ["--backbone", "squeezenet1_1", "--weights", "none", "--size", 64, "--epochs", 1]
+    run("pack", voc_tree, "-o", work / "shards")
+    run("train", work / "shards", "-o", work / "run", *network)
+    predictions = work / "predictions.csv"
+    summary = ["--ceilings", "--json", work / "summary.json"]
+    run("score", voc_tree, "-m", work / "run", "-o", predictions, *summary)
+    run("eval", predictions, work / "shards", "--json", work / "eval.json")
+    return work
+
+
+def test_every_picture_is_a_row_in_sorted_order(journey: Path, voc_tree: Path) -> None:
+    """The rows are the folder's pictures, each once, sorted by path, with all probabilities."""
+    with (journey / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    pictures = sorted(path.relative_to(voc_tree) for path in voc_tree.rglob("*.jpg"))
+    assert [row["path"] for row in rows] == [path.as_posix() for path in pictures]
+    assert {row["status"] for row in rows} == {"ok"}
+    assert all(0 <= float(row["person"]) <= 1 for row in rows)
+
+
+def test_the_summary_states_the_wall(journey: Path) -> None:
+    """Rate, ceilings and the share of the slowest stage agree with one another."""
+    summary = json.loads((journey / "summary.json").read_text())
+    assert summary["pictures"] == 48
+    assert summary["wall"] == min(summary["ceilings"], key=summary["ceilings"].get)
+    share = summary["images_per_second"] / min(summary["ceilings"].values())
+    assert summary["share_of_wall"] == pytest.approx(share)
+
+
+def test_training_and_evaluation_give_the_same_figures(journey: Path) -> None:
+    """The validation mAP that `train` wrote is the one that `eval` finds in the predictions."""
+    predictions, shards = journey / "predictions.csv", journey / "shards"
+    run("eval", predictions, shards, "--split", "val", "--json", journey / "val.json")
+    evaluated = json.loads((journey / "val.json").read_text())
+    trained = json.loads((journey / "run" / "metrics.json").read_text())
+    key = "mean_average_precision"
+    assert evaluated[key] == pytest.approx(trained["val"][key], abs=1e-4)
+
+
+def test_a_packed_set_scores_like_its_folder(journey: Path, voc_tree: Path) -> None:
+    """Scored from shards, each picture gets the probabilities that it gets from the folder."""
+    run("score", journey / "shards", "-m", journey / "run", "-o", journey / "from_shards.csv")
+    by_path = {}
+    for name in ("predictions.csv", "from_shards.csv"):
+        with (journey / name).open(newline="") as file:
+            by_path[name] = {row["path"]: float(row["person"]) for row in csv.DictReader(file)}
+    assert by_path["from_shards.csv"].keys() <= by_path["predictions.csv"].keys()
+    for path, probability in by_path["from_shards.csv"].items():
+        assert probability == pytest.approx(by_path["predictions.csv"][path], abs=1e-5)

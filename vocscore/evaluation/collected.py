@@ -1,0 +1,133 @@
+"""Predictions in memory, and what collects them row by row from any format."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from shards.paths import shown
+from vocscore.errors import EvalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """One row a picture.
+
+    Attributes:
+        classes: the columns of `probabilities`.
+        paths: of the pictures, in the order of the rows; each once.
+        probabilities: float32, shape (len(paths), len(classes)); nan where `failed`.
+        failed: bool, shape (len(paths),): the picture could not be read.
+    """
+
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
+    probabilities: NDArray[np.float32]
+    failed: NDArray[np.bool_]
+
+
+class BadRowError(Exception):
+    """What is wrong with a row; the reader knows its place in the file."""
+
+
+class Collector:
+    """Rows on their way to `Predictions`.
+
+    Attributes:
+        classes: the columns; None until a reader has found them.
+    """
+
+    def __init__(self) -> None:
+        """Hold nothing."""
+        self.classes: tuple[str, ...] | None = None
+        self._paths: dict[str, None] = {}
+        self._failed = bytearray()
+        self._values = array("f")
+
+    def expect(self, classes: Sequence[str], *, file: Path) -> tuple[str, ...]:
+        """Fix the columns; every part of a folder must have the same.
+
+        Raises:
+            EvalError: there are none, one comes twice, or another part has others.
+        """
+        if not classes:
+            raise EvalError(
+                f"{file}: holds no probabilities (written with '--columns labels'?). Score again "
+                "without that."
+            )
+        if len(set(classes)) < len(classes):
+            twice = next(name for name in classes if classes.count(name) > 1)
+            raise EvalError(f"{file}: two columns are named {twice!r}. Score again.")
+        self.classes = self.classes or tuple(classes)
+        if self.classes != tuple(classes):
+            raise EvalError(
+                f"{file}: its classes are not those of the parts before it. Score again into a "
+                "new folder."
+            )
+        return self.classes
+
+    def add(self, path: str, status: object, values: Iterable[float]) -> None:
+        """Take a row.
+
+        Args:
+            path: of the picture.
+            status: 'ok' or 'error'.
+            values: probabilities in the order of the classes; not looked at for an error.
+
+        Raises:
+            BadRowError: the path has come before, or the row says nothing that could be used.
+        """
+        if path in self._paths:
+            raise BadRowError(f"{shown(path)} a second time")
+        if status not in ("ok", "error"):
+            raise BadRowError(f"status {status!r} is neither ok nor error")
+        self._paths[path] = None
+        self._failed.append(status == "error")
+        if status == "ok":
+            try:
+                self._values.extend(values)
+            except TypeError as error:
+                raise BadRowError(str(error)) from error
+
+    def finish(self, file: Path) -> Predictions:
+        """Hand over.
+
+        Raises:
+            EvalError: no row said which classes there are, or a number is no probability.
+        """
+        if self.classes is None:
+            raise EvalError(f"{file}: no row has probabilities; there is nothing to compare.")
+        failed = np.frombuffer(self._failed, dtype=np.bool_)
+        table = np.full((len(failed), len(self.classes)), np.nan, np.float32)
+        table[~failed] = np.frombuffer(self._values, np.float32).reshape(-1, len(self.classes))
+        found = Predictions(self.classes, tuple(self._paths), table, failed)
+        _check_probabilities(found, file=file)
+        return found
+
+
+def left_out(name: str) -> BadRowError:
+    """The error of a row that lacks a probability."""
+    return BadRowError(
+        f"no probability for {name} (written with --top-k or --min-probability?), and a comparison "
+        "needs all"
+    )
+
+
+def _check_probabilities(found: Predictions, *, file: Path) -> None:
+    fine = (found.probabilities >= 0) & (found.probabilities <= 1)
+    bad = np.argwhere(~fine & ~found.failed[:, None])
+    if len(bad):
+        row, column = bad[0]
+        raise EvalError(
+            f"{file}: {shown(found.paths[row])} has {found.probabilities[row, column]} for "
+            f"{found.classes[column]}, which is no probability. Score again."
+        )

@@ -1,0 +1,143 @@
+"""Opens engines: in this process, or one in a process of its own for each of several devices."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vocscore.errors import ScoreError
+from vocscore.machine import usable_cores
+from vocscore.score.engines.local import LocalEngine
+from vocscore.score.engines.processes import ProcessEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOpener:
+    """Everything that an engine is made from, as plain values: they go to other processes.
+
+    Attributes:
+        checkpoint: the folder of a trained network.
+        identity: the checkpoint's hash; a worker that starts days later must find the same.
+        maker: as for `open_maker`.
+        device: 'cpu' or 'cuda:N'.
+        batch_size: pictures decoded together.
+        threads: that read and decode.
+        max_pixels: width times height of a picture that is still decoded.
+    """
+
+    checkpoint: Path
+    identity: str
+    maker: str
+    device: str
+    batch_size: int
+    threads: int
+    max_pixels: int
+
+    def open(self) -> LocalEngine:
+        """Load the network and open the maker.
+
+        Raises:
+            ScoreError: the checkpoint is not what it was.
+            CheckpointError, DeviceError: from what is opened.
+        """
+        from vocscore.models.checkpoint import checkpoint_hash, load_checkpoint
+        from vocscore.pipeline.makers import open_maker
+        from vocscore.runtime import open_runtime
+        from vocscore.score.forward import CPU_GROUP, Forward
+
+        network, card = load_checkpoint(self.checkpoint)
+        if checkpoint_hash(self.checkpoint) != self.identity:
+            raise ScoreError(
+                f"{self.checkpoint}: replaced while it was in use. Finished units are kept: put "
+                "the old checkpoint back to go on with them."
+            )
+        runtime = open_runtime(network, card, device=self.device)
+        maker = open_maker(
+            self.maker,
+            card.preprocess,
+            batch_size=self.batch_size,
+            device=self.device,
+            threads=self.threads,
+            max_pixels=self.max_pixels,
+        )
+        group = CPU_GROUP if self.device == "cpu" else self.batch_size
+        return LocalEngine(maker, Forward(runtime, group=group), classes=len(card.classes))
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOpener:
+    """An `Opener` of one of several workers.
+
+    Attributes:
+        engine: opens the engine.
+        cores: that are this worker's share of the machine.
+    """
+
+    engine: EngineOpener
+    cores: int
+
+    @property
+    def device(self) -> str:
+        """Where it works."""
+        return self.engine.device
+
+    def open(self) -> LocalEngine:
+        """Open the engine; it takes no more cores than its share."""
+        # Before torch is loaded: idle threads would spin, and take cores from the other workers.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        import torch
+
+        torch.set_num_threads(self.cores)
+        if self.device.startswith("cuda"):
+            # else pinned memory would open a context on the first GPU as well, from every worker
+            torch.cuda.set_device(self.device)
+        return self.engine.open()
+
+
+def resolve_devices(names: Sequence[str]) -> tuple[str, ...]:
+    """Turn what the user asked for into devices that are there, one a worker.
+
+    Args:
+        names: GPU numbers, or what `resolve_device` takes; one that comes twice has two workers.
+
+    Raises:
+        DeviceError: a device is not there.
+        ScoreError: CPU and GPUs are mixed.
+    """
+    from vocscore.runtime import resolve_device
+
+    devices = tuple(
+        resolve_device(f"cuda:{name}" if name.isascii() and name.isdigit() else name)
+        for name in names
+    )
+    if len({device.partition(":")[0] for device in devices}) > 1:
+        raise ScoreError(
+            f"--devices {','.join(names)}: CPU and GPUs give other last bits, so the rows would "
+            "depend on chance. Name GPUs only, or 'cpu' only."
+        )
+    return devices
+
+
+def open_workers(template: EngineOpener, devices: Sequence[str]) -> ProcessEngine:
+    """Start a worker on each device and wait until all have loaded.
+
+    Args:
+        template: its threads, and the machine's cores, are divided among the workers; its device
+            does not count.
+        devices: as `resolve_devices` gives them.
+    """
+    from dataclasses import replace
+
+    number = len(devices)
+    threads, cores = max(1, template.threads // number), max(1, usable_cores() // number)
+    return ProcessEngine(
+        [
+            WorkerOpener(replace(template, device=device, threads=threads), cores)
+            for device in devices
+        ]
+    )

@@ -1,0 +1,250 @@
+"""Units in several processes, one a device; a worker that dies is replaced.
+
+The parent hands out units, as names, and takes back rows, as numbers: no pixel travels. Each
+worker has two units, the one it scores and the next one, so that its decoding goes on across the
+border. Units come back in any order.
+
+Processes are spawned: torch's threads and CUDA do not survive a fork. Under a signal to all of
+them, as Ctrl-C in a terminal, only the parent acts; the workers end when it closes their
+connections, or dies.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import Counter, deque
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING
+
+from vocscore.errors import ScoreError
+from vocscore.score.engines import Advance, Finished
+from vocscore.score.engines.worker import Raised, Ready, work
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from typing_extensions import Self
+
+    from shards.sample import PictureRef
+    from vocscore.score.engines import Event
+    from vocscore.score.engines.worker import Opener
+    from vocscore.score.units import Unit
+
+    Message = Event | Raised | Ready
+
+_UNITS_IN_HAND = 2
+_LIVES = 3
+"""A unit that this many workers died of is given up; so is a worker that dies this many times
+with nothing finished in between."""
+_SECONDS_TO_END = 5.0
+
+
+class ProcessEngine:
+    """An `Engine` of several workers. Close it, or use it in a `with` block.
+
+    Args:
+        openers: one a worker.
+
+    Attributes:
+        maker: what kind of maker the workers have.
+
+    Raises:
+        ScoreError: a worker dies again and again while it loads.
+        CheckpointError, DeviceError: from what a worker opens.
+    """
+
+    def __init__(self, openers: Sequence[Opener]) -> None:
+        """Start the workers and wait until all have loaded."""
+        self.maker = ""
+        self._returned: deque[Unit] = deque()
+        self._deaths: Counter[int] = Counter()  # by the number of the unit
+        self._workers: list[_Worker] = []
+        try:
+            for opener in openers:
+                self._workers.append(_Worker(opener))
+            self._wait_until_loaded()
+        except BaseException:
+            self.close()
+            raise
+
+    def score(self, units: Iterator[Unit]) -> Generator[Event]:
+        """Hand the units out; see `Engine.score`.
+
+        Raises:
+            ScoreError: as for `Engine.score`, or workers died too often.
+        """
+        for worker in self._workers:
+            self._hand_out(worker, units)
+        while self._returned or any(worker.units for worker in self._workers):
+            for worker, message in self._messages():
+                if message is None:
+                    self._bury(worker)
+                elif isinstance(message, Raised):
+                    raise message.error from _Elsewhere(message.where)
+                elif isinstance(message, Ready):
+                    self._hand_out(worker, units)
+                elif isinstance(message, Advance):
+                    yield message
+                else:
+                    yield self._finish(worker, message)
+                    self._hand_out(worker, units)
+
+    def ceilings(self, pictures: Sequence[PictureRef]) -> None:  # noqa: ARG002 - see `Engine`
+        """Say nothing: workers share cores and disk, and one alone would tell of one alone."""
+        return
+
+    def close(self) -> None:
+        """End the workers, whatever they are doing."""
+        for worker in self._workers:
+            worker.connection.close()
+        for worker in self._workers:
+            worker.end()
+
+    def __enter__(self) -> Self:
+        """Hand out the engine itself."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close, whatever happened."""
+        self.close()
+
+    def _wait_until_loaded(self) -> None:
+        loaded = 0
+        while loaded < len(self._workers):
+            for worker, message in self._messages():
+                if isinstance(message, Ready):
+                    self.maker = message.maker
+                    loaded += 1
+                elif isinstance(message, Raised):
+                    raise message.error from _Elsewhere(message.where)
+                else:
+                    self._bury(worker)
+
+    def _messages(self) -> list[tuple[_Worker, Message | None]]:
+        """Wait for messages, one from each worker that has any; None from one that has died."""
+        by_connection = {worker.connection: worker for worker in self._workers}
+        return [(by_connection[c], by_connection[c].receive()) for c in wait(by_connection)]  # type: ignore[index]
+
+    def _hand_out(self, worker: _Worker, units: Iterator[Unit]) -> None:
+        """Fill a worker's hands; a unit that a worker has died of is scored alone."""
+        while len(worker.units) < _UNITS_IN_HAND:
+            if any(number in self._deaths for number in worker.units):
+                return
+            if self._returned and not worker.units:
+                unit = self._returned.popleft()
+            else:
+                fresh = next(units, None)
+                if fresh is None:
+                    return
+                unit = fresh
+            worker.hand(unit)
+
+    def _finish(self, worker: _Worker, finished: Finished) -> Finished:
+        number = finished.unit.number
+        del worker.units[number]
+        worker.deaths = 0
+        if number not in self._deaths:
+            return finished
+        problem = (
+            f"unit {number}: a worker died while it had it ({self._deaths[number]} times); another "
+            "one scored it."
+        )
+        return replace(finished, problems=(*finished.problems, problem))
+
+    def _bury(self, worker: _Worker) -> None:
+        """Take a dead worker's units back and start it anew.
+
+        Raises:
+            ScoreError: it has died too often.
+        """
+        how = worker.end()
+        worker.deaths += 1
+        self._deaths.update(worker.units.keys())
+        self._returned.extend(worker.units.values())
+        for unit in worker.units.values():
+            if self._deaths[unit.number] >= _LIVES:
+                raise _given_up(f"unit {unit.number}: {_LIVES} workers died of it", how)
+        if worker.deaths >= _LIVES:
+            raise _given_up(f"{worker.opener.device}: its worker died {_LIVES} times", how)
+        worker.units = {}
+        worker.start()
+
+
+class _Worker:
+    """One process and what it has been given.
+
+    Attributes:
+        opener: what it opens.
+        connection: to it.
+        units: in its hands, in the order in which they were given, by number.
+        deaths: since it last finished a unit.
+    """
+
+    def __init__(self, opener: Opener) -> None:
+        """Start it."""
+        self.opener = opener
+        self.units: dict[int, Unit] = {}
+        self.deaths = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start a process; another one must have ended."""
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=work, args=(self.opener, theirs), daemon=True, name="vocscore-worker"
+        )
+        with theirs, _interrupts_held():
+            self._process.start()
+
+    def hand(self, unit: Unit) -> None:
+        """Give it a unit more."""
+        self.units[unit.number] = unit
+        with suppress(OSError):  # it is dead, which `receive` will find out
+            self.connection.send(unit)
+
+    def receive(self) -> Message | None:
+        """Take its next message; None where it has died."""
+        try:
+            message: Message = self.connection.recv()
+        except (EOFError, OSError):
+            return None
+        return message
+
+    def end(self) -> str:
+        """End it and say how it ended, in words."""
+        self.connection.close()
+        self._process.join(_SECONDS_TO_END)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        code = self._process.exitcode or 0
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+class _Elsewhere(Exception):  # noqa: N818 - no error, but the place of one
+    """Carries the traceback of another process."""
+
+    def __str__(self) -> str:
+        """The traceback, below the line that Python begins."""
+        return f"\n{self.args[0]}"
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep Ctrl-C back: a process that is born meanwhile never gets it, this one does after."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _given_up(what: str, how: str) -> ScoreError:
+    return ScoreError(
+        f"{what} (at last by {how}; SIGKILL mostly means that main memory ran out). Finished units "
+        "are kept. Go on with fewer --devices, fewer --workers or a smaller --batch-size."
+    )

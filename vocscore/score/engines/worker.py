@@ -1,0 +1,94 @@
+"""One process of several: takes units from a connection, scores them, tells how they come on."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import threading
+import traceback
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from vocscore.score.engines.local import LocalEngine
+    from vocscore.score.units import Unit
+
+    Units = queue.SimpleQueue[Unit]
+
+
+class Opener(Protocol):
+    """Opens a worker's engine; a plain value that can be sent to another process."""
+
+    @property
+    def device(self) -> str:
+        """Where it will work, for a person."""
+
+    def open(self) -> LocalEngine:
+        """Load the network and open the maker; it is run in the worker's process."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A worker has loaded everything.
+
+    Attributes:
+        maker: what kind of maker it has.
+    """
+
+    maker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """A worker's engine has raised.
+
+    Attributes:
+        error: what.
+        where: the traceback, for what nobody foresaw.
+    """
+
+    error: BaseException
+    where: str
+
+
+def work(opener: Opener, connection: Connection) -> None:
+    """Be a worker until the other end of the connection is closed."""
+    # The parent decides what Ctrl-C means, which the terminal sends to every process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    units: Units = queue.SimpleQueue()
+    # Always reading: neither side then ever waits for the other one to read.
+    threading.Thread(target=_read, args=(connection, units), daemon=True).start()
+    try:
+        with closing(opener.open()) as engine:
+            connection.send(Ready(engine.maker))
+            for event in engine.score(iter(units.get, None)):
+                connection.send(event)
+    except BrokenPipeError:
+        return  # the parent has gone
+    except Exception as error:  # noqa: BLE001 - whatever it is belongs to the parent
+        connection.send(Raised(_sendable(error), traceback.format_exc()))
+        threading.Event().wait()  # until the parent ends it: a dead worker would be replaced
+
+
+def _read(connection: Connection, units: Units) -> None:
+    """Take units in; end the process, whatever it is doing, when the parent has gone."""
+    try:
+        while True:
+            units.put(connection.recv())
+    except (EOFError, OSError):
+        os._exit(0)
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error itself, or its text where it does not survive the journey."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - made a moment ago
+    except Exception:  # noqa: BLE001 - a class may break pickling in any way
+        return RuntimeError(repr(error))
+    return error

@@ -1,0 +1,103 @@
+"""Which format an output has: by its name, or for a data set folder by --format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from vocscore.errors import ScoreError
+from vocscore.score.formats.csv_format import CsvFormat
+from vocscore.score.formats.jsonl_format import JsonlFormat
+from vocscore.score.formats.parquet_format import ParquetFormat, require_pyarrow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from vocscore.score.formats.selection import Selection
+    from vocscore.score.rows import Rows
+
+NAMES = ("csv", "parquet", "jsonl")
+
+
+class RowsFormat(Protocol):
+    """Writes scored pictures."""
+
+    suffix: str
+    classes: tuple[str, ...]
+
+    def write(self, file: BinaryIO, rows: Rows) -> None:
+        """Write the part of one unit."""
+
+    def merge(self, file: BinaryIO, parts: Iterable[Path]) -> None:
+        """Write the output, given the parts in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A format, and whether its parts are joined to a file or kept in a folder.
+
+    Attributes:
+        name: one of `NAMES`.
+        folder: parts are kept, and each can be read by itself.
+    """
+
+    name: str
+    folder: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"format": self.name, "folder": self.folder}
+
+    def open(
+        self,
+        classes: Sequence[str],
+        threshold: float,
+        *,
+        selection: Selection,
+        origin: Mapping[str, Any],
+    ) -> RowsFormat:
+        """Make the writer.
+
+        Args:
+            classes: in the order of the columns of probabilities.
+            threshold: a class is a label from this probability on.
+            selection: what is written of a picture.
+            origin: plain values that say where the rows come from, for formats that keep them.
+
+        Raises:
+            ScoreError: this format cannot be written, or not with these classes.
+        """
+        if self.name == "parquet":
+            return ParquetFormat(classes, threshold, selection=selection, origin=origin)
+        if self.name == "jsonl":
+            return JsonlFormat(classes, threshold, selection=selection)
+        return CsvFormat(classes, threshold, selection=selection, alone=self.folder)
+
+
+def choose(output: Path, *, folder_format: str | None) -> Choice:
+    """Decide by the name of the output, or take the format given for a folder.
+
+    Args:
+        output: a file, or with `folder_format` a folder.
+        folder_format: one of `NAMES`, for a folder of parts.
+
+    Raises:
+        ScoreError: the name says no format, or contradicts the folder; or the format needs a
+            library that is not there.
+    """
+    by_name = output.suffix.lower().removeprefix(".")
+    if folder_format is None and by_name not in NAMES:
+        raise ScoreError(
+            f"{output}: its name says no format. Name a file that ends in "
+            f"{', '.join(f'.{name}' for name in NAMES)} with -o, or give --format for a folder."
+        )
+    if folder_format is not None and (by_name in NAMES or output.name in {"", ".."}):
+        raise ScoreError(
+            f"{output}: --format makes a folder of parts. Name a new folder with -o, or leave "
+            "--format out to write one file."
+        )
+    choice = Choice(folder_format or by_name, folder=folder_format is not None)
+    if choice.name == "parquet":
+        require_pyarrow()
+    return choice

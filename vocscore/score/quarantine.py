@@ -1,0 +1,245 @@
+"""Copies of the bad inputs in a folder of their own, with a table that says why.
+
+    DIR/quarantine.csv   path,reason,detail,copy: every bad input, in the order of the output
+    DIR/a/b.jpg          the bytes of a/b.jpg
+    DIR/_root/data/x.png the bytes of /data/x.png
+    DIR/_other/HASH-NAME of one whose name cannot be kept: it has '..' in it, or is in the way
+
+A copy takes its name when it is whole, and one that is there already is not made again: a run that
+was killed goes on. What bad inputs there are is read from the ledger, so a quarantine may be asked
+for in the middle of a job.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import stat
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from shards import atomic
+from vocscore.errors import ScoreError
+from vocscore.score import offenders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from vocscore.score.offenders import Offender
+
+TABLE = "quarantine.csv"
+_MARK = ".vocscore.json"
+_ROOT, _OTHER = "_root", "_other"
+_OURS = frozenset({TABLE, _MARK, _ROOT, _OTHER})
+_CHUNK_BYTES = 1 << 20
+_LONGEST_PART = 200
+"""Bytes between two '/'; file systems take 255, and the temporary name is longer."""
+_LONGEST_NAME = 800
+"""Characters of a path; the system takes 4096 bytes, the folder's own path among them."""
+
+
+class Quarantine:
+    """The folder.
+
+    Args:
+        folder: made if it is not there.
+        run: what the inputs are: plain values. The folder of another job is not mixed with.
+
+    Raises:
+        ScoreError: the folder is in use for something else.
+    """
+
+    def __init__(self, folder: Path, *, run: Mapping[str, Any]) -> None:
+        """Look whether the folder can be had; nothing is made yet."""
+        self._folder = folder
+        self._mark = json.dumps(run, indent=1).encode("ascii")
+        if not _is_empty(folder) and _read(folder / _MARK) != self._mark:
+            raise ScoreError(
+                f"{folder}: in the way: it is not empty, and not the quarantine of these inputs. "
+                "Name another folder with --quarantine, or remove it."
+            )
+
+    def begin(self) -> None:
+        """Make the folder and mark it as ours.
+
+        Raises:
+            ScoreError: it cannot be made.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            atomic.write(self._folder / _MARK, self._mark)
+        except OSError as error:
+            raise _cannot_write(self._folder, error) from error
+
+    def take(self, unit: Path) -> None:
+        """Copy the bad inputs of one unit.
+
+        Args:
+            unit: its file of offenders; it may be missing.
+
+        Raises:
+            ScoreError: the disk will not have them.
+        """
+        for offender in offenders.read(unit):
+            self._copy(offender)
+
+    def finish(self, units: Iterable[Path]) -> None:
+        """Write the table: of all bad inputs so far.
+
+        Args:
+            units: their files of offenders, in order.
+
+        Raises:
+            ScoreError: the disk will not have it.
+        """
+        table = self._folder / TABLE
+        try:
+            with atomic.replacing(table) as file:
+                file.write(_line("path", "reason", "detail", "copy"))
+                for unit in units:
+                    file.writelines(self._lines(unit))
+        except OSError as error:
+            raise _cannot_write(table, error) from error
+
+    def _lines(self, unit: Path) -> Iterator[bytes]:
+        for offender in offenders.read(unit):
+            places = (place for place in _places(offender) if self._is_file(place))
+            copy = next(places, "")
+            yield _line(offender.path, offender.reason, offender.detail, copy)
+
+    def _copy(self, offender: Offender) -> None:
+        """Copy the bytes, if the system still hands them out; else the table alone tells."""
+        try:
+            source = os.open(offender.file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (OSError, ValueError):  # ValueError: a name that no file can have
+            return
+        try:
+            status = os.fstat(source)
+            if stat.S_ISREG(status.st_mode):
+                there = max(0, status.st_size - offender.offset)
+                size = min(offender.size, there) if offender.size >= 0 else there
+                self._place(source, offender, size)
+        finally:
+            os.close(source)
+
+    def _place(self, source: int, offender: Offender, size: int) -> None:
+        for place in _places(offender):
+            target = self._folder / place
+            try:
+                if not self._is_file(place) or target.stat().st_size != size:
+                    _write(target, source, offender.offset, size)
+            except (FileExistsError, NotADirectoryError, IsADirectoryError):
+                continue  # another input's file stands where this one needs a folder, or vice versa
+            except _ReadError:
+                return
+            except OSError as error:
+                raise _cannot_write(target, error) from error
+            return
+
+    def _is_file(self, place: str) -> bool:
+        return (self._folder / place).is_file()
+
+
+class _ReadError(Exception):
+    """The source's bytes, not the copy's, are the trouble."""
+
+
+def _write(target: Path, source: int, offset: int, size: int) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        raise IsADirectoryError
+    working = atomic.temporary(target)
+    # No fsync: a copy that a power cut has emptied is not of its size, and is made again.
+    try:
+        with working.open("wb") as file:
+            _pour(file, source, offset, size)
+        working.replace(target)
+    except BaseException:
+        working.unlink(missing_ok=True)
+        raise
+
+
+def _pour(file: BinaryIO, source: int, offset: int, size: int) -> None:
+    done = 0
+    while done < size:
+        try:
+            piece = os.pread(source, min(_CHUNK_BYTES, size - done), offset + done)
+        except OSError as error:
+            raise _ReadError from error
+        if not piece:
+            return
+        file.write(piece)
+        done += len(piece)
+
+
+def _places(offender: Offender) -> Iterator[str]:
+    """Where the copy may lie, relative to the folder: as it was called, else by a hash."""
+    name = offender.path
+    kept = f"{_ROOT}{name}" if name.startswith("/") else name
+    parts = kept.split("/")
+    plain = len(name) <= _LONGEST_NAME and all(_is_plain(part) for part in parts)
+    if plain and (name.startswith("/") or parts[0] not in _OURS):
+        yield kept
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    base = re.sub(r"[^A-Za-z0-9._-]", "_", name.rpartition("/")[2])[-80:]
+    yield f"{_OTHER}/{digest}-{base}"
+
+
+def _is_plain(part: str) -> bool:
+    try:
+        length = len(os.fsencode(part))
+    except UnicodeEncodeError:
+        return False
+    return part not in {"", ".", ".."} and "\0" not in part and length <= _LONGEST_PART
+
+
+def _read(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether nothing is there, or no more than the beginning of a mark."""
+    unfinished = atomic.temporary(folder / _MARK).name
+    try:
+        return all(entry.name == unfinished for entry in os.scandir(folder))
+    except FileNotFoundError:
+        return True
+    except OSError:  # a file, or a folder that may not be read
+        return False
+
+
+def _line(*fields: str) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerow(fields)
+    try:
+        return text.getvalue().encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a surrogate pair, from the description in a stranger's shard
+        return text.getvalue().encode("utf-8", "surrogatepass")
+
+
+def _cannot_write(path: Path, error: OSError) -> ScoreError:
+    return ScoreError(
+        f"{path}: cannot be written: {str(error.strerror).lower()}. Finished units are kept; make "
+        "room, or name another folder with --quarantine, and give the same command again."
+    )
+
+
+def refuse_inside(folder: Path, source: Path) -> None:
+    """Raise where copies would become inputs of the next run.
+
+    Raises:
+        ScoreError: `folder` lies in `source` or is it.
+    """
+    inside, outside = folder.resolve(), source.resolve()
+    if source.is_dir() and (inside == outside or outside in inside.parents):
+        raise ScoreError(
+            f"{folder}: inside {source}, so the copies would be inputs themselves. Name a folder "
+            "elsewhere with --quarantine."
+        )
