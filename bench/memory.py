@@ -19,7 +19,7 @@ from shards.classes import VOC_CLASSES
 from vocscore.models.checkpoint import ModelCard, save_checkpoint
 from vocscore.models.network import build_network
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.score.walk import walk
+from vocscore.score.inputs.walk import walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dying import STEPS, forked, killed
 
-from vocscore.score.ledger import Record, open_ledger
+from vocscore.score.output.ledger import Record, open_ledger
 
 NEW = {f"part-{i:06d}.csv": f"new {i}\n" for i in range(3)}
 OLD = {f"part-{i:06d}.csv": f"old {i}\n" for i in range(5)}

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shards.errors import Reason
-from vocscore.score.bad_inputs import BadInputs
+from vocscore.score.bad.bad_inputs import BadInputs
+from vocscore.score.bad.quarantine import Quarantine
 from vocscore.score.engines.local import LocalEngine
-from vocscore.score.formats.csv_format import CsvFormat
-from vocscore.score.globs import EVERYTHING, Globs
-from vocscore.score.ledger import open_ledger
-from vocscore.score.quarantine import Quarantine
+from vocscore.score.inputs.globs import EVERYTHING, Globs
+from vocscore.score.inputs.sources import read_source
+from vocscore.score.output.formats.csv_format import CsvFormat
+from vocscore.score.output.ledger import open_ledger
 from vocscore.score.scoring import Scoring
-from vocscore.score.sources import read_source
 
 if TYPE_CHECKING:
     from pathlib import Path

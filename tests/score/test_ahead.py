@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from vocscore.score.ahead import ahead
+from vocscore.score.engines.ahead import ahead
 
 
 def test_items_come_in_order():

@@ -12,9 +12,9 @@ import pytest
 from score_doubles import FakeForward, FakeMaker, is_bad, make_files, score_fake
 
 from vocscore.errors import ScoreError, StoppedOnPurposeError
-from vocscore.score import bad_inputs, quarantine
-from vocscore.score.ledger import Record, open_ledger, work_folder
-from vocscore.score.quarantine import Quarantine, refuse_inside
+from vocscore.score.bad import bad_inputs, quarantine
+from vocscore.score.bad.quarantine import Quarantine, refuse_inside
+from vocscore.score.output.ledger import Record, open_ledger, work_folder
 
 NAMES = [f"{i // 5}/{i:02d}{'bad' if i % 4 == 1 else ''}.jpg" for i in range(22)]
 BAD = [name for name in NAMES if is_bad(name)]

@@ -15,7 +15,7 @@ from score_doubles import make_files, score_fake
 from vocscore.errors import DeviceError, ScoreError
 from vocscore.score.engines.opening import resolve_devices
 from vocscore.score.engines.processes import ProcessEngine
-from vocscore.score.ledger import work_folder
+from vocscore.score.output.ledger import work_folder
 
 NAMES = [f"{i:03d}{'bad' if i % 7 == 3 else ''}.jpg" for i in range(60)]
 

@@ -6,7 +6,7 @@ import torch
 
 from shards.errors import Reason
 from vocscore.pipeline.batch import Batch, Failure
-from vocscore.score.forward import Forward
+from vocscore.score.engines.forward import Forward
 
 PICTURES = 37
 

@@ -12,8 +12,8 @@ from score_doubles import make_files, score_fake
 
 from shards.errors import Reason
 from vocscore.errors import ScoreError
-from vocscore.score.globs import Globs
-from vocscore.score.sources import read_source
+from vocscore.score.inputs.globs import Globs
+from vocscore.score.inputs.sources import read_source
 
 NAMES = ["a.jpg", "A.JPG", "cats/b.png", "cats/deep/c.jpg", "dogs/[x].jpg", "dogs/x.jpg"]
 PATTERNS = ["*.jpg", "cats/*", "*/c.*", "?.jpg", "dogs/[[]x].jpg", "*", "nothing"]

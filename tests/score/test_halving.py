@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vocscore.errors import ScoreError
-from vocscore.score.halving import Halving
+from vocscore.score.engines.halving import Halving
 
 
 class SmallGpu:

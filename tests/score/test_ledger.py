@@ -8,8 +8,8 @@ import pytest
 
 from shards import atomic
 from vocscore.errors import ScoreError
-from vocscore.score.differences import differences
-from vocscore.score.ledger import Record, open_ledger, work_folder
+from vocscore.score.output.differences import differences
+from vocscore.score.output.ledger import Record, open_ledger, work_folder
 
 PLAN = {
     "source": "/a",

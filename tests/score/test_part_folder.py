@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vocscore.errors import ScoreError
-from vocscore.score.ledger import Record, open_ledger, refuse_existing, work_folder
+from vocscore.score.output.ledger import Record, open_ledger, refuse_existing, work_folder
 
 DRIVER = Path(__file__).with_name("dying_folder.py")
 PLAN = {"checkpoint": "a" * 64}

@@ -11,8 +11,8 @@ import pytest
 from score_doubles import CLASSES, FakeForward, FakeMaker, answer, is_bad, make_files, score_fake
 
 from vocscore.errors import ScoreError
-from vocscore.score.ledger import work_folder
-from vocscore.score.tally import RowsError
+from vocscore.score.engines.tally import RowsError
+from vocscore.score.output.ledger import work_folder
 
 NAMES = [f"{i // 5}/{i:02d}{'bad' if i % 4 == 1 else ''}.jpg" for i in range(22)]
 

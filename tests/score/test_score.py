@@ -13,7 +13,7 @@ from tiny_network import CLASSES, SIZE, make_checkpoint, numbers, read, run
 
 from vocscore.errors import ScoreError
 from vocscore.models.checkpoint import load_checkpoint
-from vocscore.score.ledger import work_folder
+from vocscore.score.output.ledger import work_folder
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,10 @@ from vocscore.cli.main import main
 from vocscore.errors import ScoreError
 from vocscore.evaluation.predictions import read_predictions
 from vocscore.models.checkpoint import checkpoint_hash
-from vocscore.score.formats.choice import choose
-from vocscore.score.formats.selection import Selection
-from vocscore.score.ledger import Record, open_ledger, work_folder
-from vocscore.score.rows import Rows
+from vocscore.score.output.formats.choice import choose
+from vocscore.score.output.formats.selection import Selection
+from vocscore.score.output.ledger import Record, open_ledger, work_folder
+from vocscore.score.output.rows import Rows
 
 OUTPUTS = [
     ("out.csv", None),
@@ -188,7 +188,7 @@ def test_parquet_without_pyarrow_names_the_command(pictures, checkpoint, tmp_pat
 @pytest.mark.parametrize("name", ["path", "labels", "path_bytes"])
 def test_a_class_named_as_a_column_is_refused_in_parquet(name, pictures, tmp_path):
     """Two columns of one name would be read as one; JSON lines keep them apart."""
-    from vocscore.score.formats.parquet_format import ParquetFormat
+    from vocscore.score.output.formats.parquet_format import ParquetFormat
 
     with pytest.raises(ScoreError, match=rf"the class '{name}' .* Write \.jsonl"):
         ParquetFormat(["cat", name], 0.5, selection=Selection(), origin={})

@@ -11,7 +11,7 @@ from vocscore.errors import ScoreError
 from vocscore.models.checkpoint import load_checkpoint
 from vocscore.runtime import open_runtime
 from vocscore.runtime.eager import EagerRuntime
-from vocscore.score.halving import Halving
+from vocscore.score.engines.halving import Halving
 
 
 @pytest.fixture(scope="module")

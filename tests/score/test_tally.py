@@ -5,7 +5,7 @@ import pytest
 
 from shards.errors import BadPicture, Reason
 from vocscore.errors import ScoreError
-from vocscore.score.tally import RowsError, Tally
+from vocscore.score.engines.tally import RowsError, Tally
 
 BAD = BadPicture(Reason.CORRUPT, "x")
 

@@ -15,7 +15,7 @@ from shards.errors import Reason
 from shards.packing.pack import pack
 from shards.sample import AnnotatedSet, PictureRef, Sample
 from vocscore.errors import ScoreError
-from vocscore.score.sources import read_source, source_name
+from vocscore.score.inputs.sources import read_source, source_name
 
 JPEG = b"\xff\xd8\xff rest"
 

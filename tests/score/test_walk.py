@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from score_doubles import make_files
 
-from vocscore.score.walk import walk
+from vocscore.score.inputs.walk import walk
 
 
 def test_pictures_of_any_depth_and_case_come_sorted_by_their_whole_path(tmp_path):

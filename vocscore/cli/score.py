@@ -109,8 +109,8 @@ def score(
     find /data -name '*.jpg' | vocscore score - -m run/ -o predictions.csv
     """
     from vocscore.machine import usable_cores
-    from vocscore.score.formats.selection import Selection
-    from vocscore.score.globs import Globs
+    from vocscore.score.inputs.globs import Globs
+    from vocscore.score.output.formats.selection import Selection
     from vocscore.score.run import score as run
 
     config = ScoreConfig(**settings)

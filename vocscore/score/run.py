@@ -9,24 +9,24 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from vocscore.score.bad_inputs import BadInputs
-from vocscore.score.formats.choice import choose
-from vocscore.score.formats.selection import EVERYTHING
-from vocscore.score.globs import EVERYTHING as ALL
-from vocscore.score.ledger import open_ledger, refuse_existing, work_folder
-from vocscore.score.quarantine import Quarantine, refuse_inside
+from vocscore.score.bad.bad_inputs import BadInputs
+from vocscore.score.bad.quarantine import Quarantine, refuse_inside
+from vocscore.score.inputs.globs import EVERYTHING as ALL
+from vocscore.score.inputs.sources import read_source, source_name
+from vocscore.score.output.formats.choice import choose
+from vocscore.score.output.formats.selection import EVERYTHING
+from vocscore.score.output.ledger import open_ledger, refuse_existing, work_folder
 from vocscore.score.scoring import Scoring
-from vocscore.score.sources import read_source, source_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from vocscore.score.formats.selection import Selection
-    from vocscore.score.globs import Globs
-    from vocscore.score.ledger import Ledger
+    from vocscore.score.inputs.globs import Globs
+    from vocscore.score.inputs.units import Inputs
+    from vocscore.score.output.formats.selection import Selection
+    from vocscore.score.output.ledger import Ledger
     from vocscore.score.scoring import Progress
-    from vocscore.score.units import Inputs
     from vocscore.score.walls import Ceilings
 
 

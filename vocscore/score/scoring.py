@@ -7,18 +7,18 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from vocscore.errors import ScoreError
-from vocscore.score.bad_inputs import BadInputs
+from vocscore.score.bad.bad_inputs import BadInputs
+from vocscore.score.bad.offenders import encoded, offenders
 from vocscore.score.engines import Advance
-from vocscore.score.ledger import Record
-from vocscore.score.offenders import encoded, offenders
+from vocscore.score.output.ledger import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from vocscore.score.engines import Engine, Finished
-    from vocscore.score.formats.choice import RowsFormat
-    from vocscore.score.ledger import Ledger
-    from vocscore.score.units import Inputs, Unit
+    from vocscore.score.inputs.units import Inputs, Unit
+    from vocscore.score.output.formats.choice import RowsFormat
+    from vocscore.score.output.ledger import Ledger
 
     Progress = Callable[[int, int, int], None]
 

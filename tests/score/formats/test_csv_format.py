@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from shards.errors import BadPicture, Reason
-from vocscore.score.formats.csv_format import CsvFormat, quoted
-from vocscore.score.formats.numbers import shortened
-from vocscore.score.rows import Rows
+from vocscore.score.output.formats.csv_format import CsvFormat, quoted
+from vocscore.score.output.formats.numbers import shortened
+from vocscore.score.output.rows import Rows
 
 ODD_NAMES = [
     "plain.jpg",

@@ -12,7 +12,7 @@ import pytest
 from written_rows import ODD_NAMES, write_file, write_folder
 
 from shards.errors import BadPicture, Reason
-from vocscore.score.rows import Rows
+from vocscore.score.output.rows import Rows
 
 PAGE = (Path(__file__).parents[3] / "docs" / "predictions.md").read_text()
 CLASSES = ("cat", "person")

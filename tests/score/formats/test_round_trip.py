@@ -23,8 +23,8 @@ from written_rows import (
 from shards.errors import BadPicture, Reason
 from vocscore.errors import EvalError
 from vocscore.evaluation.predictions import read_predictions
-from vocscore.score.formats.selection import Selection
-from vocscore.score.rows import Rows
+from vocscore.score.output.formats.selection import Selection
+from vocscore.score.output.rows import Rows
 
 READERS = [
     readers.csv_module,

@@ -12,8 +12,8 @@ from written_rows import write_file
 
 from shards.errors import BadPicture, Reason
 from vocscore.errors import ScoreError
-from vocscore.score.formats.selection import EVERYTHING, Selection
-from vocscore.score.rows import Rows
+from vocscore.score.output.formats.selection import EVERYTHING, Selection
+from vocscore.score.output.rows import Rows
 
 CLASSES = ("cat", "dog", "person")
 UNIT = Rows(

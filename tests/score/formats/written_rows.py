@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shards.errors import BadPicture, Reason
-from vocscore.score.formats.choice import choose
-from vocscore.score.formats.selection import EVERYTHING
-from vocscore.score.rows import Rows
+from vocscore.score.output.formats.choice import choose
+from vocscore.score.output.formats.selection import EVERYTHING
+from vocscore.score.output.rows import Rows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from shards.sample import PictureRef
-    from vocscore.score.rows import Rows
-    from vocscore.score.units import Contents, Unit
+    from vocscore.score.inputs.units import Contents, Unit
+    from vocscore.score.output.rows import Rows
     from vocscore.score.walls import Ceilings
 
 

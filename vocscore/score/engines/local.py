@@ -6,9 +6,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from shards.errors import BadPicture
-from vocscore.score.ahead import ahead
 from vocscore.score.engines import Advance, Finished
-from vocscore.score.tally import Tally
+from vocscore.score.engines.ahead import ahead
+from vocscore.score.engines.tally import Tally
 from vocscore.score.walls import measure_ceilings
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from shards.sample import PictureRef
     from vocscore.pipeline.batch import Batch, Maker
     from vocscore.score.engines import Event
-    from vocscore.score.forward import Forward
-    from vocscore.score.units import Contents, Unit
+    from vocscore.score.engines.forward import Forward
+    from vocscore.score.inputs.units import Contents, Unit
     from vocscore.score.walls import Ceilings
 
 # Fetched while the network works: the mark that ends a unit, and the first batch behind it, so

@@ -48,7 +48,7 @@ class EngineOpener:
         from vocscore.models.checkpoint import checkpoint_hash, load_checkpoint
         from vocscore.pipeline.makers import open_maker
         from vocscore.runtime import open_runtime
-        from vocscore.score.forward import CPU_GROUP, Forward
+        from vocscore.score.engines.forward import CPU_GROUP, Forward
 
         network, card = load_checkpoint(self.checkpoint)
         if checkpoint_hash(self.checkpoint) != self.identity:

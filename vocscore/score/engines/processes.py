@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from shards.sample import PictureRef
     from vocscore.score.engines import Event
     from vocscore.score.engines.worker import Opener
-    from vocscore.score.units import Unit
+    from vocscore.score.inputs.units import Unit
 
     Message = Event | Raised | Ready
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from vocscore.score.engines.local import LocalEngine
-    from vocscore.score.units import Unit
+    from vocscore.score.inputs.units import Unit
 
     Units = queue.SimpleQueue[Unit]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vocscore.errors import ScoreError
-from vocscore.score.rows import Rows
+from vocscore.score.output.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

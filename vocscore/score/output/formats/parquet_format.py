@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from vocscore.errors import ScoreError
-from vocscore.score.formats.text import name_bytes, readable
+from vocscore.score.output.formats.text import name_bytes, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from vocscore.score.formats.selection import Selection
-    from vocscore.score.rows import Rows
+    from vocscore.score.output.formats.selection import Selection
+    from vocscore.score.output.rows import Rows
 
 FIXED_COLUMNS = ("path", "status", "error", "labels", "path_bytes")
 _FEW_VALUES = ["status", "error", "labels.list.element"]

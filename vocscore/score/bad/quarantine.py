@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shards import atomic
 from vocscore.errors import ScoreError
-from vocscore.score import offenders
+from vocscore.score.bad import offenders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from vocscore.score.offenders import Offender
+    from vocscore.score.bad.offenders import Offender
 
 TABLE = "quarantine.csv"
 _MARK = ".vocscore.json"

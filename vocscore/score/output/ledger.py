@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shards import atomic
 from vocscore.errors import ScoreError
-from vocscore.score import part_folder
-from vocscore.score.differences import differences
+from vocscore.score.output import part_folder
+from vocscore.score.output.differences import differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

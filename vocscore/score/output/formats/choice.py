@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from vocscore.errors import ScoreError
-from vocscore.score.formats.csv_format import CsvFormat
-from vocscore.score.formats.jsonl_format import JsonlFormat
-from vocscore.score.formats.parquet_format import ParquetFormat, require_pyarrow
+from vocscore.score.output.formats.csv_format import CsvFormat
+from vocscore.score.output.formats.jsonl_format import JsonlFormat
+from vocscore.score.output.formats.parquet_format import ParquetFormat, require_pyarrow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from vocscore.score.formats.selection import Selection
-    from vocscore.score.rows import Rows
+    from vocscore.score.output.formats.selection import Selection
+    from vocscore.score.output.rows import Rows
 
 NAMES = ("csv", "parquet", "jsonl")
 

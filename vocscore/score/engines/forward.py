@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vocscore.score.halving import Halving
+from vocscore.score.engines.halving import Halving
 from vocscore.score.walls import images_per_second
 
 if TYPE_CHECKING:

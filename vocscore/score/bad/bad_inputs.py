@@ -10,8 +10,8 @@ from vocscore.errors import StoppedOnPurposeError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vocscore.score.ledger import Ledger, Record
-    from vocscore.score.quarantine import Quarantine
+    from vocscore.score.bad.quarantine import Quarantine
+    from vocscore.score.output.ledger import Ledger, Record
 
 LEAST_ROWS = 1000
 """Rows before a share is judged: ten bad files at the start of a folder say little of it."""

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from vocscore.score.formats.numbers import shortened
-from vocscore.score.formats.selection import EVERYTHING, Selection
-from vocscore.score.formats.text import name_bytes
+from vocscore.score.output.formats.numbers import shortened
+from vocscore.score.output.formats.selection import EVERYTHING, Selection
+from vocscore.score.output.formats.text import name_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from vocscore.score.rows import Rows
+    from vocscore.score.output.rows import Rows
 
 _ROWS_A_CHUNK = 4096
 _TO_QUOTE = re.compile('[,"\r\n]')

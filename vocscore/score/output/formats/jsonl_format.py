@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from vocscore.score.formats.numbers import shortened
-from vocscore.score.formats.text import name_bytes, readable
+from vocscore.score.output.formats.numbers import shortened
+from vocscore.score.output.formats.text import name_bytes, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from vocscore.score.formats.selection import Selection
-    from vocscore.score.rows import Rows
+    from vocscore.score.output.formats.selection import Selection
+    from vocscore.score.output.rows import Rows
 
 _ROWS_A_CHUNK = 4096
 _COPY_BYTES = 1 << 20

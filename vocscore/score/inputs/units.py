@@ -13,7 +13,7 @@ from shards.paths import shown
 from shards.reader import list_tar
 from shards.sample import PictureRef
 from shards.ustar import CompressedTarError
-from vocscore.score.globs import EVERYTHING, Globs
+from vocscore.score.inputs.globs import EVERYTHING, Globs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

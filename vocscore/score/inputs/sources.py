@@ -14,15 +14,15 @@ from shards.manifest import NAME as MANIFEST
 from shards.manifest import read_manifest
 from shards.paths import PICTURE_SUFFIXES, shown
 from vocscore.errors import ScoreError
-from vocscore.score.globs import EVERYTHING
-from vocscore.score.units import Files, Tars
-from vocscore.score.walk import is_tar, walk
+from vocscore.score.inputs.globs import EVERYTHING
+from vocscore.score.inputs.units import Files, Tars
+from vocscore.score.inputs.walk import is_tar, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from vocscore.score.globs import Globs
-    from vocscore.score.units import Inputs
+    from vocscore.score.inputs.globs import Globs
+    from vocscore.score.inputs.units import Inputs
 
     Listing = Callable[[int], None] | None
 

@@ -1,0 +1,1 @@
+"""What there is to score: walks, lists and tars, cut into units."""

@@ -1,0 +1,1 @@
+"""What is kept: parts, commits, resume, the joined output and its formats."""
