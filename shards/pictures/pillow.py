@@ -48,7 +48,7 @@ def open_(data: bytes) -> Image.Image:
         raise _refusal(ValueError("its header cannot be read"), data) from error
     except MemoryError:
         raise
-    except Exception as error:
+    except Exception as error:  # Pillow's readers raise anything on damaged bytes
         raise _refusal(error, data) from error
 
 
@@ -88,7 +88,7 @@ def decode(picture: Image.Image, data: bytes, *, upright: bool) -> NDArray[np.ui
         tiff = picture.info.get("exif", b"").removeprefix(b"Exif\0\0")
     except (BadPicture, MemoryError):
         raise
-    except Exception as error:
+    except Exception as error:  # Pillow's readers raise anything on damaged bytes
         raise _refusal(error, data) from error
     if isinstance(picture, TiffImageFile):
         back = {6: 8, 8: 6}.get(turned_by_pillow, turned_by_pillow)

@@ -105,5 +105,5 @@ def naming(ref: PictureRef) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # whatever it is, it is raised again, with a name
         raise RuntimeError(f"{ref.name}: {type(error).__name__}: {error}") from error
