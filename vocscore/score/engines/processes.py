@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 from collections import Counter, deque
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
@@ -235,12 +237,28 @@ class _Elsewhere(Exception):  # noqa: N818 - no error, but the place of one
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Keep Ctrl-C back: a process that is born meanwhile never gets it, this one does after."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Keep Ctrl-C back: a process that is born meanwhile never gets it, this one does after.
+
+    The mask is for the child, which inherits it. Here it is not enough: another thread may take
+    the signal, and Python hands it to the main thread all the same, half-way through a start.
+    """
+    # Started by the first spawn, and then it lifts the mask before the child is there
+    # (multiprocessing.resource_tracker of Python 3.10 and 3.11).
+    resource_tracker.ensure_running()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    waiting: list[int] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():  # the only one that may set them
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handlers[number] = signal.signal(number, lambda got, _frame: waiting.append(got))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for got in waiting[:1]:
+            signal.raise_signal(got)
 
 
 def _given_up(what: str, how: str) -> ScoreError:
