@@ -173,6 +173,8 @@ def parse_manifest(value: Any) -> Manifest:
             f"version {value['version']!r} is not {VERSION}, which this vocscore reads; use the "
             "vocscore that packed it"
         )
+    if not value["splits"]:
+        raise ValueError("it has no split")
     return Manifest(
         classes=tuple(_text(name) for name in value["classes"]),
         splits={name: _parse_split(name, split) for name, split in value["splits"].items()},

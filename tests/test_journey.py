@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-from typing import TYPE_CHECKING
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from vocscore.cli.main import main
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def run(*words: object) -> Result:
@@ -75,3 +76,44 @@ def test_a_packed_set_scores_like_its_folder(journey: Path, voc_tree: Path) -> N
     assert by_path["from_shards.csv"].keys() <= by_path["predictions.csv"].keys()
     for path, probability in by_path["from_shards.csv"].items():
         assert probability == pytest.approx(by_path["predictions.csv"][path], abs=1e-5)
+
+
+def test_quiet_does_not_hide_that_a_shard_is_cut_short(journey: Path, tmp_path: Path) -> None:
+    """With --quiet, too, standard error says which pictures of a damaged shard are missing."""
+    shards = tmp_path / "shards"
+    shutil.copytree(journey / "shards", shards)
+    tar = shards / "train-000000.tar"
+    os.truncate(tar, tar.stat().st_size // 2)
+    done = run("score", shards, "-m", journey / "run", "-o", tmp_path / "out.csv", "--quiet")
+    assert done.stdout == ""
+    assert "warning: " in done.stderr
+    assert "train-000000.tar" in done.stderr
+
+
+@pytest.mark.parametrize("place", ["predictions.csv", "run/model.json", "absent/summary.json"])
+def test_a_summary_never_takes_the_place_of_something(journey: Path, place: str) -> None:
+    """--json on predictions, into a run or into no folder exits 2 before anything is scored."""
+    target = journey / place
+    before = target.read_bytes() if target.exists() else None
+    words = ["score", journey, "-m", journey / "run", "-o", journey / "new.csv", "--json", target]
+    done = CliRunner().invoke(main, [str(word) for word in words])
+    assert done.exit_code == 2
+    assert "--json" in done.output
+    assert not (journey / "new.csv").exists()
+    assert (target.read_bytes() if target.exists() else None) == before
+
+
+def test_a_full_standard_output_is_one_line(journey: Path) -> None:
+    """Where the figures cannot be printed, one line on standard error says so, and exit code 2."""
+    words = ["-m", "vocscore", "eval", journey / "predictions.csv", journey / "shards"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, *map(str, words)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "No space left on device" in done.stderr

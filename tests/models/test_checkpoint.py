@@ -210,6 +210,8 @@ def test_card_that_is_not_json(saved: Path, text: bytes) -> None:
         ("preprocess", {**Preprocess().to_json(), "std": [1, 1, 0]}),
         ("preprocess", {**Preprocess().to_json(), "mean": [1, 1, float("nan")]}),
         ("preprocess", {**Preprocess().to_json(), "mean": ["a", "b", "c"]}),
+        ("preprocess", {**Preprocess().to_json(), "mean": [10**400, 1, 1]}),
+        ("preprocess", {**Preprocess().to_json(), "size": 10**400}),
         ("preprocess", {**Preprocess().to_json(), "crop": 3}),
     ],
 )

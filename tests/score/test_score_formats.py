@@ -186,12 +186,15 @@ def test_parquet_without_pyarrow_names_the_command(pictures, checkpoint, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["path", "labels", "path_bytes"])
-def test_a_class_named_as_a_column_is_refused_in_parquet(name, pictures, tmp_path):
+@pytest.mark.parametrize("form", ["csv", "parquet", "jsonl"])
+def test_a_class_named_as_a_column_is_refused(form, name, tmp_path):
     """Two columns of one name would be read as one; JSON lines keep them apart."""
-    from vocscore.score.output.formats.parquet_format import ParquetFormat
-
+    choice = choose(tmp_path / f"out.{form}", folder_format=None)
+    if form == "jsonl" or (form, name) == ("csv", "path_bytes"):  # CSV has no such column
+        choice.open(["cat", name], 0.5, selection=Selection(), origin={})
+        return
     with pytest.raises(ScoreError, match=rf"the class '{name}' .* Write \.jsonl"):
-        ParquetFormat(["cat", name], 0.5, selection=Selection(), origin={})
+        choice.open(["cat", name], 0.5, selection=Selection(), origin={})
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet", "out.jsonl"])

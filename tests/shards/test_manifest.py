@@ -86,7 +86,8 @@ def change(*path: str | int, to: Any) -> Callable[[Any], None]:
         (change("splits", "val", "shards", 0, "name", to="val-000001.tar"), "has the shards"),
         (change("splits", "val", "shards", 0, "sha256", to="x"), "is no shard"),
         (change("splits", "val", "shards", 0, "samples", to=0), "0 is no number of at least 1"),
-        (change("splits", to=[]), "'list' object has no"),
+        (change("splits", to=["train"]), "'list' object has no"),
+        (change("splits", to={}), "no split"),
         (change("rejected", to="1"), "'1' is no number"),
     ],
 )

@@ -46,9 +46,10 @@ class OneLineErrors(click.Group):
         except BrokenPipeError:
             raise  # click ends quietly when the reader of a pipe has gone
         except OSError as error:
-            if error.filename is None:
+            if error.strerror is None:
                 raise
-            raise KnownError(f"{error.filename}: {error.strerror}") from error
+            where = "standard output" if error.filename is None else error.filename
+            raise KnownError(f"{where}: {error.strerror}") from error
 
 
 class Progress:
@@ -186,6 +187,26 @@ def runtime_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def refuse_summary(file: Path | None, *, beside: Path) -> None:
+    """Refuse a place for a summary before the work is done, and one that would do harm.
+
+    Args:
+        file: the value of --json.
+        beside: a folder whose JSON files belong to the program (a run, packed shards).
+
+    Raises:
+        KnownError: the name does not end in .json, its folder is missing, or it is `beside`.
+    """
+    if file is None:
+        return
+    if file.suffix.lower() != ".json":
+        raise KnownError(f"--json {file}: name a file that ends in .json.")
+    if not file.parent.is_dir():
+        raise KnownError(f"--json {file}: no such folder. Make it, or name another.")
+    if file.parent.resolve() == beside.resolve():
+        raise KnownError(f"--json {file}: {beside} has JSON files of its own. Name another folder.")
 
 
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary.")

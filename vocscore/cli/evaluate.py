@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from vocscore.cli.common import quiet_option
+from vocscore.cli.common import quiet_option, refuse_summary
 from vocscore.config import EvalConfig
 
 
@@ -56,6 +56,7 @@ def evaluate(
     """
     from vocscore.evaluation.evaluate import evaluate as compare
 
+    refuse_summary(json_file, beside=shards)
     report = compare(predictions, shards, split=split, threshold=threshold)
     if json_file:
         json_file.write_text(json.dumps(report.to_json(), indent=2) + "\n")

@@ -14,6 +14,7 @@ from vocscore.cli.common import (
     interruptible,
     progress,
     quiet_option,
+    refuse_summary,
     runtime_options,
     same_command,
 )
@@ -115,6 +116,7 @@ def score(
 
     config = ScoreConfig(**settings)
     refuse_both(device, config.devices)
+    refuse_summary(json_file, beside=checkpoint)
     with (
         progress("score", quiet=quiet) as shown,
         interruptible(f"Finished units are kept. Go on with: {same_command()}"),
@@ -140,6 +142,8 @@ def score(
             progress=shown,
             listing=shown.listing,
         )
+    for problem in report.problems:  # --quiet or not: something of the source was not scored
+        click.echo(f"warning: {problem}", err=True)
     if json_file:
         json_file.write_text(json.dumps(report.to_json(), indent=2) + "\n")
     if not quiet:
@@ -157,8 +161,6 @@ def _ceilings_after(asked: bool | None, seconds: float) -> float | None:
 
 def _summarise(report: ScoreReport) -> None:
     """Pictures, errors, rate, and where the file is."""
-    for problem in report.problems:
-        click.echo(f"warning: {problem}", err=True)
     resumed = f" ({report.resumed} of them by an earlier run)" if report.resumed else ""
     click.echo(f"pictures: {report.pictures}{resumed}")
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.reasons.items()))

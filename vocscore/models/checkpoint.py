@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -38,6 +37,7 @@ __all__ = [
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "model.json"
 FORMAT_VERSION = 1
+_LARGEST = 3e38  # of a float32
 
 
 @dataclass(frozen=True)
@@ -220,6 +220,7 @@ def _preprocess(value: dict[str, Any]) -> Preprocess:
         raise TypeError(f"preprocess size must be whole pixels, got {made.size!r}")
     if not isinstance(made.upright, bool):
         raise TypeError(f"preprocess upright must be true or false, got {made.upright!r}")
-    if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers):
+    # Compared, and not converted: JSON's whole numbers may be larger than any float.
+    if not all(type(n) in (int, float) and -_LARGEST < n < _LARGEST for n in numbers):
         raise TypeError(f"preprocess mean and std must be numbers, got {numbers!r}")
     return made

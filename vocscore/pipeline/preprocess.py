@@ -9,6 +9,8 @@ import torch
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+MAX_SIZE = 16384
+"""Pixels a side; a batch of larger ones fits no memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,8 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         """Refuse values that no picture can be brought to."""
-        if self.size < 1:
-            raise ValueError(f"size must be at least 1 pixel, got {self.size}")
+        if not 1 <= self.size <= MAX_SIZE:
+            raise ValueError(f"size must be 1 to {MAX_SIZE} pixels, got {self.size}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ValueError(f"mean {self.mean} and std {self.std} need three values, std above 0")
 

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from vocscore.score.output.formats.selection import Selection
     from vocscore.score.output.rows import Rows
 
+FIXED_COLUMNS = {
+    "csv": ("path", "status", "error", "labels"),
+    "parquet": ("path", "status", "error", "labels", "path_bytes"),
+}
+"""Columns that a class cannot be named like."""
 NAMES = ("csv", "parquet", "jsonl")
 
 
@@ -68,6 +73,12 @@ class Choice:
         Raises:
             ScoreError: this format cannot be written, or not with these classes.
         """
+        taken = [name for name in classes if name in FIXED_COLUMNS.get(self.name, ())]
+        if taken and selection.probabilities:
+            raise ScoreError(
+                f"the class {taken[0]!r} has the name of a column of its own in {self.name}. Write "
+                ".jsonl, where classes stand apart."
+            )
         if self.name == "parquet":
             return ParquetFormat(classes, threshold, selection=selection, origin=origin)
         if self.name == "jsonl":

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from vocscore.score.output.formats.selection import Selection
     from vocscore.score.output.rows import Rows
 
-FIXED_COLUMNS = ("path", "status", "error", "labels", "path_bytes")
 _FEW_VALUES = ["status", "error", "labels.list.element"]
 """Columns worth a dictionary; for probabilities it would be built and thrown away."""
 
@@ -60,12 +59,6 @@ class ParquetFormat:
     ) -> None:
         """Look for what would stand in the way of the first part."""
         require_pyarrow()
-        taken = [name for name in classes if name in FIXED_COLUMNS]
-        if taken and selection.probabilities:
-            raise ScoreError(
-                f"the class {taken[0]!r} has the name of a column of its own in Parquet. Write "
-                ".jsonl, where classes stand apart."
-            )
         self.classes = tuple(classes)
         self._threshold = np.float32(threshold)
         self._selection = selection
