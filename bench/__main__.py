@@ -24,9 +24,11 @@ BACKBONES = ("alexnet", "resnet18", "googlenet")
 def main() -> None:
     """Run the contests asked for, print a table each, keep the rows."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("contest", nargs="?", choices=CONTESTS, default="all", help="[all]")
-    parser.add_argument("--pictures", type=int, default=256, help="pictures a repeat [256]")
-    parser.add_argument("--repeats", type=int, default=5, help="counted repeats [5]")
+    parser.add_argument(
+        "contest", nargs="?", choices=CONTESTS, default="all", help="[all, but memory]"
+    )
+    parser.add_argument("--pictures", type=int, default=128, help="pictures a repeat [128]")
+    parser.add_argument("--repeats", type=int, default=3, help="counted repeats [3]")
     parser.add_argument(
         "--inputs",
         nargs="+",
@@ -47,7 +49,7 @@ def main() -> None:
         if options.contest in ("all", "score"):
             for backbone in BACKBONES:
                 _score(backbone, folder, kind, repeats=options.repeats)
-    if options.contest in ("all", "memory"):
+    if options.contest == "memory":
         _memory(options.inputs, listed=options.listed)
 
 

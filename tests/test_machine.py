@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vocscore.machine import usable_cores
+from vocscore.machine import settle_threads, usable_cores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,3 +31,13 @@ def test_without_control_groups_the_affinity_counts(
     """A machine without the file uses its affinity."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 3, 5})
     assert usable_cores(tmp_path / "absent") == 3
+
+
+def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of the threads are made where there are none, and only there."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    monkeypatch.delenv("MKL_CBWR", raising=False)
+    settle_threads()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert os.environ["MKL_CBWR"] == "AUTO,STRICT"
+    monkeypatch.delenv("MKL_CBWR")

@@ -8,6 +8,18 @@ from pathlib import Path
 CGROUP_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
+def settle_threads() -> None:
+    """Tell the libraries beneath torch how to use the cores; call it before torch is loaded.
+
+    What the user has set stays. Worker processes inherit it.
+    """
+    # Idle threads would spin, and take the cores from those that decode.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Large matrix products are otherwise cut by the number of threads, and their last bits depend
+    # on it: AlexNet's rows would depend on how many workers share the cores.
+    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+
+
 def usable_cores(limit_file: Path = CGROUP_CPU_LIMIT) -> int:
     """Cores this process may run on: its affinity, and a container's CPU quota, rounded up.
 

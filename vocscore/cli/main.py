@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import os
 
 import click
 
 from vocscore.cli.common import OneLineErrors
+from vocscore.machine import settle_threads
 
 # Command name -> (module under vocscore.cli, function). Read when a command is asked for, so that
 # `vocscore --help` imports a command's module for its one line of help and nothing beneath it.
@@ -53,9 +53,4 @@ def main() -> None:
     'vocscore eval predictions.csv shards/' then says how good they are, and
     'vocscore demo -o demo' does all of it on pictures that it draws itself.
     """
-    # Before torch is loaded: its idle threads would spin, and take the cores from those that
-    # decode.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Large matrix products are otherwise cut by the number of threads, and their last bits depend
-    # on it: AlexNet's rows would depend on how many workers share the cores.
-    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+    settle_threads()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vocscore.errors import ScoreError
-from vocscore.machine import usable_cores
+from vocscore.machine import settle_threads, usable_cores
 from vocscore.score.engines.local import LocalEngine
 from vocscore.score.engines.processes import ProcessEngine
 
@@ -88,8 +87,7 @@ class WorkerOpener:
 
     def open(self) -> LocalEngine:
         """Open the engine; it takes no more cores than its share."""
-        # Before torch is loaded: idle threads would spin, and take cores from the other workers.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        settle_threads()
         import torch
 
         torch.set_num_threads(self.cores)
