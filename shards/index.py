@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shards.errors import DamageError
-from shards.ustar import Member, members
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from shards.ustar import Member
 
 VERSION: Final = "v1.2"
 
@@ -73,16 +74,6 @@ def format_index(samples: Sequence[Sequence[Component]]) -> bytes:
     lines = [f"{VERSION} {len(samples)}"]
     lines += [" ".join(f"{c[0]} {c[1]} {c[2]} {c[3]}" for c in sample) for sample in samples]
     return "\n".join((*lines, "")).encode("utf-8", "surrogateescape")
-
-
-def build_index(tar: Path) -> bytes:
-    """Make the index of any tar whose names hold no blanks.
-
-    Raises:
-        DamageError: the tar is damaged (see `ustar.members`).
-        OSError: the system would not open or read it.
-    """
-    return format_index(list(group(members(tar))))
 
 
 def read_index(file: Path) -> list[tuple[Component, ...]]:

@@ -86,7 +86,6 @@ class Look:
 
 
 _BOX: Part = ("poly", (0, 0, 1, 0, 1, 1, 0, 1))
-_ROUND: Part = ("disc", (0, 0, 1, 1))
 
 LOOKS: Mapping[str, Look] = {
     "aeroplane": Look(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from shards.index import format_index, group
 from shards.packing.pack import PackReport, pack
 from shards.sample import AnnotatedSet, Sample
+from shards.ustar import members
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -69,3 +71,8 @@ def content(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def build_index(tar: Path) -> bytes:
+    """The index of a tar as it stands."""
+    return format_index(list(group(members(tar))))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from small_sets import build_index
 from test_ustar import make_tar
 
 from shards.errors import DamageError
-from shards.index import build_index, format_index, group, read_index, split_name
+from shards.index import format_index, group, read_index, split_name
 from shards.ustar import members
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from small_sets import CLASSES, pack_small, picture_bytes, small_set
+from small_sets import CLASSES, build_index, pack_small, picture_bytes, small_set
 
-from shards.index import build_index
 from shards.reader import list_tar
 from shards.sample import AnnotatedSet, Sample
 

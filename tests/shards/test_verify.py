@@ -9,9 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from small_sets import CLASSES, pack_small, small_set
+from small_sets import CLASSES, build_index, pack_small, small_set
 
-from shards.index import build_index
 from shards.manifest import Split, read_manifest, write_manifest
 from shards.verify import verify
 
