@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 DEMO   := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test test-gpu bench docs clean
+.PHONY: help install demo lint test test-gpu bench bench-gpu report docs clean
 
 help:  ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ test-gpu: $(READY)  ## the tests that need a GPU; fails where there is none
 
 bench: $(READY)  ## images per second of this machine, beside its ceilings
 	$(BIN)/python -m bench
+
+report: $(READY)  ## write the README's benchmark tables and chart from bench/results/
+	$(BIN)/python -m bench report
+
+bench-gpu: $(READY)  ## everything about this machine's GPU, in 8 minutes; fails where there is none
+	$(BIN)/python -m bench gpu
 
 docs: $(READY)  ## write docs/cli.md from the program
 	$(BIN)/python -m vocscore.cli.reference docs/cli.md

@@ -3,110 +3,96 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.contests import CONTESTS
 from bench.memory import INPUTS, LISTED
-from bench.pictures import fill_folder, refs
-from bench.results import save, table
+from bench.options import BACKBONES, Options
+from bench.pictures import KINDS
+from bench.report import write_report
+from bench.results import FOLDER as RESULTS
+from bench.results import environment, save
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.timing import Rate
-
-CONTESTS = ("all", "loaders", "dirty", "score", "memory")
-BACKBONES = ("alexnet", "resnet18", "googlenet")
+    from bench.outcome import Outcome
 
 
-def main() -> None:
-    """Run the contests asked for, print a table each, keep the rows."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument(
-        "contest", nargs="?", choices=CONTESTS, default="all", help="[all, but memory]"
+def _parser() -> argparse.ArgumentParser:
+    listed = "\n".join(f"  {name:10s} {contest.help}" for name, contest in CONTESTS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        epilog=f"contests:\n{listed}\n\nall: every contest but "
+        + ", ".join(name for name, contest in CONTESTS.items() if not contest.in_all)
+        + "\nreport: write the README's tables and chart from the rows that are there"
+        + "\naccuracy: the published experiment, and recipes compared; see 'accuracy --help'",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--pictures", type=int, default=128, help="pictures a repeat [128]")
-    parser.add_argument("--repeats", type=int, default=3, help="counted repeats [3]")
-    parser.add_argument(
-        "--inputs",
-        nargs="+",
-        type=int,
-        default=INPUTS,
-        help=f"memory: inputs of each run {list(INPUTS)}",
+    add = parser.add_argument
+    add(
+        "contest", nargs="?", choices=("all", *CONTESTS, "report"), default="all", metavar="CONTEST"
     )
-    parser.add_argument("--listed", type=int, default=LISTED, help=f"memory: files [{LISTED}]")
-    options = parser.parse_args()
+    add("--json", action="store_true", help="the rows as JSON lines on standard output")
+    add("--pictures", type=int, help="pictures a repeat [by contest]")
+    add("--repeats", type=int, default=3, help="counted repeats [3]")
+    add("--kind", choices=KINDS, default="voc", help="of the pictures [voc]")
+    add("--backbones", nargs="+", default=BACKBONES, help=f"networks {list(BACKBONES)}")
+    add("--inputs", nargs="+", type=int, default=INPUTS, help=f"memory: inputs {list(INPUTS)}")
+    add("--results", type=Path, default=RESULTS, help="folder that keeps the rows [bench/results]")
+    add("--device", default="cuda:0", help="gpu: the GPU, or cpu to try it out [cuda:0]")
+    add("--seconds", type=float, default=450.0, help="gpu: for all of it [450]")
+    add("--quick", action="store_true", help="gpu: smaller sweeps")
+    add("--listed", type=int, default=LISTED, help=f"memory: files listed [{LISTED}]")
+    return parser
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the contests asked for; print and keep each outcome as it comes."""
+    words = sys.argv[1:] if words is None else list(words)
+    if words[:1] == ["accuracy"]:  # no contest of speed: it has a folder and words of its own
+        from bench.accuracy.command import main as accuracy
+
+        accuracy(words[1:])
+        return
+    asked = _parser().parse_args(words)
+    if asked.contest == "report":
+        print(write_report(asked.results))
+        return
+    names = (
+        [n for n in CONTESTS if CONTESTS[n].in_all] if asked.contest == "all" else [asked.contest]
+    )
+    environment()  # the commit at the start, and no process is forked after the contests
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "pictures"
-        kind = fill_folder(folder, pictures=options.pictures)
-        print(f"{options.pictures} pictures a repeat: {kind}")
-        if options.contest in ("all", "loaders"):
-            _loaders(folder, kind, repeats=options.repeats)
-        if options.contest in ("all", "dirty"):
-            _dirty(folder, kind, Path(scratch), repeats=options.repeats)
-        if options.contest in ("all", "score"):
-            for backbone in BACKBONES:
-                _score(backbone, folder, kind, repeats=options.repeats)
-    if options.contest == "memory":
-        _memory(options.inputs, listed=options.listed)
+        options = Options(
+            scratch=Path(scratch),
+            repeats=asked.repeats,
+            kind=asked.kind,
+            pictures=asked.pictures,
+            backbones=tuple(asked.backbones),
+            inputs=tuple(asked.inputs),
+            listed=asked.listed,
+            device=asked.device,
+            seconds=asked.seconds,
+            quick=asked.quick,
+        )
+        for name in names:
+            for outcome in CONTESTS[name].run(options):
+                _show(outcome, results=asked.results, as_json=asked.json)
 
 
-def _loaders(folder: Path, kind: str, *, repeats: int) -> None:
-    from bench.loaders import compare_loaders
-
-    rates, differences = compare_loaders(refs(folder), repeats=repeats)
-    print("\nloaders, file to normalised batch on the CPU")
-    print(table(rates, baseline=next(iter(rates))))
-    print(f"mean difference to the baseline, grey levels: {differences}")
-    _save("loaders", rates, pictures=kind, mean_differences=differences)
-
-
-def _dirty(folder: Path, kind: str, scratch: Path, *, repeats: int) -> None:
-    from bench.dirty import LEAST_RATE, compare_dirty
-
-    rates, kept = compare_dirty(refs(folder), scratch, repeats=repeats)
-    print("\ndirty, inputs from file to batch on the CPU, good and bad")
-    print(table(rates, baseline=next(iter(rates))))
-    for name, share in kept.items():
-        held = "held" if share >= LEAST_RATE else "BROKEN"
-        print(f"{name}: {share:.0%} of the clean rate (at least {LEAST_RATE:.0%}: {held})")
-    _save("dirty", rates, pictures=kind, kept=kept)
-
-
-def _score(backbone: str, folder: Path, kind: str, *, repeats: int) -> None:
-    from bench.score import compare_scoring
-
-    rates, difference = compare_scoring(backbone, refs(folder), repeats=repeats)
-    print(f"\nscore, {backbone}")
-    print(table(rates, baseline="usual loop"))
-    wall = min("decode ceiling", "model ceiling", key=lambda name: rates[name].median)
-    share = rates["score, folder to CSV"].median / rates[wall].median
-    print(f"the wall: {wall}; reached: {share:.0%} of it")
-    print(f"largest difference in probability to the usual loop: {difference:.5f}")
-    _save("score", rates, pictures=kind, backbone=backbone, largest_difference=difference)
-
-
-def _memory(inputs: Sequence[int], *, listed: int) -> None:
-    from bench.memory import LIMIT_BYTES, bytes_an_input, measure_listing, measure_memory
-
-    print("\nmemory, whole processes from folder to CSV")
-    runs = measure_memory(inputs)
-    for run in runs:
-        print(f"{run.inputs:9d} inputs  {run.peak_bytes / 1e6:7.1f} MB  {run.seconds:6.1f} s")
-    slope = bytes_an_input(runs)
-    held = "held" if slope <= LIMIT_BYTES else "BROKEN"
-    print(f"{slope:.0f} bytes an input (at most {LIMIT_BYTES}: {held})")
-    listing = measure_listing(listed)
-    print(f"{listing.files} files listed in {listing.seconds:.1f} s, {listing.calls} signs of life")
-    facts = {"runs": [asdict(run) for run in runs], "listing": asdict(listing)}
-    print(f"kept in {save('memory', {**facts, 'bytes_an_input': slope, 'limit': LIMIT_BYTES})}")
-
-
-def _save(contest: str, rates: dict[str, Rate], **facts: object) -> None:
-    row = {name: {"median": rate.median, "values": rate.values} for name, rate in rates.items()}
-    print(f"kept in {save(contest, {**facts, 'images_per_second': row})}")
+def _show(outcome: Outcome, *, results: Path, as_json: bool) -> None:
+    """Print an outcome and keep its row; with `as_json`, standard output holds rows only."""
+    kept, row = save(outcome, results)
+    human = sys.stderr if as_json else sys.stdout
+    print(f"{outcome.text()}\nkept in {kept}\n", file=human, flush=True)
+    if as_json:
+        print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

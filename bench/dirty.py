@@ -6,9 +6,10 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.loaders import BATCH, MAX_PIXELS
+from bench.outcome import Outcome
 from bench.timing import interleave
 from shards.sample import PictureRef
+from vocscore.config import ScoreConfig
 from vocscore.machine import usable_cores
 from vocscore.pipeline.makers import open_maker
 from vocscore.pipeline.preprocess import Preprocess
@@ -16,7 +17,6 @@ from vocscore.pipeline.preprocess import Preprocess
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.timing import Rate
     from vocscore.pipeline.batch import Maker
 
 BAD_SHARE = 0.3
@@ -58,29 +58,24 @@ def _count(maker: Maker, pictures: Sequence[PictureRef], *, bad: int) -> int:
     return rows + failures
 
 
-def compare_dirty(
-    pictures: Sequence[PictureRef], scratch: Path, *, repeats: int
-) -> tuple[dict[str, Rate], dict[str, float]]:
+def compare_dirty(pictures: Sequence[PictureRef], scratch: Path, *, repeats: int) -> Outcome:
     """Inputs (good and bad) per second, files to batches, of each maker; and the share kept.
 
     Args:
         pictures: good ones.
-        scratch: an empty folder for the dirty twin.
+        scratch: a folder to make for the dirty twin.
         repeats: counted rounds.
-
-    Returns:
-        Rates of 'host, clean', 'host, 30% bad', ...; maker -> rate with bad files over clean rate.
     """
-    dirty = dirty_refs(pictures, scratch / "dirty")
+    dirty = dirty_refs(pictures, scratch)
     bad = sum(number % 10 < 10 * BAD_SHARE for number in range(len(pictures)))
     makers = {
         name: open_maker(
             name,
             Preprocess(),
-            batch_size=BATCH,
+            batch_size=ScoreConfig.batch_size,
             device="cpu",
             threads=usable_cores(),
-            max_pixels=MAX_PIXELS,
+            max_pixels=ScoreConfig.max_pixels,
         )
         for name in ("host", "dali")
     }
@@ -94,4 +89,16 @@ def compare_dirty(
         for maker in makers.values():
             maker.close()
     kept = {n: rates[f"{n}, 30% bad"].median / rates[f"{n}, clean"].median for n in makers}
-    return rates, kept
+    return Outcome(
+        contest="dirty",
+        title="dirty: inputs from file to batch on the CPU, good and bad",
+        rates=rates,
+        baseline=next(iter(rates)),
+        facts={"kept": kept},
+        lines=tuple(_verdict(name, share) for name, share in kept.items()),
+    )
+
+
+def _verdict(name: str, share: float) -> str:
+    held = "held" if share >= LEAST_RATE else "BROKEN"
+    return f"{name}: {share:.0%} of the clean rate (at least {LEAST_RATE:.0%}: {held})"

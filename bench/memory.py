@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from bench.outcome import Outcome
 from shards.classes import VOC_CLASSES
-from vocscore.models.checkpoint import ModelCard, save_checkpoint
+from vocscore.models.card import ModelCard
+from vocscore.models.checkpoint import save_checkpoint
 from vocscore.models.network import build_network
 from vocscore.pipeline.preprocess import Preprocess
 from vocscore.score.inputs.walk import walk
@@ -63,6 +65,38 @@ class Listing:
     files: int
     seconds: float
     calls: int
+
+
+def compare_memory(inputs: Sequence[int], *, listed: int) -> Outcome:
+    """Peaks of whole processes from folder to CSV, and the time of listing one large folder.
+
+    Args:
+        inputs: of each run.
+        listed: files of the large folder.
+    """
+    runs = measure_memory(inputs)
+    slope = bytes_an_input(runs)
+    listing = measure_listing(listed)
+    return Outcome(
+        contest="memory",
+        title="memory: whole processes from folder to CSV",
+        facts={
+            "runs": [asdict(run) for run in runs],
+            "listing": asdict(listing),
+            "bytes_an_input": slope,
+            "limit": LIMIT_BYTES,
+        },
+        lines=_sentences(runs, slope, listing),
+    )
+
+
+def _sentences(runs: Sequence[Run], slope: float, listing: Listing) -> tuple[str, ...]:
+    held = "held" if slope <= LIMIT_BYTES else "BROKEN"
+    return (
+        *(f"{r.inputs:9d} inputs  {r.peak_bytes / 1e6:7.1f} MB  {r.seconds:6.1f} s" for r in runs),
+        f"{slope:.0f} bytes an input (at most {LIMIT_BYTES}: {held})",
+        f"{listing.files} files listed in {listing.seconds:.1f} s, {listing.calls} signs of life",
+    )
 
 
 def measure_memory(inputs: Sequence[int]) -> list[Run]:

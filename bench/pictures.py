@@ -2,44 +2,110 @@
 
 from __future__ import annotations
 
+import io
 import os
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+
+from PIL import Image
 
 from shards.drawing.drawn import draw_photo
 from shards.sample import PictureRef
 
 DEFAULT_REAL = Path(__file__).parents[2] / "shared" / "data"
+KINDS = ("voc", "large", "thumbnails", "png")
+"""Real VOC photographs (or such as them), 12-megapixel photographs, 120x90 ones, and PNG."""
+
+_DRAWN_VOC = 20
+_DRAWN_LARGE = 4  # each takes seconds to draw
+_LARGE_QUALITY = 88
+"""Of the drawn 12-megapixel JPEG: about 3 MB, as a camera's."""
+_THUMBNAIL = (120, 90)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A folder of them.
+
+    Attributes:
+        folder: holds nothing else.
+        kind: one of `KINDS`.
+        made_of: what they are, for the results.
+    """
+
+    folder: Path
+    kind: str
+    made_of: str
+
+    @property
+    def refs(self) -> list[PictureRef]:
+        """The pictures as the makers take them, in the order of their names."""
+        return [PictureRef(file.name, str(file)) for file in sorted(self.folder.iterdir())]
+
+
+def real_data() -> Path:
+    """Where real pictures and weights would be: VOCSCORE_DATA, or beside the checkout."""
+    return Path(os.environ.get("VOCSCORE_DATA", DEFAULT_REAL))
 
 
 def real_pictures() -> Path | None:
-    """The folder of real VOC photographs, by VOCSCORE_DATA or beside the checkout."""
-    folder = Path(os.environ.get("VOCSCORE_DATA", DEFAULT_REAL)) / "voc2012-100" / "JPEGImages"
+    """The folder of real VOC photographs, where it is."""
+    folder = real_data() / "voc2012-100" / "JPEGImages"
     return folder if folder.is_dir() else None
 
 
-def fill_folder(folder: Path, *, pictures: int) -> str:
-    """Make a folder of JPEG files of VOC's size and weight.
+def make_pictures(folder: Path, *, pictures: int, kind: str = "voc") -> Pictures:
+    """Make a folder of pictures of one kind.
 
     Args:
         folder: made here.
         pictures: how many; few different ones are repeated, each under its own name.
-
-    Returns:
-        What they are, for the results.
+        kind: one of `KINDS`.
     """
-    real = real_pictures()
-    if real:
-        sources = [file.read_bytes() for file in sorted(real.glob("*.jpg"))]
-    else:
-        sources = [draw_photo(500, 375, seed=seed) for seed in range(20)]
+    different, made_of = _different(kind)
+    suffix = ".png" if kind == "png" else ".jpg"
     folder.mkdir(parents=True)
     for number in range(pictures):
-        (folder / f"{number:06d}.jpg").write_bytes(sources[number % len(sources)])
-    return (
-        f"{len(sources)} {'real VOC photographs' if real else 'drawn 500x375 pictures'}, repeated"
-    )
+        (folder / f"{number:06d}{suffix}").write_bytes(different[number % len(different)])
+    size = sum(map(len, different)) / len(different) / 1e3
+    return Pictures(folder, kind, f"{made_of}, {size:.0f} KB on average, repeated")
 
 
-def refs(folder: Path) -> list[PictureRef]:
-    """The folder's pictures as the makers take them."""
-    return [PictureRef(file.name, str(file)) for file in sorted(folder.glob("*.jpg"))]
+@lru_cache(maxsize=len(KINDS))
+def _different(kind: str) -> tuple[tuple[bytes, ...], str]:
+    """The pictures of a kind that differ, and what they are."""
+    if kind == "large":
+        drawn = (
+            draw_photo(4000, 3000, seed=seed, quality=_LARGE_QUALITY)
+            for seed in range(_DRAWN_LARGE)
+        )
+        return tuple(drawn), f"{_DRAWN_LARGE} drawn 4000x3000 JPEGs"
+    photos, named = _voc()
+    if kind == "voc":
+        return photos, f"{named} (JPEG)"
+    if kind == "thumbnails":
+        small = tuple(_encoded(photo, "JPEG", size=_THUMBNAIL) for photo in photos)
+        return small, f"{named} at {_THUMBNAIL[0]}x{_THUMBNAIL[1]} (JPEG)"
+    if kind == "png":
+        return tuple(_encoded(photo, "PNG") for photo in photos), f"{named} (PNG)"
+    raise ValueError(f"{kind!r} is none of {KINDS}")
+
+
+def _voc() -> tuple[tuple[bytes, ...], str]:
+    if real := real_pictures():
+        photos = tuple(file.read_bytes() for file in sorted(real.glob("*.jpg")))
+        return photos, f"{len(photos)} real VOC photographs"
+    drawn = tuple(draw_photo(500, 375, seed=seed) for seed in range(_DRAWN_VOC))
+    return drawn, f"{_DRAWN_VOC} drawn 500x375 pictures"
+
+
+def _encoded(photo: bytes, form: str, *, size: tuple[int, int] | None = None) -> bytes:
+    """The picture in another form, and in another size where one is given."""
+    with Image.open(io.BytesIO(photo)) as opened:
+        image = opened.convert("RGB")
+    if size:
+        image = image.resize(size, Image.Resampling.BILINEAR)
+    buffer = io.BytesIO()
+    image.save(buffer, form)
+    return buffer.getvalue()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+from datetime import datetime, timezone
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,20 +14,30 @@ from typing import TYPE_CHECKING, Any
 from vocscore.machine import usable_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bench.timing import Rate
+    from bench.outcome import Outcome
 
 FOLDER = Path(__file__).parent / "results"
-PACKAGES = ("vocscore", "torch", "torchvision", "nvidia-dali-cuda130", "simplejpeg", "pillow")
+PACKAGES = (
+    "vocscore",
+    "torch",
+    "torchvision",
+    "openvino",
+    "nncf",
+    "nvidia-dali-cuda130",
+    "simplejpeg",
+    "pillow",
+    "webdataset",
+)
 
 
+@cache
 def environment() -> dict[str, Any]:
-    """Processor, cores, GPU, Python, packages, commit."""
+    """Date, processor, cores, GPU, Python, packages, commit: of the process, found out once."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
+        "date": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
         "processor": _processor(),
         "cores": usable_cores(),
         "gpu": gpu,
@@ -62,21 +74,15 @@ def _commit() -> str | None:
         return None
 
 
-def save(name: str, row: Mapping[str, Any]) -> Path:
-    """Append one row to `results/NAME.jsonl`."""
-    FOLDER.mkdir(exist_ok=True)
-    file = FOLDER / f"{name}.jsonl"
+def save(outcome: Outcome, folder: Path = FOLDER) -> tuple[Path, dict[str, Any]]:
+    """Append one row to `CONTEST.jsonl` in a folder.
+
+    Returns:
+        The file, and the row as it was written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{outcome.contest}.jsonl"
+    row = {**outcome.row(), "environment": environment()}
     with file.open("a") as lines:
-        lines.write(json.dumps({**row, "environment": environment()}) + "\n")
-    return file
-
-
-def table(rates: Mapping[str, Rate], *, baseline: str) -> str:
-    """Median images per second, spread, and the ratio to the baseline, as aligned text."""
-    base = rates[baseline].median
-    lines = [f"{'':34s} images/s  spread  ratio"]
-    lines += [
-        f"{name:34s} {rate.median:8.1f}  {rate.spread:5.0%}  {rate.median / base:5.2f}"
-        for name, rate in rates.items()
-    ]
-    return "\n".join(lines)
+        lines.write(json.dumps(row) + "\n")
+    return file, row

@@ -29,8 +29,7 @@ class Sample:
 
     def __post_init__(self) -> None:
         """A class is either present or only difficult."""
-        both = set(self.present) & set(self.difficult)
-        if both:
+        if self.difficult and (both := set(self.present) & set(self.difficult)):
             raise ValueError(f"{self.path}: {sorted(both)} both present and only difficult")
 
 

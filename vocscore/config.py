@@ -38,24 +38,71 @@ class TrainConfig:
     backbone: str = "resnet18"
     weights: str = "imagenet"
     """'imagenet', 'none', or a file."""
+    size: int = 256
+    threshold: float = 0.5
+
     tune: str = "head"
     """'head': the backbone stays frozen; 'all': every parameter is trained."""
     epochs: int = 10
     batch_size: int = 20
+    optimiser: str = "sgd"
+    """'sgd' or 'adamw'."""
     learning_rate: float = 0.01
+    backbone_rate: float = 1.0
+    """The backbone's learning rate, as a multiple of the head's."""
     momentum: float = 0.9
-    threshold: float = 0.5
-    size: int = 256
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    """'constant', 'cosine' or 'onecycle'."""
+    warmup: float = 0.0
+    """Epochs."""
+    clip: float = 0.0
+    """Largest norm of a gradient; 0 is none."""
+    ema: float = 0.0
+    """Decay a step of the average of the weights; 0 is no average."""
+    standardise: bool = False
+    """Whether a head is trained on centred features of one scale, from the log odds of classes."""
+    precision: str = "auto"
+    """'float32', 'bf16', or 'auto': bf16 where the device has it."""
+
+    crop_scale: float = 1.0
+    """Smallest share of a training picture's area that is cropped; 1 is no crop."""
+    flip: float = 0.0
+    """Probability of mirroring a training picture."""
+    jitter: float = 0.0
+    """Largest change of brightness, contrast and saturation; 0 is none."""
+
+    loss: str = "bce"
+    """'bce' or 'asl'."""
+    class_weight: float = 1.0
+    """Largest weight of a positive, against the rareness of its class; 1 is none."""
+    gamma_positive: float = 1.0
+    """ASL's focusing of positives; this and the next two as in its authors' code."""
+    gamma_negative: float = 4.0
+    margin: float = 0.05
+
+    keep: str = "last"
+    """'last', or 'best' by validation mAP."""
+    patience: int | None = None
+    """Epochs without a better validation mAP before training stops; None never stops."""
+    thresholds: str = "fixed"
+    """'fixed', 'f1' or 'precision=P', fitted on the validation split."""
+    calibrate: bool = False
+
     seed: int = 0
     train_split: str = "train"
     val_split: str = "val"
     max_pixels: int = 200_000_000
+    difficult: str = "ignore"
+    """'ignore', 'positive' or 'negative'."""
 
 
 @dataclass(frozen=True)
 class ScoreConfig:
     """`vocscore score`."""
 
+    precision: str = "auto"
+    """The network's arithmetic: 'float32', 'bf16', 'int8', or 'auto', the fastest faithful one."""
     batch_size: int = 64
     unit_size: int = 2048
     """Files of a folder that are scored and committed together."""
@@ -79,6 +126,30 @@ class ScoreConfig:
 
 
 @dataclass(frozen=True)
+class QuantizeConfig:
+    """`vocscore quantize`."""
+
+    split: str = "val"
+    calibration_pictures: int = 256
+    """That the ranges of 8 bits are taken from."""
+    max_map_drop: float = 0.005
+    """Of the mean average precision, by which int8 may be worse than float32."""
+    max_changed: float = 0.01
+    """Share of the decisions at the thresholds that may be others than float32's."""
+    max_pixels: int = 200_000_000
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """`vocscore export`."""
+
+    split: str = "val"
+    """Whose pictures the new model is checked on."""
+    check_pictures: int = 64
+    max_pixels: int = 200_000_000
+
+
+@dataclass(frozen=True)
 class DemoConfig:
     """`vocscore demo`: small pictures, no pretrained weights, a few minutes on two cores."""
 
@@ -94,4 +165,12 @@ class DemoConfig:
 class EvalConfig:
     """`vocscore eval`."""
 
-    threshold: float = 0.5
+    threshold: float | None = None
+    """None: what the predictions have as labels counts as predicted."""
+    difficult: str = "ignore"
+    """What a class of which a picture shows only 'difficult' instances is: 'ignore' (weighs
+    nothing), 'positive' or 'negative'."""
+    resamples: int = 1000
+    """Of the bootstrap intervals; 0 makes none."""
+    seed: int = 0
+    """Of the resamples."""

@@ -7,6 +7,10 @@ class VocscoreError(Exception):
     """A known failure: `str()` is one line that says where, what, and the cure."""
 
 
+class FetchError(VocscoreError):
+    """A data set cannot be had from where it is published."""
+
+
 class CheckpointError(VocscoreError):
     """A checkpoint or a file of weights cannot be used."""
 
@@ -19,12 +23,20 @@ class TrainError(VocscoreError):
     """Training cannot start or cannot go on."""
 
 
+class DivergedError(TrainError):
+    """The loss is not a number."""
+
+
 class ScoreError(VocscoreError):
     """Scoring cannot start or cannot go on."""
 
 
 class StoppedOnPurposeError(ScoreError):
     """A limit that the user has set ended the run; everything so far is kept."""
+
+
+class ExportError(VocscoreError):
+    """A checkpoint cannot be brought into another form, or would not be the same in it."""
 
 
 class EvalError(VocscoreError):

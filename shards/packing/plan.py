@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from shards.classes import encode
@@ -14,7 +16,6 @@ from shards.packing.prepare import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from shards.manifest import JSON, Manifest
     from shards.sample import AnnotatedSet, Sample
@@ -99,15 +100,17 @@ def survey(
     """
     listing, stamps = hashlib.sha256(), hashlib.sha256()
     candidates: dict[str, list[Candidate]] = {}
+    known = frozenset(classes)
     for split, samples in splits.items():
         _check_split(split, samples)
         candidates[split] = []
-        for sample in sorted(samples, key=lambda sample: sample.path):
-            encode(sample, classes)
-            size, changed = _look(annotated.root / sample.path)
+        for sample in sorted(samples, key=attrgetter("path")):
+            if not known.issuperset((*sample.present, *sample.difficult)):
+                encode(sample, classes)  # raises, and says what to do
+            size, changed = _look(os.path.join(annotated.root, sample.path))  # noqa: PTH118 - a fifth of the time
             candidates[split].append(Candidate(sample, size))
             listing.update(_line([split, sample.path, size, sample.present, sample.difficult]))
-            stamps.update(_line([changed]))
+            stamps.update(b"[%d]\n" % changed)
     for rejection in annotated.rejected:
         listing.update(_line([rejection.path, rejection.reason, rejection.detail]))
     plan = Plan(
@@ -129,10 +132,10 @@ def _check_split(split: str, samples: Sequence[Sample]) -> None:
         )
 
 
-def _look(path: Path) -> tuple[int, int]:
+def _look(path: str) -> tuple[int, int]:
     """Size in bytes and time of last change in ns; -1 where the system would not tell."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - likewise
     except (OSError, ValueError):  # reading it will say why
         return -1, -1
     return status.st_size, status.st_mtime_ns

@@ -11,13 +11,13 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image
 
 from shards.errors import BadPicture, Reason
 from shards.pictures import exif, jpeg, pillow
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from shards.sample import PictureRef
@@ -36,6 +36,26 @@ class Header:
     format: str
     width: int
     height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A picture on its way to be resized.
+
+    Attributes:
+        pixels: uint8, shape (H, W, 3), C-contiguous.
+        width: what of the W columns the picture covers; less than W where the last column of a
+            picture that was decoded smaller stands for fewer of its pixels than the others.
+        height: likewise of the H rows.
+        reduced: how many times smaller than stored.
+        orientation: by EXIF, 1 to 8, to be applied to the resized picture.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: float
+    height: float
+    reduced: int
+    orientation: int
 
 
 def read_bytes(ref: PictureRef) -> bytes:
@@ -139,13 +159,24 @@ def decode(data: bytes, *, upright: bool = True, max_pixels: int) -> NDArray[np.
     Raises:
         BadPicture: EMPTY, UNSUPPORTED, TRUNCATED, CORRUPT, or TOO_LARGE (before decoding).
     """
-    if data.startswith(jpeg.SIGNATURE):
-        known = jpeg.header(data)
-        if known is not None:
-            return _decode_jpeg(data, known, upright=upright, max_pixels=max_pixels)
-    picture = pillow.open_(data)
-    _refuse_too_large(_header(picture), max_pixels)
-    return pillow.decode(picture, data, upright=upright)
+    return _decode(data, None, upright=upright, max_pixels=max_pixels).pixels
+
+
+def decode_to_resize(data: bytes, side: int, *, upright: bool = True, max_pixels: int) -> Decoded:
+    """Decode what is going to be resized to a square: large JPEGs smaller than they are.
+
+    `jpeg.reduction` is the rule. What is not reduced has the pixels that `decode` gives.
+
+    Args:
+        data: the whole file.
+        side: both sides of the square, pixels.
+        upright: as for `decode`.
+        max_pixels: as for `decode`.
+
+    Raises:
+        BadPicture: as `decode` does, for the same pictures.
+    """
+    return _decode(data, side, upright=upright, max_pixels=max_pixels)
 
 
 def resize_jpeg(data: bytes, *, size: int, quality: int, max_pixels: int) -> bytes:
@@ -163,25 +194,40 @@ def resize_jpeg(data: bytes, *, size: int, quality: int, max_pixels: int) -> byt
     Raises:
         BadPicture: as `decode` does.
     """
-    pixels = decode(data, upright=True, max_pixels=max_pixels)
-    small = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
+    whole = decode_to_resize(data, size, upright=True, max_pixels=max_pixels)
+    covered = (0, 0, whole.width, whole.height)
+    square = Image.fromarray(whole.pixels).resize((size, size), Image.Resampling.BILINEAR, covered)
+    small = Image.fromarray(exif.turned(np.asarray(square), whole.orientation))
     out = io.BytesIO()
     small.save(out, "JPEG", quality=quality, subsampling="4:2:0")
     return out.getvalue()
 
 
-def _decode_jpeg(
-    data: bytes, known: tuple[int, int, str], *, upright: bool, max_pixels: int
-) -> NDArray[np.uint8]:
+def _decode(data: bytes, side: int | None, *, upright: bool, max_pixels: int) -> Decoded:
+    known = jpeg.header(data) if data.startswith(jpeg.SIGNATURE) else None
+    if known is None:
+        picture = pillow.open_(data)
+        _refuse_too_large(_header(picture), max_pixels)
+        return _in_full(pillow.decode(picture, data, upright=upright))
     width, height, colours = known
     _refuse_too_large(Header("JPEG", width, height), max_pixels)
     if colours in ("CMYK", "YCCK"):
         # Whether inks are stored inverted is a convention that Pillow knows and TurboJPEG does
         # not; TurboJPEG is asked only whether the picture is whole.
         jpeg.decode(data, colours="CMYK")
-        return pillow.decode(pillow.open_(data), data, upright=upright)
-    pixels = jpeg.decode(data)
-    return exif.turned(pixels, jpeg.orientation(data)) if upright else pixels
+        return _in_full(pillow.decode(pillow.open_(data), data, upright=upright))
+    reduced = 1 if side is None else jpeg.reduction(width, height, side=side)
+    least = (-(-width // reduced), -(-height // reduced)) if reduced > 1 else (0, 0)
+    pixels = jpeg.decode(data, least=least)
+    orientation = jpeg.orientation(data) if upright else 1
+    if reduced == 1:
+        return _in_full(exif.turned(pixels, orientation))
+    return Decoded(pixels, width / reduced, height / reduced, reduced, orientation)
+
+
+def _in_full(pixels: NDArray[np.uint8]) -> Decoded:
+    height, width = pixels.shape[:2]
+    return Decoded(pixels, width, height, reduced=1, orientation=1)
 
 
 def _refuse_too_large(header: Header, max_pixels: int) -> None:

@@ -2,102 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import sklearn.metrics
 from click.testing import CliRunner
+from voc_truth import Truth, plain, write
 
 from shards.classes import VOC_CLASSES
 from shards.errors import ShardsError
-from shards.packing.pack import pack
-from shards.sources.voc import read_voc
-from shards.splitting.splits import split_by_lists
 from vocscore.cli.main import main
 from vocscore.errors import EvalError
+from vocscore.evaluation.eval_text import eval_text
 from vocscore.evaluation.evaluate import evaluate
 from vocscore.evaluation.metrics import report
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
-
-    from numpy.typing import NDArray
-
-
-@pytest.fixture(scope="module")
-def packed(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The drawn tree as shards with the splits train (24 pictures), val (16) and test (8)."""
-    out = tmp_path_factory.mktemp("packed") / "shards"
-    annotated = read_voc(voc_tree)
-    pack(
-        annotated,
-        split_by_lists(annotated),
-        out,
-        classes=VOC_CLASSES,
-        shard_samples=7,
-        verify=False,
-        max_bad=0,
-        max_pixels=10**6,
-        resize=None,
-        quality=95,
-        workers=1,
-        overwrite=False,
-        settings={},
-    )
-    return out
-
-
-class Truth:
-    """What the lists in ImageSets/Main say, read without this project's code."""
-
-    def __init__(self, tree: Path, split: str) -> None:
-        folder = tree / "ImageSets" / "Main"
-        self.keys = sorted((folder / f"{split}.txt").read_text().split())
-        mean = {1: 1, -1: 0, 0: -1}
-        columns = []
-        for name in VOC_CLASSES:
-            lines = (folder / f"{name}_{split}.txt").read_text().splitlines()
-            marks = dict(line.split() for line in lines)
-            columns.append([mean[int(marks[key])] for key in self.keys])
-        self.labels: NDArray[np.int8] = np.array(columns, dtype=np.int8).T
-        self.paths = [f"JPEGImages/{key}.jpg" for key in self.keys]
-        noise = np.random.default_rng(0).random(self.labels.shape, dtype=np.float32)
-        self.guesses = (noise * 0.8 + 0.2 * (self.labels == 1)).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def val(voc_tree: Path) -> Truth:
-    """The 16 pictures of the split 'val'."""
-    return Truth(voc_tree, "val")
-
-
-def write(
-    file: Path,
-    paths: Sequence[str],
-    guesses: NDArray[np.float32],
-    *,
-    classes: Sequence[str] = VOC_CLASSES,
-    failed: Sequence[str] = (),
-) -> Path:
-    """A table as scoring writes it."""
-    with file.open("w", newline="") as stream:
-        out = csv.writer(stream)
-        out.writerow(["path", "status", "error", *classes, "labels"])
-        for path, row in zip(paths, guesses, strict=True):
-            if path in failed:
-                out.writerow([path, "error", "empty: no bytes", *[""] * len(classes), ""])
-            else:
-                out.writerow([path, "ok", "", *(str(value) for value in row), ""])
-    return file
-
-
-def plain(value: Any) -> Any:
-    """Without the not-defined, which equals nothing."""
-    return json.loads(json.dumps(value, allow_nan=False))
 
 
 def test_figures_are_those_of_the_lists(packed: Path, val: Truth, tmp_path: Path) -> None:
@@ -153,7 +75,7 @@ def test_pictures_without_probabilities_are_left_out_and_counted(
     assert got.failed == tuple(failed)
     value = got.to_json()
     assert (value["missing"], value["failed"]) == (1, 3)
-    text = got.to_text()
+    text = eval_text(got)
     assert "scored 12 of 16 labelled pictures (val)" in text
     assert "NOT IN THE FIGURES: 4 labelled pictures (1 without a row, 3 with status=error)" in text
     assert val.paths[0] in text
@@ -167,14 +89,14 @@ def test_odd_names_are_shown_escaped(packed: Path, val: Truth, tmp_path: Path) -
     file.write_bytes(file.read_bytes().replace(b"CAFE/", b'"caf\xe9\n/').replace(b".jpg", b'.jpg"'))
     got = evaluate(file, packed, split="val", threshold=0.5)
     assert got.matched_as == (names[0], val.paths[0])
-    assert f"how they end: {names[0]!r} is {val.paths[0]}" in got.to_text().splitlines()[1]
-    got.to_text().encode()
+    assert f"how they end: {names[0]!r} is {val.paths[0]}" in eval_text(got).splitlines()[1]
+    eval_text(got).encode()
 
 
 def test_a_complete_table_gets_no_warning(packed: Path, val: Truth, tmp_path: Path) -> None:
     """When every picture was scored under its own path, the text warns of nothing."""
     file = write(tmp_path / "p.csv", val.paths, val.guesses)
-    text = evaluate(file, packed, split="val", threshold=0.5).to_text()
+    text = eval_text(evaluate(file, packed, split="val", threshold=0.5))
     assert "scored 16 of 16" in text
     assert "NOT IN" not in text
     assert "differ" not in text
@@ -228,7 +150,7 @@ def test_another_folder_is_matched_by_endings_and_said_so(
     )
     expected = report(val.labels, val.guesses, threshold=0.5)
     assert plain(got.figures.to_json(VOC_CLASSES)) == plain(expected.to_json(VOC_CLASSES))
-    assert f"matched by how they end: {names[0]} is {val.paths[0]}" in got.to_text()
+    assert f"matched by how they end: {names[0]} is {val.paths[0]}" in eval_text(got)
     assert got.to_json()["matched_by"] == "ending"
 
 
@@ -236,7 +158,7 @@ def test_the_text_has_every_class_and_average(packed: Path, val: Truth, tmp_path
     """A line for each class with its positives and AP, the four averages, mAP beside chance."""
     file = write(tmp_path / "p.csv", val.paths, val.guesses)
     got = evaluate(file, packed, split="val", threshold=0.5)
-    lines = {line.split()[0]: line.split() for line in got.to_text().splitlines() if line}
+    lines = {line.split()[0]: line.split() for line in eval_text(got).splitlines() if line}
     for c, name in enumerate(VOC_CLASSES):
         positives = int((val.labels[:, c] == 1).sum())
         assert lines[name][1] == str(positives)
@@ -245,8 +167,8 @@ def test_the_text_has_every_class_and_average(packed: Path, val: Truth, tmp_path
         average = getattr(got.figures, name)
         figures = (average.iou, average.precision, average.recall, average.f1)
         assert lines[name][1:] == [f"{figure:.3f}" for figure in figures]
-    assert f"mAP {got.figures.mean_average_precision:.3f}" in got.to_text()
-    assert f"chance {got.figures.chance:.3f}" in got.to_text()
+    assert f"mAP {got.figures.mean_average_precision:.3f}" in eval_text(got)
+    assert f"chance {got.figures.chance:.3f}" in eval_text(got)
 
 
 def test_other_classes_are_refused_by_name(packed: Path, val: Truth, tmp_path: Path) -> None:

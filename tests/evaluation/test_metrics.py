@@ -5,38 +5,20 @@ from __future__ import annotations
 import json
 import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import sklearn.metrics
 import torch
 import torchmetrics.functional.classification as tm
-from numpy.typing import NDArray
+from drawn_tables import draw
 
 from vocscore.errors import EvalError
 from vocscore.evaluation.metrics import Report, report
 
-Table = tuple[NDArray[np.int8], NDArray[np.float32]]
-
-
-def draw(seed: int, *, pictures: int = 200, classes: int = 7, ignored: float = 0.1) -> Table:
-    """Random labels and probabilities, with ties where the seed is odd.
-
-    Some labels are ignored, some pictures have neither labels nor predictions, the last class is
-    never present and the last but one only ever difficult.
-    """
-    rng = np.random.default_rng(seed)
-    labels = (rng.random((pictures, classes)) < 0.25).astype(np.int8)
-    drawn = 0.3 * labels + 0.7 * rng.random(labels.shape)
-    probabilities: NDArray[np.float32] = (drawn.round(2) if seed % 2 else drawn).astype(np.float32)
-    labels[rng.random(labels.shape) < ignored] = -1
-    labels[:5] = 0
-    probabilities[3:8] = 0.01
-    labels[:, -1][labels[:, -1] == 1] = 0
-    if classes > 2:
-        labels[:, -2] = -1
-    return labels, probabilities
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def decisions(labels: NDArray[np.int8], probabilities: NDArray[np.float32]) -> Any:
@@ -104,48 +86,6 @@ def test_micro_figures_and_average_precision_equal_torchmetrics(seed: int) -> No
         ignore_index=-1,
     )
     assert got.average_precision[defined] == pytest.approx(points.numpy(), abs=1e-6)
-
-
-def loops_2007(labels: NDArray[np.int8], probabilities: NDArray[np.float32]) -> tuple[float, ...]:
-    """The devkit's loops, one picture at a time from the highest probability down.
-
-    Source: VOCdevkit 2007 VOCevalcls.m (11 points), VOCdevkit 2010 VOCap.m (envelope); the sum
-    without an envelope is the definition of average precision.
-    """
-    pairs = [(p, y) for p, y in zip(probabilities, labels, strict=True) if y >= 0]
-    pairs.sort(key=lambda pair: -pair[0])
-    hits, recalls, precisions = 0, [], []
-    for seen, (_, y) in enumerate(pairs, start=1):
-        hits += int(y == 1)
-        recalls.append(hits)
-        precisions.append(hits / seen)
-    eleven = 0.0
-    for tenth in range(11):  # recall >= tenth / 10, in whole numbers
-        eleven += max(p for p, r in zip(precisions, recalls, strict=True) if 10 * r >= tenth * hits)
-    plain = sum(
-        p * (r - before) for p, r, before in zip(precisions, recalls, [0, *recalls], strict=False)
-    )
-    envelope = list(precisions)
-    for i in reversed(range(len(envelope) - 1)):
-        envelope[i] = max(envelope[i], envelope[i + 1])
-    area = sum(
-        p * (r - before) for p, r, before in zip(envelope, recalls, [0, *recalls], strict=False)
-    )
-    return plain / hits, eleven / 11, area / hits
-
-
-@pytest.mark.parametrize("seed", range(0, 12, 2))
-def test_three_average_precisions_equal_the_devkits_loops(seed: int) -> None:
-    """Without ties, all points, 11 points and the envelope are what the devkit's loops give."""
-    labels, probabilities = draw(seed, pictures=69)
-    labels, probabilities = labels[8:], probabilities[8:]
-    assert len(np.unique(probabilities)) == probabilities.size
-    got = report(labels, probabilities, threshold=0.5)
-    for c in np.flatnonzero(got.per_class.positives):
-        twins = loops_2007(labels[:, c], probabilities[:, c])
-        assert got.average_precision[c] == pytest.approx(twins[0])
-        assert got.average_precision_voc2007[c] == pytest.approx(twins[1])
-        assert got.average_precision_voc2010[c] == pytest.approx(twins[2])
 
 
 def test_eleven_points_by_hand() -> None:
@@ -277,3 +217,26 @@ def test_an_epoch_of_voc_is_measured_in_a_blink() -> None:
     started = time.process_time()
     report(labels, probabilities, threshold=0.5)
     assert time.process_time() - started < 0.5
+
+
+def test_a_threshold_a_class_is_that_threshold_on_its_column() -> None:
+    """With one threshold a class, each class's figures are those of a report with its threshold."""
+    labels, probabilities = draw(3)
+    thresholds = (0.1, 0.3, 0.3, 0.5, 0.62, 0.7, 0.9)
+    got = report(labels, probabilities, threshold=thresholds)
+    for c, threshold in enumerate(thresholds):
+        alone = report(labels[:, [c]], probabilities[:, [c]], threshold=threshold)
+        one = alone.per_class
+        expected = (one.iou[0], one.precision[0], one.recall[0], one.f1[0])
+        four = (got.per_class.iou, got.per_class.precision, got.per_class.recall, got.per_class.f1)
+        assert tuple(figure[c] for figure in four) == expected
+    assert got.to_json(list("abcdefg"))["threshold"] == dict(
+        zip("abcdefg", thresholds, strict=True)
+    )
+
+
+def test_a_tie_with_the_threshold_of_a_class_is_a_prediction() -> None:
+    """One threshold a class is compared in the table's own type, as one for all is."""
+    probabilities = np.array([[0.7, 0.3, 0.1]], dtype=np.float32)
+    got = report(np.ones((1, 3), np.int8), probabilities, threshold=(0.7, 0.3, 0.1))
+    assert got.micro.recall == 1

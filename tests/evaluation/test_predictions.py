@@ -88,6 +88,7 @@ def test_another_table_is_refused(tmp_path: Path, header: str) -> None:
         ("b.jpg,ok,,nan,0.5,", "b.jpg has nan for cat, which is no probability"),
         ("b.jpg,ok,,-0.1,0.5,", "b.jpg has -0.1.* for cat"),
         ("", "line 3: 0 columns"),
+        ("b.jpg,ok,,0.5,0.5,cat;wombat", "line 3: no probability for wombat"),
     ],
 )
 def test_a_wrong_row_is_named_by_line_or_path(tmp_path: Path, row: str, says: str) -> None:
@@ -111,3 +112,35 @@ def test_a_large_table_is_read_in_reasonable_time(tmp_path: Path) -> None:
     started = time.process_time()
     assert len(read_predictions(file).paths) == 20_000
     assert time.process_time() - started < 2
+
+
+def test_labels_are_what_was_predicted(tmp_path: Path) -> None:
+    """Names in the last column are true, in whatever order; a failed row has none."""
+    rows = (
+        "a.jpg,ok,,0.9,0.1,dog;cat\nb.jpg,error,empty,,,\nc.jpg,ok,,0.9,0.9,dog\nd.jpg,ok,,1,1,\n"
+    )
+    found = read_predictions(table(tmp_path, HEADER + rows))
+    assert found.predicted is not None
+    assert found.predicted.astype(int).tolist() == [[1, 1], [0, 0], [0, 1], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path,status,error,cat,dog\na.jpg,ok,,0.9,0.1\n",
+        'path,status,error,cat,"a;b",labels\na.jpg,ok,,0.9,0.1,a;b\n',
+    ],
+)
+def test_labels_that_are_not_told_are_none(tmp_path: Path, text: str) -> None:
+    """Without the column, or where a class's name holds what stands between names."""
+    found = read_predictions(table(tmp_path, text))
+    assert found.predicted is None
+    assert found.probabilities.shape == (1, 2)
+
+
+def test_one_part_without_labels_leaves_them_all_untold(tmp_path: Path) -> None:
+    """A folder of which one part says nothing of labels has no decisions to compare."""
+    text = "path,status,error,cat,dog"
+    (tmp_path / "part-000000.csv").write_text(f"{text},labels\na.jpg,ok,,0.9,0.1,cat\n")
+    (tmp_path / "part-000001.csv").write_text(f"{text}\nb.jpg,ok,,0.9,0.1\n")
+    assert read_predictions(tmp_path).predicted is None

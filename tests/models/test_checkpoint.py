@@ -18,14 +18,9 @@ import torch
 
 from shards import atomic
 from vocscore.errors import CheckpointError
-from vocscore.models.checkpoint import (
-    ModelCard,
-    Network,
-    build_network,
-    checkpoint_hash,
-    load_checkpoint,
-    save_checkpoint,
-)
+from vocscore.models.card import ModelCard, checkpoint_hash
+from vocscore.models.checkpoint import load_checkpoint, save_checkpoint
+from vocscore.models.network import Network, build_network
 from vocscore.pipeline.preprocess import Preprocess
 
 SIZE = 64
@@ -128,6 +123,31 @@ def test_weights_are_readable_by_safetensors_alone(saved: Path, network: Network
     assert torch.equal(tensors["head.weight"], network.head.weight)
 
 
+def test_what_was_fitted_comes_back(network: Network, tmp_path: Path) -> None:
+    """Thresholds of the classes and a temperature come back as they were, to the last bit."""
+    card = replace(CARD, thresholds=(0.1 + 0.2, 0.0, 1.0), temperature=1 / 3)
+    save_checkpoint(tmp_path, network, card)
+    assert load_checkpoint(tmp_path)[1] == card
+    assert card.decision_threshold == (0.1 + 0.2, 0.0, 1.0)
+
+
+def test_a_card_without_anything_fitted_is_that_of_the_first_format(saved: Path) -> None:
+    """Such a card says format 1 and has neither key: older programs go on reading it."""
+    written = json.loads((saved / "model.json").read_bytes())
+    assert not {"thresholds", "temperature"} & written.keys()
+    assert written["format"] == 1
+    assert load_checkpoint(saved)[1].decision_threshold == 0.25
+
+
+@pytest.mark.parametrize("fitted", [{"thresholds": (0.2, 0.3, 0.4)}, {"temperature": 2.0}])
+def test_older_programs_refuse_what_was_fitted(
+    network: Network, tmp_path: Path, fitted: dict[str, Any]
+) -> None:
+    """A card with thresholds or a temperature says format 2: not to know them is to score wrong."""
+    save_checkpoint(tmp_path, network, replace(CARD, **fitted))
+    assert json.loads((tmp_path / "model.json").read_bytes())["format"] == 2
+
+
 def test_hash_is_of_every_byte(saved: Path, tmp_path: Path) -> None:
     """A copy has the same hash; another threshold, or another weight, has another."""
     first = checkpoint_hash(saved)
@@ -200,6 +220,17 @@ def test_card_that_is_not_json(saved: Path, text: bytes) -> None:
         ("threshold", 1.5),
         ("threshold", float("nan")),
         ("weights", 3),
+        ("thresholds", []),
+        ("thresholds", [0.5, 0.5]),
+        ("thresholds", [0.5, 0.5, -0.1]),
+        ("thresholds", [0.5, 0.5, float("inf")]),
+        ("thresholds", [0.5, 0.5, "0.5"]),
+        ("thresholds", 0.5),
+        ("temperature", 0),
+        ("temperature", -1.5),
+        ("temperature", "1"),
+        ("temperature", float("nan")),
+        ("temperature", 10**400),
         ("preprocess", None),
         ("preprocess", [1]),
         ("preprocess", {"size": 64}),
@@ -225,8 +256,8 @@ def test_card_with_a_field_that_no_card_has(saved: Path, field: str, value: obje
 
 def test_card_of_a_newer_format(saved: Path) -> None:
     """A format that is not known here is refused, not guessed at."""
-    rewrite(saved, format=2)
-    with pytest.raises(CheckpointError, match="format 2 is not 1"):
+    rewrite(saved, format=3)
+    with pytest.raises(CheckpointError, match="format 3 is neither 1 nor 2"):
         load_checkpoint(saved)
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from torchvision.models import get_model
 
 from vocscore.errors import CheckpointError
-from vocscore.models.checkpoint import build_network, input_preprocess
+from vocscore.models.network import build_network, input_preprocess
 from vocscore.models.weights import describe_weights
 from vocscore.pipeline.preprocess import IMAGENET_MEAN, IMAGENET_STD
 

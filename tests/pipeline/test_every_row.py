@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vocscore.pipeline.batch import Batch, Maker
 
 MAKERS = ("reference", "host", "dali")
-SIZE = 8
+SIZE = 20  # no smaller, or the broken picture is reduced on the host and never meets the graph
 COUNT = 24
 HALF = kinds.bad()["half a JPEG"][0]
 

@@ -8,11 +8,12 @@ import kinds
 import numpy as np
 import pytest
 import torch
-from tolerances import assert_close, tolerance
+from tolerances import assert_close, recoloured_tolerance, tolerance
 from workshop import by_row, make, rows_in_order, write
 
 from shards.pictures import jpeg
 from shards.sample import PictureRef
+from vocscore.pipeline.augment import Augmentation, Views
 from vocscore.pipeline.dali import DaliMaker
 from vocscore.pipeline.preprocess import Preprocess
 
@@ -35,6 +36,20 @@ def test_drawn_kinds_agree_with_the_reference(tmp_path: Path) -> None:
     assert sorted(outcomes["dali"]) == list(range(len(good)))
     for row, name in enumerate(good):
         allowed = tolerance("dali cuda", name)
+        assert_close(outcomes["dali"][row], outcomes["reference"][row], allowed=allowed, name=name)
+
+
+def test_augmented_kinds_agree_with_the_reference(tmp_path: Path) -> None:
+    """Crops, flips and colours come out of the GPU as Pillow and NumPy would make them."""
+    good = kinds.good()
+    refs = write(tmp_path, good)
+    views = Views(Augmentation(crop_scale=0.25, flip=0.5, jitter=0.4), seed=5, epoch=1)
+    outcomes = {}
+    for name in ("reference", "dali"):
+        with make(name, Preprocess(size=SIZE), device=DEVICE) as maker:
+            outcomes[name] = by_row(maker.batches(refs, views=views))
+    for row, name in enumerate(good):
+        allowed = recoloured_tolerance(tolerance("dali cuda", name), views.of(row).colours)
         assert_close(outcomes["dali"][row], outcomes["reference"][row], allowed=allowed, name=name)
 
 

@@ -36,6 +36,14 @@ _RESIZED_BY_DALI = Tolerance(inner=1, border=16, mean=0.25)
 # where contrasts are hard are its makers' own expectation. To be narrowed where it is measured.
 _DECODED_BY_NVJPEG = Tolerance(inner=16, border=32, mean=1.0)
 
+# Large JPEGs are decoded at an eighth or a quarter on the host, whoever makes the batch, and differ
+# from a full decode by what `shards.pictures.jpeg.reduction` says; measured at the least room that
+# its rule leaves, 1.4 to 1.5 pixels for one: 17 levels, mean 1.3, on a mosaic of sharp photographs.
+REDUCED = Tolerance(inner=20, border=20, mean=1.4)
+# The worst that could be found: stripes from black to white, upright, with the period that a
+# block's average misses most (48 levels, mean 22).
+REDUCED_STRIPES = Tolerance(inner=50, border=50, mean=24)
+
 # JPEGs in the usual colours; everything else is decoded and resized by the host path.
 _INTO_DALI = "jpeg"
 _NOT_INTO_DALI = ("jpeg cmyk", "jpeg rgb")
@@ -46,6 +54,21 @@ def tolerance(maker: str, kind: str) -> Tolerance:
     if maker == "host" or not kind.startswith(_INTO_DALI) or kind in _NOT_INTO_DALI:
         return _RESIZED_BY_TORCH
     return {"dali cpu": _RESIZED_BY_DALI, "dali cuda": _DECODED_BY_NVJPEG}[maker]
+
+
+def recoloured_tolerance(plain: Tolerance, colours: tuple[float, float, float] | None) -> Tolerance:
+    """What becomes of a difference when the colours are changed after it.
+
+    Brightness and contrast multiply it. Saturation s takes s of a channel and 1 - s of the gray,
+    so at most s + |1 - s| of it. Two roundings add at most 1, on the mean 0.25.
+    """
+    brightness, contrast, saturation = colours or (1, 1, 1)
+    factor = brightness * max(contrast, 1) * (saturation + abs(1 - saturation))
+    return Tolerance(
+        inner=plain.inner * factor + 1,
+        border=plain.border * factor + 1,
+        mean=plain.mean * factor + 0.25,
+    )
 
 
 def assert_close(got: np.ndarray, truth: np.ndarray, *, allowed: Tolerance, name: str) -> None:

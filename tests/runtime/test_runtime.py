@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from vocscore.errors import DeviceError
-from vocscore.models.checkpoint import ModelCard, Network, build_network
+from vocscore.models.card import ModelCard
+from vocscore.models.network import Network, build_network
 from vocscore.pipeline.preprocess import Preprocess
 from vocscore.runtime import open_runtime, resolve_device
 

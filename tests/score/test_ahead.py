@@ -5,12 +5,12 @@ from contextlib import closing
 
 import pytest
 
-from vocscore.score.engines.ahead import ahead
+from vocscore.score.engines.ahead import Ahead
 
 
 def test_items_come_in_order():
     """Everything comes, in order."""
-    with closing(ahead((i for i in range(100)), depth=2)) as items:
+    with closing(Ahead((i for i in range(100)), depth=2)) as items:
         assert list(items) == list(range(100))
 
 
@@ -23,7 +23,7 @@ def test_items_are_fetched_while_the_consumer_works():
             event.set()
             yield i, threading.get_ident()
 
-    with closing(ahead(source(), depth=2)) as items:
+    with closing(Ahead(source(), depth=2)) as items:
         _, thread = next(items)
         assert fetched[2].wait(10)
         assert thread != threading.get_ident()
@@ -39,7 +39,7 @@ def test_an_error_comes_at_its_place():
         raise OSError("broken")
 
     got = []
-    with pytest.raises(OSError, match="broken"), closing(ahead(source(), depth=2)) as items:
+    with pytest.raises(OSError, match="broken"), closing(Ahead(source(), depth=2)) as items:
         got.extend(items)
     assert got == [1, 2]
 
@@ -55,7 +55,7 @@ def test_a_consumer_that_stops_closes_the_source_and_its_thread():
             closed.append(True)
 
     before, held = threading.active_count(), source()  # held: or its last reference closes it
-    with closing(ahead(held, depth=2)) as items:
+    with closing(Ahead(held, depth=2)) as items:
         next(items)
     assert closed
     assert threading.active_count() == before
@@ -73,8 +73,25 @@ def test_a_consumer_that_stops_waits_for_the_running_item_only():
                 go_on.wait(10)
             yield i
 
-    with closing(ahead(source(), depth=3)) as items:
+    with closing(Ahead(source(), depth=3)) as items:
         next(items)
         assert second.wait(10)
         threading.Timer(0.2, go_on.set).start()
     assert begun == [0, 1]
+
+
+def test_it_says_whether_the_next_item_is_there():
+    """Not ready while the source works; ready with an item, and at the end, which stays the end."""
+    go_on = threading.Event()
+
+    def source():
+        go_on.wait(10)
+        yield 1
+
+    with closing(Ahead(source(), depth=2)) as items:
+        assert not items.ready()
+        go_on.set()
+        assert next(items) == 1
+        assert next(items, None) is None
+        assert items.ready()
+        assert next(items, None) is None

@@ -104,7 +104,8 @@ def test_large_matrix_products_do_not_depend_on_the_share_of_the_cores(voc_tree,
     """AlexNet, whose last bits MKL would make depend on the number of threads, is equal as well."""
     import torch
 
-    from vocscore.models.checkpoint import ModelCard, save_checkpoint
+    from vocscore.models.card import ModelCard
+    from vocscore.models.checkpoint import save_checkpoint
     from vocscore.models.network import build_network
     from vocscore.pipeline.preprocess import Preprocess
 

@@ -6,18 +6,31 @@ import torch
 
 from shards.errors import Reason
 from vocscore.pipeline.batch import Batch, Failure
+from vocscore.runtime import Runtime
+from vocscore.score import walls
 from vocscore.score.engines.forward import Forward
 
 PICTURES = 37
 
 
-class PlacedRuntime:
-    """Answers with a picture's value, its place in the batch and the size of the batch."""
+class PlacedRuntime(Runtime):
+    """Answers with a picture's value, its place in the batch and the size of the batch.
+
+    It looks at the pictures when the results are fetched, and says how many wait for that.
+    """
 
     def __init__(self):
         self.shapes = []
+        self.waiting = 0
+        self.most_waiting = 0
 
-    def probabilities(self, images):
+    def submit(self, images):
+        self.waiting += 1
+        self.most_waiting = max(self.most_waiting, self.waiting)
+        return lambda: self.answer(images)
+
+    def answer(self, images):
+        self.waiting -= 1
         assert images.is_contiguous(memory_format=torch.channels_last)
         self.shapes.append(tuple(images.shape))
         values = images[:, 0, 0, 0].numpy().astype(np.float32)
@@ -38,12 +51,12 @@ def batches(size, *, failed=(), order=None):
 
 
 def results(forward, made):
-    found = {}
+    found, pending = {}, []
     for batch in made:
-        for rows, probabilities in forward.feed(batch):
-            found.update(zip(rows.tolist(), probabilities.tolist(), strict=True))
-    for rows, probabilities in forward.flush():
-        found.update(zip(rows.tolist(), probabilities.tolist(), strict=True))
+        pending.extend(forward.feed(batch))
+    pending.extend(forward.flush())
+    for one in pending:
+        found.update(zip(one.rows.tolist(), one.fetch().tolist(), strict=True))
     return found
 
 
@@ -78,9 +91,9 @@ def test_a_whole_group_is_handed_on_without_a_copy():
     seen = []
 
     class Runtime(PlacedRuntime):
-        def probabilities(self, images):
+        def submit(self, images):
             seen.append(images.data_ptr())
-            return super().probabilities(images)
+            return super().submit(images)
 
     (first, *_) = made = list(batches(16))
     results(Forward(Runtime(), group=8), made)
@@ -88,8 +101,32 @@ def test_a_whole_group_is_handed_on_without_a_copy():
     assert seen[1] == first.images[8:].data_ptr()
 
 
-def test_results_come_as_soon_as_a_group_is_whole():
+def test_a_group_is_set_going_as_soon_as_it_is_whole():
     """Nothing is held back longer than its group needs."""
     forward = Forward(PlacedRuntime(), group=8)
-    counts = [sum(len(rows) for rows, _ in forward.feed(batch)) for batch in batches(6)]
+    counts = [sum(len(one.rows) for one in forward.feed(batch)) for batch in batches(6)]
     assert counts == [0, 8, 8, 8, 0, 8, 0]
+
+
+def test_two_groups_are_in_flight_and_no_more():
+    """A third is submitted when the first has been fetched; fetching it again costs nothing."""
+    runtime = PlacedRuntime()
+    forward = Forward(runtime, group=8)
+    pending = [one for batch in batches(8) for one in forward.feed(batch)]
+    assert runtime.most_waiting == runtime.in_flight
+    assert [one.fetched for one in pending] == [True, True, False, False]
+    first = pending[0].fetch()
+    assert first is pending[0].fetch()
+    assert runtime.waiting == runtime.in_flight
+
+
+def test_the_ceiling_keeps_the_network_busy(monkeypatch):
+    """Measured alone, the network has two groups in flight, and nothing is left there."""
+    monkeypatch.setattr(walls, "SECONDS_A_WALL", 0.01)
+    runtime = PlacedRuntime()
+    images = torch.zeros((20, 3, 2, 2), dtype=torch.uint8)
+    images = images.contiguous(memory_format=torch.channels_last)
+    assert Forward(runtime, group=8).ceiling(images) > 0
+    assert runtime.most_waiting == runtime.in_flight
+    assert runtime.waiting == 0
+    assert set(runtime.shapes) == {(8, 3, 2, 2)}

@@ -5,22 +5,34 @@ import pytest
 import torch
 
 from vocscore.errors import ScoreError
+from vocscore.runtime import Runtime
 from vocscore.score.engines.halving import Halving
 
 
-class SmallGpu:
-    """Answers with each picture's first pixel; has memory for a few pictures."""
+class SmallGpu(Runtime):
+    """Answers with each picture's first pixel; has memory for a few pictures.
 
-    def __init__(self, room, error=None):
+    It runs out when pictures are submitted, or `late`, when their results are fetched.
+    """
+
+    def __init__(self, room, error=None, *, late=False):
         self.room = room
         self.error = error or torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+        self.late = late
         self.asked = []
 
-    def probabilities(self, images):
+    def submit(self, images):
         self.asked.append(len(images))
-        if len(images) > self.room:
+        too_many = len(images) > self.room
+        if too_many and not self.late:
             raise self.error
-        return images[:, 0, 0, :1].numpy().astype(np.float32)
+
+        def results():
+            if too_many:
+                raise self.error
+            return images[:, 0, 0, :1].numpy().astype(np.float32)
+
+        return results
 
 
 def pictures(number):
@@ -28,11 +40,12 @@ def pictures(number):
     return values.expand(-1, 3, 2, 2)
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["at submit", "at the results"])
 @pytest.mark.parametrize("room", [1, 2, 3, 5, 31, 32, 33, 64])
 @pytest.mark.parametrize("number", [1, 2, 33, 64])
-def test_every_picture_keeps_its_place_whatever_fits(room, number):
+def test_every_picture_keeps_its_place_whatever_fits(room, number, late):
     """Rows are complete and in order for every size of memory and of batch."""
-    halving = Halving(SmallGpu(room))
+    halving = Halving(SmallGpu(room, late=late))
     for _ in range(2):
         found = halving.probabilities(pictures(number))
         assert found.ravel().tolist() == list(range(number))
@@ -89,3 +102,17 @@ def test_main_memory_is_not_tried_again(error):
     with pytest.raises(type(error)):
         Halving(runtime).probabilities(pictures(8))
     assert runtime.asked == [8]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at submit", "at the results"])
+def test_batches_in_flight_learn_from_each_other(late):
+    """Two batches that do not fit are told of once, and each keeps its own pictures."""
+    gpu = SmallGpu(16, late=late)
+    halving = Halving(gpu)
+    both = pictures(64)
+    first, second = halving.submit(both[:32]), halving.submit(both[32:])
+    assert first().ravel().tolist() == list(range(32))
+    assert second().ravel().tolist() == list(range(32, 64))
+    (line,) = halving.problems()
+    assert "did not hold 32 pictures: the network gets 16 at a time" in line
+    assert gpu.asked == ([32, 32, 16, 16, 16, 16] if late else [32, 16, 16, 16, 16])

@@ -8,7 +8,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from score_doubles import CLASSES, FakeForward, FakeMaker, answer, is_bad, make_files, score_fake
+from score_doubles import (
+    CLASSES,
+    Answered,
+    FakeForward,
+    FakeMaker,
+    answer,
+    is_bad,
+    make_files,
+    score_fake,
+)
 
 from vocscore.errors import ScoreError
 from vocscore.score.engines.tally import RowsError
@@ -122,8 +131,8 @@ def test_a_network_that_loses_a_row_stops_the_run_loudly(source, output):
 
     class Loses(FakeForward):
         def feed(self, batch):
-            for rows, probabilities in super().feed(batch):
-                yield rows[1:], probabilities[1:]
+            for pending in super().feed(batch):
+                yield Answered(pending.rows[1:], pending.probabilities[1:])
 
     with pytest.raises(RowsError):
         score_fake(source, output, forward=Loses())

@@ -13,6 +13,7 @@ from tiny_network import CLASSES, SIZE, make_checkpoint, numbers, read, run
 
 from vocscore.errors import ScoreError
 from vocscore.models.checkpoint import load_checkpoint
+from vocscore.score.inputs.sources import read_source
 from vocscore.score.output.ledger import work_folder
 
 
@@ -101,17 +102,20 @@ def test_bad_pictures_cost_their_own_rows_and_nothing_else(pictures, output, che
 
 
 def test_a_picture_that_goes_while_others_are_scored_is_an_error_row(
-    pictures, output, checkpoint, tmp_path
+    pictures, output, checkpoint, tmp_path, monkeypatch
 ):
     """A file deleted between listing and reading is a row with the reason 'vanished'."""
     copy = tmp_path / "copy"
     shutil.copytree(pictures, copy)
     last = max(copy.iterdir())
 
-    def delete(done, total, errors):
-        last.unlink(missing_ok=True)
+    def list_and_delete(*arguments, **settings):
+        inputs = read_source(*arguments, **settings)
+        last.unlink()
+        return inputs
 
-    report = run(copy, output, checkpoint, unit_size=12, progress=delete)
+    monkeypatch.setattr("vocscore.score.run.read_source", list_and_delete)
+    report = run(copy, output, checkpoint, unit_size=12)
     assert report.reasons == {"vanished": 1}
     assert read(output)[last.name]["error"].startswith("vanished")
 

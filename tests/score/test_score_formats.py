@@ -16,7 +16,7 @@ from tiny_network import CLASSES, make_checkpoint, run
 from vocscore.cli.main import main
 from vocscore.errors import ScoreError
 from vocscore.evaluation.predictions import read_predictions
-from vocscore.models.checkpoint import checkpoint_hash
+from vocscore.models.card import checkpoint_hash
 from vocscore.score.output.formats.choice import choose
 from vocscore.score.output.formats.selection import Selection
 from vocscore.score.output.ledger import Record, open_ledger, work_folder

@@ -10,7 +10,7 @@ from tiny_network import make_checkpoint, numbers, read, run
 from vocscore.errors import ScoreError
 from vocscore.models.checkpoint import load_checkpoint
 from vocscore.runtime import open_runtime
-from vocscore.runtime.eager import EagerRuntime
+from vocscore.runtime.openvino import OpenVinoRuntime
 from vocscore.score.engines.halving import Halving
 
 
@@ -24,14 +24,14 @@ def room(monkeypatch):
     """Makes the runtime run out of memory above so many pictures."""
 
     def limit(pictures):
-        whole = EagerRuntime.probabilities
+        whole = OpenVinoRuntime.submit
 
-        def probabilities(self, images):
+        def submit(self, images):
             if len(images) > pictures:
                 raise torch.OutOfMemoryError("CUDA out of memory.")
             return whole(self, images)
 
-        monkeypatch.setattr(EagerRuntime, "probabilities", probabilities)
+        monkeypatch.setattr(OpenVinoRuntime, "submit", submit)
 
     return limit
 

@@ -15,7 +15,8 @@ SIZE = 32
 def make_checkpoint(folder, *, seed=0, threshold=0.5):
     import torch
 
-    from vocscore.models.checkpoint import ModelCard, save_checkpoint
+    from vocscore.models.card import ModelCard
+    from vocscore.models.checkpoint import save_checkpoint
     from vocscore.models.network import build_network
     from vocscore.pipeline.preprocess import Preprocess
 
@@ -36,6 +37,7 @@ def run(source, output, checkpoint, **changes):
         "threads": 2,
         "overwrite": False,
         "max_pixels": 10**7,
+        "precision": "float32",
     }
     return score(source, output, checkpoint=checkpoint, **(settings | changes))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 from collections import Counter
 from pathlib import Path
@@ -190,10 +191,10 @@ def test_unreadable_annotation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """An annotation that the system will not hand over is a bad annotation, not the end."""
     add(tmp_path, "a", annotation())
 
-    def fail(_file: Path) -> bytes:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(Path, "read_bytes", fail)
+    monkeypatch.setattr(builtins, "open", fail)
     found = read_voc(tmp_path)
     assert rejections(found) == [("JPEGImages/a.jpg", Reason.BAD_ANNOTATION)]
     assert "Input/output error" in found.rejected[0].detail

@@ -7,16 +7,17 @@ import io
 import json
 import os
 import tarfile
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from small_sets import CLASSES, picture_bytes
+from small_sets import CLASSES, build_index, picture_bytes
 
 from shards.errors import BadPicture, Reason
 from shards.packing.prepare import Candidate, Handling, Ready, prepare, prepare_all
-from shards.packing.writer import ShardWriter, npy_header
+from shards.packing.writer import ShardWriter, describe, npy_header
 from shards.pictures import picture
 from shards.sample import Rejection, Sample
 
@@ -118,7 +119,92 @@ def test_odd_names_come_back(name: str, tmp_path: Path) -> None:
     with tarfile.open(write_shard(tmp_path, [name])) as tar:
         text = tar.extractfile("train-00000000.json").read()  # type: ignore[union-attr]
     assert text.isascii()
-    assert os.fsencode(json.loads(text)["path"]) == os.fsencode(name)
+    value = json.loads(text)
+    assert os.fsencode(value["path"]) == os.fsencode(name)
+    assert text == json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def ready_of(data: bytes, name: str = "a.jpg") -> Ready:
+    """A picture as threads hand it on; its bytes need not be one."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Ready(Sample(name, ("cat", 'd\u00f6g"'), ()), data, "jpg", 20, 16, sha256, (40, 30))
+
+
+def test_the_description_is_plain_json() -> None:
+    """Quotes, letters beyond ASCII and the size before resizing stand as `json` has them."""
+    value = {
+        "path": "a.jpg",
+        "width": 20,
+        "height": 16,
+        "sha256": hashlib.sha256(b"x").hexdigest(),
+        "labels": ["cat", 'd\u00f6g"'],
+        "difficult": [],
+        "original": {"width": 40, "height": 30},
+    }
+    expected = json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
+    assert describe(ready_of(b"x")) == expected
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "short writes"])
+@pytest.mark.parametrize("sizes", [[1] * 900, [3_000_000, 1, 700_000, 700_000, 5]])
+def test_stretches_join_to_one_tar(
+    sizes: list[int], whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However a shard is cut to be written, and however little the system takes at a time."""
+    real, parts = os.writev, []
+
+    def writev(descriptor: int, buffers: list[bytes]) -> int:
+        parts.append(len(buffers))
+        return real(descriptor, buffers if whole else [buffers[0][:100]])
+
+    monkeypatch.setattr(os, "writev", writev)
+    pictures = [bytes([i % 251]) * size for i, size in enumerate(sizes)]
+    writer = ShardWriter(tmp_path, "train-000000.tar", classes=("cat", 'd\u00f6g"'))
+    for serial, data in enumerate(pictures):
+        writer.add(ready_of(data), key=f"train-{serial:08d}")
+    shard = writer.seal()
+    (tmp_path / "out").mkdir()
+    writer.commit(tmp_path / "out")
+    tar = tmp_path / "out" / shard.name
+    assert len(parts) > 1
+    assert max(parts) <= 1024  # IOV_MAX of Linux
+    assert (shard.bytes, shard.sha256) == (
+        tar.stat().st_size,
+        hashlib.sha256(tar.read_bytes()).hexdigest(),
+    )
+    assert tar.with_suffix(".idx").read_bytes() == build_index(tar)
+    with tarfile.open(tar) as opened:
+        stored = [opened.extractfile(m).read() for m in opened if m.name.endswith("jpg")]  # type: ignore[union-attr]
+    assert stored == pictures
+
+
+def test_writing_does_not_run_ahead_of_hashing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow hashing is, one stretch waits for it while the next is gathered, not more."""
+    real_hash, real_write = ShardWriter._hash, os.writev
+    hashed: list[int] = []
+    waiting: list[int] = []
+
+    def slow(self: ShardWriter, parts: list[bytes]) -> None:
+        time.sleep(0.02)
+        real_hash(self, parts)
+        hashed.append(len(parts))
+
+    def writev(descriptor: int, buffers: list[bytes]) -> int:
+        waiting.append(len(waiting) + 1 - len(hashed))
+        return real_write(descriptor, buffers)
+
+    monkeypatch.setattr(ShardWriter, "_hash", slow)
+    monkeypatch.setattr(os, "writev", writev)
+    writer = ShardWriter(tmp_path, "train-000000.tar", classes=("cat", 'd\u00f6g"'))
+    for serial in range(12):
+        writer.add(ready_of(bytes(1 << 20)), key=f"train-{serial:08d}")
+    writer.seal()
+    assert len(waiting) == 13
+    assert max(waiting) <= 1
+    writer.discard()
+    assert list(tmp_path.iterdir()) == []
 
 
 def bomb() -> bytes:
@@ -208,6 +294,7 @@ def test_resizing_stores_a_jpeg_of_that_size(tmp_path: Path) -> None:
     with Image.open(io.BytesIO(ready.data)) as stored:
         assert (stored.format, stored.size) == ("JPEG", (8, 8))
     assert (ready.extension, ready.width, ready.height) == ("jpg", 8, 8)
+    assert ready.original == (20, 16)
     assert ready.sha256 == hashlib.sha256(ready.data).hexdigest()
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from vocscore.evaluation.metrics import report
-from vocscore.training.history import EpochResult, SplitFigures
+from vocscore.training.history import EpochResult, split_figures
 from vocscore.training.plots import curves
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def epoch(number: int, *, loss: float = 0.5, positives: bool = True) -> EpochRes
     if positives:
         labels[generator.permutation(6)[:3]] = 1
     train, val = (report(labels, generator.random((6, 3)), threshold=0.5) for _ in range(2))
-    return EpochResult(number, SplitFigures(loss, train), SplitFigures(loss + 0.5, val))
+    return EpochResult(number, split_figures(loss, train), split_figures(loss + 0.5, val))
 
 
 TRAIN, VAL = (0, 114, 178), (213, 94, 0)

@@ -13,84 +13,30 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_training import FAST, fit, pack_set
 
-import vocscore.training.train
+import vocscore.training.opening
 from shards.classes import choose_classes
-from shards.packing.pack import pack
 from shards.reader import load_split
-from shards.sample import AnnotatedSet, Sample
+from shards.sample import AnnotatedSet
 from shards.sources.voc import read_voc
-from shards.splitting.splits import split_by_lists, split_by_ratio
-from vocscore.config import PackConfig, TrainConfig
+from shards.splitting.splits import split_by_ratio
+from vocscore.config import TrainConfig
 from vocscore.errors import CheckpointError, DeviceError, TrainError
 from vocscore.evaluation.metrics import report
-from vocscore.models.checkpoint import build_network, load_checkpoint
+from vocscore.models.checkpoint import load_checkpoint
+from vocscore.models.network import build_network
 from vocscore.pipeline.batch import Batch
 from vocscore.pipeline.makers import open_maker
 from vocscore.runtime import open_runtime
-from vocscore.training.features import Features
-from vocscore.training.fit import Descent, HeadFit, masked_loss, merge_lone, row_batches
-from vocscore.training.train import TrainReport, train
+from vocscore.training.fit import epoch_order, row_batches, steps_an_epoch
+from vocscore.training.whole import regroup
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 FILES = ["config.json", "curves.png", "history.csv", "metrics.json", "model.json"]
 FILES += ["model.safetensors"]
-FAST = {
-    "backbone": "squeezenet1_1",
-    "weights": "none",
-    "size": 64,
-    "epochs": 2,
-    "maker": "host",
-    "device": "cpu",
-    "threads": 2,
-    "overwrite": False,
-}
-
-
-def pack_set(
-    annotated: AnnotatedSet, splits: dict[str, Sequence[Sample]], out: Path, *, verify: bool = True
-) -> Path:
-    pack(
-        annotated,
-        splits,
-        out,
-        classes=choose_classes(annotated.names(), None),
-        shard_samples=20,
-        verify=verify,
-        max_bad=0.0,
-        max_pixels=PackConfig.max_pixels,
-        resize=None,
-        quality=PackConfig.quality,
-        workers=1,
-        overwrite=False,
-        settings={},
-    )
-    return out
-
-
-@pytest.fixture(scope="session")
-def drawn_shards(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The drawn VOC tree, packed by its own lists."""
-    annotated = read_voc(voc_tree)
-    return pack_set(annotated, split_by_lists(annotated), tmp_path_factory.mktemp("set") / "drawn")
-
-
-@pytest.fixture(scope="session")
-def few_shards(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Splits of 5, 4 and 1 pictures."""
-    annotated = read_voc(voc_tree)
-    some = annotated.samples
-    splits = {"train": some[:5], "val": some[5:9], "one": some[9:10]}
-    return pack_set(annotated, splits, tmp_path_factory.mktemp("set") / "few")
-
-
-def fit(shards: Path, out: Path, **changes: Any) -> TrainReport:
-    """Train with the mission's defaults, made small."""
-    settings = {name: getattr(TrainConfig, name) for name in TrainConfig.__dataclass_fields__}
-    return train(shards, out, **{**settings, **FAST, **changes})
 
 
 def starting_network(*, seed: int = 0, **changes: Any) -> dict[str, torch.Tensor]:
@@ -258,14 +204,15 @@ def test_training_equals_the_plain_loop(
         torch.nn.init.zeros_(network.head.bias)
     learnt = network if tune == "all" else network.head
     optimizer = torch.optim.SGD(learnt.parameters(), lr=0.1, momentum=0.9)
-    descent = Descent(batch_size=8, learning_rate=0.1, momentum=0.9, seed=0)
     during = np.empty(split.labels.shape, dtype=np.float32)
     with closing(
         open_maker("host", card.preprocess, batch_size=8, device="cpu", threads=1, max_pixels=10**8)
     ) as maker:
         for epoch in range(1, FAST["epochs"] + 1):
-            order = descent.order(len(split.pictures), epoch=epoch).tolist()
-            for batch in merge_lone(maker.batches(split.pictures, order=order)):
+            order = epoch_order(len(split.pictures), seed=0, epoch=epoch)
+            sizes = [len(rows) for rows in row_batches(order, batch_size=8)]
+            batches = maker.batches(split.pictures, order=order.tolist())
+            for batch in regroup(batches, sizes, side=64):
                 logits = network(card.preprocess.normalise(batch.images))
                 during[batch.rows] = logits.detach().sigmoid().numpy()
                 labels = torch.from_numpy(split.labels[batch.rows]).float()
@@ -282,7 +229,7 @@ def test_training_equals_the_plain_loop(
     )
     if tune == "all":  # measured in the steps of the last epoch, each before it changes the weights
         np.testing.assert_allclose(
-            done.train.report.average_precision,
+            done.reports["train"].average_precision,
             report(split.labels, during, threshold=0.5).average_precision,
             atol=0.02,
         )
@@ -314,7 +261,7 @@ def test_pictures_are_decoded(
     def counting(*arguments: Any, **options: Any) -> Counting:
         return Counting(open_maker(*arguments, **options))
 
-    monkeypatch.setattr(vocscore.training.train, "open_maker", counting)
+    monkeypatch.setattr(vocscore.training.opening, "open_maker", counting)
     steps: list[tuple[int, int]] = []
     fit(few_shards, tmp_path, tune=tune, epochs=3, on_step=lambda *step: steps.append(step))
     names = [p.name for split in ("train", "val") for p in load_split(few_shards, split).pictures]
@@ -336,43 +283,6 @@ def test_callers_hear_of_each_epoch_and_nothing_is_printed(
     assert not shown.err
 
 
-def test_masked_loss_is_the_loss_of_what_counts() -> None:
-    """The masked loss equals a loop over the decisions that are not difficult."""
-    generator = np.random.default_rng(0)
-    labels = generator.integers(-1, 2, (7, 5)).astype(np.int8)
-    logits = torch.from_numpy(generator.normal(size=(7, 5)) * 3)
-    total, count = masked_loss(logits, torch.from_numpy(labels))
-    probabilities = logits.sigmoid().numpy()
-    assert int(count) == (labels >= 0).sum()
-    assert float(total / count) == pytest.approx(brute_force_loss(labels, probabilities))
-
-
-def test_difficult_labels_have_no_gradient() -> None:
-    """What is predicted for a difficult label changes neither the loss nor any gradient."""
-    labels = torch.tensor([[1, -1, 0], [-1, -1, 1]], dtype=torch.int8)
-    logits = torch.tensor([[0.3, 9.0, -1.0], [4.0, -7.0, 0.5]], requires_grad=True)
-    total, count = masked_loss(logits, labels)
-    total.backward()
-    gradient = logits.grad
-    assert gradient is not None
-    assert int(count) == 3
-    assert torch.equal(gradient == 0, labels < 0)
-    # The derivative of the cross-entropy is probability minus label.
-    expected = (logits.detach().sigmoid() - labels)[labels >= 0]
-    torch.testing.assert_close(gradient[labels >= 0], expected)
-
-
-def test_batch_of_difficult_labels_only() -> None:
-    """A batch in which nothing counts leaves the head as it was, and is no division by zero."""
-    head = torch.nn.Linear(4, 3)
-    before = head.weight.detach().clone()
-    features = Features(torch.randn(6, 4), np.full((6, 3), -1, dtype=np.int8))
-    descent = Descent(batch_size=3, learning_rate=0.1, momentum=0.9, seed=0)
-    outcome, _ = HeadFit(head, train=features, val=features, descent=descent).epoch(1)
-    assert outcome.loss == 0.0
-    assert torch.equal(head.weight, before)
-
-
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 9, 10, 21])
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 20])
 def test_no_lone_last_batch(rows: int, batch_size: int) -> None:
@@ -380,12 +290,12 @@ def test_no_lone_last_batch(rows: int, batch_size: int) -> None:
     order = np.random.default_rng(rows).permutation(rows)
     cut = row_batches(order, batch_size=batch_size)
     assert np.concatenate(cut).tolist() == order.tolist()
+    assert len(cut) == steps_an_epoch(rows, batch_size=batch_size)
     assert all(len(part) >= min(batch_size, rows, 2) for part in cut)
     assert all(len(part) == batch_size for part in cut[:-1])
     parts = [order[at : at + batch_size] for at in range(0, rows, batch_size)]
-    made = merge_lone(
-        Batch(torch.full((len(p), 3, 1, 1), int(p[0]), dtype=torch.uint8), p) for p in parts
-    )
+    batches = (Batch(torch.full((len(p), 3, 1, 1), int(p[0]), dtype=torch.uint8), p) for p in parts)
+    made = regroup(batches, [len(part) for part in cut], side=1)
     assert [batch.rows.tolist() for batch in made] == [part.tolist() for part in cut]
 
 
@@ -393,8 +303,7 @@ def test_order_changes_with_epoch_and_seed_only() -> None:
     """The order of an epoch is a permutation that the seed and the epoch decide."""
 
     def order(seed: int, epoch: int) -> list[int]:
-        descent = Descent(batch_size=4, learning_rate=0.1, momentum=0, seed=seed)
-        return descent.order(50, epoch=epoch).tolist()
+        return epoch_order(50, seed=seed, epoch=epoch).tolist()
 
     assert sorted(order(3, 1)) == list(range(50))
     assert order(3, 1) == order(3, 1)
@@ -443,6 +352,7 @@ def test_output_that_is_a_file(few_shards: Path, tmp_path: Path) -> None:
     [
         ({"val_split": "test"}, TrainError, r"no split 'test'.*train, val, one.*--val-split"),
         ({"train_split": "trainval"}, TrainError, r"no split 'trainval'.*--train-split"),
+        ({"warmup": 2}, TrainError, r"warm-up of 2 epochs.*--warmup"),
         ({"backbone": "resnet81"}, CheckpointError, "resnet18"),
         ({"weights": "no/file.pth"}, CheckpointError, "no/file.pth"),
         ({"backbone": "alexnet", "size": 32}, CheckpointError, "32x32"),
@@ -505,7 +415,8 @@ def test_interrupted_training_is_no_finished_run(few_shards: Path, tmp_path: Pat
 
     with pytest.raises(KeyboardInterrupt):
         fit(few_shards, tmp_path, epochs=9, on_epoch=stop)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "history.csv"]
+    left = ["config.json", "history.csv", "resume.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 3
 
 

@@ -157,7 +157,10 @@ def same_command() -> str:
     """The command as it was typed, to be shown for running it again."""
     import shlex
 
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0])
+    module = program.name == "__main__.py"
+    words = ["python", "-m", program.parent.name] if module else [program.name]
+    return shlex.join([*words, *sys.argv[1:]])
 
 
 def runtime_options(command: Command) -> Command:

@@ -23,16 +23,51 @@ from vocscore.config import EvalConfig
     "--threshold",
     type=click.FloatRange(0, 1),
     default=EvalConfig.threshold,
-    show_default=True,
+    show_default="the labels in PREDICTIONS",
     metavar="PROBABILITY",
-    help="A class counts as predicted from this probability on.",
+    help="Count a class as predicted from this probability on, in place of the labels that "
+    "'score' wrote, which go by the thresholds of the model. Average precision needs no threshold.",
+)
+@click.option(
+    "--difficult",
+    type=click.Choice(["ignore", "positive", "negative"]),
+    default=EvalConfig.difficult,
+    show_default=True,
+    help="What a class is of which a picture shows only instances marked 'difficult'. VOC's own "
+    "figures ignore it; other papers count it as present or as absent, and theirs can be "
+    "compared only with figures made the same way.",
+)
+@click.option(
+    "--resamples",
+    type=click.IntRange(min=0),
+    default=EvalConfig.resamples,
+    show_default=True,
+    metavar="N",
+    help="Draw the pictures anew so often, with repeats, to say between which values 95% of the "
+    "figures then lie (bootstrap). 0 leaves the intervals out.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=EvalConfig.seed,
+    show_default=True,
+    help="Of these draws; the same seed gives the same intervals.",
 )
 @click.option(
     "--json",
     "json_file",
     metavar="FILE.json",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write every figure there.",
+    help="Write every figure there, with the intervals of each class, the bins of a reliability "
+    "diagram, and how often classes are missed together.",
+)
+@click.option(
+    "--plots",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Draw there (made if missing): per_class_ap.png, average precision a class; "
+    "reliability.png, whether 7 in 10 decisions with probability 0.7 come true; "
+    "missed_together.png, which labels are missed in the same pictures.",
 )
 @quiet_option
 def evaluate(
@@ -40,25 +75,50 @@ def evaluate(
     shards: Path,
     *,
     split: str | None,
-    threshold: float,
+    threshold: float | None,
+    difficult: str,
+    resamples: int,
+    seed: int,
     json_file: Path | None,
+    plots: Path | None,
     quiet: bool,
 ) -> None:
     """Say how good predictions are.
 
     PREDICTIONS is what 'vocscore score' wrote with all probabilities: a file of any format, or a
     folder of parts. SHARDS is the packed set with the labels; pictures are matched by path.
-    Instances marked 'difficult' are ignored.
 
     Prints average precision a class, mAP (all points, and VOC's own two ways), and IoU,
     precision, recall and F1, averaged over pictures, over decisions (micro) and over classes
-    (macro).
+    (macro), each with the interval in which it lies when other pictures are drawn; and how far
+    probabilities are from the share that comes true (expected calibration error). docs/metrics.md
+    defines every figure.
     """
+    from vocscore.evaluation.eval_text import eval_text
     from vocscore.evaluation.evaluate import evaluate as compare
 
     refuse_summary(json_file, beside=shards)
-    report = compare(predictions, shards, split=split, threshold=threshold)
+    report = compare(
+        predictions,
+        shards,
+        split=split,
+        threshold=threshold,
+        difficult=difficult,
+        resamples=resamples,
+        seed=seed,
+    )
     if json_file:
         json_file.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+    if plots:
+        from vocscore.charts.evaluation_charts import evaluation_charts
+
+        plots.mkdir(parents=True, exist_ok=True)
+        evaluation_charts(
+            plots,
+            report.classes,
+            figures=report.figures,
+            calibration={"predictions": report.calibration},
+            missed=report.missed,
+        )
     if not quiet:
-        click.echo(report.to_text())
+        click.echo(eval_text(report))

@@ -17,6 +17,8 @@ COMMANDS = {
     "train": ("train", "train"),
     "score": ("score", "score"),
     "eval": ("evaluate", "evaluate"),
+    "quantize": ("quantize", "quantize"),
+    "export": ("export", "export"),
     "demo": ("demo", "demo"),
 }
 
@@ -25,7 +27,7 @@ class Commands(OneLineErrors):
     """Finds commands by name, in the order of the job and not of the alphabet."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Pack, verify, train, score, eval, demo."""
+        """In the order of `COMMANDS`."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import os
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,10 +17,16 @@ from vocscore.cli.common import (
     runtime_options,
     same_command,
 )
+from vocscore.cli.train_options import settings_options
 from vocscore.config import TrainConfig
+from vocscore.distributed import read_ranks
 
 if TYPE_CHECKING:
-    from vocscore.training.train import EpochResult
+    from collections.abc import Callable, Iterator
+
+    from vocscore.training.train import EpochResult, TrainReport
+
+Choice = TypeVar("Choice")
 
 
 @click.command()
@@ -32,99 +40,35 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the model, its history and its metrics.",
 )
-@click.option(
-    "--backbone",
-    default=TrainConfig.backbone,
-    show_default=True,
-    metavar="NAME",
-    help="resnet18, alexnet, googlenet, or any other torchvision classifier.",
-)
-@click.option(
-    "--weights",
-    default=TrainConfig.weights,
-    show_default=True,
-    metavar="imagenet|none|FILE",
-    help="What the backbone starts from: torchvision's ImageNet weights (downloaded once), "
-    "nothing, or a torchvision state dict (.pth, .safetensors; no code in it is run).",
-)
-@click.option(
-    "--tune",
-    type=click.Choice(["head", "all"]),
-    default=TrainConfig.tune,
-    show_default=True,
-    help="head: the backbone stays as it is. all: every parameter is trained.",
-)
-@click.option("--epochs", type=click.IntRange(min=1), default=TrainConfig.epochs, show_default=True)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=TrainConfig.batch_size,
-    show_default=True,
-    metavar="PICTURES",
-)
-@click.option(
-    "--learning-rate",
-    type=click.FloatRange(min=0, min_open=True),
-    default=TrainConfig.learning_rate,
-    show_default=True,
-    help="Of stochastic gradient descent.",
-)
-@click.option(
-    "--momentum",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=TrainConfig.momentum,
-    show_default=True,
-)
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 1),
-    default=TrainConfig.threshold,
-    show_default=True,
-    metavar="PROBABILITY",
-    help="A class is predicted from this probability on; kept in the checkpoint.",
-)
-@click.option(
-    "--size",
-    type=click.IntRange(min=1),
-    default=TrainConfig.size,
-    show_default=True,
-    metavar="PIXELS",
-    help="Height and width that pictures are resized to; kept in the checkpoint.",
-)
-@click.option(
-    "--seed",
-    type=int,
-    default=TrainConfig.seed,
-    show_default=True,
-    help="Of the new head and the order of the pictures.",
-)
-@click.option(
-    "--train-split",
-    default=TrainConfig.train_split,
-    show_default=True,
-    metavar="NAME[,NAME]",
-    help="Splits to train on.",
-)
-@click.option(
-    "--val-split",
-    default=TrainConfig.val_split,
-    show_default=True,
-    metavar="NAME[,NAME]",
-    help="Splits to validate on.",
-)
+@settings_options
 @runtime_options
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on after the last finished epoch of an interrupted run in RUN, with the same settings "
+    "and the same result; without one there, start.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a run that is already in RUN.")
+@click.option(
+    "--tensorboard",
+    is_flag=True,
+    help="Write every epoch's figures and the learning rate to RUN/tensorboard, to be looked at "
+    "while training goes on: tensorboard --logdir RUN. Needs pip install 'vocscore[tensorboard]'.",
+)
 @quiet_option
 def train(
     shards: Path,
     out: Path,
     *,
+    recipe: str,
     workers: int | None,
     maker: str,
     device: str,
+    resume: bool,
     overwrite: bool,
+    tensorboard: bool,
     quiet: bool,
-    **settings: float | str,
+    **settings: Any,
 ) -> None:
     """Fit a multi-label classifier on packed shards.
 
@@ -132,46 +76,132 @@ def train(
     backbone, a new linear head, binary cross-entropy, 10 epochs.
 
     RUN then holds the checkpoint (model.safetensors, model.json), history.csv, metrics.json,
-    curves.png and config.json.
+    config.json, and pictures: curves.png (how training went), and of the validation split
+    per_class_ap.png, reliability.png and missed_together.png.
 
     \b
     vocscore train shards/ -o run/
-    vocscore train shards/ -o run/ --backbone googlenet --tune all --epochs 30
+    vocscore train shards/ -o run/ --recipe strong
+    vocscore train shards/ -o run/ --recipe strong --tune all --backbone googlenet
     vocscore train shards/ -o run/ --weights resnet18.pth      (without a network)
     """
     from vocscore.machine import usable_cores
+    from vocscore.training.choices import Keeping
+    from vocscore.training.follow import follow
+    from vocscore.training.run_folder import is_finished
+    from vocscore.training.together import joined
     from vocscore.training.train import train as fit
 
-    config = TrainConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
-    with (
-        progress("train", quiet=quiet) as shown,
-        interruptible(f"No checkpoint was made in {out}. Again: {same_command()} --overwrite"),
-    ):
+    if resume and overwrite:
+        raise click.UsageError("--resume keeps what --overwrite removes: give one of them.")
+    ranks = read_ranks(os.environ)
+    if resume and is_finished(out):
+        if ranks.first:
+            click.echo(f"{out}: is finished already; nothing to resume.")
+        return
+    config = TrainConfig(**settings)
+    cores = max(1, usable_cores() // ranks.local_size)
+    asked = {
+        **_everyones(config),
+        "maker": maker,
+        "device": device,
+        "threads": workers or cores,
+        "ranks": ranks,
+    }
+    again = same_command() if resume else f"{same_command()} --resume"
+    with ExitStack() as entered:
+        entered.enter_context(joined(ranks, threads=cores))
+        if not ranks.first:
+            follow(shards, **asked)
+            return
+        if ranks.size == 1:  # else torchrun ends all of them, and has the last word
+            advice = f"No checkpoint was made in {out}. Go on: {again}"
+            entered.enter_context(interruptible(advice))
+        shown = entered.enter_context(progress("train", quiet=quiet))
+        watch = entered.enter_context(_watched(out, tensorboard=tensorboard, quiet=quiet))
         report = fit(
             shards,
             out,
-            **asdict(config),
-            maker=maker,
-            device=device,
-            threads=workers or usable_cores(),
+            **asked,
+            keeping=_chosen(Keeping, config),
             overwrite=overwrite,
+            resume=resume,
+            recipe=recipe,
             on_step=shown,
-            on_epoch=(lambda _result: None) if quiet else _print_epoch,
+            on_epoch=watch,
         )
     if not quiet:
-        best = report.val.mean_average_precision
-        click.echo(f"validation mAP {best:.3f} (chance {report.val.chance:.3f})")
-        click.echo(f"checkpoint, metrics.json, history.csv, curves.png: {out}")
-        click.echo(f"next: vocscore score PICTURES -m {out} -o predictions.csv")
+        _summarise(report)
 
 
-def _print_epoch(result: EpochResult) -> None:
+@contextmanager
+def _watched(
+    out: Path, *, tensorboard: bool, quiet: bool
+) -> Iterator[Callable[[EpochResult], None]]:
+    """Who looks at each epoch: the table on standard output, TensorBoard, both or nobody."""
+    with ExitStack() as opened:
+        watchers: list[Callable[[EpochResult], None]] = [] if quiet else [_Table()]
+        if tensorboard:
+            from vocscore.training.run_folder import TENSORBOARD
+            from vocscore.training.tensorboard import TensorBoardLog
+
+            log = opened.enter_context(closing(TensorBoardLog(out / TENSORBOARD)))
+            watchers.append(log)
+
+        def watch(result: EpochResult) -> None:
+            for watcher in watchers:
+                watcher(result)
+
+        yield watch
+
+
+def _everyones(config: TrainConfig) -> dict[str, Any]:
+    """What every process of a training has to know."""
+    from vocscore.pipeline.augment import Augmentation
+    from vocscore.training import choices
+
+    return {
+        "network": _chosen(choices.NetworkChoice, config),
+        "data": _chosen(choices.DataChoice, config),
+        "optimisation": _chosen(choices.Optimisation, config),
+        "loss": _chosen(choices.LossChoice, config),
+        "augmentation": _chosen(Augmentation, config),
+        "seed": config.seed,
+    }
+
+
+def _chosen(kind: type[Choice], config: TrainConfig) -> Choice:
+    """The fields of one group, out of the config."""
+    return kind(**{field.name: getattr(config, field.name) for field in fields(kind)})  # type: ignore[arg-type]
+
+
+def _summarise(report: TrainReport) -> None:
+    out = report.out
+    if report.unseen:
+        click.echo(f"no training picture shows: {', '.join(report.unseen)}")
+    if len(report.epochs) > report.kept:
+        click.echo(f"kept: epoch {report.kept} of {len(report.epochs)}, the best on validation")
+    best = report.val.mean_average_precision
+    click.echo(f"validation mAP {best:.3f} (chance {report.val.chance:.3f})")
+    click.echo(f"checkpoint, metrics.json, history.csv, curves.png and more: {out}")
+    click.echo(f"next: vocscore score PICTURES -m {out} -o predictions.csv")
+
+
+class _Table:
     """Two lines an epoch: the split's loss and the mission's figures."""
-    if result.epoch == 1:
-        click.echo("epoch  split    loss    IoU  precision  recall     F1    mAP")
-    for split, figures in (("train", result.train), ("val", result.val)):
-        click.echo(
-            f"{result.epoch:5d}  {split:5s} {figures.loss:7.4f} {figures.iou:6.3f} "
-            f"{figures.precision:10.3f} {figures.recall:7.3f} {figures.f1:6.3f} "
-            f"{figures.mean_average_precision:6.3f}"
-        )
+
+    def __init__(self) -> None:
+        """Print nothing yet."""
+        self._begun = False
+
+    def __call__(self, result: EpochResult) -> None:
+        """Print one epoch, under a header the first time."""
+        if not self._begun:
+            click.echo("epoch  split    loss    IoU  precision  recall     F1    mAP")
+        self._begun = True
+        for split, figures in (("train", result.train), ("val", result.val)):
+            click.echo(
+                f"{result.epoch:5d}  {split:5s} {figures.loss:7.4f} {figures.iou:6.3f} "
+                f"{figures.precision:10.3f} {figures.recall:7.3f} {figures.f1:6.3f} "
+                f"{figures.mean_average_precision:6.3f}"
+            )

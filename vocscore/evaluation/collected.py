@@ -27,12 +27,15 @@ class Predictions:
         paths: of the pictures, in the order of the rows; each once.
         probabilities: float32, shape (len(paths), len(classes)); nan where `failed`.
         failed: bool, shape (len(paths),): the picture could not be read.
+        predicted: bool, shape (len(paths), len(classes)): what the column of labels says, False
+            where `failed`; None where some row has none.
     """
 
     classes: tuple[str, ...]
     paths: tuple[str, ...]
     probabilities: NDArray[np.float32]
     failed: NDArray[np.bool_]
+    predicted: NDArray[np.bool_] | None
 
 
 class BadRowError(Exception):
@@ -52,6 +55,8 @@ class Collector:
         self._paths: dict[str, None] = {}
         self._failed = bytearray()
         self._values = array("f")
+        self._places: dict[str, int] = {}
+        self._predicted: bytearray | None = bytearray()
 
     def expect(self, classes: Sequence[str], *, file: Path) -> tuple[str, ...]:
         """Fix the columns; every part of a folder must have the same.
@@ -68,6 +73,7 @@ class Collector:
             twice = next(name for name in classes if classes.count(name) > 1)
             raise EvalError(f"{file}: two columns are named {twice!r}. Score again.")
         self.classes = self.classes or tuple(classes)
+        self._places = {name: place for place, name in enumerate(self.classes)}
         if self.classes != tuple(classes):
             raise EvalError(
                 f"{file}: its classes are not those of the parts before it. Score again into a "
@@ -75,13 +81,17 @@ class Collector:
             )
         return self.classes
 
-    def add(self, path: str, status: object, values: Iterable[float]) -> None:
+    def add(
+        self, path: str, status: object, values: Iterable[float], labels: Iterable[str] | None
+    ) -> None:
         """Take a row.
 
         Args:
             path: of the picture.
             status: 'ok' or 'error'.
             values: probabilities in the order of the classes; not looked at for an error.
+            labels: names of the classes that count as predicted; None where the row does not say.
+                Not looked at for an error.
 
         Raises:
             BadRowError: the path has come before, or the row says nothing that could be used.
@@ -97,6 +107,19 @@ class Collector:
                 self._values.extend(values)
             except TypeError as error:
                 raise BadRowError(str(error)) from error
+            self._add_labels(labels)
+
+    def _add_labels(self, labels: Iterable[str] | None) -> None:
+        if labels is None:
+            self._predicted = None
+        if labels is None or self._predicted is None:
+            return
+        row = bytearray(len(self._places))
+        for name in labels:
+            if name not in self._places:
+                raise left_out(name)
+            row[self._places[name]] = True
+        self._predicted += row
 
     def finish(self, file: Path) -> Predictions:
         """Hand over.
@@ -109,7 +132,13 @@ class Collector:
         failed = np.frombuffer(self._failed, dtype=np.bool_)
         table = np.full((len(failed), len(self.classes)), np.nan, np.float32)
         table[~failed] = np.frombuffer(self._values, np.float32).reshape(-1, len(self.classes))
-        found = Predictions(self.classes, tuple(self._paths), table, failed)
+        predicted = None
+        if self._predicted is not None:
+            predicted = np.zeros(table.shape, np.bool_)
+            predicted[~failed] = np.frombuffer(self._predicted, np.bool_).reshape(
+                -1, table.shape[1]
+            )
+        found = Predictions(self.classes, tuple(self._paths), table, failed, predicted)
         _check_probabilities(found, file=file)
         return found
 

@@ -2,143 +2,67 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from shards.manifest import read_manifest
-from shards.paths import shown
 from shards.reader import load_split
 from vocscore.errors import EvalError
+from vocscore.evaluation.bootstrap import bootstrap
+from vocscore.evaluation.calibration import reliability
+from vocscore.evaluation.difficult import apply_difficult
+from vocscore.evaluation.eval_report import EvalReport
 from vocscore.evaluation.matching import match_paths
-from vocscore.evaluation.metrics import Averages, Report
-from vocscore.evaluation.metrics import report as compare
+from vocscore.evaluation.metrics import decide, report_decided
+from vocscore.evaluation.mistakes import missed_together
 from vocscore.evaluation.predictions import read_predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from vocscore.evaluation.predictions import Predictions
+
 _NONE = -1
 """The row of a labelled picture that the predictions do not have."""
-_EXAMPLES = 20
-"""Paths of pictures left out that a report names; it counts them all."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EvalReport:
-    """How good predictions are, and of how many pictures that can be said.
-
-    A labelled picture without probabilities (no row, or a row with status=error) is in no figure:
-    what a model would have said of it is not known. It is counted, and the text says so.
-
-    Attributes:
-        classes: in the order of the shards.
-        splits: the splits compared with.
-        labelled: pictures in these splits.
-        missing: labelled pictures without a row in the predictions.
-        failed: labelled pictures whose row has status=error.
-        unlabelled: rows of the predictions about pictures that are not in these splits.
-        matched_as: (predicted path, labelled path) of one picture, where paths were not equal and
-            were matched by how they end; else None.
-        figures: of the `labelled` pictures that are neither missing nor failed.
-    """
-
-    classes: tuple[str, ...]
-    splits: tuple[str, ...]
-    labelled: int
-    missing: tuple[str, ...]
-    failed: tuple[str, ...]
-    unlabelled: int
-    matched_as: tuple[str, str] | None
-    figures: Report
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values: the counts, then those of `metrics.Report.to_json`."""
-        return {
-            "splits": list(self.splits),
-            "labelled": self.labelled,
-            "missing": len(self.missing),
-            "missing_examples": list(self.missing[:_EXAMPLES]),
-            "failed": len(self.failed),
-            "failed_examples": list(self.failed[:_EXAMPLES]),
-            "unlabelled": self.unlabelled,
-            "matched_by": "ending" if self.matched_as else "path",
-            **self.figures.to_json(self.classes),
-        }
-
-    def to_text(self) -> str:
-        """A table for a terminal: what was compared, each class, the averages."""
-        return "\n".join([*self._coverage(), "", *self._classes(), "", *self._averages()])
-
-    def _coverage(self) -> Iterator[str]:
-        figures = self.figures
-        yield (
-            f"scored {figures.pictures} of {self.labelled} labelled pictures "
-            f"({', '.join(self.splits)}); {self.unlabelled} predictions are of other pictures"
-        )
-        left_out = len(self.missing) + len(self.failed)
-        if left_out:
-            example = (*self.missing, *self.failed)[0]
-            yield (
-                f"NOT IN THE FIGURES: {left_out} labelled pictures ({len(self.missing)} without a "
-                f"row, {len(self.failed)} with status=error), such as {shown(example)}"
-            )
-        if self.matched_as:
-            predicted, labelled = self.matched_as
-            yield (
-                "paths differ and were matched by how they end: "
-                f"{shown(predicted)} is {shown(labelled)}"
-            )
-
-    def _classes(self) -> Iterator[str]:
-        figures, one = self.figures, self.figures.per_class
-        width = max(len("mean"), *(len(name) for name in self.classes))
-        titles = ("positives", "AP", "AP 2007", "IoU", "precision", "recall", "F1")
-        yield _row("class", titles, width=width)
-        for c, name in enumerate(self.classes):
-            points = (figures.average_precision[c], figures.average_precision_voc2007[c])
-            ratios = (one.iou[c], one.precision[c], one.recall[c], one.f1[c])
-            yield _row(name, (one.positives[c], *points, *ratios), width=width)
-        means = (figures.mean_average_precision, figures.mean_average_precision_voc2007)
-        yield _row("mean", ("", *means, *_values(figures.macro)), width=width)
-
-    def _averages(self) -> Iterator[str]:
-        figures = self.figures
-        yield _row("average", ("IoU", "precision", "recall", "F1"), width=8)
-        for name in ("samples", "micro", "macro"):
-            yield _row(name, _values(getattr(figures, name)), width=8)
-        yield ""
-        yield (
-            f"mAP {_cell(figures.mean_average_precision)} (chance {_cell(figures.chance)}), "
-            f"11-point as VOC 2007 {_cell(figures.mean_average_precision_voc2007)}, "
-            f"as VOC 2010 {_cell(figures.mean_average_precision_voc2010)}; "
-            f"threshold {figures.threshold:g}"
-        )
-
-
-def evaluate(predictions: Path, shards: Path, *, split: str | None, threshold: float) -> EvalReport:
+def evaluate(
+    predictions: Path,
+    shards: Path,
+    *,
+    split: str | None,
+    threshold: float | None,
+    difficult: str = "ignore",
+    resamples: int = 0,
+    seed: int = 0,
+) -> EvalReport:
     """Compare what `vocscore score` wrote with the labels of packed shards.
 
     Args:
         predictions: a file, or a folder of parts.
         shards: the packed set.
         split: names with ',' between; None for every split of which a picture was scored.
-        threshold: the probability from which on a class counts as predicted.
+        threshold: the probability from which on a class counts as predicted. None: predicted is
+            what the predictions have as labels, the decisions of the model that made them.
+        difficult: what a label of only difficult instances is; see `apply_difficult`.
+        resamples: of the bootstrap intervals; 0 makes none.
+        seed: of the resamples.
 
     Raises:
-        EvalError: the table cannot be used, its classes are not those of the shards, its paths
-            cannot be matched with theirs (`matching.match_paths`), or no labelled picture has
-            probabilities.
+        EvalError: the table cannot be used, has no labels where they are asked for, its classes
+            are not those of the shards, its paths cannot be matched with theirs
+            (`matching.match_paths`), or no labelled picture has probabilities.
         ShardsError: the shards cannot be read, or have no such split.
     """
     found = read_predictions(predictions)
     manifest = read_manifest(shards)
     columns = _align(found.classes, manifest.classes, predictions=predictions)
+    predicted = _predicted(found, threshold, predictions=predictions)
     asked = split.split(",") if split is not None else list(manifest.splits)
     labelled = _load(shards, asked)
     matches = match_paths(labelled.names, found.paths)
@@ -152,6 +76,9 @@ def evaluate(predictions: Path, shards: Path, *, split: str | None, threshold: f
             f"{predictions}: every picture of {', '.join(labelled.splits)} in {shards} has "
             "status=error; there is nothing to compare."
         )
+    labels = apply_difficult(labelled.labels[scored], difficult)
+    probabilities = found.probabilities[row[scored]][:, columns]
+    decided = predicted[row[scored]][:, columns]
     return EvalReport(
         classes=manifest.classes,
         splits=labelled.splits,
@@ -162,12 +89,31 @@ def evaluate(predictions: Path, shards: Path, *, split: str | None, threshold: f
         matched_as=(
             None if matches.exact else (found.paths[row[scored[0]]], labelled.names[scored[0]])
         ),
-        figures=compare(
-            labelled.labels[scored],
-            found.probabilities[row[scored]][:, columns],
-            threshold=threshold,
+        difficult=difficult,
+        figures=report_decided(labels, probabilities, decided, threshold=threshold),
+        intervals=(
+            bootstrap(labels, probabilities, decided, resamples=resamples, seed=seed)
+            if resamples
+            else None
         ),
+        calibration=reliability(labels, probabilities),
+        missed=missed_together(labels, decided),
     )
+
+
+def _predicted(
+    found: Predictions, threshold: float | None, *, predictions: Path
+) -> NDArray[np.bool_]:
+    """What counts as predicted, shape (rows, C); False where a picture has no probabilities."""
+    if threshold is not None:
+        return decide(found.probabilities, threshold)
+    if found.predicted is None:
+        raise EvalError(
+            f"{predictions}: has no labels to compare (written with --columns probabilities, or as "
+            "CSV with ';' in the name of a class). Say from which probability on a class counts as "
+            "predicted, such as --threshold 0.5."
+        )
+    return found.predicted
 
 
 def _align(found: Sequence[str], classes: Sequence[str], *, predictions: Path) -> list[int]:
@@ -227,18 +173,3 @@ def _keep_scored(
         belongs=np.searchsorted(used, labelled.belongs[kept]),
     )
     return part, row[kept]
-
-
-def _row(name: str, cells: Sequence[Any], *, width: int) -> str:
-    return f"{name:<{width}}" + "".join(f"  {_cell(cell):>9}" for cell in cells)
-
-
-def _cell(value: Any) -> str:
-    """Three digits for a ratio, '-' where it is not defined."""
-    if isinstance(value, float):
-        return "-" if math.isnan(value) else f"{value:.3f}"
-    return str(value)
-
-
-def _values(averages: Averages) -> tuple[float, float, float, float]:
-    return averages.iou, averages.precision, averages.recall, averages.f1

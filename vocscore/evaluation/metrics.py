@@ -19,26 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vocscore.errors import EvalError
+from vocscore.evaluation.average_precision import average_precisions, mean_defined
+from vocscore.evaluation.averages import Averages, ratios
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vocscore.evaluation.averages import Ratios
+
+__all__ = ["Averages", "PerClass", "Report", "decide", "plain", "report", "report_decided"]
+
 Floats = NDArray[np.float64]
-_TENTHS = np.arange(11) / 10
-
-
-@dataclass(frozen=True, slots=True)
-class Averages:
-    """Four figures under one way of averaging, each from 0 to 1."""
-
-    iou: float
-    precision: float
-    recall: float
-    f1: float
-
-    def to_json(self) -> dict[str, float]:
-        """Plain values by name."""
-        return {name: float(getattr(self, name)) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +62,8 @@ class Report:
 
     Attributes:
         pictures: how many pictures were compared.
-        threshold: the probability from which on a class counts as predicted.
+        threshold: the probability from which on a class counts as predicted: one number, one a
+            class, or None where somebody else decided.
         samples: averaged over pictures (scikit-learn's average='samples').
         micro: over all decisions at once.
         macro: the plain mean over all classes, those without positives included.
@@ -82,7 +74,7 @@ class Report:
     """
 
     pictures: int
-    threshold: float
+    threshold: float | tuple[float, ...] | None
     samples: Averages
     micro: Averages
     macro: Averages
@@ -94,24 +86,24 @@ class Report:
     @property
     def mean_average_precision(self) -> float:
         """Mean over classes of `average_precision`."""
-        return _mean_defined(self.average_precision)
+        return mean_defined(self.average_precision)
 
     @property
     def mean_average_precision_voc2007(self) -> float:
         """Mean over classes of `average_precision_voc2007`."""
-        return _mean_defined(self.average_precision_voc2007)
+        return mean_defined(self.average_precision_voc2007)
 
     @property
     def mean_average_precision_voc2010(self) -> float:
         """Mean over classes of `average_precision_voc2010`."""
-        return _mean_defined(self.average_precision_voc2010)
+        return mean_defined(self.average_precision_voc2010)
 
     @property
     def chance(self) -> float:
         """The mean average precision that guessing approaches: the mean prevalence of a class."""
         positives, negatives = self.per_class.positives, self.per_class.negatives
         prevalence = positives / np.maximum(positives + negatives, 1)
-        return _mean_defined(np.where(positives > 0, prevalence, np.nan))
+        return mean_defined(np.where(positives > 0, prevalence, np.nan))
 
     def to_json(self, classes: Sequence[str]) -> dict[str, Any]:
         """Plain values; None stands for nan.
@@ -122,11 +114,15 @@ class Report:
         one = self.per_class
         return {
             "pictures": self.pictures,
-            "threshold": self.threshold,
-            "mean_average_precision": _plain(self.mean_average_precision),
-            "mean_average_precision_voc2007": _plain(self.mean_average_precision_voc2007),
-            "mean_average_precision_voc2010": _plain(self.mean_average_precision_voc2010),
-            "chance": _plain(self.chance),
+            "threshold": (
+                dict(zip(classes, self.threshold, strict=True))
+                if isinstance(self.threshold, tuple)
+                else self.threshold
+            ),
+            "mean_average_precision": plain(self.mean_average_precision),
+            "mean_average_precision_voc2007": plain(self.mean_average_precision_voc2007),
+            "mean_average_precision_voc2010": plain(self.mean_average_precision_voc2010),
+            "chance": plain(self.chance),
             "samples": self.samples.to_json(),
             "micro": self.micro.to_json(),
             "macro": self.macro.to_json(),
@@ -134,9 +130,9 @@ class Report:
                 name: {
                     "positives": int(one.positives[c]),
                     "negatives": int(one.negatives[c]),
-                    "average_precision": _plain(self.average_precision[c]),
-                    "average_precision_voc2007": _plain(self.average_precision_voc2007[c]),
-                    "average_precision_voc2010": _plain(self.average_precision_voc2010[c]),
+                    "average_precision": plain(self.average_precision[c]),
+                    "average_precision_voc2007": plain(self.average_precision_voc2007[c]),
+                    "average_precision_voc2010": plain(self.average_precision_voc2010[c]),
                     "iou": float(one.iou[c]),
                     "precision": float(one.precision[c]),
                     "recall": float(one.recall[c]),
@@ -147,33 +143,73 @@ class Report:
         }
 
 
+def decide(
+    probabilities: NDArray[np.floating[Any]], threshold: float | Sequence[float]
+) -> NDArray[np.bool_]:
+    """Say which classes are predicted: those at or above the threshold, in the table's own type.
+
+    Args:
+        probabilities: floating, shape (N, C).
+        threshold: one number, or one a class.
+    """
+    decided: NDArray[np.bool_] = probabilities >= np.asarray(threshold, probabilities.dtype)
+    return decided
+
+
 def report(
-    labels: NDArray[np.int8], probabilities: NDArray[np.floating[Any]], *, threshold: float
+    labels: NDArray[np.int8],
+    probabilities: NDArray[np.floating[Any]],
+    *,
+    threshold: float | Sequence[float],
 ) -> Report:
     """Compare probabilities with labels.
 
     Args:
         labels: int8, shape (N, C): 1 present, 0 absent, -1 only difficult (ignored).
         probabilities: floating, shape (N, C), from 0 to 1.
-        threshold: the probability from which on a class counts as predicted.
+        threshold: the probability from which on a class counts as predicted; one number, or one a
+            class.
 
     Raises:
         EvalError: the shapes differ or are empty, a label is not -1, 0 or 1, or a probability is
             not a number from 0 to 1.
     """
     _check(labels, probabilities)
+    of_all = threshold if isinstance(threshold, (int, float)) else tuple(threshold)
+    return report_decided(labels, probabilities, decide(probabilities, threshold), threshold=of_all)
+
+
+def report_decided(
+    labels: NDArray[np.int8],
+    probabilities: NDArray[np.floating[Any]],
+    predicted: NDArray[np.bool_],
+    *,
+    threshold: float | tuple[float, ...] | None,
+) -> Report:
+    """Compare probabilities, and decisions that were taken with them, with labels.
+
+    Args:
+        labels: as for `report`.
+        probabilities: as for `report`.
+        predicted: bool, shape (N, C).
+        threshold: where the decisions come from; see `Report`.
+
+    Raises:
+        EvalError: as for `report`.
+    """
+    _check(labels, probabilities)
     truth = labels == 1
-    guess = (probabilities >= threshold) & (labels >= 0)
+    guess = predicted & (labels >= 0)
     both = truth & guess
-    by_class = _ratios(both.sum(0), truth.sum(0), guess.sum(0))
+    by_class = ratios(both.sum(0), truth.sum(0), guess.sum(0))
     points = np.array(
-        [_average_precisions(*pair) for pair in zip(labels.T, probabilities.T, strict=True)]
+        [average_precisions(*pair) for pair in zip(labels.T, probabilities.T, strict=True)]
     )
     return Report(
         pictures=len(labels),
         threshold=threshold,
-        samples=_mean(_ratios(both.sum(1), truth.sum(1), guess.sum(1))),
-        micro=_mean(_ratios(both.sum(), truth.sum(), guess.sum())),
+        samples=_mean(ratios(both.sum(1), truth.sum(1), guess.sum(1))),
+        micro=_mean(ratios(both.sum(), truth.sum(), guess.sum())),
         macro=_mean(by_class),
         per_class=PerClass(truth.sum(0), (labels == 0).sum(0), *by_class),
         average_precision=points[:, 0],
@@ -202,65 +238,10 @@ def _check(labels: NDArray[np.int8], probabilities: NDArray[np.floating[Any]]) -
         )
 
 
-def _ratios(both: Any, truth: Any, guess: Any) -> tuple[Floats, Floats, Floats, Floats]:
-    """IoU, precision, recall and F1 from counts: labelled and predicted, labelled, predicted."""
-    return (
-        _share(both, truth + guess - both),
-        _share(both, guess),
-        _share(both, truth),
-        _share(2 * both, truth + guess),
-    )
+def _mean(values: Ratios) -> Averages:
+    return Averages(*(float(value.mean()) for value in values))
 
 
-def _share(part: Any, whole: Any) -> Floats:
-    """Part / whole; 0 where there is no whole."""
-    return np.asarray(part / np.maximum(whole, 1), dtype=np.float64)
-
-
-def _mean(ratios: tuple[Floats, Floats, Floats, Floats]) -> Averages:
-    return Averages(*(float(ratio.mean()) for ratio in ratios))
-
-
-def _average_precisions(
-    labels: NDArray[np.int8], probabilities: NDArray[np.floating[Any]]
-) -> tuple[float, float, float]:
-    """Average precision of one class, three ways.
-
-    Pictures of equal probability enter together, as in scikit-learn, so that no figure depends on
-    the order of the pictures. (The devkit's loops take them one by one, in the order of the file;
-    without ties that is the same.)
-
-    Args:
-        labels: int8, shape (N,); -1 is ignored.
-        probabilities: floating, shape (N,).
-
-    Returns:
-        All points; VOC 2007's 11 points; VOC 2010's monotonic area. nan without a positive.
-
-    Source: VOCdevkit 2007, `VOCcode/VOCevalcls.m` (the recalls are exact tenths here); VOCdevkit
-    2010, `VOCcode/VOCap.m`.
-    """
-    from sklearn.metrics import precision_recall_curve
-
-    counts = labels >= 0
-    positive = labels[counts] == 1
-    if not positive.any():
-        return math.nan, math.nan, math.nan
-    precision, recall, _ = precision_recall_curve(positive, probabilities[counts])
-    # From the highest threshold down; scikit-learn's closing point (recall 0, precision 1) is no
-    # picture's, and VOC knows no such point.
-    precision, recall = precision[-2::-1], recall[-2::-1]
-    best = np.maximum.accumulate(precision[::-1])[::-1]
-    steps = np.diff(recall, prepend=0)
-    first = np.searchsorted(recall, _TENTHS)
-    return float(steps @ precision), float(best[first].mean()), float(steps @ best)
-
-
-def _mean_defined(values: Floats) -> float:
-    """Mean of what is not nan; nan where nothing is."""
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if defined.size else math.nan
-
-
-def _plain(value: float) -> float | None:
+def plain(value: float) -> float | None:
+    """A number for JSON, which has no nan."""
     return None if math.isnan(value) else float(value)

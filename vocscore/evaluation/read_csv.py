@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _BEFORE = ["path", "status", "error"]
 _LAST = "labels"
+_BETWEEN = ";"
 
 
 def read_csv(file: Path, into: Collector) -> None:
@@ -30,14 +31,20 @@ def read_csv(file: Path, into: Collector) -> None:
         try:
             header = next(rows, [])
             classes = into.expect(_classes(header, file=file), file=file)
+            # a name that holds what stands between names cannot be told from two
+            told = header[-1] == _LAST and not any(_BETWEEN in name for name in classes)
             for row in rows:
                 if len(row) != len(header):
                     raise BadRowError(  # noqa: TRY301 - the place is added below
                         f"{len(row)} columns instead of {len(header)}; was it cut short?"
                     )
                 path, status = row[0], row[1]
-                cells = row[len(_BEFORE) : len(_BEFORE) + len(classes)]
-                into.add(path, status, _numbers(cells, classes) if status == "ok" else ())
+                if status == "ok":
+                    cells = row[len(_BEFORE) : len(_BEFORE) + len(classes)]
+                    labels = row[-1].split(_BETWEEN) if row[-1] else []
+                    into.add(path, status, _numbers(cells, classes), labels if told else None)
+                else:
+                    into.add(path, status, (), None)
         except (csv.Error, BadRowError) as error:
             raise EvalError(f"{file}, line {rows.line_num}: {error}. Score again.") from error
 

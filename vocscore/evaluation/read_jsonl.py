@@ -36,7 +36,7 @@ def _add(row: dict[str, Any], file: Path, into: Collector) -> None:
     if "path_bytes" in row:
         path = bytes.fromhex(row["path_bytes"]).decode("utf-8", "surrogateescape")
     if status != "ok":
-        into.add(path, status, ())
+        into.add(path, status, (), None)
         return
     found: dict[str, float] = row.get("probabilities", {})
     classes = into.classes or into.expect(list(found), file=file)
@@ -50,4 +50,4 @@ def _add(row: dict[str, Any], file: Path, into: Collector) -> None:
                 "--top-k or --min-probability?), and a comparison needs all"
             )
         )
-    into.add(path, status, [found[name] for name in classes])
+    into.add(path, status, [found[name] for name in classes], row.get("labels"))

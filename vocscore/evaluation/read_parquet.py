@@ -33,10 +33,11 @@ def read_parquet(file: Path, into: Collector) -> None:
     try:
         with file.open("rb") as opened, pq.ParquetFile(opened) as table:
             classes = into.expect(_classes(table.schema_arrow), file=file)
-            for number, (path, status, values) in enumerate(_rows(table, classes), 1):  # noqa: B007 - told in the error
+            rows = _rows(table, classes)
+            for number, (path, status, values, labels) in enumerate(rows, 1):  # noqa: B007 - told in the error
                 if status == "ok" and None in values:
                     raise left_out(classes[values.index(None)])
-                into.add(path, status, values)
+                into.add(path, status, values, labels)
     except BadRowError as error:
         raise EvalError(f"{file}, row {number}: {error}. Score again.") from error
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
@@ -53,10 +54,15 @@ def _classes(schema: Any) -> list[str]:
     return [name for name in about["classes"] if about["selection"]["columns"] != "labels"]
 
 
-def _rows(table: Any, classes: tuple[str, ...]) -> Iterator[tuple[str, str, list[Any]]]:
+def _rows(
+    table: Any, classes: tuple[str, ...]
+) -> Iterator[tuple[str, str, list[Any], list[str] | None]]:
+    told = ["labels"] if "labels" in table.schema_arrow.names else []
     columns = ["path", "status", "path_bytes", *classes]
-    for batch in table.iter_batches(columns=columns):
+    for batch in table.iter_batches(columns=columns + told):
         names, statuses, raw, *numbers = (batch.column(name).to_pylist() for name in columns)
-        for path, status, exact, *values in zip(names, statuses, raw, *numbers, strict=True):
+        labels = batch.column("labels").to_pylist() if told else [None] * len(names)
+        rows = zip(names, statuses, raw, labels, *numbers, strict=True)
+        for path, status, exact, row_labels, *values in rows:
             name = path if exact is None else exact.decode("utf-8", "surrogateescape")
-            yield name, status, values
+            yield name, status, values, row_labels

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from shards.errors import Reason
     from shards.sample import PictureRef
+    from vocscore.pipeline.augment import Views
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -83,6 +84,7 @@ class Maker(Protocol):
         *,
         labels: NDArray[np.int8] | None = None,
         order: Sequence[int] | None = None,
+        views: Views | None = None,
     ) -> Iterator[Batch]:
         """Decode every picture once.
 
@@ -91,6 +93,7 @@ class Maker(Protocol):
             labels: int8, shape (len(pictures), C), handed on with the rows; or None.
             order: the rows to visit, in this order; every row once, in order, when None. A row
                 may be left out (another rank has it).
+            views: how each row is looked at: what training augments by; None: as they are.
 
         Yields:
             Batches of up to `batch_size` rows; each row of `order` comes exactly once, either in

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sized
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from threading import Barrier
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from concurrent.futures import Future
 
 Job = TypeVar("Job", bound=Sized)
@@ -49,6 +50,8 @@ class Crew:
     ) -> Generator[tuple[Job, list[Result]]]:
         """Do the work of every job, a few jobs ahead of whoever asks for the results.
 
+        The first ones are begun by the call itself.
+
         Args:
             jobs: taken one by one, as there is room.
             work: called with a job and each of 0..len(job)-1, in any thread. What it raises, the
@@ -57,12 +60,20 @@ class Crew:
         Yields:
             Each job, in order, with what `work` returned for it, in order.
         """
-        waiting: deque[tuple[Job, list[Future[list[Result]]]]] = deque()
+        left = iter(jobs)
+        waiting = deque((job, self._submit(job, work)) for job in islice(left, _JOBS_AHEAD))
+        return self._collected(waiting, left, work)
+
+    def _collected(
+        self,
+        waiting: deque[tuple[Job, list[Future[list[Result]]]]],
+        left: Iterator[Job],
+        work: Callable[[Job, int], Result],
+    ) -> Generator[tuple[Job, list[Result]]]:
         try:
-            for job in jobs:
+            for job in left:
                 waiting.append((job, self._submit(job, work)))
-                if len(waiting) > _JOBS_AHEAD:
-                    yield _collect(*waiting.popleft())
+                yield _collect(*waiting.popleft())
             while waiting:
                 yield _collect(*waiting.popleft())
         finally:

@@ -10,19 +10,26 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import closing
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from shards.errors import BadPicture
-from shards.pictures import jpeg, picture
 from vocscore.errors import DeviceError
 from vocscore.pipeline import host, plan
+from vocscore.pipeline.augment import AS_IT_IS
 from vocscore.pipeline.batch import Failure, Maker
+from vocscore.pipeline.colour import recolour
 from vocscore.pipeline.crew import Crew
-from vocscore.pipeline.decoder import INPUT, Decoder
+from vocscore.pipeline.decoder import (
+    DEFAULT_TUNING,
+    INPUT,
+    SHAPES,
+    STARTS,
+    Decoder,
+    on_device,
+)
+from vocscore.pipeline.routing import Jpeg, Router
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -31,28 +38,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shards.sample import PictureRef
+    from vocscore.pipeline.augment import Views
     from vocscore.pipeline.batch import Batch
-    from vocscore.pipeline.decoder import Graph
+    from vocscore.pipeline.decoder import Graph, Tuning
     from vocscore.pipeline.preprocess import Preprocess
-
-# Batches that DALI holds, decoded or being decoded, while the consumer uses the one before them.
-_IN_FLIGHT = 2
+    from vocscore.pipeline.routing import Prepared
 
 
 class DaliMissingError(DeviceError):
     """DALI is not installed."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Jpeg:
-    """A whole JPEG on its way into the graph."""
-
-    data: bytes
-    orientation: int
-
-
-_Prepared = _Jpeg | torch.Tensor | Failure
-"""A row after reading: for the graph, already decoded (uint8, (3, size, size)), or bad."""
 
 
 class DaliMaker(Maker):
@@ -64,6 +58,7 @@ class DaliMaker(Maker):
         threads: pictures read and checked at the same time; DALI decodes with as many again.
         device: 'cpu', 'cuda' or 'cuda:N'.
         max_pixels: as for `picture.decode`.
+        tuning: what decides its speed.
 
     Raises:
         DaliMissingError: DALI is not installed.
@@ -78,15 +73,18 @@ class DaliMaker(Maker):
         threads: int,
         device: str,
         max_pixels: int,
+        tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
         """Build the graph and start the threads."""
+        self._tuning = tuning
         self._preprocess = preprocess
         self._batch_size = batch_size
-        self._max_pixels = max_pixels
         wanted = torch.device(device)
         self._device = torch.device("cuda", wanted.index or 0) if wanted.type == "cuda" else wanted
         self._threads = threads
-        self._idle = [self._decoder()]
+        self._router = Router(preprocess, max_pixels)
+        # Graphs that wait: those that do not crop, which most work needs, and those that do.
+        self._idle: dict[bool, list[Decoder]] = {False: [self.open_decoder()], True: []}
         self._crew = Crew(threads)
 
     def batches(
@@ -95,6 +93,7 @@ class DaliMaker(Maker):
         *,
         labels: NDArray[np.int8] | None = None,
         order: Sequence[int] | None = None,
+        views: Views | None = None,
     ) -> Iterator[Batch]:
         """Decode every picture once; see `Maker.batches`.
 
@@ -103,76 +102,57 @@ class DaliMaker(Maker):
         """
         jobs = plan.split(len(pictures), batch_size=self._batch_size, labels=labels, order=order)
 
-        def work(rows: NDArray[np.int64], position: int) -> _Prepared:
+        def work(rows: NDArray[np.int64], position: int) -> Prepared:
             row = int(rows[position])
-            return self._prepare(pictures[row], row)
+            view = AS_IT_IS if views is None else views.of(row)
+            return self._router.prepare(pictures[row], row, view)
 
-        return self._decoded(self._crew.ahead(jobs, work=work), labels)
-
-    def _prepare(self, ref: PictureRef, row: int) -> _Prepared:
-        with plan.naming(ref):
-            try:
-                data = picture.read_bytes(ref)
-                if _is_for_dali(data, self._max_pixels):
-                    jpeg.check(data)
-                    upright = self._preprocess.upright
-                    return _Jpeg(data, jpeg.orientation(data) if upright else 1)
-                return self._on_host(data)
-            except BadPicture as bad:
-                return Failure(row, bad.reason, bad.detail)
-
-    def _on_host(self, data: bytes) -> torch.Tensor:
-        pixels = picture.decode(data, upright=self._preprocess.upright, max_pixels=self._max_pixels)
-        image = plan.empty_images(1, self._preprocess.size)[0]
-        host.fit(pixels, out=image)
-        return image
+        crops = views is not None and views.augmentation.crops
+        return self._decoded(self._crew.ahead(jobs, work=work), labels, crops=crops)
 
     def _decoded(
         self,
-        prepared: Generator[tuple[NDArray[np.int64], list[_Prepared]]],
+        prepared: Generator[tuple[NDArray[np.int64], list[Prepared]]],
         labels: NDArray[np.int8] | None,
+        *,
+        crops: bool,
     ) -> Iterator[Batch]:
-        decoder = self._idle.pop() if self._idle else self._decoder()
-        flight: deque[tuple[NDArray[np.int64], list[_Prepared]]] = deque()
+        idle = self._idle[crops]
+        decoder = idle.pop() if idle else self.open_decoder(crops=crops)
+        flight: deque[tuple[NDArray[np.int64], list[Prepared]]] = deque()
         with closing(prepared):
             for rows, items in prepared:
-                decoder.submit([item.data for item in items if isinstance(item, _Jpeg)])
+                jpegs = [item for item in items if isinstance(item, Jpeg)]
+                boxes = [item.box for item in jpegs if item.box is not None]
+                decoder.submit([item.data for item in jpegs], boxes if crops else None)
                 flight.append((rows, items))
-                if len(flight) > _IN_FLIGHT:
+                if len(flight) > self._tuning.in_flight:
                     yield self._finish(decoder, *flight.popleft(), labels)
             while flight:
                 yield self._finish(decoder, *flight.popleft(), labels)
         # Not reached when the consumer stops early: a graph with batches inside is let go.
-        self._idle.append(decoder)
+        idle.append(decoder)
 
     def _finish(
         self,
         decoder: Decoder,
         rows: NDArray[np.int64],
-        items: list[_Prepared],
+        items: list[Prepared],
         labels: NDArray[np.int8] | None,
     ) -> Batch:
         decoded = decoder.collect()
         if decoded is None:
-            items = [self._one_by_one(int(r), i) for r, i in zip(rows, items, strict=True)]
+            items = [self._router.decode(int(r), i) for r, i in zip(rows, items, strict=True)]
         failures = [item for item in items if isinstance(item, Failure)]
-        images = self._joined(decoded, items)
-        return plan.gather(images, rows=rows, failures=failures, labels=labels)
+        with on_device(self._device):
+            images = self._joined(decoded, items)
+            return plan.gather(images, rows=rows, failures=failures, labels=labels)
 
-    def _one_by_one(self, row: int, item: _Prepared) -> _Prepared:
-        """Decode on the host what the graph did not."""
-        if not isinstance(item, _Jpeg):
-            return item
-        try:
-            return self._on_host(item.data)
-        except BadPicture as bad:
-            return Failure(row, bad.reason, bad.detail)
-
-    def _joined(self, decoded: torch.Tensor | None, items: list[_Prepared]) -> torch.Tensor:
+    def _joined(self, decoded: torch.Tensor | None, items: list[Prepared]) -> torch.Tensor:
         """Put what came out of the graph and what did not in the order of the rows."""
-        at = [i for i, item in enumerate(items) if isinstance(item, _Jpeg)]
+        at = [i for i, item in enumerate(items) if isinstance(item, Jpeg)]
         if decoded is not None:
-            host.turn(decoded, [item.orientation for item in items if isinstance(item, _Jpeg)])
+            _complete(decoded, [item for item in items if isinstance(item, Jpeg)])
             if len(at) == len(items):
                 return decoded
         images = plan.empty_images(len(items), self._preprocess.size, device=self._device)
@@ -183,13 +163,24 @@ class DaliMaker(Maker):
                 slot.copy_(item.pin_memory() if slot.is_cuda else item, non_blocking=True)
         return images
 
-    def _decoder(self) -> Decoder:
+    def open_decoder(self, *, crops: bool = False) -> Decoder:
+        """Build a graph of its own, for bytes that need no look; the bench measures it alone.
+
+        Args:
+            crops: whether a box comes with each picture.
+
+        Raises:
+            DaliMissingError, DeviceError: as for the maker.
+        """
+
         def build() -> Graph:
             return _graph(
                 device=self._device,
                 size=self._preprocess.size,
                 batch_size=self._batch_size,
                 threads=self._threads,
+                tuning=self._tuning,
+                crops=crops,
             )
 
         return Decoder(build, device=self._device)
@@ -197,11 +188,32 @@ class DaliMaker(Maker):
     def close(self) -> None:
         """End the threads and give the graph's memory back."""
         self._crew.close()
-        self._idle.clear()
+        for decoders in self._idle.values():
+            decoders.clear()
 
 
-def _graph(*, device: torch.device, size: int, batch_size: int, threads: int) -> Graph:
+def _complete(decoded: torch.Tensor, jpegs: Sequence[Jpeg]) -> None:
+    """Do in place what the graph leaves: turn, mirror, recolour."""
+    host.turn(decoded, [item.turned for item in jpegs])
+    # Of one batch either all are recoloured or none. DALI's own operators take contrast about a
+    # fixed gray, and are not what anybody trains with.
+    colours = [item.view.colours for item in jpegs if item.view.colours is not None]
+    if colours:
+        recolour(decoded, colours)
+
+
+def _graph(
+    *,
+    device: torch.device,
+    size: int,
+    batch_size: int,
+    threads: int,
+    tuning: Tuning,
+    crops: bool,
+) -> Graph:
     """Build the DALI pipeline: encoded JPEGs in, (N, size, size, 3) uint8 RGB out.
+
+    One that crops takes `STARTS` and `SHAPES` as well.
 
     Raises:
         DaliMissingError: DALI is not installed.
@@ -232,20 +244,20 @@ def _graph(*, device: torch.device, size: int, batch_size: int, threads: int) ->
             output_type=types.RGB,
             adjust_orientation=False,
             jpeg_fancy_upsampling=True,
+            hw_decoder_load=tuning.hw_decoder_load,
+            affine=tuning.affine,
         )
+        if crops:
+            # After decoding in full: the pixels along the edge of a crop are then the picture's
+            # own, whichever decoder of the GPU it was.
+            starts, shapes = (
+                fn.external_source(name=name, dtype=types.INT32, ndim=1)
+                for name in (STARTS, SHAPES)
+            )
+            decoded = fn.slice(decoded, start=starts, shape=shapes, axes=[0, 1])
         resized = fn.resize(
             decoded, size=[size, size], interp_type=types.INTERP_LINEAR, antialias=True
         )
         pipeline.set_outputs(resized)
     pipeline.build()
     return cast("Graph", pipeline)
-
-
-def _is_for_dali(data: bytes, max_pixels: int) -> bool:
-    if not data.startswith(jpeg.SIGNATURE):
-        return False
-    header = jpeg.header(data)
-    if header is None:
-        return False
-    width, height, colours = header
-    return colours in jpeg.PLAIN_COLOURS and width * height <= max_pixels

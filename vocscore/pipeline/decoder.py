@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -13,19 +15,49 @@ from torch.utils.dlpack import from_dlpack
 from vocscore.errors import DeviceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from vocscore.pipeline.augment import Box
 
 INPUT: Final = "jpegs"
 """The name of the graph's input."""
+STARTS: Final = "starts"
+"""Of a graph that crops: each picture's first row and column, int32, shape (2,)."""
+SHAPES: Final = "shapes"
+"""Likewise: how many rows and columns."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What decides DALI's speed, and no pixel. `python -m bench gpu` sweeps it.
+
+    The figures are from DALI's documentation and not measured yet.
+
+    Attributes:
+        hw_decoder_load: share of the JPEGs, 0 to 1, for the GPU's own JPEG engines, where it has
+            some (A100, H100, H200); the cores and the GPU's ordinary units decode the others.
+        in_flight: batches that DALI holds, decoded or being decoded, while the consumer uses the
+            one before them.
+        affine: tie each of DALI's threads to a core. DALI's default is to; here the threads that
+            read and check have the same cores, and another worker's threads would be tied to the
+            very same ones.
+    """
+
+    hw_decoder_load: float = 0.65
+    in_flight: int = 2
+    affine: bool = False
+
+
+DEFAULT_TUNING = Tuning()
 
 
 class Graph(Protocol):
     """What is used of `nvidia.dali.Pipeline`: encoded JPEGs in, (N, size, size, 3) uint8 out."""
 
     def feed_input(self, name: str, data: list[np.ndarray[Any, Any]]) -> None:
-        """Take a batch of encoded pictures; their memory is not copied."""
+        """Take a batch of encoded pictures, whose memory is not copied, or of their boxes."""
 
     def schedule_run(self) -> None:
         """Start on the oldest batch fed."""
@@ -52,16 +84,21 @@ class Decoder:
         """Build the first graph."""
         self._build = build
         self._device = device
-        self._queue: deque[list[bytes]] = deque()
+        self._queue: deque[tuple[list[bytes], list[Box] | None]] = deque()
         # Bytes that a GPU may still be reading, each with the event after which it is not.
         self._lent: deque[tuple[torch.cuda.Event, list[bytes]]] = deque()
         self._failure: RuntimeError | None = None
         self._graph = self._built()
 
-    def submit(self, data: list[bytes]) -> None:
-        """Start decoding a batch of JPEGs, which may be empty."""
-        self._queue.append(data)
-        self._feed(data)
+    def submit(self, data: list[bytes], boxes: list[Box] | None = None) -> None:
+        """Start decoding a batch of JPEGs, which may be empty.
+
+        Args:
+            data: whole files.
+            boxes: for a graph that crops, what is cut out of each, as stored; else None.
+        """
+        self._queue.append((data, boxes))
+        self._feed(data, boxes)
 
     def collect(self) -> torch.Tensor | None:
         """Wait for the oldest batch.
@@ -70,7 +107,7 @@ class Decoder:
             uint8, shape (N, 3, size, size), channels-last, on the device, not yet turned upright;
             None if there was nothing to decode or DALI failed.
         """
-        data = self._queue[0]
+        data, _ = self._queue[0]
         if not data:
             self._queue.popleft()
             return None
@@ -90,11 +127,16 @@ class Decoder:
         self._queue.popleft()
         return images
 
-    def _feed(self, data: list[bytes]) -> None:
+    def _feed(self, data: list[bytes], boxes: list[Box] | None) -> None:
         if not data or self._failure is not None:
             return
         try:
             self._graph.feed_input(INPUT, [np.frombuffer(one, np.uint8) for one in data])
+            if boxes is not None:
+                starts = [np.array((box.top, box.left), np.int32) for box in boxes]
+                shapes = [np.array((box.height, box.width), np.int32) for box in boxes]
+                self._graph.feed_input(STARTS, starts)
+                self._graph.feed_input(SHAPES, shapes)
             self._graph.schedule_run()
         except RuntimeError as error:
             self._failure = error
@@ -105,11 +147,11 @@ class Decoder:
             return from_dlpack(images.as_tensor()).permute(0, 3, 1, 2)
         # Bound to torch's stream: nothing waits on the host, and DALI takes the memory back in
         # that stream's order.
-        with torch.cuda.device(self._device):
+        with on_device(self._device):
             stream = torch.cuda.current_stream()
             (images,) = self._graph.outputs(cuda_stream=stream)
             tensor = from_dlpack(images.as_tensor())
-            self._lent.append((stream.record_event(), self._queue[0]))
+            self._lent.append((stream.record_event(), self._queue[0][0]))
         while self._lent and self._lent[0][0].query():  # type: ignore[no-untyped-call]
             self._lent.popleft()
         return tensor.permute(0, 3, 1, 2)
@@ -118,8 +160,8 @@ class Decoder:
         self._failure = None
         del self._graph  # and its memory, before the next one takes as much
         self._graph = self._built()
-        for data in self._queue:
-            self._feed(data)
+        for data, boxes in self._queue:
+            self._feed(data, boxes)
 
     def _built(self) -> Graph:
         try:
@@ -129,6 +171,16 @@ class Decoder:
                 f"DALI cannot start on {self._device} ({_cause(error)}). "
                 "Choose another device, or '--maker host'."
             ) from error
+
+
+@contextmanager
+def on_device(device: torch.device) -> Iterator[None]:
+    """Make a GPU the current one: a thread starts with the first, whatever its process uses."""
+    if device.type == "cpu":
+        yield
+        return
+    with torch.cuda.device(device):
+        yield
 
 
 def _cause(error: BaseException) -> str:

@@ -11,7 +11,9 @@ import torch
 from shards.errors import BadPicture
 from shards.pictures import picture
 from vocscore.pipeline import plan
+from vocscore.pipeline.augment import AS_IT_IS
 from vocscore.pipeline.batch import Failure, Maker
+from vocscore.pipeline.colour import recolour
 from vocscore.pipeline.crew import Crew
 
 if TYPE_CHECKING:
@@ -21,21 +23,68 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shards.sample import PictureRef
+    from vocscore.pipeline.augment import Crop, View, Views
     from vocscore.pipeline.batch import Batch
     from vocscore.pipeline.preprocess import Preprocess
 
 
-def fit(pixels: NDArray[np.uint8], *, out: torch.Tensor) -> None:
+def decode_into(
+    out: torch.Tensor,
+    data: bytes,
+    *,
+    preprocess: Preprocess,
+    max_pixels: int,
+    view: View = AS_IT_IS,
+) -> None:
+    """Make the network's picture of a file's bytes: decode, crop, resize, turn upright, recolour.
+
+    Args:
+        out: where to write it: uint8, shape (3, size, size), channels-last in memory.
+        data: the whole file.
+        preprocess: what is done to it.
+        max_pixels: as for `picture.decode`.
+        view: what of it, and how.
+
+    Raises:
+        BadPicture: as `picture.decode` does.
+    """
+    upright = preprocess.upright
+    if view.crop is None:
+        whole = picture.decode_to_resize(
+            data, preprocess.size, upright=upright, max_pixels=max_pixels
+        )
+    else:
+        whole = _cropped(picture.decode(data, upright=upright, max_pixels=max_pixels), view.crop)
+    fit(whole, out=out)
+    turn(out[None], [view.turned(whole.orientation)])
+    if view.colours is not None:
+        recolour(out[None], [view.colours])
+
+
+def _cropped(pixels: NDArray[np.uint8], crop: Crop) -> picture.Decoded:
+    """Look at a part of an upright picture; nothing is copied."""
+    height, width = pixels.shape[:2]
+    box = crop.box(width, height)
+    part = pixels[box.top : box.top + box.height, box.left : box.left + box.width]
+    return picture.Decoded(part, box.width, box.height, reduced=1, orientation=1)
+
+
+def fit(whole: picture.Decoded, *, out: torch.Tensor) -> None:
     """Resize one picture to a square: bilinear, antialiased.
 
     Args:
-        pixels: uint8, shape (H, W, 3), C-contiguous.
+        whole: the picture; its orientation is not applied.
         out: where to write it: uint8, shape (3, size, size), channels-last in memory.
     """
-    image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    image = torch.from_numpy(whole.pixels).permute(2, 0, 1)[None]
+    height = width = None
+    if whole.reduced > 1:  # else torch finds the ratio itself, rounded in its own way
+        height, width = out.shape[1] / whole.height, out.shape[2] / whole.width
     # What `F.interpolate(..., mode="bilinear", antialias=True)` calls, which has no `out`: writing
     # in place spares an eighth of the whole way from bytes to batch.
-    torch.ops.aten._upsample_bilinear2d_aa.out(image, out.shape[1:], False, out=out[None])  # noqa: SLF001
+    torch.ops.aten._upsample_bilinear2d_aa.out(  # noqa: SLF001
+        image, out.shape[1:], False, height, width, out=out[None]
+    )
 
 
 def turn(images: torch.Tensor, orientations: Sequence[int]) -> None:
@@ -46,12 +95,21 @@ def turn(images: torch.Tensor, orientations: Sequence[int]) -> None:
         orientations: N values, 1 (upright) to 8.
     """
     for value in set(orientations) - {1}:
-        at = plan.index([i for i, o in enumerate(orientations) if o == value], images.device)
-        some = images[at]
-        if value >= 5:
-            some = some.transpose(2, 3)
-        axes = [2] * (value in (3, 4, 7, 8)) + [3] * (value in (2, 3, 6, 7))
-        images[at] = some.flip(axes)
+        which = [i for i, orientation in enumerate(orientations) if orientation == value]
+        if images.device.type == "cuda":
+            at = plan.index(which, images.device)
+            images[at] = _turned(images[at], value)
+        else:  # one by one: on a CPU the indexing costs ten times as much as the turning
+            for i in which:
+                images[i].copy_(_turned(images[i], value))
+
+
+def _turned(images: torch.Tensor, orientation: int) -> torch.Tensor:
+    """Turned copies of square pictures, shape (..., size, size)."""
+    if orientation >= 5:
+        images = images.transpose(-2, -1)
+    axes = [-2] * (orientation in (3, 4, 7, 8)) + [-1] * (orientation in (2, 3, 6, 7))
+    return images.flip(axes)
 
 
 @dataclass(frozen=True)
@@ -88,6 +146,7 @@ class HostMaker(Maker):
         *,
         labels: NDArray[np.int8] | None = None,
         order: Sequence[int] | None = None,
+        views: Views | None = None,
     ) -> Iterator[Batch]:
         """Decode every picture once, a few batches ahead; see `Maker.batches`.
 
@@ -100,21 +159,24 @@ class HostMaker(Maker):
 
         def work(job: _Job, position: int) -> Failure | None:
             row = int(job.rows[position])
-            return self._fill(job.images[position], pictures[row], row)
+            view = AS_IT_IS if views is None else views.of(row)
+            return self._fill(job.images[position], pictures[row], row, view)
 
         return _gathered(self._crew.ahead(jobs, work=work), labels)
 
-    def _fill(self, slot: torch.Tensor, ref: PictureRef, row: int) -> Failure | None:
+    def _fill(self, slot: torch.Tensor, ref: PictureRef, row: int, view: View) -> Failure | None:
         with plan.naming(ref):
             try:
-                pixels = picture.decode(
-                    picture.read_bytes(ref),
-                    upright=self._preprocess.upright,
+                data = picture.read_bytes(ref)
+                decode_into(
+                    slot,
+                    data,
+                    preprocess=self._preprocess,
                     max_pixels=self._max_pixels,
+                    view=view,
                 )
             except BadPicture as bad:
                 return Failure(row, bad.reason, bad.detail)
-            fit(pixels, out=slot)
         return None
 
     def close(self) -> None:

@@ -56,12 +56,14 @@ def split(
 
 def empty_images(count: int, size: int, *, device: torch.device = _CPU) -> torch.Tensor:
     """Make room for a batch: uint8, shape (count, 3, size, size), channels-last, not filled."""
-    return torch.empty(
-        (count, 3, size, size),
-        dtype=torch.uint8,
-        device=device,
-        memory_format=torch.channels_last,
-    )
+    # threads fill it, and may not where whoever asks is in inference mode
+    with torch.inference_mode(mode=False):
+        return torch.empty(
+            (count, 3, size, size),
+            dtype=torch.uint8,
+            device=device,
+            memory_format=torch.channels_last,
+        )
 
 
 def index(positions: Sequence[int], device: torch.device) -> torch.Tensor:

@@ -20,6 +20,9 @@ class Preprocess:
     The resize is bilinear and antialiased (a triangle filter as wide as the reduction) and does
     not keep the aspect ratio: both sides become `size` pixels.
 
+    The makers come to it within bounds; large JPEGs are decoded smaller than they are, by a rule
+    that follows from their size and `size` alone (`shards.pictures.jpeg.reduction`).
+
     Attributes:
         size: height and width of the result, pixels.
         upright: turn a picture by its EXIF orientation.

@@ -12,7 +12,9 @@ from PIL import Image, ImageOps
 from shards.errors import BadPicture
 from shards.pictures import picture
 from vocscore.pipeline import plan
+from vocscore.pipeline.augment import AS_IT_IS
 from vocscore.pipeline.batch import Failure, Maker
+from vocscore.pipeline.colour import GRAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shards.sample import PictureRef
+    from vocscore.pipeline.augment import View, Views
     from vocscore.pipeline.batch import Batch
     from vocscore.pipeline.preprocess import Preprocess
 
@@ -48,28 +51,32 @@ class ReferenceMaker(Maker):
         *,
         labels: NDArray[np.int8] | None = None,
         order: Sequence[int] | None = None,
+        views: Views | None = None,
     ) -> Iterator[Batch]:
         """Decode every picture once; see `Maker.batches`."""
         chunks = plan.split(len(pictures), batch_size=self._batch_size, labels=labels, order=order)
-        return (self._batch(pictures, rows, labels) for rows in chunks)
+        return (self._batch(pictures, rows, labels, views) for rows in chunks)
 
     def _batch(
         self,
         pictures: Sequence[PictureRef],
         rows: NDArray[np.int64],
         labels: NDArray[np.int8] | None,
+        views: Views | None,
     ) -> Batch:
         images = plan.empty_images(len(rows), self._preprocess.size)
         failures = []
         for slot, row in zip(images, rows.tolist(), strict=True):
+            view = AS_IT_IS if views is None else views.of(row)
             with plan.naming(pictures[row]):
                 try:
-                    slot.copy_(torch.from_numpy(self._pixels(pictures[row])).permute(2, 0, 1))
+                    pixels = self._pixels(pictures[row], view)
+                    slot.copy_(torch.from_numpy(pixels).permute(2, 0, 1))
                 except BadPicture as bad:
                     failures.append(Failure(row, bad.reason, bad.detail))
         return plan.gather(images, rows=rows, failures=failures, labels=labels)
 
-    def _pixels(self, ref: PictureRef) -> NDArray[np.uint8]:
+    def _pixels(self, ref: PictureRef, view: View) -> NDArray[np.uint8]:
         """Return uint8, shape (size, size, 3)."""
         data = picture.read_bytes(ref)
         upright, size = self._preprocess.upright, self._preprocess.size
@@ -79,10 +86,28 @@ class ReferenceMaker(Maker):
             image = _upright(image)
         elif image.format == "TIFF":  # which Pillow turns unasked
             image = Image.fromarray(verdict)
-        return np.array(to_rgb(image).resize((size, size), Image.Resampling.BILINEAR))
+        image = to_rgb(image)
+        if view.crop is not None:
+            box = view.crop.box(image.width, image.height)
+            image = image.crop((box.left, box.top, box.left + box.width, box.top + box.height))
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+        if view.mirrored:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        pixels = np.array(image)
+        return pixels if view.colours is None else recoloured(pixels, view.colours)
 
     def close(self) -> None:
         """Do nothing: nothing was started."""
+
+
+def recoloured(pixels: NDArray[np.uint8], colours: tuple[float, float, float]) -> NDArray[np.uint8]:
+    """What `colour.recolour` does, to one picture: shape (H, W, 3)."""
+    brightness, contrast, saturation = colours
+    values: NDArray[np.float64] = np.minimum(pixels * brightness, 255)
+    values = np.clip(contrast * values + (1 - contrast) * (values @ GRAY).mean(), 0, 255)
+    gray = (values @ GRAY)[:, :, None]
+    values = np.clip(saturation * values + (1 - saturation) * gray, 0, 255)
+    return np.rint(values).astype(np.uint8)
 
 
 def _upright(image: Image.Image) -> Image.Image:

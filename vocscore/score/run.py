@@ -83,6 +83,7 @@ def score(
     maker: str,
     device: str,
     devices: Sequence[str] = (),
+    precision: str,
     batch_size: int,
     unit_size: int,
     threads: int,
@@ -112,6 +113,7 @@ def score(
         devices: as for `resolve_devices`; units run on each, in processes of their own (spawned:
             a script that calls this needs `if __name__ == "__main__":`). `device` does not count
             then. The output does not depend on how many there are.
+        precision: as for `resolve_precision`.
         batch_size: pictures decoded together. On a CPU it does not change a bit of the output; on
             a GPU it is the network's batch too, and may change the last bits.
         unit_size: files that are committed together; a tar is one unit.
@@ -141,18 +143,20 @@ def score(
     inputs = read_source(source, globs=globs, listing=listing)
     kept = None if quarantine is None else _quarantine(quarantine, source, inputs)
 
-    from vocscore.models.checkpoint import checkpoint_hash, load_checkpoint
+    from vocscore.models.card import checkpoint_hash, load_card
     from vocscore.runtime import resolve_device
+    from vocscore.runtime.precision import resolve_precision
     from vocscore.score.engines.opening import EngineOpener, open_workers, resolve_devices
 
     several = resolve_devices(devices)
     where = several[0] if several else resolve_device(device)
-    _, card = load_checkpoint(checkpoint)
+    card = load_card(checkpoint)
     opener = EngineOpener(
         checkpoint=checkpoint,
         identity=checkpoint_hash(checkpoint),
         maker=maker,
         device=where,
+        precision=resolve_precision(precision, card, device=where),
         batch_size=batch_size,
         threads=threads,
         max_pixels=max_pixels,
@@ -162,7 +166,9 @@ def score(
         "checkpoint": opener.identity,
         "preprocess": card.preprocess.to_json(),
     }
-    rows_format = choice.open(card.classes, card.threshold, selection=selection, origin=origin)
+    rows_format = choice.open(
+        card.classes, card.decision_threshold, selection=selection, origin=origin
+    )
     engine = open_workers(opener, several) if several else opener.open()
     # Everything that decides the bytes of the output.
     plan = {
@@ -172,9 +178,10 @@ def score(
         "include": list(globs.include),
         "exclude": list(globs.exclude),
         "unit_size": unit_size,
-        "threshold": card.threshold,
+        "threshold": card.decision_threshold,
         "maker": engine.maker,
         "device": where.partition(":")[0],
+        "precision": opener.precision,
         "max_pixels": max_pixels,
         "output": {**choice.to_json(), **selection.to_json()},
     }

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from vocscore.distributed import ALONE
 from vocscore.errors import TrainError
-from vocscore.runtime.eager import to_device
+from vocscore.runtime.opening import open_backbone
+from vocscore.training.fit import share
+from vocscore.training.together import gather
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import nn
 
     from shards.reader import LabelledPictures
+    from vocscore.distributed import Ranks
+    from vocscore.pipeline.augment import Views
     from vocscore.pipeline.batch import Batch, Maker
     from vocscore.pipeline.preprocess import Preprocess
+    from vocscore.runtime import Results, Runtime
+
+
+FEATURE_BATCH = 32
+"""Pictures a batch; how the head is trained does not depend on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,34 +55,45 @@ class Decoding:
         maker: decodes them.
         preprocess: how pixels become the network's input.
         device: where the network is.
-        on_pictures: called with the number of pictures done since the last call.
+        batch_size: pictures of the maker's full batch.
+        on_pictures: called with the number of pictures done since the last call, in all processes
+            together, as far as this one can tell.
+        ranks: who shares the pictures.
     """
 
     maker: Maker
     preprocess: Preprocess
     device: torch.device
+    batch_size: int
     on_pictures: Callable[[int], None]
+    ranks: Ranks = ALONE
 
     def input(self, batch: Batch) -> torch.Tensor:
         """Normalised float32 pixels (N, 3, S, S) on the device, channels-last."""
-        pixels = self.preprocess.normalise(to_device(batch.images, self.device))
+        images = batch.images
+        if images.device.type == "cpu" and self.device.type == "cuda":
+            images = images.pin_memory()  # or the copy would hold the CPU up
+        pixels = self.preprocess.normalise(images.to(self.device, non_blocking=True))
         return pixels.contiguous(memory_format=torch.channels_last)
 
     def batches(
-        self, split: LabelledPictures, *, order: NDArray[np.int64] | None = None
+        self, split: LabelledPictures, rows: NDArray[np.int64], *, views: Views | None = None
     ) -> Iterator[Batch]:
-        """Decode every picture of a split exactly once.
+        """Decode this process's pictures of a split, each exactly once.
 
         Args:
             split: pictures and labels.
-            order: a permutation of the rows; None for their own order.
+            rows: which of them, in which order; the other processes take the others.
+            views: how each is looked at; None: as it is.
 
         Raises:
             TrainError: a picture cannot be decoded.
         """
         times = np.zeros(len(split.pictures), dtype=np.int64)
-        rows = None if order is None else order.tolist()
-        for batch in self.maker.batches(split.pictures, labels=split.labels, order=rows):
+        told = 0
+        for batch in self.maker.batches(
+            split.pictures, labels=split.labels, order=rows.tolist(), views=views
+        ):
             if batch.failures:
                 bad = batch.failures[0]
                 raise TrainError(
@@ -80,32 +103,105 @@ class Decoding:
                 )
             np.add.at(times, batch.rows, 1)
             yield batch
-        assert (times == 1).all(), f"rows not decoded once: {np.flatnonzero(times != 1)[:5]}"
+            done = int(times.sum()) * len(split.pictures) // len(rows)
+            self.on_pictures(done - told)
+            told = done
+        times[rows] -= 1
+        assert not times.any(), f"rows not decoded once: {np.flatnonzero(times)[:5]}"
 
 
 def compute_features(
-    backbone: nn.Module, split: LabelledPictures, *, decoding: Decoding
-) -> Features:
-    """Send every picture of a split through a backbone, once.
+    backbone: nn.Module, splits: Sequence[LabelledPictures], *, decoding: Decoding, bf16: bool
+) -> list[Features]:
+    """Send every picture of some splits through a backbone, once.
+
+    Several processes take runs of whole batches, so that every batch is what it is for one.
+
+    On a CPU, OpenVINO runs it, as it does when the network scores.
 
     Args:
-        backbone: on the device; it is set to evaluation mode, so that dropout and batch statistics
-            are inert.
-        split: pictures and labels.
-        decoding: how the pictures reach it.
+        backbone: set to evaluation mode, so that dropout and batch statistics are inert.
+        splits: pictures and labels.
+        decoding: how the pictures reach it; its maker's batches are the backbone's.
+        bf16: the arithmetic, in place of float32's.
+
+    Returns:
+        A split's features each; in any but the first process nothing.
 
     Raises:
         TrainError: a picture cannot be decoded.
     """
-    backbone.eval()
-    parts, rows = [], []
-    for batch in decoding.batches(split):
-        with torch.inference_mode():  # the network alone: the mode would leak into the maker
-            parts.append(backbone(decoding.input(batch)).float().cpu())
-        rows.append(batch.rows)
-        decoding.on_pictures(len(batch.rows))
-    # A tensor from outside inference mode: autograd refuses those that were born in it.
-    values = torch.empty(len(split.pictures), parts[0].shape[1])
-    for at, part in zip(rows, parts, strict=True):
-        values[torch.from_numpy(at)] = part
-    return Features(values=values, labels=split.labels)
+    if decoding.device.type == "cpu":
+        runtime = open_backbone(
+            backbone,
+            decoding.preprocess,
+            precision="bf16" if bf16 else "float32",
+            group=decoding.batch_size,
+        )
+        run = partial(_run_ahead, runtime)
+    else:
+        backbone.eval().to(decoding.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        run = partial(_run_eager, backbone, bf16=bf16)
+    found = []
+    for split in splits:
+        rows = _whole_batches(split, decoding)
+        parts = gather(_in_order(run(split, rows, decoding), rows), decoding.ranks)
+        if parts:
+            found.append(Features(values=_joined(parts), labels=split.labels))
+    return found
+
+
+def _whole_batches(split: LabelledPictures, decoding: Decoding) -> NDArray[np.int64]:
+    """The rows that this process takes."""
+    size, pictures = decoding.batch_size, len(split.pictures)
+    batches = share(np.arange(-(-pictures // size)), decoding.ranks)
+    return np.arange(pictures)[np.isin(np.arange(pictures) // size, batches)]
+
+
+def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
+    """One after the other; without a copy where there is one."""
+    full = [part for part in parts if len(part)]
+    return full[0] if len(full) == 1 else torch.cat(full)
+
+
+def _run_ahead(
+    runtime: Runtime, split: LabelledPictures, rows: NDArray[np.int64], decoding: Decoding
+) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
+    """Rows and features, with some batches under way while the next are decoded."""
+    waiting: deque[tuple[NDArray[np.int64], Results]] = deque()
+    for batch in decoding.batches(split, rows):
+        waiting.append((batch.rows, runtime.submit(batch.images)))
+        if len(waiting) >= runtime.in_flight:
+            done, results = waiting.popleft()
+            yield done, torch.from_numpy(results())
+    for done, results in waiting:
+        yield done, torch.from_numpy(results())
+
+
+def _run_eager(
+    backbone: nn.Module,
+    split: LabelledPictures,
+    rows: NDArray[np.int64],
+    decoding: Decoding,
+    *,
+    bf16: bool,
+) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
+    for batch in decoding.batches(split, rows):
+        with (  # the network alone: the mode would leak into the maker
+            torch.inference_mode(),
+            torch.autocast(decoding.device.type, torch.bfloat16, enabled=bf16),
+        ):
+            features = backbone(decoding.input(batch)).float()
+        yield batch.rows, features
+
+
+def _in_order(
+    parts: Iterator[tuple[NDArray[np.int64], torch.Tensor]], rows: NDArray[np.int64]
+) -> torch.Tensor:
+    """Features in the order of `rows`, which run on without a gap; (0, 0) without rows."""
+    values = torch.empty(0, 0)
+    for at, part in parts:
+        if not len(values):  # born outside inference mode: autograd refuses what was born in it
+            values = torch.empty(len(rows), part.shape[1])
+        values[torch.from_numpy(at - rows[0])] = part.cpu()
+    return values

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+import io
+import math
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from shards import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
 
 FIGURES = ("loss", "iou", "precision", "recall", "f1", "mean_average_precision")
 SPLITS = ("train", "val")
-COLUMNS = ("epoch", *(f"{split}_{figure}" for split in SPLITS for figure in FIGURES))
+COLUMNS = ("epoch", *(f"{split}_{figure}" for split in SPLITS for figure in FIGURES), "kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,70 +26,92 @@ class SplitFigures:
     """How well a split is predicted; IoU to F1 are averaged over pictures.
 
     Attributes:
-        loss: binary cross-entropy, nats a decision, over all decisions that are not 'difficult'.
-        report: every other figure.
+        loss: of the kind that is trained with, over all decisions that are not 'difficult'.
+        iou: intersection over union of labelled and predicted classes.
+        precision: share of the predicted classes that are labelled.
+        recall: share of the labelled classes that are predicted.
+        f1: harmonic mean of precision and recall.
+        mean_average_precision: over classes, all points; nan without any positive.
+        chance: the mean average precision that guessing approaches.
     """
 
     loss: float
-    report: Report
+    iou: float
+    precision: float
+    recall: float
+    f1: float
+    mean_average_precision: float
+    chance: float
 
-    @property
-    def iou(self) -> float:
-        """Intersection over union of labelled and predicted classes."""
-        return self.report.samples.iou
 
-    @property
-    def precision(self) -> float:
-        """Share of the predicted classes that are labelled."""
-        return self.report.samples.precision
-
-    @property
-    def recall(self) -> float:
-        """Share of the labelled classes that are predicted."""
-        return self.report.samples.recall
-
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of precision and recall."""
-        return self.report.samples.f1
-
-    @property
-    def mean_average_precision(self) -> float:
-        """Mean over classes of average precision, all points; nan without any positive."""
-        return self.report.mean_average_precision
-
-    @property
-    def chance(self) -> float:
-        """The mean average precision that guessing approaches."""
-        return self.report.chance
-
-    def to_json(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Plain values, per class too."""
-        return {"loss": self.loss, **self.report.to_json(classes)}
+def split_figures(loss: float, report: Report) -> SplitFigures:
+    """The figures of a report that are followed over the epochs."""
+    return SplitFigures(
+        loss,
+        **report.samples.to_json(),
+        mean_average_precision=report.mean_average_precision,
+        chance=report.chance,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """Both splits after (or, for train with tune='all', during) one epoch, counted from 1."""
+    """Both splits after (or, for train with tune='all', during) one epoch.
+
+    Attributes:
+        epoch: counted from 1.
+        train: the training split.
+        val: the validation split.
+        kept: whether the network became the one to keep: with keep='last' always, with 'best'
+            where validation mAP is higher than ever before.
+        learning_rate: of the epoch's last step; the head's where the backbone has its own.
+    """
 
     epoch: int
     train: SplitFigures
     val: SplitFigures
+    kept: bool = True
+    learning_rate: float = 0.0
 
     def row(self) -> list[float]:
         """One value a column of `COLUMNS`."""
         splits = (self.train, self.val)
-        return [self.epoch, *(getattr(split, figure) for split in splits for figure in FIGURES)]
+        figures = [getattr(split, figure) for split in splits for figure in FIGURES]
+        return [self.epoch, *figures, int(self.kept)]
+
+    def to_state(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> EpochResult:
+        """The inverse of `to_state`."""
+        splits = {name: SplitFigures(**state[name]) for name in SPLITS}
+        rate = state["learning_rate"]
+        return cls(epoch=state["epoch"], kept=state["kept"], learning_rate=rate, **splits)
 
 
-def append_history(file: Path, result: EpochResult) -> None:
-    """Add one row to history.csv, with the header before the first; values round-trip.
+def best_epoch(history: Sequence[EpochResult]) -> int:
+    """The first epoch with the highest validation mAP; 0 where there is none.
 
-    An interrupted training thus keeps the epochs it finished.
+    Args:
+        history: epochs from 1 on; one without a mAP is never the best.
     """
-    new = not file.exists()
-    with file.open("a", newline="", encoding="utf-8") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        if new:
-            writer.writerow(COLUMNS)
-        writer.writerow(result.row())
+    known = [r for r in history if not math.isnan(r.val.mean_average_precision)]
+    best = max(known, key=lambda result: result.val.mean_average_precision, default=None)
+    return 0 if best is None else best.epoch
+
+
+def write_history(file: Path, history: Sequence[EpochResult]) -> None:
+    """Write history.csv anew, with the header; values round-trip.
+
+    Written after each epoch, so that an interrupted training keeps those it finished.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(result.row() for result in history)
+    atomic.write(file, text.getvalue().encode())

@@ -1,20 +1,24 @@
-"""curves.png: how training went."""
+"""The pictures in a run: how training went, and what the network is like that it left."""
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from shards import atomic
+from vocscore.charts.canvas import BLUE, GRAY, ORANGE, open_figure, save
+from vocscore.charts.evaluation_charts import evaluation_charts
+from vocscore.evaluation.calibration import reliability
+from vocscore.evaluation.metrics import decide
+from vocscore.evaluation.mistakes import missed_together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from vocscore.evaluation.metrics import Report
+    from vocscore.models.card import ModelCard
+    from vocscore.training.fit import Outcome
     from vocscore.training.history import EpochResult
 
 PANELS = (
@@ -22,15 +26,13 @@ PANELS = (
     ("iou", "IoU"),
     ("mean_average_precision", "mean average precision"),
 )
-COLOURS = {"train": "#0072b2", "val": "#d55e00"}  # told apart by colour-blind people too
+COLOURS = {"train": BLUE, "val": ORANGE}
 MARKED_EPOCHS = 40
 """Up to so many epochs each has a dot; a single epoch would be invisible without."""
 
 
 def curves(history: Sequence[EpochResult], file: Path) -> None:
     """Draw loss, IoU and mean average precision of both splits over the epochs.
-
-    No window, no global state: safe in any thread and on a machine without a screen.
 
     Args:
         history: one result an epoch, at least one.
@@ -39,8 +41,7 @@ def curves(history: Sequence[EpochResult], file: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    figure = Figure(figsize=(12, 4), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = open_figure(12, 4)
     epochs = [result.epoch for result in history]
     marker = "o" if len(epochs) <= MARKED_EPOCHS else None
     panels = figure.subplots(1, len(PANELS))
@@ -57,8 +58,26 @@ def curves(history: Sequence[EpochResult], file: Path) -> None:
         else:
             axes.set_ylim(-0.02, 1.02)  # room for the dots at 0 and 1
         if name == "mean_average_precision":
-            axes.axhline(history[-1].val.chance, color="gray", linestyle=":", label="chance (val)")
+            axes.axhline(history[-1].val.chance, color=GRAY, linestyle=":", label="chance (val)")
     figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    png = io.BytesIO()
-    figure.savefig(png, format="png")
-    atomic.write(file, png.getvalue())
+    save(figure, file)
+
+
+def validation_charts(folder: Path, val: Outcome, card: ModelCard, *, figures: Report) -> None:
+    """Draw the pictures of an evaluation of the validation split.
+
+    Args:
+        folder: for the pictures.
+        val: the outcome of the split with the network that is kept.
+        card: of that network; its thresholds and its temperature count.
+        figures: of the same outcome with them.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    scores = val.probabilities(temperature=card.temperature)
+    calibration = {"as trained": reliability(val.labels, val.probabilities())}
+    if card.temperature != 1:
+        calibration[f"temperature {card.temperature:.3g}"] = reliability(val.labels, scores)
+    missed = missed_together(val.labels, decide(scores, card.decision_threshold))
+    evaluation_charts(folder, card.classes, figures=figures, calibration=calibration, missed=missed)

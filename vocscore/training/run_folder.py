@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import io
 import json
-from typing import TYPE_CHECKING
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from shards import atomic
+from vocscore.charts.evaluation_charts import NAMES as CHARTS
 from vocscore.errors import TrainError
-from vocscore.models.checkpoint import CARD_FILE, WEIGHTS_FILE, save_checkpoint
-from vocscore.training.history import SPLITS
+from vocscore.models.card import CARD_FILE, WEIGHTS_FILE
+from vocscore.models.checkpoint import save_checkpoint
 from vocscore.training.plots import curves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from vocscore.models.checkpoint import ModelCard, Network
+    from vocscore.models.card import ModelCard
+    from vocscore.models.network import Network
     from vocscore.training.history import EpochResult
 
 CONFIG, HISTORY, METRICS, CURVES = "config.json", "history.csv", "metrics.json", "curves.png"
-RUN_FILES = (CONFIG, HISTORY, METRICS, CURVES, WEIGHTS_FILE, CARD_FILE)
+TENSORBOARD = "tensorboard"
+"""Folder of what `--tensorboard` writes."""
+STATE = "resume.pt"
+"""What a resume needs; there until the run is finished."""
+RUN_FILES = (CONFIG, HISTORY, METRICS, CURVES, *CHARTS, WEIGHTS_FILE, CARD_FILE, STATE)
+_ANYWHERE = ("shards", "threads", "recipe")
+"""Settings that may differ in a resume: a set that was moved is known by its manifest, the number
+of threads changes no result, and a recipe is the settings that it gave."""
 
 
-def check_room(out: Path, *, overwrite: bool) -> None:
+def check_room(out: Path, *, overwrite: bool, resume: bool) -> None:
     """Refuse a folder that a run would spoil.
 
     Raises:
@@ -30,12 +43,24 @@ def check_room(out: Path, *, overwrite: bool) -> None:
     """
     if out.exists() and not out.is_dir():
         raise TrainError(f"{out}: is a file, and a run is a folder. Name another one with -o.")
-    found = next((name for name in RUN_FILES if (out / name).exists()), None)
-    if found and not overwrite:
+    if overwrite:
+        return
+    if is_finished(out):
         raise TrainError(
-            f"{out}: holds a run already ({found}). Replace it with --overwrite, or name another "
-            f"folder with -o."
+            f"{out}: holds a run already, and it is finished. Replace it with --overwrite, or "
+            f"name another folder with -o."
         )
+    found = next((name for name in RUN_FILES if (out / name).exists()), None)
+    if found and not resume:
+        raise TrainError(
+            f"{out}: holds a run already ({found}). Go on with it by --resume, replace it with "
+            f"--overwrite, or name another folder with -o."
+        )
+
+
+def is_finished(out: Path) -> bool:
+    """Whether a run was brought to its end; what a resume needs is the last thing to be removed."""
+    return (out / CARD_FILE).exists() and not (out / STATE).exists()
 
 
 def start_run(out: Path, config: Mapping[str, object]) -> None:
@@ -45,24 +70,88 @@ def start_run(out: Path, config: Mapping[str, object]) -> None:
         OSError: the folder cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    for name in reversed(RUN_FILES):  # the checkpoint first: half a run must not pass for one
+    # What is resumed or scored with goes first: half a run must not pass for one.
+    for name in reversed(RUN_FILES):
         (out / name).unlink(missing_ok=True)
+    for events in (out / TENSORBOARD).glob("*/events.out.tfevents.*"):
+        events.unlink()
     _write_json(out / CONFIG, config)
 
 
+def save_state(out: Path, state: Mapping[str, Any]) -> None:
+    """Keep what a resume needs, in place of what was kept before.
+
+    Args:
+        out: the run's folder.
+        state: tensors and plain values only.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    data = io.BytesIO()
+    torch.save(dict(state), data)
+    atomic.write(out / STATE, data.getvalue())
+
+
+def load_state(out: Path, config: Mapping[str, object]) -> dict[str, Any] | None:
+    """Read what a resume needs; no code from the file is run.
+
+    Args:
+        out: the run's folder.
+        config: what the run is asked to do now.
+
+    Returns:
+        What `save_state` kept; None where no epoch was finished.
+
+    Raises:
+        TrainError: the run was asked to do something else, or the file is damaged.
+    """
+    file = out / STATE
+    if not file.exists():
+        return None
+    _check_same(out, config)
+    try:
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise TrainError(
+            f"{file}: damaged ({str(error).splitlines()[0]}). Start anew with --overwrite."
+        ) from error
+    return state
+
+
+def _check_same(out: Path, config: Mapping[str, object]) -> None:
+    """Refuse to go on with a run under other settings."""
+    try:
+        before = json.loads((out / CONFIG).read_bytes())
+    except (OSError, ValueError) as error:
+        raise TrainError(
+            f"{out / CONFIG}: cannot be read ({error}). Start anew with --overwrite."
+        ) from error
+    for name, value in config.items():
+        if name not in _ANYWHERE and before.get(name) != value:
+            raise TrainError(
+                f"{out}: cannot be resumed: {name} was {before.get(name)!r} and is {value!r}. "
+                f"Give the settings of the run, or start anew with --overwrite."
+            )
+
+
 def finish_run(
-    out: Path, network: Network, card: ModelCard, *, history: Sequence[EpochResult]
+    out: Path,
+    network: Network,
+    card: ModelCard,
+    *,
+    metrics: Mapping[str, object],
+    history: Sequence[EpochResult],
 ) -> None:
-    """Keep the checkpoint, the last epoch's metrics and the curves.
+    """Keep the checkpoint, its metrics and the curves; then forget what a resume would need.
 
     Raises:
         OSError: the folder cannot be written.
     """
     save_checkpoint(out, network, card)
-    last = history[-1]
-    figures = {split: getattr(last, split).to_json(card.classes) for split in SPLITS}
-    _write_json(out / METRICS, {"epoch": last.epoch, **figures})
+    _write_json(out / METRICS, metrics)
     curves(history, out / CURVES)
+    (out / STATE).unlink(missing_ok=True)
 
 
 def _write_json(file: Path, value: Mapping[str, object]) -> None:

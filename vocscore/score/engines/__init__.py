@@ -7,7 +7,7 @@ lock on the output stay with the one process that asked.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -57,11 +57,22 @@ class Finished:
 Event = Advance | Finished
 
 
+@runtime_checkable
+class Stoppable(Protocol):
+    """Units that may wait for the next one, and can be told that no more are wanted."""
+
+    def stop(self) -> None:
+        """Let whoever waits for the next unit see the end."""
+
+
 class Engine(Protocol):
     """Runs units somewhere."""
 
     def score(self, units: Iterator[Unit]) -> Generator[Event]:
         """Score every unit once, in any order; close the generator to stop in the middle.
+
+        Args:
+            units: may be `Stoppable`; they are stopped when no more are wanted.
 
         Raises:
             ScoreError: the network's answer is no number, or the machine will not carry on.

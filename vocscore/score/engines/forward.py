@@ -11,10 +11,12 @@ threads or the neighbours.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vocscore.pipeline.plan import index
 from vocscore.score.engines.halving import Halving
 from vocscore.score.walls import images_per_second
 
@@ -25,18 +27,51 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vocscore.pipeline.batch import Batch
-    from vocscore.runtime import Runtime
+    from vocscore.runtime import Results, Runtime
 
 CPU_GROUP = 32
 """Pictures that the network sees at once on a CPU. On two cores, ResNet-18 is as fast with 8 as
 with 64; AlexNet with its large layers has 45% of its speed with 8, 66% with 16, 94% with 32."""
 
-Scored = tuple["NDArray[np.int64]", "NDArray[np.float32]"]
-"""Rows, shape (n,), and their probabilities, shape (n, C)."""
+
+class Pending:
+    """Rows whose probabilities are under way.
+
+    Args:
+        rows: int64, shape (n,).
+        results: waits for the whole group's probabilities.
+        places: of the rows in the group, shape (n,); None where the group is the rows.
+
+    Attributes:
+        rows: int64, shape (n,).
+    """
+
+    def __init__(
+        self, rows: NDArray[np.int64], results: Results, places: NDArray[np.int64] | None = None
+    ) -> None:
+        """Wait for nothing yet."""
+        self.rows = rows
+        self._places = places
+        self._results: Results | None = results
+        self._probabilities: NDArray[np.float32] | None = None
+
+    @property
+    def fetched(self) -> bool:
+        """Whether `fetch` need not wait."""
+        return self._probabilities is not None
+
+    def fetch(self) -> NDArray[np.float32]:
+        """Wait for the probabilities, shape (n, C); they are there at once the next time."""
+        if self._probabilities is None:
+            assert self._results is not None
+            found = self._results()
+            self._results = None  # and with it the pictures
+            self._probabilities = found if self._places is None else found[self._places]
+        return self._probabilities
 
 
 class Forward:
-    """Collects the batches of one unit into groups and scores these.
+    """Collects the batches of one unit into groups and has these scored, a few at a time.
 
     Args:
         runtime: scores a group.
@@ -48,30 +83,44 @@ class Forward:
         self._runtime = Halving(runtime)
         self._group = group
         self._open: dict[int, _Group] = {}
+        self._in_flight: deque[Pending] = deque()
 
-    def feed(self, batch: Batch) -> Iterator[Scored]:
-        """Take a batch; yield what has been scored by it."""
+    def feed(self, batch: Batch) -> Iterator[Pending]:
+        """Take a batch; yield what it has set going."""
         numbers = batch.rows // self._group
         for number in np.unique(numbers):
             at = np.flatnonzero(numbers == number)
             if self._is_whole(batch.rows[at], at):
-                yield batch.rows[at], self._runtime.probabilities(batch.images[at[0] : at[-1] + 1])
+                yield self._start(batch.rows[at], batch.images[at[0] : at[-1] + 1])
             else:
                 self._of(int(number), batch).put(batch.rows[at], batch.images[at])
         for failure in batch.failures:
             self._of(failure.row // self._group, batch).settled += 1
         for number in [n for n, group in self._open.items() if group.settled >= self._group]:
-            yield from self._score(self._open.pop(number))
+            yield from self._start_group(self._open.pop(number))
 
-    def flush(self) -> Iterator[Scored]:
-        """Score what has been held back; the unit is at its end."""
+    def flush(self) -> Iterator[Pending]:
+        """Set going what has been held back; the unit is at its end."""
         while self._open:
-            yield from self._score(self._open.pop(next(iter(self._open))))
+            yield from self._start_group(self._open.pop(next(iter(self._open))))
 
     def ceiling(self, images: torch.Tensor) -> float:
         """Measure how many images a second the network takes, alone; `images` are tried again."""
         ready = images[: self._group]
-        return images_per_second(lambda: len(self._runtime.probabilities(ready)))
+        rows = np.arange(len(ready))
+        at_work = self._runtime.in_flight - 1
+        for _ in range(self._runtime.in_flight):
+            self._start(rows, ready)
+
+        def work() -> int:  # as many as are worked on at the same time: they end together
+            for _ in range(at_work):
+                self._start(rows, ready)
+            return at_work * len(rows)
+
+        rate = images_per_second(work)
+        while self._in_flight:
+            self._in_flight.popleft().fetch()
+        return rate
 
     def problems(self) -> tuple[str, ...]:
         """Hand over what a person should know of the machine since the last call, a line each."""
@@ -87,10 +136,20 @@ class Forward:
             self._open[number] = _Group(self._group, batch.images)
         return self._open[number]
 
-    def _score(self, group: _Group) -> Iterator[Scored]:
+    def _start_group(self, group: _Group) -> Iterator[Pending]:
         if group.rows:
             rows = np.concatenate(group.rows)
-            yield rows, self._runtime.probabilities(group.images)[rows % self._group]
+            yield self._start(rows, group.images, rows % self._group)
+
+    def _start(
+        self, rows: NDArray[np.int64], images: torch.Tensor, places: NDArray[np.int64] | None = None
+    ) -> Pending:
+        """Submit a group, once there is room in flight: the oldest is waited for."""
+        while len(self._in_flight) >= self._runtime.in_flight:
+            self._in_flight.popleft().fetch()
+        pending = Pending(rows, self._runtime.submit(images), places)
+        self._in_flight.append(pending)
+        return pending
 
 
 class _Group:
@@ -114,6 +173,11 @@ class _Group:
 
     def put(self, rows: NDArray[np.int64], images: torch.Tensor) -> None:
         """Put pictures on the places of their rows."""
-        self.images[rows % self._size] = images
+        places = rows % self._size
+        if bool((np.diff(rows) == 1).all()):
+            # A plain slice: an index that comes from main memory would wait for the GPU.
+            self.images[places[0] : places[0] + len(rows)] = images
+        else:
+            self.images[index(places.tolist(), images.device)] = images
         self.rows.append(rows)
         self.settled += len(rows)

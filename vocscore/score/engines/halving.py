@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from vocscore.errors import ScoreError
+from vocscore.runtime import Runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
     from numpy.typing import NDArray
 
-    from vocscore.runtime import Runtime
+    from vocscore.runtime import Results
+
+_T = TypeVar("_T")
 
 # cuBLAS and cuDNN take memory of their own and say so as a plain RuntimeError.
 _LIBRARY_OUT_OF_MEMORY = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
 
-class Halving:
+class Halving(Runtime):
     """A `Runtime` that halves its batches when the GPU's memory runs out, and keeps to it.
 
     Only a GPU's memory: when main memory runs out, other programs are about to die of it, and
@@ -31,6 +37,7 @@ class Halving:
     def __init__(self, runtime: Runtime) -> None:
         """Start with whatever batches come."""
         self._runtime = runtime
+        self.in_flight = runtime.in_flight
         self._most: int | None = None
         self._problems: list[str] = []
 
@@ -40,30 +47,42 @@ class Halving:
         self._problems.clear()
         return problems
 
-    def probabilities(self, images: torch.Tensor) -> NDArray[np.float32]:
-        """Score a batch; see `Runtime.probabilities`.
+    def submit(self, images: torch.Tensor) -> Results:
+        """Start on a batch; see `Runtime.submit`.
+
+        A batch that does not fit is scored piece by piece when its results are fetched: what was
+        submitted before it has then left the memory.
 
         Raises:
-            ScoreError: the memory does not hold one picture.
+            ScoreError: here or from the call that fetches: the memory does not hold one picture.
         """
-        if self._most is None or len(images) <= self._most:
-            whole = self._try(images)
-            if whole is not None:
-                return whole
+        if self._most is not None and len(images) > self._most:
+            return lambda: self._in_pieces(images)
+        results = self._unless_too_many(images, lambda: self._runtime.submit(images))
+        if results is None:
+            return lambda: self._in_pieces(images)
+
+        def fetch() -> NDArray[np.float32]:
+            whole = self._unless_too_many(images, results)
+            return self._in_pieces(images) if whole is None else whole
+
+        return fetch
+
+    def _in_pieces(self, images: torch.Tensor) -> NDArray[np.float32]:
         parts: list[NDArray[np.float32]] = []
         at = 0
         while at < len(images):
             piece = images[at : at + (self._most or len(images))]
-            scored = self._try(piece)
+            scored = self._unless_too_many(piece, partial(self._runtime.probabilities, piece))
             if scored is not None:
                 parts.append(scored)
                 at += len(piece)
         return np.concatenate(parts)
 
-    def _try(self, images: torch.Tensor) -> NDArray[np.float32] | None:
-        """Score them, or learn that they are too many."""
+    def _unless_too_many(self, images: torch.Tensor, work: Callable[[], _T]) -> _T | None:
+        """Do a step of scoring them, or learn that they are too many."""
         try:
-            return self._runtime.probabilities(images)
+            return work()
         except RuntimeError as error:
             if not _is_out_of_gpu_memory(error):
                 raise
@@ -79,14 +98,17 @@ class Halving:
                 "the GPU's memory does not hold this network and one picture. Free it (nvidia-smi "
                 "shows who has it), or use another --device; finished units are kept."
             )
-        self._most = -(-tried // 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        most = -(-tried // 2)
+        if self._most is not None and self._most <= most:
+            return  # learnt meanwhile from the batch before this one
+        self._most = most
         self._problems.append(
             f"the GPU's memory did not hold {tried} pictures: the network gets {self._most} at a "
             "time from then on, which may change the last bits of probabilities. A smaller "
             "--batch-size avoids it."
         )
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
 
 def _is_out_of_gpu_memory(error: RuntimeError) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections import deque
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shards.errors import BadPicture
-from vocscore.score.engines import Advance, Finished
-from vocscore.score.engines.ahead import ahead
+from vocscore.score.engines import Advance, Finished, Stoppable
+from vocscore.score.engines.ahead import Ahead
 from vocscore.score.engines.tally import Tally
 from vocscore.score.walls import measure_ceilings
 
@@ -17,13 +19,19 @@ if TYPE_CHECKING:
     from shards.sample import PictureRef
     from vocscore.pipeline.batch import Batch, Maker
     from vocscore.score.engines import Event
-    from vocscore.score.engines.forward import Forward
+    from vocscore.score.engines.forward import Forward, Pending
     from vocscore.score.inputs.units import Contents, Unit
     from vocscore.score.walls import Ceilings
+
+    _Opened = tuple[Unit, Contents, Iterator[Batch]]
 
 # Fetched while the network works: the mark that ends a unit, and the first batch behind it, so
 # that decoding goes on across the border.
 _ITEMS_AHEAD = 2
+# Of a unit, when the next one is begun: as many as the threads of a maker are ahead.
+_BATCHES_LEFT = 4
+# Told while the receiver commits a unit: some units, each with some batches.
+_EVENTS_AHEAD = 16
 
 
 class LocalEngine:
@@ -51,19 +59,60 @@ class LocalEngine:
         self._maker.close()
 
     def score(self, units: Iterator[Unit]) -> Generator[Event]:
-        """Score the units in their order; see `Engine.score`."""
-        tally: Tally | None = None
-        with closing(ahead(self._batches(units), depth=_ITEMS_AHEAD)) as items:
-            for unit, contents, batch in items:
-                tally = tally or Tally(
-                    [ref.name for ref in contents.pictures], classes=self._classes
-                )
-                self._settle(contents, batch, tally)
-                pictures = len(contents.pictures)
-                yield Advance(unit.number, unit.weight, pictures, tally.done, tally.errors)
+        """Score the units in their order; see `Engine.score`.
+
+        In a thread: the network goes on while the receiver writes what has come.
+        """
+        with closing(Ahead(self._events(units), depth=_EVENTS_AHEAD)) as events, _stopped(units):
+            yield from events
+
+    def _events(self, units: Iterator[Unit]) -> Generator[Event]:
+        steps: deque[_Step] = deque()
+        run: _Run | None = None
+        with closing(Ahead(self._batches(units), depth=_ITEMS_AHEAD)) as items, _stopped(units):
+            while True:
+                # Results are waited for where there is nothing to set going meanwhile: whoever
+                # hands out the units may wait to hear of these before it hands out another.
+                if steps and (steps[0].is_there() or not items.ready()):
+                    yield from self._settle(steps.popleft())
+                    continue
+                try:
+                    item = next(items, None)
+                except Exception:
+                    for step in steps:  # the units before the one that fails are kept
+                        yield from self._settle(step)
+                    raise
+                if item is None:
+                    break
+                unit, contents, batch = item
+                run = run or _Run(unit, contents, classes=self._classes)
+                steps.extend(self._begin(run, batch))
                 if batch is None:
-                    yield Finished(unit, contents, tally.finish(), self._forward.problems())
-                    tally = None
+                    run = None
+                elif batch.failures:
+                    yield run.advance()
+        for step in steps:
+            yield from self._settle(step)
+
+    def _begin(self, run: _Run, batch: Batch | None) -> Iterator[_Step]:
+        """Set going what a batch, or the end of its unit, allows to."""
+        for failure in batch.failures if batch else ():
+            run.tally.fail(failure.row, BadPicture(failure.reason, failure.detail))
+        for pending in self._forward.flush() if batch is None else self._forward.feed(batch):
+            yield _Step(run, pending)
+        if batch is None:
+            if run.contents.refusal is not None:
+                run.tally.fail(0, run.contents.refusal)
+            yield _Step(run, None)
+
+    def _settle(self, step: _Step) -> Iterator[Event]:
+        """Put into the tally what the network has answered, or end the unit."""
+        run = step.run
+        if step.pending is not None:
+            run.tally.add(step.pending.rows, step.pending.fetch())
+        yield run.advance()
+        if step.pending is None:
+            yield Finished(run.unit, run.contents, run.tally.finish(), self._forward.problems())
 
     def ceilings(self, pictures: Sequence[PictureRef]) -> Ceilings | None:
         """Measure this process's walls; see `Engine.ceilings`."""
@@ -71,19 +120,79 @@ class LocalEngine:
 
     def _batches(self, units: Iterator[Unit]) -> Generator[tuple[Unit, Contents, Batch | None]]:
         """Go through the units; None behind the last batch of each."""
-        for unit in units:
-            contents = unit.read()
-            if contents.refusal is None:
-                for batch in self._maker.batches(contents.pictures):
+        following: _Opened | Exception | None = None
+        with closing(Ahead(_read(units), depth=1)) as read, _stopped(units):
+            while (opened := following or self._open_next(read)) is not None:
+                following = None
+                if isinstance(opened, Exception):
+                    raise opened
+                unit, contents, batches = opened
+                left = len(contents.pictures)
+                for batch in batches:
+                    size = len(batch.rows) + len(batch.failures)
+                    left -= size
+                    # Begun before this unit is through, or threads and GPU would be idle between.
+                    if following is None and left <= _BATCHES_LEFT * size and read.ready():
+                        following = self._open_next(read)
                     yield unit, contents, batch
-            yield unit, contents, None
+                yield unit, contents, None
 
-    def _settle(self, contents: Contents, batch: Batch | None, tally: Tally) -> None:
-        """Put into the tally what a batch, or the end of the unit, has settled."""
-        scored = self._forward.flush() if batch is None else self._forward.feed(batch)
-        for rows, probabilities in scored:
-            tally.add(rows, probabilities)
-        for failure in batch.failures if batch else ():
-            tally.fail(failure.row, BadPicture(failure.reason, failure.detail))
-        if batch is None and contents.refusal is not None:
-            tally.fail(0, contents.refusal)
+    def _open_next(self, read: Ahead[tuple[Unit, Contents]]) -> _Opened | Exception | None:
+        """Begin to decode a unit; what cannot be read is to be raised behind the unit before it."""
+        try:
+            item = next(read, None)
+            if item is None:
+                return None
+            unit, contents = item
+            if contents.refusal is not None:
+                return unit, contents, iter(())
+            return unit, contents, self._maker.batches(contents.pictures)
+        except Exception as error:  # noqa: BLE001 - raised by the caller, at its place
+            return error
+
+
+@contextmanager
+def _stopped(units: Iterator[Unit]) -> Iterator[None]:
+    """Stop the units at the end; a thread that waits for one could not be closed."""
+    try:
+        yield
+    finally:
+        if isinstance(units, Stoppable):
+            units.stop()
+
+
+def _read(units: Iterator[Unit]) -> Generator[tuple[Unit, Contents]]:
+    for unit in units:
+        yield unit, unit.read()
+
+
+class _Run:
+    """A unit that is being scored."""
+
+    def __init__(self, unit: Unit, contents: Contents, *, classes: int) -> None:
+        """Expect every row of it."""
+        self.unit = unit
+        self.contents = contents
+        self.tally = Tally([ref.name for ref in contents.pictures], classes=classes)
+
+    def advance(self) -> Advance:
+        """Tell how far it is."""
+        unit, tally, pictures = self.unit, self.tally, len(self.contents.pictures)
+        return Advance(unit.number, unit.weight, pictures, tally.done, tally.errors)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What is still to be done for a unit, in order.
+
+    Attributes:
+        run: the unit.
+        pending: rows whose probabilities are under way; None at the end of the unit.
+    """
+
+    run: _Run
+    pending: Pending | None
+
+    def is_there(self) -> bool:
+        """Whether it can be settled without waiting."""
+        return self.pending is None or self.pending.fetched

@@ -26,6 +26,7 @@ class EngineOpener:
         device: 'cpu' or 'cuda:N'.
         batch_size: pictures decoded together.
         threads: that read and decode.
+        precision: as `resolve_precision` gives it.
         max_pixels: width times height of a picture that is still decoded.
     """
 
@@ -33,6 +34,7 @@ class EngineOpener:
     identity: str
     maker: str
     device: str
+    precision: str
     batch_size: int
     threads: int
     max_pixels: int
@@ -41,21 +43,21 @@ class EngineOpener:
         """Load the network and open the maker.
 
         Raises:
-            ScoreError: the checkpoint is not what it was.
-            CheckpointError, DeviceError: from what is opened.
+            CheckpointError: the checkpoint is not what it was, or is damaged.
+            DeviceError: from what is opened.
         """
-        from vocscore.models.checkpoint import checkpoint_hash, load_checkpoint
         from vocscore.pipeline.makers import open_maker
-        from vocscore.runtime import open_runtime
+        from vocscore.runtime.opening import open_checkpoint
         from vocscore.score.engines.forward import CPU_GROUP, Forward
 
-        network, card = load_checkpoint(self.checkpoint)
-        if checkpoint_hash(self.checkpoint) != self.identity:
-            raise ScoreError(
-                f"{self.checkpoint}: replaced while it was in use. Finished units are kept: put "
-                "the old checkpoint back to go on with them."
-            )
-        runtime = open_runtime(network, card, device=self.device)
+        group = CPU_GROUP if self.device == "cpu" else self.batch_size
+        runtime, card = open_checkpoint(
+            self.checkpoint,
+            identity=self.identity,
+            device=self.device,
+            precision=self.precision,
+            group=group,
+        )
         maker = open_maker(
             self.maker,
             card.preprocess,
@@ -64,7 +66,6 @@ class EngineOpener:
             threads=self.threads,
             max_pixels=self.max_pixels,
         )
-        group = CPU_GROUP if self.device == "cpu" else self.batch_size
         return LocalEngine(maker, Forward(runtime, group=group), classes=len(card.classes))
 
 

@@ -15,10 +15,38 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
+    from typing_extensions import Self
+
     from vocscore.score.engines.local import LocalEngine
     from vocscore.score.inputs.units import Unit
 
-    Units = queue.SimpleQueue[Unit]
+
+class Units:
+    """The units that have been handed to this worker: an iterator that waits for the next one."""
+
+    def __init__(self) -> None:
+        """Hold none."""
+        self._queue: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
+
+    def put(self, unit: Unit) -> None:
+        """Take one in."""
+        self._queue.put(unit)
+
+    def stop(self) -> None:
+        """End, behind the units that are here: whoever waits for another one would wait forever."""
+        self._queue.put(None)
+
+    def __iter__(self) -> Self:
+        """Hand out the iterator itself."""
+        return self
+
+    def __next__(self) -> Unit:
+        """Wait for the next one."""
+        unit = self._queue.get()
+        if unit is None:
+            self.stop()  # the end stays the end
+            raise StopIteration
+        return unit
 
 
 class Opener(Protocol):
@@ -61,13 +89,13 @@ def work(opener: Opener, connection: Connection) -> None:
     """Be a worker until the other end of the connection is closed."""
     # The parent decides what Ctrl-C means, which the terminal sends to every process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    units: Units = queue.SimpleQueue()
+    units = Units()
     # Always reading: neither side then ever waits for the other one to read.
     threading.Thread(target=_read, args=(connection, units), daemon=True).start()
     try:
         with closing(opener.open()) as engine:
             connection.send(Ready(engine.maker))
-            for event in engine.score(iter(units.get, None)):
+            for event in engine.score(units):
                 connection.send(event)
     except BrokenPipeError:
         return  # the parent has gone

@@ -57,7 +57,7 @@ class Choice:
     def open(
         self,
         classes: Sequence[str],
-        threshold: float,
+        threshold: float | Sequence[float],
         *,
         selection: Selection,
         origin: Mapping[str, Any],
@@ -66,7 +66,7 @@ class Choice:
 
         Args:
             classes: in the order of the columns of probabilities.
-            threshold: a class is a label from this probability on.
+            threshold: a class is a label from this probability on; one number, or one a class.
             selection: what is written of a picture.
             origin: plain values that say where the rows come from, for formats that keep them.
 

@@ -35,9 +35,9 @@ class CsvFormat:
 
     Args:
         classes: the columns of probabilities.
-        threshold: a class is in `labels` from this probability on. Both are compared as float32;
-            for thresholds of up to six digits, from 0.001 on, comparing the written number with
-            the threshold gives the same answer.
+        threshold: a class is in `labels` from this probability on; one number, or one a class.
+            Both are compared as float32; for thresholds of up to six digits, from 0.001 on,
+            comparing the written number with the threshold gives the same answer.
         selection: what is written of a picture.
         alone: each part is to be read by itself, and has the header.
     """
@@ -47,14 +47,14 @@ class CsvFormat:
     def __init__(
         self,
         classes: Sequence[str],
-        threshold: float,
+        threshold: float | Sequence[float],
         *,
         selection: Selection = EVERYTHING,
         alone: bool = False,
     ) -> None:
         """Make the templates."""
         self.classes = tuple(classes)
-        self._threshold = np.float32(threshold)
+        self._threshold = np.asarray(threshold, np.float32)
         self._selection = selection
         self._alone = alone
         columns = [*self.classes] if selection.probabilities else []

@@ -37,16 +37,19 @@ class JsonlFormat:
 
     Args:
         classes: the keys of `probabilities`.
-        threshold: a class is in `labels` from this probability on, both as float32.
+        threshold: a class is in `labels` from this probability on, both as float32; one number, or
+            one a class.
         selection: what is written of a picture.
     """
 
     suffix = ".jsonl"
 
-    def __init__(self, classes: Sequence[str], threshold: float, *, selection: Selection) -> None:
+    def __init__(
+        self, classes: Sequence[str], threshold: float | Sequence[float], *, selection: Selection
+    ) -> None:
         """Write the classes as JSON, once."""
         self.classes = tuple(classes)
-        self._threshold = np.float32(threshold)
+        self._threshold = np.asarray(threshold, np.float32)
         self._selection = selection
         self._names = [text(readable(name)) for name in classes]
         self._keys = [f"{name}: " for name in self._names]

@@ -39,7 +39,8 @@ class ParquetFormat:
 
     Args:
         classes: the columns of probabilities.
-        threshold: a class is in `labels` from this probability on, both as float32.
+        threshold: a class is in `labels` from this probability on, both as float32; one number, or
+            one a class.
         selection: what is written of a picture.
         origin: plain values for the file's metadata, beside the arguments above.
 
@@ -52,7 +53,7 @@ class ParquetFormat:
     def __init__(
         self,
         classes: Sequence[str],
-        threshold: float,
+        threshold: float | Sequence[float],
         *,
         selection: Selection,
         origin: Mapping[str, Any],
@@ -60,7 +61,7 @@ class ParquetFormat:
         """Look for what would stand in the way of the first part."""
         require_pyarrow()
         self.classes = tuple(classes)
-        self._threshold = np.float32(threshold)
+        self._threshold = np.asarray(threshold, np.float32)
         self._selection = selection
         self._about = {
             **origin,

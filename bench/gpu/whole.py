@@ -1,0 +1,168 @@
+"""`vocscore score` and `train` on the device, end to end, beside their walls and the peers."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from bench.commands import vocscore
+from bench.gpu.networks import BASELINE, DEFAULT, WAYS, opened
+from bench.gpu.networks import rate as model_rate
+from bench.gpu.place import DIETS, JPEG
+from bench.outcome import Outcome
+from bench.peers.dataloader import open_usual
+from bench.peers.task import Task
+from bench.pictures import make_pictures
+from bench.timing import Rate, Timed, interleave
+from shards.drawing.drawn import draw_voc
+from shards.reader import load_split
+from vocscore.machine import usable_cores
+from vocscore.models.checkpoint import load_checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from bench.gpu.place import Place
+
+DECODE, MODEL = "decode ceiling", "model ceiling"
+USUAL = "usual loop (DataLoader, PIL, eager float32)"
+_WORKERS = (2, 4)
+_TRAINED = 600
+_EPOCHS = 4
+_numbers = itertools.count()
+
+
+def scoring(place: Place) -> Iterator[Outcome]:
+    """Each backbone from each diet: shards to CSV, in one process and in several on one device."""
+    for diet in DIETS:
+        refs = place.refs(diet)
+        with place.maker() as maker:
+            decode = place.rate(lambda: place.consume(maker.batches(refs)))  # noqa: B023 - called here
+        for backbone in place.backbones:
+            place.tidy()
+            way = WAYS[DEFAULT if place.on_gpu else BASELINE]
+            model = model_rate(
+                place, opened(place, backbone, way, batch=place.batch), batch=place.batch
+            )
+            place.tidy()
+            yield _scored(place, backbone, diet, decode=decode, model=model)
+
+
+def _scored(place: Place, backbone: str, diet: str, *, decode: Rate, model: Rate) -> Outcome:
+    contestants = {"score": partial(run_score, place, backbone, diet)}
+    for workers in _WORKERS[:1] if place.quick else _WORKERS:
+        name = f"score, {workers} workers on one device"
+        contestants[name] = partial(run_score, place, backbone, diet, workers=workers)
+    rates = interleave(contestants, repeats=place.repeats)
+    both = {DECODE: decode, MODEL: model}
+    wall = min(both, key=lambda name: both[name].median)
+    return Outcome(
+        contest="gpu",
+        title=f"score, {backbone}, {diet} to CSV, {place.precision}",
+        rates={**both, **rates},
+        walls=dict.fromkeys(rates, wall),
+        key={"part": "score", "backbone": backbone, "diet": diet},
+        facts={"wall": wall, "pictures": place.shard * place.shards},
+        lines=(f"the wall: {wall}",),
+    )
+
+
+def run_score(place: Place, backbone: str, diet: str, *, workers: int = 1) -> Timed:
+    """Run the command; its own clock leaves listing and loading out."""
+    output = place.scratch / f"scored-{next(_numbers)}.csv"
+    summary = output.with_suffix(".json")
+    where = ["--device", place.device]
+    if workers > 1:
+        where = ["--devices", ",".join([place.device.removeprefix("cuda:")] * workers)]
+    words: list[object] = ["-m", place.checkpoint(backbone), "-o", output]
+    words += ["--maker", "dali", "--batch-size", place.batch, "--precision", place.precision]
+    vocscore("score", place.folder(diet), *words, *where, "-q", "--no-ceilings", "--json", summary)
+    report = json.loads(summary.read_text())
+    output.unlink()
+    if report["errors"] or report["pictures"] != place.shard * place.shards:
+        raise RuntimeError(f"score lost pictures: {report}")
+    return Timed(report["pictures"], report["seconds"])
+
+
+def peers(place: Place) -> Iterator[Outcome]:
+    """The usual loop with a worker a core, and DALI's graph with an eager network."""
+    from bench.gpu.dali_loop import DaliLoop
+
+    backbone = place.backbones[0]
+    pictures = make_pictures(place.scratch / "peers", pictures=place.shard)
+    task = Task(
+        pictures=pictures.refs,
+        preprocess=place.preprocess,
+        batch=min(place.batch, 64),
+        workers=usable_cores(),
+        scratch=place.scratch,
+    )
+    network = load_checkpoint(place.checkpoint(backbone))[0].eval().to(place.device)
+    with closing(open_usual(task)) as loader:
+        dali = DaliLoop(task, device=place.device)
+        contestants: dict[str, Callable[[], int | Timed]] = {
+            USUAL: lambda: _eager(place, network, (ready.images for ready in loader.batches())),
+            "DALI's graph, eager float32": lambda: _eager(place, network, dali.batches()),
+            "vocscore score": partial(run_score, place, backbone, JPEG),
+        }
+        rates = interleave(contestants, repeats=place.repeats)
+    yield Outcome(
+        contest="gpu",
+        title=f"peers, {backbone}: JPEGs to probabilities",
+        rates=rates,
+        baseline=USUAL,
+        key={"part": "peers", "backbone": backbone},
+        facts={"pictures": pictures.made_of, "workers": task.workers},
+        lines=("the peers read loose files, score reads shards of the same pictures",),
+    )
+
+
+@torch.inference_mode()
+def _eager(place: Place, network: torch.nn.Module, batches: Iterator[torch.Tensor]) -> int:
+    """The network of the peers' documentation: eager, float32, results fetched each batch."""
+    images = 0
+    for batch in batches:
+        images += len(network(batch.to(place.device, non_blocking=True)).sigmoid().cpu())
+    return images
+
+
+def training(place: Place) -> Iterator[Outcome]:
+    """`train --tune all`: images per second of an epoch, starting up left out."""
+    tree, shards = place.scratch / "voc", place.scratch / "voc-shards"
+    draw_voc(tree, pictures=_TRAINED if place.on_gpu else 30, width=500, height=375)
+    vocscore("pack", tree, "-o", shards, "--split", "ratio", "-q")
+    rates = {}
+    for precision in ("float32", "bf16") if place.on_gpu else ("float32",):
+        rates[f"train --tune all, {precision}"] = _epochs(place, shards, precision)
+    yield Outcome(
+        contest="gpu",
+        title=f"train --tune all, {place.backbones[0]}, training and validation pictures",
+        rates=rates,
+        key={"part": "train", "backbone": place.backbones[0]},
+    )
+
+
+def _epochs(place: Place, shards: Path, precision: str) -> Rate:
+    """From the difference of a long run and a short one."""
+    pictures = len(load_split(shards, "train,val").pictures)
+    values = []
+    for _ in range(place.repeats):
+        short, long = (_seconds(place, shards, precision, epochs) for epochs in (1, 1 + _EPOCHS))
+        values.append(_EPOCHS * pictures / max(long - short, 1e-9))
+    return Rate(tuple(values))
+
+
+def _seconds(place: Place, shards: Path, precision: str, epochs: int) -> float:
+    words: list[object] = ["--backbone", place.backbones[0], "--weights", "none", "--tune", "all"]
+    words += ["--size", place.size, "--batch-size", min(place.batch, 128), "--epochs", epochs]
+    words += ["--device", place.device, "--precision", precision, "--quiet"]
+    started = time.perf_counter()
+    vocscore("train", shards, "-o", place.scratch / f"trained-{next(_numbers)}", *words)
+    return time.perf_counter() - started

@@ -1,0 +1,1 @@
+"""What a user would otherwise pick, each as its own documentation would have it."""

@@ -1,0 +1,31 @@
+"""Which labels are missed together, beside a count picture by picture."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from drawn_tables import draw
+
+from vocscore.evaluation.mistakes import missed_together
+
+
+def test_counts_are_those_of_a_plain_loop() -> None:
+    """For every pair: the pictures in which both are there and neither is predicted."""
+    labels, probabilities = draw(0)
+    predicted = probabilities >= 0.4
+    got = missed_together(labels, predicted)
+    for a, b in itertools.product(range(7), repeat=2):
+        pictures = sum(
+            bool(y[a] == 1 and y[b] == 1 and not p[a] and not p[b])
+            for y, p in zip(labels, predicted, strict=True)
+        )
+        assert got[a, b] == pictures
+    assert got.sum() > 0
+
+
+def test_ignored_and_false_alarms_are_no_misses() -> None:
+    """A difficult label that is not predicted, and a prediction of what is absent, miss nothing."""
+    labels = np.array([[-1, 0, 1]], np.int8)
+    predicted = np.array([[False, True, False]])
+    assert missed_together(labels, predicted).tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 1]]

@@ -1,0 +1,51 @@
+"""What decides DALI's speed decides no pixel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import kinds
+import numpy as np
+import pytest
+from workshop import by_row, write
+
+from vocscore.pipeline.dali import DaliMaker
+from vocscore.pipeline.decoder import DEFAULT_TUNING, Tuning
+from vocscore.pipeline.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def made(refs: list, tuning: Tuning, *, device: str) -> dict[int, np.ndarray]:
+    maker = DaliMaker(
+        Preprocess(size=64),
+        batch_size=3,
+        threads=2,
+        device=device,
+        max_pixels=10**7,
+        tuning=tuning,
+    )
+    with maker:
+        return by_row(maker.batches(refs))
+
+
+@pytest.mark.parametrize(
+    "device", ["cpu", pytest.param("cuda:0", marks=pytest.mark.gpu)], ids=["cpu", "cuda"]
+)
+@pytest.mark.parametrize("in_flight", [1, 2, 5])
+def test_every_row_comes_whatever_the_tuning(tmp_path: Path, device: str, in_flight: int) -> None:
+    """Depth, hardware share and tied threads change no row of a maker.
+
+    On a GPU the engines and the other units may round differently, as hardware decoders do.
+    """
+    files = {f"{row}": kinds.encoded(kinds.photo(90 + row, 80), "JPEG") for row in range(14)}
+    refs = write(tmp_path, files)
+    expected = made(refs, DEFAULT_TUNING, device=device)
+    for load in (0.0, 1.0):
+        tuning = Tuning(hw_decoder_load=load, in_flight=in_flight, affine=True)
+        found = made(refs, tuning, device=device)
+        assert sorted(found) == list(range(14))
+        for row, pixels in found.items():
+            apart = np.abs(pixels.astype(int) - expected[row]).max()
+            assert apart <= (0 if device == "cpu" else 3)

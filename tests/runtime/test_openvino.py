@@ -1,0 +1,149 @@
+"""OpenVINO computes what PyTorch computes, whatever the batches."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vocscore.models.card import ModelCard
+from vocscore.models.network import Network, build_network
+from vocscore.pipeline.preprocess import Preprocess
+from vocscore.runtime import open_runtime
+from vocscore.runtime.opening import open_backbone
+from vocscore.runtime.openvino import (
+    MOST_STREAMS,
+    OpenVinoRuntime,
+    compile_model,
+    convert,
+    has_bf16,
+    shape_for,
+)
+
+SIZE = 64
+CARD = ModelCard(
+    backbone="resnet18",
+    classes=("a", "b", "c"),
+    preprocess=Preprocess(size=SIZE, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3)),
+    threshold=0.5,
+    weights="none",
+)
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    """A network whose rows differ."""
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        made = build_network("resnet18", classes=3, weights="none", size=SIZE)
+        torch.nn.init.normal_(made.head.weight, std=0.1)
+    return made.eval()
+
+
+def pictures(count: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, 3, SIZE, SIZE), dtype=torch.uint8, generator=generator)
+
+
+def plain_logits(network: Network, images: torch.Tensor, preprocess: Preprocess) -> np.ndarray:
+    """Eager PyTorch, float32."""
+    with torch.no_grad():
+        return network(preprocess.normalise(images)).numpy()
+
+
+def opened(network: Network, *, group: int, cores: int, precision: str = "float32"):
+    shape = shape_for(group=group, size=SIZE, precision=precision, cores=cores)
+    graph = convert(network, CARD.preprocess, shape=shape)
+    return OpenVinoRuntime(compile_model(graph, shape=shape), shape=shape)
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 11])
+def test_batches_of_any_number(network: Network, count: int) -> None:
+    """Part of a group, a group, and several groups at once give the rows that PyTorch gives."""
+    images = pictures(count)
+    found = opened(network, group=4, cores=2).probabilities(images)
+    assert found.std() > 1e-3, "the rows must differ, or this test shows nothing"
+    np.testing.assert_allclose(found, plain_logits(network, images, CARD.preprocess), atol=1e-5)
+
+
+def test_bits_do_not_depend_on_the_number_of_cores(network: Network) -> None:
+    """One thread works on a batch, however many batches are worked on."""
+    images = pictures(8)
+    one, three = (opened(network, group=4, cores=cores).probabilities(images) for cores in (1, 3))
+    np.testing.assert_array_equal(one, three)
+
+
+def test_results_are_those_of_their_own_batch(network: Network) -> None:
+    """Many batches under way, fetched in the order of submission, do not mix."""
+    runtime = opened(network, group=2, cores=2)
+    images = pictures(20)
+    waiting = [runtime.submit(images[at : at + 2].clone()) for at in range(0, 20, 2)]
+    found = np.concatenate([results() for results in waiting])
+    np.testing.assert_array_equal(found, runtime.probabilities(images))
+
+
+def test_temperature_divides_logits(network: Network) -> None:
+    """Probabilities are the sigmoid of logits over the card's temperature."""
+    images = pictures(3)
+    card = replace(CARD, temperature=2.5)
+    expected = 1 / (1 + np.exp(-plain_logits(network, images, card.preprocess) / 2.5))
+    runtime = open_runtime(network, card, device="cpu", precision="float32", group=3)
+    np.testing.assert_allclose(runtime.probabilities(images), expected, atol=1e-5)
+
+
+def test_features(network: Network) -> None:
+    """A backbone's results are its features."""
+    images = pictures(3)
+    runtime = open_backbone(network.backbone, CARD.preprocess, precision="float32", group=2)
+    with torch.no_grad():
+        expected = network.backbone(CARD.preprocess.normalise(images)).numpy()
+    assert expected.shape == (3, 512)
+    np.testing.assert_allclose(runtime.probabilities(images), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_bf16_is_near(network: Network) -> None:
+    """bf16 has 8 bits of mantissa: logits are within a few hundredths, and not float32's."""
+    if not has_bf16():
+        pytest.skip("this processor does not compute in bf16")
+    images = pictures(8)
+    found = opened(network, group=4, cores=2, precision="bf16").probabilities(images)
+    exact = plain_logits(network, images, CARD.preprocess)
+    assert 0 < np.abs(found - exact).max() < 0.05 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize(
+    ("cores", "streams", "threads"), [(1, 1, 1), (2, 2, 2), (8, 8, 8), (9, 8, 8), (64, 8, 64)]
+)
+def test_cores_are_shared_out(cores: int, streams: int, threads: int) -> None:
+    """One thread a stream up to the most streams; more cores make streams of equal threads."""
+    shape = shape_for(group=32, size=SIZE, precision="float32", cores=cores)
+    assert (shape.streams, shape.threads) == (streams, threads)
+    assert shape.streams <= MOST_STREAMS
+    assert shape.threads % shape.streams == 0
+
+
+CHILD = """
+import gc, signal, subprocess
+import numpy, torch
+from vocscore.pipeline.preprocess import Preprocess
+from vocscore.runtime.opening import open_backbone
+signal.signal(signal.SIGCHLD, lambda *_: None)
+for _ in range(3):
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten())
+    runtime = open_backbone(network, Preprocess(size=8), precision="float32", group=2)
+    assert runtime.probabilities(torch.zeros(3, 3, 8, 8, dtype=torch.uint8)).shape == (3, 144)
+    del runtime
+    gc.collect()
+    subprocess.run(["true"], check=True)
+"""
+
+
+def test_signals_arrive_after_a_runtime_has_gone() -> None:
+    """A child's end finds a stack to be handled on, though every compiled model is deleted."""
+    command = [sys.executable, "-c", CHILD]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,30 @@
+"""Packed sets that the tests of training share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from small_training import pack_set
+
+from shards.sources.voc import read_voc
+from shards.splitting.splits import split_by_lists
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def drawn_shards(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The drawn VOC tree, packed by its own lists."""
+    annotated = read_voc(voc_tree)
+    return pack_set(annotated, split_by_lists(annotated), tmp_path_factory.mktemp("set") / "drawn")
+
+
+@pytest.fixture(scope="session")
+def few_shards(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Splits of 5, 4 and 1 pictures."""
+    annotated = read_voc(voc_tree)
+    some = annotated.samples
+    splits = {"train": some[:5], "val": some[5:9], "one": some[9:10]}
+    return pack_set(annotated, splits, tmp_path_factory.mktemp("set") / "few")

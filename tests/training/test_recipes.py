@@ -1,0 +1,165 @@
+"""Recipes: what they may say, and what goes before them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from vocscore.cli.main import main
+from vocscore.config import TrainConfig
+from vocscore.errors import TrainError
+from vocscore.training.recipes import load_recipe, recipe_names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEFAULTS = asdict(TrainConfig())
+NOTHING = ["--weights", "none", "--backbone", "squeezenet1_1", "--size", "32", "--device", "cpu"]
+
+
+def load(text: str, folder: Path) -> dict[str, object]:
+    (folder / "mine.toml").write_text(text)
+    return load_recipe(str(folder / "mine.toml"), defaults=DEFAULTS)
+
+
+def test_baseline_is_the_defaults() -> None:
+    """The recipe of the experiment changes no default, and says each number of the experiment."""
+    recipe = load_recipe("baseline", defaults=DEFAULTS)
+    assert recipe == {name: DEFAULTS[name] for name in recipe}
+    assert {"epochs", "batch_size", "learning_rate", "momentum", "size", "threshold"} <= set(recipe)
+
+
+def test_recipes_that_come_along() -> None:
+    """Both are there, readable, and not the same."""
+    assert recipe_names() == ["baseline", "strong"]
+    assert load_recipe("strong", defaults=DEFAULTS) != load_recipe("baseline", defaults=DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("learning_rat = 1", r"'learning_rat'\. The nearest is 'learning_rate'"),
+        ("batch-size = 3", r"'batch-size'\. The nearest is 'batch_size'"),
+        ("epochs = ", "not TOML"),
+        ("[optimiser]\nname = 'sgd'", r"optimiser is \{'name': 'sgd'\}, and has to be a number"),
+        ("standardise = 1", "standardise is 1, and has to be true or false"),
+        ("epochs = true", "epochs is True, and has to be a number"),
+    ],
+)
+def test_mistakes_are_one_line(text: str, message: str, tmp_path: Path) -> None:
+    """A recipe with an unknown setting or an odd value is refused with the name."""
+    with pytest.raises(TrainError, match=message) as caught:
+        load(text, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert "mine.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"), [("stong", "baseline, strong"), ("no/such.toml", "No such file")]
+)
+def test_recipe_that_is_not_there(recipe: str, message: str) -> None:
+    """The names that there are, or the file that is not."""
+    with pytest.raises(TrainError, match=message):
+        load_recipe(recipe, defaults=DEFAULTS)
+
+
+def train(*arguments: object) -> tuple[int, str]:
+    done = CliRunner().invoke(main, ["train", *map(str, arguments)])
+    return done.exit_code, done.output
+
+
+def config(run: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads((run / "config.json").read_text())
+    return found
+
+
+def test_typed_options_go_before_the_recipe(few_shards: Path, tmp_path: Path) -> None:
+    """Typed, then recipe, then default, wherever --recipe stands; all of it is in config.json."""
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('epochs = 3\nlearning_rate = 0.5\nkeep = "best"\nstandardise = true\n')
+    typed = ["--epochs", 1, "--no-standardise"]
+    for name, order in (("a", [*typed, "--recipe", recipe]), ("b", ["--recipe", recipe, *typed])):
+        code, text = train(few_shards, "-o", tmp_path / name, *NOTHING, *order)
+        assert code == 0, text
+        found = config(tmp_path / name)
+        expected = {"epochs": 1, "learning_rate": 0.5, "keep": "best", "standardise": False}
+        assert {key: found[key] for key in expected} == expected
+        assert found["batch_size"] == TrainConfig.batch_size
+        assert found["recipe"] == str(recipe)
+
+
+def test_every_setting_reaches_the_run(few_shards: Path, tmp_path: Path) -> None:
+    """A recipe may set every setting; config.json has each of them as it was set."""
+    given = {
+        **{name: value for name, value in DEFAULTS.items() if value is not None},
+        "weights": "none",
+        "backbone": "squeezenet1_1",
+        "size": 32,
+        "epochs": 1,
+        "optimiser": "adamw",
+        "loss": "asl",
+        "keep": "best",
+        "patience": 5,
+        "warmup": 0.5,
+        "thresholds": "f1",
+        "calibrate": True,
+        "difficult": "positive",
+        "ema": 0.5,
+    }
+    lines = (f"{n} = {json.dumps(v)}" for n, v in given.items() if n != "max_pixels")
+    recipe = tmp_path / "all.toml"
+    recipe.write_text("\n".join(lines))
+    code, text = train(few_shards, "-o", tmp_path / "run", "--recipe", recipe, "--device", "cpu")
+    assert code == 0, text
+    found = config(tmp_path / "run")
+    assert {name: found[name] for name in given} == given
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("epochs = 0", "--epochs"),
+        ('optimiser = "adam"', "--optimiser"),
+        ("momentum = 1.5", "--momentum"),
+        ('learning_rate = "fast"', "--learning-rate"),
+        ("nonsense = 1", "nonsense"),
+    ],
+)
+def test_recipe_out_of_range(line: str, message: str, few_shards: Path, tmp_path: Path) -> None:
+    """A recipe's values meet the options' own ranges: exit code 2, and no run is begun."""
+    (tmp_path / "mine.toml").write_text(line)
+    code, text = train(few_shards, "-o", tmp_path / "run", "--recipe", tmp_path / "mine.toml")
+    assert code == 2
+    assert message in text
+    assert "Traceback" not in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_strong_trains(few_shards: Path, tmp_path: Path) -> None:
+    """The recipe runs as it is on few pictures, and with --tune all."""
+    for tune in ("head", "all"):
+        run = tmp_path / tune
+        options = ["--recipe", "strong", "--tune", tune, "--epochs", 3, "--batch-size", 2]
+        code, text = train(few_shards, "-o", run, *options, *NOTHING)
+        assert code == 0, text
+        assert config(run)["optimiser"] == "adamw"
+        assert re.search(r"validation mAP 0\.\d+", text)
+
+
+def test_resume_by_command(few_shards: Path, tmp_path: Path) -> None:
+    """--resume starts a new run, says of a finished one that it is, and excludes --overwrite."""
+    command = [few_shards, "-o", tmp_path / "run", *NOTHING, "--epochs", 1]
+    assert train(*command, "--resume")[0] == 0
+    before = (tmp_path / "run" / "model.safetensors").read_bytes()
+    code, text = train(*command, "--resume")
+    assert code == 0
+    assert "finished already" in text
+    code, text = train(*command, "--resume", "--overwrite")
+    assert code == 2
+    assert "give one of them" in text
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == before

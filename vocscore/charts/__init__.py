@@ -1,0 +1,1 @@
+"""Figures as pictures: PNG files, without a window and without global state."""

@@ -1,0 +1,161 @@
+"""`vocscore export`: a model for other programs, proved before it is kept."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import click
+
+from vocscore.cli.common import progress, quiet_option
+from vocscore.cli.trained_on import trained_on
+from vocscore.config import ExportConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from shards.sample import PictureRef
+
+
+@click.command()
+@click.argument(
+    "checkpoint",
+    metavar="RUN",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    required=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The new model: FILE.onnx (ONNX), or FILE.xml (OpenVINO; its weights are in FILE.bin). "
+    "What it is fed with and what its columns mean stands in it, and in FILE.onnx.json or "
+    "FILE.xml.json.",
+)
+@click.option(
+    "--shards",
+    metavar="SHARDS",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Check the new model on these packed pictures.  [default: those RUN was trained on]",
+)
+@click.option(
+    "--split",
+    default=ExportConfig.split,
+    show_default=True,
+    metavar="NAME",
+    help="Split of SHARDS, or several joined by commas.",
+)
+@click.option(
+    "--pictures",
+    "folder",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Check it on the pictures in this folder, in place of shards.",
+)
+@click.option(
+    "--drawn",
+    is_flag=True,
+    help="Check it on pictures that the program draws: where the shards are out of reach, and no "
+    "photographs are at hand.",
+)
+@click.option(
+    "--check-pictures",
+    type=click.IntRange(min=1),
+    default=ExportConfig.check_pictures,
+    show_default=True,
+    metavar="PICTURES",
+    help="Check on so many, at most.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=ExportConfig.max_pixels,
+    show_default=True,
+    metavar="PIXELS",
+    help="A picture with more (width times height) is passed over in the check.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a model that is already at FILE.")
+@quiet_option
+def export(
+    checkpoint: Path,
+    out: Path,
+    *,
+    shards: Path | None,
+    split: str,
+    folder: Path | None,
+    drawn: bool,
+    check_pictures: int,
+    max_pixels: int,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Write a model for ONNX Runtime, OpenVINO and whatever else reads their formats.
+
+    RUN is a folder that 'vocscore train' wrote. The new model takes decoded and resized pictures,
+    uint8, (pictures, size, size, 3), and gives probabilities: normalisation, temperature and
+    sigmoid are inside. docs/exporting.md shows the few lines before it. ONNX needs
+    pip install 'vocscore[export]'.
+
+    The new model is run beside the old one on pictures, and kept only if no probability differs by
+    more than 0.0001. There is no way around this check.
+
+    \b
+    vocscore export run/ -o model.onnx
+    vocscore export run/ -o model.xml --pictures photos/
+    """
+    if sum((shards is not None, folder is not None, drawn)) > 1:
+        raise click.UsageError("--shards, --pictures and --drawn: give one of them.")
+    from vocscore.export.export import check_place
+    from vocscore.export.export import export as write
+
+    config = ExportConfig(split=split, check_pictures=check_pictures, max_pixels=max_pixels)
+    check_place(out, overwrite=overwrite)
+    with (
+        _pictures(checkpoint, shards, folder, config=config, drawn=drawn) as (pictures, source),
+        progress("export", quiet=quiet) as shown,
+    ):
+        result = write(
+            checkpoint,
+            out,
+            pictures=pictures,
+            source=source,
+            max_pixels=config.max_pixels,
+            on_pictures=shown,
+        )
+    if not quiet:
+        click.echo(
+            f"largest difference of a probability to PyTorch: {result.largest:.1g}, "
+            f"on {result.pictures} pictures ({source})"
+        )
+        click.echo(f"model: {', '.join(map(str, result.files))}")
+
+
+@contextmanager
+def _pictures(
+    checkpoint: Path,
+    shards: Path | None,
+    folder: Path | None,
+    *,
+    config: ExportConfig,
+    drawn: bool,
+) -> Iterator[tuple[Sequence[PictureRef], str]]:
+    """What to check with, and what to call it; drawn pictures are gone when the block ends."""
+    from shards.reader import load_split
+    from vocscore.export.pictures import drawn_in, found_below
+
+    most = config.check_pictures
+    if drawn:
+        with TemporaryDirectory(prefix="vocscore-") as place:
+            yield drawn_in(Path(place), number=most), "drawn"
+        return
+    if folder is not None:
+        yield found_below(folder, most=most), "a folder of pictures"
+        return
+    shards = shards or trained_on(
+        checkpoint, instead="Check the export on others with --shards, --pictures or --drawn."
+    )
+    yield load_split(shards, config.split).pictures[:most], f"split {config.split!r} of the shards"

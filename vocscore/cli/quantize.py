@@ -1,0 +1,99 @@
+"""`vocscore quantize`: a model in 8-bit integers, proved before it is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vocscore.cli.common import progress, quiet_option
+from vocscore.cli.trained_on import trained_on
+from vocscore.config import QuantizeConfig
+
+
+@click.command()
+@click.argument(
+    "checkpoint",
+    metavar="RUN",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option(
+    "--shards",
+    metavar="SHARDS",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Packed pictures to calibrate and to measure with.  [default: those RUN was trained on]",
+)
+@click.option(
+    "--split",
+    default=QuantizeConfig.split,
+    show_default=True,
+    metavar="NAME",
+    help="Split of SHARDS, or several joined by commas. Not one that the model was trained on.",
+)
+@click.option(
+    "--calibration-pictures",
+    type=click.IntRange(min=1),
+    default=QuantizeConfig.calibration_pictures,
+    show_default=True,
+    metavar="PICTURES",
+    help="Pictures from which the ranges of the 8 bits are taken.",
+)
+@click.option(
+    "--max-map-drop",
+    type=click.FloatRange(0, 1),
+    default=QuantizeConfig.max_map_drop,
+    show_default=True,
+    metavar="SHARE",
+    help="Write nothing if the mean average precision falls by more.",
+)
+@click.option(
+    "--max-changed",
+    type=click.FloatRange(0, 1),
+    default=QuantizeConfig.max_changed,
+    show_default=True,
+    metavar="SHARE",
+    help="Write nothing if more of the decisions at the thresholds change.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=QuantizeConfig.max_pixels,
+    show_default=True,
+    metavar="PIXELS",
+    help="A picture with more (width times height) is refused.",
+)
+@quiet_option
+def quantize(checkpoint: Path, shards: Path | None, *, quiet: bool, **settings: Any) -> None:
+    """Make the 8-bit form of a model, for 'vocscore score --precision int8'.
+
+    RUN is a folder that 'vocscore train' wrote; the 8-bit model is put beside its weights. It is
+    calibrated on packed pictures (validation pictures, by default), measured beside float32 on the
+    same split, and written only if it is close enough. Needs NNCF: pip install 'vocscore[int8]'.
+
+    \b
+    vocscore quantize run/
+    vocscore score photos/ -m run/ -o predictions.csv --precision int8
+    """
+    from vocscore.export.quantise import quantise
+
+    config = QuantizeConfig(**settings)
+    with progress("quantize", quiet=quiet) as shown:
+        result = quantise(
+            checkpoint,
+            shards or trained_on(checkpoint),
+            split=config.split,
+            calibration_pictures=config.calibration_pictures,
+            max_map_drop=config.max_map_drop,
+            max_changed=config.max_changed,
+            max_pixels=config.max_pixels,
+            on_pictures=shown,
+        )
+    if not quiet:
+        click.echo(f"pictures: {result.pictures} of split {config.split!r}")
+        click.echo(f"mAP: float32 {result.map_float32:.4f}, int8 {result.map_int8:.4f}")
+        click.echo(
+            f"decisions changed: {result.changed:.2%}; largest difference of a probability: "
+            f"{result.largest:.3f}"
+        )
+        click.echo(f"int8 model: {checkpoint / 'int8'} (preset {result.preset})")

@@ -1,0 +1,28 @@
+"""Which packed pictures a run was trained on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from vocscore.cli.common import KnownError
+
+
+def trained_on(run: Path, *, instead: str = "Use --shards.") -> Path:
+    """The shards that the config of a run names.
+
+    Args:
+        run: the folder.
+        instead: what the user can do where they are not to be had.
+
+    Raises:
+        KnownError: the config names none, or they are not there.
+    """
+    file = run / "config.json"
+    try:
+        shards = Path(json.loads(file.read_bytes())["shards"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise KnownError(f"{file}: does not say what it was trained on. {instead}") from error
+    if not shards.is_dir():
+        raise KnownError(f"{shards}: what {run} was trained on is not there. {instead}")
+    return shards

@@ -1,0 +1,45 @@
+"""The pictures of one class by falling probability: what average precision and thresholds read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """One class, from the highest probability down; pictures with an ignored label are not in it.
+
+    Pictures of equal probability are one step: no threshold comes between them.
+
+    Attributes:
+        rows: int64 (n,), the places of the pictures in the table.
+        positive: bool (n,).
+        probabilities: floating (n,), falling.
+        ends: int64 (k,), the last place in `rows` of each step.
+    """
+
+    rows: NDArray[np.int64]
+    positive: NDArray[np.bool_]
+    probabilities: NDArray[np.floating[Any]]
+    ends: NDArray[np.int64]
+
+
+def rank(labels: NDArray[np.int8], probabilities: NDArray[np.floating[Any]]) -> Ranking:
+    """Order one class.
+
+    Args:
+        labels: int8 (N,): 1 present, 0 absent, -1 ignored.
+        probabilities: floating (N,).
+    """
+    counts = np.flatnonzero(labels >= 0)
+    rows = counts[np.argsort(-probabilities[counts], kind="stable")]
+    ordered = probabilities[rows]
+    last = np.ones(len(rows), dtype=np.bool_)
+    last[:-1] = ordered[1:] != ordered[:-1]
+    return Ranking(rows, labels[rows] == 1, ordered, np.flatnonzero(last))

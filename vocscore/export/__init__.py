@@ -1,0 +1,1 @@
+"""A checkpoint in another form, made only if it scores as the checkpoint does."""

@@ -1,0 +1,219 @@
+"""A checkpoint in 8-bit integers: calibrated and proved on packed pictures, or not written."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from shards.manifest import read_manifest
+from shards.reader import load_split
+from vocscore.errors import ExportError
+from vocscore.evaluation.metrics import report
+from vocscore.machine import usable_cores
+from vocscore.models.card import checkpoint_hash
+from vocscore.models.checkpoint import load_checkpoint
+from vocscore.pipeline.makers import open_maker
+from vocscore.runtime.int8 import PRESETS, write
+from vocscore.runtime.int8 import quantise as quantise_graph
+from vocscore.runtime.opening import open_graph, shape_of
+from vocscore.runtime.openvino import convert
+from vocscore.runtime.precision import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from shards.reader import LabelledPictures
+    from vocscore.models.card import ModelCard
+    from vocscore.pipeline.batch import Batch
+    from vocscore.runtime import Runtime
+
+GROUP = 32
+"""Pictures a batch."""
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """An 8-bit network beside the checkpoint's, on the same pictures.
+
+    Attributes:
+        preset: of NNCF, that it was made with.
+        pictures: that both were measured on.
+        map_float32: mean average precision of the checkpoint, 0 to 1.
+        map_int8: and of the 8-bit network.
+        changed: share of the decisions at the thresholds that are others, 0 to 1.
+        largest: difference of one probability.
+    """
+
+    preset: str
+    pictures: int
+    map_float32: float
+    map_int8: float
+    changed: float
+    largest: float
+
+    def holds(self, *, max_map_drop: float, max_changed: float) -> bool:
+        """Whether it may be used in the checkpoint's place."""
+        drop = self.map_float32 - self.map_int8
+        return drop <= max_map_drop and self.changed <= max_changed
+
+
+def quantise(
+    checkpoint: Path,
+    shards: Path,
+    *,
+    split: str,
+    calibration_pictures: int,
+    max_map_drop: float,
+    max_changed: float,
+    max_pixels: int,
+    on_pictures: Callable[[int, int], None] | None = None,
+) -> Quantised:
+    """Make the 8-bit network of a checkpoint, which `score --precision int8` runs.
+
+    NNCF's presets are tried from the fastest on; the first that holds is written.
+
+    Args:
+        checkpoint: the folder of a trained network; the result is put into it.
+        shards: a packed set with the checkpoint's classes.
+        split: pictures to calibrate with and to measure on.
+        calibration_pictures: that are calibrated with, at most.
+        max_map_drop: by which the mean average precision may fall.
+        max_changed: share of the decisions that may change.
+        max_pixels: a larger picture is refused before it is decoded.
+        on_pictures: called with the pictures measured so far, and how many it will be at most.
+
+    Raises:
+        ExportError: other classes, a picture that cannot be decoded, or no preset holds; then
+            nothing is written.
+        CheckpointError, SourceError, DamageError: from what is read.
+    """
+    network, card = load_checkpoint(checkpoint)
+    identity = checkpoint_hash(checkpoint)
+    _check_classes(shards, card)
+    pictures = load_split(shards, split)
+    shape = shape_of(card, precision="float32", group=GROUP)
+    graph = convert(network, card.preprocess, shape=shape)
+    shown = _Shown(on_pictures, total=(1 + len(PRESETS)) * len(pictures.pictures))
+    with closing(
+        open_maker(
+            "host",
+            card.preprocess,
+            batch_size=GROUP,
+            device="cpu",
+            threads=usable_cores(),
+            max_pixels=max_pixels,
+        )
+    ) as maker:
+
+        def batches() -> Iterator[Batch]:
+            return _whole(maker.batches(pictures.pictures), pictures)
+
+        exact = _probabilities(open_graph(graph, card, shape=shape), batches(), card, shown)
+        ranges = _calibration(batches(), calibration_pictures)
+        tried = []
+        for preset in PRESETS:
+            made = quantise_graph(graph, ranges, preset=preset)
+            runtime = open_graph(made, card, shape=shape_of(card, precision="int8", group=GROUP))
+            found = _probabilities(runtime, batches(), card, shown)
+            result = _compare(preset, pictures, exact, found, card=card)
+            if result.holds(max_map_drop=max_map_drop, max_changed=max_changed):
+                write(checkpoint, made, identity=identity, report=asdict(result))
+                return result
+            tried.append(
+                f"{preset}: mAP {result.map_float32:.4f} to {result.map_int8:.4f}, "
+                f"{result.changed:.1%} of the decisions changed"
+            )
+    raise ExportError(
+        f"{checkpoint}: int8 is not close enough on the {len(pictures.pictures)} pictures of "
+        f"{split!r} ({'; '.join(tried)}). Nothing was written; score in bf16 or float32, or allow "
+        f"more with --max-map-drop (now {max_map_drop}) and --max-changed (now {max_changed})."
+    )
+
+
+def _check_classes(shards: Path, card: ModelCard) -> None:
+    if read_manifest(shards).classes != card.classes:
+        raise ExportError(
+            f"{shards}: packed with other classes than the model's. Name the shards that it was "
+            "trained on."
+        )
+
+
+def _whole(batches: Iterator[Batch], pictures: LabelledPictures) -> Iterator[Batch]:
+    for batch in batches:
+        for failure in batch.failures:
+            raise ExportError(
+                f"{pictures.pictures[failure.row].name}: {failure.reason}: {failure.detail}. The "
+                "shards hold a picture that cannot be decoded; pack again without --no-verify."
+            )
+        yield batch
+
+
+def _probabilities(
+    runtime: Runtime, batches: Iterator[Batch], card: ModelCard, shown: _Shown
+) -> NDArray[np.float32]:
+    rows, parts = [], []
+    for batch in batches:
+        rows.append(batch.rows)
+        parts.append(runtime.probabilities(batch.images))
+        shown.add(len(batch.rows))
+    order = np.concatenate(rows)
+    found = np.empty((len(order), len(card.classes)), dtype=np.float32)
+    found[order] = np.concatenate(parts)
+    return found
+
+
+def _calibration(batches: Iterator[Batch], pictures: int) -> list[NDArray[np.uint8]]:
+    """The first pictures, in groups as the graph takes them; the last is filled up with them."""
+    images = []
+    for batch in batches:
+        images.append(batch.images.permute(0, 2, 3, 1))
+        if sum(map(len, images)) >= pictures:
+            break
+    every = torch.cat(images)[:pictures]
+    groups = -(-len(every) // GROUP)
+    at = torch.arange(groups * GROUP) % len(every)
+    return [every[at[n * GROUP : (n + 1) * GROUP]].contiguous().numpy() for n in range(groups)]
+
+
+def _compare(
+    preset: str,
+    pictures: LabelledPictures,
+    exact: NDArray[np.float32],
+    found: NDArray[np.float32],
+    *,
+    card: ModelCard,
+) -> Quantised:
+    threshold: Any = card.decision_threshold
+    labels = pictures.labels
+    fidelity = compare(exact, found, threshold=threshold)
+    return Quantised(
+        preset=preset,
+        pictures=len(exact),
+        map_float32=report(labels, exact, threshold=threshold).mean_average_precision,
+        map_int8=report(labels, found, threshold=threshold).mean_average_precision,
+        changed=fidelity.changed,
+        largest=fidelity.largest,
+    )
+
+
+class _Shown:
+    """Adds pictures up and passes the sum on."""
+
+    def __init__(self, on_pictures: Callable[[int, int], None] | None, *, total: int) -> None:
+        """Show nothing yet."""
+        self._on_pictures = on_pictures
+        self._total = total
+        self._done = 0
+
+    def add(self, pictures: int) -> None:
+        """So many more are done."""
+        self._done += pictures
+        if self._on_pictures is not None:
+            self._on_pictures(self._done, self._total)

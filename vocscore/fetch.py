@@ -1,0 +1,165 @@
+"""PASCAL VOC from its own site, through torchvision: fetched, checked and unpacked once."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import io
+import socket
+import ssl
+import sys
+import tarfile
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.error import URLError
+
+from torchvision.datasets.utils import check_integrity, download_url, extract_archive
+from torchvision.datasets.voc import DATASET_YEAR_DICT
+
+from shards import atomic
+from vocscore.errors import FetchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+ARCHIVES: Final = {"2007": ("2007", "2007-test"), "2012": ("2012",)}
+"""Year -> torchvision's names of its archives. The labels of VOC2012's test set were never
+published; of 2007's they were."""
+
+_SILENCE: Final = 60.0
+"""Seconds without a byte after which a connection is given up; urllib by itself waits for ever."""
+
+_NETWORK: Final = (
+    URLError,
+    http.client.HTTPException,
+    TimeoutError,
+    ConnectionError,
+    ssl.SSLError,
+)
+
+
+class _Archive(NamedTuple):
+    url: str
+    file: Path
+    md5: str
+    tree: Path
+
+    @property
+    def mark(self) -> Path:
+        """The file that says that this archive was unpacked to its end."""
+        return self.file.with_name(f"{self.file.name}.unpacked")
+
+    def is_unpacked(self) -> bool:
+        """Whether the tree holds all of it; the archive itself may then be deleted."""
+        return self.mark.is_file() and self.mark.read_text() == self.md5 and self.tree.is_dir()
+
+
+def fetch_voc(year: str, folder: Path, *, say: Callable[[str], None], quiet: bool = False) -> Path:
+    """Fetch the archives of one year into a folder and unpack them there.
+
+    What is there is used again: an unpacked archive is not looked at, a whole one is not fetched,
+    a damaged or partial one is fetched anew.
+
+    Args:
+        year: one of `ARCHIVES`.
+        folder: of the archives and of VOCdevkit/; made where it is missing.
+        say: called with a line before each archive is fetched or unpacked.
+        quiet: no progress on standard error.
+
+    Returns:
+        The year's folder, with JPEGImages/, Annotations/ and ImageSets/.
+
+    Raises:
+        FetchError: an archive cannot be had, is not the one that torchvision knows, or cannot be
+            unpacked.
+    """
+    archives = [_archive(name, folder) for name in ARCHIVES[year]]
+    for archive in archives:
+        if archive.is_unpacked():
+            continue
+        try:
+            _fetch(archive, say=say, quiet=quiet)
+            _unpack(archive, say=say)
+        except OSError as error:  # of the disk: those of the network are caught where they arise
+            raise FetchError(
+                f"{folder}: {error.strerror or error}. Name another folder: "
+                f"vocscore pack FOLDER --download {year} ..."
+            ) from error
+    return archives[0].tree  # an archive of the test pictures adds to the same folder
+
+
+def _archive(name: str, folder: Path) -> _Archive:
+    known = DATASET_YEAR_DICT[name]
+    return _Archive(
+        known["url"], folder / known["filename"], known["md5"], folder / known["base_dir"]
+    )
+
+
+def _fetch(archive: _Archive, *, say: Callable[[str], None], quiet: bool) -> None:
+    """Bring a whole archive into the folder, unless it is there."""
+    if check_integrity(archive.file, archive.md5):
+        return
+    say(f"fetching {archive.url} to {archive.file}")
+    by_hand = (
+        f"Fetch {archive.url} by another way (md5 {archive.md5}), put it at {archive.file}, and "
+        f"give the same command again."
+    )
+    try:
+        with _timeout(_SILENCE), _progress(quiet=quiet):
+            download_url(
+                archive.url, archive.file.parent, filename=archive.file.name, md5=archive.md5
+            )
+    except _NETWORK as error:
+        raise FetchError(
+            f"{archive.file.name} cannot be fetched ({_line(error)}). {by_hand}"
+        ) from error
+    except (RuntimeError, RecursionError) as error:  # torchvision's word for a wrong md5
+        raise FetchError(
+            f"{archive.file.name}: what came is cut short or another file (its md5 is not the one "
+            f"that torchvision knows). {by_hand}"
+        ) from error
+
+
+def _unpack(archive: _Archive, *, say: Callable[[str], None]) -> None:
+    """Unpack an archive beside itself and note that it is done.
+
+    Python's own filter ('data', which torchvision asks for where there is one) refuses members
+    that would land elsewhere; where Python is too old for it, the md5 has to do.
+    """
+    say(f"unpacking {archive.file}")
+    archive.mark.unlink(missing_ok=True)
+    try:
+        extract_archive(archive.file, archive.file.parent)
+    except tarfile.TarError as error:
+        raise FetchError(
+            f"{archive.file}: cannot be unpacked safely ({_line(error)}). Delete it and give the "
+            f"same command again."
+        ) from error
+    if not archive.tree.is_dir():
+        raise FetchError(f"{archive.file}: has no {archive.tree.name}. Delete it and try again.")
+    atomic.write(archive.mark, archive.md5.encode())
+
+
+@contextlib.contextmanager
+def _timeout(seconds: float) -> Iterator[None]:
+    """Give up silent connections: torchvision's requests have no limit of their own."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+@contextlib.contextmanager
+def _progress(*, quiet: bool) -> Iterator[None]:
+    """Torchvision's bar, on a terminal only: a log would fill with its copies."""
+    if not quiet and sys.stderr.isatty():
+        yield
+    else:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

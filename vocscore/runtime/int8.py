@@ -1,0 +1,105 @@
+"""A checkpoint's network in 8-bit integers: what quantising leaves beside it, and how it is made.
+
+NNCF's post-training quantisation; Nagel et al., 'A White Paper on Neural Network Quantization',
+arXiv:2106.08295.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from shards import atomic
+from vocscore.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+FOLDER, MODEL, REPORT = "int8", "model.xml", "report.json"
+
+PRESETS = ("performance", "mixed")
+"""NNCF's, the fastest first; 'mixed' has ranges that need not be symmetric around 0."""
+
+
+def quantise(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -> Any:
+    """Quantise a graph.
+
+    Args:
+        graph: an `openvino.Model`, uint8 (group, S, S, 3) -> float32 (group, F); it stays.
+        batches: pictures that the ranges are taken from, each (group, S, S, 3).
+        preset: one of `PRESETS`.
+
+    Returns:
+        An `openvino.Model` of the same signature.
+
+    Raises:
+        CheckpointError: NNCF is not installed.
+    """
+    try:
+        import nncf
+    except ImportError as error:
+        raise CheckpointError(
+            "quantising needs NNCF, which is not installed. pip install 'vocscore[int8]'."
+        ) from error
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
+        return nncf.quantize(
+            graph.clone(),
+            nncf.Dataset(list(batches)),
+            preset=nncf.QuantizationPreset(preset),
+            subset_size=len(batches),
+            # not the fast one, which looks at each layer alone: it takes longer, and only once
+            fast_bias_correction=False,
+        )
+
+
+def write(folder: Path, graph: Any, *, identity: str, report: Mapping[str, Any]) -> None:
+    """Put a quantised graph beside its checkpoint, in place of an earlier one.
+
+    Args:
+        folder: of the checkpoint.
+        graph: as `quantise` gives it.
+        identity: the checkpoint's hash.
+        report: plain values: what it was made from, how good it is.
+    """
+    import openvino
+
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    (folder / FOLDER).mkdir()
+    model = folder / FOLDER / MODEL
+    openvino.save_model(graph, model, compress_to_fp16=False)
+    digest = hashlib.sha256(model.read_bytes() + model.with_suffix(".bin").read_bytes())
+    written = {"checkpoint": identity, "sha256": digest.hexdigest(), **report}
+    # last: without it there is no quantised model
+    atomic.write(folder / FOLDER / REPORT, (json.dumps(written, indent=2) + "\n").encode())
+
+
+def quantised(folder: Path, *, identity: str) -> tuple[Path, str]:
+    """Find the quantised model of a checkpoint.
+
+    Returns:
+        Its file, in OpenVINO's format, and its hash.
+
+    Raises:
+        CheckpointError: there is none, or it was made from other weights.
+    """
+    cure = f"Make it with: vocscore quantize {folder}"
+    try:
+        report = json.loads((folder / FOLDER / REPORT).read_bytes())
+        made_from, digest = report["checkpoint"], report["sha256"]
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder}: has no int8 model. {cure}") from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{folder / FOLDER / REPORT}: damaged ({error}). {cure}") from error
+    if made_from != identity:
+        raise CheckpointError(f"{folder}: its int8 model is that of other weights. {cure}")
+    return folder / FOLDER / MODEL, str(digest)

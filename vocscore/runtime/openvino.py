@@ -1,0 +1,201 @@
+"""OpenVINO runs the layers on a CPU: batches of one shape, a few of them at a time.
+
+Each batch is worked on by one thread (on machines of many cores: by a few), and as many batches
+are under way as there are streams. One thread a batch has no other thread to wait for, and what
+it computes does not depend on how many cores the machine has.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from vocscore.runtime import Runtime, check_images
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from vocscore.pipeline.preprocess import Preprocess
+    from vocscore.runtime import Results
+
+    Finish = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+MOST_STREAMS = 8
+"""More batches at a time would not fit between two borders of units; threads are added instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a compiled module is made for; another shape is another module.
+
+    Attributes:
+        group: pictures a batch.
+        size: height and width of a picture, pixels.
+        precision: 'float32', 'bf16' or 'int8'; of the arithmetic between input and output.
+        streams: batches that are worked on at the same time.
+        threads: that work, in all streams together.
+    """
+
+    group: int
+    size: int
+    precision: str
+    streams: int
+    threads: int
+
+    @property
+    def hints(self) -> dict[str, str]:
+        """The CPU plugin's settings."""
+        return {
+            # of what is not quantised, where the model is; without the hint the plugin decides
+            "INFERENCE_PRECISION_HINT": "f32" if self.precision == "float32" else "bf16",
+            "NUM_STREAMS": str(self.streams),
+            "INFERENCE_NUM_THREADS": str(self.threads),
+            # decoding threads share the cores, and the kernel knows best where there is room
+            "ENABLE_CPU_PINNING": "NO",
+        }
+
+
+def shape_for(*, group: int, size: int, precision: str, cores: int) -> Shape:
+    """Divide the cores among streams: one each, and several where there are many cores."""
+    streams = min(cores, MOST_STREAMS)
+    return Shape(group, size, precision, streams, threads=cores - cores % streams)
+
+
+@cache
+def core() -> Any:
+    """OpenVINO, once a process and for its whole life.
+
+    Each `openvino.Core` sets a stack for the signal handlers of the thread that makes it, because
+    a processor with AMX saves more than the usual one holds. Of two, the second gives the first
+    one's stack back when it goes, though that may have gone before: the next signal (a child's
+    end, Ctrl-C) is then a segmentation fault.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
+def has_bf16() -> bool:
+    """Whether the processor computes in bf16 by itself; elsewhere it is slower than float32."""
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def convert(module: nn.Module, preprocess: Preprocess, *, shape: Shape) -> Any:
+    """Turn a module into OpenVINO's graph.
+
+    Args:
+        module: normalised float32 images (N, 3, S, S) -> (N, F); in evaluation mode, on the CPU.
+        preprocess: its normalisation becomes the graph's first step.
+        shape: group and size count.
+
+    Returns:
+        An `openvino.Model`: uint8 (group, S, S, 3) -> float32 (group, F).
+    """
+    import openvino
+    from openvino.preprocess import PrePostProcessor
+
+    sides = [shape.size, shape.size]
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch's tracer, which OpenVINO calls, is deprecated
+        model = openvino.convert_model(
+            module, example_input=torch.zeros(1, 3, *sides), input=[shape.group, 3, *sides]
+        )
+    steps = PrePostProcessor(model)
+    steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    steps.input().model().set_layout(openvino.Layout("NCHW"))
+    normalised = steps.input().preprocess().convert_element_type(openvino.Type.f32)
+    normalised.mean([255 * value for value in preprocess.mean])
+    normalised.scale([255 * value for value in preprocess.std])
+    return steps.build()
+
+
+def compile_model(model: Any, *, shape: Shape) -> Any:
+    """Make a graph ready to run on this CPU."""
+    return core().compile_model(model, "CPU", shape.hints)
+
+
+def dump(compiled: Any) -> bytes:
+    """What `load` makes the same compiled model from, on the same kind of machine."""
+    blob: Any = compiled.export_model()
+    return blob if isinstance(blob, bytes) else bytes(blob.getvalue())
+
+
+def load(blob: bytes, *, shape: Shape) -> Any:
+    """Make a compiled model from what `dump` gave.
+
+    Raises:
+        RuntimeError: it is of another OpenVINO or another processor.
+    """
+    return core().import_model(blob, "CPU", shape.hints)
+
+
+def read_model(file: Path, *, shape: Shape) -> Any:
+    """Read a graph in OpenVINO's format (.xml beside .bin), and set the pictures of a batch."""
+    model = core().read_model(file)
+    model.reshape([shape.group, shape.size, shape.size, 3])
+    return model
+
+
+class OpenVinoRuntime(Runtime):
+    """A `Runtime` of a compiled model.
+
+    Args:
+        compiled: uint8 (group, S, S, 3) -> float32 (group, F).
+        shape: that it was compiled for.
+        finish: what is done to its output, (n, F) -> (n, C); nothing if None.
+    """
+
+    def __init__(self, compiled: Any, *, shape: Shape, finish: Finish | None = None) -> None:
+        """Make no request yet: as many are made as are under way at the same time."""
+        self._shape = shape
+        self._finish = finish
+        self._compiled = compiled
+        self._free: list[Any] = []
+        self.in_flight = shape.streams + 1
+        self._columns = int(compiled.output(0).shape[1])
+
+    def submit(self, images: torch.Tensor) -> Results:
+        """Start on a batch; see `Runtime.submit`. A smaller one is filled up with blanks."""
+        check_images(images, size=self._shape.size)
+        at = range(0, len(images), self._shape.group)
+        parts = [self._start(images[start : start + self._shape.group]) for start in at]
+        empty = np.empty((0, self._columns), dtype=np.float32)
+
+        def results() -> NDArray[np.float32]:
+            outputs = np.concatenate([empty, *(part() for part in parts)])
+            return outputs if self._finish is None else self._finish(outputs)
+
+        return results
+
+    def _start(self, images: torch.Tensor) -> Results:
+        """Start on no more than a group."""
+        import openvino
+
+        pixels = self._filled(images).permute(0, 2, 3, 1).contiguous().numpy()
+        request = self._free.pop() if self._free else self._compiled.create_infer_request()
+        request.set_input_tensor(openvino.Tensor(pixels, shared_memory=True))
+        request.start_async()
+        return partial(self._fetch, request, pixels, len(images))
+
+    def _fetch(self, request: Any, _pixels: NDArray[np.uint8], number: int) -> NDArray[np.float32]:
+        """Wait for a group; until then its pixels, which the request only borrows, are kept."""
+        request.wait()
+        output: NDArray[np.float32] = request.get_output_tensor().data[:number].copy()
+        self._free.append(request)
+        return output
+
+    def _filled(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) == self._shape.group:
+            return images
+        blank = images.new_zeros((self._shape.group, *images.shape[1:]))
+        blank[: len(images)] = images
+        return blank

@@ -1,0 +1,80 @@
+"""Batch normalisation over the pictures of all processes, as if one had them all."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.distributed.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+if TYPE_CHECKING:
+    from vocscore.distributed import Ranks
+    from vocscore.models.network import Network
+
+
+class HostBatchNorm(_BatchNorm):
+    """What `nn.SyncBatchNorm` is on GPUs (there is none on CPUs), for inputs (N, C, ...).
+
+    N may be 0 in some of the processes. Ioffe and Szegedy 2015, algorithm 1, with sums over all.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
+        """Normalise by the batch in training, by the running statistics in evaluation."""
+        if not self.training:
+            return super().forward(input)
+        axes = [0, *range(2, input.ndim)]
+        across = (1, -1, *[1] * (input.ndim - 2))
+        x = input.float()
+        number = x.new_tensor([x.numel() / x.shape[1]])
+        sums = _sum(torch.cat((x.sum(axes), number)))
+        mean, count = sums[:-1] / sums[-1], sums[-1]
+        centred = x - mean.view(across)
+        variance = _sum(centred.square().sum(axes)) / count
+        self._run(mean.detach(), variance.detach() * count / (count - 1))
+        scale = (variance + self.eps).rsqrt() * self.weight
+        output: torch.Tensor = centred * scale.view(across) + self.bias.view(across)
+        return output.to(input.dtype)
+
+    def _check_input_dim(self, input: torch.Tensor) -> None:  # noqa: A002 - torch's name
+        """Take any number of dimensions."""
+
+    @torch.no_grad()
+    def _run(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
+        """Move the running statistics; the variance is the unbiased one, as torch has it."""
+        assert self.num_batches_tracked is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        self.num_batches_tracked += 1
+        share = self.momentum or 1 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
+
+
+def _sum(own: torch.Tensor) -> torch.Tensor:
+    """Over all processes; a gradient goes back to all of them."""
+    result: torch.Tensor = functional.all_reduce(own)  # type: ignore[no-untyped-call]
+    return result
+
+
+def with_shared_statistics(network: Network, ranks: Ranks, *, device: torch.device) -> Network:
+    """A copy that normalises over all processes, with the same names; one process: the network."""
+    if ranks.size == 1:
+        return network
+    network = copy.deepcopy(network)
+    if device.type == "cuda":
+        found: Network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        return found
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, _BatchNorm):
+                setattr(module, name, _on_host(child))
+    return network
+
+
+def _on_host(norm: _BatchNorm) -> HostBatchNorm:
+    made = HostBatchNorm(norm.num_features, eps=norm.eps, momentum=norm.momentum)
+    made.load_state_dict(norm.state_dict())
+    return made

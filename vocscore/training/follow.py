@@ -1,0 +1,100 @@
+"""Every process but the first: it takes part in what `train` does in the first one."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from shards.manifest import read_manifest
+from vocscore.errors import TrainError
+from vocscore.training.opening import (
+    choose_device,
+    manifest_hash,
+    open_decoding,
+    open_fit,
+    open_network,
+    seeded,
+)
+from vocscore.training.splits import load_splits
+from vocscore.training.together import from_first
+from vocscore.training.whole import WholeFit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vocscore.distributed import Ranks
+    from vocscore.pipeline.augment import Augmentation
+    from vocscore.training.choices import DataChoice, LossChoice, NetworkChoice, Optimisation
+    from vocscore.training.opening import Start
+
+
+def follow(
+    shards: Path,
+    *,
+    network: NetworkChoice,
+    data: DataChoice,
+    optimisation: Optimisation,
+    loss: LossChoice,
+    augmentation: Augmentation,
+    seed: int,
+    maker: str,
+    device: str,
+    threads: int,
+    ranks: Ranks,
+) -> None:
+    """Do a share of the work, write nothing, and return when there is no more of it.
+
+    Nothing is looked at before the first process has found it good, so that each error is shown
+    once.
+
+    Args:
+        shards: as all that follow, what `train` was given in the first process.
+        network: see there.
+        data: see there.
+        optimisation: see there.
+        loss: see there.
+        augmentation: see there.
+        seed: see there.
+        maker: see there.
+        device: see there.
+        threads: of this process's maker.
+        ranks: this process, not the first.
+
+    Raises:
+        TrainError: the shards are not the first process's, or a picture cannot be decoded.
+        CheckpointError: the weights cannot be had on this machine.
+        DeviceError: the device is not there.
+    """
+    start: Start | None = from_first(None, ranks)
+    if start is None:
+        return
+    if manifest_hash(shards) != start.shards:
+        raise TrainError(f"{shards}: is another set than that of the first process.")
+    device = choose_device(device, ranks)
+    splits = load_splits(shards, data)
+    with seeded(seed, device=device):
+        net, card = open_network(network, read_manifest(shards).classes)
+        decoding = open_decoding(
+            maker,
+            card.preprocess,
+            choice=optimisation,
+            device=device,
+            threads=threads,
+            max_pixels=data.max_pixels,
+            ranks=ranks,
+            on_pictures=lambda _more: None,
+        )
+        with closing(decoding.maker):
+            fit = open_fit(
+                net,
+                splits,
+                decoding,
+                optimisation,
+                loss,
+                augmentation=augmentation,
+                seed=seed % 2**63,
+            )
+            if isinstance(fit, WholeFit):
+                if start.fit is not None:
+                    fit.restore(start.fit)
+                fit.follow()

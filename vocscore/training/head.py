@@ -1,0 +1,107 @@
+"""A linear head on features of a frozen backbone: an epoch costs almost nothing."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vocscore.training.fit import Outcome, copied, epoch_order, row_batches, steps_an_epoch
+from vocscore.training.learner import Learner
+from vocscore.training.losses import Losses
+from vocscore.training.standardise import measure_standard, no_standard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+    from vocscore.training.choices import Optimisation
+    from vocscore.training.features import Features
+    from vocscore.training.losses import Loss
+
+
+class HeadFit:
+    """Trains a linear head on the CPU: for so little arithmetic it is the fastest device.
+
+    Args:
+        head: on the CPU; it is trained in place.
+        train: features to learn from.
+        val: features to validate on.
+        choice: how the head is moved.
+        loss: what is made small.
+        seed: of the order of the rows; not below 0.
+    """
+
+    def __init__(
+        self,
+        head: nn.Linear,
+        *,
+        train: Features,
+        val: Features,
+        choice: Optimisation,
+        loss: Loss,
+        seed: int,
+    ) -> None:
+        """Standardise the features, if so chosen, and start the head accordingly."""
+        measure = measure_standard if choice.standardise else no_standard
+        self._standard = measure(train.values)
+        if choice.standardise:
+            self._standard.start(head, torch.from_numpy(train.labels))
+        self._train = (self._standard.of(train.values), torch.from_numpy(train.labels))
+        self._val = (self._standard.of(val.values), torch.from_numpy(val.labels))
+        self._batch_size = choice.batch_size
+        self._loss = loss
+        self._seed = seed
+        steps = steps_an_epoch(len(train.labels), batch_size=choice.batch_size)
+        self._learner = Learner(head, choice, steps_an_epoch=steps)
+
+    def epoch(self, number: int) -> tuple[Outcome, Outcome]:
+        """Train, then measure both splits with the head as it is after the epoch."""
+        features, labels = self._train
+        order = epoch_order(len(labels), seed=self._seed, epoch=number)
+        losses = Losses()
+        with _one_thread():
+            for rows in row_batches(order, batch_size=self._batch_size):
+                at = torch.from_numpy(rows)
+                logits = self._learner.module(features[at])
+                self._learner.step(losses.add(*self._loss(logits, labels[at])))
+        losses.mean(epoch=number)  # refuses what is not a number
+        return self._measure(self._train, number), self._measure(self._val, number)
+
+    @torch.no_grad()
+    def _measure(self, split: tuple[torch.Tensor, torch.Tensor], number: int) -> Outcome:
+        features, labels = split
+        losses = Losses()
+        logits = self._learner.best(features)
+        losses.add(*self._loss(logits, labels))
+        return Outcome(losses.mean(epoch=number), labels.numpy(), logits.numpy())
+
+    def rate(self) -> float:
+        """See `Fit`."""
+        return self._learner.rate
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """See `Fit`; the head is that for plain features."""
+        folded = self._standard.fold(self._learner.best)  # type: ignore[arg-type]
+        return copied({f"head.{name}": value for name, value in folded.items()})
+
+    def state(self) -> dict[str, Any]:
+        """See `Fit`."""
+        return self._learner.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """See `Fit`."""
+        self._learner.restore(state)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute with one core: waiting for each other takes several longer than a step itself."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,71 @@
+"""One step of training, and everything that a step changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from vocscore.training.average import open_average
+from vocscore.training.optimiser import open_optimiser
+from vocscore.training.schedule import open_schedule
+
+if TYPE_CHECKING:
+    import torch
+
+    from vocscore.training.choices import Optimisation
+
+
+class Learner:
+    """A module, its optimiser, the schedule of the learning rate, and the average of the weights.
+
+    Args:
+        module: a head or a whole network, on its device.
+        choice: how it is moved.
+        steps_an_epoch: for the schedule.
+    """
+
+    def __init__(self, module: nn.Module, choice: Optimisation, *, steps_an_epoch: int) -> None:
+        """Start at step 0."""
+        self.module = module
+        self._clip = choice.clip
+        self._optimiser = open_optimiser(module, choice)
+        self._schedule = open_schedule(self._optimiser, choice, steps_an_epoch=steps_an_epoch)
+        self._average = open_average(module, decay=choice.ema)
+        self.rate = 0.0
+        """The learning rate of the last step, the head's where the backbone has its own."""
+
+    @property
+    def best(self) -> nn.Module:
+        """What is measured and kept: the average of the weights where there is one."""
+        return self.module if self._average is None else self._average.module
+
+    def step(self, loss: torch.Tensor) -> None:
+        """One step down the gradient of a loss."""
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self._clip:
+            nn.utils.clip_grad_norm_(self.module.parameters(), self._clip)
+        self._optimiser.step()
+        self.rate = float(self._schedule.get_last_lr()[-1])
+        self._schedule.step()
+        if self._average is not None:
+            self._average.update_parameters(self.module)
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values: all that the next step depends on, but for random numbers."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to where `state` was taken."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {
+            "module": self.module,
+            "optimiser": self._optimiser,
+            "schedule": self._schedule,
+            "average": self._average,
+        }
+        return {name: part for name, part in parts.items() if part is not None}

@@ -1,0 +1,148 @@
+"""A training on its way into its folder: epoch by epoch, and what is left at the end."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vocscore.errors import DivergedError
+from vocscore.evaluation.decisions import fit_decisions
+from vocscore.evaluation.metrics import report
+from vocscore.training.epochs import run_epochs
+from vocscore.training.faithful import measure_faithfulness
+from vocscore.training.history import SPLITS, write_history
+from vocscore.training.plots import validation_charts
+from vocscore.training.run_folder import HISTORY, finish_run, save_state
+from vocscore.training.splits import without_positives
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from vocscore.evaluation.metrics import Report
+    from vocscore.models.card import ModelCard
+    from vocscore.models.network import Network
+    from vocscore.training.choices import Keeping
+    from vocscore.training.epochs import SoFar
+    from vocscore.training.fit import Fit, Splits
+    from vocscore.training.history import EpochResult, SplitFigures
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """A finished training.
+
+    Attributes:
+        out: the run's folder.
+        epochs: one result an epoch.
+        kept: the epoch whose network is the checkpoint, counted from 1.
+        reports: 'train' and 'val': every figure of the kept epoch, with its fitted thresholds.
+        unseen: classes that no training picture shows; nothing was learnt but that they are rare.
+    """
+
+    out: Path
+    epochs: tuple[EpochResult, ...]
+    kept: int
+    reports: Mapping[str, Report]
+    unseen: tuple[str, ...]
+
+    @property
+    def train(self) -> SplitFigures:
+        """The training split in the kept epoch."""
+        return self.epochs[self.kept - 1].train
+
+    @property
+    def val(self) -> SplitFigures:
+        """The validation split after the kept epoch."""
+        return self.epochs[self.kept - 1].val
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A training on its way into its folder."""
+
+    out: Path
+    network: Network
+    card: ModelCard
+    splits: Splits
+    so_far: SoFar
+    keeping: Keeping
+    device: str
+    max_pixels: int
+
+    def train(
+        self,
+        fit: Fit,
+        *,
+        epochs: int,
+        on_epoch: Callable[[EpochResult], None] | None,
+    ) -> None:
+        """Train the epochs that are to come; after each, a resume can go on from it."""
+        coming = run_epochs(
+            fit, self.so_far, epochs=epochs, keeping=self.keeping, threshold=self.card.threshold
+        )
+        try:
+            for result in coming:
+                state = {"so_far": self.so_far.to_state(), "fit": fit.state()}
+                save_state(self.out, {**state, "generators": generators(device=self.device)})
+                write_history(self.out / HISTORY, self.so_far.history)
+                if on_epoch is not None:
+                    on_epoch(result)
+        except DivergedError as error:
+            if self.so_far.kept is None:
+                raise
+            self.finish()
+            raise DivergedError(
+                f"{error} {self.out} holds the checkpoint of epoch {self.so_far.kept.epoch}."
+            ) from error
+
+    def finish(self) -> TrainReport:
+        """Keep the network of the epoch that was chosen, and what is fitted to it."""
+        kept = self.so_far.kept
+        assert kept is not None
+        write_history(self.out / HISTORY, self.so_far.history)
+        fitted = fit_decisions(
+            kept.val.labels,
+            kept.val.logits,
+            thresholds=self.keeping.thresholds,
+            fixed=self.card.threshold,
+            calibrate=self.keeping.calibrate,
+        )
+        card = replace(self.card, thresholds=fitted.thresholds, temperature=fitted.temperature)
+        outcomes = dict(zip(SPLITS, (kept.train, kept.val), strict=True))
+        reports = {
+            split: report(
+                outcome.labels,
+                outcome.probabilities(temperature=card.temperature),
+                threshold=card.decision_threshold,
+            )
+            for split, outcome in outcomes.items()
+        }
+        metrics: dict[str, Any] = {"epoch": kept.epoch, "decisions": fitted.to_json(card.classes)}
+        for split, outcome in outcomes.items():
+            metrics[split] = {"loss": outcome.loss, **reports[split].to_json(card.classes)}
+        self.network.load_state_dict({**self.network.state_dict(), **kept.weights})
+        fidelity = measure_faithfulness(
+            self.network, card, self.splits.val, device=self.device, max_pixels=self.max_pixels
+        )
+        metrics["bf16"] = asdict(fidelity)
+        card = replace(card, precision="bf16" if fidelity.faithful else "float32")
+        validation_charts(self.out, kept.val, card, figures=reports["val"])
+        finish_run(self.out, self.network, card, metrics=metrics, history=self.so_far.history)
+        unseen = tuple(card.classes[c] for c in without_positives(self.splits.train))
+        return TrainReport(self.out, tuple(self.so_far.history), kept.epoch, reports, unseen)
+
+
+def generators(*, device: str) -> list[torch.Tensor]:
+    """The states of torch's random generators, the device's too."""
+    cuda = [torch.cuda.get_rng_state(device)] if device.startswith("cuda") else []
+    return [torch.get_rng_state(), *cuda]
+
+
+def set_generators(states: list[torch.Tensor], *, device: str) -> None:
+    """Set torch's random generators to what `generators` gave for the same device."""
+    torch.set_rng_state(states[0])
+    for state in states[1:]:
+        torch.cuda.set_rng_state(state, device)

@@ -1,0 +1,70 @@
+"""The learning rate over the steps of a training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LambdaLR,
+    LinearLR,
+    LRScheduler,
+    OneCycleLR,
+    SequentialLR,
+)
+
+from vocscore.errors import TrainError
+
+if TYPE_CHECKING:
+    import torch
+
+    from vocscore.training.choices import Optimisation
+
+_FIRST_FACTOR = 0.01
+"""Of the learning rate at the first step of a warm-up."""
+_ONECYCLE_RISE = 0.3
+"""Share of the steps in which one-cycle rises, unless a warm-up says otherwise: torch's default."""
+
+
+def check_warmup(choice: Optimisation) -> None:
+    """Refuse a warm-up that leaves no step for what follows.
+
+    Raises:
+        TrainError: it is as long as the training.
+    """
+    if choice.warmup >= choice.epochs:
+        raise TrainError(
+            f"a warm-up of {choice.warmup:g} epochs is no shorter than the training of "
+            f"{choice.epochs}. Use a smaller --warmup or more --epochs."
+        )
+
+
+def open_schedule(
+    optimiser: torch.optim.Optimizer, choice: Optimisation, *, steps_an_epoch: int
+) -> LRScheduler:
+    """A schedule to be stepped after every step of the optimiser.
+
+    'constant' stays, 'cosine' falls to zero with the last step, 'onecycle' rises from a 25th and
+    falls to almost nothing (Smith and Topin 2018, torch's `OneCycleLR`).
+    """
+    total = choice.epochs * steps_an_epoch
+    rise = min(round(choice.warmup * steps_an_epoch), total - 1)
+    if choice.schedule == "onecycle":
+        rates = [group["lr"] for group in optimiser.param_groups]
+        share = rise / total if rise else _ONECYCLE_RISE
+        return OneCycleLR(
+            optimiser, rates, total_steps=total, pct_start=share, cycle_momentum=False
+        )
+    after: LRScheduler = (
+        CosineAnnealingLR(optimiser, T_max=total - rise)
+        if choice.schedule == "cosine"
+        else LambdaLR(optimiser, _stay)
+    )
+    if not rise:
+        return after
+    warm = LinearLR(optimiser, start_factor=_FIRST_FACTOR, total_iters=rise)
+    return SequentialLR(optimiser, [warm, after], milestones=[rise])
+
+
+def _stay(_step: int) -> float:
+    return 1.0

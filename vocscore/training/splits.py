@@ -1,0 +1,63 @@
+"""The two splits that a training takes, and what in them would break it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from shards.errors import SourceError
+from shards.reader import LabelledPictures, load_split
+from vocscore.errors import TrainError
+from vocscore.evaluation.difficult import apply_difficult
+from vocscore.training.fit import Splits
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vocscore.training.choices import DataChoice, Keeping
+
+
+def load_splits(shards: Path, choice: DataChoice) -> Splits:
+    """Find the pictures of both splits, and say what their 'difficult' labels are.
+
+    Raises:
+        TrainError: a split is missing, or no label is left to learn from.
+        DamageError: the shards are unfinished or damaged.
+    """
+    train, val = (
+        _load(shards, split, difficult=choice.difficult)
+        for split in (choice.train_split, choice.val_split)
+    )
+    if not (train.labels >= 0).any():
+        raise TrainError(
+            f"split '{choice.train_split}': every label is 'difficult', and there is nothing to "
+            f"learn from. Choose other pictures, or --difficult positive."
+        )
+    return Splits(train, val)
+
+
+def check_best(splits: Splits, keeping: Keeping) -> None:
+    """Refuse to look for the best epoch where there is no mAP to tell it by.
+
+    Raises:
+        TrainError: the validation split has no positive label.
+    """
+    if (keeping.keep == "best" or keeping.patience) and not (splits.val.labels == 1).any():
+        raise TrainError(
+            "the validation split has no positive label, hence no mAP to choose the best epoch by. "
+            "Use --keep last without --patience, or another --val-split."
+        )
+
+
+def without_positives(split: LabelledPictures) -> list[int]:
+    """The columns of the classes that no picture of a split shows."""
+    return [int(c) for c in np.flatnonzero(~(split.labels == 1).any(0))]
+
+
+def _load(shards: Path, split: str, *, difficult: str) -> LabelledPictures:
+    try:
+        found = load_split(shards, split)
+    except SourceError as error:
+        raise TrainError(f"{error} Choose with --train-split and --val-split.") from error
+    return LabelledPictures(found.pictures, apply_difficult(found.labels, difficult))

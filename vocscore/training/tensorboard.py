@@ -1,0 +1,64 @@
+"""The figures of every epoch as TensorBoard reads them, while the training runs."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from vocscore.errors import TrainError
+from vocscore.training.history import FIGURES, SPLITS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vocscore.training.history import EpochResult
+
+
+class TensorBoardLog:
+    """Writes one point an epoch and a figure; the splits are two runs, so that a chart has both.
+
+    Args:
+        folder: for the folders 'train' and 'val'; made with the first epoch.
+
+    Raises:
+        TrainError: TensorBoard is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Write nothing yet."""
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise TrainError(
+                "--tensorboard needs TensorBoard, which is not installed. "
+                "pip install 'vocscore[tensorboard]'."
+            ) from error
+        self._folder = folder
+        self._open = SummaryWriter
+        self._writers: dict[str, Any] = {}
+
+    def __call__(self, result: EpochResult) -> None:
+        """Write an epoch, to be seen at once.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        for split in SPLITS:
+            if split not in self._writers:
+                # What an interrupted run wrote of this epoch, readers then forget.
+                self._writers[split] = self._open(
+                    str(self._folder / split), purge_step=result.epoch
+                )
+            writer, figures = self._writers[split], getattr(result, split)
+            for name in FIGURES:
+                value = getattr(figures, name)
+                if not math.isnan(value):
+                    writer.add_scalar(name, value, result.epoch)
+            if split == "train":
+                writer.add_scalar("learning_rate", result.learning_rate, result.epoch)
+            writer.flush()
+
+    def close(self) -> None:
+        """End the files."""
+        for writer in self._writers.values():
+            writer.close()
