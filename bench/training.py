@@ -45,7 +45,7 @@ USUAL_PICTURES = 64
 """Of the usual loop's one epoch; its seconds are multiplied up to all pictures and epochs."""
 USUAL = "usual loop (DataLoader, PIL, eager float32)"
 PASS = "one scoring pass"  # noqa: S105 - no password
-OURS = "vocscore train"
+OURS = "vocscore train --precision auto"
 MOST_PASSES = 1.3
 LEAST_RATIO = 6.0
 TRAINED = Limit(0.05, 0.01)
@@ -133,6 +133,7 @@ def pack(pictures: Pictures, scratch: Path) -> Path:
 def _train(subject: Subject, shards: Path, out: Path, *, batch: int) -> None:
     words = [shards, "-o", out, "--backbone", subject.backbone, "--weights", subject.start]
     words += ["--tune", "head", "--epochs", EPOCHS, "--batch-size", batch]
+    words += ["--precision", "auto"]  # as the scoring pass has it
     vocscore("train", *words, "--device", "cpu", "--quiet")
 
 

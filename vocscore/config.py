@@ -62,7 +62,7 @@ class TrainConfig:
     """Decay a step of the average of the weights; 0 is no average."""
     standardise: bool = False
     """Whether a head is trained on centred features of one scale, from the log odds of classes."""
-    precision: str = "auto"
+    precision: str = "float32"
     """'float32', 'bf16', or 'auto': bf16 where the device has it."""
 
     crop_scale: float = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -13,11 +14,14 @@ from typing import Any, TypeVar
 import click
 
 from shards.errors import ShardsError
+from vocscore.distributed import read_ranks
 from vocscore.errors import StoppedOnPurposeError, VocscoreError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 SECONDS_BETWEEN_LOG_LINES = 30.0
+LAST_WORDS = 30.0
+"""Seconds in which torchrun ends a process whose error is another one's, too."""
 
 
 class KnownError(click.ClickException):
@@ -43,6 +47,10 @@ class OneLineErrors(click.Group):
             raise StoppedError(str(error)) from error
         except (ShardsError, VocscoreError) as error:
             raise KnownError(str(error)) from error
+        except click.UsageError:
+            if not read_ranks(os.environ).first:
+                time.sleep(LAST_WORDS)  # the first process says the same; torchrun ends this one
+            raise
         except BrokenPipeError:
             raise  # click ends quietly when the reader of a pipe has gone
         except OSError as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.distributed.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from vocscore.training.together import summed
 
 if TYPE_CHECKING:
     from vocscore.distributed import Ranks
@@ -53,9 +54,26 @@ class HostBatchNorm(_BatchNorm):
         self.running_var.lerp_(variance, share)
 
 
+class _Sum(torch.autograd.Function):
+    """Over all processes; each one's gradient is the sum of all of theirs, for all of them use it.
+
+    torch's own (`torch.distributed.nn.functional.all_reduce`) is deprecated, and what is to replace
+    it is private.
+    """
+
+    @staticmethod
+    def forward(_context: Any, own: torch.Tensor) -> torch.Tensor:
+        """Sum, in a new tensor."""
+        return summed(own)
+
+    @staticmethod
+    def backward(_context: Any, gradient: torch.Tensor) -> torch.Tensor:
+        """Sum, in a new tensor."""
+        return summed(gradient)
+
+
 def _sum(own: torch.Tensor) -> torch.Tensor:
-    """Over all processes; a gradient goes back to all of them."""
-    result: torch.Tensor = functional.all_reduce(own)  # type: ignore[no-untyped-call]
+    result: torch.Tensor = _Sum.apply(own)
     return result
 
 

@@ -103,6 +103,13 @@ def gather(own: torch.Tensor, ranks: Ranks) -> list[torch.Tensor]:
     return found
 
 
+def summed(own: torch.Tensor) -> torch.Tensor:
+    """The sum over all processes, of tensors of one shape; several processes only."""
+    total = own.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total)
+    return total
+
+
 def with_shared_gradients(network: nn.Module, ranks: Ranks) -> nn.Module:
     """The same function; going back through it leaves in each process the mean of all gradients.
 

@@ -1,0 +1,199 @@
+"""Several processes train what one does; a process that dies ends the job, and a resume goes on."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_training import fit
+
+from shards.reader import load_split
+from vocscore.distributed import ALONE, Ranks, read_ranks
+from vocscore.errors import DeviceError, TrainError
+from vocscore.pipeline.batch import Batch
+from vocscore.training.fit import share
+from vocscore.training.opening import choose_device
+from vocscore.training.whole import regroup
+
+WHOLE = {
+    "backbone": "resnet18",  # batch statistics over all processes
+    "weights": "none",
+    "size": 64,
+    "tune": "all",
+    "batch_size": 3,  # of 5 pictures: 3 and 2, so that the last batch leaves one of 3 without any
+    "epochs": 2,
+    "learning_rate": 0.001,
+    "weight_decay": 0.01,
+    "ema": 0.5,
+}
+HEAD = {"backbone": "squeezenet1_1", "weights": "none", "size": 64, "epochs": 3}
+
+
+def command(processes: int, shards: Path, out: Path, *more: str, **settings: Any) -> list[str]:
+    """`torchrun ... vocscore train` as a user types it."""
+    options = [
+        word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)
+    ]
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        processes,
+    ]
+    train = ["-m", "vocscore", "train", shards, "-o", out, "--device", "cpu"]
+    return [str(word) for word in (*torchrun, *train, "--maker", "host", *options, *more)]
+
+
+def run(*words: Any, **settings: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*words, **settings), capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def history(out: Path) -> np.ndarray[Any, Any]:
+    with (out / "history.csv").open(newline="") as file:
+        return np.array([[float(value) for value in row] for row in list(csv.reader(file))[1:]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 3])
+def test_whole_network_is_one_process_s(processes: int, few_shards: Path, tmp_path: Path) -> None:
+    """Batch statistics, steps, average and figures are those of one process but for rounding.
+
+    Three processes have one shard a split, 4 validation pictures and a last batch of 2.
+    """
+    fit(few_shards, tmp_path / "one", **WHOLE)
+    done = run(processes, few_shards, tmp_path / "many", **WHOLE)
+    assert done.returncode == 0, done.stderr
+    one, many = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "many"))
+    torch.testing.assert_close(many, one, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        history(tmp_path / "many"), history(tmp_path / "one"), rtol=1e-3, atol=1e-3
+    )
+    assert done.stdout.count("epoch  split") == 1, "one process prints"
+
+
+@pytest.mark.slow
+def test_head_is_one_process_s_to_the_byte(drawn_shards: Path, tmp_path: Path) -> None:
+    """Features are computed in the very batches of one process, the head by one of them."""
+    for processes, name in ((1, "one"), (3, "many")):
+        done = run(processes, drawn_shards, tmp_path / name, **HEAD)
+        assert done.returncode == 0, done.stderr
+    for name in ("model.safetensors", "history.csv", "metrics.json", "model.json"):
+        assert (tmp_path / "many" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+
+
+def rank_of(process: int) -> str:
+    words = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+    return dict(word.partition(b"=")[::2] for word in words if word)[b"RANK"].decode()
+
+
+@pytest.mark.slow
+def test_killed_rank_ends_the_job_and_a_resume_goes_on(few_shards: Path, tmp_path: Path) -> None:
+    """SIGKILL of one process ends all within seconds; resumed, dropout included, nothing shows."""
+    settings = {**WHOLE, "backbone": "squeezenet1_1", "epochs": 30}
+    job = subprocess.Popen(
+        command(2, few_shards, tmp_path / "cut", **settings),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "cut" / "resume.pt").exists():
+        assert job.poll() is None
+        time.sleep(0.02)
+    children = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
+    victim = next(int(child) for child in children if rank_of(int(child)) == "1")
+    os.kill(victim, signal.SIGKILL)
+    killed = time.monotonic()
+    _, errors = job.communicate(timeout=120)
+    assert time.monotonic() - killed < 25, "gloo would be waited for much longer"
+    assert job.returncode != 0
+    assert "exitcode  : -9" in errors
+    with pytest.raises(TrainError, match="processes was 2 and is 1"):
+        fit(few_shards, tmp_path / "cut", **settings, resume=True)
+    again = run(2, few_shards, tmp_path / "cut", "--resume", **settings)
+    assert again.returncode == 0, again.stderr
+    whole = run(2, few_shards, tmp_path / "whole", **settings)
+    assert whole.returncode == 0, whole.stderr
+    for name in ("model.safetensors", "history.csv"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_error_of_one_rank_is_shown_once(drawn_shards: Path, tmp_path: Path) -> None:
+    """A picture that only the second process meets ends the job with that one line."""
+    shards = tmp_path / "shards"
+    shutil.copytree(drawn_shards, shards)
+    last = load_split(shards, "val").pictures[-1]
+    with Path(last.file).open("r+b") as tar:
+        tar.seek(last.offset)
+        tar.write(bytes(last.size))
+    done = run(2, shards, tmp_path / "run", **HEAD)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
+    assert len(lines) == 1
+    assert last.name in lines[0]
+    assert "exitcode  : 2" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [("--val-split", "nothing"), ("--val-split",)])
+def test_error_of_all_is_shown_once(
+    more: tuple[str, ...], few_shards: Path, tmp_path: Path
+) -> None:
+    """What every process would find wrong is said by the first one alone."""
+    done = run(3, few_shards, tmp_path / "run", *more, **HEAD)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
+    assert len(lines) == 1, done.stderr
+    assert "nothing" in lines[0] or "--val-split" in lines[0]
+    assert "exitcode  : 2" in done.stderr
+
+
+def test_what_torchrun_tells() -> None:
+    """No WORLD_SIZE, or one of 1, is one process; half of it is refused with the cure."""
+    told = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
+    assert read_ranks({}) == read_ranks({"WORLD_SIZE": "1", "RANK": "0"}) == ALONE
+    with pytest.raises(TrainError, match=r"MASTER_ADDR is not set.*torchrun"):
+        read_ranks(told)
+    found = read_ranks({**told, "MASTER_ADDR": "a", "MASTER_PORT": "1"})
+    assert found == Ranks(rank=3, size=4, local_rank=1, local_size=2)
+    assert not found.first
+
+
+def test_one_gpu_for_several_processes_is_refused() -> None:
+    """A GPU by its number is one; the CPU is for all."""
+    ranks = Ranks(rank=1, size=2, local_rank=1, local_size=2)
+    assert choose_device("cpu", ranks) == "cpu"
+    with pytest.raises(DeviceError, match=r"cuda:0.*--device cuda:"):
+        choose_device("cuda:0", ranks)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 5, 9])
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_shares_are_all_rows_once(rows: int, size: int) -> None:
+    """In the order of ranks, the first ones larger by one at most."""
+    shares = [share(np.arange(rows), Ranks(rank=rank, size=size)) for rank in range(size)]
+    assert np.concatenate(shares).tolist() == list(range(rows))
+    lengths = [len(part) for part in shares]
+    assert lengths == sorted(lengths, reverse=True)
+    assert max(lengths) - min(lengths) <= 1
+
+
+def test_a_share_of_nothing_is_an_empty_batch() -> None:
+    """Pictures of the network's size, none of them: batch statistics need every process."""
+    rows = np.arange(3)
+    made = list(regroup([Batch(torch.zeros(3, 3, 8, 8, dtype=torch.uint8), rows)], [3, 0], side=8))
+    assert [batch.rows.tolist() for batch in made] == [[0, 1, 2], []]
+    assert made[1].images.shape == (0, 3, 8, 8)
