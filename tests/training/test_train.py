@@ -35,8 +35,9 @@ from vocscore.training.whole import regroup
 if TYPE_CHECKING:
     from pathlib import Path
 
-FILES = ["config.json", "curves.png", "history.csv", "metrics.json", "model.json"]
-FILES += ["model.safetensors"]
+CHARTS = ["curves.png", "missed_together.png", "per_class_ap.png", "reliability.png"]
+VALUES = ["config.json", "history.csv", "metrics.json", "model.json", "model.safetensors"]
+FILES = sorted(CHARTS + VALUES)
 
 
 def starting_network(*, seed: int = 0, **changes: Any) -> dict[str, torch.Tensor]:
