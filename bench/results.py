@@ -67,11 +67,18 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    """The commit that is measured, with '-dirty' where its code, not its results, is changed."""
     try:
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603 - fixed words
+        commit = _git("rev-parse", "--short", "HEAD")
+        changed = _git("status", "--porcelain", "--", ":/", ":!results")
     except (OSError, subprocess.CalledProcessError):
         return None
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(*words: str) -> str:
+    git = ["git", "-C", str(Path(__file__).parent), *words]
+    return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603 - fixed words
 
 
 def save(outcome: Outcome, folder: Path = FOLDER) -> tuple[Path, dict[str, Any]]:
