@@ -44,7 +44,7 @@ def measure_faithfulness(
     )
     with closing(maker):
         batches = [batch.images for batch in maker.batches(split.pictures[:MOST_PICTURES])]
-    network.to(torch.device(device))
+    network.to(torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
     try:
         return measure_bf16(network, card, (images.to(device) for images in batches))
     finally:
