@@ -22,6 +22,8 @@ DRAWN = ("loaders", "score", "train", "pack", "gpu")
 """Contests with panels in the chart, in this order: those with peers."""
 ORDER = (*DRAWN, "start", "models", "ceilings")
 """Contests on the pages, in this order; further ones follow by name."""
+IN_README = (*DRAWN, "start")
+"""Contests with lines in the README; the others are on the page."""
 OURS = "vocscore"
 """How the names of the program's own contestants begin: these are in the README."""
 PAGE_HEAD = """# Benchmarks
@@ -72,7 +74,7 @@ def summary(rows: Sequence[Row]) -> str:
         lines = [
             line
             for row in rows
-            if machine(row["environment"]) == name
+            if machine(row["environment"]) == name and row["contest"] in IN_README
             for line in _own_lines(Outcome.from_row(row), row["environment"])
         ]
         if lines:
