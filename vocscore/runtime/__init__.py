@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     """Waits for a batch's probabilities: float32, shape (N, C), 0 to 1."""
 
 
-
 class Runtime(Protocol):
     """Pixels -> probabilities (or whatever else a network makes of pictures, float32, (N, F)).
 
