@@ -93,7 +93,9 @@ def test_bytes_are_those_of_one_process(pictures, tmp_path, checkpoint, expected
     output = tmp_path / "out.csv"
     devices = ",".join(["cpu"] * workers)
     code, out, err = finish(start(pictures, output, checkpoint, "--devices", devices))
-    assert (code, err) == (0, "")
+    # a machine that is busy for half a minute says how far it is
+    lines = [line for line in err.splitlines() if not line.startswith("score: ")]
+    assert (code, lines) == (0, [])
     assert f"pictures: {49 * COPIES}" in out
     assert f"errors: {COPIES} ({COPIES} unsupported)" in out
     assert output.read_bytes() == expected
