@@ -367,6 +367,13 @@ def test_the_command_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
         assert same_command() == f"{typed} accuracy 'a b'"
 
 
+@pytest.mark.parametrize("more", [[], ["--overwrite"], ["--resume"]])
+def test_the_command_that_resumes(monkeypatch: pytest.MonkeyPatch, more: list[str]) -> None:
+    """It names --resume once, and not --overwrite, which would remove what it goes on from."""
+    monkeypatch.setattr("sys.argv", ["/b/vocscore", "train", "shards", *more, "-o", "run"])
+    assert same_command(resumed=True) == "vocscore train shards -o run --resume"
+
+
 def test_words_without_a_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Neither VOCDEVKIT nor --download, or no seed: exit code 2 with the usage."""
     for words in (["-o", "x"], [str(tmp_path), "-o", "x", "--seeds", "0"]):

@@ -161,14 +161,21 @@ def interruptible(advice: str) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def same_command() -> str:
-    """The command as it was typed, to be shown for running it again."""
+def same_command(*, resumed: bool = False) -> str:
+    """The command as it was typed, to be shown for running it again.
+
+    Args:
+        resumed: with --resume, and without --overwrite, which would remove what is gone on from.
+    """
     import shlex
 
     program = Path(sys.argv[0])
     module = program.name == "__main__.py"
     words = ["python", "-m", program.parent.name] if module else [program.name]
-    return shlex.join([*words, *sys.argv[1:]])
+    typed = sys.argv[1:]
+    if resumed:
+        typed = [*(word for word in typed if word not in ("--overwrite", "--resume")), "--resume"]
+    return shlex.join([*words, *typed])
 
 
 def runtime_options(command: Command) -> Command:

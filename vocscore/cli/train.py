@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -108,7 +109,8 @@ def train(
         "threads": workers or cores,
         "ranks": ranks,
     }
-    again = same_command() if resume else f"{same_command()} --resume"
+    # Of what runs this command for someone (the demo, a benchmark), the whole is run again.
+    again = same_command(resumed=sys.argv[1:2] == ["train"])
     with ExitStack() as entered:
         entered.enter_context(joined(ranks, threads=cores))
         if not ranks.first:

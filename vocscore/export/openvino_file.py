@@ -9,6 +9,7 @@ import torch
 
 from vocscore.export.onnx_file import as_text
 from vocscore.export.whole import INPUT, OUTPUT
+from vocscore.runtime.openvino import core
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,9 +55,7 @@ def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:
 
 def runner(file: Path) -> Run:
     """Open a graph on the CPU, in float32."""
-    import openvino
-
-    compiled = openvino.Core().compile_model(
+    compiled = core().compile_model(
         file,
         "CPU",
         # without the hint, processors that compute in bf16 do

@@ -150,11 +150,13 @@ def _finish(card: ModelCard) -> Callable[[NDArray[np.float32]], NDArray[np.float
 def _facts(identity: str, shape: Shape) -> dict[str, Any]:
     """Everything that decides a compiled model."""
     from dataclasses import asdict
+    from importlib.metadata import version
 
     import openvino
 
     processor = core().get_property("CPU", "FULL_DEVICE_NAME")
     return {
+        "vocscore": version("vocscore"),  # which may come to draw another graph
         "checkpoint": identity,
         "openvino": openvino.get_version(),
         "processor": processor,

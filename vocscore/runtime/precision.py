@@ -100,14 +100,15 @@ def resolve_precision(name: str, card: ModelCard, *, device: str) -> str:
         raise DeviceError("--precision int8 runs on the CPU only. Use --device cpu, or bf16.")
     if name in ("float32", "int8") or (name == "auto" and card.precision == "float32"):
         return "float32" if name == "auto" else name
-    if _has_bf16(device):
+    if computes_in_bf16(device):
         return "bf16"
     if name == "auto":
         return "float32"
     raise DeviceError(f"{device} does not compute in bf16. Use --precision float32 or auto.")
 
 
-def _has_bf16(device: str) -> bool:
+def computes_in_bf16(device: str) -> bool:
+    """Whether a device ('cpu' or 'cuda:N') has instructions for bf16; else it is slower there."""
     if device != "cpu":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     from vocscore.runtime.openvino import has_bf16

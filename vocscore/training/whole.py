@@ -9,6 +9,7 @@ import torch
 
 from vocscore.pipeline.augment import Views
 from vocscore.pipeline.batch import Batch
+from vocscore.runtime.precision import computes_in_bf16
 from vocscore.training.fit import (
     Outcome,
     copied,
@@ -223,9 +224,7 @@ def in_bf16(precision: str, *, device: torch.device) -> bool:
     """
     if precision != "auto":
         return precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001 - it has no other name
+    return computes_in_bf16(str(device))
 
 
 def regroup(batches: Iterable[Batch], sizes: Sequence[int], *, side: int) -> Iterator[Batch]:
