@@ -12,7 +12,7 @@ import tarfile
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.error import URLError
 
-from torchvision.datasets.utils import check_integrity, download_url, extract_archive
+from torchvision.datasets.utils import check_integrity, download_url
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
 from shards import atomic
@@ -123,13 +123,17 @@ def _fetch(archive: _Archive, *, say: Callable[[str], None], quiet: bool) -> Non
 def _unpack(archive: _Archive, *, say: Callable[[str], None]) -> None:
     """Unpack an archive beside itself and note that it is done.
 
-    Python's own filter ('data', which torchvision asks for where there is one) refuses members
-    that would land elsewhere; where Python is too old for it, the md5 has to do.
+    Python's own filter 'data' refuses members that would land elsewhere (torchvision's
+    `extract_archive` asks for it in some releases only); where Python is too old for it, the md5
+    has to do.
     """
     say(f"unpacking {archive.file}")
     archive.mark.unlink(missing_ok=True)
     try:
-        extract_archive(archive.file, archive.file.parent)
+        with tarfile.open(archive.file) as tar:
+            if hasattr(tarfile, "data_filter"):
+                tar.extraction_filter = tarfile.data_filter
+            tar.extractall(archive.file.parent)  # noqa: S202 - filtered above
     except tarfile.TarError as error:
         raise FetchError(
             f"{archive.file}: cannot be unpacked safely ({_line(error)}). Delete it and give the "

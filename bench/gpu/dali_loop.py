@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class DaliLoop:
-    """The graph of DALI's documentation, with its iterator for torch; a new one each turn."""
+    """The graph of DALI's documentation, with its iterator for torch."""
 
     def __init__(self, task: Task, *, device: str) -> None:
         """Keep what is to be built."""
@@ -25,14 +25,20 @@ class DaliLoop:
         self._device = torch.device(device)
 
     def batches(self) -> Iterator[torch.Tensor]:
-        """float32 (N, 3, S, S), normalised, on the device; every picture once."""
+        """float32 (N, 3, S, S), normalised, on the device; every picture once.
+
+        The call builds the graph, and nothing is read before the first `next`.
+        """
         plugin: Any = import_module("nvidia.dali.plugin.pytorch")
         policy: Any = import_module("nvidia.dali.plugin.base_iterator").LastBatchPolicy
         iterator = plugin.DALIGenericIterator(
-            [self._graph()], ["images"], reader_name="files", last_batch_policy=policy.PARTIAL
+            [self._graph()],
+            ["images"],
+            reader_name="files",
+            last_batch_policy=policy.PARTIAL,
+            prepare_first_batch=False,
         )
-        for (outputs,) in iterator:
-            yield outputs["images"]
+        return (outputs["images"] for (outputs,) in iterator)
 
     def _graph(self) -> Any:
         dali: Any = import_module("nvidia.dali")

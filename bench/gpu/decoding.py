@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bench.gpu.place import DIETS, JPEG
@@ -13,7 +14,7 @@ from vocscore.machine import usable_cores
 from vocscore.pipeline.decoder import DEFAULT_TUNING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from bench.gpu.place import Place
     from bench.timing import Rate
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 LOADS = (0.0, 0.5, 0.65, 0.8, 1.0)
 BATCHES = (64, 128, 256, 512)
+_SHARDS_SWEPT = 3
+"""There are many settings; each is measured on so many shards' pictures."""
 READ, LOOK, GRAPH, MAKER = "read", "strict look", "DALI alone, bytes ready", "maker"
 
 
@@ -71,27 +74,32 @@ def sweep(place: Place) -> Iterator[Outcome]:
     threads = sorted({max(1, cores // 2), cores, 2 * cores})
     loads = (0.0, 0.65, 1.0) if place.quick else LOADS
     for diet in DIETS[:1] if place.quick else DIETS:
-        rates: dict[str, Rate] = {}
+        measures = {
+            f"hw_decoder_load {load}, {number} threads": partial(
+                _rate,
+                place,
+                diet,
+                threads=number,
+                tuning=replace(DEFAULT_TUNING, hw_decoder_load=load),
+            )
+            for number in threads
+            for load in (loads if place.on_gpu else loads[:1])
+        }
         absent = {} if place.on_gpu else {"hw_decoder_load": "needs CUDA: the CPU has no engines"}
-        for number in threads:
-            for load in loads if place.on_gpu else loads[:1]:
-                tuning = replace(DEFAULT_TUNING, hw_decoder_load=load)
-                name = f"hw_decoder_load {load}, {number} threads"
-                rates[name] = _rate(place, diet, threads=number, tuning=tuning)
-        yield _swept("hw_decoder_load and threads", diet, rates, absent)
-    rates = {
-        f"batch {batch}": _rate(place, JPEG, batch=batch)
+        yield _swept(place, "hw_decoder_load and threads", diet, measures, absent)
+    measures = {
+        f"batch {batch}": partial(_rate, place, JPEG, batch=batch)
         for batch in BATCHES
         if batch <= max(place.batch, 64)
     }
-    yield _swept("batch", JPEG, rates, {})
-    rates = {
-        f"{depth} batches in DALI": _rate(
-            place, JPEG, tuning=replace(DEFAULT_TUNING, in_flight=depth)
+    yield _swept(place, "batch", JPEG, measures, {})
+    measures = {
+        f"{depth} batches in DALI": partial(
+            _rate, place, JPEG, tuning=replace(DEFAULT_TUNING, in_flight=depth)
         )
         for depth in (1, 2, 3)
     }
-    yield _swept("depth", JPEG, rates, {})
+    yield _swept(place, "depth", JPEG, measures, {})
 
 
 def _rate(
@@ -102,18 +110,25 @@ def _rate(
     threads: int | None = None,
     tuning: Tuning = DEFAULT_TUNING,
 ) -> Rate:
-    refs = place.refs(diet)
+    refs = place.refs(diet)[: _SHARDS_SWEPT * place.shard]
     with place.maker(batch=batch, threads=threads, tuning=tuning) as maker:
         return place.rate(lambda: place.consume(maker.batches(refs)))
 
 
-def _swept(what: str, diet: str, rates: dict[str, Rate], absent: dict[str, str]) -> Outcome:
-    best = max(rates, key=lambda name: rates[name].median)
+def _swept(
+    place: Place,
+    what: str,
+    diet: str,
+    measures: Mapping[str, Callable[[], Rate]],
+    absent: Mapping[str, str],
+) -> Outcome:
+    rates, left_out = place.rates(measures)
+    best = max(rates, key=lambda name: rates[name].median, default="")
     return Outcome(
         contest="gpu",
         title=f"sweep of {what}, decoding to batches, {diet}",
         rates=rates,
-        absent=absent,
+        absent={**absent, **left_out},
         key={"part": f"sweep of {what}", "diet": diet},
         facts={"best": best},
         lines=(f"best: {best}",),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from bench.matrix import gflop_a_picture
 from bench.outcome import Outcome
+from bench.peers.task import AbsentError
 from vocscore.models.checkpoint import load_checkpoint
 from vocscore.runtime.cuda import CudaRuntime
 
@@ -109,20 +111,12 @@ def compiled(place: Place) -> Iterator[Outcome]:
 
 
 def _compared(place: Place, backbone: str, ways: dict[str, Way], *, part: str) -> Outcome:
-    rates: dict[str, Rate] = {}
-    absent: dict[str, str] = {}
     memory: dict[str, float] = {}
-    for name, way in ways.items():
-        if (way.graph or way.compiled) and not place.on_gpu:
-            absent[name] = _NO_GPU
-            continue
-        place.tidy()
-        runtime = opened(place, backbone, way, batch=place.batch)
-        if way.graph and not runtime.has_graph:
-            absent[name] = "the graph could not be captured"
-            continue
-        rates[name] = rate(place, runtime, batch=place.batch)
-        memory[name] = _megabytes(place)
+    runs = {n: w for n, w in ways.items() if place.on_gpu or not (w.graph or w.compiled)}
+    rates, absent = place.rates(
+        {name: partial(_alone, place, backbone, name, way, memory) for name, way in runs.items()}
+    )
+    absent |= dict.fromkeys(ways.keys() - runs.keys(), _NO_GPU)
     network, card = load_checkpoint(place.checkpoint(backbone))
     gflop = gflop_a_picture(network, size=card.preprocess.size)
     return Outcome(
@@ -144,6 +138,21 @@ def _compared(place: Place, backbone: str, ways: dict[str, Way], *, part: str) -
     )
 
 
+def _alone(place: Place, backbone: str, name: str, way: Way, memory: dict[str, float]) -> Rate:
+    """One way's rate; the memory that it took goes into `memory`.
+
+    Raises:
+        AbsentError: the graph could not be captured.
+    """
+    place.tidy()  # the one before has been let go with its function
+    runtime = opened(place, backbone, way, batch=place.batch)
+    if way.graph and not runtime.has_graph:
+        raise AbsentError("the graph could not be captured")
+    found = rate(place, runtime, batch=place.batch)
+    memory[name] = _megabytes(place)
+    return found
+
+
 def _megabytes(place: Place) -> float:
     return torch.cuda.max_memory_allocated(place.device) / 1e6 if place.on_gpu else 0.0
 
@@ -153,16 +162,22 @@ def batches(place: Place) -> Iterator[Outcome]:
     way = WAYS[DEFAULT] if place.on_gpu else WAYS[BASELINE]
     sizes = [size for size in BATCHES if size <= 2 * place.batch]
     for backbone in place.backbones[:1] if place.quick else place.backbones:
-        rates = {}
-        for size in sizes or [place.batch]:
-            place.tidy()
-            rates[f"batch {size}"] = rate(
-                place, opened(place, backbone, way, batch=size), batch=size
-            )
+        rates, absent = place.rates(
+            {
+                f"batch {size}": partial(_of_batch, place, backbone, way, size)
+                for size in sizes or [place.batch]
+            }
+        )
         yield Outcome(
             contest="gpu",
             title=f"sweep of the batch, {backbone} alone, {way.precision}",
             rates=rates,
+            absent=absent,
             key={"part": "model batch", "backbone": backbone},
-            facts={"best": max(rates, key=lambda name: rates[name].median)},
+            facts={"best": max(rates, key=lambda name: rates[name].median, default="")},
         )
+
+
+def _of_batch(place: Place, backbone: str, way: Way, size: int) -> Rate:
+    place.tidy()
+    return rate(place, opened(place, backbone, way, batch=size), batch=size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import math
 import os
 import tarfile
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from bench.peers.task import AbsentError
 from bench.pictures import make_pictures
 from bench.timing import Rate
 from shards.classes import VOC_CLASSES
@@ -29,7 +31,7 @@ from vocscore.score.inputs.globs import EVERYTHING
 from vocscore.score.inputs.sources import read_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from shards.sample import PictureRef
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 JPEG = "JPEG shards"
 RESIZED = "pre-resized shards"
 DIETS = (JPEG, RESIZED)
+TIME_IS_UP = "not run: the time was up"
 _DIFFERENT = 20
 
 
@@ -57,6 +60,7 @@ class Place:
         size: pixels a side of the networks' input.
         batch: pictures that decode and network take at once, where that is not swept.
         backbones: that are measured.
+        until: of `time.monotonic`; what has not begun by then is left out.
     """
 
     device: str
@@ -69,6 +73,12 @@ class Place:
     size: int = 256
     batch: int = 256
     backbones: tuple[str, ...] = ("resnet18", "googlenet", "alexnet")
+    until: float = math.inf
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether nothing more is to be begun."""
+        return time.monotonic() > self.until
 
     @property
     def on_gpu(self) -> bool:
@@ -143,17 +153,45 @@ class Place:
         )
 
     def rate(self, work: Callable[[], int]) -> Rate:
-        """Images per second of work that returns how many it did, after one turn not counted."""
+        """Images per second of work that returns how many it did, after one turn not counted.
+
+        Once the time is up, the turn under way is the last.
+        """
         work()
         self.wait()
         values: list[float] = []
         until = time.perf_counter() + self.seconds
-        while len(values) < self.repeats or time.perf_counter() < until:
+        while not values or (
+            not self.time_is_up and (len(values) < self.repeats or time.perf_counter() < until)
+        ):
             started = time.perf_counter()
             images = work()
             self.wait()
             values.append(images / (time.perf_counter() - started))
         return Rate(tuple(values))
+
+    def rates(
+        self, contestants: Mapping[str, Callable[[], Rate]]
+    ) -> tuple[dict[str, Rate], dict[str, str]]:
+        """Measure one after the other until the time is up.
+
+        Args:
+            contestants: name -> what measures it, or raises an AbsentError.
+
+        Returns:
+            What was measured; name -> why not, of the others.
+        """
+        found: dict[str, Rate] = {}
+        absent: dict[str, str] = {}
+        for name, measure in contestants.items():
+            if self.time_is_up:
+                absent[name] = TIME_IS_UP
+                continue
+            try:
+                found[name] = measure()
+            except AbsentError as error:
+                absent[name] = str(error)
+        return found, absent
 
     def consume(self, batches: Iterable[Batch]) -> int:
         """Take batches and throw them away; wait for the device at the end."""

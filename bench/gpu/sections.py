@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -47,6 +48,8 @@ def contest(options: Options) -> Iterator[Outcome]:
     except DeviceError as error:
         print(f"bench gpu: {error}", file=sys.stderr)
         raise SystemExit(2) from error
+    if device != "cpu":
+        torch.cuda.init()  # type: ignore[no-untyped-call]  # or whoever asks for its memory before anything ran would fail
     few = options.pictures
     place = Place(
         device=device,
@@ -63,30 +66,37 @@ def contest(options: Options) -> Iterator[Outcome]:
 def run(
     place: Place, *, seconds: float, sections: Mapping[str, Section] = SECTIONS
 ) -> Iterator[Outcome]:
-    """Run the sections until the time is up; a section under way is stopped between its outcomes.
+    """Run the sections until the time is up; one under way begins no measurement after it.
 
     Args:
         place: where.
         seconds: of all sections together.
         sections: name -> what it yields.
     """
-    until = time.monotonic() + seconds
+    place = replace(place, until=time.monotonic() + seconds)
     for name, section in sections.items():
-        if time.monotonic() > until:
+        if place.time_is_up:
             yield _missing(name, f"not run: the {seconds:.0f} s were up")
             continue
         started = time.monotonic()
         try:
             for outcome in section(place):
                 yield outcome
-                if time.monotonic() > until:
+                if place.time_is_up:
                     yield _missing(name, f"cut short: the {seconds:.0f} s were up")
                     break
         # Whatever it is: what comes after it on a borrowed machine is worth more than this error.
         except Exception as error:  # noqa: BLE001
-            yield _missing(name, " ".join(f"failed: {type(error).__name__}: {error}".split()))
-        place.tidy()
-        yield _spent(place, name, time.monotonic() - started)
+            yield _missing(name, _failed(error))
+        try:
+            place.tidy()
+            yield _spent(place, name, time.monotonic() - started)
+        except RuntimeError as error:  # a GPU that the section has left in no good state
+            yield _missing(f"{name}, memory after it", _failed(error))
+
+
+def _failed(error: Exception) -> str:
+    return " ".join(f"failed: {type(error).__name__}: {error}".split())
 
 
 def _missing(name: str, why: str) -> Outcome:

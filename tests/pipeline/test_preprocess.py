@@ -23,9 +23,12 @@ def test_normalise_is_torchvisions() -> None:
 
 def test_normalise_keeps_the_memory_format() -> None:
     """Channels-last pixels become channels-last input: nothing is reordered on the way."""
-    images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8).to(memory_format=torch.channels_last)
-    out = Preprocess().normalise(images)
+    images = torch.arange(2 * 3 * 5 * 7, dtype=torch.uint8).view(2, 3, 5, 7)
+    last = images.contiguous(memory_format=torch.channels_last)
+    out = Preprocess().normalise(last)
     assert out.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(out, Preprocess().normalise(images))
+    assert torch.equal(last, images)  # and the pixels stay as they are
 
 
 def test_it_survives_json() -> None:

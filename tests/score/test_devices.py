@@ -50,6 +50,8 @@ def start(source, output, checkpoint, *words, unit_size=24):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # as a terminal does: Ctrl-C then goes to all of its processes
+        # a shell's background jobs, and all that they start, are deaf to Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 

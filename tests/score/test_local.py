@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from contextlib import closing
 
@@ -92,6 +93,42 @@ def test_results_are_not_waited_for_while_there_is_something_to_set_going(units)
             assert failed == ("bad" in name)
             if not failed:
                 np.testing.assert_array_equal(event.rows.probabilities[row], answer(name))
+
+
+def test_the_next_unit_is_begun_before_the_last_batch_of_this_one_comes(units):
+    """Across the border a maker has work: it never waits for a unit to be handed out whole."""
+    begun = [threading.Event() for _ in range(len(units) + 1)]
+    begun[-1].set()
+
+    class Watched(FakeMaker):
+        def batches(self, pictures, **arguments):
+            number = len(self.asked)
+            made = list(super().batches(pictures, **arguments))
+            begun[number].set()
+            yield from made[:-1]
+            assert begun[number + 1].wait(20)
+            yield made[-1]
+
+    engine = LocalEngine(Watched(3), FakeForward(), classes=len(CLASSES))
+    found = [e.unit.number for e in engine.score(iter(units)) if isinstance(e, Finished)]
+    assert found == [0, 1, 2]
+
+
+def test_a_receiver_that_stops_early_closes_what_was_begun(units):
+    """No batch of a unit is left open, also of the one that was begun ahead."""
+    opened, closed = [], []
+
+    class Closing(FakeMaker):
+        def batches(self, pictures, **arguments):
+            opened.append(pictures[0].name)
+            try:
+                yield from super().batches(pictures, **arguments)
+            finally:
+                closed.append(pictures[0].name)
+
+    with closing(LocalEngine(Closing(3), FakeForward(), classes=3).score(iter(units))) as events:
+        next(events)
+    assert sorted(opened) == sorted(closed)
 
 
 def test_units_before_one_that_fails_come_out(units):

@@ -38,7 +38,8 @@ class Whole(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels, uint8, shape (N, S, S, 3), RGB -> float32 probabilities, shape (N, C)."""
-        images = self._card.preprocess.normalise(pixels.permute(0, 3, 1, 2))
+        # contiguous: a graph with three values of mean and std, and not with a row of them
+        images = self._card.preprocess.normalise(pixels.permute(0, 3, 1, 2).contiguous())
         return self._card.probabilities(self.network(images))
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
+from vocscore.pipeline.devices import bring
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -26,10 +28,8 @@ def recolour(images: torch.Tensor, factors: Sequence[tuple[float, float, float]]
         images: uint8, shape (N, 3, H, W).
         factors: N times brightness, contrast and saturation, none below 0.
     """
-    table = torch.tensor(factors, dtype=torch.float32).view(-1, 3, 1, 1, 1)
-    if images.device.type == "cuda":  # a plain copy would wait for all that runs there
-        table = table.pin_memory().to(images.device, non_blocking=True)
-    brightness, contrast, saturation = table.unbind(1)
+    table = bring(torch.tensor(factors, dtype=torch.float32), images.device)
+    brightness, contrast, saturation = table.view(-1, 3, 1, 1, 1).unbind(1)
     pixels = (
         images.contiguous().float()
     )  # channel by channel: three times as fast as pixel by pixel

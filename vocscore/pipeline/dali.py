@@ -27,8 +27,8 @@ from vocscore.pipeline.decoder import (
     SHAPES,
     STARTS,
     Decoder,
-    on_device,
 )
+from vocscore.pipeline.devices import bring, index, on_device
 from vocscore.pipeline.routing import Jpeg, Router
 
 if TYPE_CHECKING:
@@ -157,10 +157,10 @@ class DaliMaker(Maker):
                 return decoded
         images = plan.empty_images(len(items), self._preprocess.size, device=self._device)
         if decoded is not None:
-            images[plan.index(at, self._device)] = decoded
+            images[index(at, self._device)] = decoded
         for slot, item in zip(images, items, strict=True):
             if isinstance(item, torch.Tensor):
-                slot.copy_(item.pin_memory() if slot.is_cuda else item, non_blocking=True)
+                slot.copy_(bring(item, self._device))
         return images
 
     def open_decoder(self, *, crops: bool = False) -> Decoder:

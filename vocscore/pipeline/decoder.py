@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -13,9 +12,10 @@ import torch
 from torch.utils.dlpack import from_dlpack
 
 from vocscore.errors import DeviceError
+from vocscore.pipeline.devices import on_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from vocscore.pipeline.augment import Box
 
@@ -145,8 +145,9 @@ class Decoder:
         if self._device.type == "cpu":
             (images,) = self._graph.outputs()
             return from_dlpack(images.as_tensor()).permute(0, 3, 1, 2)
-        # Bound to torch's stream: nothing waits on the host, and DALI takes the memory back in
-        # that stream's order.
+        # Bound to torch's stream: nothing waits on the host. DALI takes the memory of a tensor that
+        # has gone back in a thread of its own, once the whole GPU is through with its work
+        # (`DLTensorGraveyard`); so no CUDA graph may be captured while batches come and go.
         with on_device(self._device):
             stream = torch.cuda.current_stream()
             (images,) = self._graph.outputs(cuda_stream=stream)
@@ -171,16 +172,6 @@ class Decoder:
                 f"DALI cannot start on {self._device} ({_cause(error)}). "
                 "Choose another device, or '--maker host'."
             ) from error
-
-
-@contextmanager
-def on_device(device: torch.device) -> Iterator[None]:
-    """Make a GPU the current one: a thread starts with the first, whatever its process uses."""
-    if device.type == "cpu":
-        yield
-        return
-    with torch.cuda.device(device):
-        yield
 
 
 def _cause(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from vocscore.pipeline.augment import AS_IT_IS
 from vocscore.pipeline.batch import Failure, Maker
 from vocscore.pipeline.colour import recolour
 from vocscore.pipeline.crew import Crew
+from vocscore.pipeline.devices import index
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -97,7 +98,7 @@ def turn(images: torch.Tensor, orientations: Sequence[int]) -> None:
     for value in set(orientations) - {1}:
         which = [i for i, orientation in enumerate(orientations) if orientation == value]
         if images.device.type == "cuda":
-            at = plan.index(which, images.device)
+            at = index(which, images.device)
             images[at] = _turned(images[at], value)
         else:  # one by one: on a CPU the indexing costs ten times as much as the turning
             for i in which:

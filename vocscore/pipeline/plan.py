@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from vocscore.pipeline.batch import Batch, Failure
+from vocscore.pipeline.devices import index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,15 +65,6 @@ def empty_images(count: int, size: int, *, device: torch.device = _CPU) -> torch
             device=device,
             memory_format=torch.channels_last,
         )
-
-
-def index(positions: Sequence[int], device: torch.device) -> torch.Tensor:
-    """Bring positions to a device to index with: int64, shape (len(positions),).
-
-    Through page-locked memory, because a plain copy to a GPU waits for all that runs on it.
-    """
-    at = torch.tensor(positions, dtype=torch.int64)
-    return at.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else at
 
 
 def gather(

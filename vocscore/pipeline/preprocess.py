@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from vocscore.pipeline.devices import bring
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 MAX_SIZE = 16384
@@ -53,10 +55,17 @@ class Preprocess:
         Returns:
             float32, same shape and memory format: (pixel / 255 - mean) / std.
         """
-        mean = torch.tensor(self.mean, device=images.device).mul(255).view(1, 3, 1, 1)
-        scale = torch.tensor(self.std, device=images.device).mul(255).reciprocal().view(1, 3, 1, 1)
+        mean, std = bring(torch.tensor([self.mean, self.std]).mul(255), images.device)
+        scale = std.reciprocal()
         # in place: two more batches of float32 would cost as much as the arithmetic
-        return images.float().sub_(mean).mul_(scale)
+        if not images.is_contiguous(memory_format=torch.channels_last):
+            return images.float().sub_(mean.view(1, 3, 1, 1)).mul_(scale.view(1, 3, 1, 1))
+        # By rows of R, G, B, R, G, B, ...: along a dimension of three, kernels of a CPU compute
+        # three values at a time, which takes nine times as long.
+        last = images.permute(0, 2, 3, 1)
+        width = images.shape[3]
+        rows = last.flatten(2).float().sub_(mean.repeat(width)).mul_(scale.repeat(width))
+        return rows.view(last.shape).permute(0, 3, 1, 2)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the checkpoint."""

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vocscore.pipeline.decoder import on_device
+from vocscore.pipeline.devices import on_device
 from vocscore.runtime import Runtime, check_images
 from vocscore.runtime.folding import folded
 
@@ -159,7 +159,7 @@ class CudaRuntime(Runtime):
         with on_device(self._device):
             if images.device.type == "cpu" and self._device.type == "cuda":
                 images = images.pin_memory()  # or the copy would hold the host up
-            return _fetched_later(self._scores(images), images)
+            return fetched_later(self._scores(images), images)
 
     def _scores(self, images: torch.Tensor) -> torch.Tensor:
         """Float32 (N, C) on the device; to be read before the next batch is submitted."""
@@ -183,7 +183,8 @@ class CudaRuntime(Runtime):
                 blank = torch.zeros(shape, dtype=torch.uint8, device=self._device)
                 return capture(self._run, blank.contiguous(memory_format=torch.channels_last))
         except RuntimeError as error:  # not every layer can be captured, not all memory suffices
-            why = str(error).partition("\n")[0]
+            # of a capture that fails at its end, torch tells that something failed before
+            why = str(error.__context__ or error).partition("\n")[0]
         _log.warning(
             "no CUDA graph of %d pictures (%s); the layers are launched singly", batch_size, why
         )
@@ -209,13 +210,22 @@ def capture(step: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor) 
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     # 'thread_local': threads that decode may allocate meanwhile; it is this one that must not.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    # The outer stream is put back even where the end of the capture fails.
+    with (
+        torch.cuda.stream(torch.cuda.current_stream()),
+        torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"),
+    ):
         scores = step(images)
     return Captured(images, scores, graph.replay)
 
 
-def _fetched_later(scores: torch.Tensor, images: torch.Tensor) -> Results:
-    """Queue the copy to main memory; the call waits for that copy alone."""
+def fetched_later(scores: torch.Tensor, images: torch.Tensor) -> Results:
+    """Queue the copy of a batch's results to main memory; the returned call waits for it alone.
+
+    Args:
+        scores: float32, on the current device, or in main memory.
+        images: what they were made of: kept until they are fetched.
+    """
     if scores.device.type == "cpu":
         found = scores.clone().numpy()
         return lambda: found

@@ -110,7 +110,8 @@ def resolve_precision(name: str, card: ModelCard, *, device: str) -> str:
 def computes_in_bf16(device: str) -> bool:
     """Whether a device ('cpu' or 'cuda:N') has instructions for bf16; else it is slower there."""
     if device != "cpu":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        with torch.cuda.device(device):  # torch asks the current one
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     from vocscore.runtime.openvino import has_bf16
 
     return has_bf16()

@@ -12,6 +12,8 @@ import torch
 
 from vocscore.distributed import ALONE
 from vocscore.errors import TrainError
+from vocscore.pipeline.devices import bring, on_device
+from vocscore.runtime.cuda import fetched_later
 from vocscore.runtime.opening import open_backbone
 from vocscore.training.fit import share
 from vocscore.training.together import gather
@@ -27,11 +29,13 @@ if TYPE_CHECKING:
     from vocscore.pipeline.augment import Views
     from vocscore.pipeline.batch import Batch, Maker
     from vocscore.pipeline.preprocess import Preprocess
-    from vocscore.runtime import Results, Runtime
+    from vocscore.runtime import Results
 
 
 FEATURE_BATCH = 32
 """Pictures a batch; how the head is trained does not depend on it."""
+_EAGER_IN_FLIGHT = 3
+"""Batches on a GPU whose features are not yet fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,7 @@ class Decoding:
 
     def input(self, batch: Batch) -> torch.Tensor:
         """Normalised float32 pixels (N, 3, S, S) on the device, channels-last."""
-        images = batch.images
-        if images.device.type == "cpu" and self.device.type == "cuda":
-            images = images.pin_memory()  # or the copy would hold the CPU up
-        pixels = self.preprocess.normalise(images.to(self.device, non_blocking=True))
+        pixels = self.preprocess.normalise(bring(batch.images, self.device))
         return pixels.contiguous(memory_format=torch.channels_last)
 
     def batches(
@@ -138,10 +139,11 @@ def compute_features(
             precision="bf16" if bf16 else "float32",
             group=decoding.batch_size,
         )
-        run = partial(_run_ahead, runtime)
+        run = partial(_run_ahead, lambda batch: runtime.submit(batch.images), runtime.in_flight)
     else:
         backbone.eval().to(decoding.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        run = partial(_run_eager, backbone, bf16=bf16)
+        submit = partial(_submit_eager, backbone, decoding, bf16=bf16)
+        run = partial(_run_ahead, submit, _EAGER_IN_FLIGHT)
     found = []
     for split in splits:
         rows = _whole_batches(split, decoding)
@@ -165,34 +167,32 @@ def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
 
 
 def _run_ahead(
-    runtime: Runtime, split: LabelledPictures, rows: NDArray[np.int64], decoding: Decoding
+    submit: Callable[[Batch], Results],
+    in_flight: int,
+    split: LabelledPictures,
+    rows: NDArray[np.int64],
+    decoding: Decoding,
 ) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
     """Rows and features, with some batches under way while the next are decoded."""
     waiting: deque[tuple[NDArray[np.int64], Results]] = deque()
     for batch in decoding.batches(split, rows):
-        waiting.append((batch.rows, runtime.submit(batch.images)))
-        if len(waiting) >= runtime.in_flight:
+        waiting.append((batch.rows, submit(batch)))
+        if len(waiting) >= in_flight:
             done, results = waiting.popleft()
             yield done, torch.from_numpy(results())
     for done, results in waiting:
         yield done, torch.from_numpy(results())
 
 
-def _run_eager(
-    backbone: nn.Module,
-    split: LabelledPictures,
-    rows: NDArray[np.int64],
-    decoding: Decoding,
-    *,
-    bf16: bool,
-) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
-    for batch in decoding.batches(split, rows):
-        with (  # the network alone: the mode would leak into the maker
-            torch.inference_mode(),
-            torch.autocast(decoding.device.type, torch.bfloat16, enabled=bf16),
-        ):
-            features = backbone(decoding.input(batch)).float()
-        yield batch.rows, features
+def _submit_eager(backbone: nn.Module, decoding: Decoding, batch: Batch, *, bf16: bool) -> Results:
+    """Start on a batch, layer by layer."""
+    with (  # the network alone: the mode would leak into the maker
+        torch.inference_mode(),
+        torch.autocast(decoding.device.type, torch.bfloat16, enabled=bf16),
+        on_device(decoding.device),
+    ):
+        features = backbone(decoding.input(batch)).float()
+        return fetched_later(features, batch.images)
 
 
 def _in_order(
@@ -203,5 +203,5 @@ def _in_order(
     for at, part in parts:
         if not len(values):  # born outside inference mode: autograd refuses what was born in it
             values = torch.empty(len(rows), part.shape[1])
-        values[torch.from_numpy(at - rows[0])] = part.cpu()
+        values[torch.from_numpy(at - rows[0])] = part
     return values

@@ -46,7 +46,8 @@ class HeadFit:
     ) -> None:
         """Standardise the features, if so chosen, and start the head accordingly."""
         measure = measure_standard if choice.standardise else no_standard
-        self._standard = measure(train.values)
+        with _one_thread():
+            self._standard = measure(train.values)
         if choice.standardise:
             self._standard.start(head, torch.from_numpy(train.labels))
         self._train = (self._standard.of(train.values), torch.from_numpy(train.labels))
@@ -74,8 +75,9 @@ class HeadFit:
     def _measure(self, split: tuple[torch.Tensor, torch.Tensor], number: int) -> Outcome:
         features, labels = split
         losses = Losses()
-        logits = self._learner.best(features)
-        losses.add(*self._loss(logits, labels))
+        with _one_thread():
+            logits = self._learner.best(features)
+            losses.add(*self._loss(logits, labels))
         return Outcome(losses.mean(epoch=number), labels.numpy(), logits.numpy())
 
     def rate(self) -> float:
@@ -98,7 +100,10 @@ class HeadFit:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute with one core: waiting for each other takes several longer than a step itself."""
+    """Compute with one core: waiting for each other takes several longer than a step itself.
+
+    Nor does a sum then depend on the number of cores, or of processes that share them.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -127,7 +127,8 @@ class Run:
         fidelity = measure_faithfulness(
             self.network, card, self.splits.val, device=self.device, max_pixels=self.max_pixels
         )
-        metrics["bf16"] = asdict(fidelity)
+        # Rounded: the last digits are those of the number of threads.
+        metrics["bf16"] = {**asdict(fidelity), "largest": round(fidelity.largest, 4)}
         card = replace(card, precision="bf16" if fidelity.faithful else "float32")
         validation_charts(self.out, kept.val, card, figures=reports["val"])
         finish_run(self.out, self.network, card, metrics=metrics, history=self.so_far.history)

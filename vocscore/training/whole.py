@@ -9,6 +9,7 @@ import torch
 
 from vocscore.pipeline.augment import Views
 from vocscore.pipeline.batch import Batch
+from vocscore.pipeline.devices import bring
 from vocscore.runtime.precision import computes_in_bf16
 from vocscore.training.fit import (
     Outcome,
@@ -151,7 +152,7 @@ class WholeFit:
         pixels = self._decoding.input(batch)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             logits = network(pixels)
-        labels = torch.from_numpy(split.labels[batch.rows]).to(device)
+        labels = bring(torch.from_numpy(split.labels[batch.rows]), device)
         visit.rows.append(torch.from_numpy(batch.rows))
         visit.logits.append(logits.detach().float())
         return visit.losses.add(*self._loss(logits.float(), labels))

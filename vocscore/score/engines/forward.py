@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vocscore.pipeline.plan import index
+from vocscore.pipeline.devices import index
 from vocscore.score.engines.halving import Halving
 from vocscore.score.walls import images_per_second
 
@@ -93,7 +93,7 @@ class Forward:
             if self._is_whole(batch.rows[at], at):
                 yield self._start(batch.rows[at], batch.images[at[0] : at[-1] + 1])
             else:
-                self._of(int(number), batch).put(batch.rows[at], batch.images[at])
+                self._of(int(number), batch).put(batch.rows[at], _taken(batch.images, at))
         for failure in batch.failures:
             self._of(failure.row // self._group, batch).settled += 1
         for number in [n for n, group in self._open.items() if group.settled >= self._group]:
@@ -150,6 +150,13 @@ class Forward:
         pending = Pending(rows, self._runtime.submit(images), places)
         self._in_flight.append(pending)
         return pending
+
+
+def _taken(images: torch.Tensor, at: NDArray[np.int64]) -> torch.Tensor:
+    """The pictures at some places, which ascend; where they run on, without a copy."""
+    if at[-1] - at[0] + 1 == len(at):
+        return images[at[0] : at[-1] + 1]
+    return images[index(at.tolist(), images.device)]
 
 
 class _Group:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vocscore.score.inputs.units import Contents, Unit
     from vocscore.score.walls import Ceilings
 
-    _Opened = tuple[Unit, Contents, Iterator[Batch]]
+    _Opened = tuple[Unit, Contents, Ahead[Batch]]
 
 # Fetched while the network works: the mark that ends a unit, and the first batch behind it, so
 # that decoding goes on across the border.
@@ -122,20 +122,26 @@ class LocalEngine:
         """Go through the units; None behind the last batch of each."""
         following: _Opened | Exception | None = None
         with closing(Ahead(_read(units), depth=1)) as read, _stopped(units):
-            while (opened := following or self._open_next(read)) is not None:
-                following = None
-                if isinstance(opened, Exception):
-                    raise opened
-                unit, contents, batches = opened
-                left = len(contents.pictures)
-                for batch in batches:
-                    size = len(batch.rows) + len(batch.failures)
-                    left -= size
-                    # Begun before this unit is through, or threads and GPU would be idle between.
-                    if following is None and left <= _BATCHES_LEFT * size and read.ready():
-                        following = self._open_next(read)
-                    yield unit, contents, batch
-                yield unit, contents, None
+            try:
+                while (opened := following or self._open_next(read)) is not None:
+                    following = None
+                    if isinstance(opened, Exception):
+                        raise opened
+                    unit, contents, batches = opened
+                    left = len(contents.pictures)
+                    with closing(batches):
+                        for batch in batches:
+                            size = len(batch.rows) + len(batch.failures)
+                            left -= size
+                            # Begun before this unit is through, or threads and GPU would be idle
+                            # between.
+                            if following is None and left <= _BATCHES_LEFT * size and read.ready():
+                                following = self._open_next(read)
+                            yield unit, contents, batch
+                    yield unit, contents, None
+            finally:
+                if isinstance(following, tuple):
+                    following[-1].close()
 
     def _open_next(self, read: Ahead[tuple[Unit, Contents]]) -> _Opened | Exception | None:
         """Begin to decode a unit; what cannot be read is to be raised behind the unit before it."""
@@ -144,9 +150,10 @@ class LocalEngine:
             if item is None:
                 return None
             unit, contents = item
-            if contents.refusal is not None:
-                return unit, contents, iter(())
-            return unit, contents, self._maker.batches(contents.pictures)
+            pictures = contents.pictures if contents.refusal is None else ()
+            # In a thread of its own: a maker hands nothing to a GPU before its first batch is asked
+            # for, and the GPU is to go on across the border.
+            return unit, contents, Ahead(_made(self._maker, pictures), depth=1)
         except Exception as error:  # noqa: BLE001 - raised by the caller, at its place
             return error
 
@@ -159,6 +166,11 @@ def _stopped(units: Iterator[Unit]) -> Iterator[None]:
     finally:
         if isinstance(units, Stoppable):
             units.stop()
+
+
+def _made(maker: Maker, pictures: Sequence[PictureRef]) -> Generator[Batch]:
+    if pictures:
+        yield from maker.batches(pictures)
 
 
 def _read(units: Iterator[Unit]) -> Generator[tuple[Unit, Contents]]:
