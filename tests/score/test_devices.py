@@ -51,8 +51,13 @@ def start(source, output, checkpoint, *words, unit_size=24):
         text=True,
         start_new_session=True,  # as a terminal does: Ctrl-C then goes to all of its processes
         # a shell's background jobs, and all that they start, are deaf to Ctrl-C
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=listen,  # noqa: PLW1509 - no thread of the tests holds a lock
     )
+
+
+def listen():
+    """Hear Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(process):

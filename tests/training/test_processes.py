@@ -88,9 +88,7 @@ def test_whole_network_is_one_process_s(processes: int, few_shards: Path, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["baseline", "strong"])
-def test_head_is_one_process_s_to_the_byte(
-    drawn_shards: Path, tmp_path: Path, recipe: str
-) -> None:
+def test_head_is_one_process_s_to_the_byte(drawn_shards: Path, tmp_path: Path, recipe: str) -> None:
     """Features are computed in the very batches of one process, the head by one of them."""
     for processes, name in ((1, "one"), (3, "many")):
         done = run(processes, drawn_shards, tmp_path / name, **HEAD, recipe=recipe)
