@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from shards.errors import DamageError, SourceError
+from shards.classes import encode
+from shards.errors import DamageError, LabelError, SourceError
 from shards.index import Component, group, read_index
 from shards.manifest import FORMAT, NAME, index_name, read_manifest
 from shards.members import DESCRIPTION, LABELS, NPY_HEADER_BYTES, npy_header
 from shards.paths import is_picture
-from shards.sample import PictureRef
+from shards.sample import PictureRef, Sample
 from shards.ustar import BLOCK, CompressedTarError, Member, members, padding
 
 if TYPE_CHECKING:
@@ -83,13 +84,17 @@ def load_split(folder: Path, split: str) -> LabelledPictures:
                 f"{folder}: no split '{name}' in it. There are: {', '.join(manifest.splits)}."
             )
         for shard in found.shards:
-            _load_shard(folder, shard, len(manifest.classes), pictures, labels)
+            _load_shard(folder, shard, manifest.classes, pictures, labels)
     matrix = np.frombuffer(labels, np.int8).reshape(len(pictures), len(manifest.classes))
     return LabelledPictures(tuple(pictures), matrix)
 
 
 def _load_shard(
-    folder: Path, shard: Shard, classes: int, pictures: list[PictureRef], labels: bytearray
+    folder: Path,
+    shard: Shard,
+    classes: tuple[str, ...],
+    pictures: list[PictureRef],
+    labels: bytearray,
 ) -> None:
     """Append what one shard holds."""
     tar = folder / shard.name
@@ -104,7 +109,7 @@ def _load_shard(
                 f"{tar}: it or its index is not as {NAME} has it. Run 'vocscore verify', and copy "
                 "the set again or pack it again."
             )
-        head = npy_header(classes)
+        head = npy_header(len(classes))
         for sample in samples:
             row, path = _read_sample(descriptor, sample, head, classes, shard.name)
             labels += row
@@ -114,21 +119,31 @@ def _load_shard(
 
 
 def _read_sample(
-    descriptor: int, sample: tuple[Component, ...], head: bytes, classes: int, shard: str
+    descriptor: int,
+    sample: tuple[Component, ...],
+    head: bytes,
+    classes: tuple[str, ...],
+    shard: str,
 ) -> tuple[bytes, str]:
     """Read labels and original path, which stand side by side, in one go."""
-    size = NPY_HEADER_BYTES + classes
+    size = NPY_HEADER_BYTES + len(classes)
     apart = size + len(padding(size)) + BLOCK
     if [c.extension for c in sample[1:]] == [LABELS, DESCRIPTION]:
         _, labels, description = sample
         if description.offset - labels.offset == apart and labels.size == size:
             data = os.pread(descriptor, apart + description.size, labels.offset)
-            path = _path(data[apart:])
-            if data.startswith(head) and path is not None:
-                return data[NPY_HEADER_BYTES:size], path
+            described, row = _described(data[apart:]), data[NPY_HEADER_BYTES:size]
+            if data.startswith(head) and described is not None:
+                if row != _row(described.present, described.difficult, classes):
+                    raise DamageError(
+                        f"{shard}: the labels of '{sample[0].name}' are not those of the classes "
+                        f"that it names, as {NAME} has them. Run 'vocscore verify', and copy the "
+                        "set again or pack it again."
+                    )
+                return row, described.path
     raise DamageError(
-        f"{shard}: '{sample[0].name}' is not a sample with {classes} labels and a description. Run "
-        "'vocscore verify', and copy the set again or pack it again."
+        f"{shard}: '{sample[0].name}' is not a sample with {len(classes)} labels and a "
+        "description. Run 'vocscore verify', and copy the set again or pack it again."
     )
 
 
@@ -199,6 +214,31 @@ def _path(description: bytes) -> str | None:
     except (ValueError, TypeError, KeyError):
         return None
     return path if isinstance(path, str) and path else None
+
+
+def _described(description: bytes) -> Sample | None:
+    """What a .json member of a packed set says; None where it is none."""
+    try:
+        value: Any = json.loads(description)
+        path, present, difficult = value["path"], value["labels"], value["difficult"]
+        if not (isinstance(path, str) and path):
+            return None
+        found = Sample(path, tuple(present), tuple(difficult))
+        hash(found)  # names, and not lists of them
+    except (ValueError, TypeError, KeyError):
+        return None
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _row(
+    present: tuple[str, ...], difficult: tuple[str, ...], classes: tuple[str, ...]
+) -> bytes | None:
+    """The labels of some classes; None where one is unknown. Few sets of classes occur often."""
+    try:
+        return encode(Sample("", present, difficult), classes).tobytes()
+    except LabelError:
+        return None
 
 
 def _own_shards(folder: Path) -> frozenset[str]:

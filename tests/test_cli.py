@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -45,6 +46,20 @@ def test_every_option_says_what_it_is_for() -> None:
         for option in command.params:
             if option.param_type_name == "option" and option.name not in plain:
                 assert option.help, (name, option.name)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_numbers_are_finite(value: str) -> None:
+    """Every option that takes a number refuses what is none: exit code 2, and a line with it."""
+    refused = 0
+    for name in COMMANDS:
+        command = main.get_command(None, name)  # type: ignore[arg-type]
+        for option in command.params:
+            if isinstance(option.type, click.types.FloatParamType):
+                with pytest.raises(click.BadParameter):
+                    option.type_cast_value(click.Context(command), value)
+                refused += 1
+    assert refused > 15
 
 
 def test_the_page_of_the_command_line_is_the_program() -> None:

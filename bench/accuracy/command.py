@@ -86,6 +86,8 @@ def _ask(words: Sequence[str]) -> tuple[Experiment, Path | None]:
         parser.error("name a VOCDEVKIT, or --download a year")
     if asked.seeds < 1:
         parser.error(f"--seeds {asked.seeds}: at least 1")
+    if asked.results is not None and asked.results.exists() and not asked.results.is_dir():
+        parser.error(f"--results {asked.results}: is a file; name a folder")
     experiment = Experiment(
         source=asked.source,
         download=asked.download,

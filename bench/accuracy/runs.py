@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from bench.commands import vocscore
 from shards import atomic
 from shards.manifest import NAME, read_manifest
-from vocscore.config import TrainConfig
+from vocscore.cli.train import train
 from vocscore.errors import CheckpointError, TrainError
 from vocscore.models.network import input_preprocess
 from vocscore.models.weights import imagenet_weights, read_weights
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 SETTINGS = "settings.json"
+_OWN = ("--backbone", "--weights", "--recipe", "--seed", "-o", "--resume", "--overwrite")
+"""Options of `vocscore train` that the experiment gives by itself."""
 HELD_BACK = "test"
 
 
@@ -108,9 +112,10 @@ def check(asked: Experiment) -> None:
     Raises:
         CheckpointError: no such backbone, or its weights cannot be had.
         TrainError: no such recipe, or the folder was begun with other settings.
+        click.UsageError: `vocscore train` does not take the options.
     """
-    defaults = asdict(TrainConfig())
-    recipes = {recipe_label(name): load_recipe(name, defaults=defaults) for name in asked.recipes}
+    _check_options(asked.options)
+    recipes = {recipe_label(name): load_recipe(name) for name in asked.recipes}
     if len(recipes) < len(asked.recipes):
         raise TrainError(f"recipes {', '.join(asked.recipes)}: two have one name. Rename a file.")
     for backbone in asked.backbones:
@@ -148,21 +153,56 @@ def _check_folder(asked: Experiment, recipes: dict[str, dict[str, Any]]) -> None
         "weights": asked.weights,
         "options": list(asked.options),
     }
+    if asked.out.exists() and not asked.out.is_dir():
+        raise TrainError(f"{asked.out}: is a file. Name a folder with -o.")
     begun = any((asked.out / made).is_dir() for made in ("shards", "runs"))
-    before = json.loads(file.read_text()) if begun else {"recipes": {}, **settings}
+    before = _begun(file) if begun else {"recipes": {}, **settings}
     known = before.pop("recipes")
-    changed = [name for name, value in settings.items() if before[name] != value]
-    changed += [
-        f"recipe {name}" for name in recipes if known.get(name, recipes[name]) != recipes[name]
-    ]
-    if changed:
-        raise TrainError(
-            f"{asked.out}: was begun with another {changed[0]}. Name another folder with -o, or "
-            f"give what was given then."
-        )
+    compared = {name: (before[name], value) for name, value in settings.items()}
+    compared |= {
+        f"recipe {name}": (known.get(name, recipe), recipe) for name, recipe in recipes.items()
+    }
+    for name, (was, now) in compared.items():
+        if was != now:
+            raise TrainError(
+                f"{asked.out}: {name} was {json.dumps(was)} when it was begun, and is "
+                f"{json.dumps(now)}. Give what was given then, or name another folder with -o."
+            )
     asked.out.mkdir(parents=True, exist_ok=True)
     kept = {**settings, "recipes": {**known, **recipes}}
     atomic.write(file, (json.dumps(kept, indent=2) + "\n").encode())
+
+
+def _begun(file: Path) -> dict[str, Any]:
+    """What a folder was begun with."""
+    names = {"source", "download", "packed", "weights", "options", "recipes"}
+    try:
+        found: dict[str, Any] = json.loads(file.read_text())
+        if not isinstance(found, dict) or found.keys() != names:
+            raise ValueError("something else is in it")  # noqa: TRY301 - told below
+    except (OSError, ValueError) as error:
+        raise TrainError(
+            f"{file}: does not say what the shards or runs beside it are of ({error}). Name "
+            f"another folder with -o."
+        ) from error
+    return found
+
+
+def _check_options(options: Sequence[str]) -> None:
+    """Refuse words for `vocscore train` that it does not take, or that are not the user's here.
+
+    Raises:
+        TrainError: an option that the experiment gives by itself.
+        click.UsageError: no such option, or no such value.
+    """
+    _, _, typed = train.make_parser(click.Context(train)).parse_args(list(options))
+    for option in typed:
+        if option.opts[0] in _OWN:
+            raise TrainError(
+                f"{option.opts[0]} behind '--': the table goes by what stands before it. Use "
+                f"--backbones, --weights, --recipe, --seeds, --first-seed and -o there."
+            )
+    train.make_context("train", [".", "-o", ".", *options])
 
 
 def _digest(source: Path) -> str | None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _STRETCH_BYTES: Final = 1 << 20
 """What is gathered before it is written. A sample is 3 KiB at least and two parts of a stretch, so
 that a stretch has fewer than the 1,024 parts which one `writev` takes."""
+_SYNC_BYTES: Final = 16 << 20
+"""The disk is sent what there is after so many, so that it is at work while pictures are read, and
+`commit` has little left to wait for."""
 
 
 def describe(picture: Ready) -> bytes:
@@ -57,8 +60,8 @@ class ShardWriter:
     """One shard on its way to the disk.
 
     It grows under its name in the folder `stage`, by stretches of about a megabyte, each hashed
-    by a thread while it is written; `commit` gives tar and index their place. An OSError of any
-    method names the file.
+    by a thread while it is written, and another thread sends them on to the disk; `commit` gives
+    tar and index their place. An OSError of any method names the file.
     """
 
     def __init__(self, stage: Path, name: str, *, classes: Sequence[str]) -> None:
@@ -87,6 +90,9 @@ class ShardWriter:
         self._hashing = Future[None]()
         self._hashing.set_result(None)
         self._hasher = ThreadPoolExecutor(1, thread_name_prefix="hash")
+        self._synced = 0
+        self._syncing = self._hashing
+        self._syncer = ThreadPoolExecutor(1, thread_name_prefix="sync")
         # Unbuffered: a stretch is one write already, and closing a file that has met a full disk
         # must not try to write again.
         self._file = self._tar.open("wb", buffering=0)
@@ -127,6 +133,8 @@ class ShardWriter:
 
     def commit(self, folder: Path) -> None:
         """Bring tar and index to the disk and give them their names in `folder`."""
+        self._syncer.shutdown()
+        self._syncing.result()
         with _naming(self._tar):
             os.fsync(self._file.fileno())
             self._file.close()
@@ -141,6 +149,7 @@ class ShardWriter:
     def discard(self) -> None:
         """Remove what has been written, as far as the disk lets."""
         self._hasher.shutdown()
+        self._syncer.shutdown()
         with suppress(OSError):
             self._file.close()
             self._tar.unlink(missing_ok=True)
@@ -182,6 +191,14 @@ class ShardWriter:
                 left = memoryview(b"".join(parts))[done:]
                 while left:
                     left = left[self._file.write(left) :]
+        if self._size - self._synced >= _SYNC_BYTES and self._syncing.done():
+            self._syncing.result()
+            self._synced = self._size
+            self._syncing = self._syncer.submit(self._sync)
+
+    def _sync(self) -> None:
+        with _naming(self._tar):
+            os.fsync(self._file.fileno())
 
     def _hash(self, parts: Iterable[bytes]) -> None:
         for part in parts:  # hashlib lets other threads run meanwhile

@@ -164,8 +164,8 @@ def test_stopped_and_given_again(
 @pytest.mark.parametrize(
     ("words", "options", "message"),
     [
-        (["--weights", "none"], ["--epochs", "3"], "another options"),
-        (["--weights", "FILE"], SMALL, "another weights"),
+        (["--weights", "none"], ["--epochs", "3"], 'options was ["--size"'),
+        (["--weights", "FILE"], SMALL, 'weights was "none"'),
     ],
 )
 def test_other_settings_in_the_same_folder(
@@ -201,7 +201,7 @@ def test_a_recipe_that_was_changed(
     recipe.write_text("learning_rate = 0.2\n")
     with pytest.raises(SystemExit):
         accuracy(*words, "--recipe", recipe)
-    assert "another recipe mine" in capsys.readouterr().err
+    assert 'recipe mine was {"learning_rate": 0.1} when it was begun' in capsys.readouterr().err
 
 
 def test_seeds_and_recipes_without_lists(tmp_path: Path) -> None:
@@ -372,6 +372,63 @@ def test_the_command_that_resumes(monkeypatch: pytest.MonkeyPatch, more: list[st
     """It names --resume once, and not --overwrite, which would remove what it goes on from."""
     monkeypatch.setattr("sys.argv", ["/b/vocscore", "train", "shards", *more, "-o", "run"])
     assert same_command(resumed=True) == "vocscore train shards -o run --resume"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--bogus", "3"], "--bogus"),
+        (["--epochs", "0"], "--epochs"),
+        (["--recipe=strong"], "--recipe behind '--'"),
+        (["--size", "64", "--seed", "9"], "--seed behind '--'"),
+        (["-o", "elsewhere"], "-o behind '--'"),
+    ],
+)
+def test_words_that_are_not_for_training(
+    options: list[str],
+    message: str,
+    voc_tree: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Refused before anything is packed or kept: the same folder takes the mended command."""
+    with pytest.raises(SystemExit) as caught:
+        accuracy(voc_tree, "-o", tmp_path / "out", "--weights", "none", options=options)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("made", "words", "message"),
+    [
+        ({"out/shards/x": ""}, [], "settings.json: does not say what the shards or runs"),
+        ({"out/shards/x": "", "out/settings.json": "{"}, [], "does not say what"),
+        ({"out/shards/x": "", "out/settings.json": "[]"}, [], "does not say what"),
+        ({"out": ""}, [], "out: is a file. Name a folder with -o."),
+        ({"kept": ""}, ["--results", "kept"], "--results kept: is a file"),
+    ],
+)
+def test_folders_that_are_none(
+    made: dict[str, str],
+    words: list[str],
+    message: str,
+    *,
+    voc_tree: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Somebody else's folder, a damaged one, or a file: exit code 2 before anything is packed."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in made.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with pytest.raises(SystemExit) as caught:
+        accuracy(voc_tree, "-o", "out", "--weights", "none", *words)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out" / "runs").exists()
 
 
 def test_words_without_a_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

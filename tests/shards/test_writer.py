@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -205,6 +206,43 @@ def test_writing_does_not_run_ahead_of_hashing(
     assert max(waiting) <= 1
     writer.discard()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_disk_is_sent_what_there_is_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync every few stretches; one that fails is not forgotten by the time of the commit."""
+    real, failing, calls = os.fsync, [False], []
+
+    def fsync(descriptor: int) -> None:
+        calls.append(descriptor)
+        if failing[0]:
+            failing[0] = False  # the system tells an error once
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr("shards.packing.writer._SYNC_BYTES", 2 << 20)
+    (tmp_path / "out").mkdir()
+    for number, fails in enumerate([False, True]):
+        failing[0] = fails
+        writer = ShardWriter(tmp_path, f"train-{number:06d}.tar", classes=("cat", 'd\u00f6g"'))
+
+        def fill(writer: ShardWriter = writer) -> None:
+            for serial in range(7):
+                writer.add(ready_of(bytes(1 << 20)), key=f"train-{serial:08d}")
+            writer.seal()
+            writer.commit(tmp_path / "out")
+
+        if fails:
+            with pytest.raises(OSError, match="Input/output error") as caught:
+                fill()
+            assert caught.value.filename == str(tmp_path / "train-000001.tar")
+            writer.discard()
+        else:
+            fill()
+            assert len(calls) > 3  # tar, index and folder, and those before
+    assert [file.name for file in tmp_path.iterdir()] == ["out"]
 
 
 def bomb() -> bytes:

@@ -24,12 +24,12 @@ NOTHING = ["--weights", "none", "--backbone", "squeezenet1_1", "--size", "32", "
 
 def load(text: str, folder: Path) -> dict[str, object]:
     (folder / "mine.toml").write_text(text)
-    return load_recipe(str(folder / "mine.toml"), defaults=DEFAULTS)
+    return load_recipe(str(folder / "mine.toml"))
 
 
 def test_baseline_is_the_defaults() -> None:
     """The recipe of the experiment changes no default, and says each number of the experiment."""
-    recipe = load_recipe("baseline", defaults=DEFAULTS)
+    recipe = load_recipe("baseline")
     assert recipe == {name: DEFAULTS[name] for name in recipe}
     assert {"epochs", "batch_size", "learning_rate", "momentum", "size", "threshold"} <= set(recipe)
 
@@ -37,7 +37,7 @@ def test_baseline_is_the_defaults() -> None:
 def test_recipes_that_come_along() -> None:
     """Both are there, readable, and not the same."""
     assert recipe_names() == ["baseline", "strong"]
-    assert load_recipe("strong", defaults=DEFAULTS) != load_recipe("baseline", defaults=DEFAULTS)
+    assert load_recipe("strong") != load_recipe("baseline")
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,14 @@ def test_recipes_that_come_along() -> None:
         ("learning_rat = 1", r"'learning_rat'\. The nearest is 'learning_rate'"),
         ("batch-size = 3", r"'batch-size'\. The nearest is 'batch_size'"),
         ("epochs = ", "not TOML"),
-        ("[optimiser]\nname = 'sgd'", r"optimiser is \{'name': 'sgd'\}, and has to be a number"),
+        ("[optimiser]\nname = 'sgd'", r"optimiser is \{'name': 'sgd'\}, and has to be a text"),
         ("standardise = 1", "standardise is 1, and has to be true or false"),
-        ("epochs = true", "epochs is True, and has to be a number"),
+        ("epochs = true", "epochs is True, and has to be a whole number"),
+        ("epochs = 2.5", r"epochs is 2\.5, and has to be a whole number"),
+        ("patience = 1.0", r"patience is 1\.0, and has to be a whole number"),
+        ("backbone = 18", "backbone is 18, and has to be a text"),
+        ('learning_rate = "fast"', "learning_rate is 'fast', and has to be a number"),
+        ("max_pixels = 10", "no setting is called 'max_pixels'"),
     ],
 )
 def test_mistakes_are_one_line(text: str, message: str, tmp_path: Path) -> None:
@@ -65,7 +70,7 @@ def test_mistakes_are_one_line(text: str, message: str, tmp_path: Path) -> None:
 def test_recipe_that_is_not_there(recipe: str, message: str) -> None:
     """The names that there are, or the file that is not."""
     with pytest.raises(TrainError, match=message):
-        load_recipe(recipe, defaults=DEFAULTS)
+        load_recipe(recipe)
 
 
 def train(*arguments: object) -> tuple[int, str]:
@@ -126,7 +131,8 @@ def test_every_setting_reaches_the_run(few_shards: Path, tmp_path: Path) -> None
         ("epochs = 0", "--epochs"),
         ('optimiser = "adam"', "--optimiser"),
         ("momentum = 1.5", "--momentum"),
-        ('learning_rate = "fast"', "--learning-rate"),
+        ("learning_rate = nan", "--learning-rate"),
+        ("weight_decay = inf", "--weight-decay"),
         ("nonsense = 1", "nonsense"),
     ],
 )
@@ -159,6 +165,9 @@ def test_resume_by_command(few_shards: Path, tmp_path: Path) -> None:
     code, text = train(*command, "--resume")
     assert code == 0
     assert "finished already" in text
+    code, text = train(*command[:-1], 2, "--resume")
+    assert code == 2
+    assert "cannot be resumed: epochs was 1 and is 2" in text
     code, text = train(*command, "--resume", "--overwrite")
     assert code == 2
     assert "give one of them" in text

@@ -76,6 +76,16 @@ def test_onecycle_rises_and_falls(warmup: float, peak: int) -> None:
     assert found[-1] < 1e-5
 
 
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "onecycle"])
+def test_every_length_of_a_warm_up_and_a_training(schedule: str) -> None:
+    """From one step to many, with a rise of none to all but one: finite rates, a peak at most."""
+    for steps in (1, 2, 3, 7):
+        for rise in range(steps):
+            found = rates(steps, epochs=1, schedule=schedule, warmup=rise / steps)
+            assert all(math.isfinite(rate) and 0 <= rate <= 0.5 * 1.001 for rate in found)
+            assert len(found) == steps
+
+
 def test_warm_up_longer_than_training_is_refused() -> None:
     """One line, with the cure."""
     with pytest.raises(TrainError, match=r"warm-up of 3 epochs.*--warmup"):

@@ -29,6 +29,7 @@ from vocscore.models.network import build_network
 from vocscore.pipeline.batch import Batch
 from vocscore.pipeline.makers import open_maker
 from vocscore.runtime import open_runtime
+from vocscore.runtime.precision import Fidelity
 from vocscore.training.fit import epoch_order, row_batches, steps_an_epoch
 from vocscore.training.whole import regroup
 
@@ -90,6 +91,35 @@ def test_each_backbone_trains_and_scores(
     assert done.val.loss == pytest.approx(loss, rel=1e-3)
     again = report(val.labels, found, threshold=card.threshold)
     assert done.val.iou == pytest.approx(again.samples.iou, abs=1e-6)
+
+
+@pytest.mark.parametrize("faithful", [True, False])
+def test_what_is_kept_of_a_backbone_in_bf16_is_what_score_computes(
+    faithful: bool, few_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where bf16 is not faithful, figures and thresholds are those of float32."""
+    verdict = Fidelity(4, 0.0 if faithful else 0.5, 0.0)
+    monkeypatch.setattr("vocscore.training.run.measure_faithfulness", lambda *_, **__: verdict)
+    changes = {"backbone": "resnet18", "learning_rate": 0.5, "thresholds": "f1", "batch_size": 3}
+    done = fit(few_shards, tmp_path, precision="bf16", **changes)
+    network, card = load_checkpoint(tmp_path)
+    precision = "bf16" if faithful else "float32"
+    assert card.precision == precision
+    runtime = open_runtime(network, card, device="cpu", precision=precision)
+    val = load_split(few_shards, "val")
+    maker = open_maker(
+        "host", card.preprocess, batch_size=32, device="cpu", threads=1, max_pixels=10**8
+    )
+    with closing(maker):
+        (batch,) = maker.batches(val.pictures)
+    found = runtime.probabilities(batch.images)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())["val"]
+    exactly = 2e-3 if faithful else 1e-5
+    assert metrics["loss"] == pytest.approx(brute_force_loss(val.labels, found), abs=exactly)
+    if not faithful:
+        again = report(val.labels, found, threshold=card.decision_threshold)
+        assert metrics["samples"]["f1"] == again.samples.f1
+        assert metrics["loss"] != done.val.loss, "the history is that of the epochs"
 
 
 def brute_force_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:

@@ -161,6 +161,28 @@ def test_shards_that_disagree_on_classes(few_shards: Path, voc_tree: Path, tmp_p
     assert "\n" not in str(caught.value)
 
 
+def test_shards_whose_classes_were_renamed(voc_tree: Path, tmp_path: Path) -> None:
+    """A name that the pictures' own descriptions do not know is refused, and not trained."""
+    annotated = read_voc(voc_tree)
+    some = annotated.samples[:12]
+    pack_set(annotated, {"train": some[:6], "val": some[6:]}, tmp_path / "set")
+    manifest = tmp_path / "set" / "dataset.json"
+    present = some[0].present[0]
+    manifest.write_text(manifest.read_text().replace(f'"{present}"', '"zebra"', 1))
+    with pytest.raises(DamageError, match="not those of the classes that it names") as caught:
+        fit(tmp_path / "set", tmp_path / "run")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("train", "val"), [("val", "val"), ("train,val", "val"), ("train, train", "val")]
+)
+def test_splits_that_overlap(train: str, val: str, few_shards: Path, tmp_path: Path) -> None:
+    """Nothing is validated on pictures that were trained on, and none counts twice."""
+    with pytest.raises(TrainError, match=r"split '\w+' is named twice"):
+        fit(few_shards, tmp_path / "run", train_split=train, val_split=val)
+
+
 @BOTH
 def test_loss_that_is_not_a_number_keeps_the_last_good(
     tune: str, few_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -68,7 +68,7 @@ def _bars(axes: Axes, figures: Report, names: Sequence[str], shown: NDArray[np.i
     axes.barh(places, np.nan_to_num(points), color=SKY, height=min(0.75, 0.25 * len(shown)))
     axes.plot(
         chance[known], places[known], "|", color=BLACK, markersize=9, markeredgewidth=2,
-        label="chance: share of the pictures that show it",
+        label="chance: share of the pictures that show it", zorder=4,  # above the texts
     )  # fmt: skip
     for place, point, count in zip(places.tolist(), points, positives, strict=True):
         text = f"{point:.2f}   n={count}" if count else "no positives"

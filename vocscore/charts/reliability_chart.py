@@ -40,7 +40,8 @@ def reliability_chart(of: Mapping[str, Reliability], file: Path) -> None:
     shares.set_ylim(-0.02, 1.02)
     figure.legend(loc="outside lower center", fontsize=9)
     counts.set_yscale("symlog", linthresh=1)  # most are near 0; a bin of none must be seen, too
-    counts.set_ylim(bottom=0)
+    most = max(int(found.decisions.max()) for found in of.values())
+    counts.set_ylim(0, 2 * max(most, 1))  # the highest bin below the frame
     counts.set_ylabel("decisions")
     counts.set_xlabel("probability")
     for axes in (shares, counts):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vocscore.cli.numbers import FiniteRange
 from vocscore.config import ScoreConfig
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def input_options(command: Command) -> Command:
         ),
         click.option(
             "--max-bad",
-            type=click.FloatRange(0, 1),
+            type=FiniteRange(0, 1),
             default=ScoreConfig.max_bad,
             metavar="FRACTION",
             help="Stop with exit code 3 when more than this share of the inputs so far is bad; "

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vocscore.cli.common import quiet_option, refuse_summary
+from vocscore.cli.numbers import FiniteRange
 from vocscore.config import EvalConfig
 
 
@@ -21,7 +22,7 @@ from vocscore.config import EvalConfig
 )
 @click.option(
     "--threshold",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=EvalConfig.threshold,
     show_default="the labels in PREDICTIONS",
     metavar="PROBABILITY",

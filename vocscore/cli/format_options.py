@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from vocscore.cli.numbers import FiniteRange
 from vocscore.config import ScoreConfig
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -51,7 +52,7 @@ def format_options(command: Command) -> Command:
             ),
             click.option(
                 "--min-probability",
-                type=click.FloatRange(0, 1),
+                type=FiniteRange(0, 1),
                 default=ScoreConfig.min_probability,
                 show_default=True,
                 metavar="PROBABILITY",

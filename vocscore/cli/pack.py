@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vocscore.cli.common import KnownError, interruptible, progress, quiet_option, same_command
+from vocscore.cli.numbers import FiniteRange
 from vocscore.config import PackConfig
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--train-fraction",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=PackConfig.train_fraction,
     show_default=True,
     help="Share of the pictures to train on, with --split ratio.",
@@ -92,7 +93,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--max-bad",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=PackConfig.max_bad,
     show_default=True,
     metavar="FRACTION",

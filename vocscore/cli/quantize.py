@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from vocscore.cli.common import progress, quiet_option
+from vocscore.cli.numbers import FiniteRange
 from vocscore.cli.trained_on import trained_on
 from vocscore.config import QuantizeConfig
 
@@ -41,7 +42,7 @@ from vocscore.config import QuantizeConfig
 )
 @click.option(
     "--max-map-drop",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=QuantizeConfig.max_map_drop,
     show_default=True,
     metavar="SHARE",
@@ -49,7 +50,7 @@ from vocscore.config import QuantizeConfig
 )
 @click.option(
     "--max-changed",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=QuantizeConfig.max_changed,
     show_default=True,
     metavar="SHARE",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -89,18 +89,20 @@ def train(
     from vocscore.machine import usable_cores
     from vocscore.training.choices import Keeping
     from vocscore.training.follow import follow
-    from vocscore.training.run_folder import is_finished
+    from vocscore.training.opening import manifest_hash
+    from vocscore.training.run_folder import check_same, is_finished
     from vocscore.training.together import joined
     from vocscore.training.train import train as fit
 
     if resume and overwrite:
         raise click.UsageError("--resume keeps what --overwrite removes: give one of them.")
     ranks = read_ranks(os.environ)
+    config = TrainConfig(**settings)
     if resume and is_finished(out):
+        check_same(out, {**asdict(config), "shards_sha256": manifest_hash(shards)})
         if ranks.first:
             click.echo(f"{out}: is finished already; nothing to resume.")
         return
-    config = TrainConfig(**settings)
     cores = max(1, usable_cores() // ranks.local_size)
     asked = {
         **_everyones(config),
@@ -183,8 +185,8 @@ def _summarise(report: TrainReport) -> None:
         click.echo(f"no training picture shows: {', '.join(report.unseen)}")
     if len(report.epochs) > report.kept:
         click.echo(f"kept: epoch {report.kept} of {len(report.epochs)}, the best on validation")
-    best = report.val.mean_average_precision
-    click.echo(f"validation mAP {best:.3f} (chance {report.val.chance:.3f})")
+    judged = report.reports["val"]
+    click.echo(f"validation mAP {judged.mean_average_precision:.3f} (chance {judged.chance:.3f})")
     click.echo(f"checkpoint, metrics.json, history.csv, curves.png and more: {out}")
     click.echo(f"next: vocscore score PICTURES -m {out} -o predictions.csv")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from vocscore.cli.numbers import FiniteRange
 from vocscore.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     Command = TypeVar("Command", bound=Callable[..., Any])
 
-_ABOVE_0 = click.FloatRange(min=0, min_open=True)
-_FROM_0 = click.FloatRange(min=0)
-_BELOW_1 = click.FloatRange(0, 1, max_open=True)
+_ABOVE_0 = FiniteRange(min=0, min_open=True)
+_FROM_0 = FiniteRange(min=0)
+_BELOW_1 = FiniteRange(0, 1, max_open=True)
 
 
 def _option(flag: str, kind: Any, text: str, **more: Any) -> Callable[[Command], Command]:
@@ -37,7 +37,7 @@ def _use_recipe(context: click.Context, _option: click.Parameter, recipe: str) -
     """Let the recipe's settings stand in for the defaults; what is typed goes before both."""
     from vocscore.training.recipes import load_recipe
 
-    context.default_map = load_recipe(recipe, defaults=asdict(TrainConfig()))
+    context.default_map = load_recipe(recipe)
     return recipe
 
 
@@ -75,7 +75,7 @@ _NETWORK = (
     ),
     _option(
         "--threshold",
-        click.FloatRange(0, 1),
+        FiniteRange(0, 1),
         "A class is predicted from this probability on; kept in the checkpoint.",
         metavar="PROBABILITY",
     ),
@@ -146,28 +146,29 @@ _OPTIMISATION = (
         "--precision",
         click.Choice(["float32", "bf16", "auto"]),
         "Of a frozen backbone, or of the steps with --tune all; auto: bf16 where the device has "
-        "it. The head, the weights and the validation stay in float32.",
+        "it. Head and weights stay in float32, and so do the validation figures that are kept, "
+        "unless 'score' may compute in bf16, too.",
     ),
 )
 
 _AUGMENTATION = (
     _option(
         "--crop-scale",
-        click.FloatRange(0, 1, min_open=True),
+        FiniteRange(0, 1, min_open=True),
         "With --tune all: train on random crops, of this share of a picture's area at least, "
         "resized to --size; 1: on whole pictures. 0.35 is usual with pretrained weights.",
         metavar="SHARE",
     ),
     _option(
         "--flip",
-        click.FloatRange(0, 1),
+        FiniteRange(0, 1),
         "With --tune all: mirror training pictures left to right, this often. 0.5 suits what has "
         "no left and right, as most photographs.",
         metavar="PROBABILITY",
     ),
     _option(
         "--jitter",
-        click.FloatRange(0, 1),
+        FiniteRange(0, 1),
         "With --tune all: change brightness, contrast and saturation of training pictures, each by "
         "up to this: 0.2 is from 80% to 120%.",
         metavar="STRENGTH",
@@ -183,7 +184,7 @@ _LOSS = (
     ),
     _option(
         "--class-weight",
-        click.FloatRange(min=1),
+        FiniteRange(min=1),
         "A positive of a rare class weighs as much as there are negatives a positive in the "
         "training split, at most this; 1: all alike.",
         metavar="LIMIT",

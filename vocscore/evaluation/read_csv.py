@@ -36,7 +36,7 @@ def read_csv(file: Path, into: Collector) -> None:
             for row in rows:
                 if len(row) != len(header):
                     raise BadRowError(  # noqa: TRY301 - the place is added below
-                        f"{len(row)} columns instead of {len(header)}; was it cut short?"
+                        f"{len(row)} columns instead of {len(header)} (was it cut short?)"
                     )
                 path, status = row[0], row[1]
                 if status == "ok":

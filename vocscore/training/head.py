@@ -69,16 +69,11 @@ class HeadFit:
                 logits = self._learner.module(features[at])
                 self._learner.step(losses.add(*self._loss(logits, labels[at])))
         losses.mean(epoch=number)  # refuses what is not a number
-        return self._measure(self._train, number), self._measure(self._val, number)
-
-    @torch.no_grad()
-    def _measure(self, split: tuple[torch.Tensor, torch.Tensor], number: int) -> Outcome:
-        features, labels = split
-        losses = Losses()
-        with _one_thread():
-            logits = self._learner.best(features)
-            losses.add(*self._loss(logits, labels))
-        return Outcome(losses.mean(epoch=number), labels.numpy(), logits.numpy())
+        train, val = (
+            measure(self._learner.best, *split, loss=self._loss, epoch=number)
+            for split in (self._train, self._val)
+        )
+        return train, val
 
     def rate(self) -> float:
         """See `Fit`."""
@@ -96,6 +91,29 @@ class HeadFit:
     def restore(self, state: dict[str, Any]) -> None:
         """See `Fit`."""
         self._learner.restore(state)
+
+
+@torch.no_grad()
+def measure(
+    head: nn.Module, features: torch.Tensor, labels: torch.Tensor, *, loss: Loss, epoch: int
+) -> Outcome:
+    """What a head makes of a split.
+
+    Args:
+        head: on the CPU.
+        features: float32 (N, F).
+        labels: int8 (N, C).
+        loss: as in training.
+        epoch: for the error.
+
+    Raises:
+        DivergedError: the loss is not a number.
+    """
+    losses = Losses()
+    with _one_thread():
+        logits = head(features)
+        losses.add(*loss(logits, labels))
+    return Outcome(losses.mean(epoch=epoch), labels.numpy(), logits.numpy())
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from shards.manifest import NAME
+from vocscore.distributed import ALONE
 from vocscore.errors import DeviceError
 from vocscore.models.card import ModelCard
 from vocscore.models.network import build_network, input_preprocess
@@ -20,7 +21,7 @@ from vocscore.runtime import resolve_device
 from vocscore.training.batch_norm import with_shared_statistics
 from vocscore.training.features import FEATURE_BATCH, Decoding, compute_features
 from vocscore.training.fit import largest_share
-from vocscore.training.head import HeadFit
+from vocscore.training.head import HeadFit, measure
 from vocscore.training.losses import open_loss
 from vocscore.training.whole import WholeFit, in_bf16
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from vocscore.pipeline.augment import Augmentation
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.training.choices import LossChoice, NetworkChoice, Optimisation
-    from vocscore.training.fit import Splits
+    from vocscore.training.fit import Outcome, Splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,56 @@ def open_fit(
     train, val = features
     opened = open_loss(loss, splits.train.labels, device=torch.device("cpu"))
     return HeadFit(network.head, train=train, val=val, choice=choice, loss=opened, seed=seed)
+
+
+def validate_in_float32(
+    network: Network,
+    splits: Splits,
+    preprocess: Preprocess,
+    *,
+    choice: Optimisation,
+    loss: LossChoice,
+    maker: str,
+    device: str,
+    threads: int,
+    max_pixels: int,
+) -> Outcome:
+    """The validation split's outcome for a network with a frozen backbone, as it is now.
+
+    Args:
+        network: on the CPU, where it is again afterwards.
+        splits: of the training; the loss goes by the labels of its training split.
+        preprocess: of the network's card.
+        choice: of the training.
+        loss: likewise.
+        maker: as for `open_maker`.
+        device: likewise.
+        threads: likewise.
+        max_pixels: likewise.
+
+    Raises:
+        TrainError: a picture cannot be decoded.
+    """
+    decoding = open_decoding(
+        maker,
+        preprocess,
+        choice=choice,
+        device=device,
+        threads=threads,
+        max_pixels=max_pixels,
+        ranks=ALONE,
+        on_pictures=lambda _more: None,
+    )
+    with closing(decoding.maker):
+        (found,) = compute_features(network.backbone, (splits.val,), decoding=decoding, bf16=False)
+    network.cpu()
+    return measure(
+        network.head,
+        found.values,
+        torch.from_numpy(found.labels),
+        loss=open_loss(loss, splits.train.labels, device=torch.device("cpu")),
+        epoch=choice.epochs,
+    )
 
 
 def _start_at_zero(head: nn.Linear) -> None:

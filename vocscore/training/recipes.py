@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import sys
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vocscore.config import TrainConfig
 from vocscore.errors import TrainError
 
 if sys.version_info >= (3, 11):
@@ -18,6 +20,8 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_NO_OPTIONS = ("max_pixels",)
+"""Settings that nobody can give."""
 _FOLDER = resources.files("vocscore.training") / "recipes"
 
 
@@ -27,12 +31,11 @@ def recipe_names() -> list[str]:
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
-def load_recipe(recipe: str, *, defaults: Mapping[str, Any]) -> dict[str, Any]:
+def load_recipe(recipe: str) -> dict[str, Any]:
     """Read a recipe.
 
     Args:
         recipe: one of `recipe_names`, or the path of a file that ends in .toml.
-        defaults: what a recipe may set, with values of the right kind.
 
     Returns:
         The settings that it gives; their ranges are not looked at.
@@ -48,6 +51,9 @@ def load_recipe(recipe: str, *, defaults: Mapping[str, Any]) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise TrainError(f"recipe {recipe}: not TOML: {error}.") from error
+    defaults = asdict(TrainConfig())
+    for name in _NO_OPTIONS:
+        del defaults[name]
     for name, value in settings.items():
         _check(recipe, name, value, defaults=defaults)
     return settings
@@ -69,7 +75,17 @@ def _check(recipe: str, name: str, value: object, *, defaults: Mapping[str, Any]
         raise TrainError(
             f"recipe {recipe}: no setting is called '{name}'. The nearest is '{near}'."
         )
-    flag = isinstance(defaults[name], bool)
-    if not isinstance(value, (str, int, float)) or isinstance(value, bool) != flag:
-        kind = "true or false" if flag else "a number or a text"
-        raise TrainError(f"recipe {recipe}: {name} is {value!r}, and has to be {kind}.")
+    kind, words = _kind(defaults[name])
+    if isinstance(value, bool) != (kind is bool) or not isinstance(value, kind):
+        raise TrainError(f"recipe {recipe}: {name} is {value!r}, and has to be {words}.")
+
+
+def _kind(default: object) -> tuple[type | tuple[type, ...], str]:
+    """What a setting with such a default may be, and how to call it; without a default, a count."""
+    if isinstance(default, bool):
+        return bool, "true or false"
+    if isinstance(default, str):
+        return str, "a text"
+    if isinstance(default, float):
+        return (int, float), "a number"
+    return int, "a whole number"

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from vocscore.evaluation.decisions import Decisions
     from vocscore.evaluation.metrics import Report
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
     from vocscore.training.choices import Keeping
     from vocscore.training.epochs import SoFar
-    from vocscore.training.fit import Fit, Splits
+    from vocscore.training.fit import Fit, Outcome, Splits
     from vocscore.training.history import EpochResult, SplitFigures
 
 
@@ -61,7 +62,12 @@ class TrainReport:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A training on its way into its folder."""
+    """A training on its way into its folder.
+
+    Attributes:
+        validate_exactly: the validation split's outcome for the network as it is then, in float32;
+            None where it is in float32 in every epoch.
+    """
 
     out: Path
     network: Network
@@ -71,6 +77,7 @@ class Run:
     keeping: Keeping
     device: str
     max_pixels: int
+    validate_exactly: Callable[[], Outcome] | None = None
 
     def train(
         self,
@@ -103,37 +110,44 @@ class Run:
         kept = self.so_far.kept
         assert kept is not None
         write_history(self.out / HISTORY, self.so_far.history)
+        self.network.load_state_dict({**self.network.state_dict(), **kept.weights})
+        val = kept.val
+        card, fitted = self._decided(val)
+        fidelity = measure_faithfulness(
+            self.network, card, self.splits.val, device=self.device, max_pixels=self.max_pixels
+        )
+        if not fidelity.faithful and self.validate_exactly is not None:
+            # `score` will compute in float32: so is what is fitted and reported.
+            val = self.validate_exactly()
+            card, fitted = self._decided(val)
+        card = replace(card, precision="bf16" if fidelity.faithful else "float32")
+        metrics: dict[str, Any] = {"epoch": kept.epoch, "decisions": fitted.to_json(card.classes)}
+        reports = {}
+        for split, outcome in zip(SPLITS, (kept.train, val), strict=True):
+            reports[split] = report(
+                outcome.labels,
+                outcome.probabilities(temperature=card.temperature),
+                threshold=card.decision_threshold,
+            )
+            metrics[split] = {"loss": outcome.loss, **reports[split].to_json(card.classes)}
+        # Rounded: the last digits are those of the number of threads.
+        metrics["bf16"] = {**asdict(fidelity), "largest": round(fidelity.largest, 4)}
+        validation_charts(self.out, val, card, figures=reports["val"])
+        finish_run(self.out, self.network, card, metrics=metrics, history=self.so_far.history)
+        unseen = tuple(card.classes[c] for c in without_positives(self.splits.train))
+        return TrainReport(self.out, tuple(self.so_far.history), kept.epoch, reports, unseen)
+
+    def _decided(self, val: Outcome) -> tuple[ModelCard, Decisions]:
+        """The card with thresholds and temperature fitted to the validation split."""
         fitted = fit_decisions(
-            kept.val.labels,
-            kept.val.logits,
+            val.labels,
+            val.logits,
             thresholds=self.keeping.thresholds,
             fixed=self.card.threshold,
             calibrate=self.keeping.calibrate,
         )
         card = replace(self.card, thresholds=fitted.thresholds, temperature=fitted.temperature)
-        outcomes = dict(zip(SPLITS, (kept.train, kept.val), strict=True))
-        reports = {
-            split: report(
-                outcome.labels,
-                outcome.probabilities(temperature=card.temperature),
-                threshold=card.decision_threshold,
-            )
-            for split, outcome in outcomes.items()
-        }
-        metrics: dict[str, Any] = {"epoch": kept.epoch, "decisions": fitted.to_json(card.classes)}
-        for split, outcome in outcomes.items():
-            metrics[split] = {"loss": outcome.loss, **reports[split].to_json(card.classes)}
-        self.network.load_state_dict({**self.network.state_dict(), **kept.weights})
-        fidelity = measure_faithfulness(
-            self.network, card, self.splits.val, device=self.device, max_pixels=self.max_pixels
-        )
-        # Rounded: the last digits are those of the number of threads.
-        metrics["bf16"] = {**asdict(fidelity), "largest": round(fidelity.largest, 4)}
-        card = replace(card, precision="bf16" if fidelity.faithful else "float32")
-        validation_charts(self.out, kept.val, card, figures=reports["val"])
-        finish_run(self.out, self.network, card, metrics=metrics, history=self.so_far.history)
-        unseen = tuple(card.classes[c] for c in without_positives(self.splits.train))
-        return TrainReport(self.out, tuple(self.so_far.history), kept.epoch, reports, unseen)
+        return card, fitted
 
 
 def generators(*, device: str) -> list[torch.Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -109,18 +110,30 @@ def load_state(out: Path, config: Mapping[str, object]) -> dict[str, Any] | None
     file = out / STATE
     if not file.exists():
         return None
-    _check_same(out, config)
+    check_same(out, config)
     try:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that torch has not written
+            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        # without torch's own words, which advise to run the code in it
         raise TrainError(
-            f"{file}: damaged ({str(error).splitlines()[0]}). Start anew with --overwrite."
+            f"{file}: damaged, or not what a training leaves ({type(error).__name__}). Start anew "
+            f"with --overwrite."
         ) from error
     return state
 
 
-def _check_same(out: Path, config: Mapping[str, object]) -> None:
-    """Refuse to go on with a run under other settings."""
+def check_same(out: Path, config: Mapping[str, object]) -> None:
+    """Refuse to go on with a run under other settings.
+
+    Args:
+        out: the run's folder.
+        config: settings as they are now, all or some.
+
+    Raises:
+        TrainError: one was another, or the run does not say what they were.
+    """
     try:
         before = json.loads((out / CONFIG).read_bytes())
     except (OSError, ValueError) as error:

@@ -51,7 +51,8 @@ def open_schedule(
     rise = min(round(choice.warmup * steps_an_epoch), total - 1)
     if choice.schedule == "onecycle":
         rates = [group["lr"] for group in optimiser.param_groups]
-        share = rise / total if rise else _ONECYCLE_RISE
+        # torch divides by the steps of the rise less one; half a step more is no step more
+        share = max(rise, 1.5) / total if rise else _ONECYCLE_RISE
         return OneCycleLR(
             optimiser, rates, total_steps=total, pct_start=share, cycle_momentum=False
         )

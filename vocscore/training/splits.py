@@ -22,9 +22,10 @@ def load_splits(shards: Path, choice: DataChoice) -> Splits:
     """Find the pictures of both splits, and say what their 'difficult' labels are.
 
     Raises:
-        TrainError: a split is missing, or no label is left to learn from.
+        TrainError: a split is missing or named twice, or no label is left to learn from.
         DamageError: the shards are unfinished or damaged.
     """
+    _check_names(choice)
     train, val = (
         _load(shards, split, difficult=choice.difficult)
         for split in (choice.train_split, choice.val_split)
@@ -53,6 +54,18 @@ def check_best(splits: Splits, keeping: Keeping) -> None:
 def without_positives(split: LabelledPictures) -> list[int]:
     """The columns of the classes that no picture of a split shows."""
     return [int(c) for c in np.flatnonzero(~(split.labels == 1).any(0))]
+
+
+def _check_names(choice: DataChoice) -> None:
+    """Refuse to count pictures twice, and to validate on pictures that were trained on."""
+    names = [name.strip() for name in f"{choice.train_split},{choice.val_split}".split(",")]
+    for name in names:
+        if names.count(name) > 1:
+            raise TrainError(
+                f"split '{name}' is named twice (--train-split {choice.train_split}, --val-split "
+                f"{choice.val_split}): figures on pictures that were trained on say nothing of "
+                f"others. Name it once."
+            )
 
 
 def _load(shards: Path, split: str, *, difficult: str) -> LabelledPictures:

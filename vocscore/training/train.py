@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from shards.manifest import read_manifest
@@ -27,13 +29,14 @@ from vocscore.training.opening import (
     open_fit,
     open_network,
     seeded,
+    validate_in_float32,
 )
 from vocscore.training.run import Run, TrainReport, set_generators
 from vocscore.training.run_folder import check_room, load_state, start_run
 from vocscore.training.schedule import check_warmup
 from vocscore.training.splits import check_best, load_splits
 from vocscore.training.together import from_first
-from vocscore.training.whole import WholeFit
+from vocscore.training.whole import WholeFit, in_bf16
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,8 +147,31 @@ def train(
         }
         state = load_state(out, config) if resume else None
         so_far = SoFar() if state is None else SoFar.from_state(state["so_far"])
+        in_float32 = partial(
+            validate_in_float32,
+            net,
+            splits,
+            card.preprocess,
+            choice=optimisation,
+            loss=loss,
+            maker=maker,
+            device=device,
+            threads=threads,
+            max_pixels=data.max_pixels,
+        )
+        rounded = optimisation.tune == "head" and in_bf16(
+            optimisation.precision, device=torch.device(device)
+        )
         run = Run(
-            out, net, card, splits, so_far, keeping, device=device, max_pixels=data.max_pixels
+            out,
+            net,
+            card,
+            splits,
+            so_far,
+            keeping,
+            device=device,
+            max_pixels=data.max_pixels,
+            validate_exactly=in_float32 if rounded else None,
         )
         if so_far.is_over(epochs=optimisation.epochs, patience=keeping.patience):
             from_first(None, ranks)
