@@ -20,12 +20,13 @@ _ROOM_FOR_LABELS = 1.35
 """Times the longest bar: labels stand behind the bars, within the panel."""
 
 
-def draw(outcomes: Sequence[Outcome], file: Path) -> None:
+def draw(outcomes: Sequence[Outcome], file: Path, *, title: str) -> None:
     """Draw a panel for each outcome: a bar a contestant, with its rate and its ratio.
 
     Args:
         outcomes: each with a baseline.
         file: the PNG.
+        title: the machine.
     """
     import matplotlib as mpl
 
@@ -41,6 +42,7 @@ def draw(outcomes: Sequence[Outcome], file: Path) -> None:
         squeeze=False,
         layout="constrained",
     )
+    figure.suptitle(title, fontsize=9)
     for axis, outcome in zip(axes[:, 0], outcomes, strict=True):
         _panel(axis, outcome)
     # No date and no version in the file: equal rows give equal pictures.

@@ -68,9 +68,12 @@ def machine(environment: Mapping[str, Any]) -> str:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """The README's part: a table a machine, a line for each contestant of the program's own."""
+    """The README's part: a table a machine, lines for the program's own contestants.
+
+    The machine that was measured last comes first, and has the chart.
+    """
     parts = ["![rates, ratios and shares of the ceilings](docs/bench.png)"] if drawn(rows) else []
-    for name in dict.fromkeys(machine(row["environment"]) for row in rows):
+    for name in _machines(rows):
         lines = [
             line
             for row in rows
@@ -82,13 +85,23 @@ def summary(rows: Sequence[Row]) -> str:
     return "\n\n".join(parts)
 
 
+def _machines(rows: Iterable[Row]) -> list[str]:
+    """Those that there are rows of, the one that was measured last first."""
+    last: dict[str, str] = {}
+    for row in rows:
+        name, date = machine(row["environment"]), row["environment"].get("date", "")
+        last[name] = max(date, last.get(name, ""))
+    return sorted(last, key=lambda name: last[name], reverse=True)
+
+
 SUMMARY_HEAD = (
-    "| | | rate | beside | share of its ceiling | commit |",
-    "|---|---|---:|---|---|---|",
+    "| | rate | beside | share of its ceiling |",
+    "|---|---:|---|---|",
 )
 
 
 def _own_lines(outcome: Outcome, environment: Mapping[str, Any]) -> list[str]:
+    """A line for the contest, with the commit, and one for each of our contestants."""
     lines = []
     for name in outcome.rates:
         if not name.startswith(OURS):
@@ -96,15 +109,14 @@ def _own_lines(outcome: Outcome, environment: Mapping[str, Any]) -> list[str]:
         ratio = outcome.ratio(name)
         beside = "" if ratio is None else f"{ratio:.2f} x {_cell(outcome.baseline)}"
         cells = (
-            _cell(_titled(outcome)),
             name,
             f"{figure(outcome.rates[name].median)} {outcome.unit}",
             "" if name == outcome.baseline else beside,
             _share(name, outcome),
-            f"{environment['commit']}",
         )
         lines.append(f"| {' | '.join(cells)} |")
-    return lines
+    title = f"**{_cell(_titled(outcome))}** (at {environment['commit']})"
+    return [f"| {title} | | | |", *lines] if lines else []
 
 
 def _titled(outcome: Outcome) -> str:
@@ -180,9 +192,17 @@ def between_markers(text: str, part: str) -> str:
     return f"{before}{BEGIN}\n{part}\n{END}{after}"
 
 
-def drawn(rows: Iterable[Row]) -> list[Outcome]:
-    """What has a panel in the chart: contests with peers, on the usual pictures."""
-    outcomes = [Outcome.from_row(row) for row in rows if row["contest"] in DRAWN and row["rates"]]
+def drawn(rows: Sequence[Row]) -> list[Outcome]:
+    """What has a panel in the chart: contests with peers, on the usual pictures.
+
+    Of the machine that was measured last: bars of two machines are not to be compared.
+    """
+    name = next(iter(_machines(rows)), None)
+    outcomes = [
+        Outcome.from_row(row)
+        for row in rows
+        if row["contest"] in DRAWN and row["rates"] and machine(row["environment"]) == name
+    ]
     return [one for one in outcomes if one.baseline and one.key.get("kind", "voc") == "voc"]
 
 
@@ -204,5 +224,5 @@ def write_report(
     readme.write_text(between_markers(readme.read_text(), summary(rows)))
     page.write_text(tables(rows))
     if outcomes := drawn(rows):
-        draw(outcomes, chart)
+        draw(outcomes, chart, title=_machines(rows)[0])
     return f"written from {len(rows)} rows: {readme}, {page}, {chart}"

@@ -55,7 +55,8 @@ def _processor() -> str:
         return platform.processor()
     fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     named = {key.strip(): value.strip() for key, value in fields.items()}
-    widest = [flag for flag in ("amx_bf16", "avx512f", "avx2") if flag in named.get("flags", "")]
+    known = ("amx_bf16", "avx512f", "avx512_bf16", "avx2")
+    widest = [flag for flag in known if flag in named.get("flags", "").split()]
     return f"{named.get('model name', platform.processor())} ({', '.join(widest[:2])})"
 
 

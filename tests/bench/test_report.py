@@ -77,14 +77,23 @@ def test_rows_become_a_summary_and_tables(tmp_path: Path, readme: Path) -> None:
     assert text.endswith("after\n")
     assert "12345" not in text
     assert "P, 2 cores" in text
+    assert "| **score, resnet18** (at abc) | | | |" in text
     assert (
-        "| score, resnet18 | vocscore score | 40.0 images/s | 4.00 x usual\\|loop "
-        "| 80% of model ceiling (50.0) | abc |"
+        "| vocscore score | 40.0 images/s | 4.00 x usual\\|loop | 80% of model ceiling (50.0) |"
     ) in text
     assert "| peer | | | | absent: not installed \\| at all |" in page.read_text()
     assert "20 drawn ones." in page.read_text()
     again = report.write_report(rows, readme=readme, page=page, chart=chart)
     assert readme.read_text() == text, again
+
+
+def test_the_machine_measured_last_comes_first_and_has_the_chart() -> None:
+    """Tables of every machine; bars of one."""
+    old, new = _row(40.0), _row(30.0, processor="Q", date="2026-02-01")
+    text = report.summary([new, old])
+    assert 0 < text.index("Q, 2 cores:") < text.index("P, 2 cores:")
+    assert [one.rates["vocscore score"].median for one in report.drawn([old, new])] == [30.0]
+    assert report.drawn([]) == []
 
 
 def test_the_chart_is_drawn_and_equal_rows_give_equal_pictures(
