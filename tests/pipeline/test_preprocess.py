@@ -31,6 +31,20 @@ def test_normalise_keeps_the_memory_format() -> None:
     assert torch.equal(last, images)  # and the pixels stay as they are
 
 
+@pytest.mark.gpu
+def test_normalising_on_a_gpu_waits_for_nothing() -> None:
+    """With synchronisation forbidden it gives what the CPU gives."""
+    images = torch.arange(2 * 3 * 8 * 8, dtype=torch.int32).to(torch.uint8).view(2, 3, 8, 8)
+    images = images.contiguous(memory_format=torch.channels_last)
+    on_gpu = images.cuda()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        found = Preprocess().normalise(on_gpu)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    torch.testing.assert_close(found.cpu(), Preprocess().normalise(images), rtol=1e-6, atol=1e-6)
+
+
 def test_it_survives_json() -> None:
     """What the checkpoint keeps gives back an equal value."""
     preprocess = Preprocess(size=224, upright=False, mean=(0.5, 0.4, 0.3), std=(1, 2, 3))

@@ -130,3 +130,34 @@ def test_the_ceiling_keeps_the_network_busy(monkeypatch):
     assert runtime.most_waiting == runtime.in_flight
     assert runtime.waiting == 0
     assert set(runtime.shapes) == {(8, 3, 2, 2)}
+
+
+class OnGpu(Runtime):
+    """Answers with a picture's value, queued on the GPU."""
+
+    in_flight = 1000
+
+    def submit(self, images):
+        found = images[:, 0, 0, 0].float()
+        return lambda: found.cpu().numpy()[:, None]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("failed", [(), (3, 9, 36)])
+def test_on_a_gpu_pictures_are_placed_without_waiting(failed):
+    """Whole groups, parts of groups and holes: with synchronisation forbidden, none waits."""
+    forward = Forward(OnGpu(), group=8)
+    made = [
+        Batch(batch.images.cuda(), batch.rows, None, batch.failures)
+        for batch in batches(5, failed=failed)
+    ]
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        pending = [one for batch in made for one in forward.feed(batch)]
+        pending += list(forward.flush())
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    found = {
+        row: int(p) for one in pending for row, (p,) in zip(one.rows, one.fetch(), strict=True)
+    }
+    assert found == {row: row + 1 for row in range(PICTURES) if row not in failed}
