@@ -11,7 +11,7 @@ import numpy as np
 from bench.matrix import PRECISIONS as PRODUCTS
 from bench.matrix import best_product
 from bench.outcome import Outcome
-from bench.runtimes import groups, open_precisions, run_through
+from bench.runtimes import enough, groups, open_precisions, run_through
 from bench.timing import Rate, interleave, interleave_seconds, interleave_values
 from shards import atomic
 from shards.classes import VOC_CLASSES
@@ -93,7 +93,8 @@ def measure_models(subjects: Sequence[Subject], *, repeats: int, pictures: int) 
         ready = list(groups(subject.images[at]))
         runtimes, missing = open_precisions(subject)
         for name, runtime in runtimes.items():
-            work[f"{subject.backbone}, {name}"] = partial(run_through, runtime, ready)
+            some = enough(ready, runtime, pictures=pictures)
+            work[f"{subject.backbone}, {name}"] = partial(run_through, runtime, some)
         absent |= {f"{subject.backbone}, {name}": reason for name, reason in missing.items()}
     return Outcome(
         contest="ceilings",

@@ -13,7 +13,7 @@ import torch
 from bench.agreement import BF16, EXACT, Limit, compare
 from bench.matrix import best_product, gflop_a_picture
 from bench.outcome import Outcome
-from bench.runtimes import PRECISIONS, groups, open_precisions, product, run_through
+from bench.runtimes import PRECISIONS, enough, groups, open_precisions, product, run_through
 from bench.timing import interleave_values, timed_rate
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _product(kind: str, gflop: float) -> float:
 def _own(name: str, runtime: Runtime, subject: Subject) -> Contestant:
     return Contestant(
         runtime.probabilities,
-        partial(run_through, runtime),
+        lambda ready: run_through(runtime, enough(ready, runtime, pictures=sum(map(len, ready)))),
         PRECISIONS[name].limit,
         product(name, subject),
     )

@@ -20,7 +20,7 @@ from bench.peers.dataloader import open_usual
 from bench.peers.loops import RAY, TIMM, USUAL
 from bench.peers.scoring import Peers, Scorer, open_peers
 from bench.peers.task import Task
-from bench.runtimes import PRECISIONS, groups, open_precisions, run_through
+from bench.runtimes import PRECISIONS, enough, groups, open_precisions, run_through
 from bench.timing import Timed, interleave
 from vocscore.config import ScoreConfig
 from vocscore.machine import usable_cores
@@ -92,7 +92,8 @@ class Contest:
         for name, runtime in self._runtimes.items():
             if ours(name) in self.absent:
                 continue
-            work[ceiling(name)] = partial(run_through, runtime, self._ready)
+            ready = enough(self._ready, runtime, pictures=self._fewer(name))
+            work[ceiling(name)] = partial(run_through, runtime, ready)
             work[ours(name)] = partial(self._timed, name, self._folder(self._fewer(name)))
         return work
 

@@ -18,6 +18,7 @@ from vocscore.runtime.opening import open_backbone
 from vocscore.runtime.openvino import (
     MOST_STREAMS,
     OpenVinoRuntime,
+    _windows,
     compile_model,
     convert,
     has_bf16,
@@ -59,6 +60,38 @@ def opened(network: Network, *, group: int, cores: int, precision: str = "float3
     shape = shape_for(group=group, size=SIZE, precision=precision, cores=cores)
     graph = convert(network, CARD.preprocess, shape=shape)
     return OpenVinoRuntime(compile_model(graph, shape=shape), shape=shape)
+
+
+@pytest.mark.parametrize("size", [64, 96, 224, 256])
+def test_adaptive_pooling_of_equal_windows(size: int) -> None:
+    """AlexNet's 6x6 places, from 1x1 (repeated) to 7x7 (windows of 2x2): as PyTorch has them."""
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        alexnet = build_network("alexnet", classes=3, weights="none", size=size).eval()
+    shape = shape_for(group=2, size=size, precision="float32", cores=1)
+    graph = convert(alexnet, CARD.preprocess, shape=shape)
+    kinds = {node.get_type_name() for node in graph.get_ordered_ops()}
+    assert ("AdaptiveAvgPool" in kinds) == (size in (64, 96))  # 1x1 and 2x2 to 6x6
+    images = torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8)
+    found = OpenVinoRuntime(compile_model(graph, shape=shape), shape=shape).probabilities(images)
+    np.testing.assert_allclose(found, plain_logits(alexnet, images, CARD.preprocess), atol=1e-5)
+
+
+def test_windows_are_torchs() -> None:
+    """Where all windows are equal, a plain pooling gives what torch's adaptive one gives."""
+    equal = 0
+    for size in range(1, 20):
+        values = torch.arange(size, dtype=torch.float64).square()[None, None]
+        for number in range(1, 10):
+            windows = _windows(size, number)
+            if windows is None:
+                continue
+            equal += 1
+            stride, length = windows
+            plain = torch.nn.functional.avg_pool1d(values, length, stride)
+            adaptive = torch.nn.functional.adaptive_avg_pool1d(values, number)
+            torch.testing.assert_close(plain, adaptive)
+    assert equal > 30
 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 11])

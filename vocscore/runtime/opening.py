@@ -11,6 +11,7 @@ from vocscore.errors import CheckpointError
 from vocscore.models.card import checkpoint_hash, load_card
 from vocscore.runtime import open_runtime
 from vocscore.runtime.openvino import (
+    GRAPH,
     OpenVinoRuntime,
     compile_model,
     convert,
@@ -150,13 +151,12 @@ def _finish(card: ModelCard) -> Callable[[NDArray[np.float32]], NDArray[np.float
 def _facts(identity: str, shape: Shape) -> dict[str, Any]:
     """Everything that decides a compiled model."""
     from dataclasses import asdict
-    from importlib.metadata import version
 
     import openvino
 
     processor = core().get_property("CPU", "FULL_DEVICE_NAME")
     return {
-        "vocscore": version("vocscore"),  # which may come to draw another graph
+        "graph": GRAPH,
         "checkpoint": identity,
         "openvino": openvino.get_version(),
         "processor": processor,

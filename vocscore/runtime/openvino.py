@@ -7,6 +7,7 @@ it computes does not depend on how many cores the machine has.
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from dataclasses import dataclass
 from functools import cache, partial
@@ -70,6 +71,10 @@ def shape_for(*, group: int, size: int, precision: str, cores: int) -> Shape:
     return Shape(group, size, precision, streams, threads=cores - cores % streams)
 
 
+GRAPH = 2
+"""Of what `convert` draws: another number, and kept models are made anew."""
+
+
 @cache
 def core() -> Any:
     """OpenVINO, once a process and for its whole life.
@@ -101,7 +106,6 @@ def convert(module: nn.Module, preprocess: Preprocess, *, shape: Shape) -> Any:
         An `openvino.Model`: uint8 (group, S, S, 3) -> float32 (group, F).
     """
     import openvino
-    from openvino.preprocess import PrePostProcessor
 
     sides = [shape.size, shape.size]
     with warnings.catch_warnings(), torch.no_grad():
@@ -109,13 +113,66 @@ def convert(module: nn.Module, preprocess: Preprocess, *, shape: Shape) -> Any:
         model = openvino.convert_model(
             module, example_input=torch.zeros(1, 3, *sides), input=[shape.group, 3, *sides]
         )
-    steps = PrePostProcessor(model)
-    steps.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
-    steps.input().model().set_layout(openvino.Layout("NCHW"))
-    normalised = steps.input().preprocess().convert_element_type(openvino.Type.f32)
-    normalised.mean([255 * value for value in preprocess.mean])
-    normalised.scale([255 * value for value in preprocess.std])
-    return steps.build()
+    _pool_plainly(model)
+    pixels = openvino.opset13.parameter([shape.group, *sides, 3], openvino.Type.u8)
+    model.get_parameters()[0].output(0).replace(_normalised(pixels, preprocess))
+    return openvino.Model([model.get_results()[0]], [pixels], "network")
+
+
+def _normalised(pixels: Any, preprocess: Preprocess) -> Any:
+    """(pixel - mean) / std, then channels first.
+
+    In this order the transposition joins the one that the first convolution wants undone, and
+    nothing is moved; before the arithmetic, as OpenVINO's own `PrePostProcessor` has it, all pixels
+    are moved twice.
+    """
+    from openvino import opset13 as ops
+
+    mean, std = (
+        255 * np.array(values, np.float32).reshape(1, 1, 1, 3)
+        for values in (preprocess.mean, preprocess.std)
+    )
+    centred = ops.subtract(ops.convert(pixels, "f32"), ops.constant(mean))
+    scaled = ops.multiply(centred, ops.constant(1 / std))
+    return ops.transpose(scaled, ops.constant(np.array([0, 3, 1, 2]))).output(0)
+
+
+def _pool_plainly(model: Any) -> None:
+    """Give adaptive pooling over equal windows its plain name, for which there is a fast kernel.
+
+    AlexNet's, from 7x7 to 6x6, is that of windows of 2x2 at every place.
+    """
+    from openvino import opset13 as ops
+
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "AdaptiveAvgPool":
+            continue
+        sides = zip(node.input(0).get_shape()[2:], node.output(0).get_shape()[2:], strict=True)
+        found = [_windows(size, number) for size, number in sides]
+        if None in found:
+            continue
+        strides, kernel = zip(*found, strict=True)
+        none = [0] * len(kernel)
+        plain = ops.avg_pool(
+            node.input_value(0), list(strides), none, none, list(kernel), exclude_pad=True
+        )
+        node.output(0).replace(plain.output(0))
+
+
+def _windows(size: int, number: int) -> tuple[int, int] | None:
+    """Stride and length of the windows of an adaptive pooling; None where they differ.
+
+    None as well for a single window, which OpenVINO takes for a mean by itself.
+
+    Source: torch's `AdaptiveAvgPool2d`: window i is floor(i size / number) to
+    ceil((i + 1) size / number).
+    """
+    starts = [i * size // number for i in range(number)]
+    lengths = {-(-(i + 1) * size // number) - start for i, start in enumerate(starts)}
+    strides = {after - before for before, after in itertools.pairwise(starts)}
+    if len(lengths) != 1 or len(strides) != 1 or 0 in strides:
+        return None
+    return strides.pop(), lengths.pop()
 
 
 def compile_model(model: Any, *, shape: Shape) -> Any:

@@ -1,0 +1,25 @@
+"""What is sent through a network alone."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+import torch
+
+from bench.runtimes import enough
+from vocscore.runtime import Runtime
+from vocscore.score.engines.forward import CPU_GROUP
+
+
+@pytest.mark.parametrize("streams", [1, 2, 3, 8])
+@pytest.mark.parametrize("pictures", [1, 64, 160, 640])
+def test_every_stream_ends_with_the_same_number_of_batches(streams: int, pictures: int) -> None:
+    """Batches are repeated to a multiple of those that are worked on at once, and in their order."""
+    runtime = cast("Runtime", SimpleNamespace(in_flight=streams + 1))
+    ready = [torch.tensor([number]) for number in range(5)]
+    found = [int(batch) for batch in enough(ready, runtime, pictures=pictures)]
+    assert len(found) % streams == 0
+    assert found == [n % 5 for n in range(len(found))]
+    assert 0 <= len(found) * CPU_GROUP - pictures < CPU_GROUP * streams
