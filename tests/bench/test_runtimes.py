@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
 
 from bench.runtimes import enough
-from vocscore.runtime import Runtime
 from vocscore.score.engines.forward import CPU_GROUP
+
+if TYPE_CHECKING:
+    from vocscore.runtime import Runtime
 
 
 @pytest.mark.parametrize("streams", [1, 2, 3, 8])
 @pytest.mark.parametrize("pictures", [1, 64, 160, 640])
 def test_every_stream_ends_with_the_same_number_of_batches(streams: int, pictures: int) -> None:
-    """Batches are repeated to a multiple of those that are worked on at once, and in their order."""
+    """Batches are repeated, in order, to a multiple of those that are worked on at once."""
     runtime = cast("Runtime", SimpleNamespace(in_flight=streams + 1))
     ready = [torch.tensor([number]) for number in range(5)]
     found = [int(batch) for batch in enough(ready, runtime, pictures=pictures)]
