@@ -99,7 +99,9 @@ class Run:
                     on_epoch(result)
         except DivergedError as error:
             if self.so_far.kept is None:
-                raise
+                raise DivergedError(
+                    f"{error} No epoch was finished: begin {self.out} anew with --overwrite."
+                ) from error
             self.finish()
             raise DivergedError(
                 f"{error} {self.out} holds the checkpoint of epoch {self.so_far.kept.epoch}."
