@@ -212,7 +212,7 @@ def test_a_model_that_differs_is_not_written(
     before = sorted(tmp_path.iterdir())
 
     def forward(self: Whole, pixels: torch.Tensor) -> torch.Tensor:
-        images = self._card.preprocess.normalise(pixels.permute(0, 3, 1, 2))
+        images = self._card.preprocess.normalise(pixels.permute(0, 3, 1, 2).contiguous())
         return wrong(self.network(images))
 
     monkeypatch.setattr(Whole, "forward", forward)
