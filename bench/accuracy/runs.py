@@ -13,6 +13,7 @@ import click
 from bench.commands import vocscore
 from shards import atomic
 from shards.manifest import NAME, read_manifest
+from vocscore.cli.main import main
 from vocscore.cli.train import train
 from vocscore.errors import CheckpointError, TrainError
 from vocscore.models.network import input_preprocess
@@ -195,14 +196,16 @@ def _check_options(options: Sequence[str]) -> None:
         TrainError: an option that the experiment gives by itself.
         click.UsageError: no such option, or no such value.
     """
-    _, _, typed = train.make_parser(click.Context(train)).parse_args(list(options))
+    program = click.Context(main, **main.context_settings)
+    context = click.Context(train, parent=program)
+    _, _, typed = train.make_parser(context).parse_args(list(options))
     for option in typed:
         if option.opts[0] in _OWN:
             raise TrainError(
                 f"{option.opts[0]} behind '--': the table goes by what stands before it. Use "
                 f"--backbones, --weights, --recipe, --seeds, --first-seed and -o there."
             )
-    train.make_context("train", [".", "-o", ".", *options])
+    train.make_context("train", [".", "-o", ".", *options], parent=program)
 
 
 def _digest(source: Path) -> str | None:

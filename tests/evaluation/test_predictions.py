@@ -80,7 +80,7 @@ def test_another_table_is_refused(tmp_path: Path, header: str) -> None:
     ("row", "says"),
     [
         ("a.jpg,ok,,0.5,0.5,", "line 3: a.jpg a second time"),
-        ("b.jpg,ok,,0.5,", "line 3: 5 columns instead of 6; was it cut short"),
+        ("b.jpg,ok,,0.5,", "line 3: 5 columns instead of 6 .was it cut short"),
         ("b.jpg,fine,,0.5,0.5,", "line 3: status 'fine' is neither ok nor error"),
         ("b.jpg,ok,,0.5,x,", "line 3: could not convert"),
         ("b.jpg,ok,,0.5,,", "line 3: no probability for dog .written with --top-k or"),

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from vocscore.cli.common import KnownError
-from vocscore.models.card import CARD_FILE
 
 
 def trained_on(run: Path, *, instead: str = "Use --shards.") -> Path:
@@ -19,6 +18,8 @@ def trained_on(run: Path, *, instead: str = "Use --shards.") -> Path:
     Raises:
         KnownError: the config names none, or they are not there.
     """
+    from vocscore.models.card import CARD_FILE
+
     file = run / "config.json"
     if not (run / CARD_FILE).is_file():
         raise KnownError(f"{run}: no checkpoint in it (no {CARD_FILE}). Name a finished run.")
