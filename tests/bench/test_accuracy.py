@@ -36,6 +36,13 @@ def accuracy(*words: object, options: list[str] = SMALL) -> None:
     program.main(["accuracy", *map(str, words), "--", *options])
 
 
+def refused(*words: object, options: list[str] = SMALL) -> None:
+    """The same, which ends with exit code 2."""
+    with pytest.raises(SystemExit) as caught:
+        accuracy(*words, options=options)
+    assert caught.value.code == 2
+
+
 def rows_of(out: Path) -> list[Row]:
     with (out / "accuracy.csv").open(newline="") as file:
         return list(csv.DictReader(file))
@@ -182,9 +189,7 @@ def test_other_settings_in_the_same_folder(
     file = tmp_path / "w.pth"
     torch.save({"a": torch.zeros(1)}, file)
     given = [str(file) if word == "FILE" else word for word in words]
-    with pytest.raises(SystemExit) as caught:
-        accuracy(voc_tree, "-o", done, *TWO, *given, options=options)
-    assert caught.value.code == 2
+    refused(voc_tree, "-o", done, *TWO, *given, options=options)
     assert message in capsys.readouterr().err
 
 
@@ -266,9 +271,7 @@ def test_imagenet_without_a_network(
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
-    with pytest.raises(SystemExit) as caught:
-        accuracy(voc_tree, "-o", tmp_path / "out")
-    assert caught.value.code == 2
+    refused(voc_tree, "-o", tmp_path / "out")
     *before, line = capsys.readouterr().err.splitlines()
     assert all(one.startswith("Downloading") for one in before)
     assert str(tmp_path / "cache" / "hub" / "checkpoints") in line
@@ -294,9 +297,7 @@ def test_mistakes_are_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """What cannot succeed is refused before anything is packed."""
-    with pytest.raises(SystemExit) as caught:
-        accuracy(voc_tree, "-o", tmp_path / "out", "--weights", "none", *words)
-    assert caught.value.code == 2
+    refused(voc_tree, "-o", tmp_path / "out", "--weights", "none", *words)
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
@@ -327,9 +328,7 @@ def test_a_command_that_fails_ends_it(
         raise KnownError("the disk is full")
 
     monkeypatch.setattr(runs, "vocscore", full)
-    with pytest.raises(SystemExit) as caught:
-        accuracy(voc_tree, "-o", tmp_path / "out", "--weights", "none")
-    assert caught.value.code == 2
+    refused(voc_tree, "-o", tmp_path / "out", "--weights", "none")
     assert capsys.readouterr().err == "Error: the disk is full\n"
 
 
@@ -392,9 +391,7 @@ def test_words_that_are_not_for_training(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Refused before anything is packed or kept: the same folder takes the mended command."""
-    with pytest.raises(SystemExit) as caught:
-        accuracy(voc_tree, "-o", tmp_path / "out", "--weights", "none", options=options)
-    assert caught.value.code == 2
+    refused(voc_tree, "-o", tmp_path / "out", "--weights", "none", options=options)
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -424,9 +421,7 @@ def test_folders_that_are_none(
     for name, text in made.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    with pytest.raises(SystemExit) as caught:
-        accuracy(voc_tree, "-o", "out", "--weights", "none", *words)
-    assert caught.value.code == 2
+    refused(voc_tree, "-o", "out", "--weights", "none", *words)
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out" / "runs").exists()
 

@@ -120,28 +120,33 @@ class LocalEngine:
 
     def _batches(self, units: Iterator[Unit]) -> Generator[tuple[Unit, Contents, Batch | None]]:
         """Go through the units; None behind the last batch of each."""
-        following: _Opened | Exception | None = None
-        with closing(Ahead(_read(units), depth=1)) as read, _stopped(units):
-            try:
-                while (opened := following or self._open_next(read)) is not None:
-                    following = None
-                    if isinstance(opened, Exception):
-                        raise opened
-                    unit, contents, batches = opened
-                    left = len(contents.pictures)
-                    with closing(batches):
-                        for batch in batches:
-                            size = len(batch.rows) + len(batch.failures)
-                            left -= size
-                            # Begun before this unit is through, or threads and GPU would be idle
-                            # between.
-                            if following is None and left <= _BATCHES_LEFT * size and read.ready():
-                                following = self._open_next(read)
-                            yield unit, contents, batch
-                    yield unit, contents, None
-            finally:
-                if isinstance(following, tuple):
-                    following[-1].close()
+        begun: deque[_Opened | Exception | None] = deque()  # ahead: one at most
+        with closing(Ahead(_read(units), depth=1)) as read, _stopped(units), _closed(begun):
+            while opened := begun.popleft() if begun else self._open_next(read):
+                if isinstance(opened, Exception):
+                    raise opened
+                yield from self._of_unit(opened, read, begun)
+
+    def _of_unit(
+        self,
+        opened: _Opened,
+        read: Ahead[tuple[Unit, Contents]],
+        begun: deque[_Opened | Exception | None],
+    ) -> Generator[tuple[Unit, Contents, Batch | None]]:
+        """Go through one unit, and begin the next one before it is through.
+
+        Or threads and GPU would be idle between.
+        """
+        unit, contents, batches = opened
+        left = len(contents.pictures)
+        with closing(batches):
+            for batch in batches:
+                size = len(batch.rows) + len(batch.failures)
+                left -= size
+                if not begun and left <= _BATCHES_LEFT * size and read.ready():
+                    begun.append(self._open_next(read))
+                yield unit, contents, batch
+        yield unit, contents, None
 
     def _open_next(self, read: Ahead[tuple[Unit, Contents]]) -> _Opened | Exception | None:
         """Begin to decode a unit; what cannot be read is to be raised behind the unit before it."""
@@ -166,6 +171,17 @@ def _stopped(units: Iterator[Unit]) -> Iterator[None]:
     finally:
         if isinstance(units, Stoppable):
             units.stop()
+
+
+@contextmanager
+def _closed(begun: deque[_Opened | Exception | None]) -> Iterator[None]:
+    """Close at the end what was begun ahead and not gone through."""
+    try:
+        yield
+    finally:
+        for opened in begun:
+            if isinstance(opened, tuple):
+                opened[-1].close()
 
 
 def _made(maker: Maker, pictures: Sequence[PictureRef]) -> Generator[Batch]:
