@@ -1,11 +1,15 @@
-"""The members of a sample beside its picture: their names, and the form of the labels."""
+"""The members of a sample beside its picture: their names, and what they look like inside."""
 
 from __future__ import annotations
 
 import io
-from typing import Final
+import json
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
+
+from shards.sample import Sample
 
 LABELS: Final = "labels.npy"
 DESCRIPTION: Final = "json"
@@ -20,3 +24,32 @@ def npy_header(classes: int) -> bytes:
     head = file.getvalue()[: len(file.getvalue()) - classes]
     assert len(head) == NPY_HEADER_BYTES, "NumPy changed its format"
     return head
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the .json of a packed sample says.
+
+    Attributes:
+        sample: the original path and the names of the labels.
+        width: of the picture, pixels.
+        height: likewise.
+        sha256: of the picture's bytes, hexadecimal.
+    """
+
+    sample: Sample
+    width: int
+    height: int
+    sha256: str
+
+
+def parse_description(text: bytes) -> Description | None:
+    """Read the .json of a packed sample; None where it is damaged or another's."""
+    try:
+        value: Any = json.loads(text)
+        sample = Sample(value["path"], tuple(value["labels"]), tuple(value["difficult"]))
+        hash(sample)  # names, and not lists of them
+        found = Description(sample, int(value["width"]), int(value["height"]), value["sha256"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    return found if isinstance(sample.path, str) and sample.path else None

@@ -14,7 +14,13 @@ from shards.classes import encode
 from shards.errors import DamageError, LabelError, SourceError
 from shards.index import Component, group, read_index
 from shards.manifest import FORMAT, NAME, index_name, read_manifest
-from shards.members import DESCRIPTION, LABELS, NPY_HEADER_BYTES, npy_header
+from shards.members import (
+    DESCRIPTION,
+    LABELS,
+    NPY_HEADER_BYTES,
+    npy_header,
+    parse_description,
+)
 from shards.paths import is_picture
 from shards.sample import PictureRef, Sample
 from shards.ustar import BLOCK, CompressedTarError, Member, members, padding
@@ -132,15 +138,16 @@ def _read_sample(
         _, labels, description = sample
         if description.offset - labels.offset == apart and labels.size == size:
             data = os.pread(descriptor, apart + description.size, labels.offset)
-            described, row = _described(data[apart:]), data[NPY_HEADER_BYTES:size]
+            described, row = parse_description(data[apart:]), data[NPY_HEADER_BYTES:size]
             if data.startswith(head) and described is not None:
-                if row != _row(described.present, described.difficult, classes):
+                named = described.sample
+                if row != _row(named.present, named.difficult, classes):
                     raise DamageError(
                         f"{shard}: the labels of '{sample[0].name}' are not those of the classes "
                         f"that it names, as {NAME} has them. Run 'vocscore verify', and copy the "
                         "set again or pack it again."
                     )
-                return row, described.path
+                return row, named.path
     raise DamageError(
         f"{shard}: '{sample[0].name}' is not a sample with {len(classes)} labels and a "
         "description. Run 'vocscore verify', and copy the set again or pack it again."
@@ -214,20 +221,6 @@ def _path(description: bytes) -> str | None:
     except (ValueError, TypeError, KeyError):
         return None
     return path if isinstance(path, str) and path else None
-
-
-def _described(description: bytes) -> Sample | None:
-    """What a .json member of a packed set says; None where it is none."""
-    try:
-        value: Any = json.loads(description)
-        path, present, difficult = value["path"], value["labels"], value["difficult"]
-        if not (isinstance(path, str) and path):
-            return None
-        found = Sample(path, tuple(present), tuple(difficult))
-        hash(found)  # names, and not lists of them
-    except (ValueError, TypeError, KeyError):
-        return None
-    return found
 
 
 @lru_cache(maxsize=4096)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,9 +15,15 @@ from shards.classes import encode
 from shards.errors import BadPicture, DamageError, LabelError
 from shards.index import Component, format_index, group
 from shards.manifest import NAME, UNFINISHED, Manifest, Shard, index_name, read_manifest, split_of
-from shards.members import DESCRIPTION, LABELS, NPY_HEADER_BYTES, npy_header
+from shards.members import (
+    DESCRIPTION,
+    LABELS,
+    NPY_HEADER_BYTES,
+    Description,
+    npy_header,
+    parse_description,
+)
 from shards.pictures import picture
-from shards.sample import Sample
 from shards.ustar import members
 
 if TYPE_CHECKING:
@@ -161,7 +166,7 @@ def _check_sample(
         yield f"its members are {', '.join(names)}"
         return
     data, labels, text = (os.pread(descriptor, c.size, c.offset) for c in sample)
-    described = _described(text)
+    described = parse_description(text)
     if described is None:
         yield f"its .{DESCRIPTION} is damaged"
     else:
@@ -169,26 +174,7 @@ def _check_sample(
     yield from _check_labels(labels, described, classes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Described:
-    """What the .json of a sample says."""
-
-    sample: Sample
-    width: int
-    height: int
-    sha256: str
-
-
-def _described(text: bytes) -> _Described | None:
-    try:
-        value: Any = json.loads(text)
-        sample = Sample(value["path"], tuple(value["labels"]), tuple(value["difficult"]))
-        return _Described(sample, int(value["width"]), int(value["height"]), value["sha256"])
-    except (ValueError, TypeError, KeyError):
-        return None
-
-
-def _check_picture(data: bytes, described: _Described, *, decode: bool) -> Iterator[str]:
+def _check_picture(data: bytes, described: Description, *, decode: bool) -> Iterator[str]:
     if hashlib.sha256(data).hexdigest() != described.sha256:
         yield f"its picture's sha256 is not that of its .{DESCRIPTION}"
     width, height = described.width, described.height
@@ -202,7 +188,7 @@ def _check_picture(data: bytes, described: _Described, *, decode: bool) -> Itera
 
 
 def _check_labels(
-    labels: bytes, described: _Described | None, classes: Sequence[str]
+    labels: bytes, described: Description | None, classes: Sequence[str]
 ) -> Iterator[str]:
     head, row = labels[:NPY_HEADER_BYTES], np.frombuffer(labels[NPY_HEADER_BYTES:], np.int8)
     if (
@@ -215,5 +201,5 @@ def _check_labels(
         try:
             if encode(described.sample, classes).tobytes() != row.tobytes():
                 yield f"its {LABELS} and the names in its .{DESCRIPTION} differ"
-        except (LabelError, TypeError) as error:
+        except LabelError as error:
             yield f"the names in its .{DESCRIPTION} are no classes ({error})"
