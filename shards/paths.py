@@ -5,22 +5,10 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
+from shards.image_formats import format_of_name
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-PICTURE_SUFFIXES = (
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".jfif",
-    ".png",
-    ".webp",
-    ".bmp",
-    ".tif",
-    ".tiff",
-    ".gif",
-)
-"""What the name of a picture ends in, in lower case; other files of a folder are not pictures."""
 
 
 def shown(name: str) -> str:
@@ -32,8 +20,8 @@ def shown(name: str) -> str:
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file is a picture by its name: a known suffix in any case, and not hidden."""
-    return not name.startswith(".") and name.lower().endswith(PICTURE_SUFFIXES)
+    """Whether a file is an image by its name, decoded or not, and not hidden."""
+    return not name.startswith(".") and format_of_name(name) is not None
 
 
 def relative_path(text: str, root: Path) -> str | None:

@@ -10,9 +10,10 @@ from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from shards.image_formats import IMAGE_SUFFIXES
 from shards.manifest import NAME as MANIFEST
 from shards.manifest import read_manifest
-from shards.paths import PICTURE_SUFFIXES, shown
+from shards.paths import shown
 from vocscore.errors import ScoreError
 from vocscore.score.inputs.globs import EVERYTHING
 from vocscore.score.inputs.units import Files, Tars
@@ -117,7 +118,7 @@ def _folder(folder: Path, listing: Listing) -> Files | Tars:
         return _tars(folder, found.tars, skipped=found.skipped, problems=found.problems)
     problem = f" {found.problems[0]}." if found.problems else ""
     raise ScoreError(
-        f"{folder}: no picture in it or below (looked for {' '.join(PICTURE_SUFFIXES)}, then for "
+        f"{folder}: no picture in it or below (looked for {' '.join(IMAGE_SUFFIXES[:10])}, then for "
         f".tar; there are {found.skipped} other files).{problem} Name a folder that holds pictures."
     )
 

@@ -1,0 +1,59 @@
+"""Opens files that were found or named: ordinary ones only, so that nothing is waited for."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class NotAFileError(OSError):
+    """It is there, and no ordinary file: opening or reading it could wait for ever.
+
+    `strerror` says what it is instead: 'a named pipe, not a file'.
+    """
+
+
+def open_regular(path: str | os.PathLike[str]) -> int:
+    """Open an ordinary file for reading.
+
+    A pipe without a writer, a device or a socket is refused at once and never waited for.
+
+    Returns:
+        A descriptor; whoever called closes it.
+
+    Raises:
+        NotAFileError: it is something else than an ordinary file.
+        OSError: it cannot be opened.
+        ValueError: no file can have this name.
+    """
+    # Without O_NONBLOCK, opening a pipe waits for its writer. On ordinary files it does nothing.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
+    raise NotAFileError(0, f"{kind}, not a file", os.fspath(path))
+
+
+def read_regular(path: Path) -> bytes:
+    """Read an ordinary file whole.
+
+    Raises:
+        OSError: as `open_regular`, or it cannot be read.
+        ValueError: no file can have this name.
+    """
+    with open(open_regular(path), "rb", buffering=0) as file:
+        return file.read()
