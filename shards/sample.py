@@ -54,6 +54,8 @@ class AnnotatedSet:
         rejected: pictures that cannot be samples (no picture, no or broken annotation).
         classes: the vocabulary that the layout itself declares, in its order (a table's columns,
             COCO's categories), with or without a picture; None where it declares none.
+        notes: one line for a person on each thing that was left aside or read in a special way
+            (ignored columns, repeated ids, lists under another name).
     """
 
     root: Path
@@ -61,6 +63,7 @@ class AnnotatedSet:
     splits: Mapping[str, frozenset[str]] = field(default_factory=dict)
     rejected: tuple[Rejection, ...] = ()
     classes: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def names(self) -> set[str]:
         """Every class name that occurs, ordinary or difficult."""

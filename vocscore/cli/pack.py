@@ -187,6 +187,8 @@ def pack(
             settings=rule,
             progress=shown,
         )
+    for note in annotated.notes:  # --quiet or not: something of the source was not taken as it is
+        click.echo(f"note: {note}", err=True)
     if not quiet:
         listed = sum(map(len, splits.values()))
         _summarise(out, report, len(annotated.samples) - listed, time.monotonic() - started)

@@ -118,8 +118,8 @@ def _folder(folder: Path, listing: Listing) -> Files | Tars:
         return _tars(folder, found.tars, skipped=found.skipped, problems=found.problems)
     problem = f" {found.problems[0]}." if found.problems else ""
     raise ScoreError(
-        f"{folder}: no picture in it or below (looked for {' '.join(IMAGE_SUFFIXES[:10])}, then for "
-        f".tar; there are {found.skipped} other files).{problem} Name a folder that holds pictures."
+        f"{folder}: no picture in it or below (looked for {' '.join(IMAGE_SUFFIXES[:10])}, then "
+        f"for .tar; there are {found.skipped} other files).{problem} Name a folder that holds pictures."
     )
 
 
