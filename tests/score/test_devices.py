@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from tiny_network import CLASSES, make_checkpoint
 
+pytestmark = pytest.mark.exclusive
+
 COPIES = 40
 SECONDS = 120
 

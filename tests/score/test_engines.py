@@ -17,6 +17,8 @@ from vocscore.score.engines.opening import resolve_devices
 from vocscore.score.engines.processes import ProcessEngine
 from vocscore.score.output.ledger import work_folder
 
+pytestmark = pytest.mark.exclusive
+
 NAMES = [f"{i:03d}{'bad' if i % 7 == 3 else ''}.jpg" for i in range(60)]
 
 
