@@ -87,8 +87,8 @@ def _names_by_id(content: Instances, heads: set[str]) -> dict[Id, str]:
             continue
         if one.name in first:
             raise SourceError(
-                f"{content.file}: categories: ids {first[one.name]} and {one.id} have the same "
-                f"name {one.name!r}. Rename one, or keep one."
+                f"{content.file}: categories: ids {first[one.name]!r} and {one.id!r} have the "
+                f"same name {one.name!r}. Rename one, or keep one."
             )
         names[one.id] = one.name
         first[one.name] = one.id
@@ -157,7 +157,7 @@ class _Part:
                 self._again += 1
                 self._differing += own[path] != names
             own.setdefault(path, set()).update(names)
-        self.finder.refuse_all_missing()
+        self.finder.check()
         self.paths = set(own)
         for path, names in own.items():
             labels.setdefault(path, set()).update(names)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from shards.errors import SourceError
 from shards.files import read_regular
+from shards.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 Id = int | str
 Entry = Mapping[str, Any]
 
+_short = Repr()
+_short.maxstring = 100
 _NUMBER: Final = re.compile(r"\s*([+-]?\d{1,18})(\.0+)?\s*")
 _COCO: Final = "COCO's instances (an object with 'images', 'annotations' and 'categories')"
 _OTHERS: Final = (
@@ -171,7 +175,9 @@ def _id(entry: Entry, key: str, where: str) -> Id:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise SourceError(f"{where}: {key} is {value!r}, not a number or a text. Correct it.")
+        raise SourceError(
+            f"{where}: {key} is {_short.repr(value)}, not a number or a text. Correct it."
+        )
     return value
 
 
@@ -185,7 +191,7 @@ def _number(one: Id) -> int | None:
 def _text(entry: Entry, field: str, where: str) -> str:
     text = entry.get(field)
     if not isinstance(text, str) or not text.strip():
-        raise SourceError(f"{where}: {field} is {text!r}, not a text. Write it.")
+        raise SourceError(f"{where}: {field} is {_short.repr(text)}, not a text. Write it.")
     return text
 
 
@@ -194,28 +200,28 @@ def _images(content: Entry, file: Path) -> Iterator[Image]:
     names: dict[Id, str] = {}
     for number, entry in enumerate(_entries(content, "images", file)):
         one = _id(entry, "id", f"{file}: images[{number}]")
-        where = f"{file}: images, id {one}"
+        where = f"{file}: images, id {shown(str(one))}"
         if "file_name" not in entry and (url := entry.get("coco_url") or entry.get("flickr_url")):
             last = str(url).rpartition("/")[2]
             raise SourceError(
-                f"{where}: no file_name, only the address {url!r}. Download the image and write "
-                f"its name, such as {last!r}, as file_name."
+                f"{where}: no file_name, only the address {_short.repr(url)}. Download the image "
+                f"and write its name, such as {_short.repr(last)}, as file_name."
             )
         name = _text(entry, "file_name", where)
         if names.setdefault(one, name) != name:
-            raise SourceError(f"{file}: images: id {one} comes twice. Keep one.")
-        yield Image(one, name, f"image {one}")
+            raise SourceError(f"{file}: images: id {shown(str(one))} comes twice. Keep one.")
+        yield Image(one, name, f"image {shown(str(one))}")
 
 
 def _categories(content: Entry, file: Path) -> Iterator[Category]:
     names: dict[Id, str] = {}
     for number, entry in enumerate(_entries(content, "categories", file)):
         one = _id(entry, "id", f"{file}: categories[{number}]")
-        name = _text(entry, "name", f"{file}: categories, id {one}").strip()
+        name = _text(entry, "name", f"{file}: categories, id {shown(str(one))}").strip()
         if one in names:
             if names[one] == name:
                 continue
-            raise SourceError(f"{file}: categories: id {one} comes twice. Keep one.")
+            raise SourceError(f"{file}: categories: id {shown(str(one))} comes twice. Keep one.")
         names[one] = name
         yield Category(one, name, str(entry.get("supercategory") or "").strip())
 
@@ -231,7 +237,9 @@ def _present(
     for number, entry in enumerate(_entries(content, "annotations", file)):
         one = entry.get("id")
         known = isinstance(one, (int, float, str))
-        where = f"{file}: annotation {one}" if known else f"{file}: annotations[{number}]"
+        where = (
+            f"{file}: annotation {shown(str(one))}" if known else f"{file}: annotations[{number}]"
+        )
         if known:
             repeated += one in seen
             seen.add(one)

@@ -52,6 +52,7 @@ class Finder:
         self._files = NamedFiles(root)
         self._differing: dict[How, list[str]] = {}
         self._missing: dict[str, _Missing] = {}
+        self._outside: list[_Missing] = []
         self._found: set[str] = set()
         self._spelled: dict[str, _Spelling] = {}
 
@@ -64,16 +65,20 @@ class Finder:
             base: as in `NamedFiles.find`.
 
         Returns:
-            The path relative to the root, as `Sample.path` has it, whether there is a file or not.
+            The path relative to the root, as `Sample.path` has it, whether there is a file or not;
+            the text itself where it leads out of the root, which `check` refuses.
 
         Raises:
-            SourceError: the name is blank or leads out of the root; says where, and the cure.
+            SourceError: the name is blank, or another name for the same file; says where.
         """
+        if not text.strip():
+            raise SourceError(f"{self._file}, {where}: path {text!r} is blank. Name the image.")
         try:
             found = self._files.find(text, base=base)
             path = found.path if found else self._files.place(text, base=base)
         except ValueError:
-            raise SourceError(self._outside(text, where)) from None
+            self._outside.append(_Missing(text, where))
+            return text
         if found is None:
             self._missing.setdefault(path, _Missing(text, where))
             return path
@@ -109,12 +114,14 @@ class Finder:
                 detail += "; the name is not UTF-8: save the list as UTF-8"
             yield Rejection(path, Reason.MISSING, detail)
 
-    def refuse_all_missing(self) -> None:
-        """Refuse a list of which no name matches a file.
+    def check(self) -> None:
+        """Refuse a list of which a name leads out of the root, or none matches a file.
 
         Raises:
-            SourceError: with the first names, and where they would match.
+            SourceError: with the first such names, and where they would match.
         """
+        if self._outside:
+            raise SourceError(self._lead_out())
         if self._missing and not self._found:
             count = len(self._missing)
             none = "the path matches no" if count == 1 else f"none of {count} paths matches a"
@@ -135,10 +142,7 @@ class Finder:
             yield f"{self._label}: {count} match no file: {self._examples()}{cure and '. '}{cure}"
 
     def _examples(self) -> str:
-        missing = list(self._missing.values())
-        first = ", ".join(f"{shown(one.text)} ({one.where})" for one in missing[:_SHOWN])
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        return f"{first}{more}"
+        return _first(list(self._missing.values()))
 
     def _cure(self) -> str:
         """What would make the first missing names match, if it can be told."""
@@ -155,11 +159,19 @@ class Finder:
             "as SRC."
         )
 
-    def _outside(self, text: str, where: str) -> str:
-        if not text.strip():
-            return f"{self._file}, {where}: path {text!r} is blank. Name the image."
-        cure = missing_hint(self._root, [local_path(text)]) or self._default_cure()
-        return f"{self._file}, {where}: path {text!r} is not inside {self._root}. {cure}"
+    def _lead_out(self) -> str:
+        one, *others = self._outside
+        text = f"{self._file}, {one.where}: path {one.text!r} is not inside {self._root}"
+        if others:
+            text += f", nor {'is' if len(others) == 1 else 'are'} {_first(others)}"
+        texts = [local_path(outside.text) for outside in self._outside[:_SHOWN]]
+        return f"{text}. {missing_hint(self._root, texts) or self._default_cure()}"
+
+
+def _first(names: list[_Missing]) -> str:
+    """The first of some names, each with its place, and how many more there are."""
+    first = ", ".join(f"{shown(one.text)} ({one.where})" for one in names[:_SHOWN])
+    return f"{first} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else first
 
 
 def _is_utf8(name: str) -> bool:

@@ -102,7 +102,7 @@ class _Reader:
         for row in self._text.rows():
             path = self._finder.find(row.cells[self._roles.path.at], f"line {row.line}")
             entries.add(path, self._entry(row))
-        self._finder.refuse_all_missing()
+        self._finder.check()
         missing = tuple(self._finder.rejected())
         gone = {rejection.path for rejection in missing}
         splits = {name: frozenset(paths - gone) for name, paths in entries.splits().items()}

@@ -162,6 +162,20 @@ def test_outside_the_root(tmp_path: Path, path: str) -> None:
     assert f"They would match without {begin!r}" in str(caught.value)
 
 
+def test_several_outside_the_root(tmp_path: Path) -> None:
+    """Paths of another machine are refused together: the first, three more, and the cure."""
+    make(tmp_path, *(f"p{i}.jpg" for i in range(6)))
+    rows = "".join(f"/home/me/photos/p{i}.jpg,cat\n" for i in range(6))
+    with pytest.raises(SourceError) as caught:
+        read(tmp_path, f"path,labels\n{rows}")
+    assert str(caught.value) == (
+        f"{tmp_path / 'labels.csv'}, line 2: path '/home/me/photos/p0.jpg' is not inside "
+        f"{tmp_path}, nor are /home/me/photos/p1.jpg (line 3), /home/me/photos/p2.jpg (line 4), "
+        "/home/me/photos/p3.jpg (line 5) and 2 more. They would match without '/home/me/photos/': "
+        "remove it from the paths."
+    )
+
+
 def test_some_missing(tmp_path: Path) -> None:
     """Missing images beside others are rejected one by one; a note shows the first three."""
     make(tmp_path, "sub/n2.jpg", "sub/n3.jpg", "sub/n4.jpg")

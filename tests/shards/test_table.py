@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import os
 import random
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from shards.sample import Sample
 from shards.sources.table import read_table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -152,6 +154,58 @@ def test_huge_cells(tmp_path: Path) -> None:
     table = f"path,labels,mask\na.jpg,cat,{'7 ' * 500_000}\n"
     assert read(tmp_path, table, "a.jpg").samples == (Sample("a.jpg", ("cat",)),)
     assert csv.field_size_limit() == before
+
+
+CLASSES = ("cat", "dog", "traffic light", "Kühe")
+TRUTHS = (("1", "0"), ("1.0", "0.0"), ("TRUE", "FALSE"), ("x", ""), ("yes", "no"), ("1", ""))
+
+
+def one_per_class(images: Mapping[str, set[str]], rng: random.Random) -> list[list[str]]:
+    yes, no = rng.choice(TRUTHS)
+    rows = [["image", *CLASSES]]
+    for path, names in images.items():
+        rows.append([path, *(yes if name in names else no for name in CLASSES)])
+    return rows
+
+
+def one_per_label(images: Mapping[str, set[str]], rng: random.Random) -> list[list[str]]:
+    rows = [[path, name] for path, names in images.items() for name in sorted(names) or [""]]
+    rng.shuffle(rows)
+    return [["File Name", "Label"], *rows]
+
+
+def names_in_a_cell(images: Mapping[str, set[str]], rng: random.Random) -> list[list[str]]:
+    write = rng.choice([";".join, "; ".join, ",".join, "|".join, "\n".join, str, json.dumps])
+    return [["path", "tags"], *([path, write(sorted(names))] for path, names in images.items())]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_export_gives_the_same_labels(tmp_path: Path, seed: int) -> None:
+    """Kind of table, delimiter, quotes, line ends, encoding, order and other columns at random."""
+    rng = random.Random(seed)
+    images = {f"é {i}.jpg": {name} for i, name in enumerate(CLASSES)}
+    for number in range(4, 12):
+        images[f"é {number}.jpg"] = set(rng.sample(CLASSES, rng.randint(0, 3)))
+    write = rng.choice([one_per_class, one_per_label, names_in_a_cell])
+    header, *rows = write(images, rng)
+    if rng.random() < 0.5:  # an index in front, and numbers and text behind
+        header = ["", *header, "width", "remark"]
+        rows = [[str(at), *row, "640", rng.choice("ab")] for at, row in enumerate(rows)]
+    order = rng.sample(range(1, len(header)), len(header) - 1) if header[0] == "" else None
+    if order:
+        header, *rows = ([row[0], *(row[at] for at in order)] for row in (header, *rows))
+    text = io.StringIO()
+    csv.writer(
+        text,
+        delimiter=rng.choice(",;\t|"),
+        quoting=rng.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+        lineterminator=rng.choice(["\n", "\r\n", "\r"]),
+    ).writerows([header, *rows])
+    data = text.getvalue().encode(rng.choice(["utf-8", "utf-8-sig", "utf-16"]))
+    found = read(tmp_path, data, *images)
+    assert {sample.path: set(sample.present) for sample in found.samples} == images
+    if write is one_per_class:
+        assert set(found.classes or ()) == set(CLASSES)
 
 
 def test_columns_as_pandas_writes_them(tmp_path: Path) -> None:
