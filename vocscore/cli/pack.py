@@ -53,9 +53,8 @@ if TYPE_CHECKING:
     "--label-separator",
     callback=read_separator,
     metavar="TEXT",
-    help="What stands between the class names in a cell of --labels, such as '|' or ' '; ';' also "
-    "says that other cells hold one name each.  [default: ';', and ',' or '|' where the cells "
-    "prove it]",
+    help="What separates the class names in a cell of --labels, such as '|' or ' '. With ';', a "
+    "cell without ';' is one name.  [default: ';', and ',' or '|' where the cells prove it]",
 )
 @click.option(
     "--coco",
