@@ -14,8 +14,8 @@ class PackConfig:
     """`vocscore pack`."""
 
     split: str = "auto"
-    """'voc': the lists in ImageSets/Main; 'ratio': by `train_fraction`; 'auto': voc where the
-    lists exist, else ratio."""
+    """'voc': the set's own splits, such as the lists in ImageSets/Main; 'ratio': by
+    `train_fraction`; 'auto': voc where there are own splits, else ratio."""
     train_fraction: float = 0.7
     seed: int = 0
     shard_samples: int = 1000
@@ -29,6 +29,8 @@ class PackConfig:
     """Pixels a side to re-encode to; None keeps the original bytes."""
     quality: int = 95
     """JPEG quality of the re-encoding."""
+    label_separator: str | None = None
+    """What stands between the class names in a cell of a table; None finds out."""
 
 
 @dataclass(frozen=True)

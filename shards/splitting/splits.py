@@ -37,7 +37,10 @@ def split_by_lists(annotated: AnnotatedSet) -> dict[str, tuple[Sample, ...]]:
     if "train" in lists or "val" in lists:
         lists.pop("trainval", None)
     if not lists:
-        raise SourceError(f"{annotated.root}: no lists in ImageSets/Main. Use --split ratio.")
+        raise SourceError(
+            f"{annotated.root}: no splits of its own (no lists in ImageSets/Main, no column "
+            "'split', no second --coco). Use --split ratio."
+        )
     _refuse_leaks(annotated, lists)
     splits = {
         name: tuple(sample for sample in annotated.samples if sample.path in paths)
@@ -46,8 +49,9 @@ def split_by_lists(annotated: AnnotatedSet) -> dict[str, tuple[Sample, ...]]:
     for name, samples in splits.items():
         if not samples:
             raise SourceError(
-                f"{annotated.root}: the list '{name}' names no picture that can be used. Correct "
-                f"or remove ImageSets/Main/{name}.txt, or use --split ratio."
+                f"{annotated.root}: the list '{name}' names no image that can be used. Correct or "
+                f"remove it (ImageSets/Main/{name}.txt, the column 'split', the file of --coco), "
+                "or use --split ratio."
             )
     return splits
 

@@ -266,7 +266,7 @@ def test_lists_of_a_tree(voc_tree: Path) -> None:
     ("lists", "said"),
     [
         ({}, "no lists in ImageSets/Main"),
-        ({"train": "ab", "val": ""}, "the list 'val' names no picture"),
+        ({"train": "ab", "val": ""}, "the list 'val' names no image"),
         ({"train": "abc", "val": "cbd"}, r"b is in the lists 'train' and 'val' \(2 pictures"),
         ({"trainval": "ab", "test": "bc"}, "b is in the lists 'trainval' and 'test'"),
     ],

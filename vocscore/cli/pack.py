@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vocscore.cli.common import KnownError, interruptible, progress, quiet_option, same_command
+from vocscore.cli.common import interruptible, progress, quiet_option, same_command
+from vocscore.cli.label_options import Labels, read_coco_files, read_separator
 from vocscore.cli.numbers import FiniteRange
 from vocscore.config import PackConfig
 
@@ -44,14 +45,25 @@ if TYPE_CHECKING:
     "table",
     metavar="FILE.csv",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Labels of a plain folder of pictures: 'path,labels' with ';' between the names, or "
-    "'path' and one 0/1 column a class.",
+    help="Labels of a plain folder of images: a column 'path' and either a column 'labels' with "
+    "';' between the names (or one row per label), or one 0/1 column per class. Other usual names "
+    "of columns, delimiters and encodings are known; docs/packing.md lists them.",
+)
+@click.option(
+    "--label-separator",
+    callback=read_separator,
+    metavar="TEXT",
+    help="What separates the class names in a cell of --labels, such as '|' or ' '. With ';', a "
+    "cell without ';' is one name.  [default: ';', and ',' or '|' where the cells prove it]",
 )
 @click.option(
     "--coco",
-    metavar="FILE.json",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Labels of a plain folder of pictures, as COCO instances.",
+    multiple=True,
+    metavar="[SPLIT=]FILE.json",
+    callback=read_coco_files,
+    help="Labels of a plain folder of images, as COCO instances. Given several times, each file is "
+    "a split, named by SPLIT=, its own name (instances_train2017.json) or its folder "
+    "(valid/_annotations.coco.json).",
 )
 @click.option(
     "--classes",
@@ -66,8 +78,9 @@ if TYPE_CHECKING:
     type=click.Choice(["auto", "voc", "ratio"]),
     default=PackConfig.split,
     show_default=True,
-    help="voc: the lists in ImageSets/Main. ratio: by --train-fraction, every class on both "
-    "sides. auto: voc where the lists exist.",
+    help="voc: the set's own splits (the lists in ImageSets/Main, a table's column 'split', "
+    "several files of --coco). ratio: by --train-fraction, every class on both sides. auto: voc "
+    "where there are own splits.",
 )
 @click.option(
     "--train-fraction",
@@ -138,7 +151,7 @@ def pack(
     *,
     year: str | None,
     table: Path | None,
-    coco: Path | None,
+    coco: tuple[tuple[str | None, Path], ...],
     classes_file: Path | None,
     workers: int | None,
     overwrite: bool,
@@ -157,6 +170,7 @@ def pack(
     \b
     vocscore pack VOCdevkit/VOC2012 -o shards/
     vocscore pack photos/ --labels photos.csv --train-fraction 0.8 -o shards/
+    vocscore pack coco/ --coco train.json --coco val.json -o shards/
     vocscore pack --download 2007 -o shards/
     """
     from shards.classes import choose_classes, read_classes
@@ -165,11 +179,17 @@ def pack(
 
     config = PackConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
     started = time.monotonic()
+    labels = Labels(table, coco, config.label_separator)
+    labels.check()
     source = _source(src, out, year=year, labelled=bool(table or coco), quiet=quiet)
-    annotated = _read(source, table=table, coco=coco)
+    annotated = labels.read(source)
+    for note in annotated.notes:  # --quiet or not: something of the source was not taken as it is
+        click.echo(f"note: {note}", err=True)
     given = read_classes(classes_file) if classes_file else None
     classes = choose_classes(annotated.names(), given, annotated.classes)
     splits, rule = _split(annotated, classes, config)
+    if config.label_separator is not None:
+        rule["label_separator"] = config.label_separator
     with progress("pack", quiet=quiet) as shown, interruptible(f"Go on with: {same_command()}"):
         report = write_shards(
             annotated,
@@ -187,8 +207,6 @@ def pack(
             settings=rule,
             progress=shown,
         )
-    for note in annotated.notes:  # --quiet or not: something of the source was not taken as it is
-        click.echo(f"note: {note}", err=True)
     if not quiet:
         listed = sum(map(len, splits.values()))
         _summarise(out, report, len(annotated.samples) - listed, time.monotonic() - started)
@@ -211,21 +229,6 @@ def _source(src: Path | None, out: Path, *, year: str | None, labelled: bool, qu
     say = partial(click.echo, err=True)
     with interruptible(f"Go on with: {same_command()}"):
         return fetch_voc(year, folder, say=(lambda _line: None) if quiet else say, quiet=quiet)
-
-
-def _read(src: Path, *, table: Path | None, coco: Path | None) -> AnnotatedSet:
-    """The source that fits the options."""
-    from shards.sources.coco import read_coco
-    from shards.sources.table import read_table
-    from shards.sources.voc import read_voc
-
-    if table and coco:
-        raise KnownError("--labels and --coco: two sources of labels; give one of them.")
-    if table:
-        return read_table(src, table)
-    if coco:
-        return read_coco(src, coco)
-    return read_voc(src)
 
 
 def _split(
@@ -253,7 +256,7 @@ def _summarise(out: Path, report: PackReport, unlisted: int, seconds: float) -> 
         )
     click.echo(f"classes: {len(manifest.classes)}")
     if unlisted:
-        click.echo(f"in no list of ImageSets/Main, left out: {unlisted} pictures")
+        click.echo(f"in none of the set's own splits, left out: {unlisted} images")
     reasons = Counter(str(rejection.reason) for rejection in report.rejected)
     if reasons:
         counts = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
