@@ -29,6 +29,10 @@ class PackConfig:
     """Pixels a side to re-encode to; None keeps the original bytes."""
     quality: int = 95
     """JPEG quality of the re-encoding."""
+    merge_case: bool = False
+    """Whether class names that differ only in case are one class."""
+    rename: tuple[tuple[str, str], ...] = ()
+    """Class names as the source has them, and what they are to be called."""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def pack_set(
         annotated,
         splits,
         out,
-        classes=classes or choose_classes(annotated.names(), None),
+        classes=classes or choose_classes(annotated.names(), None, known=annotated.vocabulary),
         shard_samples=20,
         verify=verify,
         max_bad=0.0,
