@@ -85,7 +85,7 @@ def several_in_one(names: Iterable[str]) -> list[str]:
     """The names that are several labels in one, sorted.
 
     That is `['cat', 'dog']` by its brackets, and `cat,dog` or `cat|dog` where one of the two is a
-    class by itself or a part of another such name, too.
+    class by itself or a part of another such name, too; and `"cat"` with its quotes, beside `cat`.
 
     Args:
         names: all names of the set.
@@ -109,7 +109,8 @@ def has_separator(name: str) -> bool:
 def _parts(name: str) -> list[str]:
     for mark in _BETWEEN_LABELS:
         name = name.replace(mark, "\n")
-    if "\n" not in name:
+    quoted = len(name) > 1 and name[0] == name[-1] and name[0] in "\"'"
+    if "\n" not in name and not quoted:
         return []
     parts = (canonical(part.strip("\"' ")) for part in name.split("\n"))
     return [part for part in parts if part]

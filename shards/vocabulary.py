@@ -196,7 +196,7 @@ def question_names(annotated: AnnotatedSet, given: Sequence[str] | None) -> list
     several = [] if annotated.classes is not None else several_in_one(names)
     if several:
         raise LabelError(
-            f"{annotated.root}: labels that seem to be several in one: "
+            f"{annotated.root}: labels that seem to be several in one, or quoted: "
             f"{_with_places(annotated, several)}. Separate them at the source (in a table, "
             "--label-separator says what stands between them), or list them in the file of "
             "--classes to keep them as they are."

@@ -217,8 +217,10 @@ def _by_folder(
         return {}, []
     inside = " and ".join(shown(f"{paths[0].rpartition('/')[0]}/") for paths in splits.values())
     return {}, [
-        f"{inside} are not taken as splits: of {len(samples)} annotated images, {len(outside)} lie "
-        f"in no folder of a split, such as {shown(outside[0])}"
+        (
+            f"{inside} are not taken as splits: of {len(samples)} annotated images, {len(outside)} lie "
+            f"in no folder of a split, such as {shown(outside[0])}"
+        )
     ]
 
 

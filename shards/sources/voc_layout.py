@@ -87,8 +87,11 @@ def _pair(
     images, annotations = _called(folders, _IMAGES), _called(folders, _ANNOTATIONS)
     if images is None or annotations is None:
         return None
-    if (images, annotations) != _OWN_NAMES and not _has_xml(root / prefix / annotations):
-        return None  # COCO's annotations/ holds JSON
+    if (images, annotations) != _OWN_NAMES:
+        files = files_below(root / prefix / annotations)
+        if not any(map(is_xml, files)):
+            return None  # COCO's annotations/ holds JSON
+        annotations = _deeper(root, prefix, annotations, files)
     return Place(f"{prefix}{images}/", f"{prefix}{annotations}/", f"{prefix}ImageSets/", split)
 
 
@@ -102,8 +105,12 @@ def _called(folders: Iterable[str], names: Sequence[str]) -> str | None:
     return min(ranked)[2] if ranked else None
 
 
-def _has_xml(folder: Path) -> bool:
-    return any(is_xml(name) for name in files_below(folder))
+def _deeper(root: Path, prefix: str, annotations: str, files: Sequence[str]) -> str:
+    """The folder of the annotations, or xmls/ in it where none lie right in it (Oxford's pets)."""
+    inner = _called(folders_in(root / prefix / annotations), _ANNOTATIONS)
+    if inner is None or any(is_xml(name) and "/" not in name for name in files):
+        return annotations
+    return f"{annotations}/{inner}"
 
 
 def is_xml(name: str) -> bool:

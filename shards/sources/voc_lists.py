@@ -63,7 +63,7 @@ def read_lists(
     files, aside, single = _known_files(root / main, classes)
     found: dict[str, dict[str, frozenset[str]]] = {}
     missing: dict[str, list[str]] = {}
-    notes = _of_other_names(main, files, aside)
+    notes = _which(main, files, aside)
     if single and not files:
         notes.append(f"{main}: left aside: {single} lists of single classes, and no list of all")
     find = _Finder(stems, images)
@@ -109,20 +109,13 @@ def _of_one_class(stem: str, classes: Collection[str]) -> bool:
     )
 
 
-def _of_other_names(main: str, files: Mapping[str, str], aside: list[str]) -> list[str]:
-    notes = [
-        f"{main}{shown(file)} is taken as the list '{split}'"
-        for file, split in files.items()
-        if file != f"{split}.txt"
-    ]
-    if aside:
-        names = ", ".join(shown(name) for name in aside[:_SHOWN])
-        more = f" and {len(aside) - _SHOWN} more" if len(aside) > _SHOWN else ""
-        notes.append(
-            f"{main}: left aside, as no list is called so that is read (train, val, trainval, "
-            f"test): {names}{more}"
-        )
-    return notes
+def _which(main: str, files: Mapping[str, str], aside: list[str]) -> list[str]:
+    if not aside and all(file == f"{split}.txt" for file, split in files.items()):
+        return []
+    read = ", ".join(f"{shown(file)} as '{split}'" for file, split in files.items()) or "none"
+    names = ", ".join(shown(name) for name in aside[:_SHOWN]) or "none"
+    more = f" and {len(aside) - _SHOWN} more" if len(aside) > _SHOWN else ""
+    return [f"{main}: lists read: {read}; left aside: {names}{more}"]
 
 
 def _one_each(

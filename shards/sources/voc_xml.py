@@ -13,9 +13,13 @@ _DIFFICULT: Final = {
     **dict.fromkeys(("1", "1.0", "true", "yes"), True),
 }
 """What programs write there, in lower case; blank and 'Unspecified' are as good as no element."""
+_TOP: Final = 2
+"""Depth of what stands right below <annotation>."""
 _FIELDS: Final = frozenset({"name", "difficult"})
 _SHAPES: Final = frozenset({"bndbox", "robndbox", "bbox", "polygon"})
 """What outlines an object: outside of one, something is annotated that nobody would read."""
+_LABELS: Final = frozenset({"name", "label", "class", "category"})
+"""What names a class; right below <annotation> it is a label that nobody would read."""
 
 
 class BadAnnotationError(Exception):
@@ -53,8 +57,8 @@ def parse_objects(data: bytes) -> list[VocObject]:
         BadAnnotationError: not well-formed, or not in its encoding; another root than
             <annotation>; a document type, which no VOC annotation has and without which no
             entity can be declared, so that a small file cannot unfold into gigabytes; an object
-            without a name, with two, or inside another one; an outline outside of an object; a
-            <difficult> that is neither yes nor no.
+            without a name, with two, or inside another one; an outline or a label outside of an
+            object; a <difficult> that is neither yes nor no.
     """
     reader = _Reader()
     try:
@@ -98,7 +102,7 @@ class _Reader:
                 raise self._bad(f"an <{tag}> inside another one")
             self._object, self._fields = self._depth, {}
         elif not self._object:
-            if kind in _SHAPES:
+            if kind in _SHAPES or (self._depth == _TOP and kind in _LABELS):
                 raise self._bad(f"a <{tag}> outside of any <object>")
         elif kind in _FIELDS and self._depth == self._object + 1:
             self._open_field(kind)

@@ -108,6 +108,8 @@ def test_columns_of_every_format_are_taken() -> None:
         (["['cat']", "dog"], ["['cat']"]),
         (["cat,dog", "dog,cow", "yak"], ["cat,dog", "dog,cow"]),
         (["'cat', 'dog'", "dog"], ["'cat', 'dog'"]),
+        (['"cat"', "cat"], ['"cat"']),
+        (['"cat"', "dog"], []),
         (["tench, Tinca tinca", "goldfish, Carassius auratus"], []),
         (["a,", "b"], []),
         (["cat", "dog"], []),

@@ -158,6 +158,8 @@ BOMB = b"""<?xml version="1.0"?>
         (annotation(thing("cat", "perhaps")), "line 4: <difficult> is 'perhaps', not 0 or 1"),
         (annotation(thing("cat", more=thing("dog"))), "line 3: an <object> inside another one"),
         (annotation("<bndbox><xmin>1</xmin></bndbox>"), "line 2: a <bndbox> outside of any"),
+        (annotation("<item><name>cat</name><bndbox/></item>"), "line 2: a <bndbox> outside of"),
+        (annotation("<name>cat</name>"), "line 2: a <name> outside of any <object>"),
         (annotation(thing(" ")), "line 4: an object without a <name>"),
         (annotation("<object/>"), "line 2: an object without a <name>"),
         (annotation(thing("cat", more="<name>dog</name>")), "line 3: an object with two <name>"),

@@ -87,7 +87,13 @@ def test_a_huge_annotation_is_one_rejection(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("images", "annotations"),
-    [("images", "annotations"), ("Images", "Annotations"), ("JPEGImages", "xmls"), ("imgs", "xml")],
+    [
+        ("images", "annotations"),
+        ("Images", "Annotations"),
+        ("JPEGImages", "xmls"),
+        ("imgs", "xml"),
+        ("images", "annotations/xmls"),
+    ],
 )
 def test_other_names_of_the_two_folders(tmp_path: Path, images: str, annotations: str) -> None:
     """images/ and annotations/ are read like JPEGImages/ and Annotations/; they are no VOC tree."""

@@ -88,7 +88,9 @@ def test_other_names_of_lists(tmp_path: Path, name: str) -> None:
     """A list of validation images under its other usual names is 'val', and a note says so."""
     found = tree(tmp_path, "a", "b", lists={"train.txt": "a\n", name: "b\n"})
     assert (split(found, "train"), split(found, "val")) == (["a"], ["b"])
-    assert found.notes == (f"ImageSets/Main/{name} is taken as the list 'val'",)
+    (note,) = found.notes
+    assert f"{name} as 'val'" in note
+    assert "train.txt as 'train'" in note
 
 
 def test_lists_that_are_not_read_are_named(tmp_path: Path) -> None:
@@ -98,7 +100,8 @@ def test_lists_that_are_not_read_are_named(tmp_path: Path) -> None:
     found = tree(tmp_path, "a", "b", lists=lists)
     assert set(found.splits) == {"train", "val"}
     (note,) = found.notes
-    assert "default.txt, my_train.txt" in note
+    assert "left aside: default.txt, my_train.txt" in note
+    assert "train.txt as 'train', val.txt as 'val'" in note
     assert "cat_train" not in note
 
 
