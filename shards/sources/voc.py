@@ -216,12 +216,8 @@ def _by_folder(
     if not splits:
         return {}, []
     inside = " and ".join(shown(f"{paths[0].rpartition('/')[0]}/") for paths in splits.values())
-    return {}, [
-        (
-            f"{inside} are not taken as splits: of {len(samples)} annotated images, {len(outside)} lie "
-            f"in no folder of a split, such as {shown(outside[0])}"
-        )
-    ]
+    why = f"of {len(samples)} annotated images, {len(outside)} lie in no folder of a split"
+    return {}, [f"{inside} are not taken as splits: {why}, such as {shown(outside[0])}"]
 
 
 def _read_annotation(
