@@ -181,3 +181,23 @@ def test_a_place_that_is_a_file(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr.startswith(f"Error: {tmp_path / 'file'}: is a file")
+
+
+def test_where_no_image_can_be_used(tmp_path: Path) -> None:
+    """A set without a single usable image is refused with the reasons and the first image."""
+    source = voc(tmp_path / "v", "yak", "emu")
+    for i in range(2):
+        (source / "JPEGImages" / f"{i}.jpg").unlink()
+    said = refused(tmp_path / "out", source)
+    assert "no image can be used (2 missing). First: JPEGImages/0.jpg: Annotations/0.xml" in said
+
+
+def test_where_no_image_has_a_label(tmp_path: Path) -> None:
+    """Without any label there are no classes, unless the user names them."""
+    source = voc(tmp_path / "v", (), ())
+    said = refused(tmp_path / "out", source)
+    assert f"{source}: none of its 2 images has a label" in said
+    (tmp_path / "classes.txt").write_text("yak\n")
+    result = pack(source, "-o", tmp_path / "out", "--classes", tmp_path / "classes.txt")
+    assert result.exit_code == 0
+    assert "images: 2 (2 without labels)" in result.stdout

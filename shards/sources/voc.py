@@ -192,9 +192,8 @@ def _files(
 def _aside(folder: str, names: Sequence[str], what: str) -> list[str]:
     if not names:
         return []
-    files = "1 file that is" if len(names) == 1 else f"{len(names)} files that are"
     where = f"{shown(folder)}: " if folder else ""
-    return [f"{where}left aside: {files} {what} ({by_suffix(names)}), such as {shown(names[0])}"]
+    return [f"{where}left aside, {what}: {by_suffix(names)}; first: {shown(names[0])}"]
 
 
 def _by_folder(

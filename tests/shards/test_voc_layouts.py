@@ -111,7 +111,9 @@ def test_annotations_beside_images(tmp_path: Path) -> None:
     assert rejections(found) == [("w.jpg", Reason.MISSING), ("z.jpg", Reason.NOT_ANNOTATED)]
     assert found.splits == {}
     assert found.vocabulary is None
-    assert any("2 files that are neither" in note and ".yaml" in note for note in found.notes)
+    assert found.notes == (
+        "left aside, neither images nor annotations: 1 .txt, 1 .yaml; first: data.yaml",
+    )
 
 
 ROBOFLOW = (
@@ -186,8 +188,8 @@ def test_what_is_left_aside_is_told(tmp_path: Path) -> None:
     found = read_voc(tmp_path)
     assert paths(found) == ["VOC2012/JPEGImages/a.jpg"]
     notes = "\n".join(found.notes)
-    assert "VOC2012/JPEGImages/: left aside: 3 files that are not images (2 .txt, 1 .db)" in notes
-    assert "VOC2012/Annotations/: left aside: 1 file that is not .xml (1 .json)" in notes
+    assert "VOC2012/JPEGImages/: left aside, not images: 2 .txt, 1 .db; first: Thumbs.db" in notes
+    assert "VOC2012/Annotations/: left aside, not .xml: 1 .json; first: a.json" in notes
     assert "extra/ is left aside" in notes
     assert "flat/ is left aside" in notes
     assert "docs/" not in notes

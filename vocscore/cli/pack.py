@@ -11,7 +11,7 @@ import click
 
 from vocscore.cli.common import KnownError, interruptible, progress, quiet_option, same_command
 from vocscore.cli.numbers import FiniteRange
-from vocscore.cli.pack_text import show_classes, summarize
+from vocscore.cli.pack_text import refuse_nothing, show_classes, summarize
 from vocscore.config import PackConfig
 
 if TYPE_CHECKING:
@@ -223,6 +223,7 @@ def _with_classes(
     from shards.vocabulary import question_names, unify_names
 
     given = read_classes(classes_file) if classes_file else None
+    refuse_nothing(annotated, classes_known=given is not None or annotated.classes is not None)
     annotated = unify_names(
         annotated, renames=dict(config.rename), merge_case=config.merge_case, given=given
     )

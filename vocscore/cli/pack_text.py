@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shards.paths import shown
+from vocscore.cli.common import KnownError
 from vocscore.cli.shown_commands import free_path, typed_again, vocscore_command
 from vocscore.config import PackConfig
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from shards.packing.pack import PackReport
-    from shards.sample import AnnotatedSet
+    from shards.sample import AnnotatedSet, Rejection
     from shards.vocabulary import LabelCounts
 
 _ALL = 40
@@ -24,6 +26,29 @@ _ALL = 40
 _ENDS = 8
 """Of more classes, as many of the commonest and of the rarest."""
 _WIDTH = 96
+
+
+def refuse_nothing(annotated: AnnotatedSet, *, classes_known: bool) -> None:
+    """Say what is wrong with all images, where none can be used or none has a label.
+
+    Raises:
+        KnownError: so it is.
+    """
+    if not annotated.samples:
+        first = next((f" First: {shown(b.path)}: {b.detail}." for b in annotated.rejected), "")
+        reasons = _reasons(annotated.rejected) or "there is none"
+        raise KnownError(f"{annotated.root}: no image can be used ({reasons}).{first}")
+    if not classes_known and not annotated.names():
+        raise KnownError(
+            f"{annotated.root}: none of its {_count(len(annotated.samples), 'image')} has a label, "
+            "so there are no classes. Name them: --classes FILE."
+        )
+
+
+def _reasons(rejected: Sequence[Rejection]) -> str:
+    """How many there are of each reason: '2 missing, 1 not_annotated'."""
+    reasons = Counter(str(rejection.reason) for rejection in rejected)
+    return ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
 
 
 def show_classes(annotated: AnnotatedSet, classes: Sequence[str]) -> None:
@@ -89,10 +114,8 @@ def summarize(
         click.echo(f"{name}: {images} in {shards}, {size / 1e6:.1f} MB")
     if unlisted:
         click.echo(f"in none of these splits, left out: {_count(unlisted, 'image')}")
-    reasons = Counter(str(rejection.reason) for rejection in report.rejected)
-    if reasons:
-        counts = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
-        click.echo(f"rejected: {counts}; see {out / 'rejected.csv'}")
+    if report.rejected:
+        click.echo(f"rejected: {_reasons(report.rejected)}; see {out / 'rejected.csv'}")
     samples = {name: split.samples for name, split in manifest.splits.items()}
     if not report.unchanged:
         click.echo(f"{seconds:.1f} s, {sum(samples.values()) / seconds:.0f} images/s")
