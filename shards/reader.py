@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -111,13 +112,10 @@ def _load_shard(
         raise DamageError(f"{tar}: cannot be read: {error.strerror}. Copy it again.") from error
     try:
         if os.fstat(descriptor).st_size != shard.bytes or len(samples) != shard.samples:
-            raise DamageError(
-                f"{tar}: it or its index is not as {NAME} has it. Run 'vocscore verify', and copy "
-                "the set again or pack it again."
-            )
+            raise DamageError(f"{tar}: it or its index is not as {NAME} has it. {_cure(tar)}")
         head = npy_header(len(classes))
         for sample in samples:
-            row, path = _read_sample(descriptor, sample, head, classes, shard.name)
+            row, path = _read_sample(descriptor, sample, head, classes, tar)
             labels += row
             pictures.append(PictureRef(path, str(tar), sample[0].offset, sample[0].size))
     finally:
@@ -129,7 +127,7 @@ def _read_sample(
     sample: tuple[Component, ...],
     head: bytes,
     classes: tuple[str, ...],
-    shard: str,
+    tar: Path,
 ) -> tuple[bytes, str]:
     """Read labels and original path, which stand side by side, in one go."""
     size = NPY_HEADER_BYTES + len(classes)
@@ -143,15 +141,19 @@ def _read_sample(
                 named = described.sample
                 if row != _row(named.present, named.difficult, classes):
                     raise DamageError(
-                        f"{shard}: the labels of '{sample[0].name}' are not those of the classes "
-                        f"that it names, as {NAME} has them. Run 'vocscore verify', and copy the "
-                        "set again or pack it again."
+                        f"{tar}: the labels of '{sample[0].name}' are not those of the classes "
+                        f"that it names, as {NAME} has them. {_cure(tar)}"
                     )
                 return row, named.path
     raise DamageError(
-        f"{shard}: '{sample[0].name}' is not a sample with {len(classes)} labels and a "
-        "description. Run 'vocscore verify', and copy the set again or pack it again."
+        f"{tar}: '{sample[0].name}' is not a sample with {len(classes)} labels and a "
+        f"description. {_cure(tar)}"
     )
+
+
+def _cure(tar: Path) -> str:
+    command = shlex.join(["vocscore", "verify", str(tar.parent)])
+    return f"Copy the set again or pack it again. To list all that is wrong with it: {command}"
 
 
 def list_tar(file: Path) -> TarListing:

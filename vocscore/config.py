@@ -31,6 +31,10 @@ class PackConfig:
     """JPEG quality of the re-encoding."""
     label_separator: str | None = None
     """What stands between the class names in a cell of a table; None finds out."""
+    merge_case: bool = False
+    """Whether class names that differ only in case are one class."""
+    rename: tuple[tuple[str, str], ...] = ()
+    """Class names as the source has them, and what they are to be called."""
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ def split_by_lists(annotated: AnnotatedSet) -> dict[str, tuple[Sample, ...]]:
         lists.pop("trainval", None)
     if not lists:
         raise SourceError(
-            f"{annotated.root}: no splits of its own (no lists in ImageSets/Main, no column "
-            "'split', no second --coco). Use --split ratio."
+            f"{annotated.root}: no splits of its own (no lists in ImageSets/Main, no folders of "
+            "splits, no column 'split', no second --coco). Use --split ratio."
         )
     _refuse_leaks(annotated, lists)
     splits = {
@@ -63,7 +63,7 @@ def _refuse_leaks(annotated: AnnotatedSet, lists: Mapping[str, frozenset[str]]) 
         if both:
             raise SourceError(
                 f"{annotated.root}: {shown(min(both))} is in the lists '{one}' and '{other}' "
-                f"({len(both)} pictures are). Take it out of one, or use --split ratio."
+                f"({len(both)} images are). Take it out of one, or use --split ratio."
             )
 
 
@@ -94,7 +94,7 @@ def split_by_ratio(
     if not 0 <= train_fraction <= 1:
         raise ValueError(f"train_fraction is {train_fraction}, not from 0 to 1")
     if not annotated.samples:
-        raise SourceError(f"{annotated.root}: no pictures that can be used, so nothing to split.")
+        raise SourceError(f"{annotated.root}: no images that can be used, so nothing to split.")
     shuffled = sorted(annotated.samples, key=lambda sample: _draw(sample.path, seed))
     if train_fraction in {0, 1}:
         train = np.full(len(shuffled), train_fraction == 1)

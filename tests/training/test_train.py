@@ -466,7 +466,7 @@ def test_real_pictures(voc_data: Path, tmp_path: Path) -> None:
     if not weights.is_file():
         pytest.skip(f"no pretrained weights at {weights}")
     annotated = read_voc(voc_data / "voc2012-100")
-    classes = choose_classes(annotated.names(), None)
+    classes = choose_classes(annotated.names(), None, known=annotated.vocabulary)
     splits = split_by_ratio(annotated, classes=classes, train_fraction=0.7, seed=0)
     shards = pack_set(annotated, splits, tmp_path / "set")
     config = {"backbone": "squeezenet1_0", "weights": str(weights), "size": 256, "epochs": 10}

@@ -37,9 +37,10 @@ def open_figure(width: float, height: float) -> Figure:
 
 
 def label(name: str) -> str:
-    """The name of a class as a chart has room for it."""
+    r"""The name of a class as a chart has room for it; '$' is no beginning of a formula."""
     name = " ".join(name.split())
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    name = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    return name.replace("$", r"\$")
 
 
 def save(figure: Figure, file: Path) -> None:

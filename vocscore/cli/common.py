@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from shards.errors import ShardsError
+from vocscore.cli.shown_commands import program
 from vocscore.distributed import read_ranks
 from vocscore.errors import StoppedOnPurposeError, VocscoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -167,15 +171,10 @@ def same_command(*, resumed: bool = False) -> str:
     Args:
         resumed: with --resume, and without --overwrite, which would remove what is gone on from.
     """
-    import shlex
-
-    program = Path(sys.argv[0])
-    module = program.name == "__main__.py"
-    words = ["python", "-m", program.parent.name] if module else [program.name]
     typed = sys.argv[1:]
     if resumed:
         typed = [*(word for word in typed if word not in ("--overwrite", "--resume")), "--resume"]
-    return shlex.join([*words, *typed])
+    return shlex.join([*program(), *typed])
 
 
 def runtime_options(command: Command) -> Command:

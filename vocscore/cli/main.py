@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vocscore.cli.common import OneLineErrors
+from vocscore.cli.utf8 import in_utf8_mode
 from vocscore.machine import settle_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Command name -> (module under vocscore.cli, function). Read when a command is asked for, so that
 # `vocscore --help` imports a command's module for its one line of help and nothing beneath it.
@@ -40,6 +45,12 @@ class Commands(OneLineErrors):
         )
         return command
 
+    def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> Any:
+        """Run; where this is the command line of the process itself, in UTF-8 mode."""
+        if args is None:
+            in_utf8_mode()
+        return super().main(args, *more, **extra)
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="vocscore", message="vocscore %(version)s")
@@ -48,9 +59,9 @@ def main() -> None:
 
     \b
     Three commands do the job:
-      vocscore pack  VOCdevkit/VOC2012 -o shards/        pictures and labels -> shards
-      vocscore train shards/ -o run/                     shards -> a model
-      vocscore score photos/ -m run/ -o predictions.csv  pictures -> one row each
+      vocscore pack  VOCdevkit/VOC2012 -o shards/        # images and labels -> shards
+      vocscore train shards/ -o run/                     # shards -> a model
+      vocscore score photos/ -m run/ -o predictions.csv  # images -> one row each
 
     'vocscore eval predictions.csv shards/' then says how good they are, and
     'vocscore demo -o demo' does all of it on pictures that it draws itself.

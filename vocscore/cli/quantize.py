@@ -66,7 +66,7 @@ from vocscore.config import QuantizeConfig
 )
 @quiet_option
 def quantize(checkpoint: Path, shards: Path | None, *, quiet: bool, **settings: Any) -> None:
-    """Make the 8-bit form of a model, for 'vocscore score --precision int8'.
+    """Make the 8-bit form of a model, for 'vocscore score' with --precision int8.
 
     RUN is a folder that 'vocscore train' wrote; the 8-bit model is put beside its weights. It is
     calibrated on packed pictures (validation pictures, by default), measured beside float32 on the

@@ -18,6 +18,7 @@ from vocscore.cli.common import (
     runtime_options,
     same_command,
 )
+from vocscore.cli.shown_commands import free_path, vocscore_command
 from vocscore.cli.train_options import settings_options
 from vocscore.config import TrainConfig
 from vocscore.distributed import read_ranks
@@ -84,7 +85,7 @@ def train(
     vocscore train shards/ -o run/
     vocscore train shards/ -o run/ --recipe strong
     vocscore train shards/ -o run/ --recipe strong --tune all --backbone googlenet
-    vocscore train shards/ -o run/ --weights resnet18.pth      (without a network)
+    vocscore train shards/ -o run/ --weights resnet18.pth      # without a network
     """
     from vocscore.machine import usable_cores
     from vocscore.training.choices import Keeping
@@ -135,7 +136,7 @@ def train(
             on_epoch=watch,
         )
     if not quiet:
-        _summarise(report)
+        _summarise(report, shards)
 
 
 @contextmanager
@@ -179,7 +180,7 @@ def _chosen(kind: type[Choice], config: TrainConfig) -> Choice:
     return kind(**{field.name: getattr(config, field.name) for field in fields(kind)})  # type: ignore[arg-type]
 
 
-def _summarise(report: TrainReport) -> None:
+def _summarise(report: TrainReport, shards: Path) -> None:
     out = report.out
     if report.unseen:
         click.echo(f"no training picture shows: {', '.join(report.unseen)}")
@@ -188,7 +189,9 @@ def _summarise(report: TrainReport) -> None:
     judged = report.reports["val"]
     click.echo(f"validation mAP {judged.mean_average_precision:.3f} (chance {judged.chance:.3f})")
     click.echo(f"checkpoint, metrics.json, history.csv, curves.png and more: {out}")
-    click.echo(f"next: vocscore score PICTURES -m {out} -o predictions.csv")
+    predictions = free_path(Path("predictions.csv"))
+    click.echo(f"next: {vocscore_command('score', shards, '-m', out, '-o', predictions)}")
+    click.echo("(scores the packed images; for others, name their folder in place of the first)")
 
 
 class _Table:

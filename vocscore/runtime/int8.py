@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import logging
+import shlex
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,7 @@ def quantised(folder: Path, *, identity: str) -> tuple[Path, str]:
     Raises:
         CheckpointError: there is none, or it was made from other weights.
     """
-    cure = f"Make it with: vocscore quantize {folder}"
+    cure = f"Make it with: {shlex.join(['vocscore', 'quantize', str(folder)])}"
     try:
         report = json.loads((folder / FOLDER / REPORT).read_bytes())
         made_from, digest = report["checkpoint"], report["sha256"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import shlex
 import sys
 from dataclasses import replace
 from itertools import compress
@@ -128,8 +129,8 @@ def _packed(folder: Path) -> Tars:
     for shard in shards:
         if not (folder / shard.name).is_file():
             raise ScoreError(
-                f"{folder / shard.name}: in {MANIFEST}, and not there. Copy the set again; "
-                "'vocscore verify' names all that is missing."
+                f"{folder / shard.name}: in {MANIFEST}, and not there. Copy the set again. To list "
+                f"all that is missing: {shlex.join(['vocscore', 'verify', str(folder)])}"
             )
     return _tars(folder, [s.name for s in shards], samples=[s.samples for s in shards])
 
