@@ -45,7 +45,8 @@ def measure_pictures(pictures: Sequence[PictureRef], *, repeats: int) -> Outcome
     Reading is out of the system's cache, where the files lie after the first round.
     """
     cores = usable_cores()
-    data = [picture.read_bytes(ref) for ref in pictures]
+    read = partial(picture.read_bytes, max_pixels=ScoreConfig.max_pixels)
+    data = [read(ref) for ref in pictures]
     maker = HostMaker(
         Preprocess(),
         batch_size=ScoreConfig.batch_size,
@@ -55,7 +56,7 @@ def measure_pictures(pictures: Sequence[PictureRef], *, repeats: int) -> Outcome
     with ThreadPoolExecutor(cores) as pool, maker:
         rates = interleave(
             {
-                READ: lambda: sum(1 for _ in pool.map(picture.read_bytes, pictures)),
+                READ: lambda: sum(1 for _ in pool.map(read, pictures)),
                 DECODE: lambda: sum(pool.map(_decoded, data)),
                 BATCH: lambda: sum(len(batch.rows) for batch in maker.batches(pictures)),
             },

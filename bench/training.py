@@ -183,7 +183,7 @@ def _loose(pictures: Sequence[PictureRef], folder: Path) -> list[PictureRef]:
     found = []
     for number, ref in enumerate(pictures):
         file = folder / f"{number:06d}.jpg"
-        file.write_bytes(picture.read_bytes(ref))
+        file.write_bytes(picture.read_bytes(ref, max_pixels=TrainConfig.max_pixels))
         found.append(PictureRef(file.name, str(file)))
     return found
 

@@ -171,7 +171,7 @@ def bad_files(good: bytes) -> dict[str, bytes]:
 
 def bad_pictures(place: Place) -> Iterator[Outcome]:
     """One bad picture of each kind inside good batches: with the look, and without it."""
-    good = picture.read_bytes(place.refs(JPEG)[0])
+    good = picture.read_bytes(place.refs(JPEG)[0], max_pixels=ScoreConfig.max_pixels)
     for kind, data in bad_files(good).items():
         refs = _mixed(place.scratch / f"bad-{kind}", good, data)
         with host_maker(place) as host:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bench.gpu.place import DIETS, JPEG
 from bench.outcome import Outcome
 from shards.pictures import jpeg, picture
+from vocscore.config import ScoreConfig
 from vocscore.machine import usable_cores
 from vocscore.pipeline.decoder import DEFAULT_TUNING
 
@@ -34,11 +35,12 @@ def ceilings(place: Place) -> Iterator[Outcome]:
 
 def _stages(place: Place, diet: str) -> Outcome:
     refs = place.refs(diet)
-    data = [picture.read_bytes(ref) for ref in refs[: place.shard]]
+    read = partial(picture.read_bytes, max_pixels=ScoreConfig.max_pixels)
+    data = [read(ref) for ref in refs[: place.shard]]
     with ThreadPoolExecutor(usable_cores()) as pool, place.maker() as maker:
         graph = maker.open_decoder()
         rates = {
-            READ: place.rate(lambda: sum(1 for _ in pool.map(picture.read_bytes, refs))),
+            READ: place.rate(lambda: sum(1 for _ in pool.map(read, refs))),
             LOOK: place.rate(lambda: sum(1 for _ in pool.map(jpeg.check, data))),
             GRAPH: place.rate(lambda: _graph_alone(place, graph, data)),
             MAKER: place.rate(lambda: place.consume(maker.batches(refs))),

@@ -58,3 +58,31 @@ def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
+
+
+_Matrix = tuple[tuple[int, int], tuple[int, int]]
+
+# What each orientation does to a column and a row, counted from the middle.
+_MATRICES: Final[tuple[_Matrix, ...]] = (
+    ((1, 0), (0, 1)),
+    ((-1, 0), (0, 1)),
+    ((-1, 0), (0, -1)),
+    ((1, 0), (0, -1)),
+    ((0, 1), (1, 0)),
+    ((0, -1), (1, 0)),
+    ((0, -1), (-1, 0)),
+    ((0, 1), (-1, 0)),
+)
+
+
+def combined(first: int, then: int) -> int:
+    """The orientation of two, one applied after the other, 1 to 8 each."""
+    (a, b), (c, d) = _MATRICES[then - 1]
+    (e, f), (g, h) = _MATRICES[first - 1]
+    both = (a * e + b * g, a * f + b * h), (c * e + d * g, c * f + d * h)
+    return _MATRICES.index(both) + 1
+
+
+def undone(orientation: int) -> int:
+    """The orientation that turns back what another one has turned, 1 to 8."""
+    return {6: 8, 8: 6}.get(orientation, orientation)

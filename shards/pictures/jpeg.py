@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import simplejpeg
 
 from shards.errors import BadPicture, Reason
-from shards.pictures import exif
+from shards.pictures import exif, memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,7 +169,9 @@ def _headless(data: bytes) -> BadPicture:
     return BadPicture(Reason.CORRUPT, f"the JPEG's header is damaged at byte {end}")
 
 
-def _refusal(error: Exception, data: bytes) -> BadPicture:
+def _refusal(error: Exception, data: bytes) -> BadPicture | MemoryError:
+    if memory.is_exhausted(error):
+        return MemoryError(str(error))
     line = " ".join(str(error).split())
     if _ENDS_EARLY.search(line) or data.rfind(_EOI) < data.rfind(b"\xff\xda"):
         return BadPicture(Reason.TRUNCATED, line)

@@ -6,8 +6,6 @@ The verdict (`BadPicture` with its reason) is the same for every maker of batche
 from __future__ import annotations
 
 import io
-import os
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,11 +14,26 @@ from PIL import Image
 
 from shards.errors import BadPicture, Reason
 from shards.pictures import exif, jpeg, pillow
+from shards.pictures.reading import most_bytes, read_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from shards.sample import PictureRef
+__all__ = [
+    "Decoded",
+    "Header",
+    "check",
+    "decode",
+    "decode_to_resize",
+    "most_bytes",
+    "probe",
+    "read_bytes",
+    "resize_jpeg",
+]
+
+
+_FILLED = 1 << 24
+"""Pixels that an image's tiles may have more than itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,52 +71,6 @@ class Decoded:
     orientation: int
 
 
-def read_bytes(ref: PictureRef) -> bytes:
-    """Read a picture's bytes: a whole file, or a stretch of a tar.
-
-    A folder, a pipe or a device is refused and never waited for.
-
-    Raises:
-        BadPicture: VANISHED, EMPTY, UNREADABLE, or TRUNCATED (the file ends inside the stretch).
-    """
-    try:
-        data, wanted = _read(ref)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise BadPicture(Reason.VANISHED, "no such file") from error
-    except OSError as error:
-        raise BadPicture(Reason.UNREADABLE, str(error.strerror or error).lower()) from error
-    except ValueError as error:  # a name that no file can have: a NUL, a lone surrogate
-        raise BadPicture(Reason.UNREADABLE, f"not a file name ({error})") from error
-    if not data and (ref.size < 0 or wanted == 0):
-        raise BadPicture(Reason.EMPTY, "no bytes")
-    if ref.size >= 0 and len(data) < wanted:
-        raise BadPicture(
-            Reason.TRUNCATED, f"the file ends after {len(data)} of the picture's {wanted} bytes"
-        )
-    return data
-
-
-def _read(ref: PictureRef) -> tuple[bytes, int]:
-    """Return the bytes that are there and how many were asked for."""
-    descriptor = os.open(ref.file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "not a file")
-        wanted = ref.size if ref.size >= 0 else max(0, status.st_size - ref.offset)
-        pieces: list[bytes] = []
-        done = 0
-        while done < wanted:
-            piece = os.pread(descriptor, wanted - done, ref.offset + done)
-            if not piece:
-                break
-            pieces.append(piece)
-            done += len(piece)
-    finally:
-        os.close(descriptor)
-    return (pieces[0] if len(pieces) == 1 else b"".join(pieces)), wanted
-
-
 def probe(data: bytes) -> Header:
     """Read format and size from the header; no pixel is decoded.
 
@@ -133,7 +100,7 @@ def check(data: bytes, *, max_pixels: int, whole: bool) -> Header:
         BadPicture: as `decode` does; without `whole`, only what the header tells.
     """
     head = probe(data)
-    _refuse_too_large(head, max_pixels)
+    _refuse_too_large(head.width, head.height, max_pixels)
     if whole:
         known = jpeg.header(data) if data.startswith(jpeg.SIGNATURE) else None
         if known is not None and known[2] in jpeg.PLAIN_COLOURS:
@@ -206,11 +173,12 @@ def resize_jpeg(data: bytes, *, size: int, quality: int, max_pixels: int) -> byt
 def _decode(data: bytes, side: int | None, *, upright: bool, max_pixels: int) -> Decoded:
     known = jpeg.header(data) if data.startswith(jpeg.SIGNATURE) else None
     if known is None:
-        picture = pillow.open_(data)
-        _refuse_too_large(_header(picture), max_pixels)
-        return _in_full(pillow.decode(picture, data, upright=upright))
+        opened = pillow.open_(data)
+        _refuse_too_large(opened.width, opened.height, max_pixels)
+        _refuse_too_large(*opened.coded, max_pixels + _FILLED)
+        return _in_full(pillow.decode(opened, data, upright=upright))
     width, height, colours = known
-    _refuse_too_large(Header("JPEG", width, height), max_pixels)
+    _refuse_too_large(width, height, max_pixels)
     if colours in ("CMYK", "YCCK"):
         # Whether inks are stored inverted is a convention that Pillow knows and TurboJPEG does
         # not; TurboJPEG is asked only whether the picture is whole.
@@ -230,13 +198,13 @@ def _in_full(pixels: NDArray[np.uint8]) -> Decoded:
     return Decoded(pixels, width, height, reduced=1, orientation=1)
 
 
-def _refuse_too_large(header: Header, max_pixels: int) -> None:
-    if header.width * header.height > max_pixels:
+def _refuse_too_large(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
         raise BadPicture(
             Reason.TOO_LARGE,
-            f"{header.width} x {header.height} is more than {max_pixels} pixels (--max-pixels)",
+            f"{width} x {height} is more than {max_pixels} pixels (--max-pixels)",
         )
 
 
-def _header(picture: Image.Image) -> Header:
-    return Header(picture.format or "", *pillow.stored_size(picture))
+def _header(opened: pillow.Opened) -> Header:
+    return Header(opened.format, opened.width, opened.height)

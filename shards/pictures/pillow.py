@@ -4,144 +4,232 @@ from __future__ import annotations
 
 import io
 import logging
-import struct
+import re
 import warnings
-import zlib
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL import (
+    AvifImagePlugin,
+    Image,
+    ImagePalette,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    features,
+)
 
 from shards.errors import BadPicture, Reason
-from shards.pictures import exif
+from shards.pictures import exif, heif, isobmff, kinds, libtiff, memory, png, tiff, webp
+from shards.pictures.rgb import to_rgb
+from shards.pictures.tiff_directory import Directory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
     from numpy.typing import NDArray
+
+_T = TypeVar("_T")
 
 # Pillow's limit is one number for the process; here each call has its own `max_pixels`, decided
 # from the header. Set once, at import: toggling it for a call would race between threads.
 Image.MAX_IMAGE_PIXELS = None
+# Pillow's own reader of uncompressed TIFFs takes planes of 16 bits for planes of 8, and does not
+# see that strips are missing; libtiff is right about both. Likewise once.
+TiffImagePlugin.READ_LIBTIFF = bool(features.check("libtiff"))
+# An AVIF would be decoded with a thread for each core, in each of the threads that decode here.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 # Pillow tells of odd metadata, which nobody reads here, on standard error. Likewise once.
 warnings.filterwarnings("ignore", module=r"PIL\..*")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
-# Named, because Pillow would also open formats that start other programs (EPS) or fetch stubs.
-_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-_PNG: Final = b"\x89PNG\r\n\x1a\n"
-_SIGNATURES: Final = (b"\xff\xd8\xff", _PNG, b"BM", b"GIF8", b"II*\0", b"MM\0*")
+
+_UNKNOWN_TIFF: Final = re.compile(r"unknown (pixel mode|data organization)|\d+")
+"""What Pillow says of a layout, or, by its number, of a compression that it does not know."""
 
 
-def open_(data: bytes) -> Image.Image:
-    """Read a picture's header.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An image whose header was read.
+
+    Attributes:
+        format: Pillow's name, such as 'PNG'; 'HEIC' for what it does not know.
+        width: pixels, as stored, before anything turns it upright.
+        height: likewise.
+        coded: width and height of the largest image that decoding makes on its way.
+        pixels: decodes: uint8, shape (H, W, 3), as stored, and the orientation, 1 to 8, that
+            turns them upright.
+    """
+
+    format: str
+    width: int
+    height: int
+    coded: tuple[int, int]
+    pixels: Callable[[], tuple[NDArray[np.uint8], int]]
+
+
+def open_(data: bytes) -> Opened:
+    """Read an image's header.
+
+    Its first bytes decide what it is, and only the decoder of that format sees it: Pillow would
+    also start other programs (EPS) or fetch stubs.
 
     Raises:
         BadPicture: EMPTY, UNSUPPORTED, TRUNCATED or CORRUPT.
+        MemoryError: there is not enough.
     """
     if not data:
         raise BadPicture(Reason.EMPTY, "no bytes")
-    try:
-        return Image.open(io.BytesIO(data), formats=_FORMATS)
-    except UnidentifiedImageError as error:
-        if not data.startswith(_SIGNATURES) and data[8:12] != b"WEBP":
-            raise BadPicture(Reason.UNSUPPORTED, "not a picture that is read here") from error
-        raise _refusal(ValueError("its header cannot be read"), data) from error
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's readers raise anything on damaged bytes
-        raise _refusal(error, data) from error
+    kind = kinds.kind_of(data)
+    opener = _OPENERS.get(kind.name) if kind else None
+    if opener is None:
+        raise kinds.not_decoded(kind)
+    return _judged(partial(opener, data), data)
 
 
-def _orientation_of_tiff(picture: Image.Image) -> int:
-    value = picture.tag_v2.get(0x0112) if isinstance(picture, TiffImageFile) else 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def stored_size(picture: Image.Image) -> tuple[int, int]:
-    """Return width and height, pixels, before EXIF turns the picture."""
-    width, height = picture.size
-    if _orientation_of_tiff(picture) >= 5:  # Pillow announces a TIFF as it will turn it
-        return height, width
-    return width, height
-
-
-def decode(picture: Image.Image, data: bytes, *, upright: bool) -> NDArray[np.uint8]:
+def decode(opened: Opened, data: bytes, *, upright: bool) -> NDArray[np.uint8]:
     """Decode what `open_` opened.
 
     Args:
-        picture: used up by this.
+        opened: by `open_`.
         data: the whole file, again.
-        upright: turn the picture by its EXIF orientation.
+        upright: turn the image by its orientation.
 
     Returns:
         uint8, shape (H, W, 3), C-contiguous.
 
     Raises:
         BadPicture: UNSUPPORTED, TRUNCATED or CORRUPT.
+        MemoryError: there is not enough.
     """
-    if picture.format == "PNG":
-        _check_png(data)
+    pixels, orientation = _judged(opened.pixels, data)
+    return exif.turned(pixels, orientation) if upright else pixels
+
+
+def _judged(work: Callable[[], _T], data: bytes) -> _T:
+    """Give the verdict on what a decoder raises."""
     try:
-        turned_by_pillow = _orientation_of_tiff(picture)
-        picture.load()
-        pixels = _to_rgb(picture)
-        tiff = picture.info.get("exif", b"").removeprefix(b"Exif\0\0")
+        return work()
     except (BadPicture, MemoryError):
         raise
     except Exception as error:  # Pillow's readers raise anything on damaged bytes
+        if memory.is_exhausted(error):
+            raise MemoryError(str(error)) from error
         raise _refusal(error, data) from error
-    if isinstance(picture, TiffImageFile):
-        back = {6: 8, 8: 6}.get(turned_by_pillow, turned_by_pillow)
-        return pixels if upright else exif.turned(pixels, back)
-    return exif.turned(pixels, exif.orientation(tiff)) if upright else pixels
-
-
-def _to_rgb(picture: Image.Image) -> NDArray[np.uint8]:
-    if picture.mode.startswith("I;16"):
-        gray = ((np.asarray(picture).astype(np.uint32) + 128) // 257).astype(np.uint8)
-        return np.repeat(gray[:, :, None], 3, axis=2)
-    if picture.mode in ("I", "F"):
-        raise BadPicture(Reason.UNSUPPORTED, "32 bits a pixel: no rule to make them 8")
-    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def _refusal(error: Exception, data: bytes) -> BadPicture:
-    if data.startswith(_PNG):
-        try:
-            _check_png(data)
-        except BadPicture as telling:
-            return telling
     line = " ".join(str(error).split()) or type(error).__name__
-    early = isinstance(error, EOFError) or "truncated" in line.lower() or _ends_early(data)
+    if isinstance(error, UnidentifiedImageError):  # its text names an object in memory
+        line = "its header cannot be read"
+    told = line.lower()
+    early = isinstance(error, EOFError) or "truncated" in told or "not enough image data" in told
+    # GIF's readers call a file that is cut many names.
+    early = early or (data.startswith(b"GIF8") and not data.endswith(b";"))
     return BadPicture(Reason.TRUNCATED if early else Reason.CORRUPT, line)
 
 
-def _ends_early(data: bytes) -> bool:
-    """Tell a short file from a damaged one, where Pillow's message does not."""
-    if data.startswith(b"RIFF"):
-        return len(data) < 8 + int.from_bytes(data[4:8], "little")
-    if data.startswith(b"GIF8"):
-        return not data.endswith(b";")
-    order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
-    if data.startswith((b"II*\0", b"MM\0*")):  # the directory often comes last
-        return len(data) < 10 or int.from_bytes(data[4:8], order) > len(data)
-    return False
+def _image(data: bytes, form: str) -> Image.Image:
+    return Image.open(io.BytesIO(data), formats=(form,))
 
 
-def _check_png(data: bytes) -> None:
-    """Compare every critical chunk with its checksum, which Pillow does not do for pixels."""
-    if data[12:16] not in (b"IHDR", b""):
-        raise BadPicture(Reason.CORRUPT, "the PNG does not begin with its IHDR chunk")
-    at = 8
-    while at + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        kind, end = data[at + 4 : at + 8], at + 8 + length
-        if end + 4 > len(data):
-            break
-        critical = not kind[0] & 0x20
-        if critical and zlib.crc32(data[at + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
-            raise BadPicture(Reason.CORRUPT, f"checksum of PNG chunk {kind!r} is wrong")
-        if kind == b"IEND":
-            return
-        at = end + 4
-    raise BadPicture(Reason.TRUNCATED, "the PNG ends before its IEND chunk")
+def _opened(
+    form: str, size: tuple[int, int], pixels: Callable[[], tuple[NDArray[np.uint8], int]]
+) -> Opened:
+    return Opened(form, *size, size, pixels)
+
+
+# Openers: one for each format.
+
+
+def _open_plain(data: bytes, form: str) -> Opened:
+    """Open what Pillow reads as it is."""
+    image = _image(data, form)
+    return _opened(image.format or form, image.size, partial(_loaded, image))
+
+
+def _loaded(image: Image.Image) -> tuple[NDArray[np.uint8], int]:
+    image.load()
+    tiff_of_exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+    return to_rgb(image), exif.orientation(tiff_of_exif)
+
+
+def _open_png(data: bytes) -> Opened:
+    return _opened("PNG", png.size(data), lambda: _loaded(_image(png.plain(data), "PNG")))
+
+
+def _open_webp(data: bytes) -> Opened:
+    return _opened("WEBP", webp.size(data), lambda: _first_frame(data))
+
+
+def _first_frame(data: bytes) -> tuple[NDArray[np.uint8], int]:
+    plain, found = webp.plain(data)
+    pixels, _ = _loaded(_image(plain, "WEBP"))
+    return pixels, exif.orientation(found.removeprefix(b"Exif\0\0"))
+
+
+def _open_tiff(data: bytes) -> Opened:
+    directory = Directory(data)
+    size = directory.size()
+    readable = tiff.readable(directory, data)
+    try:
+        # Not through `Image.open`, which does not say why it cannot.
+        image = TiffImagePlugin.TiffImageFile(io.BytesIO(readable.data))
+    except SyntaxError as error:
+        if _UNKNOWN_TIFF.fullmatch(str(error)):
+            raise tiff.unknown(directory) from error
+        raise
+    return _opened("TIFF", size, lambda: _decode_tiff(image, readable))
+
+
+def _decode_tiff(image: Image.Image, readable: tiff.Readable) -> tuple[NDArray[np.uint8], int]:
+    if readable.colors is not None:
+        image.palette = ImagePalette.raw("RGB;L", readable.colors)
+    with libtiff.errors_kept() as messages:
+        try:
+            image.load()
+        except Exception as error:  # as in `_judged`
+            raise tiff.refusal(error, messages) from error
+    if damage := tiff.damage(messages):
+        raise damage
+    return to_rgb(image, highest=readable.highest, negative=readable.negative), readable.orientation
+
+
+def _open_avif(data: bytes) -> Opened:
+    if not features.check("avif"):
+        raise BadPicture(
+            Reason.UNSUPPORTED,
+            "AVIF, and this Pillow was built without it. Run: pip install -U 'pillow>=11.3'",
+        )
+    still = isobmff.still(data)
+    if still is None:  # a film, of which Pillow finds the first frame
+        return _open_plain(data, "AVIF")
+    plain = isobmff.without_exif(data)
+    # Pillow does not cut off what encoders add to fill their blocks.
+    return Opened("AVIF", *still.filled, still.coded, lambda: _loaded(_image(plain, "AVIF")))
+
+
+def _open_heic(data: bytes) -> Opened:
+    still = heif.still(data)
+
+    def pixels() -> tuple[NDArray[np.uint8], int]:
+        image = heif.decode(data)  # which comes out upright
+        bits = image.info["bit_depth"]
+        upright = to_rgb(image, highest=((1 << bits) - 1) << (16 - bits))
+        return exif.turned(upright, exif.undone(still.orientation)), still.orientation
+
+    return Opened(heif.FORMAT, still.width, still.height, still.coded, pixels)
+
+
+_OPENERS: Final[dict[str, Callable[[bytes], Opened]]] = {
+    "JPEG": partial(_open_plain, form="JPEG"),
+    "PNG": _open_png,
+    "WebP": _open_webp,
+    "BMP": partial(_open_plain, form="BMP"),
+    "TIFF": _open_tiff,
+    "GIF": partial(_open_plain, form="GIF"),
+    "PNM": partial(_open_plain, form="PPM"),
+    "AVIF": _open_avif,
+    "HEIC": _open_heic,
+}

@@ -277,10 +277,10 @@ def test_an_unforeseen_failure_names_the_picture(
 ) -> None:
     """What is not a bad picture reaches the consumer, with the name of the picture it met."""
 
-    def stumble(ref: PictureRef) -> bytes:
+    def stumble(ref: PictureRef, *, max_pixels: int) -> bytes:
         if ref.name == "13":
             raise ZeroDivisionError("stumbled")
-        return read(ref)
+        return read(ref, max_pixels=max_pixels)
 
     read = picture.read_bytes
     monkeypatch.setattr(picture, "read_bytes", stumble)

@@ -426,7 +426,7 @@ def test_real_photographs_are_packed_whole(voc_data: Path, tmp_path: Path) -> No
     pack_small(annotated, tmp_path / "out", splits=splits, shard_samples=30)
     found = load_split(tmp_path / "out", "train").pictures
     assert [ref.name for ref in found] == [sample.path for sample in samples]
-    assert all(read_bytes(ref) == (root / ref.name).read_bytes() for ref in found)
+    assert all(read_bytes(ref, max_pixels=10**8) == (root / ref.name).read_bytes() for ref in found)
     assert verify(tmp_path / "out", decode=True, workers=2) == []
 
 

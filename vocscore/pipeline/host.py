@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from shards.errors import BadPicture
 from shards.pictures import picture
 from vocscore.pipeline import plan
 from vocscore.pipeline.augment import AS_IT_IS
-from vocscore.pipeline.batch import Failure, Maker
+from vocscore.pipeline.batch import Maker
 from vocscore.pipeline.colour import recolour
 from vocscore.pipeline.crew import Crew
 from vocscore.pipeline.devices import index
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from shards.sample import PictureRef
     from vocscore.pipeline.augment import Crop, View, Views
-    from vocscore.pipeline.batch import Batch
+    from vocscore.pipeline.batch import Batch, Failure
     from vocscore.pipeline.preprocess import Preprocess
 
 
@@ -166,19 +165,16 @@ class HostMaker(Maker):
         return _gathered(self._crew.ahead(jobs, work=work), labels)
 
     def _fill(self, slot: torch.Tensor, ref: PictureRef, row: int, view: View) -> Failure | None:
-        with plan.naming(ref):
-            try:
-                data = picture.read_bytes(ref)
-                decode_into(
-                    slot,
-                    data,
-                    preprocess=self._preprocess,
-                    max_pixels=self._max_pixels,
-                    view=view,
-                )
-            except BadPicture as bad:
-                return Failure(row, bad.reason, bad.detail)
-        return None
+        def fill() -> None:
+            decode_into(
+                slot,
+                picture.read_bytes(ref, max_pixels=self._max_pixels),
+                preprocess=self._preprocess,
+                max_pixels=self._max_pixels,
+                view=view,
+            )
+
+        return plan.attempt(fill, ref=ref, row=row)
 
     def close(self) -> None:
         """End the threads."""

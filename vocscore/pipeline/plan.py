@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 
+from shards.errors import BadPicture
+from shards.pictures.memory import spared
 from vocscore.pipeline.batch import Batch, Failure
 from vocscore.pipeline.devices import index
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from shards.sample import PictureRef
 
-
+_T = TypeVar("_T")
 _CPU = torch.device("cpu")
 
 
@@ -101,3 +103,23 @@ def naming(ref: PictureRef) -> Iterator[None]:
         yield
     except Exception as error:  # whatever it is, it is raised again, with a name
         raise RuntimeError(f"{ref.name}: {type(error).__name__}: {error}") from error
+
+
+def attempt(work: Callable[[], _T], *, ref: PictureRef, row: int) -> _T | Failure:
+    """Read or decode one image: what comes of it, or why nothing does.
+
+    Where memory is not enough for it, torch's included, that is a failure like another.
+
+    Args:
+        work: does it; called again where memory was not enough.
+        ref: the image.
+        row: its row number.
+
+    Raises:
+        RuntimeError: as `naming`.
+    """
+    with naming(ref):
+        try:
+            return spared(work)
+        except BadPicture as bad:
+            return Failure(row, bad.reason, bad.detail)

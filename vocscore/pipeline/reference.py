@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from shards.errors import BadPicture
-from shards.pictures import picture
+from shards.pictures import picture, png
 from vocscore.pipeline import plan
 from vocscore.pipeline.augment import AS_IT_IS
 from vocscore.pipeline.batch import Failure, Maker
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from vocscore.pipeline.augment import View, Views
     from vocscore.pipeline.batch import Batch
     from vocscore.pipeline.preprocess import Preprocess
+
+
+_BY_PILLOW = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "AVIF")
 
 
 class ReferenceMaker(Maker):
@@ -68,25 +71,22 @@ class ReferenceMaker(Maker):
         failures = []
         for slot, row in zip(images, rows.tolist(), strict=True):
             view = AS_IT_IS if views is None else views.of(row)
-            with plan.naming(pictures[row]):
-                try:
-                    pixels = self._pixels(pictures[row], view)
-                    slot.copy_(torch.from_numpy(pixels).permute(2, 0, 1))
-                except BadPicture as bad:
-                    failures.append(Failure(row, bad.reason, bad.detail))
+            ref = pictures[row]
+            pixels = plan.attempt(partial(self._pixels, ref, view), ref=ref, row=row)
+            if isinstance(pixels, Failure):
+                failures.append(pixels)
+            else:
+                slot.copy_(torch.from_numpy(pixels).permute(2, 0, 1))
         return plan.gather(images, rows=rows, failures=failures, labels=labels)
 
     def _pixels(self, ref: PictureRef, view: View) -> NDArray[np.uint8]:
         """Return uint8, shape (size, size, 3)."""
-        data = picture.read_bytes(ref)
+        data = picture.read_bytes(ref, max_pixels=self._max_pixels)
         upright, size = self._preprocess.upright, self._preprocess.size
         verdict = picture.decode(data, upright=upright, max_pixels=self._max_pixels)
-        image: Image.Image = Image.open(io.BytesIO(data))
-        if upright:
-            image = _upright(image)
-        elif image.format == "TIFF":  # which Pillow turns unasked
+        image = _by_pillow(data, upright=upright)
+        if image is None:
             image = Image.fromarray(verdict)
-        image = to_rgb(image)
         if view.crop is not None:
             box = view.crop.box(image.width, image.height)
             image = image.crop((box.left, box.top, box.left + box.width, box.top + box.height))
@@ -110,10 +110,29 @@ def recoloured(pixels: NDArray[np.uint8], colours: tuple[float, float, float]) -
     return np.rint(values).astype(np.uint8)
 
 
+def _by_pillow(data: bytes, *, upright: bool) -> Image.Image | None:
+    """Decode without the product's rules: RGB; None for formats that Pillow alone gets wrong.
+
+    Those are TIFF (signs, bits and negatives that it ignores; it turns unasked), PNM of 16 bits,
+    and HEIC, which it does not know: `tests/shards/pictures` compares them with what they hold.
+    """
+    if data.startswith(png.SIGNATURE):
+        data = png.plain(data)  # of the metadata over which Pillow refuses an image
+    try:
+        image: Image.Image = Image.open(io.BytesIO(data), formats=_BY_PILLOW)
+        image.load()
+    except OSError:
+        return None
+    return to_rgb(_upright(image) if upright else image)
+
+
 def _upright(image: Image.Image) -> Image.Image:
     for name in ("xmp", "XML:com.adobe.xmp"):  # the rule is EXIF; Pillow would ask XMP as well
         image.info.pop(name, None)
-    return ImageOps.exif_transpose(image)
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001 - Pillow's reader of EXIF raises anything where it is broken
+        return image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from shards.errors import BadPicture
 from shards.pictures import jpeg, picture
 from vocscore.pipeline import host, plan
 from vocscore.pipeline.batch import Failure
@@ -24,12 +23,14 @@ class Jpeg:
 
     Attributes:
         data: the whole file.
+        ref: where it came from.
         box: what is cut out of it, as stored; None: nothing.
         turned: the EXIF orientation that makes the result upright, or mirrored.
         view: what all this comes from.
     """
 
     data: bytes
+    ref: PictureRef
     box: Box | None
     turned: int
     view: View
@@ -53,26 +54,24 @@ class Router:
 
     def prepare(self, ref: PictureRef, row: int, view: View) -> Prepared:
         """Read a row: a JPEG that the graph will take, or what the host path makes of it."""
-        with plan.naming(ref):
-            try:
-                data = picture.read_bytes(ref)
-                if is_for_dali(data, self.preprocess.size, self.max_pixels):
-                    jpeg.check(data)
-                    return self._for_dali(data, view)
-                return self._on_host(data, view)
-            except BadPicture as bad:
-                return Failure(row, bad.reason, bad.detail)
+
+        def read() -> Jpeg | torch.Tensor:
+            data = picture.read_bytes(ref, max_pixels=self.max_pixels)
+            if is_for_dali(data, self.preprocess.size, self.max_pixels):
+                jpeg.check(data)
+                return self._for_dali(data, ref, view)
+            return self._on_host(data, view)
+
+        return plan.attempt(read, ref=ref, row=row)
 
     def decode(self, row: int, item: Prepared) -> Prepared:
         """Decode on the host what the graph did not."""
         if not isinstance(item, Jpeg):
             return item
-        try:
-            return self._on_host(item.data, item.view)
-        except BadPicture as bad:
-            return Failure(row, bad.reason, bad.detail)
+        one = item
+        return plan.attempt(lambda: self._on_host(one.data, one.view), ref=one.ref, row=row)
 
-    def _for_dali(self, data: bytes, view: View) -> Jpeg:
+    def _for_dali(self, data: bytes, ref: PictureRef, view: View) -> Jpeg:
         orientation = jpeg.orientation(data) if self.preprocess.upright else 1
         box = None
         if view.crop is not None:
@@ -80,7 +79,7 @@ class Router:
             width, height = head.width, head.height
             upright = (width, height) if orientation < 5 else (height, width)
             box = view.crop.box(*upright).stored(orientation, width=width, height=height)
-        return Jpeg(data, box, view.turned(orientation), view)
+        return Jpeg(data, ref, box, view.turned(orientation), view)
 
     def _on_host(self, data: bytes, view: View) -> torch.Tensor:
         image = plan.empty_images(1, self.preprocess.size)[0]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from shards.errors import BadPicture
 from shards.pictures.picture import read_bytes
+from vocscore.config import ScoreConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -96,5 +97,5 @@ def _rows(batch: Batch) -> int:
 
 def _read(ref: PictureRef) -> int:
     with suppress(BadPicture):  # it is read as far as it goes, and counts like another
-        read_bytes(ref)
+        read_bytes(ref, max_pixels=ScoreConfig.max_pixels)
     return 1

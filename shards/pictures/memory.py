@@ -1,0 +1,63 @@
+"""Main memory that one image cannot get is that image's verdict, and not the end of the run."""
+
+from __future__ import annotations
+
+import re
+from threading import Lock
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from shards.errors import BadPicture, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+
+# How Pillow, libjpeg, libtiff, libheif and torch's allocator for the CPU say it where they do not
+# raise MemoryError. A GPU's memory is another matter: a smaller batch mends that.
+_SIGNS: Final = re.compile(
+    r"(can't|cannot) allocate memory|not enough memory|insufficient memory|out of memory"
+    r"|memory allocation (failed|failure|error)|failed to allocate|bad_alloc",
+    re.IGNORECASE,
+)
+_OF_A_GPU: Final = re.compile(r"\bcu(da|blas|dnn)", re.IGNORECASE)
+
+# A second attempt has no other second attempt beside it: where a large image has taken the memory
+# of its small neighbors, they are decoded once it has been given up.
+_ALONE: Final = Lock()
+
+
+def is_exhausted(error: BaseException) -> bool:
+    """Whether an exception says that main memory was not enough."""
+    if isinstance(error, MemoryError):
+        return True
+    line = str(error)
+    return bool(_SIGNS.search(line)) and not _OF_A_GPU.search(line)
+
+
+def spared(work: Callable[[], _T]) -> _T:
+    """Read or decode one image; where memory is not enough, once more with less beside it.
+
+    Args:
+        work: handles one image; called a second time where the first ran out of memory.
+
+    Raises:
+        BadPicture: what `work` raises, or TOO_LARGE: memory was not enough twice.
+    """
+    try:
+        return work()
+    except BadPicture:
+        raise
+    except Exception as error:
+        if not is_exhausted(error):
+            raise
+    # Not inside the clause above: an exception that is being handled keeps what failed in memory.
+    with _ALONE:
+        try:
+            return work()
+        except BadPicture:
+            raise
+        except Exception as error:
+            if not is_exhausted(error):
+                raise
+    raise BadPicture(Reason.TOO_LARGE, "not enough memory to decode it")
