@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shards.errors import LabelError
+from shards.files import open_text
 from shards.paths import shown
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def read_classes(file: Path) -> tuple[str, ...]:
             ';' (it stands between names in tables) or with characters that cannot be printed.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        with open_text(file, encoding="utf-8-sig") as opened:
+            text = opened.read()
     except UnicodeDecodeError as error:
         raise LabelError(f"{file}: not UTF-8 at byte {error.start}. Save it as UTF-8.") from None
     lines: dict[str, int] = {}

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from shards.errors import Reason, SourceError
+from shards.files import read_regular
 from shards.paths import relative_path
 from shards.sample import AnnotatedSet, Rejection, Sample
 
@@ -65,7 +66,7 @@ def read_coco(root: Path, file: Path) -> AnnotatedSet:
 
 def _read_json(file: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(read_regular(file))
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{file}: not JSON: {error}.") from error
     if not isinstance(content, dict):

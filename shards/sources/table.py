@@ -6,6 +6,7 @@ import csv
 from typing import TYPE_CHECKING, NamedTuple
 
 from shards.errors import Reason, SourceError
+from shards.files import open_text
 from shards.paths import relative_path, shown
 from shards.sample import AnnotatedSet, Rejection, Sample
 
@@ -74,7 +75,7 @@ def read_table(root: Path, file: Path) -> AnnotatedSet:
 def _rows(file: Path) -> Iterator[_Row]:
     """The records that are not blank."""
     # A path may have bytes that are no text, as file names may; class names are checked later.
-    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+    with open_text(file, encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
         reader = csv.reader(lines, strict=True)
         while True:
             line = reader.line_num + 1

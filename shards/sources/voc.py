@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from shards.errors import Reason, SourceError
+from shards.files import read_regular
 from shards.paths import is_picture, shown
 from shards.sample import AnnotatedSet, Rejection, Sample
 from shards.sources.voc_xml import BadAnnotationError, parse_objects
@@ -188,8 +189,7 @@ def _read_annotation(file: str, *, path: str, xml: str) -> Sample | Rejection:
     """Read the labels of the picture at `path`; `xml` is what messages call the file."""
     try:
         # Without a buffer and a Path: a third of the time, and there is a file a picture.
-        with open(file, "rb", buffering=0) as opened:  # noqa: PTH123
-            objects = parse_objects(opened.read())
+        objects = parse_objects(read_regular(file))
     except BadAnnotationError as error:
         return Rejection(path, Reason.BAD_ANNOTATION, f"{xml}, {error}")
     except OSError as error:
@@ -211,7 +211,7 @@ def _read_lists(folder: Path) -> dict[str, dict[str, None]]:
 def _read_ids(file: Path) -> dict[str, None]:
     """One id a line. Read as file names are, so that ids which are no text find their files."""
     try:
-        data = file.read_bytes().removeprefix(codecs.BOM_UTF8)
+        data = read_regular(file).removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise SourceError(f"{file}: cannot be read: {error.strerror}.") from error
     ids = (os.fsdecode(line.rstrip()) for line in data.split(b"\n"))

@@ -15,6 +15,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from shards import atomic
+from shards.files import read_regular
 from vocscore.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def quantised(folder: Path, *, identity: str) -> tuple[Path, str]:
     """
     cure = f"Make it with: vocscore quantize {folder}"
     try:
-        report = json.loads((folder / FOLDER / REPORT).read_bytes())
+        report = json.loads(read_regular(folder / FOLDER / REPORT))
         made_from, digest = report["checkpoint"], report["sha256"]
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder}: has no int8 model. {cure}") from error
