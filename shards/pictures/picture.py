@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from shards.errors import BadPicture, Reason
+from shards.files import open_regular
 from shards.pictures import exif, jpeg, pillow
 
 if TYPE_CHECKING:
@@ -64,8 +64,11 @@ def read_bytes(ref: PictureRef) -> bytes:
     A folder, a pipe or a device is refused and never waited for.
 
     Raises:
-        BadPicture: VANISHED, EMPTY, UNREADABLE, or TRUNCATED (the file ends inside the stretch).
+        BadPicture: VANISHED, EMPTY, UNREADABLE, or TRUNCATED (the file ends inside the stretch);
+            or the reference's own fault.
     """
+    if ref.fault is not None:
+        raise BadPicture(*ref.fault)
     try:
         data, wanted = _read(ref)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -85,12 +88,10 @@ def read_bytes(ref: PictureRef) -> bytes:
 
 def _read(ref: PictureRef) -> tuple[bytes, int]:
     """Return the bytes that are there and how many were asked for."""
-    descriptor = os.open(ref.file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = open_regular(ref.file)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "not a file")
-        wanted = ref.size if ref.size >= 0 else max(0, status.st_size - ref.offset)
+        length = os.fstat(descriptor).st_size
+        wanted = ref.size if ref.size >= 0 else max(0, length - ref.offset)
         pieces: list[bytes] = []
         done = 0
         while done < wanted:
