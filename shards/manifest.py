@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from shards import atomic
 from shards.errors import DamageError
+from shards.files import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -131,7 +132,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     file = folder / NAME
     try:
-        value = json.loads(file.read_bytes())
+        value = json.loads(read_regular(file))
     except FileNotFoundError:
         raise DamageError(_missing(folder)) from None
     except OSError as error:

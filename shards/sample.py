@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from shards.errors import Reason
+    from shards.errors import Fault, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,12 @@ class PictureRef:
         file: the file to open.
         offset: the first byte in it.
         size: how many bytes; -1 for the whole file.
+        fault: why there is nothing to read, where that is known without looking; then `file` need
+            not be there.
     """
 
     name: str
     file: str
     offset: int = 0
     size: int = -1
+    fault: Fault | None = None

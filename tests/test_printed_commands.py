@@ -131,12 +131,36 @@ PRINTED = sorted({(one.where, command) for one in TEXTS for command in commands(
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which everything that the examples name exists."""
-    for name in (PLACE, "shards", "run", "photos", "RUN", "SRC", "SHARDS", "VOCdevkit/VOC2012", "coco"):
+    for name in (
+        PLACE,
+        "shards",
+        "run",
+        "photos",
+        "RUN",
+        "SRC",
+        "SHARDS",
+        "VOCdevkit/VOC2012",
+        "coco",
+    ):
         (tmp_path / name).mkdir(parents=True)
     for n in range(10):
         (tmp_path / f"shards{n}").mkdir()
-    for name in ("photos.csv", "predictions.csv", "resnet18.pth", "mine.toml", "a.json", "b.json", "train.json", "val.json"):
+    for name in (
+        "photos.csv",
+        "predictions.csv",
+        "resnet18.pth",
+        "mine.toml",
+        "a.json",
+        "b.json",
+        "train.json",
+        "val.json",
+    ):
         (tmp_path / name).touch()
+    for name in ("coco/annotations/instances_train2017.json", "pets/train/_annotations.coco.json"):
+        for split in ("train", "val", "valid"):
+            file = tmp_path / name.replace("train", split)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
     monkeypatch.setenv("VOCSCORE_DATA", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return tmp_path

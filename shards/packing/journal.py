@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from shards import atomic
 from shards.errors import DamageError, PackError, Reason
+from shards.files import read_regular
 from shards.manifest import (
     NAME,
     UNFINISHED,
@@ -246,7 +247,7 @@ def _shard_files(folder: Path, splits: Collection[str] | None) -> list[str]:
 def _names(manifest: Path) -> list[str]:
     """The files of a finished set, from its manifest."""
     try:
-        shards = parse_manifest(json.loads(manifest.read_bytes())).shards()
+        shards = parse_manifest(json.loads(read_regular(manifest))).shards()
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamageError(
             f"{manifest}: damaged ({error}), so its shards cannot be told from other files. "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shards.classes import VOC_CLASSES
 from shards.errors import Reason
+from shards.files import open_regular
 from shards.paths import is_picture, shown
 from shards.sample import AnnotatedSet, Rejection, Sample
 from shards.sources.folders import by_suffix, files_below
@@ -239,7 +240,7 @@ def _read_annotation(
 
 def _read_bytes(file: str) -> bytes:
     # Without a buffer and a Path: a third of the time, and there is a file a picture.
-    with open(file, "rb", buffering=0) as opened:  # noqa: PTH123
+    with open(open_regular(file), "rb", buffering=0) as opened:  # noqa: PTH123
         if os.fstat(opened.fileno()).st_size > _LARGEST_FILE:
             raise BadAnnotationError(f"more than {_LARGEST_FILE >> 20} MiB")
         return opened.read()

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shards.errors import SourceError
+from shards.files import read_regular
 from shards.image_formats import format_of_name
 from shards.paths import shown
 from shards.split_names import known_split
@@ -136,7 +137,7 @@ def _read_ids(file: Path) -> dict[str, None]:
     try:
         if file.stat().st_size > _LARGEST_FILE:
             raise SourceError(f"{file}: more than {_LARGEST_FILE >> 30} GiB: not a list of images.")
-        data = file.read_bytes()
+        data = read_regular(file)
     except OSError as error:
         raise SourceError(f"{file}: cannot be read: {error.strerror}.") from error
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # PowerShell's '>'

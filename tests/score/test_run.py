@@ -211,6 +211,6 @@ def test_tars_without_any_picture_are_an_error(tmp_path, output):
     """No row at all is an error that says what was looked for, and leaves nothing behind."""
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.addfile(tarfile.TarInfo("a.txt"))
-    with pytest.raises(ScoreError, match="no picture in 1 tars"):
+    with pytest.raises(ScoreError, match="no image in 1 tars"):
         score_fake(tmp_path / "a.tar", output)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar"]

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from vocscore.cli.local_path import LocalPath
 from vocscore.cli.numbers import FiniteRange
 from vocscore.config import ScoreConfig
 
@@ -24,7 +25,7 @@ def format_options(command: Command) -> Command:
                 "out",
                 required=True,
                 metavar="FILE",
-                type=click.Path(path_type=Path),
+                type=LocalPath(path_type=Path, written=True),
                 help="The predictions; the name's end is the format: .csv, .parquet or .jsonl. "
                 "With --format a folder.",
             ),

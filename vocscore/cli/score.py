@@ -20,21 +20,25 @@ from vocscore.cli.common import (
 )
 from vocscore.cli.device_options import devices_option, refuse_both
 from vocscore.cli.format_options import format_options
+from vocscore.cli.local_path import LocalPath
 from vocscore.config import ScoreConfig
 
 if TYPE_CHECKING:
     from vocscore.score.run import ScoreReport
 
+ALL_BAD = 3
+"""The exit code where the output is there and no row of it has a probability."""
+
 
 @click.command()
-@click.argument("src", type=click.Path(allow_dash=True, path_type=Path))
+@click.argument("src", type=LocalPath(allow_dash=True))
 @click.option(
     "-m",
     "--model",
     "checkpoint",
     required=True,
     metavar="RUN",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=LocalPath(exists=True, file_okay=False, path_type=Path),
     help="Folder that 'vocscore train' wrote.",
 )
 @format_options
@@ -84,12 +88,12 @@ if TYPE_CHECKING:
     "--json",
     "json_file",
     metavar="FILE.json",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=LocalPath(dir_okay=False, path_type=Path, written=True),
     help="Write the summary there.",
 )
 @quiet_option
 def score(
-    src: Path,
+    src: str,
     checkpoint: Path,
     out: Path,
     *,
@@ -107,7 +111,8 @@ def score(
     """Write one row of class probabilities for every picture.
 
     SRC is a folder (searched to the bottom), packed shards, a folder of other WebDataset tars or
-    one tar, a list file (.txt, one path a line; '-' for standard input), or one picture.
+    one tar, a list file (.txt, .lst or .list, one path a line; '-' for standard input), or one
+    image.
 
     The columns are path, status, error, one a class, labels; rows are in sorted path order.
     A picture that cannot be read is a row with status 'error' and the reason; it costs no other
@@ -160,6 +165,9 @@ def score(
         _summarise(report)
         if quarantine is not None:
             click.echo(f"copies of bad inputs: {quarantine} (why: quarantine.csv in it)")
+    if report.all_bad:
+        _say_all_bad(report)
+        raise click.exceptions.Exit(ALL_BAD)
 
 
 def _ceilings_after(asked: bool | None, seconds: float) -> float | None:
@@ -169,14 +177,26 @@ def _ceilings_after(asked: bool | None, seconds: float) -> float | None:
     return 0.0 if asked else None
 
 
+def _say_all_bad(report: ScoreReport) -> None:
+    """Warn of an output without a probability, --quiet or not."""
+    reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.reasons.items()))
+    click.echo(
+        f"warning: every row is an error ({reasons}): nothing was scored. The column 'error' of "
+        f"{report.output} says why.",
+        err=True,
+    )
+
+
 def _summarise(report: ScoreReport) -> None:
-    """Pictures, errors, rate, and where the file is."""
+    """Images, errors, rate, and where the file is."""
+    from shards.file_kinds import listed
+
     resumed = f" ({report.resumed} of them by an earlier run)" if report.resumed else ""
     click.echo(f"pictures: {report.pictures}{resumed}")
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.reasons.items()))
     click.echo(f"errors: {report.errors}" + (f" ({reasons})" if reasons else ""))
     if report.skipped:
-        click.echo(f"files that are no pictures, skipped: {report.skipped}")
+        click.echo(f"files skipped: {report.skipped} ({listed(report.skipped_kinds)})")
     click.echo(f"{report.seconds:.1f} s, {report.images_per_second:.1f} images/s")
     if report.ceilings:
         rates = ", ".join(f"{k} {v:.0f}" for k, v in asdict(report.ceilings).items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from shards.files import read_regular
 from vocscore.cli.common import KnownError
 
 
@@ -24,7 +25,7 @@ def trained_on(run: Path, *, instead: str = "Use --shards.") -> Path:
     if not (run / CARD_FILE).is_file():
         raise KnownError(f"{run}: no checkpoint in it (no {CARD_FILE}). Name a finished run.")
     try:
-        shards = Path(json.loads(file.read_bytes())["shards"])
+        shards = Path(json.loads(read_regular(file))["shards"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise KnownError(f"{file}: does not say what it was trained on. {instead}") from error
     if not shards.is_dir():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
+from shards.files import open_text
 from vocscore.errors import EvalError
 from vocscore.evaluation.collected import BadRowError, left_out
 
@@ -26,7 +27,7 @@ def read_csv(file: Path, into: Collector) -> None:
         EvalError: it is another table, or a row is damaged.
         OSError: the file cannot be read.
     """
-    with file.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+    with open_text(file, errors="surrogateescape", newline="") as stream:
         rows = csv.reader(stream)
         try:
             header = next(rows, [])

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shards.files import read_regular
 from vocscore.errors import CheckpointError
 from vocscore.pipeline.preprocess import Preprocess
 
@@ -162,7 +163,7 @@ def read_file(file: Path) -> bytes:
         CheckpointError: it is not there.
     """
     try:
-        return file.read_bytes()
+        return read_regular(file)
     except OSError as error:
         raise CheckpointError(
             f"{file}: {error.strerror}. A model is a folder that 'vocscore train' finished "

@@ -18,6 +18,7 @@ import torch
 import torchvision.models
 from torch import nn
 
+from shards.files import open_binary
 from vocscore.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def describe_weights(backbone: str, weights: str) -> str:
         return "none"
     if weights == "imagenet":
         return f"torchvision {_imagenet_choice(backbone)}"
-    with Path(weights).open("rb") as file:
+    with open_binary(weights) as file:
         digest = hashlib.sha256(file.read()).hexdigest()
     return f"{Path(weights).name} sha256:{digest[:16]}"
 
@@ -159,7 +160,7 @@ def _imagenet_choice(backbone: str) -> torchvision.models.WeightsEnum:
 
 def _load(path: Path) -> object:
     """Whatever the file holds; a safetensors file begins with a length and a JSON object."""
-    with path.open("rb") as file:
+    with open_binary(path) as file:
         head = file.read(9)
     if head[8:] == b"{" and not head.startswith((b"PK", b"\x80")):
         return safetensors.torch.load_file(path)

@@ -16,6 +16,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from shards import atomic
+from shards.files import read_regular
 from vocscore.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def quantised(folder: Path, *, identity: str) -> tuple[Path, str]:
     """
     cure = f"Make it with: {shlex.join(['vocscore', 'quantize', str(folder)])}"
     try:
-        report = json.loads((folder / FOLDER / REPORT).read_bytes())
+        report = json.loads(read_regular(folder / FOLDER / REPORT))
         made_from, digest = report["checkpoint"], report["sha256"]
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder}: has no int8 model. {cure}") from error

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shards.file_kinds import count
 from vocscore.score.bad.bad_inputs import BadInputs
 from vocscore.score.bad.quarantine import Quarantine, refuse_inside
 from vocscore.score.inputs.globs import EVERYTHING as ALL
@@ -19,8 +21,7 @@ from vocscore.score.output.ledger import open_ledger, refuse_existing, work_fold
 from vocscore.score.scoring import Scoring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
     from vocscore.score.inputs.globs import Globs
     from vocscore.score.inputs.units import Inputs
@@ -38,12 +39,13 @@ class ScoreReport:
         pictures: rows of the output.
         resumed: how many of them an earlier run had scored.
         reasons: reason -> rows with that error.
-        skipped: files of the source that are no pictures.
+        skipped: files of the source, and members of its tars, that are no images.
         problems: damage that is not the fault of one picture, a line each.
         seconds: of this run, from the first picture to the finished output; listing and loading
             came before.
         output: where the rows are.
         ceilings: how fast the machine is at most; None where that was not measured.
+        skipped_kinds: how many of what was skipped there are of each kind (a suffix, hidden files).
     """
 
     pictures: int
@@ -54,11 +56,17 @@ class ScoreReport:
     seconds: float
     output: Path
     ceilings: Ceilings | None = None
+    skipped_kinds: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def errors(self) -> int:
         """Rows with an error."""
         return sum(self.reasons.values())
+
+    @property
+    def all_bad(self) -> bool:
+        """Whether there is no row without an error."""
+        return self.pictures > 0 and self.errors == self.pictures
 
     @property
     def images_per_second(self) -> float:
@@ -76,7 +84,7 @@ class ScoreReport:
 
 
 def score(
-    source: Path,
+    source: str | Path,
     output: Path,
     *,
     checkpoint: Path,
@@ -104,7 +112,7 @@ def score(
     with the same libraries, the output's bytes are those of a run that was not stopped.
 
     Args:
-        source: as for `read_source`.
+        source: as for `read_source`; text where it may be a URL, which is refused by its name.
         output: a `.csv`, `.parquet` or `.jsonl`, or with `folder_format` a folder of parts; it
             appears when it is complete.
         checkpoint: the folder of a trained network.
@@ -141,6 +149,7 @@ def score(
     if not work_folder(output).exists():  # else only the ledger can tell whose it is
         refuse_existing(output, overwrite=overwrite, folder=choice.folder)
     inputs = read_source(source, globs=globs, listing=listing)
+    source = Path(source)
     kept = None if quarantine is None else _quarantine(quarantine, source, inputs)
 
     from vocscore.models.card import checkpoint_hash, load_card
@@ -225,13 +234,17 @@ def _report(
 ) -> ScoreReport:
     records = [record for _, record in sorted(ledger.records.items())]
     reasons: Counter[str] = Counter()
+    skipped = dict(inputs.skipped)
     for record in records:
         reasons.update(record.errors)
+        for kind, number in record.skipped.items():
+            count(skipped, kind, number)
     return ScoreReport(
         pictures=_rows(ledger),
         resumed=resumed,
         reasons=dict(sorted(reasons.items())),
-        skipped=inputs.skipped,
+        skipped=sum(skipped.values()),
+        skipped_kinds=dict(sorted(skipped.items())),
         problems=(*inputs.problems, *(line for record in records for line in record.problems)),
         seconds=seconds,
         output=output,

@@ -6,6 +6,7 @@ from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from shards.file_kinds import count, listed
 from vocscore.errors import ScoreError
 from vocscore.score.bad.bad_inputs import BadInputs
 from vocscore.score.bad.offenders import encoded, offenders
@@ -89,7 +90,12 @@ class Scoring:
         unit, rows = finished.unit, finished.rows
         errors = Counter(str(failure.reason) for failure in rows.failures.values())
         problems = (*finished.contents.problems, *finished.problems)
-        record = Record(len(rows.names), dict(sorted(errors.items())), problems)
+        record = Record(
+            len(rows.names),
+            dict(sorted(errors.items())),
+            problems,
+            dict(sorted(finished.contents.skipped.items())),
+        )
         self._ledger.commit(
             unit.number,
             record,
@@ -106,9 +112,14 @@ class Scoring:
         if not self._rows:
             self._ledger.discard()
             globs = f" that {self._inputs.globs} leaves" if self._inputs.globs else ""
+            kinds: dict[str, int] = {}
+            for record in self._ledger.records.values():
+                for kind, number in record.skipped.items():
+                    count(kinds, kind, number)
+            others = f"; there are {listed(kinds)}" if kinds else ""
             raise ScoreError(
-                f"no picture{globs} in {self._units} tars (looked for members that are pictures by "
-                "their names or first bytes). Name a source that holds pictures."
+                f"no image{globs} in {self._units} tars (looked for members that are images by "
+                f"their names or first bytes{others}). Name a source that holds images."
             )
         self._bad.finish()
         self._ledger.merge(self._units, self._format.merge)

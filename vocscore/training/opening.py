@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from shards.files import read_regular
 from shards.manifest import NAME
 from vocscore.distributed import ALONE
 from vocscore.errors import DeviceError
@@ -52,7 +53,7 @@ class Start:
 
 def manifest_hash(shards: Path) -> str:
     """What a set is known by, wherever it lies."""
-    return hashlib.sha256((shards / NAME).read_bytes()).hexdigest()
+    return hashlib.sha256(read_regular(shards / NAME)).hexdigest()
 
 
 def choose_device(name: str, ranks: Ranks) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from shards import atomic
+from shards.files import open_binary, read_regular
 from vocscore.charts.evaluation_charts import NAMES as CHARTS
 from vocscore.errors import TrainError
 from vocscore.models.card import CARD_FILE, WEIGHTS_FILE
@@ -114,7 +115,8 @@ def load_state(out: Path, config: Mapping[str, object]) -> dict[str, Any] | None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that torch has not written
-            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+            with open_binary(file) as opened:
+                state: dict[str, Any] = torch.load(opened, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         # without torch's own words, which advise to run the code in it
         raise TrainError(
@@ -135,7 +137,7 @@ def check_same(out: Path, config: Mapping[str, object]) -> None:
         TrainError: one was another, or the run does not say what they were.
     """
     try:
-        before = json.loads((out / CONFIG).read_bytes())
+        before = json.loads(read_regular(out / CONFIG))
     except (OSError, ValueError) as error:
         raise TrainError(
             f"{out / CONFIG}: cannot be read ({error}). Start anew with --overwrite."

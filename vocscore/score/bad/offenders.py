@@ -20,7 +20,7 @@ class Offender(NamedTuple):
         path: its name in the output.
         reason: the stable code.
         detail: one line for a person.
-        file: that holds its bytes.
+        file: that holds its bytes; '' where there are none.
         offset: where they start in it.
         size: how many there are; -1 for all to the end.
     """
@@ -39,7 +39,8 @@ def offenders(
     """List the failed rows of a unit, in their order."""
     for row, why in sorted(failures.items()):
         ref = pictures[row]
-        yield Offender(ref.name, str(why.reason), why.detail, ref.file, ref.offset, ref.size)
+        file = ref.file if ref.fault is None else ""
+        yield Offender(ref.name, str(why.reason), why.detail, file, ref.offset, ref.size)
 
 
 def encoded(found: Iterable[Offender]) -> bytes:

@@ -48,11 +48,18 @@ class Record:
         rows: how many.
         errors: reason -> rows with that error.
         problems: damage that is not the fault of one picture, a line each.
+        skipped: kind -> members of a tar that are no inputs.
     """
 
     rows: int
     errors: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; nothing skipped is left out, as in the marks of older versions."""
+        value = asdict(self)
+        return value if self.skipped else {k: v for k, v in value.items() if k != "skipped"}
 
 
 def work_folder(output: Path) -> Path:
@@ -194,7 +201,7 @@ class Ledger:
                 atomic.write(self.offenders(number), offenders)
             else:  # a run that was killed before it marked the part may have left some
                 self.offenders(number).unlink(missing_ok=True)
-            kept = {"bytes": part.stat().st_size, **asdict(record)}
+            kept = {"bytes": part.stat().st_size, **record.to_json()}
             mark = self._work / f"{part.stem}.json"
             atomic.write(mark, json.dumps(kept).encode("ascii"))
         self.records[number] = record
@@ -310,6 +317,7 @@ class Ledger:
             kept = json.loads(mark.read_bytes())
             if (self._parts / f"{mark.stem}{self._suffix}").stat().st_size != kept["bytes"]:
                 return None
-            return Record(kept["rows"], kept["errors"], tuple(kept["problems"]))
+            problems, skipped = tuple(kept["problems"]), kept.get("skipped", {})
+            return Record(kept["rows"], kept["errors"], problems, skipped)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
