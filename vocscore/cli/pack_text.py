@@ -62,8 +62,8 @@ def show_classes(annotated: AnnotatedSet, classes: Sequence[str]) -> None:
         click.echo(f"  {line}")
     if absent and tuple(classes) == annotated.vocabulary:
         click.echo(
-            f"  {absent} of PASCAL VOC's {len(classes)} classes are in no image; to have only "
-            "others, list them in a file: --classes"
+            f"  {absent} of PASCAL VOC's {len(classes)} classes are in no image; for fewer "
+            "columns, list the classes in a file: --classes FILE"
         )
     elif absent and len(classes) > _ALL:
         click.echo(f"  {absent} of them are in no image")
