@@ -104,4 +104,8 @@ def quantised(folder: Path, *, identity: str) -> tuple[Path, str]:
         raise CheckpointError(f"{folder / FOLDER / REPORT}: damaged ({error}). {cure}") from error
     if made_from != identity:
         raise CheckpointError(f"{folder}: its int8 model is that of other weights. {cure}")
-    return folder / FOLDER / MODEL, str(digest)
+    model = folder / FOLDER / MODEL
+    for file in (model, model.with_suffix(".bin")):
+        if file.exists() and not file.is_file():  # OpenVINO would wait for it
+            raise CheckpointError(f"{file}: not a file. {cure}")
+    return model, str(digest)

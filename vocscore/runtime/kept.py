@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shards import atomic
+from shards.files import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +64,7 @@ def kept(
 def _read(file: Path) -> bytes | None:
     """The blob, if it is whole."""
     try:
-        data = file.read_bytes()
+        data = read_regular(file)
         os.utime(file)  # it was used
     except OSError:
         return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from shards.files import open_binary
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
@@ -55,7 +57,7 @@ def read(file: Path) -> Iterator[Offender]:
         OSError: it cannot be read.
     """
     try:
-        with file.open("rb") as lines:
+        with open_binary(file) as lines:
             for line in lines:
                 yield Offender(*json.loads(line))
     except FileNotFoundError:

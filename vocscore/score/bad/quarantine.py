@@ -20,7 +20,7 @@ import os
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shards import atomic
-from shards.files import open_regular
+from shards.files import open_binary, open_regular, read_regular
 from vocscore.errors import ScoreError
 from vocscore.score.bad import offenders
 from vocscore.score.bad.places import Places
@@ -180,7 +180,7 @@ def _pour(file: BinaryIO, source: int, offset: int, size: int) -> None:
 def _is_copy(target: Path, source: int, offset: int, size: int) -> bool:
     """Whether a file of the right size has the right bytes."""
     try:
-        with target.open("rb") as file:
+        with open_binary(target) as file:
             for at in range(0, size, _CHUNK_BYTES):
                 piece = os.pread(source, min(_CHUNK_BYTES, size - at), offset + at)
                 if file.read(len(piece)) != piece:
@@ -192,7 +192,7 @@ def _is_copy(target: Path, source: int, offset: int, size: int) -> bool:
 
 def _read(file: Path) -> bytes | None:
     try:
-        return file.read_bytes()
+        return read_regular(file)
     except OSError:
         return None
 

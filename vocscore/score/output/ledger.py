@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shards import atomic
+from shards.files import read_regular
 from vocscore.errors import ScoreError
 from vocscore.score.output import part_folder
 from vocscore.score.output.differences import differences
@@ -294,7 +295,7 @@ class Ledger:
 
     def _read_plan(self) -> dict[str, Any] | None:
         try:
-            plan = json.loads(self._plan.read_bytes())
+            plan = json.loads(read_regular(self._plan))
         except FileNotFoundError:
             return None
         except ValueError:
@@ -314,7 +315,7 @@ class Ledger:
     def _read_record(self, mark: Path) -> Record | None:
         """The record of a part that is all there; another is made again."""
         try:
-            kept = json.loads(mark.read_bytes())
+            kept = json.loads(read_regular(mark))
             if (self._parts / f"{mark.stem}{self._suffix}").stat().st_size != kept["bytes"]:
                 return None
             problems, skipped = tuple(kept["problems"]), kept.get("skipped", {})
