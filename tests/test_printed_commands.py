@@ -238,7 +238,7 @@ def known_options() -> set[str]:
     """The options of every command."""
     every = [main, *map(command_named, COMMANDS)]
     options = {o for c in every for p in c.params for o in (*p.opts, *p.secondary_opts)}
-    return options | {"--help", "--logdir", "--sparse"}  # TensorBoard's and tar's
+    return options | {"--help", "--logdir", "--sparse", "--recursive"}  # of other programs
 
 
 NAMED = sorted(

@@ -18,6 +18,7 @@ from shards.pictures.picture import read_bytes
 from shards.reader import load_split
 from shards.sample import PictureRef
 from shards.sources.coco import read_coco
+from shards.sources.coco_splits import CocoFile
 from shards.sources.table import read_table
 from shards.tar_walk import members
 from shards.verify import verify
@@ -71,9 +72,9 @@ def test_text_and_bytes_come_as_from_open(tmp_path: Path) -> None:
         (read_index, "a.idx"),
         (lambda file: read_manifest(file.parent), "dataset.json"),
         (lambda file: list(members(file)), "a.tar"),
-        (lambda file: read_coco(file.parent, file), "coco.json"),
+        (lambda file: read_coco(file.parent, [CocoFile(file, None)]), "coco.json"),
         (lambda file: read_table(file.parent, file), "labels.csv"),
-        (lambda file: read_bytes(PictureRef("a", str(file))), "a.jpg"),
+        (lambda file: read_bytes(PictureRef("a", str(file)), max_pixels=10**6), "a.jpg"),
     ],
 )
 def test_no_reader_waits_for_a_pipe(
