@@ -98,7 +98,7 @@ def evaluate(
     from vocscore.evaluation.eval_text import eval_text
     from vocscore.evaluation.evaluate import evaluate as compare
 
-    refuse_summary(json_file, beside=shards)
+    refuse_summary(json_file, beside=shards, of=predictions)
     report = compare(
         predictions,
         shards,

@@ -33,6 +33,7 @@ class Scoring:
         rows_format: writes parts, and joins them.
         progress: as for `score`.
         bad: what is done about bad inputs; nothing if None.
+        record: as for `Ledger.merge`.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Scoring:
         rows_format: RowsFormat,
         progress: Progress | None,
         bad: BadInputs | None = None,
+        record: Callable[[int], bytes] | None = None,
     ) -> None:
         """Count what is done."""
         self._inputs = inputs
@@ -52,6 +54,7 @@ class Scoring:
         self._format = rows_format
         self._progress = progress
         self._bad = bad or BadInputs(ledger)
+        self._record = record
         self._running: dict[int, Advance] = {}
         self._units = 0
         self._weight = 0  # of the units done
@@ -111,7 +114,7 @@ class Scoring:
                 "their names or first bytes). Name a source that holds pictures."
             )
         self._bad.finish()
-        self._ledger.merge(self._units, self._format.merge)
+        self._ledger.merge(self._units, self._format.merge, record=self._record)
 
     def _show(self) -> None:
         """Tell how far it is; what only unread tars know is guessed by their bytes."""
