@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
@@ -143,6 +144,15 @@ def read_manifest(folder: Path) -> Manifest:
         return parse_manifest(value)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamageError(f"{file}: {_said(error)}. {_CURE}") from error
+
+
+def manifest_hash(folder: Path) -> str:
+    """What a set is known by, wherever it lies: sha256 of its `dataset.json`, hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return hashlib.sha256(read_regular(folder / NAME)).hexdigest()
 
 
 _CURE: Final = "Copy it again, or pack again into an empty folder."

@@ -26,6 +26,7 @@ from shards.sample import PictureRef, Sample
 from shards.ustar import BLOCK, padding
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -40,10 +41,12 @@ class LabelledPictures:
     Attributes:
         pictures: in the order of the shards; `name` is the original path.
         labels: int8, shape (len(pictures), C): 1 present, 0 absent, -1 only difficult.
+        sha256: of the bytes of each image as packed, hexadecimal.
     """
 
     pictures: tuple[PictureRef, ...]
     labels: NDArray[np.int8]
+    sha256: tuple[str, ...] = ()
 
 
 def load_split(folder: Path, split: str) -> LabelledPictures:
@@ -56,7 +59,7 @@ def load_split(folder: Path, split: str) -> LabelledPictures:
         split: its name; several are joined by commas ('train,val').
 
     Returns:
-        Names, places and labels.
+        Names, places, labels and hashes.
 
     Raises:
         SourceError: the set has no split of that name.
@@ -65,6 +68,7 @@ def load_split(folder: Path, split: str) -> LabelledPictures:
     manifest = read_manifest(folder)
     pictures: list[PictureRef] = []
     labels = bytearray()
+    hashes: list[str] = []
     for name in split.split(","):
         found = manifest.splits.get(name.strip())
         if found is None:
@@ -72,19 +76,18 @@ def load_split(folder: Path, split: str) -> LabelledPictures:
                 f"{folder}: no split '{name}' in it. There are: {', '.join(manifest.splits)}."
             )
         for shard in found.shards:
-            _load_shard(folder, shard, manifest.classes, pictures, labels)
+            for row, picture, sha256 in _load_shard(folder, shard, manifest.classes):
+                labels += row
+                pictures.append(picture)
+                hashes.append(sha256)
     matrix = np.frombuffer(labels, np.int8).reshape(len(pictures), len(manifest.classes))
-    return LabelledPictures(tuple(pictures), matrix)
+    return LabelledPictures(tuple(pictures), matrix, tuple(hashes))
 
 
 def _load_shard(
-    folder: Path,
-    shard: Shard,
-    classes: tuple[str, ...],
-    pictures: list[PictureRef],
-    labels: bytearray,
-) -> None:
-    """Append what one shard holds."""
+    folder: Path, shard: Shard, classes: tuple[str, ...]
+) -> Iterator[tuple[bytes, PictureRef, str]]:
+    """Labels, place and hash of each sample of one shard."""
     tar = folder / shard.name
     samples = read_index(folder / index_name(shard.name))
     try:
@@ -96,9 +99,8 @@ def _load_shard(
             raise DamageError(f"{tar}: it or its index is not as {NAME} has it. {_cure(tar)}")
         head = npy_header(len(classes))
         for sample in samples:
-            row, path = _read_sample(descriptor, sample, head, classes, tar)
-            labels += row
-            pictures.append(PictureRef(path, str(tar), sample[0].offset, sample[0].size))
+            row, path, sha256 = _read_sample(descriptor, sample, head, classes, tar)
+            yield row, PictureRef(path, str(tar), sample[0].offset, sample[0].size), sha256
     finally:
         os.close(descriptor)
 
@@ -109,8 +111,8 @@ def _read_sample(
     head: bytes,
     classes: tuple[str, ...],
     tar: Path,
-) -> tuple[bytes, str]:
-    """Read labels and original path, which stand side by side, in one go."""
+) -> tuple[bytes, str, str]:
+    """Read labels, original path and the image's hash, which stand side by side, in one go."""
     size = NPY_HEADER_BYTES + len(classes)
     apart = size + len(padding(size)) + BLOCK
     if [c.extension for c in sample[1:]] == [LABELS, DESCRIPTION]:
@@ -125,7 +127,7 @@ def _read_sample(
                         f"{tar}: the labels of '{sample[0].name}' are not those of the classes "
                         f"that it names, as {NAME} has them. {_cure(tar)}"
                     )
-                return row, named.path
+                return row, named.path, described.sha256
     raise DamageError(
         f"{tar}: '{sample[0].name}' is not a sample with {len(classes)} labels and a "
         f"description. {_cure(tar)}"

@@ -135,7 +135,8 @@ class ScoreConfig:
 class QuantizeConfig:
     """`vocscore quantize`."""
 
-    split: str = "val"
+    split: str | None = None
+    """None: the one that the run was validated on."""
     calibration_pictures: int = 256
     """That the ranges of 8 bits are taken from."""
     max_map_drop: float = 0.005
@@ -149,8 +150,8 @@ class QuantizeConfig:
 class ExportConfig:
     """`vocscore export`."""
 
-    split: str = "val"
-    """Whose pictures the new model is checked on."""
+    split: str | None = None
+    """Whose images the new model is checked on; None: that of the run's validation."""
     check_pictures: int = 64
     max_pixels: int = 200_000_000
 

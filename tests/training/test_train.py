@@ -37,7 +37,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHARTS = ["curves.png", "missed_together.png", "per_class_ap.png", "reliability.png"]
-VALUES = ["config.json", "history.csv", "metrics.json", "model.json", "model.safetensors"]
+VALUES = [
+    "config.json",
+    "history.csv",
+    "images.csv",
+    "metrics.json",
+    "model.json",
+    "model.safetensors",
+]
 FILES = sorted(CHARTS + VALUES)
 
 
@@ -446,7 +453,7 @@ def test_interrupted_training_is_no_finished_run(few_shards: Path, tmp_path: Pat
 
     with pytest.raises(KeyboardInterrupt):
         fit(few_shards, tmp_path, epochs=9, on_epoch=stop)
-    left = ["config.json", "history.csv", "resume.pt"]
+    left = ["config.json", "history.csv", "images.csv", "resume.pt"]
     assert sorted(path.name for path in tmp_path.iterdir()) == left
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 3
 

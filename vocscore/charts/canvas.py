@@ -36,6 +36,12 @@ def open_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def say_of_what(figure: Figure, subject: str) -> None:
+    """Write above a chart which images it is of; nothing where that is empty."""
+    if subject:
+        figure.suptitle(subject, fontsize=9, color=GRAY)
+
+
 def label(name: str) -> str:
     r"""The name of a class as a chart has room for it; '$' is no beginning of a formula."""
     name = " ".join(name.split())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from vocscore.charts.canvas import BLACK, label, open_figure, save
+from vocscore.charts.canvas import BLACK, label, open_figure, save, say_of_what
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,9 @@ _WITH_NUMBERS = 25
 _INCHES_A_FIELD = 0.32
 
 
-def missed_chart(missed: NDArray[np.int64], classes: Sequence[str], file: Path) -> None:
+def missed_chart(
+    missed: NDArray[np.int64], classes: Sequence[str], file: Path, *, subject: str = ""
+) -> None:
     """Draw how often two classes are missed in one picture, the most missed class first.
 
     How often a class is missed at all stands behind its name; on the diagonal it would outshine
@@ -33,6 +35,7 @@ def missed_chart(missed: NDArray[np.int64], classes: Sequence[str], file: Path) 
         missed: int64, shape (C, C), as `missed_together` gives it.
         classes: the names, in column order.
         file: the PNG to write.
+        subject: which images these are, for the reader.
 
     Raises:
         OSError: the file cannot be written.
@@ -57,6 +60,7 @@ def missed_chart(missed: NDArray[np.int64], classes: Sequence[str], file: Path) 
     else:
         title = "missed together"
     axes.set_title(title if alone.any() else f"{title}: nothing was missed", fontsize=11)
+    say_of_what(figure, subject)
     save(figure, file)
 
 

@@ -206,16 +206,20 @@ def runtime_options(command: Command) -> Command:
     return command
 
 
-def refuse_summary(file: Path | None, *, beside: Path) -> None:
+def refuse_summary(file: Path | None, *, beside: Path, of: Path) -> None:
     """Refuse a place for a summary before the work is done, and one that would do harm.
 
     Args:
         file: the value of --json.
         beside: a folder whose JSON files belong to the program (a run, packed shards).
+        of: predictions, whose record has a place of its own.
 
     Raises:
-        KnownError: the name does not end in .json, its folder is missing, or it is `beside`.
+        KnownError: the name does not end in .json, its folder is missing, or it is `beside`; or it
+            is the record's.
     """
+    from vocscore.records.score_record import record_file
+
     if file is None:
         return
     if file.suffix.lower() != ".json":
@@ -224,6 +228,10 @@ def refuse_summary(file: Path | None, *, beside: Path) -> None:
         raise KnownError(f"--json {file}: no such folder. Make it, or name another.")
     if file.parent.resolve() == beside.resolve():
         raise KnownError(f"--json {file}: {beside} has JSON files of its own. Name another folder.")
+    if file.absolute() == record_file(of).absolute():
+        raise KnownError(
+            f"--json {file}: there the record of {of} stands. Choose another name for the summary."
+        )
 
 
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary.")

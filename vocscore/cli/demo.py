@@ -12,6 +12,7 @@ from vocscore.cli.common import KnownError
 from vocscore.config import DemoConfig
 
 OWN_FOLDERS = ("VOCdrawn", "shards", "run")
+OWN_FILES = ("predictions.csv", "predictions.csv.json", "eval.json")
 
 
 @click.command()
@@ -50,7 +51,7 @@ def demo(out: Path, *, pictures: int, epochs: int, overwrite: bool) -> None:
     _show(["train", shards, "-o", run, *_from_nothing(), "--epochs", epochs])
     _spoil_one_picture(voc / "JPEGImages")
     _show(["score", voc / "JPEGImages", "-m", run, "-o", predictions])
-    _show(["eval", predictions, shards, "--split", "val", "--json", out / "eval.json"])
+    _show(["eval", predictions, shards, "--json", out / "eval.json"])
     click.echo(
         f"\npredictions: {predictions}\nmetrics:     {out / 'eval.json'}\n"
         f"curves:      {run / 'curves.png'}"
@@ -66,7 +67,7 @@ def _from_nothing() -> list[object]:
 
 def _make_room(out: Path, *, overwrite: bool) -> None:
     """Remove what an earlier demo made, and nothing else."""
-    old = [out / name for name in (*OWN_FOLDERS, "predictions.csv", "eval.json")]
+    old = [out / name for name in (*OWN_FOLDERS, *OWN_FILES)]
     found = [path for path in old if path.exists()]
     if found and not overwrite:
         raise KnownError(f"{found[0]} is there already: add --overwrite or name another folder.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vocscore.cli.common import progress, quiet_option
-from vocscore.cli.trained_on import trained_on
+from vocscore.cli.trained_on import trained_on, validated_on
 from vocscore.config import ExportConfig
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--split",
     default=ExportConfig.split,
-    show_default=True,
+    show_default="that of RUN's validation",
     metavar="NAME",
     help="Split of SHARDS, or several joined by commas.",
 )
@@ -85,7 +85,7 @@ def export(
     out: Path,
     *,
     shards: Path | None,
-    split: str,
+    split: str | None,
     folder: Path | None,
     drawn: bool,
     check_pictures: int,
@@ -158,4 +158,5 @@ def _pictures(
     shards = shards or trained_on(
         checkpoint, instead="Check the export on others with --shards, --pictures or --drawn."
     )
-    yield load_split(shards, config.split).pictures[:most], f"split {config.split!r} of the shards"
+    split = config.split or validated_on(checkpoint, shards)
+    yield load_split(shards, split).pictures[:most], f"split {split!r} of the shards"

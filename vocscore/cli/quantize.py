@@ -9,7 +9,7 @@ import click
 
 from vocscore.cli.common import progress, quiet_option
 from vocscore.cli.numbers import FiniteRange
-from vocscore.cli.trained_on import trained_on
+from vocscore.cli.trained_on import seen_line, trained_on, validated_on
 from vocscore.config import QuantizeConfig
 
 
@@ -28,7 +28,7 @@ from vocscore.config import QuantizeConfig
 @click.option(
     "--split",
     default=QuantizeConfig.split,
-    show_default=True,
+    show_default="that of RUN's validation",
     metavar="NAME",
     help="Split of SHARDS, or several joined by commas. Not one that the model was trained on.",
 )
@@ -79,11 +79,13 @@ def quantize(checkpoint: Path, shards: Path | None, *, quiet: bool, **settings: 
     from vocscore.export.quantise import quantise
 
     config = QuantizeConfig(**settings)
+    shards = shards or trained_on(checkpoint)
+    split = config.split or validated_on(checkpoint, shards)
     with progress("quantize", quiet=quiet) as shown:
         result = quantise(
             checkpoint,
-            shards or trained_on(checkpoint),
-            split=config.split,
+            shards,
+            split=split,
             calibration_pictures=config.calibration_pictures,
             max_map_drop=config.max_map_drop,
             max_changed=config.max_changed,
@@ -91,7 +93,8 @@ def quantize(checkpoint: Path, shards: Path | None, *, quiet: bool, **settings: 
             on_pictures=shown,
         )
     if not quiet:
-        click.echo(f"pictures: {result.pictures} of split {config.split!r}")
+        click.echo(f"images: {result.pictures} of split {split!r}")
+        click.echo(seen_line(checkpoint, shards, split))
         click.echo(f"mAP: float32 {result.map_float32:.4f}, int8 {result.map_int8:.4f}")
         click.echo(
             f"decisions changed: {result.changed:.2%}; largest difference of a probability: "

@@ -118,6 +118,9 @@ def score(
     A picture that cannot be read is a row with status 'error' and the reason; it costs no other
     row. Stopped for whatever reason, the same command goes on where it stopped.
 
+    Beside the output stands its record (predictions.csv.json): the model, what it was trained on,
+    versions, the command. 'vocscore eval' reads it.
+
     \b
     vocscore score photos/ -m run/ -o predictions.csv
     vocscore score photos/ -m run/ -o predictions/ --format parquet
@@ -130,7 +133,7 @@ def score(
 
     config = ScoreConfig(**settings)
     refuse_both(device, config.devices)
-    refuse_summary(json_file, beside=checkpoint)
+    refuse_summary(json_file, beside=checkpoint, of=out)
     with (
         progress("score", quiet=quiet) as shown,
         interruptible(f"Finished units are kept. Go on with: {same_command()}"),
@@ -154,6 +157,7 @@ def score(
             max_bad=config.max_bad,
             quarantine=quarantine,
             ceilings_after=_ceilings_after(ceilings, config.ceilings_after),
+            command=same_command(),
             progress=shown,
             listing=shown.listing,
         )

@@ -78,8 +78,9 @@ def train(
     backbone, a new linear head, binary cross-entropy, 10 epochs.
 
     RUN then holds the checkpoint (model.safetensors, model.json), history.csv, metrics.json,
-    config.json, and pictures: curves.png (how training went), and of the validation split
-    per_class_ap.png, reliability.png and missed_together.png.
+    config.json, images.csv (what it was trained and validated on), and charts: curves.png (how
+    training went), and of the validation split per_class_ap.png, reliability.png and
+    missed_together.png.
 
     \b
     vocscore train shards/ -o run/
@@ -87,10 +88,10 @@ def train(
     vocscore train shards/ -o run/ --recipe strong --tune all --backbone googlenet
     vocscore train shards/ -o run/ --weights resnet18.pth      # without a network
     """
+    from shards.manifest import manifest_hash
     from vocscore.machine import usable_cores
     from vocscore.training.choices import Keeping
     from vocscore.training.follow import follow
-    from vocscore.training.opening import manifest_hash
     from vocscore.training.run_folder import check_same, is_finished
     from vocscore.training.together import joined
     from vocscore.training.train import train as fit
@@ -136,7 +137,7 @@ def train(
             on_epoch=watch,
         )
     if not quiet:
-        _summarise(report, shards)
+        _summarise(report, config, shards)
 
 
 @contextmanager
@@ -180,7 +181,9 @@ def _chosen(kind: type[Choice], config: TrainConfig) -> Choice:
     return kind(**{field.name: getattr(config, field.name) for field in fields(kind)})  # type: ignore[arg-type]
 
 
-def _summarise(report: TrainReport, shards: Path) -> None:
+def _summarise(report: TrainReport, config: TrainConfig, shards: Path) -> None:
+    from vocscore.records.trained_on import chosen_on_validation
+
     out = report.out
     if report.unseen:
         click.echo(f"no training picture shows: {', '.join(report.unseen)}")
@@ -188,6 +191,11 @@ def _summarise(report: TrainReport, shards: Path) -> None:
         click.echo(f"kept: epoch {report.kept} of {len(report.epochs)}, the best on validation")
     judged = report.reports["val"]
     click.echo(f"validation mAP {judged.mean_average_precision:.3f} (chance {judged.chance:.3f})")
+    if chosen := chosen_on_validation(asdict(config)):
+        click.echo(
+            f"the {' and the '.join(chosen)} were chosen on the validation split, so figures on it "
+            "flatter; a third split tells more"
+        )
     click.echo(f"checkpoint, metrics.json, history.csv, curves.png and more: {out}")
     predictions = free_path(Path("predictions.csv"))
     click.echo(f"next: {vocscore_command('score', shards, '-m', out, '-o', predictions)}")

@@ -15,6 +15,7 @@ from vocscore.score.bad.bad_inputs import BadInputs
 from vocscore.score.bad.quarantine import Quarantine, refuse_inside
 from vocscore.score.inputs.globs import EVERYTHING as ALL
 from vocscore.score.inputs.sources import read_source, source_name
+from vocscore.score.output.describe import describe
 from vocscore.score.output.formats.choice import choose
 from vocscore.score.output.formats.selection import EVERYTHING
 from vocscore.score.output.ledger import open_ledger, refuse_existing, work_folder
@@ -103,6 +104,7 @@ def score(
     max_bad: float | None = None,
     quarantine: Path | None = None,
     ceilings_after: float | None = None,
+    command: str | None = None,
     progress: Progress | None = None,
     listing: Callable[[int], None] | None = None,
 ) -> ScoreReport:
@@ -135,6 +137,7 @@ def score(
         quarantine: a folder outside the source, for copies of the bad inputs; None makes none.
         ceilings_after: a run of at least so many seconds ends with some more, in which the
             ceilings are measured; None never does.
+        command: as it was typed, for the record beside the output.
         progress: called with the rows done, all rows (an estimate where the source does not
             tell), and the errors so far.
         listing: called with the files found so far, while a folder is listed.
@@ -201,6 +204,9 @@ def score(
         ) as ledger,
     ):
         resumed, started = _rows(ledger), time.monotonic()
+        record = describe(
+            plan, ledger, card=card, checkpoint=checkpoint, source=source, command=command
+        )
         scoring = Scoring(
             inputs,
             ledger,
@@ -208,6 +214,7 @@ def score(
             rows_format=rows_format,
             progress=progress,
             bad=BadInputs(ledger, max_bad=max_bad, quarantine=kept),
+            record=record,
         )
         scoring.run(engine)
         seconds = time.monotonic() - started

@@ -34,6 +34,7 @@ class Scoring:
         rows_format: writes parts, and joins them.
         progress: as for `score`.
         bad: what is done about bad inputs; nothing if None.
+        record: as for `Ledger.merge`.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Scoring:
         rows_format: RowsFormat,
         progress: Progress | None,
         bad: BadInputs | None = None,
+        record: Callable[[int], bytes] | None = None,
     ) -> None:
         """Count what is done."""
         self._inputs = inputs
@@ -53,6 +55,7 @@ class Scoring:
         self._format = rows_format
         self._progress = progress
         self._bad = bad or BadInputs(ledger)
+        self._record = record
         self._running: dict[int, Advance] = {}
         self._units = 0
         self._weight = 0  # of the units done
@@ -122,7 +125,7 @@ class Scoring:
                 f"their names or first bytes{others}). Name a source that holds images."
             )
         self._bad.finish()
-        self._ledger.merge(self._units, self._format.merge)
+        self._ledger.merge(self._units, self._format.merge, record=self._record)
 
     def _show(self) -> None:
         """Tell how far it is; what only unread tars know is guessed by their bytes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from shards.files import read_regular
-from shards.manifest import NAME
 from vocscore.distributed import ALONE
 from vocscore.errors import DeviceError
 from vocscore.models.card import ModelCard
@@ -28,7 +25,6 @@ from vocscore.training.whole import WholeFit, in_bf16
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from vocscore.distributed import Ranks
     from vocscore.models.network import Network
@@ -49,11 +45,6 @@ class Start:
 
     shards: str
     fit: dict[str, Any] | None
-
-
-def manifest_hash(shards: Path) -> str:
-    """What a set is known by, wherever it lies."""
-    return hashlib.sha256(read_regular(shards / NAME)).hexdigest()
 
 
 def choose_device(name: str, ranks: Ranks) -> str:

@@ -63,7 +63,9 @@ def curves(history: Sequence[EpochResult], file: Path) -> None:
     save(figure, file)
 
 
-def validation_charts(folder: Path, val: Outcome, card: ModelCard, *, figures: Report) -> None:
+def validation_charts(
+    folder: Path, val: Outcome, card: ModelCard, *, figures: Report, chosen: Sequence[str] = ()
+) -> None:
     """Draw the pictures of an evaluation of the validation split.
 
     Args:
@@ -71,6 +73,7 @@ def validation_charts(folder: Path, val: Outcome, card: ModelCard, *, figures: R
         val: the outcome of the split with the network that is kept.
         card: of that network; its thresholds and its temperature count.
         figures: of the same outcome with them.
+        chosen: as `chosen_on_validation` gives it; the charts say it.
 
     Raises:
         OSError: the folder cannot be written.
@@ -80,4 +83,12 @@ def validation_charts(folder: Path, val: Outcome, card: ModelCard, *, figures: R
     if card.temperature != 1:
         calibration[f"temperature {card.temperature:.3g}"] = reliability(val.labels, scores)
     missed = missed_together(val.labels, decide(scores, card.decision_threshold))
-    evaluation_charts(folder, card.classes, figures=figures, calibration=calibration, missed=missed)
+    flattered = f"; it chose the {' and the '.join(chosen)}" if chosen else ""
+    evaluation_charts(
+        folder,
+        card.classes,
+        figures=figures,
+        calibration=calibration,
+        missed=missed,
+        subject=f"validation split, not trained on{flattered}",
+    )

@@ -10,6 +10,7 @@ import torch
 from vocscore.errors import DivergedError
 from vocscore.evaluation.decisions import fit_decisions
 from vocscore.evaluation.metrics import report
+from vocscore.records.trained_on import chosen_on_validation
 from vocscore.training.epochs import run_epochs
 from vocscore.training.faithful import measure_faithfulness
 from vocscore.training.history import SPLITS, write_history
@@ -134,7 +135,8 @@ class Run:
             metrics[split] = {"loss": outcome.loss, **reports[split].to_json(card.classes)}
         # Rounded: the last digits are those of the number of threads.
         metrics["bf16"] = {**asdict(fidelity), "largest": round(fidelity.largest, 4)}
-        validation_charts(self.out, val, card, figures=reports["val"])
+        chosen = chosen_on_validation(asdict(self.keeping))
+        validation_charts(self.out, val, card, figures=reports["val"], chosen=chosen)
         finish_run(self.out, self.network, card, metrics=metrics, history=self.so_far.history)
         unseen = tuple(card.classes[c] for c in without_positives(self.splits.train))
         return TrainReport(self.out, tuple(self.so_far.history), kept.epoch, reports, unseen)

@@ -16,6 +16,8 @@ from vocscore.charts.evaluation_charts import NAMES as CHARTS
 from vocscore.errors import TrainError
 from vocscore.models.card import CARD_FILE, WEIGHTS_FILE
 from vocscore.models.checkpoint import save_checkpoint
+from vocscore.records.images import IMAGES
+from vocscore.records.trained_on import CONFIG, PACKED
 from vocscore.training.plots import curves
 
 if TYPE_CHECKING:
@@ -24,17 +26,19 @@ if TYPE_CHECKING:
 
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
+    from vocscore.records.images import UsedImages
     from vocscore.training.history import EpochResult
 
-CONFIG, HISTORY, METRICS, CURVES = "config.json", "history.csv", "metrics.json", "curves.png"
+HISTORY, METRICS, CURVES = "history.csv", "metrics.json", "curves.png"
 TENSORBOARD = "tensorboard"
 """Folder of what `--tensorboard` writes."""
 STATE = "resume.pt"
 """What a resume needs; there until the run is finished."""
-RUN_FILES = (CONFIG, HISTORY, METRICS, CURVES, *CHARTS, WEIGHTS_FILE, CARD_FILE, STATE)
-_ANYWHERE = ("shards", "threads", "recipe")
+RUN_FILES = (CONFIG, IMAGES, HISTORY, METRICS, CURVES, *CHARTS, WEIGHTS_FILE, CARD_FILE, STATE)
+_ANYWHERE = ("shards", "threads", "recipe", PACKED)
 """Settings that may differ in a resume: a set that was moved is known by its manifest, the number
-of threads changes no result, and a recipe is the settings that it gave."""
+of threads changes no result, a recipe is the settings that it gave, and older runs say less of
+their set."""
 
 
 def check_room(out: Path, *, overwrite: bool, resume: bool) -> None:
@@ -65,8 +69,13 @@ def is_finished(out: Path) -> bool:
     return (out / CARD_FILE).exists() and not (out / STATE).exists()
 
 
-def start_run(out: Path, config: Mapping[str, object]) -> None:
+def start_run(out: Path, config: Mapping[str, object], *, images: UsedImages) -> None:
     """Remove an earlier run, and nothing else, and note what this one was asked to do.
+
+    Args:
+        out: the run's folder; made if missing.
+        config: every setting.
+        images: that it is going to see.
 
     Raises:
         OSError: the folder cannot be written.
@@ -77,6 +86,7 @@ def start_run(out: Path, config: Mapping[str, object]) -> None:
         (out / name).unlink(missing_ok=True)
     for events in (out / TENSORBOARD).glob("*/events.out.tfevents.*"):
         events.unlink()
+    atomic.write(out / IMAGES, images.to_csv())
     _write_json(out / CONFIG, config)
 
 

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from shards.manifest import read_manifest
+from shards.manifest import manifest_hash, read_manifest
 from vocscore.distributed import ALONE
 from vocscore.errors import TrainError
 from vocscore.evaluation.thresholds import parse_rule
 from vocscore.pipeline.augment import Augmentation
+from vocscore.records.trained_on import PACKED, packed_facts
 from vocscore.training.epochs import SoFar
 from vocscore.training.history import EpochResult
 from vocscore.training.opening import (
     Start,
     choose_device,
-    manifest_hash,
     open_decoding,
     open_fit,
     open_network,
@@ -34,7 +34,7 @@ from vocscore.training.opening import (
 from vocscore.training.run import Run, TrainReport, set_generators
 from vocscore.training.run_folder import check_room, load_state, start_run
 from vocscore.training.schedule import check_warmup
-from vocscore.training.splits import check_best, load_splits
+from vocscore.training.splits import check_best, load_splits, used_images
 from vocscore.training.together import from_first
 from vocscore.training.whole import WholeFit, in_bf16
 
@@ -126,12 +126,14 @@ def train(
     splits = load_splits(shards, data)
     check_best(splits, keeping)
     with seeded(seed, device=device):
-        net, card = open_network(network, read_manifest(shards).classes)
+        manifest, used = read_manifest(shards), used_images(splits)
+        net, card = open_network(network, manifest.classes)
         _check_batches(net, splits, optimisation)
         config: dict[str, Any] = {
             "recipe": recipe,
             "shards": str(shards),
             "shards_sha256": manifest_hash(shards),
+            PACKED: packed_facts(shards, manifest, used.train),
             **asdict(network),
             **asdict(data),
             **asdict(optimisation),
@@ -190,7 +192,7 @@ def train(
         )
         with closing(decoding.maker):
             if state is None:
-                start_run(out, config)
+                start_run(out, config, images=used)
             from_first(
                 Start(config["shards_sha256"], None if state is None else state["fit"]), ranks
             )

@@ -8,10 +8,13 @@ Beside the output, while it is not finished, stands a folder `<output>.parts`:
     bad-000000.jsonl its bad inputs, where there are any: what to quarantine
     part-000000.json their numbers; it is written after the rows and says that they are all there
     merged.csv       the parts being joined
+    record.json      what is to stand beside the output, `OUTPUT.json` (`vocscore.records`)
     done.json        what was plan.json: the output is finished, the rest only has to be removed
 
 The parts of an output that is a folder (`part_folder`) lie in a folder of their own, `rows/`. It is
-renamed to the output as soon as there is `done.json`; an older one is put in `replaced/` first.
+renamed to the output as soon as there is `done.json`; an older one is put in `replaced/` first. The
+record follows the output; that of an older output is removed before the new output appears, so that
+a record never speaks of other rows than those beside it.
 
 Every file is written under another name, brought to the disk and renamed. So a run that is killed
 at any moment leaves parts that are whole; the next one with the same plan goes on from them, and
@@ -29,6 +32,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from shards import atomic
 from shards.files import read_regular
 from vocscore.errors import ScoreError
+from vocscore.records.score_record import is_record, record_file
 from vocscore.score.output import part_folder
 from vocscore.score.output.differences import differences
 
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT_VERSION = 1
-_OURS = re.compile(r"\.?((part|bad)-\d{6,}|plan|done|merged)\.[a-z]+(\.tmp)?")
+_OURS = re.compile(r"\.?((part|bad)-\d{6,}|plan|done|merged|record)\.[a-z]+(\.tmp)?")
 _MARK = re.compile(r"part-(\d{6,})\.json")
 
 
@@ -77,8 +81,15 @@ def refuse_existing(output: Path, *, overwrite: bool, folder: bool = False) -> N
         folder: it is to be a folder of parts.
 
     Raises:
-        ScoreError: it is there and not to be overwritten, or never can be.
+        ScoreError: it is there and not to be overwritten, or never can be; or another file stands
+            where its record has to.
     """
+    beside = record_file(output)
+    if (beside.exists() or beside.is_symlink()) and not is_record(beside):
+        raise ScoreError(
+            f"{beside}: in the way: the record of the predictions has to stand there, and this is "
+            "something else. Move it away, or choose another output with -o."
+        )
     if folder:
         part_folder.refuse_existing_folder(output, overwrite=overwrite)
         return
@@ -138,6 +149,7 @@ class Ledger:
         self._parts = self._rows if folder else self._work
         self._plan = self._work / "plan.json"
         self._done = self._work / "done.json"
+        self._record = self._work / "record.json"
         self.records: dict[int, Record] = {}
 
     def lock(self, held: ExitStack) -> None:
@@ -211,12 +223,19 @@ class Ledger:
         """Where the bad inputs of a committed unit are listed; there is no file if it has none."""
         return self._work / f"bad-{number:06d}.jsonl"
 
-    def merge(self, units: int, write: Callable[[BinaryIO, Iterable[Path]], None]) -> None:
+    def merge(
+        self,
+        units: int,
+        write: Callable[[BinaryIO, Iterable[Path]], None],
+        *,
+        record: Callable[[int], bytes] | None = None,
+    ) -> None:
         """Join the parts to the output, by the numbers of their units, and remove the rest.
 
         Args:
             units: how many there are; all of them must have been committed.
             write: writes the output, given the parts in order; not called for a folder of parts.
+            record: given the bytes of the output, says what is to stand beside it; None: nothing.
 
         Raises:
             ScoreError: the disk will not have it; the parts are kept.
@@ -224,12 +243,19 @@ class Ledger:
         if self.records.keys() != set(range(units)):
             raise RuntimeError(f"{units} units, but parts {sorted(self.records)[:20]}...")
         with self._writing():
-            if self._folder:  # a stranger's file may have come in the meantime
-                refuse_existing(self._output, overwrite=True, folder=True)
-            else:
-                merged = self._work / f"merged{self._suffix}"
+            merged = self._work / f"merged{self._suffix}"
+            if not self._folder:
                 with atomic.replacing(merged) as file:
                     write(file, map(self._part, range(units)))
+            if record is not None:
+                rows = map(self._part, range(units)) if self._folder else [merged]
+                atomic.write(self._record, record(sum(file.stat().st_size for file in rows)))
+            else:
+                self._record.unlink(missing_ok=True)
+            # a stranger's file may have come in the meantime
+            refuse_existing(self._output, overwrite=True, folder=self._folder)
+            record_file(self._output).unlink(missing_ok=True)
+            if not self._folder:
                 atomic.move(merged, self._output)
             atomic.move(self._plan, self._done)
             self._finish()
@@ -239,6 +265,9 @@ class Ledger:
     def _finish(self) -> None:
         if self._folder:
             part_folder.place(self._rows, self._output, replaced=self._work / "replaced")
+        beside = record_file(self._output)
+        if self._record.exists() and (is_record(beside) or not beside.exists()):
+            atomic.move(self._record, beside)
 
     def discard(self) -> None:
         """Forget the run: nothing in it is worth keeping."""
