@@ -102,7 +102,6 @@ def plain(tmp_path: Path) -> Predictions:
         lambda: text([[*row, "", ""] for row in ROWS]).replace("labels", "labels,,").encode(),
         lambda: text(random.Random(0).sample(ROWS, 4)).encode(),
     ],
-    ids=str,
 )
 def test_what_can_mean_one_thing_is_read(
     tmp_path: Path, plain: Predictions, make: Callable[[], bytes]
