@@ -41,3 +41,7 @@ class ExportError(VocscoreError):
 
 class EvalError(VocscoreError):
     """Predictions and labels cannot be compared."""
+
+
+class ChartError(VocscoreError):
+    """Charts cannot be drawn."""

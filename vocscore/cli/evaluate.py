@@ -99,6 +99,10 @@ def evaluate(
     from vocscore.evaluation.evaluate import evaluate as compare
 
     refuse_summary(json_file, beside=shards)
+    if plots:
+        from vocscore.charts.canvas import require_matplotlib
+
+        require_matplotlib()
     report = compare(
         predictions,
         shards,

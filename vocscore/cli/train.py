@@ -134,6 +134,8 @@ def train(
             on_step=shown,
             on_epoch=watch,
         )
+    for problem in report.problems:  # --quiet or not
+        click.echo(f"warning: {problem}", err=True)
     if not quiet:
         _summarise(report)
 
@@ -187,7 +189,8 @@ def _summarise(report: TrainReport) -> None:
         click.echo(f"kept: epoch {report.kept} of {len(report.epochs)}, the best on validation")
     judged = report.reports["val"]
     click.echo(f"validation mAP {judged.mean_average_precision:.3f} (chance {judged.chance:.3f})")
-    click.echo(f"checkpoint, metrics.json, history.csv, curves.png and more: {out}")
+    charts = "" if report.problems else ", curves.png"
+    click.echo(f"checkpoint, metrics.json, history.csv{charts} and more: {out}")
     click.echo(f"next: vocscore score PICTURES -m {out} -o predictions.csv")
 
 
