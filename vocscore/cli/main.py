@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import click
 
+from vocscore import leaving
 from vocscore.cli.common import OneLineErrors
 from vocscore.machine import settle_threads
 
@@ -25,6 +27,19 @@ COMMANDS = {
 
 class Commands(OneLineErrors):
     """Finds commands by name, in the order of the job and not of the alphabet."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command; as a process's own command line, end it whatever a library left behind."""
+        if args or {"args", "standalone_mode"} & extra.keys():  # one of several, of a program
+            return super().main(*args, **extra)
+        since, code = leaving.now(), 1
+        try:
+            return super().main(**extra)
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(bool(end.code))
+            raise
+        finally:
+            leaving.leave_in_time(code, since=since)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """In the order of `COMMANDS`."""
