@@ -45,3 +45,7 @@ class RecordError(VocscoreError):
 
 class EvalError(VocscoreError):
     """Predictions and labels cannot be compared."""
+
+
+class ChartError(VocscoreError):
+    """Charts cannot be drawn."""

@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
-from vocscore.charts.canvas import BLACK, label, open_figure, save, say_of_what
+from vocscore.charts.canvas import (
+    BLACK,
+    label,
+    open_figure,
+    save,
+    say_of_what,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +56,7 @@ def missed_chart(
     axes.set_facecolor("#dddddd")  # the diagonal
     fields = axes.imshow(pairs, cmap="Blues", vmin=0, vmax=max(most, 1))
     bar = figure.colorbar(fields, ax=axes, shrink=0.7, label="pictures that miss both")
-    bar.locator = MaxNLocator(integer=True)
+    bar.locator = whole_numbers()
     bar.update_ticks()
     _names(axes, [label(classes[c]) for c in shown], alone[shown])
     if len(shown) <= _WITH_NUMBERS:

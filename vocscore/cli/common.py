@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from shards.errors import ShardsError
+from vocscore.cli.libraries import cannot_be_loaded
 from vocscore.cli.shown_commands import program
 from vocscore.distributed import read_ranks
 from vocscore.errors import StoppedOnPurposeError, VocscoreError
@@ -57,8 +58,11 @@ class OneLineErrors(click.Group):
             raise
         except BrokenPipeError:
             raise  # click ends quietly when the reader of a pipe has gone
-        except OSError as error:
-            if error.strerror is None:
+        except Exception as error:
+            line = cannot_be_loaded(error)
+            if line is not None:
+                raise KnownError(line) from error
+            if not isinstance(error, OSError) or error.strerror is None:
                 raise
             where = "standard output" if error.filename is None else error.filename
             raise KnownError(f"{where}: {error.strerror}") from error

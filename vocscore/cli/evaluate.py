@@ -119,6 +119,10 @@ def evaluate(
     from vocscore.evaluation.training_text import subject_line
 
     refuse_summary(json_file, beside=shards, of=predictions)
+    if plots:
+        from vocscore.charts.canvas import require_matplotlib
+
+        require_matplotlib()
     report = compare(
         predictions,
         shards,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from vocscore import leaving
 from vocscore.cli.common import OneLineErrors
 from vocscore.cli.utf8 import in_utf8_mode
 from vocscore.machine import settle_threads
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # Command name -> (module under vocscore.cli, function). Read when a command is asked for, so that
 # `vocscore --help` imports a command's module for its one line of help and nothing beneath it.
@@ -31,6 +29,24 @@ COMMANDS = {
 class Commands(OneLineErrors):
     """Finds commands by name, in the order of the job and not of the alphabet."""
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command.
+
+        As the command line of the process itself: in UTF-8 mode, and ended in time whatever a
+        library has left behind.
+        """
+        if args or {"args", "standalone_mode"} & extra.keys():  # one of several, of a program
+            return super().main(*args, **extra)
+        in_utf8_mode()
+        since, code = leaving.now(), 1
+        try:
+            return super().main(**extra)
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(bool(end.code))
+            raise
+        finally:
+            leaving.leave_in_time(code, since=since)
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """In the order of `COMMANDS`."""
         return list(COMMANDS)
@@ -44,12 +60,6 @@ class Commands(OneLineErrors):
             importlib.import_module(f"vocscore.cli.{module}"), function
         )
         return command
-
-    def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> Any:
-        """Run; where this is the command line of the process itself, in UTF-8 mode."""
-        if args is None:
-            in_utf8_mode()
-        return super().main(args, *more, **extra)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -136,6 +136,8 @@ def train(
             on_step=shown,
             on_epoch=watch,
         )
+    for problem in report.problems:  # --quiet or not
+        click.echo(f"warning: {problem}", err=True)
     if not quiet:
         _summarise(report, config, shards)
 
@@ -196,7 +198,8 @@ def _summarise(report: TrainReport, config: TrainConfig, shards: Path) -> None:
             f"the {' and the '.join(chosen)} were chosen on the validation split, so figures on it "
             "flatter; a third split tells more"
         )
-    click.echo(f"checkpoint, metrics.json, history.csv, curves.png and more: {out}")
+    charts = "" if report.problems else ", curves.png"
+    click.echo(f"checkpoint, metrics.json, history.csv{charts} and more: {out}")
     predictions = free_path(Path("predictions.csv"))
     click.echo(f"next: {vocscore_command('score', shards, '-m', out, '-o', predictions)}")
     click.echo("(scores the packed images; for others, name their folder in place of the first)")

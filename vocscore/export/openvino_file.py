@@ -26,7 +26,12 @@ RT_INFO = "vocscore"
 
 
 def require() -> None:
-    """Nothing: OpenVINO is always there."""
+    """Refuse to begin without OpenVINO.
+
+    Raises:
+        DeviceError: it is not installed, or its installation is broken.
+    """
+    core()
 
 
 def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:

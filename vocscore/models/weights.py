@@ -57,6 +57,11 @@ def imagenet_weights(backbone: str) -> Weights:
     choice = _imagenet_choice(backbone)
     name = choice.url.rpartition("/")[2]
     folder = Path(torch.hub.get_dir()) / "checkpoints"
+    if not folder.is_absolute():  # '~', which torch would make a folder of
+        raise CheckpointError(
+            f"{name}: this user has no home folder to download it to. Set TORCH_HOME to a folder "
+            "for it, use --weights FILE, or start from nothing with --weights none."
+        )
     try:
         # torch.hub prints 'Downloading' to standard output, which belongs to the results.
         with contextlib.redirect_stdout(sys.stderr):

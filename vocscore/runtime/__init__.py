@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from vocscore import caches
 from vocscore.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     Results = Callable[[], NDArray[np.float32]]
     """Waits for a batch's probabilities: float32, shape (N, C), 0 to 1."""
+
+caches.settle()
 
 
 class Runtime(Protocol):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from shards import atomic
 from shards.files import read_regular
+from vocscore import caches
 from vocscore.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -44,13 +45,17 @@ def quantise(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -
         An `openvino.Model` of the same signature.
 
     Raises:
-        CheckpointError: NNCF is not installed.
+        CheckpointError: NNCF is not installed, or its installation is broken.
     """
+    # of torch's, which NNCF loads: that the compiler of CUDA has no GPU here
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
-        import nncf
+        with caches.some_home():
+            import nncf
     except ImportError as error:
         raise CheckpointError(
-            "quantising needs NNCF, which is not installed. pip install 'vocscore[int8]'."
+            f"quantizing needs NNCF, which cannot be loaded ({error}). "
+            "Install it: pip install 'vocscore[int8]'"
         ) from error
     logging.getLogger("nncf").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):  # its progress bars

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matplotlib.ticker import MaxNLocator
-
-from vocscore.charts.canvas import BLUE, GRAY, ORANGE, open_figure, save
+from vocscore.charts.canvas import BLUE, GRAY, ORANGE, open_figure, save, whole_numbers
 from vocscore.charts.evaluation_charts import evaluation_charts
 from vocscore.evaluation.calibration import reliability
 from vocscore.evaluation.metrics import decide
@@ -51,7 +49,7 @@ def curves(history: Sequence[EpochResult], file: Path) -> None:
             axes.plot(epochs, values, color=colour, marker=marker, markersize=4, label=split)
         axes.set_title(title)
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(whole_numbers())
         axes.grid(visible=True, alpha=0.3)
         if name == "loss":
             axes.set_ylim(bottom=0)

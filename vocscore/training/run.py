@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vocscore.errors import DivergedError
+from vocscore.charts.canvas import require_matplotlib
+from vocscore.errors import ChartError, DivergedError
 from vocscore.evaluation.decisions import fit_decisions
 from vocscore.evaluation.metrics import report
 from vocscore.records.trained_on import chosen_on_validation
@@ -42,6 +43,7 @@ class TrainReport:
         kept: the epoch whose network is the checkpoint, counted from 1.
         reports: 'train' and 'val': every figure of the kept epoch, with its fitted thresholds.
         unseen: classes that no training picture shows; nothing was learnt but that they are rare.
+        problems: what a person should know and the run went on without, a line each.
     """
 
     out: Path
@@ -49,6 +51,7 @@ class TrainReport:
     kept: int
     reports: Mapping[str, Report]
     unseen: tuple[str, ...]
+    problems: tuple[str, ...] = ()
 
     @property
     def train(self) -> SplitFigures:
@@ -135,11 +138,16 @@ class Run:
             metrics[split] = {"loss": outcome.loss, **reports[split].to_json(card.classes)}
         # Rounded: the last digits are those of the number of threads.
         metrics["bf16"] = {**asdict(fidelity), "largest": round(fidelity.largest, 4)}
-        chosen = chosen_on_validation(asdict(self.keeping))
-        validation_charts(self.out, val, card, figures=reports["val"], chosen=chosen)
-        finish_run(self.out, self.network, card, metrics=metrics, history=self.so_far.history)
+        problems = _without_charts()
+        if not problems:
+            chosen = chosen_on_validation(asdict(self.keeping))
+            validation_charts(self.out, val, card, figures=reports["val"], chosen=chosen)
+        history = self.so_far.history
+        finish_run(
+            self.out, self.network, card, metrics=metrics, history=history, charts=not problems
+        )
         unseen = tuple(card.classes[c] for c in without_positives(self.splits.train))
-        return TrainReport(self.out, tuple(self.so_far.history), kept.epoch, reports, unseen)
+        return TrainReport(self.out, tuple(history), kept.epoch, reports, unseen, problems)
 
     def _decided(self, val: Outcome) -> tuple[ModelCard, Decisions]:
         """The card with thresholds and temperature fitted to the validation split."""
@@ -152,6 +160,15 @@ class Run:
         )
         card = replace(self.card, thresholds=fitted.thresholds, temperature=fitted.temperature)
         return card, fitted
+
+
+def _without_charts() -> tuple[str, ...]:
+    """Why no charts can be drawn, in a line; nothing where they can be."""
+    try:
+        require_matplotlib()
+    except ChartError as error:
+        return (f"the run has no charts: {error}",)
+    return ()
 
 
 def generators(*, device: str) -> list[torch.Tensor]:

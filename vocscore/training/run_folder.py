@@ -167,15 +167,25 @@ def finish_run(
     *,
     metrics: Mapping[str, object],
     history: Sequence[EpochResult],
+    charts: bool = True,
 ) -> None:
     """Keep the checkpoint, its metrics and the curves; then forget what a resume would need.
+
+    Args:
+        out: the run's folder.
+        network: of the kept epoch.
+        card: of the same.
+        metrics: plain values.
+        history: every epoch.
+        charts: whether the curves can be drawn here.
 
     Raises:
         OSError: the folder cannot be written.
     """
     save_checkpoint(out, network, card)
     _write_json(out / METRICS, metrics)
-    curves(history, out / CURVES)
+    if charts:
+        curves(history, out / CURVES)
     (out / STATE).unlink(missing_ok=True)
 
 

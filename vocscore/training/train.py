@@ -20,6 +20,7 @@ from vocscore.errors import TrainError
 from vocscore.evaluation.thresholds import parse_rule
 from vocscore.pipeline.augment import Augmentation
 from vocscore.records.trained_on import PACKED, packed_facts
+from vocscore.runtime.openvino import core
 from vocscore.training.epochs import SoFar
 from vocscore.training.history import EpochResult
 from vocscore.training.opening import (
@@ -123,6 +124,8 @@ def train(
     check_warmup(optimisation)
     _check_augmentation(augmentation, optimisation)
     device = choose_device(device, ranks)
+    if device == "cpu" and optimisation.tune == "head":
+        core()  # what is missing is said before the folder is made
     splits = load_splits(shards, data)
     check_best(splits, keeping)
     with seeded(seed, device=device):
