@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import click
 
-from vocscore.cli.common import OneLineErrors
+from vocscore.cli.common import OneLineErrors, tell_lost_output
+from vocscore.cli.streams import settled_streams
 from vocscore.machine import settle_threads
 
 # Command name -> (module under vocscore.cli, function). Read when a command is asked for, so that
@@ -22,9 +24,34 @@ COMMANDS = {
     "demo": ("demo", "demo"),
 }
 
+# What they print is all that they give; the others leave files, and print a summary of them.
+PRINTERS = frozenset({"eval"})
+
+PART_OF_ANOTHER = object()
+"""`obj` of the context of a command that another command runs."""
+
 
 class Commands(OneLineErrors):
     """Finds commands by name, in the order of the job and not of the alphabet."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run as a program, on streams that end no command."""
+        with settled_streams():
+            return super().main(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, and tell where its words were lost."""
+        # one that runs others tells for all of them
+        outermost = ctx.obj is not PART_OF_ANOTHER
+        try:
+            given = super().invoke(ctx)
+        except click.exceptions.Exit:
+            if outermost:
+                tell_lost_output(is_the_result=False)
+            raise
+        if outermost:
+            tell_lost_output(is_the_result=ctx.invoked_subcommand in PRINTERS)
+        return given
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """In the order of `COMMANDS`."""

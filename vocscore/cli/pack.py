@@ -5,31 +5,32 @@ from __future__ import annotations
 import time
 from collections import Counter
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from vocscore.cli import paths
 from vocscore.cli.common import KnownError, interruptible, progress, quiet_option, same_command
 from vocscore.cli.numbers import FiniteRange
 from vocscore.config import PackConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from shards.packing.pack import PackReport
     from shards.sample import AnnotatedSet, Sample
 
 
 @click.command()
-@click.argument("src", required=False, type=click.Path(file_okay=False, path_type=Path))
+@click.argument("src", required=False, type=paths.SOURCE)
 @click.option(
     "-o",
     "--output",
     "out",
     required=True,
     metavar="SHARDS",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=paths.new_folder("the shards"),
     help="Folder for the shards.",
 )
 @click.option(
@@ -43,21 +44,21 @@ if TYPE_CHECKING:
     "--labels",
     "table",
     metavar="FILE.csv",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=paths.old_file("labels"),
     help="Labels of a plain folder of pictures: 'path,labels' with ';' between the names, or "
     "'path' and one 0/1 column a class.",
 )
 @click.option(
     "--coco",
     metavar="FILE.json",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=paths.old_file("labels, as COCO instances"),
     help="Labels of a plain folder of pictures, as COCO instances.",
 )
 @click.option(
     "--classes",
     "classes_file",
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=paths.old_file("names of classes"),
     help="One class a line, in column order.  [default: VOC's 20 where they fit, else those "
     "found, sorted]",
 )
@@ -166,11 +167,14 @@ def pack(
     config = PackConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
     started = time.monotonic()
     source = _source(src, out, year=year, labelled=bool(table or coco), quiet=quiet)
-    annotated = _read(source, table=table, coco=coco)
     given = read_classes(classes_file) if classes_file else None
-    classes = choose_classes(annotated.names(), given, annotated.classes)
-    splits, rule = _split(annotated, classes, config)
-    with progress("pack", quiet=quiet) as shown, interruptible(f"Go on with: {same_command()}"):
+    with interruptible(f"Go on with: {same_command()}"), progress("pack", quiet=quiet) as shown:
+        shown.stage("reading annotations")
+        annotated = _read(source, table=table, coco=coco)
+        classes = choose_classes(annotated.names(), given, annotated.classes)
+        shown.stage("splitting")
+        splits, rule = _split(annotated, classes, config)
+        shown.stage("packing")
         report = write_shards(
             annotated,
             splits,
@@ -200,7 +204,7 @@ def _source(src: Path | None, out: Path, *, year: str | None, labelled: bool, qu
         if src is None:
             raise click.UsageError("Name the folder to pack (SRC), or --download a year of VOC.")
         if not src.is_dir():
-            raise click.BadParameter(f"Directory '{src}' does not exist.", param_hint="'SRC'")
+            raise KnownError(f"SRC {src}: no such folder. SRC takes a folder of images to pack.")
         return src
     if labelled:
         raise click.UsageError("--download brings its own labels: leave --labels and --coco away.")
@@ -265,7 +269,7 @@ def _summarise(out: Path, report: PackReport, unlisted: int, seconds: float) -> 
 
 
 @click.command()
-@click.argument("shards", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("shards", type=paths.SHARDS)
 @click.option("--decode", is_flag=True, help="Decode every picture too.")
 @quiet_option
 def verify(shards: Path, *, decode: bool, quiet: bool) -> None:
@@ -277,6 +281,7 @@ def verify(shards: Path, *, decode: bool, quiet: bool) -> None:
     from vocscore.machine import usable_cores
 
     with progress("verify", quiet=quiet) as shown:
+        shown.stage("checking")
         problems = find_problems(shards, decode=decode, workers=usable_cores(), progress=shown)
     for problem in problems:
         click.echo(problem)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vocscore.cli import paths
 from vocscore.cli.bad_options import input_options
 from vocscore.cli.common import (
     interruptible,
@@ -17,6 +17,7 @@ from vocscore.cli.common import (
     refuse_summary,
     runtime_options,
     same_command,
+    write_summary,
 )
 from vocscore.cli.device_options import devices_option, refuse_both
 from vocscore.cli.format_options import format_options
@@ -24,6 +25,7 @@ from vocscore.config import ScoreConfig
 
 if TYPE_CHECKING:
     from vocscore.score.run import ScoreReport
+    from vocscore.score.walls import Reached
 
 
 @click.command()
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     "checkpoint",
     required=True,
     metavar="RUN",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=paths.RUN,
     help="Folder that 'vocscore train' wrote.",
 )
 @format_options
@@ -84,7 +86,7 @@ if TYPE_CHECKING:
     "--json",
     "json_file",
     metavar="FILE.json",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=paths.SUMMARY,
     help="Write the summary there.",
 )
 @quiet_option
@@ -127,8 +129,8 @@ def score(
     refuse_both(device, config.devices)
     refuse_summary(json_file, beside=checkpoint)
     with (
-        progress("score", quiet=quiet) as shown,
         interruptible(f"Finished units are kept. Go on with: {same_command()}"),
+        progress("score", quiet=quiet) as shown,
     ):
         report = run(
             src,
@@ -151,15 +153,16 @@ def score(
             ceilings_after=_ceilings_after(ceilings, config.ceilings_after),
             progress=shown,
             listing=shown.listing,
+            on_stage=shown.stage,
         )
     for problem in report.problems:  # --quiet or not: something of the source was not scored
         click.echo(f"warning: {problem}", err=True)
-    if json_file:
-        json_file.write_text(json.dumps(report.to_json(), indent=2) + "\n")
     if not quiet:
         _summarise(report)
         if quarantine is not None:
             click.echo(f"copies of bad inputs: {quarantine} (why: quarantine.csv in it)")
+    if json_file:
+        write_summary(json_file, report.to_json())
 
 
 def _ceilings_after(asked: bool | None, seconds: float) -> float | None:
@@ -180,7 +183,18 @@ def _summarise(report: ScoreReport) -> None:
     click.echo(f"{report.seconds:.1f} s, {report.images_per_second:.1f} images/s")
     if report.ceilings:
         rates = ", ".join(f"{k} {v:.0f}" for k, v in asdict(report.ceilings).items())
-        share = report.ceilings.share(report.images_per_second)
         click.echo(f"ceilings, images/s: {rates}")
-        click.echo(f"the wall: {report.ceilings.wall}; reached: {share:.0%} of it")
+    if report.reached:
+        click.echo(_wall(report.reached))
     click.echo(f"predictions: {report.output}")
+
+
+def _wall(reached: Reached) -> str:
+    """Which stage binds, or why that cannot be said."""
+    if reached.share is None:
+        return (
+            f"the wall: not known; the run was faster than what was measured for "
+            f"{' and '.join(reached.too_low)}, so that was measured too low (few images, or ones "
+            "that take longer than the others)"
+        )
+    return f"the wall: {reached.wall}; reached: {reached.share:.0%} of it"

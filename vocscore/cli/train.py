@@ -6,11 +6,11 @@ import os
 import sys
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from vocscore.cli import paths
 from vocscore.cli.common import (
     interruptible,
     progress,
@@ -24,6 +24,7 @@ from vocscore.distributed import read_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from vocscore.training.train import EpochResult, TrainReport
 
@@ -31,14 +32,14 @@ Choice = TypeVar("Choice")
 
 
 @click.command()
-@click.argument("shards", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("shards", type=paths.SHARDS)
 @click.option(
     "-o",
     "--output",
     "out",
     required=True,
     metavar="RUN",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=paths.new_folder("the model, its history and its metrics"),
     help="Folder for the model, its history and its metrics.",
 )
 @settings_options
@@ -86,18 +87,18 @@ def train(
     vocscore train shards/ -o run/ --recipe strong --tune all --backbone googlenet
     vocscore train shards/ -o run/ --weights resnet18.pth      (without a network)
     """
+    from shards.manifest import read_manifest
     from vocscore.machine import usable_cores
     from vocscore.training.choices import Keeping
-    from vocscore.training.follow import follow
-    from vocscore.training.opening import manifest_hash
     from vocscore.training.run_folder import check_same, is_finished
-    from vocscore.training.together import joined
+    from vocscore.training.splits import manifest_hash
     from vocscore.training.train import train as fit
 
     if resume and overwrite:
         raise click.UsageError("--resume keeps what --overwrite removes: give one of them.")
     ranks = read_ranks(os.environ)
     config = TrainConfig(**settings)
+    read_manifest(shards)  # refuses what is no finished set
     if resume and is_finished(out):
         check_same(out, {**asdict(config), "shards_sha256": manifest_hash(shards)})
         if ranks.first:
@@ -114,13 +115,17 @@ def train(
     # Of what runs this command for someone (the demo, a benchmark), the whole is run again.
     again = same_command(resumed=sys.argv[1:2] == ["train"])
     with ExitStack() as entered:
-        entered.enter_context(joined(ranks, threads=cores))
-        if not ranks.first:
-            follow(shards, **asked)
-            return
-        if ranks.size == 1:  # else torchrun ends all of them, and has the last word
+        if ranks.size == 1:
             advice = f"No checkpoint was made in {out}. Go on: {again}"
             entered.enter_context(interruptible(advice))
+        else:  # torchrun ends all of them, and has the last word
+            from vocscore.training.follow import follow
+            from vocscore.training.together import joined
+
+            entered.enter_context(joined(ranks, threads=cores))
+            if not ranks.first:
+                follow(shards, **asked)
+                return
         shown = entered.enter_context(progress("train", quiet=quiet))
         watch = entered.enter_context(_watched(out, tensorboard=tensorboard, quiet=quiet))
         report = fit(
@@ -133,6 +138,7 @@ def train(
             recipe=recipe,
             on_step=shown,
             on_epoch=watch,
+            on_stage=None if quiet else shown.stage,
         )
     if not quiet:
         _summarise(report)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from vocscore.errors import ExportError
-from vocscore.export.whole import INPUT, OUTPUT
+from vocscore.export.names import INPUT, OUTPUT, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +49,8 @@ def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:
         ExportError: it is too large, or torch knows no ONNX for one of its layers.
         OSError: the file cannot be written.
     """
+    import torch
+
     weights = sum(value.nbytes for value in whole.state_dict().values())
     if weights >= LARGEST:
         raise ExportError(
@@ -84,6 +83,7 @@ def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:
 def runner(file: Path) -> Run:
     """Open an ONNX file in ONNX Runtime, on the CPU."""
     import onnxruntime
+    import torch
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -94,11 +94,3 @@ def runner(file: Path) -> Run:
         return found
 
     return run
-
-
-def as_text(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Values for metadata that holds nothing but text."""
-    return {
-        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in facts.items()
-    }

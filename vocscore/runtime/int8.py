@@ -15,7 +15,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from shards import atomic
-from vocscore.errors import CheckpointError
+from vocscore.errors import CheckpointError, DeviceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,6 +60,19 @@ def quantise(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -
             # not the fast one, which looks at each layer alone: it takes longer, and only once
             fast_bias_correction=False,
         )
+
+
+def check_kind(kind: str) -> None:
+    """Refuse devices that have no int8 here.
+
+    Args:
+        kind: 'auto', 'cpu' or 'cuda'.
+
+    Raises:
+        DeviceError: it has none.
+    """
+    if kind == "cuda":
+        raise DeviceError("--precision int8 runs on the CPU only. Use --device cpu, or bf16.")
 
 
 def write(folder: Path, graph: Any, *, identity: str, report: Mapping[str, Any]) -> None:

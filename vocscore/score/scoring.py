@@ -33,6 +33,7 @@ class Scoring:
         rows_format: writes parts, and joins them.
         progress: as for `score`.
         bad: what is done about bad inputs; nothing if None.
+        on_stage: called with what begins, in words.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Scoring:
         rows_format: RowsFormat,
         progress: Progress | None,
         bad: BadInputs | None = None,
+        on_stage: Callable[[str], None] | None = None,
     ) -> None:
         """Count what is done."""
         self._inputs = inputs
@@ -52,6 +54,7 @@ class Scoring:
         self._format = rows_format
         self._progress = progress
         self._bad = bad or BadInputs(ledger)
+        self._stage = on_stage or (lambda _name: None)
         self._running: dict[int, Advance] = {}
         self._units = 0
         self._weight = 0  # of the units done
@@ -71,6 +74,8 @@ class Scoring:
             RowsError: a row was lost or doubled. Nothing of that unit is kept.
         """
         self._bad.begin()
+        self._stage("scoring")
+        self._show()  # what was done before, which no rate is to count
         with closing(engine.score(self._left())) as events:
             for event in events:
                 if isinstance(event, Advance):
@@ -110,6 +115,7 @@ class Scoring:
                 f"no picture{globs} in {self._units} tars (looked for members that are pictures by "
                 "their names or first bytes). Name a source that holds pictures."
             )
+        self._stage("joining the parts")
         self._bad.finish()
         self._ledger.merge(self._units, self._format.merge)
 

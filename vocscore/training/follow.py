@@ -9,13 +9,12 @@ from shards.manifest import read_manifest
 from vocscore.errors import TrainError
 from vocscore.training.opening import (
     choose_device,
-    manifest_hash,
     open_decoding,
     open_fit,
     open_network,
     seeded,
 )
-from vocscore.training.splits import load_splits
+from vocscore.training.splits import load_splits, manifest_hash
 from vocscore.training.together import from_first
 from vocscore.training.whole import WholeFit
 

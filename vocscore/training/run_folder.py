@@ -8,14 +8,10 @@ import pickle
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from shards import atomic
 from vocscore.charts.evaluation_charts import NAMES as CHARTS
 from vocscore.errors import TrainError
 from vocscore.models.card import CARD_FILE, WEIGHTS_FILE
-from vocscore.models.checkpoint import save_checkpoint
-from vocscore.training.plots import curves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,6 +85,8 @@ def save_state(out: Path, state: Mapping[str, Any]) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
+    import torch
+
     data = io.BytesIO()
     torch.save(dict(state), data)
     atomic.write(out / STATE, data.getvalue())
@@ -111,6 +109,8 @@ def load_state(out: Path, config: Mapping[str, object]) -> dict[str, Any] | None
     if not file.exists():
         return None
     check_same(out, config)
+    import torch
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that torch has not written
@@ -161,6 +161,9 @@ def finish_run(
     Raises:
         OSError: the folder cannot be written.
     """
+    from vocscore.models.checkpoint import save_checkpoint
+    from vocscore.training.plots import curves
+
     save_checkpoint(out, network, card)
     _write_json(out / METRICS, metrics)
     curves(history, out / CURVES)

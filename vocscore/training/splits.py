@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from shards.errors import SourceError
+from shards.manifest import NAME
 from shards.reader import LabelledPictures, load_split
 from vocscore.errors import TrainError
 from vocscore.evaluation.difficult import apply_difficult
-from vocscore.training.fit import Splits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.training.choices import DataChoice, Keeping
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """What is trained on, and what is validated on."""
+
+    train: LabelledPictures
+    val: LabelledPictures
+
+
+def manifest_hash(shards: Path) -> str:
+    """What a set is known by, wherever it lies."""
+    return hashlib.sha256((shards / NAME).read_bytes()).hexdigest()
 
 
 def load_splits(shards: Path, choice: DataChoice) -> Splits:
