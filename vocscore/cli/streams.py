@@ -14,6 +14,7 @@ Streams that somebody has put in the place of the process's own (a test, a noteb
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -125,11 +126,16 @@ def _settled(name: str, stream: TextIO | None) -> TextIO | None:
         stream.flush()
     return io.TextIOWrapper(
         Outlet(stream.fileno()),
-        encoding=stream.encoding,
+        encoding=_encoding(stream),
         errors="backslashreplace",
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,
     )
+
+
+def _encoding(stream: TextIO) -> str:
+    """The stream's own, but UTF-8 for ASCII: that is the locale C, or none, and click does so."""
+    return "utf-8" if codecs.lookup(stream.encoding).name == "ascii" else stream.encoding
 
 
 def _null(name: str) -> TextIO | None:

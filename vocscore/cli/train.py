@@ -187,6 +187,8 @@ def _chosen(kind: type[Choice], config: TrainConfig) -> Choice:
 
 def _summarise(report: TrainReport) -> None:
     out = report.out
+    if report.weights != "none" and not report.weights.startswith("torchvision "):
+        click.echo(f"started from: {report.weights}")  # with the place in the file
     if report.unseen:
         click.echo(f"no training picture shows: {', '.join(report.unseen)}")
     if len(report.epochs) > report.kept:

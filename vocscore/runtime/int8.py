@@ -44,6 +44,8 @@ def quantise(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -
     Raises:
         CheckpointError: NNCF is not installed.
     """
+    # It asks for a CUDA compiler as it is imported, and says so.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
         import nncf
     except ImportError as error:

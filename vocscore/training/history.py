@@ -101,6 +101,7 @@ class TrainReport:
         kept: the epoch whose network is the checkpoint, counted from 1.
         reports: 'train' and 'val': every figure of the kept epoch, with its fitted thresholds.
         unseen: classes that no training picture shows; nothing was learnt but that they are rare.
+        weights: where the backbone's first weights came from, as the checkpoint's card has it.
     """
 
     out: Path
@@ -108,6 +109,7 @@ class TrainReport:
     kept: int
     reports: Mapping[str, Report]
     unseen: tuple[str, ...]
+    weights: str = "none"
 
     @property
     def train(self) -> SplitFigures:

@@ -113,7 +113,8 @@ class Run:
         validation_charts(self.out, val, card, figures=reports["val"])
         finish_run(self.out, self.network, card, metrics=metrics, history=self.so_far.history)
         unseen = tuple(card.classes[c] for c in without_positives(self.splits.train))
-        return TrainReport(self.out, tuple(self.so_far.history), kept.epoch, reports, unseen)
+        epochs = tuple(self.so_far.history)
+        return TrainReport(self.out, epochs, kept.epoch, reports, unseen, card.weights)
 
     def _stage(self, name: str) -> None:
         if self.on_stage is not None:
