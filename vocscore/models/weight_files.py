@@ -28,7 +28,7 @@ _TAKES = "--weights takes 'imagenet', 'none', a file of weights or a run of this
 _SAVE = "Save a state dict with torch.save(model.state_dict(), FILE) or as safetensors."
 
 _TEXTS = (
-    (b"version https://git-lfs", "a Git LFS pointer, not the file it stands for", "Run: git lfs pull"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "Run: git lfs pull"),
     (b"<!doctype html", "an HTML page", "Download the file itself, not the page that shows it"),
     (b"<html", "an HTML page", "Download the file itself, not the page that shows it"),
     (b"<", "XML, as stores send it with an error", "Download it again"),
