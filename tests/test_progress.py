@@ -26,10 +26,12 @@ def wait_for(true: Callable[[], bool]) -> None:
 
 
 def test_a_log_begins_with_a_line_and_then_waits(capsys: Capture) -> None:
-    """The first stage is a line at once; whatever follows within 30 seconds is none."""
+    """What takes half a second is a line; whatever follows within 30 seconds is none."""
+    lines: list[str] = []
     with progress("score", quiet=False) as shown:
         shown.stage("listing inputs")
-        assert capsys.readouterr().err == "score: listing inputs\n"
+        wait_for(lambda: bool(lines.extend(capsys.readouterr().err.splitlines()) or lines))
+        assert lines == ["score: listing inputs"]
         shown.listing(4096)
         shown.stage("loading the model")
         for done in range(1000):
@@ -38,11 +40,29 @@ def test_a_log_begins_with_a_line_and_then_waits(capsys: Capture) -> None:
     assert capsys.readouterr().err == ""
 
 
+def test_what_ends_at_once_is_no_line(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An argument that is refused in the first stages leaves its own line and no other."""
+    monkeypatch.setattr(module, "SECONDS_BEFORE_A_LOG", 60.0)
+    with progress("train", quiet=False) as shown:
+        shown.stage("reading labels")
+        shown.stage("loading PyTorch")
+    assert capsys.readouterr().err == ""
+
+
+def test_work_that_ends_at_once_is_a_line(capsys: Capture) -> None:
+    """A log of work has a first line, however short the work was: the first count."""
+    with progress("pack", quiet=False) as shown:
+        shown.stage("packing")
+        shown(0, 4)
+        shown(4, 4)
+    assert capsys.readouterr().err == "pack: packing, 0 of 4\n"
+
+
 def test_a_count_without_a_stage_is_a_first_line_too(capsys: Capture) -> None:
     """A command that only counts begins its log with the first count."""
     with progress("verify", quiet=False) as shown:
         shown(0, 100)
-    assert capsys.readouterr().err.startswith("verify: verify, 0 of 100, ")
+    assert capsys.readouterr().err == "verify: verify, 0 of 100\n"
 
 
 def test_a_log_gets_a_line_when_it_is_time_for_one(
@@ -50,6 +70,7 @@ def test_a_log_gets_a_line_when_it_is_time_for_one(
 ) -> None:
     """What is the case then: files found, images done with rate, time left and errors, a stage."""
     monkeypatch.setattr(module, "SECONDS_BETWEEN_LOG_LINES", 0.02)
+    monkeypatch.setattr(module, "SECONDS_BEFORE_A_LOG", 0.02)
     lines: list[str] = []
 
     def told(word: str) -> bool:
@@ -78,6 +99,7 @@ def test_a_stage_that_takes_long_says_for_how_long(
 ) -> None:
     """A log that stands still is alive: its lines count the seconds of the stage."""
     monkeypatch.setattr(module, "SECONDS_BETWEEN_LOG_LINES", 0.02)
+    monkeypatch.setattr(module, "SECONDS_BEFORE_A_LOG", 0.02)
     monkeypatch.setattr(module, "_SECONDS_UNTIL_A_CLOCK", 0.0)
     with progress("train", quiet=False) as shown:
         shown.stage("loading PyTorch")
@@ -86,7 +108,7 @@ def test_a_stage_that_takes_long_says_for_how_long(
 
 def test_quiet_shows_nothing(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """--quiet in a log: nothing, and no thread that would."""
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_LOG_LINES", 0.0)
+    monkeypatch.setattr(module, "SECONDS_BEFORE_A_LOG", 0.0)
     with progress("score", quiet=True) as shown:
         shown.stage("listing inputs")
         shown.listing(4096)
@@ -110,6 +132,7 @@ def test_counting_draws_nothing_by_itself(capsys: Capture) -> None:
 def test_nothing_is_shown_after_the_end(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Closed, also by an error, progress writes no more."""
     monkeypatch.setattr(module, "SECONDS_BETWEEN_LOG_LINES", 0.01)
+    monkeypatch.setattr(module, "SECONDS_BEFORE_A_LOG", 0.01)
     with suppress(ZeroDivisionError), progress("score", quiet=False) as shown:
         shown.stage("scoring")
         raise ZeroDivisionError

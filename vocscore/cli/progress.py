@@ -1,8 +1,9 @@
 """What a long command is doing: one line of a terminal that is replaced, or now and then a log's.
 
-A command names its stages ("loading the model") and counts within them. Neither is shown at once: a
+A command names its stages ("loading the model") and counts within them. A count is only noted: a
 thread looks what is the case, ten times a second for a terminal, every 30 seconds for a log, so
-that telling costs the work next to nothing. A log begins with a line all the same.
+that telling costs the work next to nothing. A log begins with a line as soon as something is
+counted, or has taken half a second: what is refused before that is one line, and no other.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LOG_LINES = 30.0
 SECONDS_BETWEEN_DRAWINGS = 0.1
+SECONDS_BEFORE_A_LOG = 0.5
 _SECONDS_UNTIL_A_CLOCK = 2.0
 """A stage that takes longer shows how long it has taken: it is alive."""
 
@@ -75,6 +77,8 @@ class _Doing:
 class _View(Protocol):
     """Shows it somewhere."""
 
+    first: float
+    """Seconds from the first stage to the first look."""
     every: float
     """Seconds between two looks."""
     at_once: bool
@@ -102,11 +106,12 @@ class Progress:
             terminal = is_terminal(sys.stderr)
             self._view = _Drawn(sys.stderr, unit) if terminal else _Logged(label, unit)
         self._ticker: _Ticker | None = None
+        self._shown = False
 
     def stage(self, name: str) -> None:
         """Say what begins now."""
         self._doing = _Doing(name, time.monotonic())
-        self._tell()
+        self._tell(counted=False)
 
     def __call__(self, done: int, total: int, errors: int = 0) -> None:
         """Say that `done` of `total` are finished in this stage, `errors` of them badly."""
@@ -120,22 +125,25 @@ class Progress:
         before, now = self._doing, time.monotonic()
         if before.done is None:
             self._doing = _Doing(before.stage, now, now, done, done, total, errors)
-            self._tell()
+            self._tell(counted=True)
         else:
             first, since = before.first, before.since
             self._doing = _Doing(before.stage, since, now, first, done, total, errors)
 
-    def _tell(self) -> None:
-        """Show at once what a terminal has to show, and a log's first line."""
-        if self._view is None:
+    def _tell(self, *, counted: bool) -> None:
+        """Show what has to be shown at once, and see to it that somebody looks from now on."""
+        view = self._view
+        if view is None:
             return
-        if self._ticker is None or self._view.at_once:
-            self._view.show(self._doing)
         if self._ticker is None:
-            self._ticker = _Ticker(self._look, every=self._view.every)
+            self._ticker = _Ticker(self._look, first=view.first, every=view.every)
+        if view.at_once or (counted and not self._shown):
+            self._ticker.begin_again()
+            self._look()
 
     def _look(self) -> None:
         if self._view is not None:
+            self._shown = True
             self._view.show(self._doing)
 
     def close(self) -> None:
@@ -162,7 +170,8 @@ class _Drawn:
 
     def __init__(self, stream: TextIO, unit: str) -> None:
         """Draw nothing yet."""
-        self.every, self.at_once = SECONDS_BETWEEN_DRAWINGS, True
+        self.first = self.every = SECONDS_BETWEEN_DRAWINGS
+        self.at_once = True
         self._line = StatusLine(stream)
         self._unit = unit
         self._ascii = not _has_blocks(stream)
@@ -204,7 +213,8 @@ class _Logged:
 
     def __init__(self, label: str, unit: str) -> None:
         """Write nothing yet."""
-        self.every, self.at_once = SECONDS_BETWEEN_LOG_LINES, False
+        self.first, self.every = SECONDS_BEFORE_A_LOG, SECONDS_BETWEEN_LOG_LINES
+        self.at_once = False
         self._label = label
         self._unit = unit
 
@@ -215,10 +225,11 @@ class _Logged:
     def _rate(self, doing: _Doing) -> str:
         if doing.done is None or not doing.total:
             return ""
-        rate = doing.rate or 0.0
-        left = f"{(doing.total - doing.done) / rate:.0f} s left" if rate else "time left unknown"
         bad = f", {doing.errors} errors" if doing.errors else ""
-        return f", {rate:.0f} {self._unit}/s, {left}{bad}"
+        if not doing.rate:
+            return bad
+        left = (doing.total - doing.done) / doing.rate
+        return f", {doing.rate:.0f} {self._unit}/s, {left:.0f} s left{bad}"
 
     def close(self) -> None:
         """Leave it."""
@@ -227,8 +238,9 @@ class _Logged:
 class _Ticker:
     """Calls something every few seconds, in a thread, until it is stopped."""
 
-    def __init__(self, call: Callable[[], None], *, every: float) -> None:
+    def __init__(self, call: Callable[[], None], *, first: float, every: float) -> None:
         """Start."""
+        self._due = time.monotonic() + first
         self._stopped = threading.Event()
         self._call = call
         self._every = every
@@ -236,8 +248,14 @@ class _Ticker:
         self._thread.start()
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._every):
-            self._call()
+        while not self._stopped.wait(max(0.0, self._due - time.monotonic())):
+            if time.monotonic() >= self._due:
+                self.begin_again()
+                self._call()
+
+    def begin_again(self) -> None:
+        """Count the seconds from now."""
+        self._due = time.monotonic() + self._every
 
     def stop(self) -> None:
         """Call no more."""
