@@ -301,7 +301,25 @@ def test_pictures_are_decoded(
 
     monkeypatch.setattr(vocscore.training.opening, "open_maker", counting)
     steps: list[tuple[int, int]] = []
-    fit(few_shards, tmp_path, tune=tune, epochs=3, on_step=lambda *step: steps.append(step))
+    told: list[str] = []
+    fit(
+        few_shards,
+        tmp_path,
+        tune=tune,
+        epochs=3,
+        on_step=lambda *step: steps.append(step),
+        on_stage=told.append,
+    )
+    work = {"head": ["computing features", "training the head"], "all": ["training"]}[tune]
+    assert told == [
+        "reading labels",
+        "loading PyTorch",
+        "building the network",
+        "preparing the network",
+        *work,
+        "checking bf16",
+        "drawing charts",
+    ]
     names = [p.name for split in ("train", "val") for p in load_split(few_shards, split).pictures]
     assert sorted(decoded) == sorted(names * passes)
     assert steps[-1] == (9 * passes, 9 * passes)

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vocscore.charts.class_chart import class_chart
-from vocscore.charts.missed_chart import missed_chart
-from vocscore.charts.reliability_chart import reliability_chart
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -45,6 +41,11 @@ def evaluation_charts(
     Raises:
         OSError: the folder cannot be written.
     """
+    # here: whoever needs the names only need not wait for matplotlib
+    from vocscore.charts.class_chart import class_chart
+    from vocscore.charts.missed_chart import missed_chart
+    from vocscore.charts.reliability_chart import reliability_chart
+
     class_chart(figures, classes, folder / PER_CLASS, subject=subject)
     reliability_chart(calibration, folder / RELIABILITY, subject=subject)
     missed_chart(missed, classes, folder / MISSED, subject=subject)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vocscore.cli.local_path import LocalPath
+from vocscore.cli import paths
 from vocscore.cli.numbers import FiniteRange
 from vocscore.config import ScoreConfig
 
@@ -21,7 +20,7 @@ def input_options(command: Command) -> Command:
         click.option(
             "--quarantine",
             metavar="DIR",
-            type=LocalPath(file_okay=False, path_type=Path, written=True),
+            type=paths.new_folder("copies of bad inputs"),
             help="Copy the bytes of every bad input below DIR (outside SRC), in folders as they "
             "were, with DIR/quarantine.csv: path, reason, detail, copy. May be added when a "
             "stopped run goes on.",

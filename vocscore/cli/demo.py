@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vocscore.cli.common import KnownError
+from vocscore.cli import paths
+from vocscore.cli.common import KnownError, progress
 from vocscore.config import DemoConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OWN_FOLDERS = ("VOCdrawn", "shards", "run")
 OWN_FILES = ("predictions.csv", "predictions.csv.json", "eval.json")
@@ -22,7 +26,7 @@ OWN_FILES = ("predictions.csv", "predictions.csv.json", "eval.json")
     "out",
     required=True,
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=paths.new_folder("everything the demo makes"),
     help="Folder for everything the demo makes.",
 )
 @click.option(
@@ -45,7 +49,9 @@ def demo(out: Path, *, pictures: int, epochs: int, overwrite: bool) -> None:
     _make_room(out, overwrite=overwrite)
     voc = out / "VOCdrawn"
     click.echo(f"drawing {pictures} pictures of 20 classes in {voc}")
-    draw_voc(voc, pictures=pictures, seed=1)
+    with progress("demo", quiet=False) as shown:
+        shown.stage("drawing")
+        draw_voc(voc, pictures=pictures, seed=1)
     shards, run, predictions = out / "shards", out / "run", out / "predictions.csv"
     _show(["pack", voc, "-o", shards])
     _show(["train", shards, "-o", run, *_from_nothing(), "--epochs", epochs])
@@ -84,8 +90,10 @@ def _spoil_one_picture(folder: Path) -> None:
 
 def _show(words: list[object]) -> None:
     """Print a command as a person would type it, and run it."""
-    from vocscore.cli.main import main
+    from vocscore.cli.main import PART_OF_ANOTHER, main
 
     arguments = [str(word) for word in words]
     click.echo(f"\n$ vocscore {shlex.join(arguments)}")
-    main.main(arguments, prog_name="vocscore", standalone_mode=False)
+    code = main.main(arguments, prog_name="vocscore", standalone_mode=False, obj=PART_OF_ANOTHER)
+    if code:  # interrupted: what follows has nothing to go on from
+        raise click.exceptions.Exit(code)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vocscore.cli.common import quiet_option, refuse_summary
+from vocscore.cli import paths
+from vocscore.cli.common import quiet_option, refuse_summary, write_summary
 from vocscore.cli.numbers import FiniteRange
 from vocscore.config import EvalConfig
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @click.command("eval")
-@click.argument("predictions", type=click.Path(exists=True, path_type=Path))
-@click.argument("shards", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("predictions", type=paths.PREDICTIONS)
+@click.argument("shards", type=paths.SHARDS)
 @click.option(
     "--split",
     metavar="NAME[,NAME]|all",
@@ -26,7 +29,7 @@ from vocscore.config import EvalConfig
     "-m",
     "--model",
     metavar="RUN",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=paths.RUN,
     help="The run whose model made PREDICTIONS: it says what was trained on.  [default: the record "
     "beside PREDICTIONS says it]",
 )
@@ -68,14 +71,14 @@ from vocscore.config import EvalConfig
     "--json",
     "json_file",
     metavar="FILE.json",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=paths.SUMMARY,
     help="Write every figure there, with the intervals of each class, the bins of a reliability "
     "diagram, and how often classes are missed together.",
 )
 @click.option(
     "--plots",
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=paths.new_folder("charts"),
     help="Draw there (made if missing): per_class_ap.png, average precision a class; "
     "reliability.png, whether 7 in 10 decisions with probability 0.7 come true; "
     "missed_together.png, which labels are missed in the same pictures.",
@@ -134,7 +137,7 @@ def evaluate(
         seed=seed,
     )
     if json_file:
-        json_file.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+        write_summary(json_file, report.to_json())
     if plots:
         from vocscore.charts.evaluation_charts import evaluation_charts
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from vocscore.cli.local_path import LocalPath
+from vocscore.cli import paths
 from vocscore.cli.numbers import FiniteRange
 from vocscore.config import ScoreConfig
 
@@ -25,7 +24,7 @@ def format_options(command: Command) -> Command:
                 "out",
                 required=True,
                 metavar="FILE",
-                type=LocalPath(path_type=Path, written=True),
+                type=paths.OUTPUT,
                 help="The predictions; the name's end is the format: .csv, .parquet or .jsonl. "
                 "With --format a folder.",
             ),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vocscore.cli import paths
 from vocscore.cli.common import KnownError, interruptible, progress, quiet_option, same_command
 from vocscore.cli.label_options import Labels, read_coco_files, read_separator
 from vocscore.cli.numbers import FiniteRange
@@ -17,19 +17,20 @@ from vocscore.config import PackConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from shards.sample import AnnotatedSet, Sample
 
 
 @click.command()
-@click.argument("src", required=False, type=click.Path(file_okay=False, path_type=Path))
+@click.argument("src", required=False, type=paths.SOURCE)
 @click.option(
     "-o",
     "--output",
     "out",
     required=True,
     metavar="SHARDS",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=paths.new_folder("the shards"),
     help="Folder for the shards.",
 )
 @click.option(
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     "--labels",
     "table",
     metavar="FILE.csv",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=paths.old_file("labels"),
     help="Labels of a plain folder of images: a column 'path' and either a column 'labels' with "
     "';' between the names (or one row per label), or one 0/1 column per class. Other usual names "
     "of columns, delimiters and encodings are known; docs/packing.md lists them.",
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     "--classes",
     "classes_file",
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=paths.old_file("names of classes"),
     help="One class a line, in column order.  [default: those of the table's columns or of COCO's "
     "categories; VOC's 20 where a VOC tree has no others; else those found, sorted]",
 )
@@ -196,11 +197,16 @@ def pack(
     labels = Labels(table, coco, config.label_separator)
     labels.check()
     source = _source(src, out, year=year, labelled=bool(table or coco), quiet=quiet)
-    annotated, classes = _with_classes(labels.read(source), classes_file, config, quiet=quiet)
-    splits, rule = _split(annotated, classes, config)
-    if config.label_separator is not None:
-        rule["label_separator"] = config.label_separator
-    with progress("pack", quiet=quiet) as shown, interruptible(f"Go on with: {same_command()}"):
+    with interruptible(f"Go on with: {same_command()}"), progress("pack", quiet=quiet) as shown:
+        shown.stage("reading annotations")
+        annotated = labels.read(source)
+        shown.close()  # before anything is printed
+        annotated, classes = _with_classes(annotated, classes_file, config, quiet=quiet)
+        shown.stage("splitting")
+        splits, rule = _split(annotated, classes, config)
+        if config.label_separator is not None:
+            rule["label_separator"] = config.label_separator
+        shown.stage("packing")
         report = write_shards(
             annotated,
             splits,
@@ -265,7 +271,7 @@ def _source(src: Path | None, out: Path, *, year: str | None, labelled: bool, qu
         if src is None:
             raise click.UsageError("Name the folder to pack (SRC), or --download a year of VOC.")
         if not src.is_dir():
-            raise click.BadParameter(f"Directory '{src}' does not exist.", param_hint="'SRC'")
+            raise KnownError(f"SRC {src}: no such folder. SRC takes a folder of images to pack.")
         return src
     if labelled:
         raise click.UsageError("--download brings its own labels: leave --labels and --coco away.")
@@ -292,7 +298,7 @@ def _split(
 
 
 @click.command()
-@click.argument("shards", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("shards", type=paths.SHARDS)
 @click.option("--decode", is_flag=True, help="Decode every picture too.")
 @quiet_option
 def verify(shards: Path, *, decode: bool, quiet: bool) -> None:
@@ -304,6 +310,7 @@ def verify(shards: Path, *, decode: bool, quiet: bool) -> None:
     from vocscore.machine import usable_cores
 
     with progress("verify", quiet=quiet) as shown:
+        shown.stage("checking")
         problems = find_problems(shards, decode=decode, workers=usable_cores(), progress=shown)
     for problem in problems:
         click.echo(problem)

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from vocscore.cli import paths
 from vocscore.cli.common import progress, quiet_option
 from vocscore.cli.numbers import FiniteRange
 from vocscore.cli.trained_on import seen_line, trained_on, validated_on
 from vocscore.config import QuantizeConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
 @click.argument(
     "checkpoint",
     metavar="RUN",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=paths.RUN,
 )
 @click.option(
     "--shards",
     metavar="SHARDS",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=paths.SHARDS,
     help="Packed pictures to calibrate and to measure with.  [default: those RUN was trained on]",
 )
 @click.option(
@@ -91,6 +94,7 @@ def quantize(checkpoint: Path, shards: Path | None, *, quiet: bool, **settings: 
             max_changed=config.max_changed,
             max_pixels=config.max_pixels,
             on_pictures=shown,
+            on_stage=shown.stage,
         )
     if not quiet:
         click.echo(f"images: {result.pictures} of split {split!r}")

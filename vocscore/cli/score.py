@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vocscore.cli import paths
 from vocscore.cli.bad_options import input_options
 from vocscore.cli.common import (
     interruptible,
@@ -17,28 +16,31 @@ from vocscore.cli.common import (
     refuse_summary,
     runtime_options,
     same_command,
+    write_summary,
 )
 from vocscore.cli.device_options import devices_option, refuse_both
 from vocscore.cli.format_options import format_options
-from vocscore.cli.local_path import LocalPath
 from vocscore.config import ScoreConfig
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vocscore.score.run import ScoreReport
+    from vocscore.score.walls import Reached
 
 ALL_BAD = 3
 """The exit code where the output is there and no row of it has a probability."""
 
 
 @click.command()
-@click.argument("src", type=LocalPath(allow_dash=True))
+@click.argument("src", type=paths.SourceType())
 @click.option(
     "-m",
     "--model",
     "checkpoint",
     required=True,
     metavar="RUN",
-    type=LocalPath(exists=True, file_okay=False, path_type=Path),
+    type=paths.RUN,
     help="Folder that 'vocscore train' wrote.",
 )
 @format_options
@@ -88,7 +90,7 @@ ALL_BAD = 3
     "--json",
     "json_file",
     metavar="FILE.json",
-    type=LocalPath(dir_okay=False, path_type=Path, written=True),
+    type=paths.SUMMARY,
     help="Write the summary there.",
 )
 @quiet_option
@@ -135,8 +137,8 @@ def score(
     refuse_both(device, config.devices)
     refuse_summary(json_file, beside=checkpoint, of=out)
     with (
-        progress("score", quiet=quiet) as shown,
         interruptible(f"Finished units are kept. Go on with: {same_command()}"),
+        progress("score", quiet=quiet) as shown,
     ):
         report = run(
             src,
@@ -160,15 +162,16 @@ def score(
             command=same_command(),
             progress=shown,
             listing=shown.listing,
+            on_stage=shown.stage,
         )
     for problem in report.problems:  # --quiet or not: something of the source was not scored
         click.echo(f"warning: {problem}", err=True)
-    if json_file:
-        json_file.write_text(json.dumps(report.to_json(), indent=2) + "\n")
     if not quiet:
         _summarise(report)
         if quarantine is not None:
             click.echo(f"copies of bad inputs: {quarantine} (why: quarantine.csv in it)")
+    if json_file:
+        write_summary(json_file, report.to_json())
     if report.all_bad:
         _say_all_bad(report)
         raise click.exceptions.Exit(ALL_BAD)
@@ -204,7 +207,18 @@ def _summarise(report: ScoreReport) -> None:
     click.echo(f"{report.seconds:.1f} s, {report.images_per_second:.1f} images/s")
     if report.ceilings:
         rates = ", ".join(f"{k} {v:.0f}" for k, v in asdict(report.ceilings).items())
-        share = report.ceilings.share(report.images_per_second)
         click.echo(f"ceilings, images/s: {rates}")
-        click.echo(f"the wall: {report.ceilings.wall}; reached: {share:.0%} of it")
+    if report.reached:
+        click.echo(_wall(report.reached))
     click.echo(f"predictions: {report.output}")
+
+
+def _wall(reached: Reached) -> str:
+    """Which stage binds, or why that cannot be said."""
+    if reached.share is None:
+        return (
+            f"the wall: not known; the run was faster than what was measured for "
+            f"{' and '.join(reached.too_low)}, so that was measured too low (few images, or ones "
+            "that take longer than the others)"
+        )
+    return f"the wall: {reached.wall}; reached: {reached.share:.0%} of it"

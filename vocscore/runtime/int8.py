@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from shards import atomic
 from shards.files import read_regular
 from vocscore import caches
-from vocscore.errors import CheckpointError
+from vocscore.errors import CheckpointError, DeviceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ def quantise(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -
     Raises:
         CheckpointError: NNCF is not installed, or its installation is broken.
     """
-    # of torch's, which NNCF loads: that the compiler of CUDA has no GPU here
+    # It asks for a CUDA compiler as it is imported, and says so.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
         with caches.some_home():
@@ -67,6 +67,19 @@ def quantise(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -
             # not the fast one, which looks at each layer alone: it takes longer, and only once
             fast_bias_correction=False,
         )
+
+
+def check_kind(kind: str) -> None:
+    """Refuse devices that have no int8 here.
+
+    Args:
+        kind: 'auto', 'cpu' or 'cuda'.
+
+    Raises:
+        DeviceError: it has none.
+    """
+    if kind == "cuda":
+        raise DeviceError("--precision int8 runs on the CPU only. Use --device cpu, or bf16.")
 
 
 def write(folder: Path, graph: Any, *, identity: str, report: Mapping[str, Any]) -> None:

@@ -24,12 +24,13 @@ from vocscore.score.scoring import Scoring
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from vocscore.models.card import ModelCard
     from vocscore.score.inputs.globs import Globs
     from vocscore.score.inputs.units import Inputs
     from vocscore.score.output.formats.selection import Selection
     from vocscore.score.output.ledger import Ledger
     from vocscore.score.scoring import Progress
-    from vocscore.score.walls import Ceilings
+    from vocscore.score.walls import Ceilings, Reached
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,20 @@ class ScoreReport:
         """Pictures of this run over its seconds, decoding, scoring, committing and merging."""
         return (self.pictures - self.resumed) / max(self.seconds, 1e-9)
 
+    @property
+    def reached(self) -> Reached | None:
+        """The rate beside the ceilings; None where these were not measured."""
+        if self.ceilings is None:
+            return None
+        good = 1 - self.errors / max(self.pictures, 1)
+        return self.ceilings.reached(self.images_per_second, good=good)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, with the rate, the errors and, where measured, the wall."""
         value = {**asdict(self), "output": str(self.output), "errors": self.errors}
         value["images_per_second"] = self.images_per_second
-        if self.ceilings is not None:
-            value["wall"] = self.ceilings.wall
-            value["share_of_wall"] = self.ceilings.share(self.images_per_second)
+        if self.reached is not None:
+            value.update(self.reached.to_json())
         return value
 
 
@@ -107,6 +115,7 @@ def score(
     command: str | None = None,
     progress: Progress | None = None,
     listing: Callable[[int], None] | None = None,
+    on_stage: Callable[[str], None] | None = None,
 ) -> ScoreReport:
     """Write one row for every picture of a source.
 
@@ -141,6 +150,7 @@ def score(
         progress: called with the rows done, all rows (an estimate where the source does not
             tell), and the errors so far.
         listing: called with the files found so far, while a folder is listed.
+        on_stage: called with what begins, in words.
 
     Raises:
         StoppedOnPurposeError: more bad inputs than `max_bad` allows; finished units are kept.
@@ -148,24 +158,26 @@ def score(
         CheckpointError, DeviceError, DamageError: from what is opened.
         RowsError: a row was lost or doubled; a fault of this program.
     """
+    stage = on_stage or (lambda _name: None)
     choice = choose(output, folder_format=folder_format)
     if not work_folder(output).exists():  # else only the ledger can tell whose it is
         refuse_existing(output, overwrite=overwrite, folder=choice.folder)
+    card, identity = check_model(checkpoint, device=device, devices=devices, precision=precision)
+    stage("listing inputs")
     inputs = read_source(source, globs=globs, listing=listing)
     source = Path(source)
     kept = None if quarantine is None else _quarantine(quarantine, source, inputs)
 
-    from vocscore.models.card import checkpoint_hash, load_card
+    stage("loading the model")  # and torch with it: what could be refused was refused above
     from vocscore.runtime import resolve_device
     from vocscore.runtime.precision import resolve_precision
     from vocscore.score.engines.opening import EngineOpener, open_workers, resolve_devices
 
     several = resolve_devices(devices)
     where = several[0] if several else resolve_device(device)
-    card = load_card(checkpoint)
     opener = EngineOpener(
         checkpoint=checkpoint,
-        identity=checkpoint_hash(checkpoint),
+        identity=identity,
         maker=maker,
         device=where,
         precision=resolve_precision(precision, card, device=where),
@@ -215,14 +227,48 @@ def score(
             progress=progress,
             bad=BadInputs(ledger, max_bad=max_bad, quarantine=kept),
             record=record,
+            on_stage=stage,
         )
         scoring.run(engine)
         seconds = time.monotonic() - started
         report = _report(inputs, ledger, resumed=resumed, seconds=seconds, output=output)
         if ceilings_after is None or seconds < ceilings_after:
             return report
+        stage("measuring the ceilings")
         sample = next(inputs.units(unit_size)).read().pictures
         return replace(report, ceilings=engine.ceilings(sample))
+
+
+def check_model(
+    checkpoint: Path, *, device: str, devices: Sequence[str], precision: str
+) -> tuple[ModelCard, str]:
+    """Refuse a model that cannot be scored with, before torch is loaded and inputs are listed.
+
+    Args:
+        checkpoint: as for `score`.
+        device: as for `score`.
+        devices: as for `score`.
+        precision: as for `score`.
+
+    Returns:
+        The model's card and its hash.
+
+    Raises:
+        CheckpointError: it is no checkpoint, or has no int8 model where that is asked for.
+        DeviceError, ScoreError: no machine has such a device, or it does not compute in int8.
+    """
+    from vocscore.models.card import checkpoint_hash, load_card
+    from vocscore.runtime.int8 import check_kind, quantised
+    from vocscore.score.engines.opening import check_devices
+
+    card = load_card(checkpoint)
+    kinds = check_devices(devices or (device,))
+    identity = checkpoint_hash(checkpoint)
+    if precision == "int8":
+        for kind in kinds:
+            check_kind(kind)
+        quantised(checkpoint, identity=identity)
+    return card, identity
 
 
 def _quarantine(folder: Path, source: Path, inputs: Inputs) -> Quarantine:

@@ -35,6 +35,7 @@ class Scoring:
         progress: as for `score`.
         bad: what is done about bad inputs; nothing if None.
         record: as for `Ledger.merge`.
+        on_stage: called with what begins, in words.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Scoring:
         progress: Progress | None,
         bad: BadInputs | None = None,
         record: Callable[[int], bytes] | None = None,
+        on_stage: Callable[[str], None] | None = None,
     ) -> None:
         """Count what is done."""
         self._inputs = inputs
@@ -56,6 +58,7 @@ class Scoring:
         self._progress = progress
         self._bad = bad or BadInputs(ledger)
         self._record = record
+        self._stage = on_stage or (lambda _name: None)
         self._running: dict[int, Advance] = {}
         self._units = 0
         self._weight = 0  # of the units done
@@ -75,6 +78,8 @@ class Scoring:
             RowsError: a row was lost or doubled. Nothing of that unit is kept.
         """
         self._bad.begin()
+        self._stage("scoring")
+        self._show()  # what was done before, which no rate is to count
         with closing(engine.score(self._left())) as events:
             for event in events:
                 if isinstance(event, Advance):
@@ -124,6 +129,7 @@ class Scoring:
                 f"no image{globs} in {self._units} tars (looked for members that are images by "
                 f"their names or first bytes{others}). Name a source that holds images."
             )
+        self._stage("joining the parts")
         self._bad.finish()
         self._ledger.merge(self._units, self._format.merge, record=self._record)
 

@@ -64,7 +64,7 @@ class Decoding:
         device: where the network is.
         batch_size: pictures of the maker's full batch.
         on_pictures: called with the number of pictures done since the last call, in all processes
-            together, as far as this one can tell.
+            together, as far as this one can tell; with 0 when the first one is begun.
         ranks: who shares the pictures.
     """
 
@@ -95,6 +95,7 @@ class Decoding:
         """
         times = np.zeros(len(split.pictures), dtype=np.int64)
         told = 0
+        self.on_pictures(0)
         for batch in self.maker.batches(
             split.pictures, labels=split.labels, order=rows.tolist(), views=views
         ):

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from vocscore.pipeline.augment import Augmentation
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.training.choices import LossChoice, NetworkChoice, Optimisation
-    from vocscore.training.fit import Outcome, Splits
+    from vocscore.training.fit import Outcome
+    from vocscore.training.splits import Splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +85,35 @@ def seeded(seed: int, *, device: str) -> Iterator[None]:
         yield
 
 
-def open_network(choice: NetworkChoice, classes: tuple[str, ...]) -> tuple[Network, ModelCard]:
+def open_network(
+    choice: NetworkChoice,
+    classes: tuple[str, ...],
+    *,
+    on_stage: Callable[[str], None] | None = None,
+) -> tuple[Network, ModelCard]:
     """Build the network on the CPU, and say on its card how it is used.
+
+    Args:
+        choice: which network.
+        classes: in the order of the logits.
+        on_stage: told before weights are downloaded.
 
     Raises:
         CheckpointError: the backbone or its weights cannot be had.
     """
     network = build_network(
-        choice.backbone, classes=len(classes), weights=choice.weights, size=choice.size
+        choice.backbone,
+        classes=len(classes),
+        weights=choice.weights,
+        size=choice.size,
+        on_stage=on_stage,
     )
     card = ModelCard(
         backbone=choice.backbone,
         classes=classes,
         preprocess=input_preprocess(choice.backbone, weights=choice.weights, size=choice.size),
         threshold=choice.threshold,
-        weights=describe_weights(choice.backbone, choice.weights),
+        weights=describe_weights(choice.backbone, choice.weights, where=network.weights_at),
     )
     return network, card
 

@@ -8,17 +8,13 @@ import pickle
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from shards import atomic
 from shards.files import open_binary, read_regular
 from vocscore.charts.evaluation_charts import NAMES as CHARTS
 from vocscore.errors import TrainError
 from vocscore.models.card import CARD_FILE, WEIGHTS_FILE
-from vocscore.models.checkpoint import save_checkpoint
 from vocscore.records.images import IMAGES
 from vocscore.records.trained_on import CONFIG, PACKED
-from vocscore.training.plots import curves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,6 +96,8 @@ def save_state(out: Path, state: Mapping[str, Any]) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
+    import torch
+
     data = io.BytesIO()
     torch.save(dict(state), data)
     atomic.write(out / STATE, data.getvalue())
@@ -122,6 +120,8 @@ def load_state(out: Path, config: Mapping[str, object]) -> dict[str, Any] | None
     if not file.exists():
         return None
     check_same(out, config)
+    import torch
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that torch has not written
@@ -182,6 +182,9 @@ def finish_run(
     Raises:
         OSError: the folder cannot be written.
     """
+    from vocscore.models.checkpoint import save_checkpoint
+    from vocscore.training.plots import curves
+
     save_checkpoint(out, network, card)
     _write_json(out / METRICS, metrics)
     if charts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +12,19 @@ from shards.reader import LabelledPictures, load_split
 from vocscore.errors import TrainError
 from vocscore.evaluation.difficult import apply_difficult
 from vocscore.records.images import UsedImages
-from vocscore.training.fit import Splits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.training.choices import DataChoice, Keeping
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """What is trained on, and what is validated on."""
+
+    train: LabelledPictures
+    val: LabelledPictures
 
 
 def load_splits(shards: Path, choice: DataChoice) -> Splits:
