@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name long bytes by their length: what compressors stamp with the time is no name.
+
+    Every process of a run has to find tests of the same names.
+    """
+    return f"{len(val)}bytes" if isinstance(val, bytes) and len(val) > 16 else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test that needs a GPU may be skipped, with the reason shown; it never vanishes.
 
