@@ -45,6 +45,8 @@ warnings.filterwarnings("ignore", module=r"PIL\..*")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
+_BYTES_A_PIXEL: Final = 8
+"""That the hungriest decoder takes, libwebp with its two canvases."""
 _UNKNOWN_TIFF: Final = re.compile(r"unknown (pixel mode|data organization)|\d+")
 """What Pillow says of a layout, or, by its number, of a compression that it does not know."""
 
@@ -103,7 +105,12 @@ def decode(opened: Opened, data: bytes, *, upright: bool) -> NDArray[np.uint8]:
         BadPicture: UNSUPPORTED, TRUNCATED or CORRUPT.
         MemoryError: there is not enough.
     """
-    pixels, orientation = _judged(opened.pixels, data)
+    try:
+        pixels, orientation = _judged(opened.pixels, data)
+    except BadPicture as bad:
+        if bad.reason is Reason.CORRUPT:  # libwebp and dav1d say no more than that they failed
+            memory.look_for(_BYTES_A_PIXEL * opened.coded[0] * opened.coded[1])
+        raise
     return exif.turned(pixels, orientation) if upright else pixels
 
 
