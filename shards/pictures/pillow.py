@@ -7,7 +7,7 @@ import logging
 import re
 import warnings
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from PIL import (
@@ -51,6 +51,10 @@ _UNKNOWN_TIFF: Final = re.compile(r"unknown (pixel mode|data organization)|\d+")
 """What Pillow says of a layout, or, by its number, of a compression that it does not know."""
 
 
+def _nothing() -> None:
+    """The header was enough."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """An image whose header was read.
@@ -62,6 +66,7 @@ class Opened:
         coded: width and height of the largest image that decoding makes on its way.
         pixels: decodes: uint8, shape (H, W, 3), as stored, and the orientation, 1 to 8, that
             turns them upright.
+        look: raises what can be told of it without decoding, where the header was not enough.
     """
 
     format: str
@@ -69,6 +74,7 @@ class Opened:
     height: int
     coded: tuple[int, int]
     pixels: Callable[[], tuple[NDArray[np.uint8], int]]
+    look: Callable[[], object] = _nothing
 
 
 def open_(data: bytes) -> Opened:
@@ -88,6 +94,16 @@ def open_(data: bytes) -> Opened:
     if opener is None:
         raise kinds.not_decoded(kind)
     return _judged(partial(opener, data), data)
+
+
+def look(opened: Opened, data: bytes) -> None:
+    """Refuse what can be seen to be refused without decoding.
+
+    Raises:
+        BadPicture: as `decode`.
+        MemoryError: there is not enough.
+    """
+    _judged(opened.look, data)
 
 
 def decode(opened: Opened, data: bytes, *, upright: bool) -> NDArray[np.uint8]:
@@ -179,15 +195,20 @@ def _first_frame(data: bytes) -> tuple[NDArray[np.uint8], int]:
 def _open_tiff(data: bytes) -> Opened:
     directory = Directory(data)
     size = directory.size()
+    # Not yet: how large it is, is to be judged first.
+    image = cache(lambda: _readable_tiff(directory, data))
+    return Opened("TIFF", *size, size, lambda: _decode_tiff(*image()), image)
+
+
+def _readable_tiff(directory: Directory, data: bytes) -> tuple[Image.Image, tiff.Readable]:
     readable = tiff.readable(directory, data)
     try:
         # Not through `Image.open`, which does not say why it cannot.
-        image = TiffImagePlugin.TiffImageFile(io.BytesIO(readable.data))
+        return TiffImagePlugin.TiffImageFile(io.BytesIO(readable.data)), readable
     except SyntaxError as error:
         if _UNKNOWN_TIFF.fullmatch(str(error)):
             raise tiff.unknown(directory) from error
         raise
-    return _opened("TIFF", size, lambda: _decode_tiff(image, readable))
 
 
 def _decode_tiff(image: Image.Image, readable: tiff.Readable) -> tuple[NDArray[np.uint8], int]:

@@ -262,3 +262,14 @@ def test_a_strip_a_row_in_a_tall_image() -> None:
     np.testing.assert_array_equal(decoded(data), np.repeat(tall, 3, axis=2))
     assert str(refused(data, max_pixels=69_999)).startswith("too_large: 1 x 70000")
     assert picture.check(data, max_pixels=MANY, whole=True).height == 70_000
+
+
+def test_what_is_refused_is_refused_by_the_look() -> None:
+    """`pack --no-verify` sees kinds that cannot be decoded; a size too large is said first."""
+    signed = write(COLORS, replace(RGB, samples_are=2))
+    odd = write(COLORS, replace(RGB, bits=4))
+    for data in (signed, odd):
+        with pytest.raises(BadPicture, match="unsupported: TIFF with"):
+            picture.check(data, max_pixels=MANY, whole=False)
+    bomb = write(COLORS, RGB, tags={256: (4, [65_000]), 257: (4, [65_000])})
+    assert str(refused(bomb)).startswith("too_large: 65000 x 65000 is more than")
