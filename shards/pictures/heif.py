@@ -33,7 +33,7 @@ def still(data: bytes) -> isobmff.Still:
         BadPicture: TRUNCATED, CORRUPT, or UNSUPPORTED: a film without a still image, or
             pillow-heif is not installed.
     """
-    _library()
+    library()
     one = isobmff.still(data)
     if one is None:
         raise BadPicture(
@@ -49,9 +49,9 @@ def decode(data: bytes) -> Image.Image:
         BadPicture: TRUNCATED, CORRUPT or UNSUPPORTED.
         MemoryError: there is not enough.
     """
-    library = _library()
+    loaded = library()
     try:
-        file = library.HeifFile(isobmff.without_exif(data), convert_hdr_to_8bit=True)
+        file = loaded.HeifFile(isobmff.without_exif(data), convert_hdr_to_8bit=True)
         # Where the primary image cannot be read, the library would hand out another one.
         shown = [one for one in file if one.info["primary"]]
         image: Image.Image | None = shown[0].to_pillow() if shown else None
@@ -67,7 +67,12 @@ def decode(data: bytes) -> Image.Image:
 
 
 @cache
-def _library() -> Any:
+def library() -> Any:
+    """pillow-heif, which comes without types.
+
+    Raises:
+        BadPicture: UNSUPPORTED: it is not installed; with the cure.
+    """
     try:
         return import_module("pillow_heif")
     except ImportError as error:

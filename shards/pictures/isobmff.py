@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from shards.errors import BadPicture, Reason
 from shards.pictures import exif
+from shards.pictures.boxes import Box, Reader, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,15 +26,6 @@ _CLOCKWISE: Final = (1, 8, 3, 6)
 """The EXIF orientation that says the same as `irot`, by its quarter turns against the clock."""
 _MIRRORED: Final = (4, 2)
 """Likewise of `imir`: top and bottom exchanged, or left and right."""
-
-
-class _Box(NamedTuple):
-    """Where what is inside a box lies; `cut` where the box around it ends before it does."""
-
-    kind: bytes
-    start: int
-    end: int
-    cut: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,68 +85,23 @@ def without_exif(data: bytes) -> bytes:
     return b"".join((memoryview(data)[: box.start], renamed, memoryview(data)[box.end :]))
 
 
-def _boxes(data: bytes, start: int, end: int, *, whole: bool = True) -> Iterator[_Box]:
-    """Walk boxes; one that ends behind `end` is cut.
-
-    Args:
-        data: the whole file.
-        start: the first box.
-        end: where the box around them ends.
-        whole: whether one that is cut is an error; else it is yielded as far as it goes.
-    """
-    at = start
-    while at + 8 <= end:
-        (size,) = struct.unpack_from(">I", data, at)
-        head = 8
-        if size == 1:
-            (size,) = struct.unpack_from(">Q", data, at + 8)
-            head = 16
-        elif size == 0:
-            size = end - at
-        if size < head:
-            raise BadPicture(Reason.CORRUPT, "a box of the file is shorter than its header")
-        if at + size > end and whole:
-            raise BadPicture(Reason.TRUNCATED, "the file ends inside its description")
-        yield _Box(data[at + 4 : at + 8], at + head, min(at + size, end), at + size > end)
-        at += size
-
-
-class _Reader:
-    """Numbers from a box, one behind the other."""
-
-    def __init__(self, data: bytes, at: int) -> None:
-        self._data = data
-        self.at = at
-
-    def number(self, size: int) -> int:
-        """A big-endian number of 0, 1, 2, 4 or 8 bytes."""
-        if not size:
-            return 0
-        form = {1: ">B", 2: ">H", 4: ">I", 8: ">Q"}.get(size, "")
-        if not form:
-            raise IndexError
-        (value,) = struct.unpack_from(form, self._data, self.at)
-        self.at += size
-        return int(value)
-
-
 class _Meta:
     """A file's `meta` box."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._boxes: dict[bytes, _Box] = {}
+        self._boxes: dict[bytes, Box] = {}
         kinds = set()
-        for box in _boxes(data, 0, len(data), whole=False):
+        for box in walk(data, 0, len(data), whole=False):
             kinds.add(box.kind)
             if box.kind in _NEEDED and box.cut:
                 raise BadPicture(Reason.TRUNCATED, "the file ends early")
             if box.kind == b"meta" and not self._boxes:
-                self._boxes = {one.kind: one for one in _boxes(data, box.start + 4, box.end)}
+                self._boxes = {one.kind: one for one in walk(data, box.start + 4, box.end)}
         if not self._boxes and b"moov" not in kinds:
             raise BadPicture(Reason.CORRUPT, "the file does not describe an image")
 
-    def box(self, kind: bytes) -> _Box | None:
+    def box(self, kind: bytes) -> Box | None:
         """One of the boxes inside, where it is there."""
         return self._boxes.get(kind)
 
@@ -183,7 +130,7 @@ class _Meta:
         coded = max(sizes, key=lambda size: size[0] * size[1])
         return Still(width, height, filled, coded, orientation)
 
-    def _size(self, properties: list[_Box]) -> tuple[int, int]:
+    def _size(self, properties: list[Box]) -> tuple[int, int]:
         """Width and height of an item, as coded; 0 and 0 where they are not told."""
         for box in properties:
             if box.kind == b"ispe":
@@ -191,23 +138,23 @@ class _Meta:
                 return width, height
         return 0, 0
 
-    def _full(self, kind: bytes) -> tuple[int, _Reader]:
+    def _full(self, kind: bytes) -> tuple[int, Reader]:
         """Version of a box that has one, and what comes behind version and flags."""
         start = self._boxes[kind].start
-        return self._data[start], _Reader(self._data, start + 4)
+        return self._data[start], Reader(self._data, start + 4)
 
-    def _properties(self) -> dict[int, list[_Box]]:
+    def _properties(self) -> dict[int, list[Box]]:
         """The properties of each item, in the order in which they apply."""
-        found: dict[int, list[_Box]] = {}
+        found: dict[int, list[Box]] = {}
         if b"iprp" not in self._boxes:
             return found
         inside = self._boxes[b"iprp"]
-        boxes = list(_boxes(self._data, inside.start, inside.end))
+        boxes = list(walk(self._data, inside.start, inside.end))
         known = [
             one
             for box in boxes
             if box.kind == b"ipco"
-            for one in _boxes(self._data, box.start, box.end)
+            for one in walk(self._data, box.start, box.end)
         ]
         for box in boxes:
             if box.kind == b"ipma":
@@ -216,10 +163,10 @@ class _Meta:
                     found.setdefault(item, []).extend(here)
         return found
 
-    def _associated(self, box: _Box) -> Iterator[tuple[int, list[int]]]:
+    def _associated(self, box: Box) -> Iterator[tuple[int, list[int]]]:
         """Items, each with the numbers of its properties, from 1."""
         version, wide = self._data[box.start], self._data[box.start + 3] & 1
-        reader = _Reader(self._data, box.start + 4)
+        reader = Reader(self._data, box.start + 4)
         for _ in range(min(reader.number(4), _MOST_ITEMS)):
             item = reader.number(2 if version == 0 else 4)
             indexes = [reader.number(2 if wide else 1) for _ in range(reader.number(1))]
@@ -252,9 +199,9 @@ class _Meta:
             return parts
         version, reader = self._full(b"iref")
         size = 2 if version == 0 else 4
-        for box in _boxes(self._data, reader.at, self._boxes[b"iref"].end):
+        for box in walk(self._data, reader.at, self._boxes[b"iref"].end):
             if box.kind in (b"dimg", b"auxl"):
-                inside = _Reader(self._data, box.start)
+                inside = Reader(self._data, box.start)
                 item = inside.number(size)
                 others = [inside.number(size) for _ in range(inside.number(2))]
                 if box.kind == b"dimg":
@@ -277,7 +224,10 @@ class _Meta:
             method = reader.number(2) & 15 if version in (1, 2) else 0
             in_this_file = reader.number(2) == 0
             base = reader.number(base_size)
-            for _ in range(reader.number(2)):
+            extents = reader.number(2)
+            if not offset_size and not length_size:
+                extents = 0  # they say nothing, however many there are
+            for _ in range(extents):
                 reader.number(index_size)
                 start = base + reader.number(offset_size)
                 length = reader.number(length_size)

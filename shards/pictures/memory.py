@@ -6,6 +6,8 @@ import re
 from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import numpy as np
+
 from shards.errors import BadPicture, Reason
 
 if TYPE_CHECKING:
@@ -33,6 +35,18 @@ def is_exhausted(error: BaseException) -> bool:
         return True
     line = str(error)
     return bool(_SIGNS.search(line)) and not _OF_A_GPU.search(line)
+
+
+def look_for(size: int) -> None:
+    """Prove that some memory can be had, where a decoder failed without saying why.
+
+    Args:
+        size: bytes.
+
+    Raises:
+        MemoryError: it cannot.
+    """
+    np.empty(size, np.uint8)  # not touched: it costs addresses, and no memory
 
 
 def spared(work: Callable[[], _T]) -> _T:

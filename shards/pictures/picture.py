@@ -99,15 +99,21 @@ def check(data: bytes, *, max_pixels: int, whole: bool) -> Header:
     Raises:
         BadPicture: as `decode` does; without `whole`, only what the header tells.
     """
-    head = probe(data)
-    _refuse_too_large(head.width, head.height, max_pixels)
-    if whole:
-        known = jpeg.header(data) if data.startswith(jpeg.SIGNATURE) else None
-        if known is not None and known[2] in jpeg.PLAIN_COLOURS:
-            jpeg.check(data)
+    known = jpeg.header(data) if data.startswith(jpeg.SIGNATURE) else None
+    if known is None:
+        opened = _opened(data, max_pixels)
+        if whole:
+            pillow.decode(opened, data, upright=False)
         else:
-            decode(data, upright=False, max_pixels=max_pixels)
-    return head
+            pillow.look(opened, data)
+        return _header(opened)
+    width, height, colours = known
+    _refuse_too_large(width, height, max_pixels)
+    if whole and colours in jpeg.PLAIN_COLOURS:
+        jpeg.check(data)
+    elif whole:
+        decode(data, upright=False, max_pixels=max_pixels)
+    return Header("JPEG", width, height)
 
 
 def decode(data: bytes, *, upright: bool = True, max_pixels: int) -> NDArray[np.uint8]:
@@ -173,9 +179,7 @@ def resize_jpeg(data: bytes, *, size: int, quality: int, max_pixels: int) -> byt
 def _decode(data: bytes, side: int | None, *, upright: bool, max_pixels: int) -> Decoded:
     known = jpeg.header(data) if data.startswith(jpeg.SIGNATURE) else None
     if known is None:
-        opened = pillow.open_(data)
-        _refuse_too_large(opened.width, opened.height, max_pixels)
-        _refuse_too_large(*opened.coded, max_pixels + _FILLED)
+        opened = _opened(data, max_pixels)
         return _in_full(pillow.decode(opened, data, upright=upright))
     width, height, colours = known
     _refuse_too_large(width, height, max_pixels)
@@ -191,6 +195,13 @@ def _decode(data: bytes, side: int | None, *, upright: bool, max_pixels: int) ->
     if reduced == 1:
         return _in_full(exif.turned(pixels, orientation))
     return Decoded(pixels, width / reduced, height / reduced, reduced, orientation)
+
+
+def _opened(data: bytes, max_pixels: int) -> pillow.Opened:
+    opened = pillow.open_(data)
+    _refuse_too_large(opened.width, opened.height, max_pixels)
+    _refuse_too_large(*opened.coded, max_pixels + _FILLED)
+    return opened
 
 
 def _in_full(pixels: NDArray[np.uint8]) -> Decoded:

@@ -7,7 +7,7 @@ import logging
 import re
 import warnings
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from PIL import (
@@ -45,8 +45,14 @@ warnings.filterwarnings("ignore", module=r"PIL\..*")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
+_BYTES_A_PIXEL: Final = 8
+"""That the hungriest decoder takes, libwebp with its two canvases."""
 _UNKNOWN_TIFF: Final = re.compile(r"unknown (pixel mode|data organization)|\d+")
 """What Pillow says of a layout, or, by its number, of a compression that it does not know."""
+
+
+def _nothing() -> None:
+    """The header was enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class Opened:
         coded: width and height of the largest image that decoding makes on its way.
         pixels: decodes: uint8, shape (H, W, 3), as stored, and the orientation, 1 to 8, that
             turns them upright.
+        look: raises what can be told of it without decoding, where the header was not enough.
     """
 
     format: str
@@ -67,6 +74,7 @@ class Opened:
     height: int
     coded: tuple[int, int]
     pixels: Callable[[], tuple[NDArray[np.uint8], int]]
+    look: Callable[[], object] = _nothing
 
 
 def open_(data: bytes) -> Opened:
@@ -88,6 +96,16 @@ def open_(data: bytes) -> Opened:
     return _judged(partial(opener, data), data)
 
 
+def look(opened: Opened, data: bytes) -> None:
+    """Refuse what can be seen to be refused without decoding.
+
+    Raises:
+        BadPicture: as `decode`.
+        MemoryError: there is not enough.
+    """
+    _judged(opened.look, data)
+
+
 def decode(opened: Opened, data: bytes, *, upright: bool) -> NDArray[np.uint8]:
     """Decode what `open_` opened.
 
@@ -103,7 +121,12 @@ def decode(opened: Opened, data: bytes, *, upright: bool) -> NDArray[np.uint8]:
         BadPicture: UNSUPPORTED, TRUNCATED or CORRUPT.
         MemoryError: there is not enough.
     """
-    pixels, orientation = _judged(opened.pixels, data)
+    try:
+        pixels, orientation = _judged(opened.pixels, data)
+    except BadPicture as bad:
+        if bad.reason is Reason.CORRUPT:  # libwebp and dav1d say no more than that they failed
+            memory.look_for(_BYTES_A_PIXEL * opened.coded[0] * opened.coded[1])
+        raise
     return exif.turned(pixels, orientation) if upright else pixels
 
 
@@ -172,15 +195,20 @@ def _first_frame(data: bytes) -> tuple[NDArray[np.uint8], int]:
 def _open_tiff(data: bytes) -> Opened:
     directory = Directory(data)
     size = directory.size()
+    # Not yet: how large it is, is to be judged first.
+    image = cache(lambda: _readable_tiff(directory, data))
+    return Opened("TIFF", *size, size, lambda: _decode_tiff(*image()), image)
+
+
+def _readable_tiff(directory: Directory, data: bytes) -> tuple[Image.Image, tiff.Readable]:
     readable = tiff.readable(directory, data)
     try:
         # Not through `Image.open`, which does not say why it cannot.
-        image = TiffImagePlugin.TiffImageFile(io.BytesIO(readable.data))
+        return TiffImagePlugin.TiffImageFile(io.BytesIO(readable.data)), readable
     except SyntaxError as error:
         if _UNKNOWN_TIFF.fullmatch(str(error)):
             raise tiff.unknown(directory) from error
         raise
-    return _opened("TIFF", size, lambda: _decode_tiff(image, readable))
 
 
 def _decode_tiff(image: Image.Image, readable: tiff.Readable) -> tuple[NDArray[np.uint8], int]:

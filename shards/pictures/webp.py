@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _HEADER: Final = 12
 _PIXELS: Final = (b"VP8 ", b"VP8L", b"ANMF")
 _BEFORE_PIXELS: Final = (b"VP8X", b"ANIM", b"ALPH")
+_LOSSLESS: Final = b"\x2f"
+_KEY_FRAME: Final = b"\x9d\x01\x2a"
 _METADATA_FLAGS: Final = 0x20 | 0x08 | 0x04
 """VP8X promises of a color profile, of EXIF and of XMP."""
 
@@ -41,10 +43,10 @@ def size(data: bytes) -> tuple[int, int]:
             break
         if chunk.kind == b"VP8X":
             return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
-        if chunk.kind == b"VP8L":
+        if chunk.kind == b"VP8L" and body.startswith(_LOSSLESS):
             (bits,) = struct.unpack_from("<I", body, 1)
             return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-        if chunk.kind == b"VP8 ":
+        if chunk.kind == b"VP8 " and body[3:6] == _KEY_FRAME:
             width, height = struct.unpack_from("<HH", body, 6)
             return width & 0x3FFF, height & 0x3FFF
         break

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from importlib import import_module
+from importlib.util import find_spec
 
 import numpy as np
 from PIL import Image
@@ -73,6 +75,20 @@ def _rgba() -> Image.Image:
     return image
 
 
+def _with_chunk(png: bytes, kind: bytes, body: bytes, *, checksum: int | None = None) -> bytes:
+    """Put a chunk behind a PNG's header."""
+    told = zlib.crc32(kind + body) if checksum is None else checksum
+    chunk = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", told)
+    return png[:33] + chunk + png[33:]
+
+
+def heic(image: Image.Image) -> bytes:
+    """RGB as HEIC; pillow-heif has to be installed."""
+    out = io.BytesIO()
+    import_module("pillow_heif").from_pillow(image).save(out, quality=90)
+    return out.getvalue()
+
+
 def good() -> dict[str, bytes]:
     """Name of the kind -> the file's bytes."""
     image = photo()
@@ -103,9 +119,20 @@ def good() -> dict[str, bytes]:
         "tiff": encoded(image, "TIFF"),
         "tiff lzw": encoded(image, "TIFF", compression="tiff_lzw"),
         "tiff gray 16 bit": encoded(_gray16(), "TIFF"),
+        "tiff gray 16 bit, white is zero": encoded(_gray16(), "TIFF", tiffinfo={262: 0}),
         "gif": encoded(image, "GIF"),
+        "ppm": encoded(image, "PPM"),
+        "pgm 16 bit": b"P5 2 2 65535\n" + struct.pack(">4H", 0, 20_000, 40_000, 65_535),
+        "avif": encoded(image, "AVIF"),
+        "avif alpha": encoded(_rgba(), "AVIF"),
+        "png, a broken color profile": _with_chunk(
+            encoded(image, "PNG"), b"iCCP", b"x\0\0" + zlib.compress(bytes(2_000_000))
+        ),
+        "png, a wrong checksum": _with_chunk(encoded(image, "PNG"), b"tEXt", b"a\0b", checksum=7),
     }
-    for form in ("JPEG", "PNG", "WEBP", "TIFF"):
+    if find_spec("pillow_heif") is not None:
+        kinds["heic"] = heic(image)
+    for form in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
         for value in range(1, 9) if form == "JPEG" else (6, 7):
             name = f"{form.lower()} exif {value}"
             kinds[name] = encoded(image, form, exif=with_orientation(value))
@@ -115,6 +142,7 @@ def good() -> dict[str, bytes]:
 def bad() -> dict[str, tuple[bytes, str]]:
     """Name of the defect -> the file's bytes and the reason's code."""
     jpeg, png = encoded(photo(), "JPEG"), encoded(photo(), "PNG")
+    avif, tiff = encoded(photo(), "AVIF"), encoded(photo(), "TIFF")
     middle = len(jpeg) // 2
     return {
         "no bytes": (b"", "empty"),
@@ -127,6 +155,11 @@ def bad() -> dict[str, tuple[bytes, str]]:
             png[:500] + bytes([png[500] ^ 1]) + png[501:],
             "corrupt",
         ),
+        "an image of Apple's own PNG": (png[:8] + b"\0\0\0\4CgBI" + png[8:], "unsupported"),
+        "JPEG XL": (b"\xff\x0a\xfa\x1f" + bytes(60), "unsupported"),
+        "half an AVIF": (avif[: len(avif) // 2], "truncated"),
+        "half a TIFF": (tiff[: len(tiff) // 2], "truncated"),
+        "heights as a TIFF": (encoded(Image.new("F", (9, 9)), "TIFF"), "unsupported"),
         "a PNG of 65000 x 65000": (_huge_png(), "too_large"),
         "a JPEG of 65000 x 65000": (_huge_jpeg(jpeg), "too_large"),
     }
