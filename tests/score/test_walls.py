@@ -44,7 +44,7 @@ def test_a_run_faster_than_a_ceiling_reaches_no_share_of_it(rate: float) -> None
 
 
 def test_bad_images_never_reach_the_model() -> None:
-    """Of images of which most cannot be decoded, the network's ceiling bounds the good ones only."""
+    """Where most images cannot be decoded, the network's ceiling bounds the good ones only."""
     ceilings = Ceilings(read=900.0, decode=400.0, model=50.0)
     reached = ceilings.reached(300.0, good=0.1)
     assert reached.wall == "decode"
