@@ -14,6 +14,9 @@ from vocscore.cli.main import COMMANDS, main
 from vocscore.cli.reference import cli_page
 
 
+ANYTHING = click.Argument(["words"], nargs=-1, type=click.UNPROCESSED, expose_value=False)
+
+
 def run(*words: object) -> tuple[int, str]:
     """Exit code and everything printed."""
     result = CliRunner().invoke(main, [str(word) for word in words])
@@ -84,6 +87,33 @@ def test_an_unwritable_output_is_one_line(voc_tree: Path, tmp_path: Path) -> Non
     assert code == 2
     assert output.count("\n") == 1
     assert "file" in output
+
+
+def test_a_demo_that_is_interrupted_goes_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in one of its commands ends the demo: exit code 130, and no next command."""
+    begun = []
+
+    def interrupted(name: str) -> None:
+        begun.append(name)
+        raise click.exceptions.Exit(130)
+
+    def get_command(self: click.Group, context: click.Context, name: str) -> click.Command | None:
+        if name == "demo":
+            return found(self, context, name)
+        return click.Command(
+            name,
+            callback=lambda: interrupted(name),
+            params=[ANYTHING],
+            context_settings={"ignore_unknown_options": True},
+        )
+
+    found = type(main).get_command
+    monkeypatch.setattr(type(main), "get_command", get_command)
+    monkeypatch.setattr("shards.drawing.drawn.draw_voc", lambda *_, **__: None)
+    code, _ = run("demo", "-o", tmp_path)
+    assert (code, begun) == (130, ["pack"])
 
 
 def test_an_unknown_command_is_refused() -> None:

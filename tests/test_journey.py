@@ -143,3 +143,17 @@ def test_a_full_standard_output_is_one_line(journey: Path) -> None:
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "No space left on device" in done.stderr
+
+
+def test_no_stream_ends_a_run(journey: Path, voc_tree: Path, tmp_path: Path) -> None:
+    """Standard error closed, output full, a name that latin-1 lacks: exit code 0, every row."""
+    out = tmp_path / "\u65e5\u672c.csv"
+    words = ["score", voc_tree, "-m", journey / "run", "-o", out, "--devices", "cpu,cpu", *EXACT]
+    program = [sys.executable, "-m", "vocscore", *map(str, words)]
+    done = subprocess.run(
+        ["bash", "-c", 'exec "$@" 2>&- > /dev/full', "bash", *program],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        check=False,
+    )
+    assert done.returncode == 0
+    assert out.read_bytes() == (journey / "predictions.csv").read_bytes()
