@@ -200,7 +200,6 @@ def pack(
     with interruptible(f"Go on with: {same_command()}"), progress("pack", quiet=quiet) as shown:
         shown.stage("reading annotations")
         annotated = labels.read(source)
-        shown.close()  # before anything is printed
         annotated, classes = _with_classes(annotated, classes_file, config, quiet=quiet)
         shown.stage("splitting")
         splits, rule = _split(annotated, classes, config)
