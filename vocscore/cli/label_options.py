@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from vocscore.cli.common import KnownError
+from vocscore.cli.shown_commands import path_word
 
 if TYPE_CHECKING:
     from shards.sample import AnnotatedSet
@@ -15,17 +16,34 @@ if TYPE_CHECKING:
 _ESCAPES = {"\\t": "\t", "\\n": "\n"}
 
 
+class CocoValue(NamedTuple):
+    """One value of --coco; as a text, it is that value as it is typed.
+
+    Attributes:
+        split: its split, or None where that is told from the file's name.
+        file: the file.
+    """
+
+    split: str | None
+    file: Path
+
+    def __str__(self) -> str:
+        if self.split is None:
+            return path_word(self.file)
+        return f"{self.split}={self.file}"
+
+
 class Labels(NamedTuple):
     """Where the labels come from; a VOC tree brings its own.
 
     Attributes:
         table: the value of --labels.
-        coco: the values of --coco: a split, or None, and the file.
+        coco: the values of --coco.
         separator: the value of --label-separator.
     """
 
     table: Path | None
-    coco: tuple[tuple[str | None, Path], ...]
+    coco: tuple[CocoValue, ...]
     separator: str | None
 
     def check(self) -> None:
@@ -51,15 +69,15 @@ class Labels(NamedTuple):
 
 def read_coco_files(
     _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
-) -> tuple[tuple[str | None, Path], ...]:
-    """Take each FILE.json or SPLIT=FILE.json apart: a split, or None, and the file.
+) -> tuple[CocoValue, ...]:
+    """Take each FILE.json or SPLIT=FILE.json apart.
 
     A file whose own name has '=' in it is a file.
     """
     return tuple(map(_coco_file, values))
 
 
-def _coco_file(value: str) -> tuple[str | None, Path]:
+def _coco_file(value: str) -> CocoValue:
     from shards.manifest import is_split
 
     split, equals, name = value.partition("=")
@@ -70,7 +88,7 @@ def _coco_file(value: str) -> tuple[str | None, Path]:
         raise click.BadParameter(f"'{file}' is a folder, not a file.")
     if not file.exists():
         raise click.BadParameter(f"File '{file}' does not exist.")
-    return split or None, file
+    return CocoValue(split or None, file)
 
 
 def read_separator(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
