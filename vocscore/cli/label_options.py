@@ -28,6 +28,7 @@ class CocoValue(NamedTuple):
     file: Path
 
     def __str__(self) -> str:
+        """The value as it is typed."""
         if self.split is None:
             return path_word(self.file)
         return f"{self.split}={self.file}"
