@@ -52,7 +52,7 @@ TRAIN = ("train", "folder", "-o")
         ((*SCORE, "weights.pth"), ["-m weights.pth", "--weights FILE"]),
         ((*SCORE, "nowhere"), ["-m nowhere: no such folder"]),
         ((*SCORE, "dangling"), ["-m dangling: no such folder"]),
-        ((*SCORE, "file/run"), ["-m file/run: not a directory"]),
+        ((*SCORE, "file/run"), ["-m file/run: file is a file, not a folder"]),
         ((*SCORE, "unfinished"), ["unfinished/model.json", "--resume"]),
         ((*SCORE, "shards"), ["shards/model.json", "packed images, not a model"]),
         ((*SCORE, "folder"), ["folder/model.json", "vocscore train"]),

@@ -79,6 +79,9 @@ class PathType(click.Path):
             mode = path.stat().st_mode
         except FileNotFoundError:
             return self._missing() if self.exists else ""
+        except NotADirectoryError:
+            file = next((above for above in path.parents if above.is_file()), path.parent)
+            return f"{file} is a file, not a folder"
         except OSError as error:
             return str(error.strerror).lower()
         if self._folder is True and not stat.S_ISDIR(mode):
