@@ -159,9 +159,9 @@ def test_a_file_name_with_an_equals_sign(photos: Path, tmp_path: Path) -> None:
         (["--label-separator", "|"], "--label-separator is for the table of --labels"),
         (["--coco", "COCO", "--label-separator", "|"], "is for the table of --labels"),
         (["--labels", "TABLE", "--label-separator", ""], "it is empty"),
-        (["--coco", "none.json"], "File 'none.json' does not exist"),
-        (["--coco", "val=none.json"], "File 'none.json' does not exist"),
-        (["--coco", "FOLDER"], "is a folder, not a file"),
+        (["--coco", "none.json"], "--coco none.json: no such file"),
+        (["--coco", "val=none.json"], "--coco none.json: no such file"),
+        (["--coco", "FOLDER"], ": a folder, not a file"),
     ],
 )
 def test_options_that_do_not_fit(photos: Path, tmp_path: Path, words: list[str], said: str) -> None:

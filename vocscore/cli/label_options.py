@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from vocscore.cli import paths
 from vocscore.cli.common import KnownError
 from vocscore.cli.shown_commands import path_word
 
 if TYPE_CHECKING:
     from shards.sample import AnnotatedSet
 
+_COCO_FILE = paths.old_file("labels")
 _ESCAPES = {"\\t": "\t", "\\n": "\n"}
 
 
@@ -69,27 +71,25 @@ class Labels(NamedTuple):
 
 
 def read_coco_files(
-    _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 ) -> tuple[CocoValue, ...]:
     """Take each FILE.json or SPLIT=FILE.json apart.
 
     A file whose own name has '=' in it is a file.
+
+    Raises:
+        KnownError: there is no such file, or it is a folder.
     """
-    return tuple(map(_coco_file, values))
+    return tuple(_coco_value(value, param, ctx) for value in values)
 
 
-def _coco_file(value: str) -> CocoValue:
+def _coco_value(value: str, param: click.Parameter, ctx: click.Context) -> CocoValue:
     from shards.manifest import is_split
 
     split, equals, name = value.partition("=")
     if not equals or Path(value).exists() or not is_split(split):
         split, name = "", value
-    file = Path(name)
-    if file.is_dir():
-        raise click.BadParameter(f"'{file}' is a folder, not a file.")
-    if not file.exists():
-        raise click.BadParameter(f"File '{file}' does not exist.")
-    return CocoValue(split or None, file)
+    return CocoValue(split or None, _COCO_FILE.convert(name, param, ctx))
 
 
 def read_separator(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
