@@ -20,6 +20,7 @@ _INVISIBLE: Final = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
 """Soft hyphen, zero-width space, word joiner, byte order mark: left behind by copying."""
 _JOINERS: Final = dict.fromkeys(map(ord, "\u200c\u200d"))
 """Part of the spelling in Persian and in the languages of India, and of some emoji."""
+_JOINING: Final = frozenset(" _-")
 _BETWEEN_LABELS: Final = (",", "|")
 
 
@@ -81,6 +82,16 @@ def look_alikes(names: Iterable[str]) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
+def joined_otherwise(names: Iterable[str]) -> list[list[str]]:
+    """Groups of names that differ only in what joins their words: blank, '_', '-', or nothing."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        words = "".join(one for one in folded(name) if one not in _JOINING)
+        if words:
+            groups.setdefault(words, []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def several_in_one(names: Iterable[str]) -> list[str]:
     """The names that are several labels in one, sorted.
 
@@ -106,11 +117,15 @@ def has_separator(name: str) -> bool:
     return len(_parts(name)) > 1
 
 
+def is_quoted(name: str) -> bool:
+    """Whether quotes stand around a name."""
+    return len(name) > 1 and name[0] == name[-1] and name[0] in "\"'"
+
+
 def _parts(name: str) -> list[str]:
     for mark in _BETWEEN_LABELS:
         name = name.replace(mark, "\n")
-    quoted = len(name) > 1 and name[0] == name[-1] and name[0] in "\"'"
-    if "\n" not in name and not quoted:
+    if "\n" not in name and not is_quoted(name):
         return []
     parts = (canonical(part.strip("\"' ")) for part in name.split("\n"))
     return [part for part in parts if part]

@@ -16,6 +16,8 @@ from shards.class_names import (
     canonical,
     folded,
     has_separator,
+    is_quoted,
+    joined_otherwise,
     look_alikes,
     name_fault,
     several_in_one,
@@ -201,10 +203,15 @@ def question_names(annotated: AnnotatedSet, given: Sequence[str] | None) -> list
             "--label-separator says what stands between them), or list them in the file of "
             "--classes to keep them as they are."
         )
-    doubtful = sorted(filter(has_separator, names))
+    doubts = [
+        f"these look alike, and each is a class of its own (to join them: --rename OLD NEW): "
+        f"{_with_places(annotated, group)}"
+        for group in joined_otherwise(names)
+    ]
+    doubtful = sorted(name for name in names if has_separator(name) or is_quoted(name))
     if doubtful:
-        return [f"each of these is one class: {_with_places(annotated, doubtful)}"]
-    return []
+        doubts.append(f"each of these is one class: {_with_places(annotated, doubtful)}")
+    return doubts
 
 
 def _refuse_unknown(annotated: AnnotatedSet, given: Sequence[str]) -> None:

@@ -180,7 +180,7 @@ def test_a_place_that_is_a_file(tmp_path: Path) -> None:
     result = pack(voc(tmp_path / "v", "yak"), "-o", tmp_path / "file" / "out")
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert result.stderr.startswith(f"Error: {tmp_path / 'file'}: is a file")
+    assert f"{tmp_path / 'file'} is a file, not a folder" in result.stderr
 
 
 def test_where_no_image_can_be_used(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
@@ -130,6 +131,21 @@ def test_several_coco_files(photos: Path, tmp_path: Path) -> None:
     assert manifest.classes == ("cat", "dog")
 
 
+@pytest.mark.parametrize("split", ["", "val="])
+def test_the_command_that_splits_one_coco_file(photos: Path, tmp_path: Path, split: str) -> None:
+    """Where a set has one split, the command that is printed runs and packs it by a ratio."""
+    folder = tmp_path / "it's a"
+    folder.mkdir()
+    file = coco(folder / "val.json", "p0.jpg", "p1.jpg", "p2.jpg", "p3.jpg")
+    out = tmp_path / "the out"
+    code, output = run("pack", photos, "--coco", f"{split}{file}", "--train-fraction", 1, "-o", out)
+    assert code == 0, output
+    printed = output.rpartition("to split it by a ratio: ")[2]
+    code, output = run(*shlex.split(printed)[1:])
+    assert code == 0, output
+    assert set(read_manifest(out).splits) == {"train", "val"}
+
+
 def test_a_file_name_with_an_equals_sign(photos: Path, tmp_path: Path) -> None:
     """A COCO file whose own name has '=' in it is not taken for a split and a file."""
     file = coco(tmp_path / "a=b.json", "p0.jpg", "p1.jpg")
@@ -143,9 +159,9 @@ def test_a_file_name_with_an_equals_sign(photos: Path, tmp_path: Path) -> None:
         (["--label-separator", "|"], "--label-separator is for the table of --labels"),
         (["--coco", "COCO", "--label-separator", "|"], "is for the table of --labels"),
         (["--labels", "TABLE", "--label-separator", ""], "it is empty"),
-        (["--coco", "none.json"], "File 'none.json' does not exist"),
-        (["--coco", "val=none.json"], "File 'none.json' does not exist"),
-        (["--coco", "FOLDER"], "is a folder, not a file"),
+        (["--coco", "none.json"], "--coco none.json: no such file"),
+        (["--coco", "val=none.json"], "--coco none.json: no such file"),
+        (["--coco", "FOLDER"], ": a folder, not a file"),
     ],
 )
 def test_options_that_do_not_fit(photos: Path, tmp_path: Path, words: list[str], said: str) -> None:

@@ -14,7 +14,12 @@ _NUMBER: Final = re.compile(r"([+-]?[01])[.,]0+")
 """1.0 as floats are written, and 1,0 where commas stand for points."""
 _SPELLINGS: Final = {**dict.fromkeys(_YES, 1), **dict.fromkeys(_NO, 0), "-1": -1, "+1": 1}
 
-MISSING_VALUES: Final = frozenset({"nan", "NaN", "NAN", "<NA>", "#N/A", "NULL", "null", "None"})
+MISSING_VALUES: Final = frozenset(
+    {
+        *("nan", "NaN", "NAN", "<NA>", "#N/A", "N/A", "n/a", "#NA", "NA"),
+        *("NULL", "null", "None"),
+    }
+)
 """What programs write for 'no value'; none of them is a class, and none certainly no label."""
 
 _BRACKETS: Final = {"[": "]", "(": ")", "{": "}"}

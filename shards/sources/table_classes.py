@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from shards.errors import SourceError
 from shards.sources.table_cells import bad_name, quoted, truth
-from shards.sources.table_columns import first_cell
+from shards.sources.table_columns import first_cell, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,25 @@ def class_columns(text: TableText, columns: Sequence[Column]) -> tuple[Column, .
         if why := bad_name(column.name):
             raise SourceError(f"{head}, column {column.at + 1}: {quoted(column.name)} {why}")
     _refuse_minus_for_absent(text, classes)
+    _refuse_other_labels(text, classes, columns)
     return classes
+
+
+def _refuse_other_labels(
+    text: TableText, classes: Sequence[Column], columns: Sequence[Column]
+) -> None:
+    """Refuse columns that tell no image from another, where a column of text may be the labels."""
+    if not classes or not all(column.is_constant for column in classes):
+        return
+    rows = sum((classes[0].counts or Counter()).values())
+    others = [c for c in columns if c not in classes and c.has_text and not c.never_a_class]
+    if rows > 1 and others:
+        named = ", ".join(column.label for column in classes)
+        raise SourceError(
+            f"{text.file}, line {text.header.line}: {named} would be the only classes, the same in "
+            f"every row, and {others[0].label} has text. Call the column with class names "
+            "'labels', or remove the columns that are no labels."
+        )
 
 
 def _refuse_minus_for_absent(text: TableText, classes: Sequence[Column]) -> None:
@@ -61,7 +79,7 @@ def _refuse_minus_for_absent(text: TableText, classes: Sequence[Column]) -> None
     for column in classes:
         for cell, rows in (column.counts or {}).items():
             values[truth(cell)] += rows
-    if not values[0] and values[-1] > max(values[1], _FEW):
+    if not values[0] and values[-1] and values.total() > _FEW:
         column = next(c for c in classes if any(truth(cell) == -1 for cell in c.counts or ()))
         bad = first_cell(text, column, lambda cell: truth(cell) == -1)
         raise SourceError(
@@ -82,18 +100,10 @@ def strength_columns(text: TableText, columns: Sequence[Column]) -> tuple[Column
             continue
         if column.counts and all(cell and truth(cell) in {0, 1} for cell in column.counts):
             found.append(column)
-        elif any(map(_is_number, column.first)):
+        elif any(map(is_number, column.first)):
             bad = first_cell(text, column, lambda cell: not cell or truth(cell) not in {0, 1})
             raise SourceError(
                 f"{bad} is neither 0 nor 1, so whether the label counts would be a guess. Keep the "
                 "rows that count and remove the column."
             )
     return tuple(found)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

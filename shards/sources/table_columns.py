@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from shards.sources.table_text import TableText
 
 _LABEL_WORDS: Final = frozenset(
-    {"labels", "label", "tags", "tag", "classes", "class", "categories", "category"}
+    {
+        *("labels", "label", "tags", "tag", "classes", "class", "categories", "category"),
+        *("choices", "choice"),
+    }
 )
 _NEVER_CLASSES: Final = frozenset(
     {
         *("", "index", "idx", "width", "height", "depth", "channels", "fold"),
         *("xmin", "ymin", "xmax", "ymax", "notes", "note", "comment", "comments", "remarks"),
-        *("description", "url", "md5", "sha256"),
+        *("description", "url", "md5", "sha256", "annotator", "annotators", "leadtime"),
         *("confidence", "score", "probability", "prob", "value", "isvalid", "istrain", "istest"),
     }
 )
@@ -71,8 +74,12 @@ class Column:
 
     @property
     def ends_like_labels(self) -> bool:
-        """Whether the name ends as 'Finding Labels' does."""
-        return self.last_word in _LABEL_WORDS
+        """Whether the name ends as 'Finding Labels' does, or as 'label_2' with text in it."""
+        if self.last_word in _LABEL_WORDS:
+            return True
+        words = [word.casefold() for word in _WORD.findall(self.name)]
+        numbered = len(words) > 1 and words[-1].isdecimal() and words[-2] in _LABEL_WORDS
+        return numbered and self.has_text
 
     @property
     def never_a_class(self) -> bool:
@@ -97,6 +104,16 @@ class Column:
         return self.counts is not None and all(map(str.isdigit, filter(None, self.counts)))
 
     @property
+    def has_text(self) -> bool:
+        """Whether one of the first cells is neither a truth value nor a number."""
+        return any(truth(cell) is None and not is_number(cell) for cell in self.first)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether every cell says the same: all 1, all 0 or blank, or all -1."""
+        return self.counts is not None and len(set(map(truth, self.counts))) == 1
+
+    @property
     def is_mostly_truths(self) -> bool:
         """Whether at least half of the cells that are not blank are truth values.
 
@@ -109,6 +126,15 @@ class Column:
             return False
         truths = sum(count for cell, count in rows.items() if truth(cell) is not None)
         return 2 * truths >= sum(rows.values())
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number of any kind."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def survey(text: TableText) -> tuple[list[Column], int]:

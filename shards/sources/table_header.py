@@ -110,6 +110,7 @@ class RoleFinder:
         strengths: tuple[Column, ...] = ()
         if labels is not None:
             rest.remove(labels)
+            self._refuse_nameless(rest)
             strengths = strength_columns(self._text, rest)
             rest = [column for column in rest if column not in strengths]
         classes = truth_columns(rest) if labels else class_columns(self._text, rest)
@@ -178,7 +179,8 @@ class RoleFinder:
         if len(found) > 1:
             names = " and ".join(column.label for column in found)
             raise SourceError(
-                f"{self._head}: {names} could both be the labels. Remove one or name it otherwise."
+                f"{self._head}: {names} could both be the labels. Keep one, with ';' "
+                "between the names of an image, or name the others otherwise."
             )
         if not found and named and not set(truths) - set(named):
             raise SourceError(
@@ -187,6 +189,15 @@ class RoleFinder:
                 "they are of, or write class names in it."
             )
         return found[0] if found else None
+
+    def _refuse_nameless(self, columns: Sequence[Column]) -> None:
+        """Refuse text under no name behind labels: names that commas without quotes part."""
+        for column in columns:
+            if not column.name and column.at and column.has_text:
+                raise SourceError(
+                    f"{self._head}: column {column.at + 1} has text but no name. Name or remove "
+                    "it; if it has further class names, write all into one cell with ';' between."
+                )
 
     def _no_labels(self, columns: Sequence[Column]) -> str:
         """Say why no column has labels."""

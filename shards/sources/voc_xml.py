@@ -15,7 +15,7 @@ _DIFFICULT: Final = {
 """What programs write there, in lower case; blank and 'Unspecified' are as good as no element."""
 _TOP: Final = 2
 """Depth of what stands right below <annotation>."""
-_FIELDS: Final = frozenset({"name", "difficult"})
+_FIELDS: Final = frozenset({"name", "difficult", "deleted"})
 _SHAPES: Final = frozenset({"bndbox", "robndbox", "bbox", "polygon"})
 """What outlines an object: outside of one, something is annotated that nobody would read."""
 _LABELS: Final = frozenset({"name", "label", "class", "category"})
@@ -45,7 +45,7 @@ def parse_objects(data: bytes) -> list[VocObject]:
 
     Tags count in any case and with any prefix of a namespace. An <object> may stand right below
     <annotation> or deeper, as in <objects>; what stands in it one level down describes it, so the
-    names of its parts and of its attributes are not its own.
+    names of its parts and of its attributes are not its own. One with <deleted>1</deleted> is none.
 
     Args:
         data: the XML, in UTF-8, or in the encoding that it declares and Python knows.
@@ -122,7 +122,8 @@ class _Reader:
                 self._parser.CharacterDataHandler = None
                 self._fields[_kind(tag)] = "".join(self._text).strip()
             elif self._depth == self._object:
-                self._objects.append(self._described(self._fields))
+                if self._fields.get("deleted") != "1":  # LabelMe keeps what its user took away
+                    self._objects.append(self._described(self._fields))
                 self._object = 0
         self._depth -= 1
 

@@ -137,3 +137,42 @@ def test_a_guess_is_refused(tmp_path: Path, table: str, said: str) -> None:
         read(tmp_path, table, "a.jpg", "b.jpg")
     assert said in str(caught.value)
     assert str(caught.value).startswith(f"{tmp_path / 'labels.csv'}, line ")
+
+
+@pytest.mark.parametrize("names", ["label1,label2,label3", "label_1,label_2,tag 3"])
+def test_class_names_in_several_columns_are_refused(tmp_path: Path, names: str) -> None:
+    """Columns 'label1', 'label2', ... of text are not dropped in favor of one that is blank."""
+    with pytest.raises(SourceError, match=r"could both be the labels.*with ';'"):
+        read(tmp_path, f"path,{names}\na.jpg,cat,dog,\nb.jpg,dog,,\n", "a.jpg", "b.jpg")
+    found = read(tmp_path, "path,class_1,class_2\na.jpg,1,0\nb.jpg,0,1\n", "a.jpg", "b.jpg")
+    assert found.classes == ("class_1", "class_2")
+
+
+def test_labels_as_label_studio_names_them(tmp_path: Path) -> None:
+    """The column 'choice' has the labels; 'annotator', 1 in every row, is no class."""
+    table = "image,id,choice,annotator,lead_time\na.jpg,1,cat,1,3.2\nb.jpg,2,dog,1,1.0\n"
+    assert labels(read(tmp_path, table, "a.jpg", "b.jpg")) == {"a.jpg": ("cat",), "b.jpg": ("dog",)}
+
+
+@pytest.mark.parametrize("cells", ["1", "0", ""])
+def test_one_value_everywhere_beside_text_is_no_class(tmp_path: Path, cells: str) -> None:
+    """A column that is the same in every row is not taken for the classes where text may be."""
+    table = f"path,animal,checked\na.jpg,cat,{cells}\nb.jpg,dog,{cells}\n"
+    with pytest.raises(SourceError, match=r"'checked' would be the only .* 'animal' has text"):
+        read(tmp_path, table, "a.jpg", "b.jpg")
+
+
+def test_as_many_minus_ones_as_ones_and_no_zero(tmp_path: Path) -> None:
+    """A table that says of no image that it lacks a class has -1 for absent: refused."""
+    images = [f"{at}.jpg" for at in range(8)]
+    rows = "".join(f"{name},{(-1) ** at},1\n" for at, name in enumerate(images))
+    with pytest.raises(SourceError, match="Write 0 for absent"):
+        read(tmp_path, f"path,cat,dog\n{rows}", *images)
+
+
+def test_text_without_a_name_beside_labels_is_refused(tmp_path: Path) -> None:
+    """Class names that commas without quotes put into columns of no name are not dropped."""
+    with pytest.raises(SourceError, match="column 3 has text but no name"):
+        read(tmp_path, "path,labels,,\na.jpg,cat,dog,\nb.jpg,dog,,\n", "a.jpg", "b.jpg")
+    found = read(tmp_path, ",path,labels\n0,a.jpg,cat\n1,b.jpg,dog\n", "a.jpg", "b.jpg")
+    assert labels(found) == {"a.jpg": ("cat",), "b.jpg": ("dog",)}

@@ -134,3 +134,10 @@ def test_bom_alone_is_empty() -> None:
     for mark in (b"", codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF32_LE):
         with pytest.raises(BadAnnotationError, match="no element found"):
             parse_objects(mark)
+
+
+def test_what_labelme_deleted() -> None:
+    """LabelMe marks an object that its user took away as deleted: it is no label."""
+    one = "<object><name>{}</name><deleted>{}</deleted></object>"
+    text = one.format("cat", 1) + one.format("dog", 0)
+    assert names(f"<annotation>{text}</annotation>".encode()) == ["dog"]

@@ -194,3 +194,25 @@ def test_long_lists_are_cut() -> None:
     with pytest.raises(LabelError, match="and 95 more") as caught:
         question_names(named(*rows), None)
     assert len(str(caught.value)) < 800
+
+
+def test_names_whose_words_are_joined_otherwise_are_warned_of() -> None:
+    """A blank, '_', '-' or nothing between words makes another class, which a warning names."""
+    found = named("traffic light", "traffic_light", "traffic_light", "t-shirt", "tshirt", "cat")
+    shirts, lights = sorted(question_names(found, None))
+    assert "'t-shirt' (1 image, " in shirts
+    assert "'tshirt' (1 image, " in shirts
+    assert "'traffic light' (1 image, " in lights
+    assert "'traffic_light' (2 images, " in lights
+    assert "cat" not in shirts + lights
+    assert (
+        question_names(found, ("traffic light", "traffic_light", "t-shirt", "tshirt", "cat")) == []
+    )
+    assert question_names(named("a-1", "a-2", "-", "_"), None) == []
+
+
+def test_quotes_that_are_part_of_names_are_warned_of() -> None:
+    """A name in quotes is packed as it is, and a warning shows that the quotes are in it."""
+    (doubt,) = question_names(named("'cat'", "dog"), None)
+    assert "\"'cat'\" (1 image, " in doubt
+    assert "dog" not in doubt

@@ -7,12 +7,33 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from vocscore.cli import paths
 from vocscore.cli.common import KnownError
+from vocscore.cli.shown_commands import path_word
 
 if TYPE_CHECKING:
     from shards.sample import AnnotatedSet
 
+_COCO_FILE = paths.old_file("labels")
 _ESCAPES = {"\\t": "\t", "\\n": "\n"}
+
+
+class CocoValue(NamedTuple):
+    """One value of --coco; as a text, it is that value as it is typed.
+
+    Attributes:
+        split: its split, or None where that is told from the file's name.
+        file: the file.
+    """
+
+    split: str | None
+    file: Path
+
+    def __str__(self) -> str:
+        """The value as it is typed."""
+        if self.split is None:
+            return path_word(self.file)
+        return f"{self.split}={self.file}"
 
 
 class Labels(NamedTuple):
@@ -20,12 +41,12 @@ class Labels(NamedTuple):
 
     Attributes:
         table: the value of --labels.
-        coco: the values of --coco: a split, or None, and the file.
+        coco: the values of --coco.
         separator: the value of --label-separator.
     """
 
     table: Path | None
-    coco: tuple[tuple[str | None, Path], ...]
+    coco: tuple[CocoValue, ...]
     separator: str | None
 
     def check(self) -> None:
@@ -50,27 +71,25 @@ class Labels(NamedTuple):
 
 
 def read_coco_files(
-    _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
-) -> tuple[tuple[str | None, Path], ...]:
-    """Take each FILE.json or SPLIT=FILE.json apart: a split, or None, and the file.
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> tuple[CocoValue, ...]:
+    """Take each FILE.json or SPLIT=FILE.json apart.
 
     A file whose own name has '=' in it is a file.
+
+    Raises:
+        KnownError: there is no such file, or it is a folder.
     """
-    return tuple(map(_coco_file, values))
+    return tuple(_coco_value(value, param, ctx) for value in values)
 
 
-def _coco_file(value: str) -> tuple[str | None, Path]:
+def _coco_value(value: str, param: click.Parameter, ctx: click.Context) -> CocoValue:
     from shards.manifest import is_split
 
     split, equals, name = value.partition("=")
     if not equals or Path(value).exists() or not is_split(split):
         split, name = "", value
-    file = Path(name)
-    if file.is_dir():
-        raise click.BadParameter(f"'{file}' is a folder, not a file.")
-    if not file.exists():
-        raise click.BadParameter(f"File '{file}' does not exist.")
-    return split or None, file
+    return CocoValue(split or None, _COCO_FILE.convert(name, param, ctx))
 
 
 def read_separator(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:

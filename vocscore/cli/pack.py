@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from shards.sample import AnnotatedSet, Sample
+    from vocscore.cli.label_options import CocoValue
 
 
 @click.command()
@@ -165,7 +166,7 @@ def pack(
     *,
     year: str | None,
     table: Path | None,
-    coco: tuple[tuple[str | None, Path], ...],
+    coco: tuple[CocoValue, ...],
     classes_file: Path | None,
     workers: int | None,
     overwrite: bool,

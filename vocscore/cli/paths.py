@@ -29,6 +29,7 @@ class PathType(click.Path):
         exists: it has to be there.
         folder: it has to be a folder where it is there; None: a folder or a file.
         hint: says more of a path that is something else; '' where it knows nothing.
+        written: it is written to; None: if it need not be there.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class PathType(click.Path):
         exists: bool,
         folder: bool | None,
         hint: Callable[[Path], str] = lambda _path: "",
+        written: bool | None = None,
     ) -> None:
         """Check nothing yet."""
         super().__init__(
@@ -49,6 +51,7 @@ class PathType(click.Path):
         self._takes = takes
         self._folder = folder
         self._hint = hint
+        self._written = not exists if written is None else written
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: Any
@@ -63,7 +66,7 @@ class PathType(click.Path):
         label = _label(param)
         if not text:
             raise KnownError(f"{label} '': an empty path. {label} takes {self._takes}.")
-        refuse_typed_url(text, written=not self.exists)
+        refuse_typed_url(text, written=self._written)
         path = Path(text)
         wrong = self._wrong(path)
         if wrong:
@@ -80,7 +83,7 @@ class PathType(click.Path):
         except FileNotFoundError:
             return self._missing() if self.exists else ""
         except OSError as error:
-            return str(error.strerror).lower()
+            return _why_not_there(path, error)
         if self._folder is True and not stat.S_ISDIR(mode):
             return "a file, not a folder" if stat.S_ISREG(mode) else "not a folder"
         if self._folder is False and stat.S_ISDIR(mode):
@@ -150,6 +153,14 @@ def _shards_hint(path: Path) -> str:
     return "" if path.is_file() else "Make it with: vocscore pack SRC -o SHARDS"
 
 
+def _why_not_there(path: Path, error: OSError) -> str:
+    """What stands in the way of a path: a file among the folders that lead to it, or else."""
+    file = next((above for above in path.parents if above.is_file()), None)
+    if isinstance(error, NotADirectoryError) and file is not None:
+        return f"{file} is a file, not a folder"
+    return str(error.strerror).lower()
+
+
 def _inside(name: str) -> Callable[[Path], str]:
     """Suggest a file in the folder that was named."""
     return lambda path: f"Name a file in it: {path / name}" if path.is_dir() else ""
@@ -182,6 +193,7 @@ SOURCE = PathType(
     "a folder of images to pack, or with --download one to fetch them into",
     exists=False,
     folder=True,
+    written=False,
 )
 OUTPUT = PathType(
     "a file for the predictions, or with --format a folder", exists=False, folder=None

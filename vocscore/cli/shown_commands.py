@@ -45,9 +45,13 @@ def vocscore_command(*words: object) -> str:
 
 
 def _word(value: object) -> str:
-    """A value as a word of a command; a path is never taken for an option."""
-    text = str(value)
-    return f"./{text}" if isinstance(value, Path) and text.startswith("-") else text
+    """A value as a word of a command."""
+    return path_word(value) if isinstance(value, Path) else str(value)
+
+
+def path_word(path: Path) -> str:
+    """A path as a word of a command; it is never taken for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def typed_again(ctx: click.Context, **changes: Any) -> str:
