@@ -4,9 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEMO   := demo
+PYTEST  = $(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test test-gpu bench bench-gpu report docs clean
+.PHONY: help install demo lint test test-all test-gpu bench bench-gpu report docs clean
 
 help:  ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +30,11 @@ lint: $(READY)  ## ruff, mypy --strict, the floors (import-linter)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config setup.cfg
 
-test: $(READY)  ## all tests that need no GPU
-	$(BIN)/pytest
+test: $(READY)  ## the tests, without the slow ones: some minutes
+	$(PYTEST) -m "not slow"
+
+test-all: $(READY)  ## all tests, the slow ones as well; those of a GPU skip where there is none
+	$(PYTEST)
 
 test-gpu: $(READY)  ## the tests that need a GPU; fails where there is none
 	VOCSCORE_REQUIRE_GPU=1 $(BIN)/pytest -m gpu

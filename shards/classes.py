@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shards.class_names import canonical, name_fault
 from shards.errors import LabelError
+from shards.files import read_regular
 from shards.paths import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from shards.sample import Sample
+
+_LARGEST_FILE = 16 << 20
+"""Bytes of a list of classes."""
 
 VOC_CLASSES = (
     "aeroplane",
@@ -44,39 +49,49 @@ VOC_CLASSES = (
 
 
 def choose_classes(
-    found: Iterable[str], given: Sequence[str] | None, declared: Sequence[str] | None = None
+    found: Iterable[str],
+    given: Sequence[str] | None,
+    declared: Sequence[str] | None = None,
+    *,
+    known: Sequence[str] | None = None,
+    where: Callable[[str], str] | None = None,
 ) -> tuple[str, ...]:
     """Fix the columns of the labels.
 
     Args:
         found: the class names that occur in the set, any order.
-        given: the classes that the user asks for, in column order, or None. Whether every name
-            found is among them is for `encode` to see, which knows the picture.
-        declared: the vocabulary that the set's layout declares (`AnnotatedSet.classes`), or None.
+        given: the user's vocabulary, in column order, or None.
+        declared: the vocabulary that the layout itself states, in its order
+            (`AnnotatedSet.classes`), or None.
+        known: a vocabulary that sets of this layout share (`AnnotatedSet.vocabulary`), or None.
+        where: tells the place of a class, for messages (`AnnotatedSet.place`).
 
     Returns:
-        `given` where there is one, else `declared`; else VOC's 20 where every name found is one
-        of them, else the names found, sorted by code point.
+        `given` where there is one, else `declared`; else `known` where it has every name found,
+        else the names found, sorted by code point.
 
     Raises:
-        LabelError: there is no class at all, or a name cannot be a column (see `read_classes`).
+        LabelError: there is no class at all, or a name cannot be a column (see `name_fault`).
     """
     if given is not None or declared is not None:
         chosen = tuple(given if given is not None else declared or ())
     else:
         names = set(found)
-        chosen = VOC_CLASSES if names and names <= set(VOC_CLASSES) else tuple(sorted(names))
+        fits = known is not None and names and names <= set(known)
+        chosen = tuple(known if known is not None and fits else sorted(names))
     if not chosen:
-        raise LabelError("no picture has a label, so there are no classes. Name them: --classes.")
+        raise LabelError("no image has a label, so there are no classes. Name them: --classes.")
     for name in chosen:
-        _check_name(name, where="classes")
+        if fault := name_fault(name):
+            raise LabelError(f"{where(name) if where else 'classes'}: {fault}")
     return chosen
 
 
 def read_classes(file: Path) -> tuple[str, ...]:
     """Read a vocabulary: one class a line, in column order.
 
-    Blank lines and blanks around a name do not count.
+    Blank lines and blanks around a name do not count; names are taken in their one spelling
+    (`canonical`), as those of a set are.
 
     Args:
         file: UTF-8, with or without a byte order mark.
@@ -85,24 +100,33 @@ def read_classes(file: Path) -> tuple[str, ...]:
         The classes.
 
     Raises:
-        LabelError: no class, one twice, not UTF-8, or a name that cannot be a column: one with
-            ';' (it stands between names in tables) or with characters that cannot be printed.
+        LabelError: it cannot be read, is not UTF-8, has no class, one twice, or a name that
+            cannot be a column (see `name_fault`).
     """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise LabelError(f"{file}: not UTF-8 at byte {error.start}. Save it as UTF-8.") from None
     lines: dict[str, int] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        name = line.strip()
+    for number, line in enumerate(_read_lines(file), start=1):
+        name = canonical(line.strip())
         if name in lines:
             raise LabelError(f"{file}: {name!r} in line {lines[name]} and {number}. Keep one.")
         if name:
-            _check_name(name, where=f"{file}, line {number}")
+            if fault := name_fault(name):
+                raise LabelError(f"{file}, line {number}: {fault}")
             lines[name] = number
     if not lines:
         raise LabelError(f"{file}: no classes. Write one a line.")
     return tuple(lines)
+
+
+def _read_lines(file: Path) -> list[str]:
+    try:
+        if file.stat().st_size > _LARGEST_FILE:
+            raise LabelError(f"{file}: more than {_LARGEST_FILE >> 20} MiB: not a list of classes.")
+        text = read_regular(file).decode("utf-8-sig")
+    except OSError as error:
+        raise LabelError(f"{file}: cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise LabelError(f"{file}: not UTF-8 at byte {error.start}. Save it as UTF-8.") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def encode(sample: Sample, classes: Sequence[str]) -> NDArray[np.int8]:
@@ -137,12 +161,3 @@ def encode(sample: Sample, classes: Sequence[str]) -> NDArray[np.int8]:
 def _columns(classes: tuple[str, ...]) -> Mapping[str, int]:
     """Column of each class; kept, because a whole set is encoded with the same classes."""
     return {name: column for column, name in enumerate(classes)}
-
-
-def _check_name(name: str, *, where: str) -> None:
-    """Refuse a name that a header or a list of names could not hold."""
-    if not name.isprintable() or ";" in name or name != name.strip() or not name:
-        raise LabelError(
-            f"{where}: {name!r} cannot be a class: blank, with blanks around it, with ';' or "
-            "with characters that cannot be printed. Rename it."
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import NamedTuple
 
 
 class ShardsError(Exception):
@@ -52,6 +53,18 @@ class Reason(str, Enum):
     def __str__(self) -> str:
         """The code as it stands in files."""
         return self.value
+
+
+class Fault(NamedTuple):
+    """What is wrong with one image, as a value.
+
+    Attributes:
+        reason: the stable code.
+        detail: one line for a person.
+    """
+
+    reason: Reason
+    detail: str
 
 
 class BadPicture(ShardsError):  # noqa: N818 - a picture is bad; that is the fact

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from io import BufferedReader
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -48,7 +48,7 @@ def open_regular(path: str | os.PathLike[str]) -> int:
     raise NotAFileError(0, f"{kind}, not a file", os.fspath(path))
 
 
-def read_regular(path: Path) -> bytes:
+def read_regular(path: str | os.PathLike[str]) -> bytes:
     """Read an ordinary file whole.
 
     Raises:
@@ -57,3 +57,27 @@ def read_regular(path: Path) -> bytes:
     """
     with open(open_regular(path), "rb", buffering=0) as file:
         return file.read()
+
+
+def open_binary(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open an ordinary file to read its bytes.
+
+    Raises:
+        OSError, ValueError: as for `open_regular`.
+    """
+    return open(open_regular(path), "rb")
+
+
+def open_text(
+    path: str | os.PathLike[str],
+    *,
+    encoding: str = "utf-8",
+    errors: str = "strict",
+    newline: str | None = None,
+) -> TextIO:
+    """Open an ordinary file to read its text; the arguments are those of `open`.
+
+    Raises:
+        OSError, ValueError: as for `open_regular`.
+    """
+    return open(open_regular(path), encoding=encoding, errors=errors, newline=newline)

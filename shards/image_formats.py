@@ -9,6 +9,7 @@ Sources of the signatures: the formats' own specifications, as collected in file
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -110,8 +111,10 @@ _SIGNATURES: Final = (
     (0, b"#?RADIANCE", "Radiance HDR"),
     (0, b"#?RGBE", "Radiance HDR"),
 )
-"""Offset, bytes, format. BMP's two letters, PNM's, TGA's nothing and ICO's zeros are no proof:
-those go by their names."""
+"""Offset, bytes, format. TGA's nothing and ICO's zeros are no proof: those go by their names. For
+BMP's two letters and PNM's see `_by_header`."""
+_BMP_HEADER_BYTES: Final = frozenset({12, 40, 52, 56, 64, 108, 124})
+_PNM: Final = re.compile(rb"P[1-6]\s(\s|#[^\n]*\n)*\d+\s+\d+\s")
 _BRANDS: Final = {
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
     **dict.fromkeys(
@@ -144,7 +147,17 @@ def sniff(first: bytes) -> ImageFormat | None:
     for at, signature, name in _SIGNATURES:
         if first.startswith(signature, at):
             return _BY_NAME[name]
+    by_header = _by_header(first)
+    if by_header is not None:
+        return _BY_NAME[by_header]
     text = first.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(b"<svg") or (text.startswith(b"<?xml") and b"<svg" in text):
         return _BY_NAME["SVG"]
     return None
+
+
+def _by_header(first: bytes) -> str | None:
+    """Formats whose two first letters may begin a text: the header behind them has to fit."""
+    if first.startswith(b"BM") and first[6:10] == bytes(4):
+        return "BMP" if int.from_bytes(first[14:18], "little") in _BMP_HEADER_BYTES else None
+    return "PNM" if _PNM.match(first) else None

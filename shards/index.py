@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shards.errors import DamageError
+from shards.files import NotAFileError, open_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from shards.ustar import Member
+    from shards.tar_walk import Member
 
 VERSION: Final = "v1.2"
 
@@ -83,9 +84,12 @@ def read_index(file: Path) -> list[tuple[Component, ...]]:
         DamageError: it is not there, or not an index of version 1.2.
     """
     try:
-        lines = file.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+        with open_text(file, errors="surrogateescape") as opened:
+            lines = opened.read().split("\n")
     except FileNotFoundError:
         raise DamageError(f"{file}: not there. Copy it again, or pack again.") from None
+    except NotAFileError as error:
+        raise DamageError(f"{file}: {error.strerror}. Copy it again, or pack again.") from None
     samples = _samples(lines)
     if samples is None:
         raise DamageError(

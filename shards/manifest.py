@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from shards import atomic
 from shards.errors import DamageError
+from shards.files import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -131,7 +133,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     file = folder / NAME
     try:
-        value = json.loads(file.read_bytes())
+        value = json.loads(read_regular(file))
     except FileNotFoundError:
         raise DamageError(_missing(folder)) from None
     except OSError as error:
@@ -142,6 +144,15 @@ def read_manifest(folder: Path) -> Manifest:
         return parse_manifest(value)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamageError(f"{file}: {_said(error)}. {_CURE}") from error
+
+
+def manifest_hash(folder: Path) -> str:
+    """What a set is known by, wherever it lies: sha256 of its `dataset.json`, hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return hashlib.sha256(read_regular(folder / NAME)).hexdigest()
 
 
 _CURE: Final = "Copy it again, or pack again into an empty folder."

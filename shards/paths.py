@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from shards.image_formats import format_of_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -17,6 +18,12 @@ def shown(name: str) -> str:
     File names may hold line ends and bytes that are no text; those come out escaped and quoted.
     """
     return name if name.isprintable() else repr(name)
+
+
+def first_names(names: Sequence[str], *, most: int = 3) -> str:
+    """The first of some names, as they can stand in a message, and how many others there are."""
+    told = ", ".join(shown(name) for name in names[:most])
+    return told if len(names) <= most else f"{told} and {len(names) - most} others"
 
 
 def is_picture(name: str) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from shards.paths import shown
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from shards.errors import Reason
+    from shards.errors import Fault, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,10 @@ class AnnotatedSet:
             COCO's categories), with or without a picture; None where it declares none.
         notes: one line for a person on each thing that was left aside or read in a special way
             (ignored columns, repeated ids, lists under another name).
+        places: class name -> where it first stands in the source ('Annotations/a.xml, line 7'),
+            for messages; a name that is not in it is looked for by `place`.
+        vocabulary: the classes that sets of this layout usually have, in column order; they are
+            the columns where every name found is one of them. None where there are none such.
     """
 
     root: Path
@@ -64,10 +70,19 @@ class AnnotatedSet:
     rejected: tuple[Rejection, ...] = ()
     classes: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
+    vocabulary: tuple[str, ...] | None = None
 
     def names(self) -> set[str]:
         """Every class name that occurs, ordinary or difficult."""
         return {name for s in self.samples for name in (*s.present, *s.difficult)}
+
+    def place(self, name: str) -> str:
+        """Where a class first stands: as the source told, else the path of its first sample."""
+        if name in self.places:
+            return self.places[name]
+        first = next((s.path for s in self.samples if name in (*s.present, *s.difficult)), None)
+        return str(self.root) if first is None else shown(first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +94,12 @@ class PictureRef:
         file: the file to open.
         offset: the first byte in it.
         size: how many bytes; -1 for the whole file.
+        fault: why there is nothing to read, where that is known without looking; then `file` need
+            not be there.
     """
 
     name: str
     file: str
     offset: int = 0
     size: int = -1
+    fault: Fault | None = None

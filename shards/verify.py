@@ -13,6 +13,7 @@ import numpy as np
 
 from shards.classes import encode
 from shards.errors import BadPicture, DamageError, LabelError
+from shards.files import open_binary, read_regular
 from shards.index import Component, format_index, group
 from shards.manifest import NAME, UNFINISHED, Manifest, Shard, index_name, read_manifest, split_of
 from shards.members import (
@@ -24,7 +25,7 @@ from shards.members import (
     parse_description,
 )
 from shards.pictures import picture
-from shards.ustar import members
+from shards.tar_walk import members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -124,7 +125,7 @@ def _check_shard(folder: Path, manifest: Manifest, job: _Job, *, decode: bool) -
         problems.append(
             f"{shard.name}: {len(samples)} samples, {NAME} says {shard.samples}. {_CURE}"
         )
-    with tar.open("rb", buffering=0) as file:
+    with open_binary(tar) as file:
         for serial, sample in enumerate(samples, start=job.serial):
             key = f"{job.split}-{serial:08d}"
             wrong = _check_sample(file.fileno(), sample, key, manifest.classes, decode=decode)
@@ -136,7 +137,7 @@ def _hash(file: Path) -> tuple[int, str]:
     """Size in bytes, and sha256."""
     sha256 = hashlib.sha256()
     size = 0
-    with file.open("rb", buffering=0) as opened:
+    with open_binary(file) as opened:
         while stretch := opened.read(_STRETCH_BYTES):
             sha256.update(stretch)
             size += len(stretch)
@@ -146,7 +147,7 @@ def _hash(file: Path) -> tuple[int, str]:
 def _check_index(folder: Path, shard: Shard, samples: list[tuple[Component, ...]]) -> list[str]:
     name = index_name(shard.name)
     try:
-        data = (folder / name).read_bytes()
+        data = read_regular(folder / name)
     except OSError as error:
         return [f"{name}: cannot be read: {error.strerror}. {_CURE}"]
     return [] if data == format_index(samples) else [f"{name}: not the index of its tar. {_CURE}"]

@@ -23,6 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Where VOCSCORE_REQUIRE_GPU=1 it runs, and so fails, whatever is missing.
     """
+    for item in items:
+        if item.get_closest_marker("exclusive"):
+            item.add_marker(pytest.mark.xdist_group("exclusive"))  # all of them on one worker
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]
     if not on_gpu or os.environ.get("VOCSCORE_REQUIRE_GPU") == "1":
         return

@@ -74,6 +74,17 @@ def test_training_and_evaluation_give_the_same_figures(journey: Path) -> None:
     assert evaluated[key] == pytest.approx(trained["val"][key], abs=1e-4)
 
 
+def test_what_was_trained_on_is_not_judged(journey: Path) -> None:
+    """As the README prints it, `eval` judges the held-out splits; the rest has to be asked for."""
+    found = json.loads((journey / "eval.json").read_text())
+    assert (found["splits"], found["trained_on"]) == (["val", "test"], 0)
+    assert (found["trained_on_known_by"], found["left_out_trained_on"]) == ("record", {"train": 24})
+    words = [journey / "predictions.csv", journey / "shards", "--split", "all", "--resamples", 0]
+    text = run("eval", *words, "--json", journey / "all.json").output
+    assert "24 of these 48 images were trained on" in text
+    assert json.loads((journey / "all.json").read_text())["trained_on"] == 24
+
+
 def test_a_packed_set_scores_like_its_folder(journey: Path, voc_tree: Path) -> None:
     """Scored from shards, each picture gets the probabilities that it gets from the folder."""
     out = journey / "from_shards.csv"

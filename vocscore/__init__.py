@@ -1,1 +1,5 @@
 """Turn folders of pictures into multi-label predictions."""
+
+from vocscore import offline
+
+offline.settle()

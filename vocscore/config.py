@@ -14,8 +14,8 @@ class PackConfig:
     """`vocscore pack`."""
 
     split: str = "auto"
-    """'voc': the lists in ImageSets/Main; 'ratio': by `train_fraction`; 'auto': voc where the
-    lists exist, else ratio."""
+    """'voc': the set's own splits, such as the lists in ImageSets/Main; 'ratio': by
+    `train_fraction`; 'auto': voc where there are own splits, else ratio."""
     train_fraction: float = 0.7
     seed: int = 0
     shard_samples: int = 1000
@@ -29,6 +29,12 @@ class PackConfig:
     """Pixels a side to re-encode to; None keeps the original bytes."""
     quality: int = 95
     """JPEG quality of the re-encoding."""
+    label_separator: str | None = None
+    """What stands between the class names in a cell of a table; None finds out."""
+    merge_case: bool = False
+    """Whether class names that differ only in case are one class."""
+    rename: tuple[tuple[str, str], ...] = ()
+    """Class names as the source has them, and what they are to be called."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,8 @@ class ScoreConfig:
 class QuantizeConfig:
     """`vocscore quantize`."""
 
-    split: str = "val"
+    split: str | None = None
+    """None: the one that the run was validated on."""
     calibration_pictures: int = 256
     """That the ranges of 8 bits are taken from."""
     max_map_drop: float = 0.005
@@ -143,8 +150,8 @@ class QuantizeConfig:
 class ExportConfig:
     """`vocscore export`."""
 
-    split: str = "val"
-    """Whose pictures the new model is checked on."""
+    split: str | None = None
+    """Whose images the new model is checked on; None: that of the run's validation."""
     check_pictures: int = 64
     max_pixels: int = 200_000_000
 

@@ -39,5 +39,13 @@ class ExportError(VocscoreError):
     """A checkpoint cannot be brought into another form, or would not be the same in it."""
 
 
+class RecordError(VocscoreError):
+    """What stands in the place of a record is none, or none that this version reads."""
+
+
 class EvalError(VocscoreError):
     """Predictions and labels cannot be compared."""
+
+
+class ChartError(VocscoreError):
+    """Charts cannot be drawn."""

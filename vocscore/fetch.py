@@ -82,8 +82,7 @@ def fetch_voc(year: str, folder: Path, *, say: Callable[[str], None], quiet: boo
             _unpack(archive, say=say)
         except OSError as error:  # of the disk: those of the network are caught where they arise
             raise FetchError(
-                f"{folder}: {error.strerror or error}. Name another folder: "
-                f"vocscore pack FOLDER --download {year} ..."
+                f"{folder}: {error.strerror or error}. Name another folder to fetch into, as SRC."
             ) from error
     return archives[0].tree  # an archive of the test pictures adds to the same folder
 

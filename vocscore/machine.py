@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from vocscore.errors import DeviceError
+
 CGROUP_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -35,3 +37,23 @@ def usable_cores(limit_file: Path = CGROUP_CPU_LIMIT) -> int:
     if quota == "max":
         return cores
     return max(1, min(cores, -(-int(quota) // int(period))))
+
+
+def parse_device(name: str) -> tuple[str, int]:
+    """Read the name of a device; whether it is there, only torch can tell.
+
+    Args:
+        name: 'auto', 'cpu', 'cuda' or 'cuda:N'.
+
+    Returns:
+        'auto', 'cpu' or 'cuda', and the number of the GPU (0 where none is named).
+
+    Raises:
+        DeviceError: the name is none of these.
+    """
+    kind, colon, number = name.partition(":")
+    if kind in ("auto", "cpu", "cuda") and not colon:
+        return kind, 0
+    if kind == "cuda" and number.isascii() and number.isdigit():
+        return kind, int(number)
+    raise DeviceError(f"device {name!r} is none of auto, cpu, cuda, cuda:N.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.accuracy.runs import recipe_label
+from vocscore.records.trained_on import chosen_on_validation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,17 +93,11 @@ def flat(result: Result) -> dict[str, Any]:
         "train_pictures": result.metrics["train"]["pictures"],
         "judged_pictures": judged["pictures"],
         "epoch": result.metrics["epoch"],
-        "chosen_by_judge": _is_chosen(config),
+        "chosen_by_judge": bool(chosen_on_validation(config)),
         **ratios,
         **{name: judged[name] for name in (*MEANS, "chance", "loss")},
         "curves": result.curves,
     }
-
-
-def _is_chosen(config: dict[str, Any]) -> bool:
-    """Whether the judging pictures had a say in what they judge."""
-    looked = (config["keep"] == "best", config["patience"], config["calibrate"])
-    return any(looked) or config["thresholds"] != "fixed"
 
 
 def spread(rows: Sequence[dict[str, Any]], figure: str) -> Spread | None:

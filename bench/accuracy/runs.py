@@ -18,8 +18,9 @@ from vocscore.cli.train import train
 from vocscore.errors import CheckpointError, TrainError
 from vocscore.models.network import input_preprocess
 from vocscore.models.weights import imagenet_weights, read_weights
+from vocscore.records.trained_on import CONFIG
 from vocscore.training.recipes import load_recipe
-from vocscore.training.run_folder import CONFIG, CURVES, METRICS, is_finished
+from vocscore.training.run_folder import CURVES, METRICS, is_finished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

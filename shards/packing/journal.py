@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from shards import atomic
 from shards.errors import DamageError, PackError, Reason
+from shards.files import read_regular
 from shards.manifest import (
     NAME,
     UNFINISHED,
@@ -63,7 +64,7 @@ class Record:
 def count_finished(folder: Path) -> int:
     """Count the shards that an unfinished set has, without holding it; 0 where there is none."""
     try:
-        return (folder / UNFINISHED / _JOURNAL).read_bytes().count(b"\n")
+        return read_regular(folder / UNFINISHED / _JOURNAL).count(b"\n")
     except OSError:
         return 0
 
@@ -193,7 +194,7 @@ class Journal:
 
     def _read_plan(self) -> Plan | None:
         try:
-            return Plan.from_json(self._plan.read_bytes())
+            return Plan.from_json(read_regular(self._plan))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError) as error:
@@ -204,7 +205,7 @@ class Journal:
 
     def _read_records(self) -> list[Record]:
         """The finished shards that are still there; what follows a gap is packed again."""
-        lines = self._file.read_bytes().split(b"\n") if self._file.exists() else []
+        lines = read_regular(self._file).split(b"\n") if self._file.exists() else []
         records: list[Record] = []
         for line in lines[:-1]:  # the last one is empty, or was cut short when the run died
             record = _parse_record(line)
@@ -246,7 +247,7 @@ def _shard_files(folder: Path, splits: Collection[str] | None) -> list[str]:
 def _names(manifest: Path) -> list[str]:
     """The files of a finished set, from its manifest."""
     try:
-        shards = parse_manifest(json.loads(manifest.read_bytes())).shards()
+        shards = parse_manifest(json.loads(read_regular(manifest))).shards()
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamageError(
             f"{manifest}: damaged ({error}), so its shards cannot be told from other files. "

@@ -228,7 +228,7 @@ def _open_avif(data: bytes) -> Opened:
     if not features.check("avif"):
         raise BadPicture(
             Reason.UNSUPPORTED,
-            "AVIF, and this Pillow was built without it. Run: pip install -U 'pillow>=11.3'",
+            "AVIF, and this Pillow was built without it. Run: pip install 'pillow>=11.3'",
         )
     still = isobmff.still(data)
     if still is None:  # a film, of which Pillow finds the first frame

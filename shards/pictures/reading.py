@@ -42,9 +42,11 @@ def read_bytes(ref: PictureRef, *, max_pixels: int) -> bytes:
     Raises:
         BadPicture: VANISHED, EMPTY, UNREADABLE, TRUNCATED (the file ends inside the stretch),
             TOO_LARGE, or UNSUPPORTED (an image, by its name or first bytes, of a format that is
-            not decoded, or a large file that is no image).
+            not decoded, or a large file that is no image); or the reference's own fault.
         MemoryError: there is not enough memory for them.
     """
+    if ref.fault is not None:
+        raise BadPicture(*ref.fault)
     try:
         data, wanted = _read(ref, most_bytes(max_pixels))
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -1,143 +1,225 @@
-"""A folder of pictures with their labels as COCO instances."""
+"""A folder of images with their labels as COCO instances, in one file or one for each split."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING
 
-from shards.errors import Reason, SourceError
-from shards.paths import relative_path
-from shards.sample import AnnotatedSet, Rejection, Sample
+from shards.errors import SourceError
+from shards.paths import shown
+from shards.sample import AnnotatedSet, Sample
+from shards.sources.coco_file import read_instances
+from shards.sources.coco_splits import name_splits
+from shards.sources.finder import Finder
+from shards.sources.missing_hint import folders_below
+from shards.sources.named_files import NamedFiles
+from shards.sources.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-Id = int | str
+    from shards.sources.coco_file import Id, Instances
+    from shards.sources.coco_splits import CocoFile
+
+_TRIED = 100
+"""Images of a file by which the folder that its names begin at is found."""
+_FEW = 3
+"""Images that are looked for in every folder below the root."""
 
 
-def read_coco(root: Path, file: Path) -> AnnotatedSet:
-    """Read the labels of a plain folder of pictures from a COCO file.
+def read_coco(root: Path, files: Sequence[CocoFile]) -> AnnotatedSet:
+    """Read the labels of a plain folder of images from COCO files.
 
-    A category is present in a picture that has an annotation of it, crowds (`iscrowd`) too: they
-    are there, only not told apart. A picture without annotations is a sample without labels.
-    Pictures in the folder that the file does not name are left aside.
+    A category is present in an image that has an annotation of it, crowds (`iscrowd`) too: they
+    are there, only not told apart. An image without annotations is a sample without labels.
+    Images in the folder that no file names are ignored. `docs/packing.md` has the rules.
 
     Args:
-        root: the folder that `file_name` is relative to.
-        file: JSON with `images`, `annotations` and `categories`. It is read into memory whole.
+        root: the folder that `file_name` is relative to; it may be relative to the file's own
+            folder, where that lies in `root`, and of several files each may have a folder of its
+            own below `root`.
+        files: one file, or one for each split. Each is read into memory whole.
 
     Returns:
-        The set; `classes` are the categories in their order. A picture that is not there is
-        rejected (MISSING).
+        The set; `classes` are the categories in the order of the first file, `splits` those of
+        the files that have one. An image that is not there is rejected (MISSING).
 
     Raises:
-        SourceError: not JSON, or not COCO's; an id, a name or a path that comes twice; an
-            annotation of an image or a category that is not there; a path that leads out of
-            `root`. Names the id.
-
-    Source: https://cocodataset.org/#format-data, object detection.
+        SourceError: as `read_instances` and `name_splits`; a category's name that comes twice or
+            that not every file has; a path that leads out of `root`; no path matches a file.
     """
-    content = _read_json(file)
-    categories = _texts(content, "categories", "name", file)
-    _refuse_twice(categories, f"{file}: categories", "name")
-    paths = {
-        image: _inside(root, name, f"{file}: image {image}")
-        for image, name in _texts(content, "images", "file_name", file).items()
-    }
-    _refuse_twice(paths, f"{file}: images", "file_name")
-    present = _present(content, paths, categories, file)
-    samples: list[Sample] = []
-    rejected: list[Rejection] = []
-    for image, path in paths.items():
-        if (root / path).is_file():
-            samples.append(Sample(path, tuple(sorted(present.get(image, ())))))
-        else:
-            detail = f"named in {file.name}, image {image}; no such file"
-            rejected.append(Rejection(path, Reason.MISSING, detail))
+    named = name_splits(files)
+    contents = [read_instances(one.file) for one in named]
+    heads = set.intersection(*({one.name for one in c.heads()} for c in contents))
+    tables = [_names_by_id(content, heads) for content in contents]
+    classes = _agreed(contents, tables)
+    parts = [
+        _Part(root, one.split, content, names, alone=len(named) == 1)
+        for one, content, names in zip(named, contents, tables, strict=True)
+    ]
+    labels: dict[str, set[str]] = {}
+    for part in parts:
+        part.collect(labels)
+    rejected = {bad.path: bad for part in parts for bad in part.finder.rejected()}
+    found = sorted(labels.keys() - rejected.keys())
     return AnnotatedSet(
         root=root,
-        samples=tuple(sorted(samples, key=lambda sample: sample.path)),
-        rejected=tuple(sorted(rejected, key=lambda rejection: rejection.path)),
-        classes=tuple(categories.values()),
+        samples=tuple(Sample(path, tuple(sorted(labels[path]))) for path in found),
+        splits={p.split: frozenset(p.paths - rejected.keys()) for p in parts if p.split},
+        rejected=tuple(rejected[path] for path in sorted(rejected)),
+        classes=classes,
+        notes=tuple(_notes(heads, parts)),
     )
 
 
-def _read_json(file: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{file}: not JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise SourceError(f"{file}: not COCO's JSON: the outermost value is not an object.")
-    return content
+def _names_by_id(content: Instances, heads: set[str]) -> dict[Id, str]:
+    """The classes of one file.
 
-
-def _entries(content: Mapping[str, Any], key: str, file: Path) -> list[Mapping[str, Any]]:
-    """The objects of one of the three lists."""
-    entries = content.get(key)
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise SourceError(f"{file}: no list of objects '{key}'; it needs COCO's instances.")
-    return entries
-
-
-def _id(entry: Mapping[str, Any], key: str, where: str) -> Id:
-    value = entry.get(key)
-    if not isinstance(value, (int, str)):
-        raise SourceError(f"{where}: {key} is {value!r}, not a number or a text.")
-    return value
-
-
-def _texts(content: Mapping[str, Any], key: str, field: str, file: Path) -> dict[Id, str]:
-    """One text of each object of a list, by the object's id."""
-    texts: dict[Id, str] = {}
-    for number, entry in enumerate(_entries(content, key, file)):
-        one = _id(entry, "id", f"{file}: {key}[{number}]")
-        text = entry.get(field)
-        if not isinstance(text, str) or not text.strip():
-            raise SourceError(f"{file}: {key}, id {one}: {field} is {text!r}, not a text.")
-        if one in texts:
-            raise SourceError(f"{file}: {key}: id {one} comes twice. Keep one.")
-        texts[one] = text
-    return texts
-
-
-def _refuse_twice(texts: Mapping[Id, str], where: str, field: str) -> None:
-    """Two objects must not have the same name."""
+    Raises:
+        SourceError: two have the same name.
+    """
+    headings = {one.id for one in content.heads() if one.name in heads}
+    names: dict[Id, str] = {}
     first: dict[str, Id] = {}
-    for one, text in texts.items():
-        if text in first:
+    for one in content.categories:
+        if one.id in headings:
+            continue
+        if one.name in first:
             raise SourceError(
-                f"{where}: ids {first[text]} and {one} have the same {field} {text!r}. Keep one."
+                f"{content.file}: categories: ids {first[one.name]!r} and {one.id!r} have the "
+                f"same name {one.name!r}. Rename one, or keep one."
             )
-        first[text] = one
+        names[one.id] = one.name
+        first[one.name] = one.id
+    return names
 
 
-def _inside(root: Path, name: str, where: str) -> str:
-    path = relative_path(name, root)
-    if path is None:
-        raise SourceError(f"{where}: {name!r} is not inside {root}. Write it relative to it.")
-    return path
+def _agreed(contents: Sequence[Instances], tables: Sequence[Mapping[Id, str]]) -> tuple[str, ...]:
+    """The classes that every file has, in the order of the first.
+
+    Raises:
+        SourceError: a file has others.
+    """
+    classes = tuple(tables[0].values())
+    for content, table in zip(contents, tables, strict=True):
+        if odd := set(table.values()) ^ set(classes):
+            name = min(odd)
+            lacks, has = (contents[0].file, content.file)
+            if name in classes:
+                lacks, has = has, lacks
+            raise SourceError(
+                f"{lacks}: no category {name!r}, which {has} has ({len(odd)} differ). Give files "
+                "with the same categories."
+            )
+    return classes
 
 
-def _present(
-    content: Mapping[str, Any], images: Mapping[Id, str], categories: Mapping[Id, str], file: Path
-) -> dict[Id, set[str]]:
-    """The categories that each image has annotations of."""
-    present: dict[Id, set[str]] = {}
-    seen: set[Id] = set()
-    for number, entry in enumerate(_entries(content, "annotations", file)):
-        where = f"{file}: annotations[{number}]"
-        if "id" in entry:
-            one = _id(entry, "id", where)
-            where = f"{file}: annotation {one}"
-            if one in seen:
-                raise SourceError(f"{where}: the id comes twice. Keep one.")
-            seen.add(one)
-        image, category = _id(entry, "image_id", where), _id(entry, "category_id", where)
-        if image not in images:
-            raise SourceError(f"{where}: no image has the id {image}.")
-        if category not in categories:
-            raise SourceError(f"{where}: no category has the id {category}.")
-        present.setdefault(image, set()).add(categories[category])
-    return present
+class _Part:
+    """What one file says of the images below the root.
+
+    Attributes:
+        split: as in `CocoFile`.
+        paths: its images, relative to the root, also those that are not there.
+        finder: what it could not find.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        split: str | None,
+        content: Instances,
+        names: Mapping[Id, str],
+        *,
+        alone: bool,
+    ) -> None:
+        file = content.file
+        self.split = split
+        self.paths: set[str] = set()
+        self._label = file.name if alone else f"{file.absolute().parent.name}/{file.name}"
+        self.finder = Finder(root, file, label=self._label)
+        self._content = content
+        self._names = names
+        self._base = _base(root, content, split, alone=alone)
+        self._again = self._differing = 0
+
+    def collect(self, labels: dict[str, set[str]]) -> None:
+        """Add the labels of this file's images.
+
+        Raises:
+            SourceError: a path leads out of the root, or none matches a file.
+        """
+        own: dict[str, set[str]] = {}
+        for image in self._content.images:
+            path = self.finder.find(image.name, image.where, base=self._base)
+            names = {self._names[one] for one in self._content.present.get(image.id, ())}
+            if path in own:
+                self._again += 1
+                self._differing += own[path] != names
+            own.setdefault(path, set()).update(names)
+        self.finder.check()
+        self.paths = set(own)
+        for path, names in own.items():
+            labels.setdefault(path, set()).update(names)
+
+    def notes(self) -> Iterator[str]:
+        """A line on each thing that was not as it should be."""
+        content = self._content
+        if self._base:
+            yield f"{self._label}: paths are relative to {self._base}/"
+        if content.repeated:
+            again = counted(content.repeated, "annotation")
+            yield f"{self._label}: {again} with the id of an earlier one"
+        if content.images and not content.present:
+            yield f"{self._label}: no annotations, so no image of it has a label"
+        if self._again:
+            yield (
+                f"{self._label}: {counted(self._again, 'image')} with the file_name of an earlier "
+                f"one, {self._differing} with other labels: joined"
+            )
+        yield from self.finder.notes()
+
+
+def _base(root: Path, content: Instances, split: str | None, *, alone: bool) -> str:
+    """The folder below the root that the names of a file begin at; '' for the root."""
+    names = [image.name for image in content.images[:_TRIED]]
+    files = NamedFiles(root)
+    own = _below(content.file, root)
+    best = max(("", *filter(None, [own])), key=lambda base: _count(files, names, base))
+    if alone or _count(files, names, best):
+        return best
+    few = names[:_FEW]
+    bases = [base for base in folders_below(root) if _count(files, few, base) == len(few)]
+    if len(bases) > 1:
+        bases = [base for base in bases if split and split in base.rpartition("/")[2]]
+    return bases[0] if len(bases) == 1 else ""
+
+
+def _count(files: NamedFiles, names: Sequence[str], base: str) -> int:
+    return sum(_is_there(files, name, base) for name in names)
+
+
+def _is_there(files: NamedFiles, name: str, base: str) -> bool:
+    try:
+        return files.find(name, base=base) is not None
+    except ValueError:  # it leads out of the root
+        return False
+
+
+def _below(file: Path, root: Path) -> str | None:
+    """The folder of a file relative to the root; None where it is the root or not in it."""
+    try:
+        inside = file.resolve().parent.relative_to(root.resolve()).as_posix()
+    except ValueError:
+        return None
+    return None if inside == "." else inside
+
+
+def _notes(heads: set[str], parts: Sequence[_Part]) -> Iterator[str]:
+    for name in sorted(heads):
+        yield f"category {name!r} only heads the others (supercategory 'none'): left out"
+    for part in parts:
+        yield from part.notes()
+    counts = Counter(path for part in parts for path in part.paths)
+    if shared := [path for path, count in counts.items() if count > 1]:
+        yield f"{counted(len(shared), 'image')} in several files, such as {shown(min(shared))}"

@@ -1,132 +1,161 @@
-"""A folder of pictures with their labels in a CSV table."""
+"""A folder of images with their labels in a CSV table."""
 
 from __future__ import annotations
 
-import csv
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from shards.errors import Reason, SourceError
-from shards.paths import relative_path, shown
-from shards.sample import AnnotatedSet, Rejection, Sample
+from shards.errors import SourceError
+from shards.sample import AnnotatedSet
+from shards.sources.finder import Finder
+from shards.sources.named_files import NamedFiles
+from shards.sources.table_cells import truth
+from shards.sources.table_columns import survey
+from shards.sources.table_header import RoleFinder, is_header
+from shards.sources.table_labels import LabelCells
+from shards.sources.table_merge import Entries, Entry
+from shards.sources.table_text import cells_of_any_size, load_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_VALUES = ("1", "0", "-1")
+    from shards.sources.table_columns import Column
+    from shards.sources.table_header import Roles
+    from shards.sources.table_text import Row, TableText
+
+_NAMED = 20
+"""Columns that a note names one by one."""
 
 
-class _Row(NamedTuple):
-    """One record of the table, with the line that it starts in."""
+def read_table(root: Path, file: Path, *, label_separator: str | None = None) -> AnnotatedSet:
+    r"""Read the labels of a plain folder of images from a table.
 
-    line: int
-    cells: Sequence[str]
-
-
-def read_table(root: Path, file: Path) -> AnnotatedSet:
-    r"""Read the labels of a plain folder of pictures from a table.
-
-    Two kinds, by the header: `path,labels` has the class names in one cell, ';' between them,
-    blank for none. `path,CLASS,CLASS,...` has one column a class: 1 present, 0 absent, -1 only
-    'difficult' instances. Pictures in the folder that the table does not name are left aside.
+    Two kinds: a column of class names ('labels'), several in a cell or one in each of an image's
+    rows; or one column of truth values for each class: 1 present, 0 or blank absent, -1 only
+    'difficult' instances. Columns are known by their names and cells, wherever they stand; those
+    that are neither are ignored and named. `docs/packing.md` has the rules. Images in the
+    folder that the table does not name are ignored.
 
     Args:
         root: the folder that paths are relative to.
-        file: CSV with commas, UTF-8 with or without a byte order mark. '/' or '\' stands
-            between folders; an absolute path may stand where it leads into `root`.
+        file: CSV with ',', ';', tabs or '|', as UTF-8 or as UTF-16 with a byte order mark. Paths
+            as `NamedFiles.find` takes them.
+        label_separator: what stands between the names in a cell; None finds out, and refuses
+            where it would be a guess.
 
     Returns:
-        The set; `classes` are the columns, in their order, for the second kind, else None. A
-        picture that is not there is rejected (MISSING).
+        The set; `classes` are the columns, in their order, for the second kind, else None;
+        `splits` are those of a column 'split'. An image that is not there is rejected (MISSING).
 
     Raises:
-        SourceError: the header is neither, a value or a path is none, a path leads out of
-            `root` or comes twice; names the line (and the column).
+        SourceError: it is no such table, a cell cannot be read, rows contradict each other, no
+            path matches a file, or what is meant would be a guess. Names line and column.
     """
-    rows = _rows(file)
-    header = [name.strip() for name in next(rows, _Row(1, ())).cells]
-    classes = _read_header(header, file)
-    lines: dict[str, int] = {}
-    samples: list[Sample] = []
-    rejected: list[Rejection] = []
-    for row in rows:
-        where = f"{file}, line {row.line}"
-        if len(row.cells) != len(header):
-            raise SourceError(f"{where}: {len(row.cells)} cells, but the header has {len(header)}.")
-        path = _read_path(row.cells[0], root, where=where)
-        if path in lines:
-            raise SourceError(f"{where}: {shown(path)} stands in line {lines[path]} too. Keep one.")
-        lines[path] = row.line
-        sample = _read_sample(path, row.cells[1:], classes, where=where)
-        if (root / path).is_file():
-            samples.append(sample)
-        else:
-            detail = f"named in {file.name}, line {row.line}; no such file"
-            rejected.append(Rejection(path, Reason.MISSING, detail))
-    return AnnotatedSet(
-        root=root,
-        samples=tuple(sorted(samples, key=lambda sample: sample.path)),
-        rejected=tuple(sorted(rejected, key=lambda rejection: rejection.path)),
-        classes=classes,
-    )
+    with cells_of_any_size():
+        text = load_table(file, is_header)
+        columns, rows = survey(text)
+        if not rows:
+            raise SourceError(f"{file}: a header and no rows. Write a row for each image.")
+        files = NamedFiles(root)
+        finder = RoleFinder(text, columns, is_image=lambda cell: _names_a_file(files, cell))
+        roles = finder.find(names_in_cells=label_separator is not None)
+        reader = _Reader(text, roles, Finder(root, file), label_separator)
+        return reader.read(root)
 
 
-def _rows(file: Path) -> Iterator[_Row]:
-    """The records that are not blank."""
-    # A path may have bytes that are no text, as file names may; class names are checked later.
-    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-        reader = csv.reader(lines, strict=True)
-        while True:
-            line = reader.line_num + 1
-            try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                raise SourceError(f"{file}, line {reader.line_num}: {error}.") from error
-            if cells is None:
-                return
-            if any(cell.strip() for cell in cells):
-                yield _Row(line, cells)
+def _names_a_file(files: NamedFiles, cell: str) -> bool:
+    try:
+        return files.find(cell) is not None
+    except ValueError:  # blank, or out of the root
+        return False
 
 
-def _read_header(header: Sequence[str], file: Path) -> tuple[str, ...] | None:
-    """The classes of one column each, or None where the names stand in one cell."""
-    if header == ["path", "labels"]:
-        return None
-    classes = tuple(header[1:])
-    if header[:1] != ["path"] or not classes or not all(classes):
-        raise SourceError(
-            f"{file}: the header is {','.join(header)!r}. Write 'path,labels', or 'path' and one "
-            "column a class, with commas."
-        )
-    for name in classes:
-        if classes.count(name) > 1:
-            raise SourceError(f"{file}: two columns {name!r} in the header. Keep one.")
-    return classes
+class _Reader:
+    """Reads the rows of a table whose columns are known."""
 
-
-def _read_path(cell: str, root: Path, *, where: str) -> str:
-    path = relative_path(cell, root)
-    if path is None:
-        raise SourceError(f"{where}: path {cell!r} is not inside {root}. Write it relative to it.")
-    return path
-
-
-def _read_sample(
-    path: str, cells: Sequence[str], classes: Sequence[str] | None, *, where: str
-) -> Sample:
-    """One picture's labels, whichever way they are written."""
-    if classes is None:
-        names = {name.strip() for name in cells[0].split(";")} - {""}
-        if not all(name.isprintable() for name in names):
-            raise SourceError(
-                f"{where}: {cells[0]!r} has characters that cannot be printed. Save it as UTF-8."
+    def __init__(
+        self, text: TableText, roles: Roles, finder: Finder, separator: str | None
+    ) -> None:
+        self._text = text
+        self._roles = roles
+        self._finder = finder
+        self._classes = [(column.at, column.name) for column in roles.classes]
+        self._labels: LabelCells | None = None
+        if roles.labels is not None:
+            self._labels = LabelCells(
+                text, roles.labels, roles.path, several=roles.promises_several, separator=separator
             )
-        return Sample(path, tuple(sorted(names)))
-    values = [cell.strip() for cell in cells]
-    for name, value in zip(classes, values, strict=True):
-        if value not in _VALUES:
-            raise SourceError(f"{where}, column {name!r}: {value!r} is not 1, 0 or -1.")
-    columns = list(zip(classes, values, strict=True))
-    present = sorted(name for name, value in columns if value == "1")
-    difficult = sorted(name for name, value in columns if value == "-1")
-    return Sample(path, tuple(present), tuple(difficult))
+            if both := [c for c in roles.classes if c.name in self._labels.names]:
+                raise SourceError(
+                    f"{text.file}, line {text.header.line}: labels are in {roles.labels.label} "
+                    f"and in {_names(both)}. Remove one or the other."
+                )
+        elif separator is not None:
+            raise SourceError(
+                f"{text.file}: --label-separator is for a column 'labels', and this table has one "
+                "column per class. Leave the option out."
+            )
+
+    def read(self, root: Path) -> AnnotatedSet:
+        single = self._labels is not None and self._labels.single
+        entries = Entries(self._text.file, one_a_row=single)
+        for row in self._text.rows():
+            path = self._finder.find(row.cells[self._roles.path.at], f"line {row.line}")
+            entries.add(path, self._entry(row))
+        self._finder.check()
+        missing = tuple(self._finder.rejected())
+        gone = {rejection.path for rejection in missing}
+        splits = {name: frozenset(paths - gone) for name, paths in entries.splits().items()}
+        samples = [sample for sample in entries.samples() if sample.path not in gone]
+        return AnnotatedSet(
+            root=root,
+            samples=tuple(sorted(samples, key=lambda sample: sample.path)),
+            splits=splits,
+            rejected=tuple(sorted(missing, key=lambda rejection: rejection.path)),
+            classes=None if self._labels else tuple(c.name for c in self._roles.classes),
+            notes=(*self._text.notes, *self._notes(), *entries.notes(), *self._finder.notes()),
+        )
+
+    def _entry(self, row: Row) -> Entry:
+        """What one row says."""
+        cells, roles = row.cells, self._roles
+        split = cells[roles.split.at].strip().casefold() if roles.split else ""
+        if self._labels and roles.labels:
+            names = self._labels.read(cells[roles.labels.at])
+            if all(truth(cells[column.at]) for column in roles.strengths):
+                return Entry(row.line, names, split=split)
+            return Entry(row.line, (), absent=names, split=split)
+        values = {name: value for at, name in self._classes if (value := truth(cells[at]))}
+        present = sorted(name for name, value in values.items() if value > 0)
+        difficult = sorted(name for name, value in values.items() if value < 0)
+        return Entry(row.line, tuple(present), tuple(difficult), split=split)
+
+    def _notes(self) -> Iterator[str]:
+        """What was taken for what, where the header is not the documented one."""
+        roles, name = self._roles, self._text.file.name
+        aside = [*roles.ignored, *(roles.classes if roles.labels else ())]
+        if roles.labels:
+            plain = (roles.path.name, roles.labels.name) == ("path", "labels")
+            used = f"paths are in {roles.path.label}, labels in {roles.labels.label}"
+        else:
+            plain = roles.path.name == "path"
+            used = f"paths are in {roles.path.label}, classes are {_names(roles.classes)}"
+        if aside:
+            ignored = sorted(aside, key=lambda column: column.at)
+            yield f"{name}: {used}; ignored: {_names(ignored)}"
+        elif not plain:
+            yield f"{name}: {used}"
+        flags = [column for column in aside if column.is_truths and not column.is_empty]
+        if not roles.labels and flags:
+            yield f"{name}: rename a column to have it as a class: {_names(flags)}"
+        if empty := [column for column in roles.classes if column.is_empty and not roles.labels]:
+            yield f"{name}: every cell is blank, so 0, in {_names(empty)}"
+        if self._labels:
+            yield from self._labels.notes()
+
+
+def _names(columns: Sequence[Column]) -> str:
+    """Columns by name, as far as a line holds them."""
+    named = ", ".join(column.label for column in columns[:_NAMED])
+    more = len(columns) - _NAMED
+    return f"{named} and {more} more" if more > 0 else named

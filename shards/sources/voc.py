@@ -1,113 +1,86 @@
-"""PASCAL VOC: JPEGImages/, Annotations/ and ImageSets/Main/ to Samples.
+"""PASCAL VOC: images, XML annotations and the lists of ImageSets/Main to Samples.
 
 Source of the layout: the development kit of VOC2012, section 'Data'.
 """
 
 from __future__ import annotations
 
-import codecs
 import os
-import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from shards.errors import Reason, SourceError
+from shards.classes import VOC_CLASSES
+from shards.errors import Reason
+from shards.files import open_regular
 from shards.paths import is_picture, shown
 from shards.sample import AnnotatedSet, Rejection, Sample
+from shards.sources.folders import by_suffix, files_below
+from shards.sources.voc_layout import Place, find_layout, is_xml
+from shards.sources.voc_lists import read_lists
 from shards.sources.voc_xml import BadAnnotationError, parse_objects
+from shards.split_names import SPLITS, known_split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-LISTS = ("train", "val", "trainval", "test")
-"""The lists of ImageSets/Main that are read; those of single classes repeat the annotations."""
-
-_YEAR = re.compile(r"VOC20\d\d")
+_LARGEST_FILE: Final = 64 << 20
+"""Bytes of an annotation; a hundred thousand objects."""
 
 
 def read_voc(root: Path) -> AnnotatedSet:
-    """Read an annotated set in the layout of PASCAL VOC.
+    """Read an annotated set in the format of PASCAL VOC.
 
     A class is present where at least one object of it is not 'difficult', and only difficult
-    where all of them are. A picture belongs to the annotation with the same stem, whatever the
-    annotation's <filename> says. Hidden files and files that are no pictures are left aside.
+    where all of them are. A picture belongs to the annotation with the same stem, in the same
+    folder below that of the images, whatever the annotation's <filename> says.
 
     Args:
-        root: a VOCdevkit (its VOC20xx folders are read as one set), one of its years, or any
-            folder with JPEGImages/ and Annotations/. Each year from 2009 to 2012 contains those
-            since 2008: give one of them, not several.
+        root: a VOCdevkit (its VOC20xx folders are read as one set), one of its years, or a folder
+            in another layout of `voc_layout`. Each year from 2009 to 2012 contains those since
+            2008: give one of them, not several.
 
     Returns:
-        The set; `splits` has those of train, val, trainval and test that ImageSets/Main has.
+        The set. `splits` has those of train, val, trainval and test that ImageSets/Main has lists
+        of; without any, those whose names the folders of all images have (train/, valid/).
+        `vocabulary` is VOC's where the folders are named as VOC names them. `notes` tell what was
+        left aside: files that are neither image nor annotation, lists, folders.
         Rejected are: an annotation without its picture and an id of a list without either
         (MISSING); a picture without an annotation of its own (NOT_ANNOTATED); an annotation that
         `parse_objects` refuses or cannot be read, and a stem that several files share, where no
         STEM.jpg settles it (BAD_ANNOTATION).
 
     Raises:
-        SourceError: `root` does not have this layout, or one of its folders cannot be listed.
+        SourceError: `root` has no such layout, or a folder or a list cannot be read.
     """
-    years = [_read_year(root, prefix) for prefix in _prefixes(root)]
+    layout = find_layout(root)
+    places: dict[str, str] = {}
+    parts = [_read_place(root, place, places) for place in layout.places]
     return AnnotatedSet(
         root=root,
-        samples=tuple(sorted((s for y in years for s in y.samples), key=lambda s: s.path)),
+        samples=tuple(sorted((s for p in parts for s in p.samples), key=lambda s: s.path)),
         splits={
-            name: frozenset().union(*(year.splits.get(name, ()) for year in years))
-            for name in LISTS
-            if any(name in year.splits for year in years)
+            name: frozenset().union(*(part.splits.get(name, ()) for part in parts))
+            for name in SPLITS
+            if any(name in part.splits for part in parts)
         },
-        rejected=tuple(sorted((r for y in years for r in y.rejected), key=lambda r: r.path)),
+        rejected=tuple(sorted((r for p in parts for r in p.rejected), key=lambda r: r.path)),
+        notes=(*layout.notes, *(note for part in parts for note in part.notes)),
+        places=places,
+        vocabulary=VOC_CLASSES if layout.devkit else None,
     )
 
 
-class _Year(NamedTuple):
-    """What one folder with JPEGImages/ and Annotations/ holds."""
+class _Part(NamedTuple):
+    """What one pair of folders holds."""
 
     samples: list[Sample]
     rejected: list[Rejection]
     splits: Mapping[str, frozenset[str]]
-
-
-def _prefixes(root: Path) -> list[str]:
-    """What stands before JPEGImages/ in a sample's path: nothing, or one folder a year."""
-    if _is_year(root):
-        return [""]
-    years = [name for name in _names(root, folders=True) if _YEAR.fullmatch(name)]
-    if not years:
-        raise SourceError(
-            f"{root}: no JPEGImages/ and Annotations/, and no VOC20xx folders. Give a VOCdevkit or "
-            "one of its years; for another layout, name the labels: --labels or --coco."
-        )
-    for name in years:
-        if not _is_year(root / name):
-            raise SourceError(
-                f"{root / name}: lacks JPEGImages/ or Annotations/. Complete it, move it away, or "
-                "give one of the other years."
-            )
-    return [f"{name}/" for name in years]
-
-
-def _is_year(folder: Path) -> bool:
-    return (folder / "JPEGImages").is_dir() and (folder / "Annotations").is_dir()
-
-
-def _names(folder: Path, *, folders: bool = False) -> list[str]:
-    """The names of the files (or the folders) in a folder, sorted, without hidden ones."""
-    try:
-        with os.scandir(folder) as entries:
-            # A DirEntry knows its kind from the listing: no call to the file system a file.
-            return sorted(
-                entry.name
-                for entry in entries
-                if not entry.name.startswith(".")
-                and (entry.is_dir() if folders else entry.is_file())
-            )
-    except OSError as error:
-        raise SourceError(f"{folder}: cannot be listed: {error.strerror}.") from error
+    notes: list[str]
 
 
 def _by_stem(names: Iterable[str]) -> dict[str, list[str]]:
-    """File names by what stands before the last dot."""
+    """Files by their paths up to the last dot."""
     stems: dict[str, list[str]] = {}
     for name in names:
         stems.setdefault(name.rpartition(".")[0], []).append(name)
@@ -115,9 +88,9 @@ def _by_stem(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 class _Stem(NamedTuple):
-    """The files that share one stem, as the folders of one year hold them."""
+    """The files that share one stem, relative to the folders of one place."""
 
-    prefix: str
+    place: Place
     stem: str
     annotations: Sequence[str]
     pictures: Sequence[str]
@@ -131,11 +104,12 @@ class _Stem(NamedTuple):
     @property
     def path(self) -> str:
         """Where that picture lies or ought to."""
-        return f"{self.prefix}JPEGImages/{self.chosen}"
+        return f"{self.place.images}{self.chosen}"
 
-    def read(self, root: Path) -> Iterator[Sample | Rejection]:
+    def read(self, root: Path, places: dict[str, str]) -> Iterator[Sample | Rejection]:
         """At most one sample; everything that is not part of it, as rejections."""
-        xml = shown(f"{self.prefix}Annotations/{self.stem}.xml")
+        name = self.annotations[0] if self.annotations else f"{self.stem}.xml"
+        xml = shown(f"{self.place.annotations}{name}")
         rivals = self._rivals()
         if not self.pictures:
             yield Rejection(self.path, Reason.MISSING, f"{xml} is there, its picture is not")
@@ -145,8 +119,8 @@ class _Stem(NamedTuple):
             names = ", ".join(map(shown, rivals))
             yield Rejection(self.path, Reason.BAD_ANNOTATION, f"one stem, several files: {names}")
         else:
-            file = f"{root}/{self.prefix}Annotations/{self.annotations[0]}"
-            yield _read_annotation(file, path=self.path, xml=xml)
+            file = f"{root}/{self.place.annotations}{name}"
+            yield _read_annotation(file, path=self.path, xml=xml, places=places)
             others = [name for name in self.pictures if name != self.chosen]
             yield from self._without_annotation(others, f"{xml} belongs to {shown(self.chosen)}")
 
@@ -159,74 +133,114 @@ class _Stem(NamedTuple):
 
     def _without_annotation(self, names: Iterable[str], why: str) -> Iterator[Rejection]:
         for name in names:
-            yield Rejection(f"{self.prefix}JPEGImages/{name}", Reason.NOT_ANNOTATED, why)
+            yield Rejection(f"{self.place.images}{name}", Reason.NOT_ANNOTATED, why)
 
 
-def _read_year(root: Path, prefix: str) -> _Year:
-    """Read one folder with JPEGImages/ and Annotations/."""
-    folder = root / prefix
-    pictures = _by_stem(filter(is_picture, _names(folder / "JPEGImages")))
-    xml = _by_stem(name for name in _names(folder / "Annotations") if name.lower().endswith(".xml"))
+def _read_place(root: Path, place: Place, places: dict[str, str]) -> _Part:
+    """Read one pair of folders; `places` learns where each class first stands."""
+    pictures, xml, notes = _files(root, place)
     stems = [
-        _Stem(prefix, stem, xml.get(stem, ()), pictures.get(stem, ()))
-        for stem in pictures.keys() | xml.keys()
+        _Stem(place, stem, xml.get(stem, ()), pictures.get(stem, ()))
+        for stem in sorted(pictures.keys() | xml.keys())
     ]
-    found = [one for stem in stems for one in stem.read(root)]
+    found = [one for stem in stems for one in stem.read(root, places)]
     samples = [one for one in found if isinstance(one, Sample)]
     rejected = [one for one in found if isinstance(one, Rejection)]
     paths = {stem.stem: stem.path for stem in stems}
-    lists = _read_lists(folder / "ImageSets" / "Main")
-    rejected += _missing(lists, paths, prefix)
+    lists = read_lists(
+        root,
+        place.lists,
+        stems=paths.keys(),
+        images=place.images,
+        classes={*VOC_CLASSES, *places},
+    )
+    for name, files in lists.missing.items():
+        detail = f"named in {', '.join(files)}; neither picture nor annotation is there"
+        rejected.append(Rejection(f"{place.images}{name}", Reason.MISSING, detail))
     good = {sample.path for sample in samples}
     splits = {
-        name: frozenset(good.intersection(map(paths.get, ids))) for name, ids in lists.items()
+        name: frozenset(good.intersection(map(paths.__getitem__, ids)))
+        for name, ids in lists.stems.items()
     }
-    return _Year(samples, rejected, splits)
+    notes += lists.notes
+    if not splits:
+        splits, told = _by_folder(place, samples)
+        notes += told
+    return _Part(samples, rejected, splits, notes)
 
 
-def _read_annotation(file: str, *, path: str, xml: str) -> Sample | Rejection:
+def _files(
+    root: Path, place: Place
+) -> tuple[dict[str, list[str]], dict[str, list[str]], list[str]]:
+    """Pictures and annotations by their stems, and lines on the other files."""
+    images = files_below(root / place.images)
+    beside = place.images == place.annotations
+    annotations = images if beside else files_below(root / place.annotations)
+    pictures = [name for name in images if is_picture(name.rpartition("/")[2])]
+    xml = [name for name in annotations if is_xml(name)]
+    if beside:
+        used = {*pictures, *xml}
+        others = [n for n in images if n not in used and not n.startswith(place.lists)]
+        notes = _aside("", others, "neither images nor annotations")
+    else:
+        used = set(pictures)
+        notes = _aside(place.images, [n for n in images if n not in used], "not images")
+        others = [name for name in annotations if not is_xml(name)]
+        notes += _aside(place.annotations, others, "not .xml")
+    return _by_stem(pictures), _by_stem(xml), notes
+
+
+def _aside(folder: str, names: Sequence[str], what: str) -> list[str]:
+    if not names:
+        return []
+    where = f"{shown(folder)}: " if folder else ""
+    return [f"{where}left aside, {what}: {by_suffix(names)}; first: {shown(names[0])}"]
+
+
+def _by_folder(
+    place: Place, samples: Sequence[Sample]
+) -> tuple[dict[str, frozenset[str]], list[str]]:
+    """The splits that the names of folders say: of the place, or of the first ones in it.
+
+    Returns:
+        None of them, and a line, where they do not say it of every image.
+    """
+    splits: dict[str | None, list[str]] = {}
+    for sample in samples:
+        folder, _, below = sample.path.removeprefix(place.images).partition("/")
+        split = place.split or (known_split(folder) if below else None)
+        splits.setdefault(split, []).append(sample.path)
+    outside = splits.pop(None, [])
+    if not outside:
+        return {str(name): frozenset(paths) for name, paths in splits.items()}, []
+    if not splits:
+        return {}, []
+    inside = " and ".join(shown(f"{paths[0].rpartition('/')[0]}/") for paths in splits.values())
+    why = f"of {len(samples)} annotated images, {len(outside)} lie in no folder of a split"
+    return {}, [f"{inside} are not taken as splits: {why}, such as {shown(outside[0])}"]
+
+
+def _read_annotation(
+    file: str, *, path: str, xml: str, places: dict[str, str]
+) -> Sample | Rejection:
     """Read the labels of the picture at `path`; `xml` is what messages call the file."""
     try:
-        # Without a buffer and a Path: a third of the time, and there is a file a picture.
-        with open(file, "rb", buffering=0) as opened:  # noqa: PTH123
-            objects = parse_objects(opened.read())
+        objects = parse_objects(_read_bytes(file))
     except BadAnnotationError as error:
         return Rejection(path, Reason.BAD_ANNOTATION, f"{xml}, {error}")
     except OSError as error:
         return Rejection(path, Reason.BAD_ANNOTATION, f"{xml}: {error.strerror}")
-    present = {name for name, difficult in objects if not difficult}
-    only_difficult = {name for name, _ in objects} - present
+    for one in objects:
+        if one.name not in places:
+            places[one.name] = f"{xml}, line {one.line}"
+    present = {one.name for one in objects if not one.difficult}
+    only_difficult = {one.name for one in objects} - present
     return Sample(path, tuple(sorted(present)), tuple(sorted(only_difficult)))
 
 
-def _read_lists(folder: Path) -> dict[str, dict[str, None]]:
-    """The ids of each list that is there, in its order, each once."""
-    return {
-        name: _read_ids(folder / f"{name}.txt")
-        for name in LISTS
-        if (folder / f"{name}.txt").is_file()
-    }
-
-
-def _read_ids(file: Path) -> dict[str, None]:
-    """One id a line. Read as file names are, so that ids which are no text find their files."""
-    try:
-        data = file.read_bytes().removeprefix(codecs.BOM_UTF8)
-    except OSError as error:
-        raise SourceError(f"{file}: cannot be read: {error.strerror}.") from error
-    ids = (os.fsdecode(line.rstrip()) for line in data.split(b"\n"))
-    return dict.fromkeys(stem for stem in ids if stem)
-
-
-def _missing(
-    lists: Mapping[str, Iterable[str]], paths: Mapping[str, str], prefix: str
-) -> Iterator[Rejection]:
-    """The ids of which there is neither annotation nor picture, each once."""
-    named: dict[str, list[str]] = {}
-    for name, ids in lists.items():
-        for stem in ids:
-            if stem not in paths:
-                named.setdefault(stem, []).append(f"{prefix}ImageSets/Main/{name}.txt")
-    for stem, files in named.items():
-        detail = f"named in {', '.join(files)}; neither picture nor annotation is there"
-        yield Rejection(f"{prefix}JPEGImages/{stem}.jpg", Reason.MISSING, detail)
+def _read_bytes(file: str) -> bytes:
+    # Without a buffer and a Path: a third of the time, and there is a file a picture.
+    with open(open_regular(file), "rb", buffering=0) as opened:  # noqa: PTH123
+        if os.fstat(opened.fileno()).st_size > _LARGEST_FILE:
+            raise BadAnnotationError(f"more than {_LARGEST_FILE >> 20} MiB")
+        return opened.read()

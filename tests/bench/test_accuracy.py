@@ -73,6 +73,7 @@ def pretended(done: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
     return calls
 
 
+@pytest.mark.slow
 def test_trained_on_all_but_what_judges(done: Path) -> None:
     """Where there is a test split it judges, and train and val are trained on, as VOC 2007 is."""
     splits = read_manifest(done / "shards").splits
@@ -209,6 +210,7 @@ def test_a_recipe_that_was_changed(
     assert 'recipe mine was {"learning_rate": 0.1} when it was begun' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_seeds_and_recipes_without_lists(tmp_path: Path) -> None:
     """Without lists each seed has a split of its own, the same for all recipes."""
     tree = draw_voc(tmp_path / "tree", pictures=60, seed=2, width=48, height=36, lists=False)
@@ -518,6 +520,7 @@ def test_choosing_settings_are_noticed(change: Row, done: Path) -> None:
     assert flat(runs.Result(run, "", {**config, **change}, metrics))["chosen_by_judge"]
 
 
+@pytest.mark.slow
 def test_real_photographs_and_weights(voc_data: Path, tmp_path: Path) -> None:
     """SqueezeNet's ImageNet weights on 100 VOC photographs: far above chance."""
     weights = voc_data / "weights" / "squeezenet1_0-imagenet.pth"

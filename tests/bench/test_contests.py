@@ -133,6 +133,7 @@ def test_rows_of_other_pictures_are_refused(tmp_path: Path) -> None:
         score.read_probabilities(file, ["b.jpg"])
 
 
+@pytest.mark.slow
 def test_trained_heads_equal_the_plain_loops(
     small_subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,8 +76,8 @@ def test_pictures_without_probabilities_are_left_out_and_counted(
     value = got.to_json()
     assert (value["missing"], value["failed"]) == (1, 3)
     text = eval_text(got)
-    assert "scored 12 of 16 labelled pictures (val)" in text
-    assert "NOT IN THE FIGURES: 4 labelled pictures (1 without a row, 3 with status=error)" in text
+    assert "scored 12 of 16 labelled images (val)" in text
+    assert "NOT IN THE FIGURES: 4 labelled images (1 without a row, 3 with status=error)" in text
     assert val.paths[0] in text
 
 
@@ -189,7 +189,7 @@ def test_other_pictures_are_refused_with_examples(packed: Path, val: Truth, tmp_
 def test_only_failed_pictures_are_refused(packed: Path, val: Truth, tmp_path: Path) -> None:
     """A table in which every labelled picture failed cannot be evaluated."""
     file = write(tmp_path / "p.csv", val.paths, val.guesses, failed=val.paths)
-    with pytest.raises(EvalError, match=r"every picture of val .* has status=error"):
+    with pytest.raises(EvalError, match=r"every image of val .* has status=error"):
         evaluate(file, packed, split="val", threshold=0.5)
 
 

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from voc_truth import Truth
 
 
-def run(*words: object) -> None:
-    """Run a command that must succeed."""
+def run(*words: object) -> str:
+    """Run a command that must succeed; what it printed."""
     done = CliRunner().invoke(main, [str(word) for word in words])
     assert done.exit_code == 0, done.output
+    return done.output
 
 
 def test_eval_measures_the_decisions_that_train_fitted(
@@ -36,7 +37,8 @@ def test_eval_measures_the_decisions_that_train_fitted(
     """
     out, file = tmp_path / "run", tmp_path / "p.csv"
     network = ["--backbone", "squeezenet1_1", "--weights", "none", "--size", 64, "--epochs", 2]
-    run("train", packed, "-o", out, *network, "--thresholds", "f1", "--calibrate")
+    told = run("train", packed, "-o", out, *network, "--thresholds", "f1", "--calibrate")
+    assert "the thresholds and the temperature were chosen on the validation split" in told
     run("score", voc_tree, "-m", out, "-o", file, "--precision", "float32")
     run("eval", file, packed, "--split", "val", "--resamples", 0, "--json", tmp_path / "e.json")
     decisions = json.loads((out / "metrics.json").read_text())["decisions"]
@@ -55,3 +57,5 @@ def test_eval_measures_the_decisions_that_train_fitted(
     after = decisions["expected_calibration_error_after"]
     assert found["expected_calibration_error"] == pytest.approx(after, abs=0.05)
     assert decisions["expected_calibration_error_before"] > after + 0.1
+    assert found["chosen_on_validation"] == ["thresholds", "temperature"]
+    assert found["validated_on"] == len(val.paths)

@@ -67,6 +67,7 @@ def test_memory_format_does_not_matter() -> None:
     np.testing.assert_array_equal(runtime.probabilities(images), runtime.probabilities(last))
 
 
+@pytest.mark.slow
 def test_dropout_and_batch_statistics_are_inert() -> None:
     """A picture scores the same alone, in company, and again."""
     for backbone in ("alexnet", "resnet18"):

@@ -32,10 +32,14 @@ def score(source: Path, checkpoint: Path, folder: Path) -> None:
             raise
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    """Every file but the mark, which names the folder."""
+def content(folder: Path) -> dict[str, object]:
+    """Every file; of the record, all but when it was made and by how many runs."""
     files = [path for path in folder.rglob("*") if path.is_file()]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    found: dict[str, object] = {str(f.relative_to(folder)): f.read_bytes() for f in files}
+    record = json.loads((folder / "out.csv.json").read_bytes())
+    own = ("started", "finished", "resumed")
+    found["out.csv.json"] = {name: value for name, value in record.items() if name not in own}
+    return found
 
 
 def main(source: Path, checkpoint: Path, folder: Path) -> None:

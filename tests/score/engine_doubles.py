@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,9 @@ class TroubledMaker(FakeMaker):
         for batch in super().batches(pictures):
             names = " ".join(batch.images)
             if "kills" in names and next_death(self.deaths):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if "leaves" in names and next_death(self.deaths):
+                leave_a_child(self.deaths.with_name("child"))
                 os.kill(os.getpid(), signal.SIGKILL)
             if "refused" in names:
                 raise ScoreError(f"{names}: refused. Use another.")
@@ -67,6 +71,15 @@ class FakeOpener:
             raise ScoreError("model/: damaged. Train again.")
         maker = TroubledMaker(self.deaths, seconds_per_batch=self.seconds_per_batch)
         return LocalEngine(maker, FakeForward(), classes=len(CLASSES))
+
+
+def leave_a_child(file: Path) -> None:
+    """Fork a process that does nothing and has inherited every pipe; write down its number."""
+    child = os.fork()
+    if not child:
+        time.sleep(600)
+        os._exit(0)
+    file.write_text(str(child))
 
 
 def next_death(deaths: Path | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import os
 import tarfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from score_doubles import FakeForward, FakeMaker, is_bad, make_files, score_fake
 
 from vocscore.errors import ScoreError, StoppedOnPurposeError
 from vocscore.score.bad import bad_inputs, quarantine
+from vocscore.score.bad.offenders import Offender, encoded
 from vocscore.score.bad.quarantine import Quarantine, refuse_inside
 from vocscore.score.output.ledger import Record, open_ledger, work_folder
 
@@ -260,6 +262,113 @@ def test_members_of_a_tar_are_copied_by_their_names(tmp_path, output, folder):
         b"no tar",
     ]
     assert [row["copy"].startswith("_other/") for row in rows] == [False, True, False]
+
+
+BAD_MEMBERS = [b"AAAA", b"BBBB", b"CCCCCC", b"DDDD"]
+
+
+@pytest.fixture
+def repeated(tmp_path):
+    """Two tars, each with four members of one name, three of them of one size."""
+    (tmp_path / "in").mkdir()
+    for tar in ("a", "b"):
+        with tarfile.open(tmp_path / "in" / f"{tar}.tar", "w") as made:
+            for data in BAD_MEMBERS:
+                info = tarfile.TarInfo("x/bad.jpg")
+                info.size = len(data)
+                made.addfile(info, io.BytesIO(data))
+    return tmp_path / "in"
+
+
+def kept(folder):
+    """The bytes of the copies, in the order of the table."""
+    rows = table(folder)
+    assert len({row["copy"] for row in rows}) == len(rows)
+    assert set(copies(folder)) == {row["copy"] for row in rows}
+    return [(folder / row["copy"]).read_bytes() for row in rows]
+
+
+def test_members_of_one_name_have_a_copy_each(repeated, output, folder):
+    """Equal names, of equal sizes too: each has its own bytes, the first one under the name."""
+    score_fake(repeated, output, quarantine=folder)
+    assert kept(folder) == BAD_MEMBERS * 2
+    assert table(folder)[0]["copy"] == "a.tar/x/bad.jpg"
+
+
+@pytest.mark.parametrize("moment", range(11))
+def test_copies_of_one_name_are_the_same_after_a_kill(
+    repeated, output, folder, monkeypatch, moment
+):
+    """Stopped before any of its writes, the next run leaves the very files of a free one."""
+    score_fake(repeated, output, quarantine=folder.with_name("free"))
+    expected = copies(folder.with_name("free"))
+    real, count = Path.replace, iter(range(99))
+
+    def replace(self, target):
+        if str(target).startswith(str(folder)) and next(count) == moment:
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        try:
+            score_fake(repeated, output, quarantine=folder, overwrite=True)
+        except KeyboardInterrupt:
+            score_fake(repeated, output, quarantine=folder, overwrite=True)
+    assert copies(folder) == expected
+    assert kept(folder) == BAD_MEMBERS * 2
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("resumed", [False, True])
+def test_copies_of_one_name_do_not_depend_on_the_order_of_units(tmp_path, folder, order, resumed):
+    """Packed shards may have one path twice; several workers finish them in any order."""
+    units, table_order = [], []
+    for number, data in enumerate((b"AAAA", b"BBBB", b"CC")):
+        (tmp_path / f"{number}.tar").write_bytes(b"head" + data)
+        offender = Offender(
+            "p/a.jpg", "corrupt", "bad", str(tmp_path / f"{number}.tar"), 4, len(data)
+        )
+        units.append(tmp_path / f"bad-{number}.jsonl")
+        units[-1].write_bytes(encoded([offender, offender._replace(path=f"p/{number}.jpg")]))
+        table_order += [data, data]
+    quarantine = Quarantine(folder, run=RUN)
+    quarantine.begin()
+    for number in order:
+        quarantine.take(units[number])
+    if resumed:  # another process, which takes all again, in order
+        quarantine = Quarantine(folder, run=RUN)
+        for unit in units:
+            quarantine.take(unit)
+    quarantine.finish(units)
+    rows = table(folder)
+    assert [(folder / row["copy"]).read_bytes() for row in rows] == table_order
+    assert [row["copy"] for row in rows if row["path"] != "p/a.jpg"] == [
+        f"p/{number}.jpg" for number in range(3)
+    ]
+    assert rows[0]["copy"] == "p/a.jpg"
+    assert len(copies(folder)) == 6
+
+
+def test_a_file_that_a_list_has_twice_is_copied_once(tmp_path, output, folder):
+    """A name that comes twice in a list is the same file."""
+    (tmp_path / "bad.jpg").write_bytes(b"A")
+    (tmp_path / "l.txt").write_text("bad.jpg\nbad.jpg\n")
+    score_fake(tmp_path / "l.txt", output, quarantine=folder)
+    assert copies(folder) == {"bad.jpg": b"A"}
+    assert [row["copy"] for row in table(folder)] == ["bad.jpg"] * 2
+
+
+def test_a_link_that_leads_nowhere_is_listed_without_a_copy(tmp_path, output, folder):
+    """There are no bytes of a broken link in a tar; its target's name is the detail."""
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        info = tarfile.TarInfo("bad.jpg")
+        info.type, info.linkname = tarfile.SYMTYPE, "gone.jpg"
+        tar.addfile(info)
+    score_fake(tmp_path / "a.tar", output, quarantine=folder)
+    (row,) = table(folder)
+    assert (row["path"], row["copy"]) == ("a.tar/bad.jpg", "")
+    assert copies(folder) == {}
 
 
 def test_the_quarantine_of_other_inputs_and_a_folder_in_use_are_refused(tmp_path, folder):

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from score_doubles import make_files, score_fake
 
+pytestmark = pytest.mark.exclusive
+
 DRIVER = Path(__file__).with_name("dying.py")
 
 

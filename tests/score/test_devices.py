@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from tiny_network import CLASSES, make_checkpoint
 
+pytestmark = pytest.mark.exclusive
+
 COPIES = 40
 SECONDS = 120
 
@@ -70,6 +72,11 @@ def finish(process):
     return process.returncode, out, err
 
 
+def without_log(err):
+    """The lines of standard error but those that say what is being done."""
+    return [line for line in err.splitlines() if not line.startswith("score: ")]
+
+
 def session(number):
     """The living processes of a session."""
     found = []
@@ -100,9 +107,7 @@ def test_bytes_are_those_of_one_process(pictures, tmp_path, checkpoint, expected
     output = tmp_path / "out.csv"
     devices = ",".join(["cpu"] * workers)
     code, out, err = finish(start(pictures, output, checkpoint, "--devices", devices))
-    # a machine that is busy for half a minute says how far it is
-    lines = [line for line in err.splitlines() if not line.startswith("score: ")]
-    assert (code, lines) == (0, [])
+    assert (code, without_log(err)) == (0, [])
     assert f"pictures: {49 * COPIES}" in out
     assert f"errors: {COPIES} ({COPIES} unsupported)" in out
     assert output.read_bytes() == expected
@@ -150,7 +155,7 @@ def test_stopped_it_says_how_to_go_on_and_leaves_no_process(
         os.killpg(process.pid, signal.SIGINT if signals == "ctrl-c" else signal.SIGTERM)
     code, _, err = finish(process)
     assert code == 130, err
-    line, *others = err.strip().splitlines()
+    line, *others = without_log(err)
     assert line.startswith("Interrupted. Finished units are kept. Go on with: ")
     assert others == []
     assert not output.exists()
@@ -203,7 +208,7 @@ def test_a_checkpoint_that_changes_while_it_is_in_use_is_not_mixed_in(
     code, _, err = finish(process)
     assert code == 2
     assert "replaced while it was in use" in err
-    assert len(err.strip().splitlines()) == 1
+    assert len(without_log(err)) == 1
 
 
 def is_worker(pid):

@@ -6,16 +6,23 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
+import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from engine_doubles import FakeOpener
 from score_doubles import make_files, score_fake
 
 from vocscore.errors import DeviceError, ScoreError
+from vocscore.score.engines import processes
 from vocscore.score.engines.opening import resolve_devices
 from vocscore.score.engines.processes import ProcessEngine
 from vocscore.score.output.ledger import work_folder
+
+pytestmark = pytest.mark.exclusive
 
 NAMES = [f"{i:03d}{'bad' if i % 7 == 3 else ''}.jpg" for i in range(60)]
 
@@ -106,6 +113,70 @@ def test_a_killed_worker_is_replaced_and_its_units_are_scored_again(tmp_path, ou
     assert output.read_bytes() == whole
     problems = [line for record in ledger.records.values() for line in record.problems]
     assert "unit 7: a worker died while it had it (2 times); another one scored it." in problems
+
+
+def test_a_worker_is_missed_though_its_pipe_stays_open(tmp_path, output):
+    """A child of a dead worker holds its connection: that it is dead is found out all the same."""
+    source = make_files(tmp_path / "in", [*NAMES, "030leaves.jpg"])
+    once = deaths(tmp_path / "once", 1)
+    began = time.monotonic()
+    try:
+        ledger = score_with([FakeOpener(once)] * 2, source, output)
+    finally:
+        os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+    assert time.monotonic() - began < 60
+    problems = [line for record in ledger.records.values() for line in record.problems]
+    assert "unit 7: a worker died while it had it (1 times); another one scored it." in problems
+
+
+PARENT = """
+import os, sys
+sys.path[:0] = sys.argv[1:]
+from engine_doubles import FakeOpener, leave_a_child
+from pathlib import Path
+from vocscore.score.engines.processes import ProcessEngine
+
+if __name__ == "__main__":
+    engine = ProcessEngine([FakeOpener()])
+    leave_a_child(Path("child"))
+    Path("worker").write_text(str(engine._workers[0]._process.pid))
+    os._exit(0)
+"""
+
+
+def test_a_worker_ends_with_its_parent_though_the_pipe_stays_open(tmp_path):
+    """A child of the dead parent holds the connection: the worker finds out all the same."""
+    (tmp_path / "parent.py").write_text(PARENT)
+    words = [sys.executable, "parent.py", Path(__file__).parent, Path.cwd()]
+    subprocess.run(words, cwd=tmp_path, timeout=100, check=True)
+    worker = int((tmp_path / "worker").read_text())
+    try:
+        deadline = time.monotonic() + 30
+        while is_running(worker):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+
+
+def is_running(process):
+    """Whether there is such a process, and not only what is left of it."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_workers_that_do_not_end_are_killed_together(tmp_path, monkeypatch):
+    """Closing waits once for all of them, and not for one after the other."""
+    monkeypatch.setattr(processes, "_SECONDS_TO_END", 1.0)
+    engine = ProcessEngine([FakeOpener()] * 4)
+    for worker in engine._workers:
+        os.kill(worker._process.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    engine.close()
+    assert time.monotonic() - began < 3
 
 
 def test_workers_killed_at_random_moments_cost_no_row(source, output, expected):

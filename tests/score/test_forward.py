@@ -132,6 +132,23 @@ def test_the_ceiling_keeps_the_network_busy(monkeypatch):
     assert set(runtime.shapes) == {(8, 3, 2, 2)}
 
 
+def test_the_ceiling_is_that_of_whole_groups(monkeypatch):
+    """Few images are repeated to a whole group: blanks would take as long and count for nothing."""
+    monkeypatch.setattr(walls, "SECONDS_A_WALL", 0.01)
+    rates = []
+    for number in (1, 3, 8):
+        runtime = PlacedRuntime()
+        images = torch.zeros((number, 3, 2, 2), dtype=torch.uint8)
+        images = images.contiguous(memory_format=torch.channels_last)
+        monkeypatch.setattr(
+            "vocscore.score.engines.forward.images_per_second", lambda work: rates.append(work())
+        )
+        Forward(runtime, group=8).ceiling(images)
+        assert set(runtime.shapes) == {(8, 3, 2, 2)}
+    assert len(set(rates)) == 1
+    assert rates[0] % 8 == 0
+
+
 class OnGpu(Runtime):
     """Answers with a picture's value, queued on the GPU."""
 

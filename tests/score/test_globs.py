@@ -60,7 +60,7 @@ def test_nothing_left_says_which_patterns_and_how_many_there_were(tmp_path):
     with pytest.raises(ScoreError) as error:
         listed(tmp_path, include=("*.JPEG",), exclude=("x*",))
     line = str(error.value)
-    assert "--include '*.JPEG' --exclude 'x*' leaves none of its 6 pictures" in line
+    assert "--include '*.JPEG' --exclude 'x*' leaves none of its 6 images" in line
     assert "the first is A.JPG" in line
 
 
@@ -82,7 +82,7 @@ def test_in_tars_the_rows_names_are_matched(tmp_path):
 
 
 def test_a_broken_tar_stays_a_row_whatever_is_included(tmp_path):
-    """A tar that cannot be read is no picture that an inclusion could leave out unseen."""
+    """A tar that cannot be read is no image that an inclusion could leave out unseen."""
     make_tar(tmp_path / "a.tar", ["x.jpg"], cut=100)
     (unit,) = read_source(tmp_path, globs=Globs(("*.jpg",))).units(1)
     contents = unit.read()
@@ -93,7 +93,7 @@ def test_a_broken_tar_stays_a_row_whatever_is_included(tmp_path):
 def test_tars_of_which_nothing_is_left_are_an_error_that_names_the_patterns(tmp_path):
     """Where only reading shows that nothing is left, the error names the patterns as well."""
     make_tar(tmp_path / "in/a.tar", ["x.jpg"])
-    with pytest.raises(ScoreError, match=r"no picture that --include '\*\.png' leaves in 1 tars"):
+    with pytest.raises(ScoreError, match=r"no image that --include '\*\.png' leaves in 1 tars"):
         score_fake(tmp_path / "in", tmp_path / "out.csv", globs=Globs(("*.png",)))
 
 
@@ -103,4 +103,4 @@ def test_damage_of_a_tar_is_told_with_patterns_too(tmp_path):
     (unit,) = read_source(tmp_path, globs=Globs(("*.png",))).units(1)
     contents = unit.read()
     assert [ref.name for ref in contents.pictures] == ["a.tar/2.png"]
-    assert "The 2 pictures before it" in contents.problems[0]
+    assert "The 2 images before it" in contents.problems[0]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
+import json
+import os
+import tarfile
 
 import pytest
 from click.testing import CliRunner
@@ -10,6 +14,8 @@ from mutations import good_jpegs
 from tiny_network import make_checkpoint, read
 
 from vocscore.cli.main import main
+
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +49,8 @@ def test_max_bad_ends_with_exit_code_3_and_one_line_and_a_higher_one_goes_on(
     words = [source, "-m", checkpoint, "-o", tmp_path / "o.csv"]
     code, told = command(*words, "--max-bad", "0.3", "--quarantine", tmp_path / "q")
     assert code == 3
-    (line,) = told.splitlines()
+    first, line = told.splitlines()
+    assert first.startswith("score: scoring, 0 of 12")
     assert "4 of 12 inputs so far are bad (3 truncated, 1 unsupported)" in line
     assert "more than --max-bad 0.3 allows" in line
     assert not (tmp_path / "o.csv").exists()
@@ -88,10 +95,88 @@ def test_a_quarantine_in_the_way_and_patterns_that_leave_nothing_are_one_line(
     for more, said in (
         (["--quarantine", source / "q"], "copies would be inputs"),
         (["--quarantine", tmp_path], "not the quarantine of these inputs"),
-        (["--include", "*.JPG"], "--include '*.JPG' leaves none of its 12 pictures"),
+        (["--include", "*.JPG"], "--include '*.JPG' leaves none of its 12 images"),
     ):
         code, told = command(*words, *more)
         assert code == 2
         assert said in told
         assert len(told.splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+def test_an_output_of_errors_alone_ends_with_exit_code_3_and_a_warning(
+    source, checkpoint, tmp_path
+):
+    """The output is there and complete; --quiet or not, a warning says that nothing was scored."""
+    (tmp_path / "bad").mkdir()
+    for name in ("a.jpg", "b.png"):
+        (tmp_path / "bad" / name).write_bytes(b"<html>")
+    words = [tmp_path / "bad", "-m", checkpoint, "-o", tmp_path / "o.csv"]
+    for quiet in ([], ["--quiet"]):
+        code, told = command(*words, "--overwrite", *quiet, "--json", tmp_path / "s.json")
+        assert code == 3
+        assert "warning: every row is an error (2 unsupported)" in told
+        assert [row["status"] for row in read(tmp_path / "o.csv").values()] == ["error"] * 2
+        assert json.loads((tmp_path / "s.json").read_bytes())["errors"] == 2
+        assert not list(tmp_path.glob("*.parts"))
+    (tmp_path / "bad/c.jpg").write_bytes(good_jpegs()[0])
+    code, told = command(*words, "--overwrite")
+    assert code == 0
+    assert "warning" not in told
+
+
+def test_what_is_skipped_is_listed_by_kind(source, checkpoint, tmp_path):
+    """In the summary and in --json, of folders and of what is in tars."""
+    (tmp_path / "t").mkdir()
+    with tarfile.open(tmp_path / "t/a.tar", "w") as tar:
+        for name, data in {"a.jpg": good_jpegs()[0], "a.json": b"{}", "b.json": b"{}"}.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    (tmp_path / "t/n.txt").touch()
+    (tmp_path / "t/._a.tar").touch()
+    words = [tmp_path / "t", "-m", checkpoint, "-o", tmp_path / "o.csv"]
+    code, told = command(*words, "--json", tmp_path / "s.json")
+    assert code == 0
+    assert "files skipped: 4 (.json 2, .txt 1, hidden .tar 1)" in told
+    summary = json.loads((tmp_path / "s.json").read_bytes())
+    assert summary["skipped"] == 4
+    assert summary["skipped_kinds"] == {".json": 2, ".txt": 1, "hidden .tar": 1}
+
+
+def test_urls_are_refused_by_their_own_names(source, checkpoint, tmp_path, monkeypatch):
+    """As source, model, output, quarantine and summary: exit code 2, one line, nothing made."""
+    monkeypatch.chdir(tmp_path)
+    good = {"src": source, "-m": checkpoint, "-o": tmp_path / "o.csv"}
+    for option, url in (
+        ("src", "s3://bucket/photos"),
+        ("-m", "gs://bucket/run"),
+        ("-o", "s3://bucket/o.csv"),
+        ("--quarantine", "s3://bucket/q"),
+        ("--json", "https://host/s.json"),
+    ):
+        src, *options = (good | {option: url}).items()
+        words = [src[1], *(word for pair in options for word in pair)]
+        code, told = command(*words)
+        assert code == 2
+        (line,) = told.splitlines()
+        assert f"{url}: " in line
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_list_through_a_named_pipe_is_refused_with_the_way_on(checkpoint, tmp_path):
+    """/dev/stdin and the like are pipes: the line says that '-' is standard input."""
+    os.mkfifo(tmp_path / "l.txt")
+    code, told = command(tmp_path / "l.txt", "-m", checkpoint, "-o", tmp_path / "o.csv")
+    assert code == 2
+    assert "a named pipe, not a file" in told
+    assert "give '-'" in told
+
+
+def test_a_model_that_is_a_pipe_is_refused(source, tmp_path):
+    """A checkpoint's files are ordinary ones."""
+    (tmp_path / "run").mkdir()
+    os.mkfifo(tmp_path / "run/model.json")
+    code, told = command(source, "-m", tmp_path / "run", "-o", tmp_path / "o.csv")
+    assert code == 2
+    assert "model.json: a named pipe, not a file" in told

@@ -82,9 +82,10 @@ def test_a_file_unit_leads_to_the_files(tmp_path):
 
 
 def test_an_empty_folder_is_an_error_that_says_what_was_looked_for(tmp_path):
-    """A folder without pictures names itself, the suffixes and the number of other files."""
-    make_files(tmp_path, ["a.txt", "b/c.xml"])
-    with pytest.raises(ScoreError, match=r"no picture .*\.jpg .*\.tar.* 2 other files") as error:
+    """A folder without images names itself, the suffixes, and what else is in it by kinds."""
+    make_files(tmp_path, ["a.txt", "b/c.xml", ".d.jpg"])
+    said = r"no image .*\.jpg .*\.tar.* Files skipped: 3 \(\.txt 1, \.xml 1, hidden \.jpg 1\)"
+    with pytest.raises(ScoreError, match=said) as error:
         read_source(tmp_path)
     assert str(tmp_path) in str(error.value)
 
@@ -96,8 +97,9 @@ def test_a_source_that_is_not_there_is_an_error(tmp_path):
 
 
 def test_one_picture_is_a_source_whatever_its_name(tmp_path):
-    """A file that is neither tar nor list is one picture, named by its base name."""
+    """A file that is an image by its first bytes is one, named by its base name."""
     make_files(tmp_path, ["x/photo"])
+    (tmp_path / "x/photo").write_bytes(JPEG)
     inputs = read_source(tmp_path / "x/photo")
     assert names_by_unit(inputs) == [["photo"]]
 
@@ -191,7 +193,7 @@ def test_a_half_written_tar_gives_what_is_readable_and_a_problem(tmp_path):
     assert [ref.name for ref in contents.pictures][:1] == ["a.tar/0.jpg"]
     assert len(contents.pictures) < 3
     assert len(contents.problems) == 1
-    assert f"The {len(contents.pictures)} pictures before it" in contents.problems[0]
+    assert f"The {len(contents.pictures)} images before it" in contents.problems[0]
     assert contents.refusal is None
 
 
@@ -207,7 +209,7 @@ def test_a_damaged_shard_says_how_many_pictures_are_missing(packed, tmp_path):
     shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
     contents = next(iter(read_source(copy).units(1))).read()
     assert 0 < len(contents.pictures) < 3
-    assert f"The {len(contents.pictures)} of 3 pictures" in contents.problems[0]
+    assert f"The {len(contents.pictures)} of 3 images" in contents.problems[0]
 
 
 @pytest.mark.parametrize(
@@ -232,17 +234,15 @@ def test_a_tar_that_cannot_be_listed_is_a_row_of_its_own(tmp_path, data, reason)
 
 @pytest.mark.parametrize("name", ["a.tar.gz", "a.tgz", "a.tar"])
 def test_a_compressed_tar_is_a_row_that_says_how_to_unpack_it(tmp_path, name):
-    """A tar that gzip has packed is not passed over: a row with the reason and the cure."""
-    plain = make_tar(tmp_path / "plain" / "a.tar", {"x.jpg": JPEG})
-    folder = tmp_path / "in"
-    folder.mkdir()
-    (folder / name).write_bytes(gzip.compress(plain.read_bytes()))
-    for source in (folder, folder / name):
-        (unit,) = read_source(source).units(1)
-        contents = unit.read()
-        assert [ref.name for ref in contents.pictures] == [name]
-        assert contents.refusal.reason == Reason.UNSUPPORTED
-        assert "Run gunzip" in contents.refusal.detail
+    """A tar that gzip has packed is not passed over among others: a row with reason and cure."""
+    plain = make_tar(tmp_path / "in" / "z.tar", {"x.jpg": JPEG})
+    (tmp_path / "in" / name).write_bytes(gzip.compress(plain.read_bytes()))
+    packed, whole = read_source(tmp_path / "in").units(1)
+    contents = packed.read()
+    assert [ref.name for ref in contents.pictures] == [name]
+    assert contents.refusal.reason == Reason.UNSUPPORTED
+    assert "Run gunzip" in contents.refusal.detail
+    assert [ref.name for ref in whole.read().pictures] == ["z.tar/x.jpg"]
 
 
 def test_an_unlabelled_tar_and_one_with_several_pictures_a_sample(tmp_path):
@@ -260,7 +260,7 @@ def test_an_empty_tar_is_a_problem(tmp_path):
     (unit,) = read_source(tmp_path).units(1)
     contents = unit.read()
     assert not contents.pictures
-    assert contents.problems == ("a.tar: no picture in it.",)
+    assert contents.problems == ("a.tar: no image in it.",)
 
 
 def test_tars_beside_pictures_are_reported(tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tracemalloc
 from pathlib import Path
 
@@ -19,11 +20,20 @@ def test_pictures_of_any_depth_and_case_come_sorted_by_their_whole_path(tmp_path
 
 
 def test_other_and_hidden_files_and_hidden_folders_are_counted_not_listed(tmp_path):
-    """What is no picture, or is hidden, is skipped and counted; a hidden folder counts as one."""
-    names = ["a.jpg", "Thumbs.db", "notes.txt", "noext", "._a.jpg", ".cache/b.jpg", ".cache/c.jpg"]
+    """What is no image, or is hidden, is counted by its kind; a hidden folder counts as one."""
+    names = ["a.jpg", "Thumbs.db", "notes.TXT", "noext", "._a.jpg", ".cache/b.jpg", ".cache/c.jpg"]
+    names += ["b/x.txt", "b/.DS_Store", "b/__MACOSX/._y.jpg", ".ipynb_checkpoints/z.png"]
     found = walk(str(make_files(tmp_path, names)))
     assert found.pictures == ["a.jpg"]
-    assert found.skipped == 5
+    assert found.skipped == {
+        ".db": 1,
+        ".txt": 2,
+        "no suffix": 1,
+        "hidden .jpg": 1,
+        "hidden no suffix": 1,
+        "hidden folders": 2,
+        "__MACOSX folders": 1,
+    }
     assert not found.problems
 
 
@@ -32,7 +42,8 @@ def test_tars_are_listed_apart(tmp_path):
     names = ["b/x.tar", "a.TAR", ".h.tar", "p.jpg", "x.tar.gz", "x.gz", "y.TGZ"]
     found = walk(str(make_files(tmp_path, names)))
     assert found.tars == ["a.TAR", "b/x.tar", "x.tar.gz", "y.TGZ"]
-    assert (found.pictures, found.skipped) == (["p.jpg"], 2)
+    assert (found.pictures, found.skipped) == (["p.jpg"], {"hidden .tar": 1, ".gz": 1})
+    assert found.archives == ["x.gz"]
 
 
 def test_a_linked_folder_counts_under_each_name_and_a_loop_is_not_entered(tmp_path):
@@ -85,6 +96,63 @@ def test_a_folder_that_cannot_be_read_is_reported_and_the_rest_is_listed(tmp_pat
     assert len(found.problems) == 1
     assert "locked/" in found.problems[0]
     assert "Permission denied" in found.problems[0]
+
+
+def test_images_are_found_by_their_first_bytes(tmp_path):
+    """A file whose name promises nothing is an image if its first bytes are those of one."""
+    make_files(tmp_path, ["a/photo", "b.jpg_large", "c.php", "d.unknown", "e.txt"])
+    for name in ("a/photo", "b.jpg_large", "c.php", "e.txt"):
+        (tmp_path / name).write_bytes(b"\xff\xd8\xff\xe0 rest")
+    (tmp_path / "f").write_bytes(b"PK\x03\x04 rest")
+    found = walk(str(tmp_path))
+    assert found.pictures == ["a/photo", "b.jpg_large", "c.php"]
+    assert found.archives == ["f"]
+    assert found.skipped == {".unknown": 1, ".txt": 1, "no suffix": 1}
+
+
+def test_files_with_known_suffixes_are_not_opened(tmp_path, monkeypatch):
+    """A clean folder pays nothing: images, tars and well-known other files stay closed."""
+    names = ["a.jpg", "b.PNG", "c.json", "d.txt", "e.tar", "f.zip", "g.mp4", ".h", "i.heic"]
+    make_files(tmp_path, [*names, "j"])
+    opened = []
+    monkeypatch.setattr(
+        "vocscore.score.inputs.walk.open_regular",
+        lambda path: opened.append(path) or os.open(path, 0),
+    )
+    walk(str(tmp_path))
+    assert opened == [str(tmp_path / "j")]
+
+
+@pytest.mark.timeout(30)
+def test_what_is_no_file_is_not_opened(tmp_path):
+    """Pipes, sockets, devices and links to nowhere are counted; named as images, they are rows."""
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "null").symlink_to("/dev/null")
+    (tmp_path / "gone").symlink_to("nowhere")
+    (tmp_path / "circle").symlink_to("circle")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s"))
+        found = walk(str(tmp_path))
+    assert found.pictures == ["pipe.jpg"]
+    assert found.skipped == {
+        "named pipes": 1,
+        "sockets": 1,
+        "devices": 1,
+        "links that lead to no file": 2,
+    }
+
+
+def test_a_file_that_cannot_be_opened_is_counted(tmp_path, monkeypatch):
+    """A file without a suffix that may not be read is no image, and is counted as unreadable."""
+    make_files(tmp_path, ["a", "b.jpg"])
+
+    def refusing(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("vocscore.score.inputs.walk.open_regular", refusing)
+    found = walk(str(tmp_path))
+    assert (found.pictures, found.skipped) == (["b.jpg"], {"unreadable files": 1})
 
 
 def test_a_root_that_cannot_be_read_raises(tmp_path):

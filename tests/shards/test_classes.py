@@ -23,8 +23,13 @@ def test_voc_order() -> None:
 
 
 def test_voc_classes_where_they_fit() -> None:
-    """Where every name found is one of VOC's, all 20 are columns, in the devkit's order."""
-    assert choose_classes({"person", "cat"}, None) == VOC_CLASSES
+    """Where a VOC tree has no other names, all 20 are columns, in the devkit's order.
+
+    The same names from a source that is no VOC tree are the columns themselves.
+    """
+    assert choose_classes({"person", "cat"}, None, known=VOC_CLASSES) == VOC_CLASSES
+    assert choose_classes({"person", "cat"}, None) == ("cat", "person")
+    assert choose_classes({"person", "yak"}, None, known=VOC_CLASSES) == ("person", "yak")
 
 
 def test_found_classes_sorted() -> None:

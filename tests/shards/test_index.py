@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from small_sets import build_index
-from test_ustar import make_tar
+from test_tar_walk import make_tar
 
 from shards.errors import DamageError
 from shards.index import format_index, group, read_index, split_name
-from shards.ustar import members
+from shards.tar_walk import members
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tarfile
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,14 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from small_sets import CLASSES, content, pack_small, picture_bytes, small_set
-from test_ustar import make_tar
 
 from shards.errors import DamageError, SourceError
 from shards.manifest import read_manifest, write_manifest
 from shards.pictures.picture import read_bytes
-from shards.reader import list_tar, load_split
+from shards.reader import load_split
 from shards.sample import AnnotatedSet, Sample
-from shards.ustar import CompressedTarError, members
+from shards.tar_images import list_tar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,18 +27,6 @@ def packed(tmp_path: Path) -> Path:
     """A set of 9 pictures in 'train' and 5 in 'val', in shards of 3."""
     pack_small(small_set(tmp_path / "in"), tmp_path / "out")
     return tmp_path / "out"
-
-
-def tar_of(file: Path, parts: dict[str, bytes], *, kind: int = tarfile.PAX_FORMAT) -> Path:
-    """A foreign tar with these members."""
-    import io
-
-    with tarfile.open(file, "w", format=kind) as tar:
-        for name, data in parts.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return file
 
 
 def test_a_split_comes_back_with_names_bytes_and_labels(tmp_path: Path) -> None:
@@ -137,129 +123,6 @@ def test_labels_that_do_not_fit_are_not_loaded(what: str, tmp_path: Path) -> Non
         DamageError, match=r"train-000000\.tar: 'train-00000000\.jpg' is not a samp"
     ):
         load_split(out, "train")
-
-
-def test_a_packed_tar_lists_original_paths(tmp_path: Path) -> None:
-    """With dataset.json beside it, a tar's pictures have their original paths as names."""
-    out = packed(tmp_path)
-    listing = list_tar(out / "val-000000.tar")
-    assert listing.damage is None
-    assert listing.pictures == load_split(out, "val").pictures[:3]
-
-
-def test_a_tar_that_the_manifest_does_not_name_is_foreign(tmp_path: Path) -> None:
-    """Without our manifest beside it, or not named in it, a tar's pictures are TAR/MEMBER."""
-    out = packed(tmp_path)
-    (out / "other.tar").write_bytes((out / "val-000000.tar").read_bytes())
-    assert list_tar(out / "other.tar").pictures[0].name == "other.tar/val-00000000.jpg"
-    (out / "dataset.json").write_text('{"name": "a data set of someone else"}')
-    os.utime(out / "dataset.json", ns=(1, 1))
-    first = list_tar(out / "val-000000.tar").pictures[0]
-    assert first.name == "val-000000.tar/val-00000000.jpg"
-    (out / "dataset.json").unlink()
-    assert list_tar(out / "val-000000.tar").pictures[0] == first
-
-
-def test_a_damaged_manifest_is_not_taken_for_none(tmp_path: Path) -> None:
-    """Where dataset.json is ours and damaged, names are not silently other ones."""
-    out = packed(tmp_path)
-    text = (out / "dataset.json").read_text()
-    for spoilt in (text[:-9], text.replace('"version": 1', '"version": 2')):
-        (out / "dataset.json").write_text(spoilt)
-        with pytest.raises(DamageError, match=r"dataset\.json"):
-            list_tar(out / "val-000000.tar")
-
-
-@pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_every_picture_of_a_foreign_tar_is_found(kind: int, tmp_path: Path) -> None:
-    """Any suffix in any case, several a sample, long names, pictures that only their bytes tell."""
-    long = "a/" * 40 + "long.jpg"
-    pictures = {
-        "0.JPEG": picture_bytes(1),
-        "0.left.png": picture_bytes(2, "PNG"),
-        "0.mask.webp": picture_bytes(3, "WEBP"),
-        "1.image": picture_bytes(4),
-        "d/2.input": picture_bytes(5, "WEBP"),
-        "3": picture_bytes(6, "PNG"),
-        "e.f/4.Bmp": picture_bytes(7, "BMP"),
-        "5.empty.jpg": b"",
-        "ä b.tiff": picture_bytes(8, "TIFF"),
-        long: picture_bytes(9),
-    }
-    others = {
-        "0.txt": b"BMW on a road",
-        "0.cls": b"3",
-        "1.json": b"{}",
-        ".hidden.jpg": b"x",
-        "d/._2.jpg": b"x",
-        "6.npy": b"\x93NUMPY",
-    }
-    names = sorted({**pictures, **others})
-    tar = tar_of(tmp_path / "x.tar", {n: {**pictures, **others}[n] for n in names}, kind=kind)
-    listing = list_tar(tar)
-    assert listing.damage is None
-    assert [ref.name for ref in listing.pictures] == [f"x.tar/{n}" for n in names if n in pictures]
-    for ref in listing.pictures:
-        if ref.size:
-            assert read_bytes(ref, max_pixels=10**8) == pictures[ref.name.removeprefix("x.tar/")]
-
-
-@pytest.mark.parametrize("own", [True, False])
-def test_a_half_written_tar_gives_its_readable_pictures_and_the_damage(
-    own: bool, tmp_path: Path
-) -> None:
-    """Cut at any block, every picture that is whole is listed, with a line on the damage."""
-    out = packed(tmp_path)
-    tar = out / "train-000000.tar"
-    whole = list_tar(tar).pictures
-    data = tar.read_bytes()
-    stored = [(m.offset + m.size, m.name) for m in members(tar)]
-    stops = [stop for stop, name in stored if name.endswith(".jpg")]
-    described = [stop for stop, name in stored if name.endswith(".json")]
-    if not own:
-        (out / "dataset.json").unlink()
-    for cut in range(512, stored[-1][0], 512):
-        tar.write_bytes(data[:cut])
-        listing = list_tar(tar)
-        assert listing.damage is not None
-        assert listing.damage.startswith("train-000000.tar: cut short: ")
-        places = [(ref.offset, ref.size) for ref in listing.pictures]
-        assert places == [(ref.offset, ref.size) for ref in whole][: sum(s <= cut for s in stops)]
-        named = [ref.name for ref in listing.pictures if ref.name.startswith("0")]
-        expected = sum(stop <= cut for stop in described) if own else 0
-        assert named == [ref.name for ref in whole][:expected]
-
-
-def test_a_damaged_description_costs_only_the_name(tmp_path: Path) -> None:
-    """A picture whose description is damaged is listed all the same, as TAR/MEMBER."""
-    out = packed(tmp_path)
-    tar = out / "train-000000.tar"
-    data = tar.read_bytes()
-    tar.write_bytes(data.replace(b'"path":"001.jpg"', b'"path"?"001.jpg"'))
-    names = [ref.name for ref in list_tar(tar).pictures]
-    assert names == ["000.jpg", "train-000000.tar/train-00000001.jpg", "002.jpg"]
-
-
-def test_an_empty_or_missing_tar_is_damage(tmp_path: Path) -> None:
-    """A tar without a byte, or gone, or of other bytes, lists nothing and says why."""
-    (tmp_path / "empty.tar").write_bytes(b"")
-    (tmp_path / "text.tar").write_bytes(b"no tar at all" * 100)
-    expected = {"empty.tar": "cut short", "text.tar": "not a tar", "gone.tar": "cannot be read"}
-    for name, line in expected.items():
-        listing = list_tar(tmp_path / name)
-        assert listing.pictures == ()
-        assert listing.damage is not None
-        assert listing.damage.startswith(f"{name}: {line}")
-
-
-def test_a_compressed_tar_is_an_error(tmp_path: Path) -> None:
-    """A gzip-compressed tar is an error that says what to run, not an empty listing."""
-    import gzip
-
-    tar = make_tar(tmp_path / "x.tar", ["a.jpg"])
-    (tmp_path / "y.tar").write_bytes(gzip.compress(tar.read_bytes()))
-    with pytest.raises(CompressedTarError, match=r"y\.tar: compressed with gzip.* Run gunzip"):
-        list_tar(tmp_path / "y.tar")
 
 
 def test_names_of_any_bytes_come_back_from_both_ways(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_few_pictures(pictures: int, fraction: float) -> None:
 def test_no_pictures() -> None:
     """A set without a usable picture cannot be split."""
     nothing = AnnotatedSet(Path("root"), ())
-    with pytest.raises(SourceError, match="root: no pictures"):
+    with pytest.raises(SourceError, match="root: no images"):
         split_by_ratio(nothing, classes=CLASSES, train_fraction=0.7, seed=0)
 
 
@@ -266,8 +266,8 @@ def test_lists_of_a_tree(voc_tree: Path) -> None:
     ("lists", "said"),
     [
         ({}, "no lists in ImageSets/Main"),
-        ({"train": "ab", "val": ""}, "the list 'val' names no picture"),
-        ({"train": "abc", "val": "cbd"}, r"b is in the lists 'train' and 'val' \(2 pictures"),
+        ({"train": "ab", "val": ""}, "the list 'val' names no image"),
+        ({"train": "abc", "val": "cbd"}, r"b is in the lists 'train' and 'val' \(2 images"),
         ({"trainval": "ab", "test": "bc"}, "b is in the lists 'trainval' and 'test'"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from shards.classes import choose_classes
+from shards.classes import VOC_CLASSES, choose_classes
 from shards.packing.pack import pack
 from vocscore.config import PackConfig, TrainConfig
 from vocscore.pipeline.augment import Augmentation
@@ -56,7 +56,7 @@ def pack_set(
         annotated,
         splits,
         out,
-        classes=classes or choose_classes(annotated.names(), None),
+        classes=classes or choose_classes(annotated.names(), None, known=VOC_CLASSES),
         shard_samples=20,
         verify=verify,
         max_bad=0.0,

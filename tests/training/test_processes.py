@@ -26,6 +26,8 @@ from vocscore.training.fit import share
 from vocscore.training.opening import choose_device
 from vocscore.training.whole import regroup
 
+pytestmark = pytest.mark.exclusive
+
 WHOLE = {
     "backbone": "resnet18",  # batch statistics over all processes
     "weights": "none",

@@ -83,6 +83,7 @@ def config(run: Path) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
 def test_typed_options_go_before_the_recipe(few_shards: Path, tmp_path: Path) -> None:
     """Typed, then recipe, then default, wherever --recipe stands; all of it is in config.json."""
     recipe = tmp_path / "mine.toml"

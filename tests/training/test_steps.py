@@ -12,10 +12,10 @@ from small_training import chosen
 from torch import nn
 
 from vocscore.errors import TrainError
-from vocscore.training.choices import Optimisation
+from vocscore.training.choices import Optimisation, check_warmup
 from vocscore.training.learner import Learner
 from vocscore.training.optimiser import open_optimiser
-from vocscore.training.schedule import check_warmup, open_schedule
+from vocscore.training.schedule import open_schedule
 
 
 class Small(nn.Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -115,7 +114,7 @@ def test_without_tensorboard(
     drawn_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line that names the extra, before anything is trained or written."""
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    monkeypatch.setattr("vocscore.training.tensorboard.find_spec", lambda _name: None)
     result = train(drawn_shards, tmp_path / "run", "--tensorboard")
     assert result.exit_code == 2
     assert "pip install 'vocscore[tensorboard]'" in result.output

@@ -37,7 +37,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHARTS = ["curves.png", "missed_together.png", "per_class_ap.png", "reliability.png"]
-VALUES = ["config.json", "history.csv", "metrics.json", "model.json", "model.safetensors"]
+VALUES = [
+    "config.json",
+    "history.csv",
+    "images.csv",
+    "metrics.json",
+    "model.json",
+    "model.safetensors",
+]
 FILES = sorted(CHARTS + VALUES)
 
 
@@ -294,7 +301,25 @@ def test_pictures_are_decoded(
 
     monkeypatch.setattr(vocscore.training.opening, "open_maker", counting)
     steps: list[tuple[int, int]] = []
-    fit(few_shards, tmp_path, tune=tune, epochs=3, on_step=lambda *step: steps.append(step))
+    told: list[str] = []
+    fit(
+        few_shards,
+        tmp_path,
+        tune=tune,
+        epochs=3,
+        on_step=lambda *step: steps.append(step),
+        on_stage=told.append,
+    )
+    work = {"head": ["computing features", "training the head"], "all": ["training"]}[tune]
+    assert told == [
+        "reading labels",
+        "loading PyTorch",
+        "building the network",
+        "preparing the network",
+        *work,
+        "checking bf16",
+        "drawing charts",
+    ]
     names = [p.name for split in ("train", "val") for p in load_split(few_shards, split).pictures]
     assert sorted(decoded) == sorted(names * passes)
     assert steps[-1] == (9 * passes, 9 * passes)
@@ -446,7 +471,7 @@ def test_interrupted_training_is_no_finished_run(few_shards: Path, tmp_path: Pat
 
     with pytest.raises(KeyboardInterrupt):
         fit(few_shards, tmp_path, epochs=9, on_epoch=stop)
-    left = ["config.json", "history.csv", "resume.pt"]
+    left = ["config.json", "history.csv", "images.csv", "resume.pt"]
     assert sorted(path.name for path in tmp_path.iterdir()) == left
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 3
 
@@ -466,7 +491,7 @@ def test_real_pictures(voc_data: Path, tmp_path: Path) -> None:
     if not weights.is_file():
         pytest.skip(f"no pretrained weights at {weights}")
     annotated = read_voc(voc_data / "voc2012-100")
-    classes = choose_classes(annotated.names(), None)
+    classes = choose_classes(annotated.names(), None, known=annotated.vocabulary)
     splits = split_by_ratio(annotated, classes=classes, train_fraction=0.7, seed=0)
     shards = pack_set(annotated, splits, tmp_path / "set")
     config = {"backbone": "squeezenet1_0", "weights": str(weights), "size": 256, "epochs": 10}

@@ -87,7 +87,7 @@ def make_light() -> None:
 
     vocscore.training.opening.build_network = network
     vocscore.training.opening.compute_features = features
-    vocscore.training.run_folder.curves = curves
+    vocscore.training.plots.curves = curves
     vocscore.training.run.measure_faithfulness = lambda *_, **_options: Fidelity(4, 0.0, 0.0)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vocscore.charts.canvas import BLACK, ORANGE, SKY, label, open_figure, save
+from vocscore.charts.canvas import BLACK, ORANGE, SKY, label, open_figure, save, say_of_what
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ MOST_CLASSES = 100
 _INCHES_A_BAR = 0.2
 
 
-def class_chart(figures: Report, classes: Sequence[str], file: Path) -> None:
+def class_chart(figures: Report, classes: Sequence[str], file: Path, *, subject: str = "") -> None:
     """Draw average precision a class, best first, each beside its chance.
 
     A class without positives has no average precision; it stands at the bottom, without a bar.
@@ -32,6 +32,7 @@ def class_chart(figures: Report, classes: Sequence[str], file: Path) -> None:
         figures: what is drawn.
         classes: the names, in column order.
         file: the PNG to write.
+        subject: which images these are, for the reader.
 
     Raises:
         OSError: the file cannot be written.
@@ -47,7 +48,8 @@ def class_chart(figures: Report, classes: Sequence[str], file: Path) -> None:
     if not math.isnan(mean):
         axes.axvline(mean, color=ORANGE, linewidth=1, label=f"mean, {mean:.3f}")
     some = f", {left_out} in the middle left out" if left_out else ""
-    axes.set_title(f"average precision a class ({figures.pictures} pictures{some})", fontsize=11)
+    axes.set_title(f"average precision a class ({figures.pictures} images{some})", fontsize=11)
+    say_of_what(figure, subject)
     figure.legend(loc="outside lower center", ncols=3, fontsize=9)
     save(figure, file)
 

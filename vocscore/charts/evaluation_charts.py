@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vocscore.charts.class_chart import class_chart
-from vocscore.charts.missed_chart import missed_chart
-from vocscore.charts.reliability_chart import reliability_chart
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -29,6 +25,7 @@ def evaluation_charts(
     figures: Report,
     calibration: Mapping[str, Reliability],
     missed: NDArray[np.int64],
+    subject: str = "",
 ) -> None:
     """Draw average precision a class, reliability, and which labels are missed together.
 
@@ -39,10 +36,16 @@ def evaluation_charts(
         calibration: of the same, by the name that the legend has for it; one, or before and after
             calibration.
         missed: of the same, int64, shape (C, C), as `missed_together` gives it.
+        subject: which images these are and whether they were held out, for the reader.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    class_chart(figures, classes, folder / PER_CLASS)
-    reliability_chart(calibration, folder / RELIABILITY)
-    missed_chart(missed, classes, folder / MISSED)
+    # here: whoever needs the names only need not wait for matplotlib
+    from vocscore.charts.class_chart import class_chart
+    from vocscore.charts.missed_chart import missed_chart
+    from vocscore.charts.reliability_chart import reliability_chart
+
+    class_chart(figures, classes, folder / PER_CLASS, subject=subject)
+    reliability_chart(calibration, folder / RELIABILITY, subject=subject)
+    missed_chart(missed, classes, folder / MISSED, subject=subject)

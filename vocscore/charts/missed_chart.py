@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
-from vocscore.charts.canvas import BLACK, label, open_figure, save
+from vocscore.charts.canvas import (
+    BLACK,
+    label,
+    open_figure,
+    save,
+    say_of_what,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +29,9 @@ _WITH_NUMBERS = 25
 _INCHES_A_FIELD = 0.32
 
 
-def missed_chart(missed: NDArray[np.int64], classes: Sequence[str], file: Path) -> None:
+def missed_chart(
+    missed: NDArray[np.int64], classes: Sequence[str], file: Path, *, subject: str = ""
+) -> None:
     """Draw how often two classes are missed in one picture, the most missed class first.
 
     How often a class is missed at all stands behind its name; on the diagonal it would outshine
@@ -33,6 +41,7 @@ def missed_chart(missed: NDArray[np.int64], classes: Sequence[str], file: Path) 
         missed: int64, shape (C, C), as `missed_together` gives it.
         classes: the names, in column order.
         file: the PNG to write.
+        subject: which images these are, for the reader.
 
     Raises:
         OSError: the file cannot be written.
@@ -47,7 +56,7 @@ def missed_chart(missed: NDArray[np.int64], classes: Sequence[str], file: Path) 
     axes.set_facecolor("#dddddd")  # the diagonal
     fields = axes.imshow(pairs, cmap="Blues", vmin=0, vmax=max(most, 1))
     bar = figure.colorbar(fields, ax=axes, shrink=0.7, label="pictures that miss both")
-    bar.locator = MaxNLocator(integer=True)
+    bar.locator = whole_numbers()
     bar.update_ticks()
     _names(axes, [label(classes[c]) for c in shown], alone[shown])
     if len(shown) <= _WITH_NUMBERS:
@@ -57,6 +66,7 @@ def missed_chart(missed: NDArray[np.int64], classes: Sequence[str], file: Path) 
     else:
         title = "missed together"
     axes.set_title(title if alone.any() else f"{title}: nothing was missed", fontsize=11)
+    say_of_what(figure, subject)
     save(figure, file)
 
 

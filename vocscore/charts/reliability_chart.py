@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from vocscore.charts.canvas import BLUE, GRAY, ORANGE, open_figure, save
+from vocscore.charts.canvas import BLUE, GRAY, ORANGE, open_figure, save, say_of_what
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 _STYLES = ((BLUE, "o", "-"), (ORANGE, "s", "--"))
 
 
-def reliability_chart(of: Mapping[str, Reliability], file: Path) -> None:
+def reliability_chart(of: Mapping[str, Reliability], file: Path, *, subject: str = "") -> None:
     """Draw the share that comes true against the probability, and how many decisions there are.
 
     Args:
         of: one or two, each by the name that the legend has for it.
         file: the PNG to write.
+        subject: which images these are, for the reader.
 
     Raises:
         OSError: the file cannot be written.
@@ -35,6 +36,7 @@ def reliability_chart(of: Mapping[str, Reliability], file: Path) -> None:
         _line(shares, name, found, style)
         counts.stairs(found.decisions, found.edges, color=style[0], linestyle=style[2])
     shares.set_title("reliability, over all decisions", fontsize=11)
+    say_of_what(figure, subject)
     shares.set_ylabel("share that is present")
     shares.set_xlim(0, 1)
     shares.set_ylim(-0.02, 1.02)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from vocscore.cli import paths
 from vocscore.cli.numbers import FiniteRange
 from vocscore.config import ScoreConfig
 
@@ -20,7 +20,7 @@ def input_options(command: Command) -> Command:
         click.option(
             "--quarantine",
             metavar="DIR",
-            type=click.Path(file_okay=False, path_type=Path),
+            type=paths.new_folder("copies of bad inputs"),
             help="Copy the bytes of every bad input below DIR (outside SRC), in folders as they "
             "were, with DIR/quarantine.csv: path, reason, detail, copy. May be added when a "
             "stopped run goes on.",
@@ -45,7 +45,7 @@ def input_options(command: Command) -> Command:
             "--include",
             multiple=True,
             metavar="GLOB",
-            help="Score only pictures whose whole path, as it stands in the output (in a tar: "
+            help="Score only images whose whole path, as it stands in the output (in a tar: "
             "TAR/MEMBER, in packed shards the path before packing), matches; case counts, '*' "
             "matches '/' too: '*.png', 'cats/*'. May be repeated: one has to match.  "
             "[default: all]",

@@ -1,25 +1,35 @@
-"""What the commands share: errors in one line, progress, summaries, options met twice."""
+"""What the commands share: errors in one line, interruptions, summaries, options met twice."""
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from shards.errors import ShardsError
+from vocscore.cli.libraries import cannot_be_loaded
+from vocscore.cli.progress import Progress, progress
+from vocscore.cli.shown_commands import program
+from vocscore.cli.status_line import is_terminal
+from vocscore.cli.streams import lost_output
 from vocscore.distributed import read_ranks
 from vocscore.errors import StoppedOnPurposeError, VocscoreError
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Progress", "progress"]  # and what is defined here
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-SECONDS_BETWEEN_LOG_LINES = 30.0
 LAST_WORDS = 30.0
 """Seconds in which torchrun ends a process whose error is another one's, too."""
 
@@ -28,6 +38,11 @@ class KnownError(click.ClickException):
     """A known failure: one line on standard error, exit code 2."""
 
     exit_code = 2
+
+    def __init__(self, message: object) -> None:
+        """Keep it to one line: names of files may hold line breaks, and what moves a cursor."""
+        text = str(message)
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
 
 
 class StoppedError(KnownError):
@@ -44,101 +59,46 @@ class OneLineErrors(click.Group):
         try:
             return super().invoke(ctx)
         except StoppedOnPurposeError as error:
-            raise StoppedError(str(error)) from error
+            raise StoppedError(error) from error
         except (ShardsError, VocscoreError) as error:
-            raise KnownError(str(error)) from error
-        except click.UsageError:
+            raise KnownError(error) from error
+        except (click.UsageError, KnownError):
             if not read_ranks(os.environ).first:
                 time.sleep(LAST_WORDS)  # the first process says the same; torchrun ends this one
             raise
+        except KeyboardInterrupt:
+            raise _interrupted("Interrupted.") from None
         except BrokenPipeError:
             raise  # click ends quietly when the reader of a pipe has gone
-        except OSError as error:
-            if error.strerror is None:
+        except Exception as error:
+            line = cannot_be_loaded(error)
+            if line is not None:
+                raise KnownError(line) from error
+            if not isinstance(error, OSError) or error.strerror is None:
                 raise
-            where = "standard output" if error.filename is None else error.filename
+            where = "a file" if error.filename is None else error.filename
             raise KnownError(f"{where}: {error.strerror}") from error
 
 
-class Progress:
-    """Counts to a terminal as a bar, to a log as a line every 30 seconds.
+def tell_lost_output(*, is_the_result: bool) -> None:
+    """Tell that what a command printed could not be written, where it could not.
 
-    Both show the rate, the time left and, where there are any, the errors so far.
+    Args:
+        is_the_result: what is printed is all that the command gives; else it says of a result
+            that is there.
+
+    Raises:
+        KnownError: the result was lost.
     """
-
-    def __init__(self, label: str, *, quiet: bool, unit: str = "img") -> None:
-        """Show nothing yet: the total comes with the first call."""
-        self._label = label
-        self._unit = unit
-        self._quiet = quiet
-        self._bar: Any = None
-        self._found: Any = None
-        self._started = time.monotonic()
-        self._last_line = self._started
-
-    def __call__(self, done: int, total: int, errors: int = 0) -> None:
-        """Show that `done` of `total` are finished, `errors` of them badly."""
-        if self._quiet:
-            return
-        if sys.stderr.isatty():
-            self._draw(done, total, errors)
-        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LOG_LINES:
-            self._last_line = time.monotonic()
-            self._log(done, total, errors)
-
-    def listing(self, files: int) -> None:
-        """Show that so many files have been found; how many there will be, nobody knows yet."""
-        if self._quiet:
-            return
-        if sys.stderr.isatty():
-            if self._found is None:
-                self._found = self._counter()
-            self._found.update(files - self._found.n)
-        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LOG_LINES:
-            self._last_line = time.monotonic()
-            click.echo(f"listing: {files} files", err=True)
-
-    def _counter(self) -> Any:
-        from tqdm import tqdm
-
-        return tqdm(desc="listing", unit=" files", leave=False)
-
-    def _draw(self, done: int, total: int, errors: int) -> None:
-        if self._bar is None:
-            from tqdm import tqdm
-
-            if self._found is not None:
-                self._found.close()
-            self._bar = tqdm(total=total, desc=self._label, unit=self._unit, leave=False)
-        self._bar.total = total
-        if errors:
-            self._bar.set_postfix(errors=errors, refresh=False)
-        self._bar.update(done - self._bar.n)
-
-    def _log(self, done: int, total: int, errors: int) -> None:
-        seconds = max(time.monotonic() - self._started, 1e-9)
-        rate = done / seconds
-        left = f"{(total - done) / rate:.0f} s left" if rate else "time left unknown"
-        bad = f", {errors} errors" if errors else ""
-        click.echo(
-            f"{self._label}: {done} of {total}, {rate:.0f} {self._unit}/s, {left}{bad}", err=True
-        )
-
-    def close(self) -> None:
-        """Take the bar off the terminal."""
-        for bar in (self._found, self._bar):
-            if bar is not None:
-                bar.close()
-
-
-@contextmanager
-def progress(label: str, *, quiet: bool, unit: str = "img") -> Iterator[Progress]:
-    """Show progress while the block runs."""
-    shown = Progress(label, quiet=quiet, unit=unit)
-    try:
-        yield shown
-    finally:
-        shown.close()
+    lost = lost_output()
+    if lost is None:
+        return
+    if is_the_result:
+        raise KnownError(f"standard output: {lost.strerror}")
+    click.echo(
+        f"warning: standard output: {lost.strerror}. The summary is lost, and nothing else.",
+        err=True,
+    )
 
 
 @contextmanager
@@ -155,10 +115,15 @@ def interruptible(advice: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(f"\nInterrupted. {advice}", err=True)
-        raise click.exceptions.Exit(130) from None
+        raise _interrupted(f"Interrupted. {advice}") from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _interrupted(line: str) -> click.exceptions.Exit:
+    """Say it, over the '^C' that a terminal has echoed."""
+    click.echo(f"\r{line}" if is_terminal(sys.stderr) else line, err=True)
+    return click.exceptions.Exit(130)
 
 
 def same_command(*, resumed: bool = False) -> str:
@@ -167,15 +132,10 @@ def same_command(*, resumed: bool = False) -> str:
     Args:
         resumed: with --resume, and without --overwrite, which would remove what is gone on from.
     """
-    import shlex
-
-    program = Path(sys.argv[0])
-    module = program.name == "__main__.py"
-    words = ["python", "-m", program.parent.name] if module else [program.name]
     typed = sys.argv[1:]
     if resumed:
         typed = [*(word for word in typed if word not in ("--overwrite", "--resume")), "--resume"]
-    return shlex.join([*words, *typed])
+    return shlex.join([*program(), *typed])
 
 
 def runtime_options(command: Command) -> Command:
@@ -207,16 +167,20 @@ def runtime_options(command: Command) -> Command:
     return command
 
 
-def refuse_summary(file: Path | None, *, beside: Path) -> None:
+def refuse_summary(file: Path | None, *, beside: Path, of: Path) -> None:
     """Refuse a place for a summary before the work is done, and one that would do harm.
 
     Args:
         file: the value of --json.
         beside: a folder whose JSON files belong to the program (a run, packed shards).
+        of: predictions, whose record has a place of its own.
 
     Raises:
-        KnownError: the name does not end in .json, its folder is missing, or it is `beside`.
+        KnownError: the name does not end in .json, its folder is missing, or it is `beside`; or it
+            is the record's.
     """
+    from vocscore.records.score_record import record_file
+
     if file is None:
         return
     if file.suffix.lower() != ".json":
@@ -225,6 +189,22 @@ def refuse_summary(file: Path | None, *, beside: Path) -> None:
         raise KnownError(f"--json {file}: no such folder. Make it, or name another.")
     if file.parent.resolve() == beside.resolve():
         raise KnownError(f"--json {file}: {beside} has JSON files of its own. Name another folder.")
+    if file.absolute() == record_file(of).absolute():
+        raise KnownError(
+            f"--json {file}: there the record of {of} stands. Choose another name for the summary."
+        )
+
+
+def write_summary(file: Path, value: Mapping[str, Any]) -> None:
+    """Write what --json asks for.
+
+    Raises:
+        KnownError: it cannot be written.
+    """
+    try:
+        file.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise KnownError(f"--json {file}: {error.strerror}.") from error
 
 
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary.")

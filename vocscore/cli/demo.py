@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vocscore.cli.common import KnownError
+from vocscore.cli import paths
+from vocscore.cli.common import KnownError, progress
 from vocscore.config import DemoConfig
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 OWN_FOLDERS = ("VOCdrawn", "shards", "run")
+OWN_FILES = ("predictions.csv", "predictions.csv.json", "eval.json")
 
 
 @click.command()
@@ -21,7 +26,7 @@ OWN_FOLDERS = ("VOCdrawn", "shards", "run")
     "out",
     required=True,
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=paths.new_folder("everything the demo makes"),
     help="Folder for everything the demo makes.",
 )
 @click.option(
@@ -44,17 +49,18 @@ def demo(out: Path, *, pictures: int, epochs: int, overwrite: bool) -> None:
     _make_room(out, overwrite=overwrite)
     voc = out / "VOCdrawn"
     click.echo(f"drawing {pictures} pictures of 20 classes in {voc}")
-    draw_voc(voc, pictures=pictures, seed=1)
+    with progress("demo", quiet=False) as shown:
+        shown.stage("drawing")
+        draw_voc(voc, pictures=pictures, seed=1)
     shards, run, predictions = out / "shards", out / "run", out / "predictions.csv"
     _show(["pack", voc, "-o", shards])
     _show(["train", shards, "-o", run, *_from_nothing(), "--epochs", epochs])
     _spoil_one_picture(voc / "JPEGImages")
     _show(["score", voc / "JPEGImages", "-m", run, "-o", predictions])
-    _show(["eval", predictions, shards, "--split", "val", "--json", out / "eval.json"])
-    click.echo(
-        f"\npredictions: {predictions}\nmetrics:     {out / 'eval.json'}\n"
-        f"curves:      {run / 'curves.png'}"
-    )
+    _show(["eval", predictions, shards, "--json", out / "eval.json"])
+    click.echo(f"\npredictions: {predictions}\nmetrics:     {out / 'eval.json'}")
+    if (run / "curves.png").exists():  # not where matplotlib is missing
+        click.echo(f"curves:      {run / 'curves.png'}")
 
 
 def _from_nothing() -> list[object]:
@@ -66,7 +72,7 @@ def _from_nothing() -> list[object]:
 
 def _make_room(out: Path, *, overwrite: bool) -> None:
     """Remove what an earlier demo made, and nothing else."""
-    old = [out / name for name in (*OWN_FOLDERS, "predictions.csv", "eval.json")]
+    old = [out / name for name in (*OWN_FOLDERS, *OWN_FILES)]
     found = [path for path in old if path.exists()]
     if found and not overwrite:
         raise KnownError(f"{found[0]} is there already: add --overwrite or name another folder.")
@@ -84,8 +90,10 @@ def _spoil_one_picture(folder: Path) -> None:
 
 def _show(words: list[object]) -> None:
     """Print a command as a person would type it, and run it."""
-    from vocscore.cli.main import main
+    from vocscore.cli.main import PART_OF_ANOTHER, main
 
     arguments = [str(word) for word in words]
     click.echo(f"\n$ vocscore {shlex.join(arguments)}")
-    main.main(arguments, prog_name="vocscore", standalone_mode=False)
+    code = main.main(arguments, prog_name="vocscore", standalone_mode=False, obj=PART_OF_ANOTHER)
+    if code:  # interrupted: what follows has nothing to go on from
+        raise click.exceptions.Exit(code)

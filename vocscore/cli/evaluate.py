@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vocscore.cli.common import quiet_option, refuse_summary
+from vocscore.cli import paths
+from vocscore.cli.common import quiet_option, refuse_summary, write_summary
 from vocscore.cli.numbers import FiniteRange
 from vocscore.config import EvalConfig
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @click.command("eval")
-@click.argument("predictions", type=click.Path(exists=True, path_type=Path))
-@click.argument("shards", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("predictions", type=paths.PREDICTIONS)
+@click.argument("shards", type=paths.SHARDS)
 @click.option(
     "--split",
-    metavar="NAME[,NAME]",
-    help="Compare with these splits only.  [default: every split that was scored]",
+    metavar="NAME[,NAME]|all",
+    help="Judge these splits, or all that were scored, images that the model was trained on "
+    "included; how many these are is said.  [default: every image that was scored and not trained "
+    "on]",
+)
+@click.option(
+    "-m",
+    "--model",
+    metavar="RUN",
+    type=paths.RUN,
+    help="The run whose model made PREDICTIONS: it says what was trained on.  [default: the record "
+    "beside PREDICTIONS says it]",
 )
 @click.option(
     "--threshold",
@@ -58,14 +71,14 @@ from vocscore.config import EvalConfig
     "--json",
     "json_file",
     metavar="FILE.json",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=paths.SUMMARY,
     help="Write every figure there, with the intervals of each class, the bins of a reliability "
     "diagram, and how often classes are missed together.",
 )
 @click.option(
     "--plots",
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=paths.new_folder("charts"),
     help="Draw there (made if missing): per_class_ap.png, average precision a class; "
     "reliability.png, whether 7 in 10 decisions with probability 0.7 come true; "
     "missed_together.png, which labels are missed in the same pictures.",
@@ -76,6 +89,7 @@ def evaluate(
     shards: Path,
     *,
     split: str | None,
+    model: Path | None,
     threshold: float | None,
     difficult: str,
     resamples: int,
@@ -87,29 +101,43 @@ def evaluate(
     """Say how good predictions are.
 
     PREDICTIONS is what 'vocscore score' wrote with all probabilities: a file of any format, or a
-    folder of parts. SHARDS is the packed set with the labels; pictures are matched by path.
+    folder of parts. SHARDS is the packed set with the labels; images are matched by path.
+
+    Judged are the images that the model was not trained on. What it was trained on is known from
+    the record that 'score' leaves beside PREDICTIONS, or from --model; where neither is there, the
+    splits train and trainval are taken for it, and the output says so.
 
     Prints average precision a class, mAP (all points, and VOC's own two ways), and IoU,
     precision, recall and F1, averaged over pictures, over decisions (micro) and over classes
     (macro), each with the interval in which it lies when other pictures are drawn; and how far
     probabilities are from the share that comes true (expected calibration error). docs/metrics.md
     defines every figure.
+
+    \b
+    vocscore eval predictions.csv shards/
+    vocscore eval predictions.csv shards/ --split train,val
     """
     from vocscore.evaluation.eval_text import eval_text
     from vocscore.evaluation.evaluate import evaluate as compare
+    from vocscore.evaluation.training_text import subject_line
 
-    refuse_summary(json_file, beside=shards)
+    refuse_summary(json_file, beside=shards, of=predictions)
+    if plots:
+        from vocscore.charts.canvas import require_matplotlib
+
+        require_matplotlib()
     report = compare(
         predictions,
         shards,
         split=split,
+        model=model,
         threshold=threshold,
         difficult=difficult,
         resamples=resamples,
         seed=seed,
     )
     if json_file:
-        json_file.write_text(json.dumps(report.to_json(), indent=2) + "\n")
+        write_summary(json_file, report.to_json())
     if plots:
         from vocscore.charts.evaluation_charts import evaluation_charts
 
@@ -120,6 +148,7 @@ def evaluate(
             figures=report.figures,
             calibration={"predictions": report.calibration},
             missed=report.missed,
+            subject=subject_line(report),
         )
     if not quiet:
         click.echo(eval_text(report))

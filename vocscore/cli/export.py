@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vocscore.cli import paths
 from vocscore.cli.common import progress, quiet_option
-from vocscore.cli.trained_on import trained_on
+from vocscore.cli.trained_on import trained_on, validated_on
 from vocscore.config import ExportConfig
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.argument(
     "checkpoint",
     metavar="RUN",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=paths.RUN,
 )
 @click.option(
     "-o",
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     "out",
     required=True,
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=paths.new_file("the new model", example="model.onnx"),
     help="The new model: FILE.onnx (ONNX), or FILE.xml (OpenVINO; its weights are in FILE.bin). "
     "What it is fed with and what its columns mean stands in it, and in FILE.onnx.json or "
     "FILE.xml.json.",
@@ -39,13 +40,13 @@ if TYPE_CHECKING:
 @click.option(
     "--shards",
     metavar="SHARDS",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=paths.SHARDS,
     help="Check the new model on these packed pictures.  [default: those RUN was trained on]",
 )
 @click.option(
     "--split",
     default=ExportConfig.split,
-    show_default=True,
+    show_default="that of RUN's validation",
     metavar="NAME",
     help="Split of SHARDS, or several joined by commas.",
 )
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     "--pictures",
     "folder",
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=paths.PICTURES,
     help="Check it on the pictures in this folder, in place of shards.",
 )
 @click.option(
@@ -85,7 +86,7 @@ def export(
     out: Path,
     *,
     shards: Path | None,
-    split: str,
+    split: str | None,
     folder: Path | None,
     drawn: bool,
     check_pictures: int,
@@ -109,15 +110,19 @@ def export(
     """
     if sum((shards is not None, folder is not None, drawn)) > 1:
         raise click.UsageError("--shards, --pictures and --drawn: give one of them.")
-    from vocscore.export.export import check_place
-    from vocscore.export.export import export as write
+    from vocscore.export.formats import check_place
+    from vocscore.models.card import load_card
 
     config = ExportConfig(split=split, check_pictures=check_pictures, max_pixels=max_pixels)
     check_place(out, overwrite=overwrite)
+    load_card(checkpoint)  # refuses what is no run
     with (
-        _pictures(checkpoint, shards, folder, config=config, drawn=drawn) as (pictures, source),
         progress("export", quiet=quiet) as shown,
+        _pictures(checkpoint, shards, folder, config=config, drawn=drawn) as (pictures, source),
     ):
+        shown.stage("loading PyTorch")  # what could be refused was refused above
+        from vocscore.export.export import export as write
+
         result = write(
             checkpoint,
             out,
@@ -125,6 +130,7 @@ def export(
             source=source,
             max_pixels=config.max_pixels,
             on_pictures=shown,
+            on_stage=shown.stage,
         )
     if not quiet:
         click.echo(
@@ -158,4 +164,5 @@ def _pictures(
     shards = shards or trained_on(
         checkpoint, instead="Check the export on others with --shards, --pictures or --drawn."
     )
-    yield load_split(shards, config.split).pictures[:most], f"split {config.split!r} of the shards"
+    split = config.split or validated_on(checkpoint, shards)
+    yield load_split(shards, split).pictures[:most], f"split {split!r} of the shards"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from vocscore.cli import paths
 from vocscore.cli.numbers import FiniteRange
 from vocscore.config import ScoreConfig
 
@@ -24,7 +24,7 @@ def format_options(command: Command) -> Command:
                 "out",
                 required=True,
                 metavar="FILE",
-                type=click.Path(path_type=Path),
+                type=paths.OUTPUT,
                 help="The predictions; the name's end is the format: .csv, .parquet or .jsonl. "
                 "With --format a folder.",
             ),

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from vocscore.cli import paths
 from vocscore.cli.common import KnownError, interruptible, progress, quiet_option, same_command
+from vocscore.cli.label_options import Labels, read_coco_files, read_separator
 from vocscore.cli.numbers import FiniteRange
+from vocscore.cli.pack_text import refuse_nothing, show_classes, summarize
 from vocscore.config import PackConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-    from shards.packing.pack import PackReport
     from shards.sample import AnnotatedSet, Sample
 
 
 @click.command()
-@click.argument("src", required=False, type=click.Path(file_okay=False, path_type=Path))
+@click.argument("src", required=False, type=paths.SOURCE)
 @click.option(
     "-o",
     "--output",
     "out",
     required=True,
     metavar="SHARDS",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=paths.new_folder("the shards"),
     help="Folder for the shards.",
 )
 @click.option(
@@ -43,31 +44,57 @@ if TYPE_CHECKING:
     "--labels",
     "table",
     metavar="FILE.csv",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Labels of a plain folder of pictures: 'path,labels' with ';' between the names, or "
-    "'path' and one 0/1 column a class.",
+    type=paths.old_file("labels"),
+    help="Labels of a plain folder of images: a column 'path' and either a column 'labels' with "
+    "';' between the names (or one row per label), or one 0/1 column per class. Other usual names "
+    "of columns, delimiters and encodings are known; docs/packing.md lists them.",
+)
+@click.option(
+    "--label-separator",
+    callback=read_separator,
+    metavar="TEXT",
+    help="What separates the class names in a cell of --labels, such as '|' or ' '. With ';', a "
+    "cell without ';' is one name.  [default: ';', and ',' or '|' where the cells prove it]",
 )
 @click.option(
     "--coco",
-    metavar="FILE.json",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Labels of a plain folder of pictures, as COCO instances.",
+    multiple=True,
+    metavar="[SPLIT=]FILE.json",
+    callback=read_coco_files,
+    help="Labels of a plain folder of images, as COCO instances. Given several times, each file is "
+    "a split, named by SPLIT=, its own name (instances_train2017.json) or its folder "
+    "(valid/_annotations.coco.json).",
 )
 @click.option(
     "--classes",
     "classes_file",
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="One class a line, in column order.  [default: VOC's 20 where they fit, else those "
-    "found, sorted]",
+    type=paths.old_file("names of classes"),
+    help="One class a line, in column order.  [default: those of the table's columns or of COCO's "
+    "categories; VOC's 20 where a VOC tree has no others; else those found, sorted]",
+)
+@click.option(
+    "--merge-case",
+    is_flag=True,
+    help="Make class names one that differ only in case ('person', 'Person'): the spelling in the "
+    "file of --classes, else the one that most images have. Without it, such names are an error.",
+)
+@click.option(
+    "--rename",
+    nargs=2,
+    multiple=True,
+    metavar="OLD NEW",
+    help="Call a class something else; two classes become one if NEW is there already. May be "
+    "repeated.",
 )
 @click.option(
     "--split",
     type=click.Choice(["auto", "voc", "ratio"]),
     default=PackConfig.split,
     show_default=True,
-    help="voc: the lists in ImageSets/Main. ratio: by --train-fraction, every class on both "
-    "sides. auto: voc where the lists exist.",
+    help="voc: the set's own splits (the lists in ImageSets/Main, folders train/, valid/, test/, a "
+    "table's column 'split', several files of --coco). ratio: by --train-fraction, every class on "
+    "both sides. auto: voc where there are own splits.",
 )
 @click.option(
     "--train-fraction",
@@ -138,18 +165,19 @@ def pack(
     *,
     year: str | None,
     table: Path | None,
-    coco: Path | None,
+    coco: tuple[tuple[str | None, Path], ...],
     classes_file: Path | None,
     workers: int | None,
     overwrite: bool,
     quiet: bool,
-    **settings: bool | float | str | None,
+    **settings: Any,
 ) -> None:
-    """Write pictures and their labels into WebDataset tar shards.
+    """Write images and their labels into WebDataset tar shards.
 
-    SRC is a VOCdevkit, one of its years, any folder with JPEGImages/ and Annotations/, or, with
-    --labels or --coco, any folder of pictures. The pictures' bytes are kept as they are. With
-    --download, SRC is the folder to fetch PASCAL VOC into.
+    SRC is a VOCdevkit, one of its years, any folder with JPEGImages/ and Annotations/ or with
+    annotations beside their images, or, with --labels or --coco, any folder of images. The
+    images' bytes are kept as they are. With --download, SRC is the folder to fetch PASCAL VOC
+    into. The classes and their counts are printed before anything is written.
 
     Killed and started again, it goes on where it stopped and ends with the same bytes. What was
     left out, and why, stands in SHARDS/rejected.csv.
@@ -157,20 +185,28 @@ def pack(
     \b
     vocscore pack VOCdevkit/VOC2012 -o shards/
     vocscore pack photos/ --labels photos.csv --train-fraction 0.8 -o shards/
+    vocscore pack coco/ --coco train.json --coco val.json -o shards/
     vocscore pack --download 2007 -o shards/
     """
-    from shards.classes import choose_classes, read_classes
     from shards.packing.pack import pack as write_shards
     from vocscore.machine import usable_cores
 
-    config = PackConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
+    config = PackConfig(**settings)
     started = time.monotonic()
+    _refuse_file(out)
+    labels = Labels(table, coco, config.label_separator)
+    labels.check()
     source = _source(src, out, year=year, labelled=bool(table or coco), quiet=quiet)
-    annotated = _read(source, table=table, coco=coco)
-    given = read_classes(classes_file) if classes_file else None
-    classes = choose_classes(annotated.names(), given, annotated.classes)
-    splits, rule = _split(annotated, classes, config)
-    with progress("pack", quiet=quiet) as shown, interruptible(f"Go on with: {same_command()}"):
+    with interruptible(f"Go on with: {same_command()}"), progress("pack", quiet=quiet) as shown:
+        shown.stage("reading annotations")
+        annotated = labels.read(source)
+        shown.close()  # before anything is printed
+        annotated, classes = _with_classes(annotated, classes_file, config, quiet=quiet)
+        shown.stage("splitting")
+        splits, rule = _split(annotated, classes, config)
+        if config.label_separator is not None:
+            rule["label_separator"] = config.label_separator
+        shown.stage("packing")
         report = write_shards(
             annotated,
             splits,
@@ -187,11 +223,46 @@ def pack(
             settings=rule,
             progress=shown,
         )
+    if not quiet:
+        unlisted = len(annotated.samples) - sum(map(len, splits.values()))
+        seconds = time.monotonic() - started
+        context = click.get_current_context()
+        summarize(context, out, report, unlisted=unlisted, seconds=seconds)
+
+
+def _refuse_file(out: Path) -> None:
+    """Refuse a place for the shards that can be no folder, before the source is read."""
+    there = next((path for path in (out, *out.parents) if path.exists()), None)
+    if there is not None and not there.is_dir():
+        raise KnownError(f"{there}: is a file, and the shards need a folder. Name another with -o.")
+
+
+def _with_classes(
+    annotated: AnnotatedSet, classes_file: Path | None, config: PackConfig, *, quiet: bool
+) -> tuple[AnnotatedSet, tuple[str, ...]]:
+    """The set with one spelling for each class, and the classes; both are shown."""
+    from shards.classes import choose_classes, read_classes
+    from shards.vocabulary import question_names, unify_names
+
+    given = read_classes(classes_file) if classes_file else None
+    refuse_nothing(annotated, classes_known=given is not None or annotated.classes is not None)
+    annotated = unify_names(
+        annotated, renames=dict(config.rename), merge_case=config.merge_case, given=given
+    )
     for note in annotated.notes:  # --quiet or not: something of the source was not taken as it is
         click.echo(f"note: {note}", err=True)
+    classes = choose_classes(
+        annotated.names(),
+        given,
+        annotated.classes,
+        known=annotated.vocabulary,
+        where=lambda name: f"{annotated.root}: {annotated.place(name)}",
+    )
+    for doubt in question_names(annotated, given):
+        click.echo(f"warning: {doubt}", err=True)
     if not quiet:
-        listed = sum(map(len, splits.values()))
-        _summarise(out, report, len(annotated.samples) - listed, time.monotonic() - started)
+        show_classes(annotated, classes)
+    return annotated, classes
 
 
 def _source(src: Path | None, out: Path, *, year: str | None, labelled: bool, quiet: bool) -> Path:
@@ -200,7 +271,7 @@ def _source(src: Path | None, out: Path, *, year: str | None, labelled: bool, qu
         if src is None:
             raise click.UsageError("Name the folder to pack (SRC), or --download a year of VOC.")
         if not src.is_dir():
-            raise click.BadParameter(f"Directory '{src}' does not exist.", param_hint="'SRC'")
+            raise KnownError(f"SRC {src}: no such folder. SRC takes a folder of images to pack.")
         return src
     if labelled:
         raise click.UsageError("--download brings its own labels: leave --labels and --coco away.")
@@ -211,21 +282,6 @@ def _source(src: Path | None, out: Path, *, year: str | None, labelled: bool, qu
     say = partial(click.echo, err=True)
     with interruptible(f"Go on with: {same_command()}"):
         return fetch_voc(year, folder, say=(lambda _line: None) if quiet else say, quiet=quiet)
-
-
-def _read(src: Path, *, table: Path | None, coco: Path | None) -> AnnotatedSet:
-    """The source that fits the options."""
-    from shards.sources.coco import read_coco
-    from shards.sources.table import read_table
-    from shards.sources.voc import read_voc
-
-    if table and coco:
-        raise KnownError("--labels and --coco: two sources of labels; give one of them.")
-    if table:
-        return read_table(src, table)
-    if coco:
-        return read_coco(src, coco)
-    return read_voc(src)
 
 
 def _split(
@@ -241,31 +297,8 @@ def _split(
     return splits, {"split": "ratio", "train_fraction": fraction, "seed": config.seed}
 
 
-def _summarise(out: Path, report: PackReport, unlisted: int, seconds: float) -> None:
-    """Say what was written, what was left out, and what comes next."""
-    manifest = report.manifest
-    if report.unchanged:
-        click.echo(f"{out} already holds this very set; nothing was written.")
-    for name, split in manifest.splits.items():
-        size = sum(shard.bytes for shard in split.shards)
-        click.echo(
-            f"{name}: {split.samples} pictures in {len(split.shards)} shards, {size / 1e6:.1f} MB"
-        )
-    click.echo(f"classes: {len(manifest.classes)}")
-    if unlisted:
-        click.echo(f"in no list of ImageSets/Main, left out: {unlisted} pictures")
-    reasons = Counter(str(rejection.reason) for rejection in report.rejected)
-    if reasons:
-        counts = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
-        click.echo(f"rejected: {counts}; see {out / 'rejected.csv'}")
-    if not report.unchanged:
-        total = sum(split.samples for split in manifest.splits.values())
-        click.echo(f"{seconds:.1f} s, {total / seconds:.0f} images/s")
-    click.echo(f"next: vocscore train {out} -o RUN")
-
-
 @click.command()
-@click.argument("shards", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("shards", type=paths.SHARDS)
 @click.option("--decode", is_flag=True, help="Decode every picture too.")
 @quiet_option
 def verify(shards: Path, *, decode: bool, quiet: bool) -> None:
@@ -277,6 +310,7 @@ def verify(shards: Path, *, decode: bool, quiet: bool) -> None:
     from vocscore.machine import usable_cores
 
     with progress("verify", quiet=quiet) as shown:
+        shown.stage("checking")
         problems = find_problems(shards, decode=decode, workers=usable_cores(), progress=shown)
     for problem in problems:
         click.echo(problem)

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from vocscore.cli import paths
 from vocscore.cli.common import progress, quiet_option
 from vocscore.cli.numbers import FiniteRange
-from vocscore.cli.trained_on import trained_on
+from vocscore.cli.trained_on import seen_line, trained_on, validated_on
 from vocscore.config import QuantizeConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
 @click.argument(
     "checkpoint",
     metavar="RUN",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=paths.RUN,
 )
 @click.option(
     "--shards",
     metavar="SHARDS",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=paths.SHARDS,
     help="Packed pictures to calibrate and to measure with.  [default: those RUN was trained on]",
 )
 @click.option(
     "--split",
     default=QuantizeConfig.split,
-    show_default=True,
+    show_default="that of RUN's validation",
     metavar="NAME",
     help="Split of SHARDS, or several joined by commas. Not one that the model was trained on.",
 )
@@ -66,7 +69,7 @@ from vocscore.config import QuantizeConfig
 )
 @quiet_option
 def quantize(checkpoint: Path, shards: Path | None, *, quiet: bool, **settings: Any) -> None:
-    """Make the 8-bit form of a model, for 'vocscore score --precision int8'.
+    """Make the 8-bit form of a model, for 'vocscore score' with --precision int8.
 
     RUN is a folder that 'vocscore train' wrote; the 8-bit model is put beside its weights. It is
     calibrated on packed pictures (validation pictures, by default), measured beside float32 on the
@@ -79,19 +82,23 @@ def quantize(checkpoint: Path, shards: Path | None, *, quiet: bool, **settings: 
     from vocscore.export.quantise import quantise
 
     config = QuantizeConfig(**settings)
+    shards = shards or trained_on(checkpoint)
+    split = config.split or validated_on(checkpoint, shards)
     with progress("quantize", quiet=quiet) as shown:
         result = quantise(
             checkpoint,
-            shards or trained_on(checkpoint),
-            split=config.split,
+            shards,
+            split=split,
             calibration_pictures=config.calibration_pictures,
             max_map_drop=config.max_map_drop,
             max_changed=config.max_changed,
             max_pixels=config.max_pixels,
             on_pictures=shown,
+            on_stage=shown.stage,
         )
     if not quiet:
-        click.echo(f"pictures: {result.pictures} of split {config.split!r}")
+        click.echo(f"images: {result.pictures} of split {split!r}")
+        click.echo(seen_line(checkpoint, shards, split))
         click.echo(f"mAP: float32 {result.map_float32:.4f}, int8 {result.map_int8:.4f}")
         click.echo(
             f"decisions changed: {result.changed:.2%}; largest difference of a probability: "

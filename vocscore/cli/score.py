@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vocscore.cli import paths
 from vocscore.cli.bad_options import input_options
 from vocscore.cli.common import (
     interruptible,
@@ -17,24 +16,31 @@ from vocscore.cli.common import (
     refuse_summary,
     runtime_options,
     same_command,
+    write_summary,
 )
 from vocscore.cli.device_options import devices_option, refuse_both
 from vocscore.cli.format_options import format_options
 from vocscore.config import ScoreConfig
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vocscore.score.run import ScoreReport
+    from vocscore.score.walls import Reached
+
+ALL_BAD = 3
+"""The exit code where the output is there and no row of it has a probability."""
 
 
 @click.command()
-@click.argument("src", type=click.Path(allow_dash=True, path_type=Path))
+@click.argument("src", type=paths.SourceType())
 @click.option(
     "-m",
     "--model",
     "checkpoint",
     required=True,
     metavar="RUN",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=paths.RUN,
     help="Folder that 'vocscore train' wrote.",
 )
 @format_options
@@ -84,12 +90,12 @@ if TYPE_CHECKING:
     "--json",
     "json_file",
     metavar="FILE.json",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=paths.SUMMARY,
     help="Write the summary there.",
 )
 @quiet_option
 def score(
-    src: Path,
+    src: str,
     checkpoint: Path,
     out: Path,
     *,
@@ -107,11 +113,15 @@ def score(
     """Write one row of class probabilities for every picture.
 
     SRC is a folder (searched to the bottom), packed shards, a folder of other WebDataset tars or
-    one tar, a list file (.txt, one path a line; '-' for standard input), or one picture.
+    one tar, a list file (.txt, .lst or .list, one path a line; '-' for standard input), or one
+    image.
 
     The columns are path, status, error, one a class, labels; rows are in sorted path order.
     A picture that cannot be read is a row with status 'error' and the reason; it costs no other
     row. Stopped for whatever reason, the same command goes on where it stopped.
+
+    Beside the output stands its record (predictions.csv.json): the model, what it was trained on,
+    versions, the command. 'vocscore eval' reads it.
 
     \b
     vocscore score photos/ -m run/ -o predictions.csv
@@ -125,10 +135,10 @@ def score(
 
     config = ScoreConfig(**settings)
     refuse_both(device, config.devices)
-    refuse_summary(json_file, beside=checkpoint)
+    refuse_summary(json_file, beside=checkpoint, of=out)
     with (
-        progress("score", quiet=quiet) as shown,
         interruptible(f"Finished units are kept. Go on with: {same_command()}"),
+        progress("score", quiet=quiet) as shown,
     ):
         report = run(
             src,
@@ -149,17 +159,22 @@ def score(
             max_bad=config.max_bad,
             quarantine=quarantine,
             ceilings_after=_ceilings_after(ceilings, config.ceilings_after),
+            command=same_command(),
             progress=shown,
             listing=shown.listing,
+            on_stage=shown.stage,
         )
     for problem in report.problems:  # --quiet or not: something of the source was not scored
         click.echo(f"warning: {problem}", err=True)
-    if json_file:
-        json_file.write_text(json.dumps(report.to_json(), indent=2) + "\n")
     if not quiet:
         _summarise(report)
         if quarantine is not None:
             click.echo(f"copies of bad inputs: {quarantine} (why: quarantine.csv in it)")
+    if json_file:
+        write_summary(json_file, report.to_json())
+    if report.all_bad:
+        _say_all_bad(report)
+        raise click.exceptions.Exit(ALL_BAD)
 
 
 def _ceilings_after(asked: bool | None, seconds: float) -> float | None:
@@ -169,18 +184,41 @@ def _ceilings_after(asked: bool | None, seconds: float) -> float | None:
     return 0.0 if asked else None
 
 
+def _say_all_bad(report: ScoreReport) -> None:
+    """Warn of an output without a probability, --quiet or not."""
+    reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.reasons.items()))
+    click.echo(
+        f"warning: every row is an error ({reasons}): nothing was scored. The column 'error' of "
+        f"{report.output} says why.",
+        err=True,
+    )
+
+
 def _summarise(report: ScoreReport) -> None:
-    """Pictures, errors, rate, and where the file is."""
+    """Images, errors, rate, and where the file is."""
+    from shards.file_kinds import listed
+
     resumed = f" ({report.resumed} of them by an earlier run)" if report.resumed else ""
     click.echo(f"pictures: {report.pictures}{resumed}")
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.reasons.items()))
     click.echo(f"errors: {report.errors}" + (f" ({reasons})" if reasons else ""))
     if report.skipped:
-        click.echo(f"files that are no pictures, skipped: {report.skipped}")
+        click.echo(f"files skipped: {report.skipped} ({listed(report.skipped_kinds)})")
     click.echo(f"{report.seconds:.1f} s, {report.images_per_second:.1f} images/s")
     if report.ceilings:
         rates = ", ".join(f"{k} {v:.0f}" for k, v in asdict(report.ceilings).items())
-        share = report.ceilings.share(report.images_per_second)
         click.echo(f"ceilings, images/s: {rates}")
-        click.echo(f"the wall: {report.ceilings.wall}; reached: {share:.0%} of it")
+    if report.reached:
+        click.echo(_wall(report.reached))
     click.echo(f"predictions: {report.output}")
+
+
+def _wall(reached: Reached) -> str:
+    """Which stage binds, or why that cannot be said."""
+    if reached.share is None:
+        return (
+            f"the wall: not known; the run was faster than what was measured for "
+            f"{' and '.join(reached.too_low)}, so that was measured too low (few images, or ones "
+            "that take longer than the others)"
+        )
+    return f"the wall: {reached.wall}; reached: {reached.share:.0%} of it"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from vocscore.cli import paths
 from vocscore.cli.common import (
     interruptible,
     progress,
@@ -18,6 +19,7 @@ from vocscore.cli.common import (
     runtime_options,
     same_command,
 )
+from vocscore.cli.shown_commands import free_path, vocscore_command
 from vocscore.cli.train_options import settings_options
 from vocscore.config import TrainConfig
 from vocscore.distributed import read_ranks
@@ -31,14 +33,14 @@ Choice = TypeVar("Choice")
 
 
 @click.command()
-@click.argument("shards", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("shards", type=paths.SHARDS)
 @click.option(
     "-o",
     "--output",
     "out",
     required=True,
     metavar="RUN",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=paths.new_folder("the model, its history and its metrics"),
     help="Folder for the model, its history and its metrics.",
 )
 @settings_options
@@ -77,27 +79,27 @@ def train(
     backbone, a new linear head, binary cross-entropy, 10 epochs.
 
     RUN then holds the checkpoint (model.safetensors, model.json), history.csv, metrics.json,
-    config.json, and pictures: curves.png (how training went), and of the validation split
-    per_class_ap.png, reliability.png and missed_together.png.
+    config.json, images.csv (what it was trained and validated on), and charts: curves.png (how
+    training went), and of the validation split per_class_ap.png, reliability.png and
+    missed_together.png.
 
     \b
     vocscore train shards/ -o run/
     vocscore train shards/ -o run/ --recipe strong
     vocscore train shards/ -o run/ --recipe strong --tune all --backbone googlenet
-    vocscore train shards/ -o run/ --weights resnet18.pth      (without a network)
+    vocscore train shards/ -o run/ --weights resnet18.pth      # without a network
     """
+    from shards.manifest import manifest_hash, read_manifest
     from vocscore.machine import usable_cores
     from vocscore.training.choices import Keeping
-    from vocscore.training.follow import follow
-    from vocscore.training.opening import manifest_hash
     from vocscore.training.run_folder import check_same, is_finished
-    from vocscore.training.together import joined
     from vocscore.training.train import train as fit
 
     if resume and overwrite:
         raise click.UsageError("--resume keeps what --overwrite removes: give one of them.")
     ranks = read_ranks(os.environ)
     config = TrainConfig(**settings)
+    read_manifest(shards)  # refuses what is no finished set
     if resume and is_finished(out):
         check_same(out, {**asdict(config), "shards_sha256": manifest_hash(shards)})
         if ranks.first:
@@ -114,13 +116,17 @@ def train(
     # Of what runs this command for someone (the demo, a benchmark), the whole is run again.
     again = same_command(resumed=sys.argv[1:2] == ["train"])
     with ExitStack() as entered:
-        entered.enter_context(joined(ranks, threads=cores))
-        if not ranks.first:
-            follow(shards, **asked)
-            return
-        if ranks.size == 1:  # else torchrun ends all of them, and has the last word
+        if ranks.size == 1:
             advice = f"No checkpoint was made in {out}. Go on: {again}"
             entered.enter_context(interruptible(advice))
+        else:  # torchrun ends all of them, and has the last word
+            from vocscore.training.follow import follow
+            from vocscore.training.together import joined
+
+            entered.enter_context(joined(ranks, threads=cores))
+            if not ranks.first:
+                follow(shards, **asked)
+                return
         shown = entered.enter_context(progress("train", quiet=quiet))
         watch = entered.enter_context(_watched(out, tensorboard=tensorboard, quiet=quiet))
         report = fit(
@@ -133,9 +139,12 @@ def train(
             recipe=recipe,
             on_step=shown,
             on_epoch=watch,
+            on_stage=None if quiet else shown.stage,
         )
+    for problem in report.problems:  # --quiet or not
+        click.echo(f"warning: {problem}", err=True)
     if not quiet:
-        _summarise(report)
+        _summarise(report, config, shards)
 
 
 @contextmanager
@@ -179,16 +188,28 @@ def _chosen(kind: type[Choice], config: TrainConfig) -> Choice:
     return kind(**{field.name: getattr(config, field.name) for field in fields(kind)})  # type: ignore[arg-type]
 
 
-def _summarise(report: TrainReport) -> None:
+def _summarise(report: TrainReport, config: TrainConfig, shards: Path) -> None:
+    from vocscore.records.trained_on import chosen_on_validation
+
     out = report.out
+    if report.weights != "none" and not report.weights.startswith("torchvision "):
+        click.echo(f"started from: {report.weights}")  # with the place in the file
     if report.unseen:
         click.echo(f"no training picture shows: {', '.join(report.unseen)}")
     if len(report.epochs) > report.kept:
         click.echo(f"kept: epoch {report.kept} of {len(report.epochs)}, the best on validation")
     judged = report.reports["val"]
     click.echo(f"validation mAP {judged.mean_average_precision:.3f} (chance {judged.chance:.3f})")
-    click.echo(f"checkpoint, metrics.json, history.csv, curves.png and more: {out}")
-    click.echo(f"next: vocscore score PICTURES -m {out} -o predictions.csv")
+    if chosen := chosen_on_validation(asdict(config)):
+        click.echo(
+            f"the {' and the '.join(chosen)} were chosen on the validation split, so figures on it "
+            "flatter; a third split tells more"
+        )
+    charts = "" if report.problems else ", curves.png"
+    click.echo(f"checkpoint, metrics.json, history.csv{charts} and more: {out}")
+    predictions = free_path(Path("predictions.csv"))
+    click.echo(f"next: {vocscore_command('score', shards, '-m', out, '-o', predictions)}")
+    click.echo("(scores the packed images; for others, name their folder in place of the first)")
 
 
 class _Table:

@@ -64,8 +64,10 @@ _NETWORK = (
         "--weights",
         str,
         "What the backbone starts from: torchvision's ImageNet weights (downloaded once), nothing, "
-        "or a torchvision state dict (.pth, .safetensors; no code in it is run).",
-        metavar="imagenet|none|FILE",
+        "a run of this program, or a file with torchvision's state dict, as torch.save or "
+        "safetensors write it or within a training's checkpoint (of which the moving average is "
+        "taken, where there is one; no code in it is run).",
+        metavar="imagenet|none|FILE|RUN",
     ),
     _option(
         "--size",

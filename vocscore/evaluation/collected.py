@@ -29,6 +29,7 @@ class Predictions:
         failed: bool, shape (len(paths),): the picture could not be read.
         predicted: bool, shape (len(paths), len(classes)): what the column of labels says, False
             where `failed`; None where some row has none.
+        notes: what a reader has to know of the file.
     """
 
     classes: tuple[str, ...]
@@ -36,6 +37,7 @@ class Predictions:
     probabilities: NDArray[np.float32]
     failed: NDArray[np.bool_]
     predicted: NDArray[np.bool_] | None
+    notes: tuple[str, ...] = ()
 
 
 class BadRowError(Exception):
@@ -47,11 +49,13 @@ class Collector:
 
     Attributes:
         classes: the columns; None until a reader has found them.
+        notes: what a reader found odd and could read.
     """
 
     def __init__(self) -> None:
         """Hold nothing."""
         self.classes: tuple[str, ...] | None = None
+        self.notes: list[str] = []
         self._paths: dict[str, None] = {}
         self._failed = bytearray()
         self._values = array("f")
@@ -97,7 +101,7 @@ class Collector:
             BadRowError: the path has come before, or the row says nothing that could be used.
         """
         if path in self._paths:
-            raise BadRowError(f"{shown(path)} a second time")
+            raise BadRowError(f"{shown(path)} a second time (keep one of its rows)")
         if status not in ("ok", "error"):
             raise BadRowError(f"status {status!r} is neither ok nor error")
         self._paths[path] = None
@@ -138,7 +142,8 @@ class Collector:
             predicted[~failed] = np.frombuffer(self._predicted, np.bool_).reshape(
                 -1, table.shape[1]
             )
-        found = Predictions(self.classes, tuple(self._paths), table, failed, predicted)
+        notes = tuple(self.notes)
+        found = Predictions(self.classes, tuple(self._paths), table, failed, predicted, notes)
         _check_probabilities(found, file=file)
         return found
 
@@ -146,8 +151,8 @@ class Collector:
 def left_out(name: str) -> BadRowError:
     """The error of a row that lacks a probability."""
     return BadRowError(
-        f"no probability for {name} (written with --top-k or --min-probability?), and a comparison "
-        "needs all"
+        f"no probability for {name} (written with --top-k or --min-probability, or cut short?), "
+        "and a comparison needs all"
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from shards.paths import shown
 from vocscore.evaluation.bootstrap import LEVEL
+from vocscore.evaluation.training_text import training_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,20 +27,25 @@ _PAIRS = 3
 
 def eval_text(report: EvalReport) -> str:
     """Say what was compared, the figures of each class, the averages, and what is behind them."""
-    parts = (_coverage(report), _classes(report), _averages(report), _summary(report))
+    parts = (
+        (*_coverage(report), *training_lines(report)),
+        _classes(report),
+        _averages(report),
+        _summary(report),
+    )
     return "\n\n".join("\n".join(part) for part in parts)
 
 
 def _coverage(report: EvalReport) -> Iterator[str]:
     yield (
-        f"scored {report.figures.pictures} of {report.labelled} labelled pictures "
-        f"({', '.join(report.splits)}); {report.unlabelled} predictions are of other pictures"
+        f"scored {report.figures.pictures} of {report.labelled} labelled images "
+        f"({', '.join(report.splits)}); {report.unlabelled} predictions are of other images"
     )
     left_out = len(report.missing) + len(report.failed)
     if left_out:
         example = (*report.missing, *report.failed)[0]
         yield (
-            f"NOT IN THE FIGURES: {left_out} labelled pictures ({len(report.missing)} without a "
+            f"NOT IN THE FIGURES: {left_out} labelled images ({len(report.missing)} without a "
             f"row, {len(report.failed)} with status=error), such as {shown(example)}"
         )
     if report.matched_as:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from shards.manifest import read_manifest
-from shards.reader import load_split
 from vocscore.errors import EvalError
 from vocscore.evaluation.bootstrap import bootstrap
 from vocscore.evaluation.calibration import reliability
 from vocscore.evaluation.difficult import apply_difficult
-from vocscore.evaluation.eval_report import EvalReport
-from vocscore.evaluation.matching import match_paths
+from vocscore.evaluation.eval_report import EvalReport, SplitCounts, Training
+from vocscore.evaluation.judged import choose_images
+from vocscore.evaluation.labelled import NO_ROW
 from vocscore.evaluation.metrics import decide, report_decided
 from vocscore.evaluation.mistakes import missed_together
 from vocscore.evaluation.predictions import read_predictions
@@ -25,10 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from vocscore.evaluation.judged import Judged
     from vocscore.evaluation.predictions import Predictions
-
-_NONE = -1
-"""The row of a labelled picture that the predictions do not have."""
 
 
 def evaluate(
@@ -40,55 +37,56 @@ def evaluate(
     difficult: str = "ignore",
     resamples: int = 0,
     seed: int = 0,
+    model: Path | None = None,
 ) -> EvalReport:
     """Compare what `vocscore score` wrote with the labels of packed shards.
 
     Args:
         predictions: a file, or a folder of parts.
         shards: the packed set.
-        split: names with ',' between; None for every split of which a picture was scored.
+        split: names with ',' between, or `judged.ALL`; what was asked for is judged, and the
+            report says how many of its images were trained on. None: of every split of which an
+            image was scored, the images that the model was not trained on.
         threshold: the probability from which on a class counts as predicted. None: predicted is
             what the predictions have as labels, the decisions of the model that made them.
         difficult: what a label of only difficult instances is; see `apply_difficult`.
         resamples: of the bootstrap intervals; 0 makes none.
         seed: of the resamples.
+        model: the run whose model made the predictions, where no record beside them says it.
 
     Raises:
         EvalError: the table cannot be used, has no labels where they are asked for, its classes
             are not those of the shards, its paths cannot be matched with theirs
-            (`matching.match_paths`), or no labelled picture has probabilities.
+            (`matching.match_paths`), no labelled image has probabilities, every one was trained on
+            and no split is asked for, or `model` did not make the predictions.
         ShardsError: the shards cannot be read, or have no such split.
     """
     found = read_predictions(predictions)
-    manifest = read_manifest(shards)
-    columns = _align(found.classes, manifest.classes, predictions=predictions)
+    classes = read_manifest(shards).classes
+    columns = _align(found.classes, classes, predictions=predictions)
     predicted = _predicted(found, threshold, predictions=predictions)
-    asked = split.split(",") if split is not None else list(manifest.splits)
-    labelled = _load(shards, asked)
-    matches = match_paths(labelled.names, found.paths)
-    row = np.array([matches.pairs.get(i, _NONE) for i in range(len(labelled.names))])
-    if split is None:
-        labelled, row = _keep_scored(labelled, row)
-    failed = (row != _NONE) & found.failed[row]
-    scored = np.flatnonzero((row != _NONE) & ~failed)
-    if not len(scored):
+    judged = choose_images(predictions, found, shards, split=split, model=model)
+    labelled, row = judged.labelled, judged.row
+    failed = (row != NO_ROW) & found.failed[row]
+    compared = (row != NO_ROW) & ~failed
+    if not compared.any():
         raise EvalError(
-            f"{predictions}: every picture of {', '.join(labelled.splits)} in {shards} has "
+            f"{predictions}: every image of {', '.join(labelled.splits)} in {shards} has "
             "status=error; there is nothing to compare."
         )
-    labels = apply_difficult(labelled.labels[scored], difficult)
-    probabilities = found.probabilities[row[scored]][:, columns]
-    decided = predicted[row[scored]][:, columns]
+    labels = apply_difficult(labelled.labels[compared], difficult)
+    probabilities = found.probabilities[row[compared]][:, columns]
+    decided = predicted[row[compared]][:, columns]
+    first = int(np.argmax(compared))
     return EvalReport(
-        classes=manifest.classes,
+        classes=classes,
         splits=labelled.splits,
         labelled=len(row),
-        missing=tuple(labelled.names[i] for i in np.flatnonzero(row == _NONE)),
+        missing=tuple(labelled.names[i] for i in np.flatnonzero(row == NO_ROW)),
         failed=tuple(labelled.names[i] for i in np.flatnonzero(failed)),
-        unlabelled=len(found.paths) - len(matches.pairs),
-        matched_as=(
-            None if matches.exact else (found.paths[row[scored[0]]], labelled.names[scored[0]])
-        ),
+        unlabelled=len(found.paths) - judged.matched,
+        matched_as=None if judged.exact else (found.paths[row[first]], labelled.names[first]),
+        training=training_of(judged, compared),
         difficult=difficult,
         figures=report_decided(labels, probabilities, decided, threshold=threshold),
         intervals=(
@@ -129,47 +127,23 @@ def _align(found: Sequence[str], classes: Sequence[str], *, predictions: Path) -
     return [found.index(name) for name in classes]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Labelled:
-    """The pictures of some splits.
+def training_of(judged: Judged, compared: NDArray[np.bool_]) -> Training:
+    """What the model had seen of the images that figures are made of.
 
-    Attributes:
-        splits: their names.
-        names: paths, each once.
-        labels: int8, shape (len(names), C).
-        belongs: int64, shape (len(names),): the position in `splits` of each picture's split.
+    Args:
+        judged: the images.
+        compared: bool, shape (N,): those with probabilities.
     """
-
-    splits: tuple[str, ...]
-    names: tuple[str, ...]
-    labels: NDArray[np.int8]
-    belongs: NDArray[np.int64]
-
-
-def _load(shards: Path, splits: Sequence[str]) -> _Labelled:
-    """Read the labels of some splits; a picture that is in several counts once, in the first."""
-    parts = [load_split(shards, split) for split in splits]
-    names = [picture.name for part in parts for picture in part.pictures]
-    places = {name: place for place, name in reversed(list(enumerate(names)))}
-    first = sorted(places.values())
-    return _Labelled(
-        splits=tuple(splits),
-        names=tuple(names[place] for place in first),
-        labels=np.concatenate([part.labels for part in parts])[first],
-        belongs=np.repeat(np.arange(len(parts)), [len(part.pictures) for part in parts])[first],
+    labelled, seen = judged.labelled, judged.seen
+    every, trained = np.ones(len(judged.row), np.bool_), compared & seen.trained
+    counts = [labelled.counts(images) for images in (every, compared, trained)]
+    return Training(
+        known_by=seen.known_by,
+        source=seen.source,
+        trained_on=int(trained.sum()),
+        validated_on=int((compared & seen.validated).sum()),
+        chosen=seen.chosen,
+        left_out=judged.left_out,
+        splits={name: SplitCounts(*(count[name] for count in counts)) for name in counts[0]},
+        notes=seen.notes,
     )
-
-
-def _keep_scored(
-    labelled: _Labelled, row: NDArray[np.int64]
-) -> tuple[_Labelled, NDArray[np.int64]]:
-    """Leave out the splits of which no picture has a row (`_NONE`)."""
-    used = np.unique(labelled.belongs[row != _NONE])
-    kept = np.flatnonzero(np.isin(labelled.belongs, used))
-    part = _Labelled(
-        splits=tuple(labelled.splits[s] for s in used),
-        names=tuple(labelled.names[i] for i in kept),
-        labels=labelled.labels[kept],
-        belongs=np.searchsorted(used, labelled.belongs[kept]),
-    )
-    return part, row[kept]

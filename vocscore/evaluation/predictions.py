@@ -46,7 +46,7 @@ def _parts(folder: Path) -> list[Path]:
     if strangers or not parts:
         found = f"it holds {strangers[0]}" if strangers else "it is empty"
         raise EvalError(
-            f"{folder}: not a folder that 'vocscore score --format' has finished ({found})."
+            f"{folder}: not a folder that 'vocscore score' has finished, with --format ({found})."
         )
     if [number for number, _ in parts] != list(range(len(parts))):
         raise EvalError(

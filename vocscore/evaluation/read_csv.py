@@ -1,15 +1,25 @@
-"""Predictions from CSV."""
+"""Predictions from CSV: as `vocscore score` writes it, or saved again by other programs.
+
+Spreadsheets put a byte order mark in front, separate by ';' or tabs, write decimal commas and other
+line ends; pandas puts its index in front. All of that is read where it can mean one thing only.
+"""
 
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING
+import io
+import re
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, TextIO
 
+from shards.files import open_binary
 from vocscore.errors import EvalError
 from vocscore.evaluation.collected import BadRowError, left_out
+from vocscore.evaluation.file_kinds import encoding_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from vocscore.evaluation.collected import Collector
@@ -17,46 +27,161 @@ if TYPE_CHECKING:
 _BEFORE = ["path", "status", "error"]
 _LAST = "labels"
 _BETWEEN = ";"
+_OTHERS_BETWEEN = "|,"
+"""What else stands between labels where ';' has come to stand between columns."""
+_SEPARATORS = ",;\t"
+_INDEX = re.compile(r"|index|level_\d+|Unnamed: \d+(\.\d+)?")
+"""Names that pandas gives to the column of its index."""
+_SAYS_SEPARATOR = re.compile(r"sep=(.)\r?\n?")
+"""A first line for spreadsheets."""
 
 
 def read_csv(file: Path, into: Collector) -> None:
     """Read a table with the columns path, status, error, one a class, and perhaps labels.
 
     Raises:
-        EvalError: it is another table, or a row is damaged.
+        EvalError: it is another table, a row is damaged, or could mean several things.
         OSError: the file cannot be read.
     """
-    with file.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        rows = csv.reader(stream)
-        try:
-            header = next(rows, [])
-            classes = into.expect(_classes(header, file=file), file=file)
-            # a name that holds what stands between names cannot be told from two
-            told = header[-1] == _LAST and not any(_BETWEEN in name for name in classes)
-            for row in rows:
-                if len(row) != len(header):
-                    raise BadRowError(  # noqa: TRY301 - the place is added below
-                        f"{len(row)} columns instead of {len(header)} (was it cut short?)"
-                    )
-                path, status = row[0], row[1]
-                if status == "ok":
-                    cells = row[len(_BEFORE) : len(_BEFORE) + len(classes)]
-                    labels = row[-1].split(_BETWEEN) if row[-1] else []
-                    into.add(path, status, _numbers(cells, classes), labels if told else None)
-                else:
-                    into.add(path, status, (), None)
-        except (csv.Error, BadRowError) as error:
-            raise EvalError(f"{file}, line {rows.line_num}: {error}. Score again.") from error
+    with open_binary(file) as opened:
+        encoding, errors = encoding_of(opened.peek(4)[:4], file)
+        with io.TextIOWrapper(opened, encoding, errors, newline="") as stream:
+            try:
+                _read(stream, file, into)
+            except UnicodeDecodeError as error:
+                raise EvalError(f"{file}: not {encoding} text ({error.reason}). {_CURE}") from error
 
 
-def _classes(header: list[str], *, file: Path) -> list[str]:
-    classes = header[len(_BEFORE) :]
-    if header[: len(_BEFORE)] != _BEFORE or not classes:
+_CURE = "Save it as CSV in UTF-8, or score again."
+
+
+def _read(stream: TextIO, file: Path, into: Collector) -> None:
+    first, skipped, separator = stream.readline(), 0, ""
+    if said := _SAYS_SEPARATOR.fullmatch(first):
+        first, skipped, separator = stream.readline(), 1, said[1]
+    separator = separator or _separator(first)
+    lines = _Lines(chain([first], stream))
+    rows = csv.reader(lines, delimiter=separator)
+    try:
+        table = _table(next(rows, []), separator, file=file)
+        classes = into.expect(table.classes, file=file)
+        for row in rows:
+            path, status, cells, labels = table.row(row)
+            if status == "ok":
+                into.add(path, status, _numbers(cells, classes), labels)
+            else:
+                into.add(path, status, (), None)
+    except (csv.Error, BadRowError) as error:
+        line = rows.line_num + skipped
+        raise EvalError(f"{file}, line {line}: {error}. Score again.") from error
+    if not lines.last.endswith(("\n", "\r")):
+        into.notes.append(f"{file} ends without a line end: its last row may be cut short")
+
+
+class _Lines:
+    """Lines, of which the last is remembered."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = lines
+        self.last = ""
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines:
+            self.last = line
+            yield line
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Where in a row which cells stand.
+
+    Attributes:
+        columns: how many there are.
+        start: of the column `path`; what is before it is an index.
+        classes: the columns of probabilities.
+        says_labels: the last column has labels that can be told apart.
+        separator: between columns.
+    """
+
+    columns: int
+    start: int
+    classes: tuple[str, ...]
+    says_labels: bool
+    separator: str
+
+    def row(self, row: Sequence[str]) -> tuple[str, str, Sequence[str], list[str] | None]:
+        """Path, status, cells of the classes, and labels; None where the row does not tell these.
+
+        Raises:
+            BadRowError: other columns than the header has.
+        """
+        if len(row) != self.columns:
+            row = self._fitted(row)
+        after = self.start + len(_BEFORE)
+        labels = self._labels(row[after + len(self.classes)]) if self.says_labels else None
+        return row[self.start], row[self.start + 1], row[after : after + len(self.classes)], labels
+
+    def _fitted(self, row: Sequence[str]) -> Sequence[str]:
+        """A row of too many columns, where what is too much can only be empty cells or labels."""
+        more = row[self.columns :]
+        if more and not any(more):
+            return row[: self.columns]
+        tail = row[self.columns - 1 :]
+        if more and self.says_labels and all(name in self.classes for name in tail):
+            return [*row[: self.columns - 1], _BETWEEN.join(tail)]
+        why = "was it cut short?"
+        if more:
+            why = "an unquoted separator in a cell?"
+            if self.separator == ",":
+                why = (
+                    "decimal commas cannot be told from the commas between columns: save it with "
+                    "';' between columns, or with decimal points"
+                )
+        raise BadRowError(f"{len(row)} columns instead of {self.columns} ({why})")
+
+    def _labels(self, cell: str) -> list[str]:
+        if not cell or (cell in ("nan", "NaN") and cell not in self.classes):
+            return []
+        names = cell.split(_BETWEEN)
+        for between in _OTHERS_BETWEEN:
+            others = [name.strip() for name in cell.split(between)]
+            if names[0] not in self.classes and all(name in self.classes for name in others):
+                return others
+        return names
+
+
+def _separator(header: str) -> str:
+    """What stands between the columns: what makes the header one of predictions, else ','."""
+    for separator in _SEPARATORS:
+        names = next(csv.reader([header], delimiter=separator), [])
+        if set(_BEFORE) <= set(names):
+            return separator
+    return ","
+
+
+def _table(header: list[str], separator: str, *, file: Path) -> _Table:
+    """Find the columns by the header.
+
+    Raises:
+        EvalError: it is not one of predictions.
+    """
+    columns = len(header)
+    while columns and not header[columns - 1]:  # a spreadsheet's empty columns
+        columns -= 1
+    start = header.index(_BEFORE[0]) if _BEFORE[0] in header else 0
+    classes = header[start + len(_BEFORE) : columns]
+    is_index = all(_INDEX.fullmatch(name) for name in header[:start])
+    if header[start : start + len(_BEFORE)] != _BEFORE or not classes or not is_index:
+        empty = "" if header else "it is empty: "
         raise EvalError(
-            f"{file}: the first line must be path,status,error,<classes>,labels, as 'vocscore "
-            f"score' writes it; found {','.join(header)[:80]!r}."
+            f"{file}: {empty}the first line must be path,status,error,<classes>,labels, as "
+            f"'vocscore score' writes it; found {','.join(header)[:80]!r}."
         )
-    return classes[:-1] if classes[-1] == _LAST else classes
+    has_labels = classes[-1] == _LAST
+    names = tuple(classes[:-1] if has_labels else classes)
+    # a name that holds what stands between names cannot be told from two
+    says_labels = has_labels and not any(_BETWEEN in name for name in names)
+    return _Table(columns, start, names, says_labels, separator)
 
 
 def _numbers(cells: Sequence[str], classes: Sequence[str]) -> list[float]:
@@ -65,4 +190,7 @@ def _numbers(cells: Sequence[str], classes: Sequence[str]) -> list[float]:
     except ValueError as error:
         if "" in cells:
             raise left_out(classes[cells.index("")]) from None
-        raise BadRowError(str(error)) from error
+        try:
+            return [float(cell.replace(",", ".")) for cell in cells]
+        except ValueError:
+            raise BadRowError(str(error)) from error

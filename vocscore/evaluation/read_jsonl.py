@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from shards.files import open_binary
 from vocscore.errors import EvalError
 from vocscore.evaluation.collected import BadRowError, left_out
 
@@ -21,7 +22,7 @@ def read_jsonl(file: Path, into: Collector) -> None:
         EvalError: a line is damaged, or has other classes than the first.
         OSError: the file cannot be read.
     """
-    with file.open("rb") as lines:
+    with open_binary(file) as lines:
         number = 0
         try:
             for number, line in enumerate(lines, 1):  # noqa: B007 - told in the error

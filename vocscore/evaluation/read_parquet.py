@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from shards.files import open_binary
 from vocscore.errors import EvalError
 from vocscore.evaluation.collected import BadRowError, left_out
 
@@ -31,7 +32,7 @@ def read_parquet(file: Path, into: Collector) -> None:
         ) from error
     number = 0
     try:
-        with file.open("rb") as opened, pq.ParquetFile(opened) as table:
+        with open_binary(file) as opened, pq.ParquetFile(opened) as table:
             classes = into.expect(_classes(table.schema_arrow), file=file)
             rows = _rows(table, classes)
             for number, (path, status, values, labels) in enumerate(rows, 1):  # noqa: B007 - told in the error

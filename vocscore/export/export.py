@@ -51,22 +51,6 @@ class Exported:
     largest: float
 
 
-def check_place(out: Path, *, overwrite: bool) -> None:
-    """Refuse a place that cannot be written, before any work is done.
-
-    Raises:
-        ExportError: no such format, a folder that is missing, a file that is there already, or
-            a package that the format needs.
-    """
-    made = format_of(out)
-    if not out.parent.is_dir():
-        raise ExportError(f"{out.parent}: no such folder. Make it, or name another with -o.")
-    there = next((file for file in made.files(out) if file.exists()), None)
-    if there is not None and not overwrite:
-        raise ExportError(f"{there}: is there already. Replace it with --overwrite.")
-    made.require()
-
-
 def export(
     checkpoint: Path,
     out: Path,
@@ -75,6 +59,7 @@ def export(
     source: str,
     max_pixels: int,
     on_pictures: Callable[[int, int], None] | None = None,
+    on_stage: Callable[[str], None] | None = None,
 ) -> Exported:
     """Write a checkpoint in another format, once it gives torch's probabilities.
 
@@ -88,19 +73,24 @@ def export(
         source: of the pictures, for the description.
         max_pixels: a larger picture is passed over.
         on_pictures: called with the pictures checked so far, and how many it will be.
+        on_stage: called with what begins, in words.
 
     Raises:
         ExportError: no such format, it cannot be had, no picture could be decoded, or the
             probabilities differ; then nothing is written.
         CheckpointError: the checkpoint is damaged.
     """
+    stage = on_stage or (lambda _name: None)
     made = format_of(out)
     made.require()
+    stage("loading the model")
     network, card = load_checkpoint(checkpoint)
     facts = describe(card, identity=checkpoint_hash(checkpoint))
     with _working(out) as folder:
         file = folder / out.name
+        stage(f"writing {made.name}")
         made.write(Whole(network, card), file, facts)
+        stage("comparing")
         checked, largest = _compare(
             network,
             card,

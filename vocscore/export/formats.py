@@ -69,3 +69,19 @@ def format_of(file: Path) -> Format:
         if file.suffix == each.suffixes[0]:
             return each
     raise ExportError(f"{file}: name a file that ends in .onnx (ONNX) or .xml (OpenVINO).")
+
+
+def check_place(out: Path, *, overwrite: bool) -> None:
+    """Refuse a place that cannot be written, before any work is done.
+
+    Raises:
+        ExportError: no such format, a folder that is missing, a file that is there already, or
+            a package that the format needs.
+    """
+    made = format_of(out)
+    if not out.parent.is_dir():
+        raise ExportError(f"{out.parent}: no such folder. Make it, or name another with -o.")
+    there = next((file for file in made.files(out) if file.exists()), None)
+    if there is not None and not overwrite:
+        raise ExportError(f"{there}: is there already. Replace it with --overwrite.")
+    made.require()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from vocscore.errors import ExportError
-from vocscore.export.whole import INPUT, OUTPUT
+from vocscore.export.names import INPUT, OUTPUT, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +49,8 @@ def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:
         ExportError: it is too large, or torch knows no ONNX for one of its layers.
         OSError: the file cannot be written.
     """
+    import torch
+
     weights = sum(value.nbytes for value in whole.state_dict().values())
     if weights >= LARGEST:
         raise ExportError(
@@ -84,21 +83,17 @@ def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:
 def runner(file: Path) -> Run:
     """Open an ONNX file in ONNX Runtime, on the CPU."""
     import onnxruntime
+    import torch
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    # Not by its name, which may be no text to it.
+    session = onnxruntime.InferenceSession(
+        file.read_bytes(), options, providers=["CPUExecutionProvider"]
+    )
 
     def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         found: NDArray[np.float32] = session.run([OUTPUT], {INPUT: pixels})[0]
         return found
 
     return run
-
-
-def as_text(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Values for metadata that holds nothing but text."""
-    return {
-        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in facts.items()
-    }

@@ -5,11 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from vocscore.export.onnx_file import as_text
-from vocscore.export.whole import INPUT, OUTPUT
-from vocscore.runtime.openvino import core
+from vocscore.export.names import INPUT, OUTPUT, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +22,14 @@ RT_INFO = "vocscore"
 
 
 def require() -> None:
-    """Nothing: OpenVINO is always there."""
+    """Refuse to begin without OpenVINO.
+
+    Raises:
+        DeviceError: it is not installed, or its installation is broken.
+    """
+    from vocscore.runtime.openvino import core
+
+    core()
 
 
 def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:
@@ -41,6 +44,7 @@ def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:
         OSError: the files cannot be written.
     """
     import openvino
+    import torch
 
     example = whole.example
     with warnings.catch_warnings(), torch.no_grad():
@@ -55,6 +59,10 @@ def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:
 
 def runner(file: Path) -> Run:
     """Open a graph on the CPU, in float32."""
+    import torch
+
+    from vocscore.runtime.openvino import core
+
     compiled = core().compile_model(
         file,
         "CPU",

@@ -7,21 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from shards.manifest import read_manifest
-from shards.reader import load_split
 from vocscore.errors import ExportError
 from vocscore.evaluation.metrics import report
+from vocscore.export.quantisable import load_measured
 from vocscore.machine import usable_cores
 from vocscore.models.card import checkpoint_hash
-from vocscore.models.checkpoint import load_checkpoint
-from vocscore.pipeline.makers import open_maker
-from vocscore.runtime.int8 import PRESETS, write
-from vocscore.runtime.int8 import quantise as quantise_graph
-from vocscore.runtime.opening import open_graph, shape_of
-from vocscore.runtime.openvino import convert
-from vocscore.runtime.precision import compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,6 +65,7 @@ def quantise(
     max_changed: float,
     max_pixels: int,
     on_pictures: Callable[[int, int], None] | None = None,
+    on_stage: Callable[[str], None] | None = None,
 ) -> Quantised:
     """Make the 8-bit network of a checkpoint, which `score --precision int8` runs.
 
@@ -88,16 +80,27 @@ def quantise(
         max_changed: share of the decisions that may change.
         max_pixels: a larger picture is refused before it is decoded.
         on_pictures: called with the pictures measured so far, and how many it will be at most.
+        on_stage: called with what begins, in words.
 
     Raises:
         ExportError: other classes, a picture that cannot be decoded, or no preset holds; then
             nothing is written.
         CheckpointError, SourceError, DamageError: from what is read.
     """
+    stage = on_stage or (lambda _name: None)
+    stage("reading labels")
+    pictures = load_measured(checkpoint, shards, split=split)
+
+    stage("loading the model")  # and torch with it: what could be refused was refused above
+    from vocscore.models.checkpoint import load_checkpoint
+    from vocscore.pipeline.makers import open_maker
+    from vocscore.runtime.int8 import PRESETS, write
+    from vocscore.runtime.int8 import quantise as quantise_graph
+    from vocscore.runtime.opening import open_graph, shape_of
+    from vocscore.runtime.openvino import convert
+
     network, card = load_checkpoint(checkpoint)
     identity = checkpoint_hash(checkpoint)
-    _check_classes(shards, card)
-    pictures = load_split(shards, split)
     shape = shape_of(card, precision="float32", group=GROUP)
     graph = convert(network, card.preprocess, shape=shape)
     shown = _Shown(on_pictures, total=(1 + len(PRESETS)) * len(pictures.pictures))
@@ -115,12 +118,15 @@ def quantise(
         def batches() -> Iterator[Batch]:
             return _whole(maker.batches(pictures.pictures), pictures)
 
+        stage("measuring float32")
         exact = _probabilities(open_graph(graph, card, shape=shape), batches(), card, shown)
         ranges = _calibration(batches(), calibration_pictures)
         tried = []
         for preset in PRESETS:
+            stage(f"calibrating ({preset})")
             made = quantise_graph(graph, ranges, preset=preset)
             runtime = open_graph(made, card, shape=shape_of(card, precision="int8", group=GROUP))
+            stage(f"measuring int8 ({preset})")
             found = _probabilities(runtime, batches(), card, shown)
             result = _compare(preset, pictures, exact, found, card=card)
             if result.holds(max_map_drop=max_map_drop, max_changed=max_changed):
@@ -135,14 +141,6 @@ def quantise(
         f"{split!r} ({'; '.join(tried)}). Nothing was written; score in bf16 or float32, or allow "
         f"more with --max-map-drop (now {max_map_drop}) and --max-changed (now {max_changed})."
     )
-
-
-def _check_classes(shards: Path, card: ModelCard) -> None:
-    if read_manifest(shards).classes != card.classes:
-        raise ExportError(
-            f"{shards}: packed with other classes than the model's. Name the shards that it was "
-            "trained on."
-        )
 
 
 def _whole(batches: Iterator[Batch], pictures: LabelledPictures) -> Iterator[Batch]:
@@ -171,6 +169,8 @@ def _probabilities(
 
 def _calibration(batches: Iterator[Batch], pictures: int) -> list[NDArray[np.uint8]]:
     """The first pictures, in groups as the graph takes them; the last is filled up with them."""
+    import torch
+
     images = []
     for batch in batches:
         images.append(batch.images.permute(0, 2, 3, 1))
@@ -190,6 +190,8 @@ def _compare(
     *,
     card: ModelCard,
 ) -> Quantised:
+    from vocscore.runtime.precision import compare
+
     threshold: Any = card.decision_threshold
     labels = pictures.labels
     fidelity = compare(exact, found, threshold=threshold)

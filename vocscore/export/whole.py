@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from vocscore.export.names import INPUT, OUTPUT
+
 if TYPE_CHECKING:
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
 
-INPUT, OUTPUT = "pixels", "probabilities"
 FORMAT = 1
 
 

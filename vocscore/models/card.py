@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shards.files import read_regular
 from vocscore.errors import CheckpointError
 from vocscore.pipeline.preprocess import Preprocess
 
@@ -162,12 +163,21 @@ def read_file(file: Path) -> bytes:
         CheckpointError: it is not there.
     """
     try:
-        return file.read_bytes()
+        return read_regular(file)
     except OSError as error:
         raise CheckpointError(
-            f"{file}: {error.strerror}. A model is a folder that 'vocscore train' finished "
-            f"({WEIGHTS_FILE} and {CARD_FILE})."
+            f"{file}: {error.strerror}. {_instead(file.parent)}A model is a folder that 'vocscore "
+            f"train' finished ({WEIGHTS_FILE} and {CARD_FILE})."
         ) from error
+
+
+def _instead(folder: Path) -> str:
+    """What a folder is that holds no finished model, where that can be told."""
+    if (folder / "resume.pt").exists():
+        return "The training there is not finished: go on with 'vocscore train' and --resume. "
+    if (folder / "dataset.json").exists():
+        return "These are packed images, not a model. "
+    return ""
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
+from typing import TYPE_CHECKING
 
 import torch
 import torchvision.models
 from torch import nn
 
 from vocscore.errors import CheckpointError
+from vocscore.models.backbones import refuse_unknown
+from vocscore.models.weight_files import run_card, run_of
 from vocscore.models.weights import fit_weights, imagenet_weights, read_weights
 from vocscore.pipeline.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 AUXILIARY_HEADS = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
 """Backbones with further classifiers half-way up, and the prefixes of their keys. They help
@@ -26,10 +31,13 @@ class Network(nn.Module):
         backbone: float32 images (N, 3, S, S), normalised by the checkpoint's Preprocess ->
             features (N, F).
         head: features (N, F) -> logits (N, C).
+        weights_at: where in their file the backbone's first weights were, as `fit_weights` gives
+            it; '' as well where they came from no file.
     """
 
     backbone: nn.Module
     head: nn.Linear
+    weights_at: str = ""
 
     def __init__(self, backbone: nn.Module, head: nn.Linear) -> None:
         """Join the two."""
@@ -43,16 +51,25 @@ class Network(nn.Module):
         return logits
 
 
-def build_network(backbone: str, *, classes: int, weights: str, size: int) -> Network:
+def build_network(
+    backbone: str,
+    *,
+    classes: int,
+    weights: str,
+    size: int,
+    on_stage: Callable[[str], None] | None = None,
+) -> Network:
     """Build a network for training.
 
     Args:
         backbone: the name of a torchvision classification model.
         classes: logits of the new head, which is random.
-        weights: 'imagenet' (torchvision's, downloaded once), 'none' (random), or the path of a
-            torchvision state dict, pickled or safetensors. Keys of its classifier and auxiliary
-            heads are left aside, so it may have any number of classes.
+        weights: 'imagenet' (torchvision's, downloaded once), 'none' (random), a run of this
+            program, or the path of a torchvision state dict, pickled or safetensors, also within
+            what a training script saves around it. Keys of its classifier and auxiliary heads are
+            left aside, so it may have any number of classes.
         size: height and width of the pictures, pixels.
+        on_stage: told before weights are downloaded.
 
     Returns:
         The network on the CPU, in training mode.
@@ -62,9 +79,13 @@ def build_network(backbone: str, *, classes: int, weights: str, size: int) -> Ne
             backbone cannot take pictures of this size.
     """
     network, dropped = _bare(backbone, classes=classes, authors_init=weights == "none")
-    if weights != "none":
-        state = imagenet_weights(backbone) if weights == "imagenet" else read_weights(weights)
+    if weights == "imagenet":
+        state = imagenet_weights(backbone, on_stage=on_stage)
         fit_weights(network.backbone, state, backbone=backbone, dropped=dropped)
+    elif weights != "none":
+        network.weights_at = fit_weights(
+            network.backbone, read_weights(weights), backbone=backbone, dropped=dropped
+        )
     _check_size(network, backbone, size=size)
     return network
 
@@ -92,6 +113,10 @@ def input_preprocess(backbone: str, *, weights: str, size: int) -> Preprocess:
     _check_known(backbone)
     if weights == "none":
         return Preprocess(size=size)
+    run = run_of(weights)
+    if run is not None:  # whatever its weights were trained on
+        before = run_card(run, backbone=backbone).preprocess
+        return Preprocess(size=size, mean=before.mean, std=before.std)
     if backbone in AUXILIARY_HEADS:
         return Preprocess(size=size, mean=HALF, std=HALF)
     preset = torchvision.models.get_model_weights(backbone).DEFAULT.transforms()
@@ -116,11 +141,7 @@ def _bare(backbone: str, *, classes: int, authors_init: bool) -> tuple[Network, 
 
 def _check_known(backbone: str) -> None:
     """Raise CheckpointError, with the names it may have been meant for."""
-    known = torchvision.models.list_models(module=torchvision.models)
-    if backbone not in known:
-        near = ", ".join(difflib.get_close_matches(backbone.lower(), known, n=3, cutoff=0.5))
-        hint = f"Near it: {near}" if near else f"Some that are: {', '.join(known[:3])}"
-        raise CheckpointError(f"backbone {backbone!r} is not a torchvision classifier. {hint}.")
+    refuse_unknown(backbone, torchvision.models.list_models(module=torchvision.models))
 
 
 def _cut_head(model: nn.Module, backbone: str) -> tuple[int, str]:

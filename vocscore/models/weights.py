@@ -4,51 +4,54 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
+import os
 import pickle
-import re
 import sys
+import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import safetensors
 import safetensors.torch
 import torch
 import torchvision.models
 from torch import nn
 
+from shards.files import open_regular
 from vocscore.errors import CheckpointError
+from vocscore.models.state_dicts import find_tensors, foreign_names
+from vocscore.models.weight_files import check_file, is_safetensors, run_of, weight_file
+from vocscore.models.weight_pickles import load_pickle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-WRAPPERS = ("state_dict", "model")
-"""Keys under which training scripts keep the state dict, beside the epoch and the optimiser."""
-
-OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
-"""torchvision's published DenseNet files predate the ban on dots in module names."""
+    from vocscore.models.state_dicts import Tensors
 
 MISFITS_SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A state dict and where it came from.
+    """What a file of weights holds, and where it came from.
 
     Attributes:
-        tensors: torchvision's names -> values, on the CPU.
+        saved: a state dict, or what a training script has put one into.
         origin: what an error calls it.
-        versions: the version of each module as the file records it; empty where it does not.
     """
 
-    tensors: Mapping[str, torch.Tensor]
+    saved: object
     origin: str
-    versions: Mapping[str, Mapping[str, int]]
 
 
-def imagenet_weights(backbone: str) -> Weights:
+def imagenet_weights(backbone: str, *, on_stage: Callable[[str], None] | None = None) -> Weights:
     """The ImageNet weights that torchvision published first, downloaded once, checked by hash.
+
+    Args:
+        backbone: the name of a torchvision classification model.
+        on_stage: told before a download, which then shows its progress on a terminal.
 
     Raises:
         CheckpointError: they are not in torch.hub's cache and cannot be downloaded.
@@ -56,99 +59,149 @@ def imagenet_weights(backbone: str) -> Weights:
     choice = _imagenet_choice(backbone)
     name = choice.url.rpartition("/")[2]
     folder = Path(torch.hub.get_dir()) / "checkpoints"
+    if not folder.is_absolute():  # '~', which torch would make a folder of
+        raise CheckpointError(
+            f"{name}: this user has no home folder to download it to. Set TORCH_HOME to a folder "
+            "for it, use --weights FILE, or start from nothing with --weights none."
+        )
+    if on_stage is not None and not (folder / name).exists():
+        on_stage(f"downloading {name}")
+    shown = on_stage is not None and sys.stderr is not None and sys.stderr.isatty()
     try:
         # torch.hub prints 'Downloading' to standard output, which belongs to the results.
-        with contextlib.redirect_stdout(sys.stderr):
-            state = choice.get_state_dict(
-                progress=sys.stderr.isatty(), check_hash=True, weights_only=True
-            )
+        with contextlib.redirect_stdout(io.StringIO()):
+            state = choice.get_state_dict(progress=shown, check_hash=True, weights_only=True)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise CheckpointError(
             f"{name} is not in {folder} and cannot be downloaded, or is damaged "
             f"({_first_line(error)}). Put a whole one there, or use --weights FILE, or start from "
             f"nothing with --weights none."
         ) from error
-    return _to_weights(state, name)
+    return Weights(state, name)
 
 
-def read_weights(file: str) -> Weights:
-    """Read a torchvision state dict, pickled or safetensors. No code in the file is run.
+def read_weights(weights: str) -> Weights:
+    """Read a file of weights, pickled or safetensors. No code in the file is run.
+
+    Args:
+        weights: the file; or a run, whose own weights are read.
 
     Raises:
-        CheckpointError: the file is missing, is neither, or holds something else.
+        CheckpointError: the file is missing, is neither, or cannot be loaded without running code.
     """
-    path = Path(file)
-    if not path.is_file():
-        raise CheckpointError(
-            f"{file}: no such file of weights. --weights takes 'imagenet', 'none' or a file."
-        )
+    path = weight_file(weights)
+    check_file(path, named=weights)
     try:
-        state = _load(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that torch has not written
+            saved = _load(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{weights}: {error}") from error
     except Exception as error:  # an unpickler that is fed arbitrary bytes may raise anything
         raise CheckpointError(
-            f"{file}: not a state dict that loads without running code ({type(error).__name__}). "
-            f"Save one with torch.save(model.state_dict(), FILE) or as safetensors."
+            f"{weights}: not a state dict that loads without running code "
+            f"({type(error).__name__}). Save one with torch.save(model.state_dict(), FILE) or as "
+            "safetensors."
         ) from error
-    return _to_weights(state, file)
+    return Weights(saved, weights)
 
 
-def describe_weights(backbone: str, weights: str) -> str:
+def describe_weights(backbone: str, weights: str, *, where: str = "") -> str:
     """Where weights came from, for the checkpoint: no folder names, the same on every machine.
 
     Args:
         backbone: the name of a torchvision classification model.
         weights: as `vocscore.models.network.build_network` takes it.
+        where: in the file, as `fit_weights` gives it.
     """
     if weights == "none":
         return "none"
     if weights == "imagenet":
         return f"torchvision {_imagenet_choice(backbone)}"
-    with Path(weights).open("rb") as file:
-        digest = hashlib.sha256(file.read()).hexdigest()
-    return f"{Path(weights).name} sha256:{digest[:16]}"
+    file = weight_file(weights)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    run = run_of(weights)
+    name = file.name if run is None else f"run {run.resolve().name}"
+    return f"{name} sha256:{digest[:16]}{f' {where}' if where else ''}"
 
 
 def fit_weights(
     module: nn.Module, weights: Weights, *, backbone: str, dropped: Sequence[str]
-) -> None:
+) -> str:
     """Copy weights into a backbone, in place; each of its tensors must be given.
 
     Args:
         module: torchvision's model, without its head.
-        weights: the state dict; names may carry DataParallel's 'module.'.
+        weights: names may have prefixes, and the state dict may be in others; see `find_tensors`.
         backbone: the model's name, for errors.
         dropped: prefixes of keys that `module` has no use for.
 
+    Returns:
+        Where in the file they were: '' for a plain state dict, else such as 'state_dict/module.*'.
+
     Raises:
-        CheckpointError: tensors are missing, left over, or of other shapes.
+        CheckpointError: tensors are missing, left over, of other shapes or kinds, or hold values
+            that are no numbers.
     """
-    state = OrderedDict(
-        (OLD_DENSENET.sub(r"\1\2", name), value)
-        for name, value in weights.tensors.items()
-        if not name.startswith(tuple(dropped))
-    )
-    # Modules rename old keys by the version that the file records. Where it records none (a
-    # safetensors file), the outermost counts as new: MNASNet refuses to load otherwise.
-    versions = weights.versions or {"": {"version": getattr(module, "_version", 1)}}
-    state._metadata = versions  # type: ignore[attr-defined]  # noqa: SLF001 - torch's own protocol
     own = module.state_dict()
+    found = find_tensors(weights.saved, own, origin=weights.origin)
+    state = OrderedDict(
+        (name, value) for name, value in found.values.items() if not name.startswith(tuple(dropped))
+    )
     misfits = [
-        f"{name} is {_shape(value)} there, {_shape(own[name])} here"
+        f"{name} {wrong}"
         for name, value in state.items()
-        if name in own and own[name].shape != value.shape
+        if name in own and (wrong := _wrong(value, own[name]))
     ]
     if not misfits:
-        missing, unexpected = module.load_state_dict(state, strict=False)
-        misfits += [f"{name} is missing" for name in missing]
-        misfits += [f"{name} is left over" for name in unexpected]
+        missing, unexpected = module.load_state_dict(_versioned(state, found, module), strict=False)
+        misfits += [f"{n} is missing" for n in missing if not n.endswith("num_batches_tracked")]
+        misfits += [f"{n} is left over" for n in unexpected]
     if misfits:
-        first = "; ".join(misfits[:MISFITS_SHOWN])
-        more = len(misfits) - MISFITS_SHOWN
-        raise CheckpointError(
-            f"{weights.origin} does not fit {backbone}: {first}"
-            f"{f' and {more} more' if more > 0 else ''}. "
-            f"It must be torchvision's state dict of the same --backbone."
-        )
+        raise CheckpointError(_misfit(misfits, found, weights.origin, backbone))
+    return found.where
+
+
+def _versioned(
+    state: OrderedDict[str, torch.Tensor], found: Tensors, module: nn.Module
+) -> OrderedDict[str, torch.Tensor]:
+    """Say of which versions of the modules the tensors are, by torch's own protocol.
+
+    Modules rename old keys by the version that the file records. Where it records none (a
+    safetensors file), the outermost counts as new: MNASNet refuses to load otherwise.
+    """
+    versions = found.versions or {"": {"version": getattr(module, "_version", 1)}}
+    state._metadata = versions  # type: ignore[attr-defined]  # noqa: SLF001 - torch's own protocol
+    return state
+
+
+def _wrong(value: torch.Tensor, own: torch.Tensor) -> str:
+    """Why a tensor cannot take the place of the backbone's own; '' where it can."""
+    if value.shape != own.shape:
+        return f"is {list(value.shape)} there, {list(own.shape)} here"
+    plain = value.layout == torch.strided and not value.is_quantized and not value.is_meta
+    if not plain or value.is_floating_point() != own.is_floating_point():
+        return f"is {str(value.dtype).removeprefix('torch.')} there, not a plain float tensor"
+    if value.is_floating_point() and not bool(value.float().isfinite().all()):
+        return "holds values that are not numbers"
+    return ""
+
+
+def _misfit(misfits: Sequence[str], found: Tensors, origin: str, backbone: str) -> str:
+    first = "; ".join(misfits[:MISFITS_SHOWN])
+    more = len(misfits) - MISFITS_SHOWN
+    library = foreign_names(found.values)
+    place = f" ({found.where})" if found.where else ""
+    cure = (
+        f"Its names are those of {library}, such as {next(iter(found.values))}; only torchvision's "
+        "models are read."
+        if library
+        else "It must be torchvision's state dict of the same --backbone."
+    )
+    return (
+        f"{origin}{place} does not fit {backbone}: {first}"
+        f"{f' and {more} more' if more > 0 else ''}. {cure}"
+    )
 
 
 def _imagenet_choice(backbone: str) -> torchvision.models.WeightsEnum:
@@ -158,39 +211,13 @@ def _imagenet_choice(backbone: str) -> torchvision.models.WeightsEnum:
 
 
 def _load(path: Path) -> object:
-    """Whatever the file holds; a safetensors file begins with a length and a JSON object."""
-    with path.open("rb") as file:
-        head = file.read(9)
-    if head[8:] == b"{" and not head.startswith((b"PK", b"\x80")):
-        return safetensors.torch.load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _to_weights(state: object, origin: str) -> Weights:
-    """Take off the wrappers that training scripts put around a state dict.
-
-    Raises:
-        CheckpointError: there is something else in it than names and tensors.
-    """
-    for key in WRAPPERS:
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not state:
-        raise CheckpointError(f"{origin}: holds {type(state).__name__}, not a state dict.")
-    for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            raise CheckpointError(
-                f"{origin}: not a state dict: {name!r} is {type(value).__name__}, not a tensor."
-            )
-    versions = getattr(state, "_metadata", {})
-    if all(name.startswith("module.") for name in state):  # saved from inside DataParallel
-        state = {name.removeprefix("module."): value for name, value in state.items()}
-        versions = {name.removeprefix("module").lstrip("."): v for name, v in versions.items()}
-    return Weights(tensors=state, origin=origin, versions=versions)
-
-
-def _shape(tensor: torch.Tensor) -> str:
-    return str(list(tensor.shape))
+    """Whatever the file holds."""
+    with os.fdopen(open_regular(path), "rb") as file:
+        first = file.read(16)
+        file.seek(0)
+        if is_safetensors(first):
+            return safetensors.torch.load(file.read())
+        return load_pickle(file)
 
 
 def _first_line(error: Exception) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from vocscore.pipeline.devices import bring
+if TYPE_CHECKING:
+    import torch
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -55,6 +54,10 @@ class Preprocess:
         Returns:
             float32, same shape and memory format: (pixel / 255 - mean) / std.
         """
+        import torch  # here: a card, which holds this value, is read before torch is loaded
+
+        from vocscore.pipeline.devices import bring
+
         mean, std = bring(torch.tensor([self.mean, self.std]).mul(255), images.device)
         scale = std.reciprocal()
         # in place: two more batches of float32 would cost as much as the arithmetic

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import torch
-
+from vocscore import caches
 from vocscore.errors import DeviceError
+from vocscore.machine import parse_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
     from vocscore.models.card import ModelCard
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     Results = Callable[[], NDArray[np.float32]]
     """Waits for a batch's probabilities: float32, shape (N, C), 0 to 1."""
+
+caches.settle()
 
 
 class Runtime(Protocol):
@@ -92,6 +95,8 @@ def check_images(images: torch.Tensor, *, size: int) -> None:
     Raises:
         ValueError: the images are not uint8 (N, 3, size, size).
     """
+    import torch
+
     if images.dtype != torch.uint8 or images.shape[1:] != (3, size, size):
         raise ValueError(
             f"this network takes uint8 (N, 3, {size}, {size}), got {images.dtype} "
@@ -111,15 +116,14 @@ def resolve_device(name: str) -> str:
     Raises:
         DeviceError: the name is none of these, or no such GPU is visible.
     """
-    if name == "cpu":
+    kind, index = parse_device(name)
+    if kind == "cpu":
         return "cpu"
+    import torch
+
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "auto":
+    if kind == "auto":
         return "cuda:0" if there else "cpu"
-    kind, _, number = name.partition(":")
-    if kind != "cuda" or not (name == "cuda" or (number.isascii() and number.isdigit())):
-        raise DeviceError(f"device {name!r} is none of auto, cpu, cuda, cuda:N.")
-    index = int(number or 0)
     if index >= there:
         seen = f"{there} visible: cuda:0 to cuda:{there - 1}" if there else "none visible to torch"
         raise DeviceError(f"device {name!r} is not there ({seen}). Use --device auto or cpu.")

@@ -11,11 +11,14 @@ import hashlib
 import io
 import json
 import logging
+import shlex
 import shutil
 from typing import TYPE_CHECKING, Any
 
 from shards import atomic
-from vocscore.errors import CheckpointError
+from shards.files import read_regular
+from vocscore import caches
+from vocscore.errors import CheckpointError, DeviceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,13 +45,17 @@ def quantise(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -
         An `openvino.Model` of the same signature.
 
     Raises:
-        CheckpointError: NNCF is not installed.
+        CheckpointError: NNCF is not installed, or its installation is broken.
     """
+    # It asks for a CUDA compiler as it is imported, and says so.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
-        import nncf
+        with caches.some_home():
+            import nncf
     except ImportError as error:
         raise CheckpointError(
-            "quantising needs NNCF, which is not installed. pip install 'vocscore[int8]'."
+            f"quantizing needs NNCF, which cannot be loaded ({error}). "
+            "Install it: pip install 'vocscore[int8]'"
         ) from error
     logging.getLogger("nncf").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
@@ -60,6 +67,19 @@ def quantise(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -
             # not the fast one, which looks at each layer alone: it takes longer, and only once
             fast_bias_correction=False,
         )
+
+
+def check_kind(kind: str) -> None:
+    """Refuse devices that have no int8 here.
+
+    Args:
+        kind: 'auto', 'cpu' or 'cuda'.
+
+    Raises:
+        DeviceError: it has none.
+    """
+    if kind == "cuda":
+        raise DeviceError("--precision int8 runs on the CPU only. Use --device cpu, or bf16.")
 
 
 def write(folder: Path, graph: Any, *, identity: str, report: Mapping[str, Any]) -> None:
@@ -92,9 +112,9 @@ def quantised(folder: Path, *, identity: str) -> tuple[Path, str]:
     Raises:
         CheckpointError: there is none, or it was made from other weights.
     """
-    cure = f"Make it with: vocscore quantize {folder}"
+    cure = f"Make it with: {shlex.join(['vocscore', 'quantize', str(folder)])}"
     try:
-        report = json.loads((folder / FOLDER / REPORT).read_bytes())
+        report = json.loads(read_regular(folder / FOLDER / REPORT))
         made_from, digest = report["checkpoint"], report["sha256"]
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder}: has no int8 model. {cure}") from error
@@ -102,4 +122,8 @@ def quantised(folder: Path, *, identity: str) -> tuple[Path, str]:
         raise CheckpointError(f"{folder / FOLDER / REPORT}: damaged ({error}). {cure}") from error
     if made_from != identity:
         raise CheckpointError(f"{folder}: its int8 model is that of other weights. {cure}")
-    return folder / FOLDER / MODEL, str(digest)
+    model = folder / FOLDER / MODEL
+    for file in (model, model.with_suffix(".bin")):
+        if file.exists() and not file.is_file():  # OpenVINO would wait for it
+            raise CheckpointError(f"{file}: not a file. {cure}")
+    return model, str(digest)

@@ -6,13 +6,15 @@ import hashlib
 import json
 import os
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shards import atomic
+from shards.files import read_regular
+from vocscore import caches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 MOST_KEPT = 8
 """The least recently used go first; AlexNet's takes 230 MB."""
@@ -20,10 +22,10 @@ _SUFFIX = ".blob"
 _DIGEST_BYTES = 32
 
 
-def folder() -> Path:
-    """Where they lie: the user's cache, by the XDG base directory specification."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(base) / "vocscore" / "compiled"
+def folder() -> Path | None:
+    """Where they lie; None where this user has no cache."""
+    base = caches.folder()
+    return None if base is None else base / "compiled"
 
 
 def key(facts: dict[str, Any]) -> str:
@@ -40,8 +42,8 @@ def kept(
 ) -> Any:
     """Read what an earlier run has kept under a name, or make it and keep it.
 
-    That nothing can be kept (a read-only home, a full disk) costs the next run some seconds, and
-    this one nothing.
+    That nothing can be kept (no home, a read-only one, a full disk) costs the next run some
+    seconds, and this one nothing.
 
     Args:
         name: as `key` gives it.
@@ -49,7 +51,10 @@ def kept(
         make: makes it from nothing.
         dump: the bytes for `load`.
     """
-    file = folder() / f"{name}{_SUFFIX}"
+    base = folder()
+    if base is None:
+        return make()
+    file = base / f"{name}{_SUFFIX}"
     blob = _read(file)
     if blob is not None:
         with suppress(RuntimeError):
@@ -63,7 +68,7 @@ def kept(
 def _read(file: Path) -> bytes | None:
     """The blob, if it is whole."""
     try:
-        data = file.read_bytes()
+        data = read_regular(file)
         os.utime(file)  # it was used
     except OSError:
         return None

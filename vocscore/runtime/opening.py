@@ -152,9 +152,9 @@ def _facts(identity: str, shape: Shape) -> dict[str, Any]:
     """Everything that decides a compiled model."""
     from dataclasses import asdict
 
+    processor = core().get_property("CPU", "FULL_DEVICE_NAME")
     import openvino
 
-    processor = core().get_property("CPU", "FULL_DEVICE_NAME")
     return {
         "graph": GRAPH,
         "checkpoint": identity,

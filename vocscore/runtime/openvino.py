@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from vocscore.errors import DeviceError
 from vocscore.runtime import Runtime, check_images
 
 if TYPE_CHECKING:
@@ -83,10 +84,23 @@ def core() -> Any:
     a processor with AMX saves more than the usual one holds. Of two, the second gives the first
     one's stack back when it goes, though that may have gone before: the next signal (a child's
     end, Ctrl-C) is then a segmentation fault.
-    """
-    import openvino
 
-    return openvino.Core()
+    Raises:
+        DeviceError: it is not installed, or its installation is broken.
+    """
+    try:
+        import openvino
+
+        made = openvino.Core()
+        made.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin
+    except Exception as error:  # a broken installation may raise anything
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise DeviceError(
+            f"OpenVINO, which runs networks on the CPU, cannot be loaded "
+            f"({lines[-1].strip().rstrip('.')}). "
+            "Install it: pip install --upgrade --force-reinstall openvino"
+        ) from error
+    return made
 
 
 def has_bf16() -> bool:
@@ -104,7 +118,11 @@ def convert(module: nn.Module, preprocess: Preprocess, *, shape: Shape) -> Any:
 
     Returns:
         An `openvino.Model`: uint8 (group, S, S, 3) -> float32 (group, F).
+
+    Raises:
+        DeviceError: see `core`.
     """
+    core()
     import openvino
 
     sides = [shape.size, shape.size]

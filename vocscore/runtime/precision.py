@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from vocscore.errors import DeviceError
+from vocscore.runtime.int8 import check_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,8 +97,8 @@ def resolve_precision(name: str, card: ModelCard, *, device: str) -> str:
     Raises:
         DeviceError: the device does not compute in it.
     """
-    if name == "int8" and device != "cpu":
-        raise DeviceError("--precision int8 runs on the CPU only. Use --device cpu, or bf16.")
+    if name == "int8":
+        check_kind(device.partition(":")[0])
     if name in ("float32", "int8") or (name == "auto" and card.precision == "float32"):
         return "float32" if name == "auto" else name
     if computes_in_bf16(device):

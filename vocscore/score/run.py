@@ -5,29 +5,32 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shards.file_kinds import count
 from vocscore.score.bad.bad_inputs import BadInputs
 from vocscore.score.bad.quarantine import Quarantine, refuse_inside
 from vocscore.score.inputs.globs import EVERYTHING as ALL
 from vocscore.score.inputs.sources import read_source, source_name
+from vocscore.score.output.describe import describe
 from vocscore.score.output.formats.choice import choose
 from vocscore.score.output.formats.selection import EVERYTHING
 from vocscore.score.output.ledger import open_ledger, refuse_existing, work_folder
 from vocscore.score.scoring import Scoring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
+    from vocscore.models.card import ModelCard
     from vocscore.score.inputs.globs import Globs
     from vocscore.score.inputs.units import Inputs
     from vocscore.score.output.formats.selection import Selection
     from vocscore.score.output.ledger import Ledger
     from vocscore.score.scoring import Progress
-    from vocscore.score.walls import Ceilings
+    from vocscore.score.walls import Ceilings, Reached
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,13 @@ class ScoreReport:
         pictures: rows of the output.
         resumed: how many of them an earlier run had scored.
         reasons: reason -> rows with that error.
-        skipped: files of the source that are no pictures.
+        skipped: files of the source, and members of its tars, that are no images.
         problems: damage that is not the fault of one picture, a line each.
         seconds: of this run, from the first picture to the finished output; listing and loading
             came before.
         output: where the rows are.
         ceilings: how fast the machine is at most; None where that was not measured.
+        skipped_kinds: how many of what was skipped there are of each kind (a suffix, hidden files).
     """
 
     pictures: int
@@ -54,6 +58,7 @@ class ScoreReport:
     seconds: float
     output: Path
     ceilings: Ceilings | None = None
+    skipped_kinds: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def errors(self) -> int:
@@ -61,22 +66,34 @@ class ScoreReport:
         return sum(self.reasons.values())
 
     @property
+    def all_bad(self) -> bool:
+        """Whether there is no row without an error."""
+        return self.pictures > 0 and self.errors == self.pictures
+
+    @property
     def images_per_second(self) -> float:
         """Pictures of this run over its seconds, decoding, scoring, committing and merging."""
         return (self.pictures - self.resumed) / max(self.seconds, 1e-9)
+
+    @property
+    def reached(self) -> Reached | None:
+        """The rate beside the ceilings; None where these were not measured."""
+        if self.ceilings is None:
+            return None
+        good = 1 - self.errors / max(self.pictures, 1)
+        return self.ceilings.reached(self.images_per_second, good=good)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with the rate, the errors and, where measured, the wall."""
         value = {**asdict(self), "output": str(self.output), "errors": self.errors}
         value["images_per_second"] = self.images_per_second
-        if self.ceilings is not None:
-            value["wall"] = self.ceilings.wall
-            value["share_of_wall"] = self.ceilings.share(self.images_per_second)
+        if self.reached is not None:
+            value.update(self.reached.to_json())
         return value
 
 
 def score(
-    source: Path,
+    source: str | Path,
     output: Path,
     *,
     checkpoint: Path,
@@ -95,8 +112,10 @@ def score(
     max_bad: float | None = None,
     quarantine: Path | None = None,
     ceilings_after: float | None = None,
+    command: str | None = None,
     progress: Progress | None = None,
     listing: Callable[[int], None] | None = None,
+    on_stage: Callable[[str], None] | None = None,
 ) -> ScoreReport:
     """Write one row for every picture of a source.
 
@@ -104,7 +123,7 @@ def score(
     with the same libraries, the output's bytes are those of a run that was not stopped.
 
     Args:
-        source: as for `read_source`.
+        source: as for `read_source`; text where it may be a URL, which is refused by its name.
         output: a `.csv`, `.parquet` or `.jsonl`, or with `folder_format` a folder of parts; it
             appears when it is complete.
         checkpoint: the folder of a trained network.
@@ -127,9 +146,11 @@ def score(
         quarantine: a folder outside the source, for copies of the bad inputs; None makes none.
         ceilings_after: a run of at least so many seconds ends with some more, in which the
             ceilings are measured; None never does.
+        command: as it was typed, for the record beside the output.
         progress: called with the rows done, all rows (an estimate where the source does not
             tell), and the errors so far.
         listing: called with the files found so far, while a folder is listed.
+        on_stage: called with what begins, in words.
 
     Raises:
         StoppedOnPurposeError: more bad inputs than `max_bad` allows; finished units are kept.
@@ -137,23 +158,26 @@ def score(
         CheckpointError, DeviceError, DamageError: from what is opened.
         RowsError: a row was lost or doubled; a fault of this program.
     """
+    stage = on_stage or (lambda _name: None)
     choice = choose(output, folder_format=folder_format)
     if not work_folder(output).exists():  # else only the ledger can tell whose it is
         refuse_existing(output, overwrite=overwrite, folder=choice.folder)
+    card, identity = check_model(checkpoint, device=device, devices=devices, precision=precision)
+    stage("listing inputs")
     inputs = read_source(source, globs=globs, listing=listing)
+    source = Path(source)
     kept = None if quarantine is None else _quarantine(quarantine, source, inputs)
 
-    from vocscore.models.card import checkpoint_hash, load_card
+    stage("loading the model")  # and torch with it: what could be refused was refused above
     from vocscore.runtime import resolve_device
     from vocscore.runtime.precision import resolve_precision
     from vocscore.score.engines.opening import EngineOpener, open_workers, resolve_devices
 
     several = resolve_devices(devices)
     where = several[0] if several else resolve_device(device)
-    card = load_card(checkpoint)
     opener = EngineOpener(
         checkpoint=checkpoint,
-        identity=checkpoint_hash(checkpoint),
+        identity=identity,
         maker=maker,
         device=where,
         precision=resolve_precision(precision, card, device=where),
@@ -192,6 +216,9 @@ def score(
         ) as ledger,
     ):
         resumed, started = _rows(ledger), time.monotonic()
+        record = describe(
+            plan, ledger, card=card, checkpoint=checkpoint, source=source, command=command
+        )
         scoring = Scoring(
             inputs,
             ledger,
@@ -199,14 +226,49 @@ def score(
             rows_format=rows_format,
             progress=progress,
             bad=BadInputs(ledger, max_bad=max_bad, quarantine=kept),
+            record=record,
+            on_stage=stage,
         )
         scoring.run(engine)
         seconds = time.monotonic() - started
         report = _report(inputs, ledger, resumed=resumed, seconds=seconds, output=output)
         if ceilings_after is None or seconds < ceilings_after:
             return report
+        stage("measuring the ceilings")
         sample = next(inputs.units(unit_size)).read().pictures
         return replace(report, ceilings=engine.ceilings(sample))
+
+
+def check_model(
+    checkpoint: Path, *, device: str, devices: Sequence[str], precision: str
+) -> tuple[ModelCard, str]:
+    """Refuse a model that cannot be scored with, before torch is loaded and inputs are listed.
+
+    Args:
+        checkpoint: as for `score`.
+        device: as for `score`.
+        devices: as for `score`.
+        precision: as for `score`.
+
+    Returns:
+        The model's card and its hash.
+
+    Raises:
+        CheckpointError: it is no checkpoint, or has no int8 model where that is asked for.
+        DeviceError, ScoreError: no machine has such a device, or it does not compute in int8.
+    """
+    from vocscore.models.card import checkpoint_hash, load_card
+    from vocscore.runtime.int8 import check_kind, quantised
+    from vocscore.score.engines.opening import check_devices
+
+    card = load_card(checkpoint)
+    kinds = check_devices(devices or (device,))
+    identity = checkpoint_hash(checkpoint)
+    if precision == "int8":
+        for kind in kinds:
+            check_kind(kind)
+        quantised(checkpoint, identity=identity)
+    return card, identity
 
 
 def _quarantine(folder: Path, source: Path, inputs: Inputs) -> Quarantine:
@@ -225,13 +287,17 @@ def _report(
 ) -> ScoreReport:
     records = [record for _, record in sorted(ledger.records.items())]
     reasons: Counter[str] = Counter()
+    skipped = dict(inputs.skipped)
     for record in records:
         reasons.update(record.errors)
+        for kind, number in record.skipped.items():
+            count(skipped, kind, number)
     return ScoreReport(
         pictures=_rows(ledger),
         resumed=resumed,
         reasons=dict(sorted(reasons.items())),
-        skipped=inputs.skipped,
+        skipped=sum(skipped.values()),
+        skipped_kinds=dict(sorted(skipped.items())),
         problems=(*inputs.problems, *(line for record in records for line in record.problems)),
         seconds=seconds,
         output=output,

@@ -6,6 +6,7 @@ from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from shards.file_kinds import count, listed
 from vocscore.errors import ScoreError
 from vocscore.score.bad.bad_inputs import BadInputs
 from vocscore.score.bad.offenders import encoded, offenders
@@ -33,6 +34,8 @@ class Scoring:
         rows_format: writes parts, and joins them.
         progress: as for `score`.
         bad: what is done about bad inputs; nothing if None.
+        record: as for `Ledger.merge`.
+        on_stage: called with what begins, in words.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class Scoring:
         rows_format: RowsFormat,
         progress: Progress | None,
         bad: BadInputs | None = None,
+        record: Callable[[int], bytes] | None = None,
+        on_stage: Callable[[str], None] | None = None,
     ) -> None:
         """Count what is done."""
         self._inputs = inputs
@@ -52,6 +57,8 @@ class Scoring:
         self._format = rows_format
         self._progress = progress
         self._bad = bad or BadInputs(ledger)
+        self._record = record
+        self._stage = on_stage or (lambda _name: None)
         self._running: dict[int, Advance] = {}
         self._units = 0
         self._weight = 0  # of the units done
@@ -71,6 +78,8 @@ class Scoring:
             RowsError: a row was lost or doubled. Nothing of that unit is kept.
         """
         self._bad.begin()
+        self._stage("scoring")
+        self._show()  # what was done before, which no rate is to count
         with closing(engine.score(self._left())) as events:
             for event in events:
                 if isinstance(event, Advance):
@@ -89,7 +98,12 @@ class Scoring:
         unit, rows = finished.unit, finished.rows
         errors = Counter(str(failure.reason) for failure in rows.failures.values())
         problems = (*finished.contents.problems, *finished.problems)
-        record = Record(len(rows.names), dict(sorted(errors.items())), problems)
+        record = Record(
+            len(rows.names),
+            dict(sorted(errors.items())),
+            problems,
+            dict(sorted(finished.contents.skipped.items())),
+        )
         self._ledger.commit(
             unit.number,
             record,
@@ -106,12 +120,18 @@ class Scoring:
         if not self._rows:
             self._ledger.discard()
             globs = f" that {self._inputs.globs} leaves" if self._inputs.globs else ""
+            kinds: dict[str, int] = {}
+            for record in self._ledger.records.values():
+                for kind, number in record.skipped.items():
+                    count(kinds, kind, number)
+            others = f"; there are {listed(kinds)}" if kinds else ""
             raise ScoreError(
-                f"no picture{globs} in {self._units} tars (looked for members that are pictures by "
-                "their names or first bytes). Name a source that holds pictures."
+                f"no image{globs} in {self._units} tars (looked for members that are images by "
+                f"their names or first bytes{others}). Name a source that holds images."
             )
+        self._stage("joining the parts")
         self._bad.finish()
-        self._ledger.merge(self._units, self._format.merge)
+        self._ledger.merge(self._units, self._format.merge, record=self._record)
 
     def _show(self) -> None:
         """Tell how far it is; what only unread tars know is guessed by their bytes."""

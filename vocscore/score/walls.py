@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from shards.errors import BadPicture
 from shards.pictures.picture import read_bytes
 from vocscore.config import ScoreConfig
+from vocscore.machine import usable_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     import torch
 
@@ -38,16 +40,47 @@ class Ceilings:
     decode: float
     model: float
 
-    @property
-    def wall(self) -> str:
-        """The slowest stage: nothing end to end can be faster."""
-        stages = asdict(self)
-        return min(stages, key=lambda stage: stages[stage])
+    def reached(self, images_per_second: float, *, good: float = 1.0) -> Reached:
+        """Hold the rate of a run against them.
 
-    def share(self, images_per_second: float) -> float:
-        """How much of the wall a rate reaches, 0 to 1 and a little more by noise."""
-        stages: dict[str, float] = asdict(self)
-        return images_per_second / stages[self.wall]
+        Args:
+            images_per_second: of the run, images with errors included.
+            good: share of its images that could be decoded, 0 to 1; the model sees no others.
+        """
+        shares = {
+            "read": images_per_second / self.read,
+            "decode": images_per_second / self.decode,
+            "model": images_per_second * good / self.model,
+        }
+        wall = max(shares, key=lambda stage: shares[stage])
+        low = tuple(stage for stage, share in shares.items() if share > 1)
+        return Reached(wall, None if low else shares[wall], low)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A run beside its ceilings.
+
+    Attributes:
+        wall: the stage that leaves the least room: nothing end to end can be faster.
+        share: of the wall that the run reached, 0 to 1; None where it cannot be said, because of
+            `too_low`.
+        too_low: stages that the run itself was faster than. Their ceilings were measured too low:
+            on too few images, on ones that take longer than the others, or on a machine that had
+            other work at that moment.
+    """
+
+    wall: str
+    share: float | None
+    too_low: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values, with the keys of a summary."""
+        return {
+            "wall": None if self.too_low else self.wall,
+            "share_of_wall": self.share,
+            "ceilings_too_low": list(self.too_low),
+        }
 
 
 def images_per_second(work: Callable[[], int]) -> float:
@@ -68,7 +101,8 @@ def measure_ceilings(
     """Measure each stage alone for about a second.
 
     Args:
-        pictures: a sample of the run's; at most `SAMPLE_PICTURES` are used.
+        pictures: a sample of the run's; at most `SAMPLE_PICTURES` are used. Fewer are used again:
+            threads that run out of work would make the ceiling low.
         maker: the run's.
         model: the network's images per second on a ready batch, uint8 (N, 3, S, S).
 
@@ -79,11 +113,11 @@ def measure_ceilings(
     ready = _first_good(maker.batches(sample))
     if ready is None:
         return None
-    return Ceilings(
-        read=images_per_second(lambda: sum(map(_read, sample))),
-        decode=images_per_second(lambda: sum(_rows(batch) for batch in maker.batches(sample))),
-        model=model(ready.images),
-    )
+    repeated = sample * -(-SAMPLE_PICTURES // len(sample))
+    decoded = _decoded(maker, repeated)
+    with closing(decoded):
+        decode = images_per_second(lambda: next(decoded))
+    return Ceilings(read=_read_rate(repeated), decode=decode, model=model(ready.images))
 
 
 def _first_good(batches: Iterable[Batch]) -> Batch | None:
@@ -91,8 +125,24 @@ def _first_good(batches: Iterable[Batch]) -> Batch | None:
     return next(islice(good, 1), None)
 
 
-def _rows(batch: Batch) -> int:
-    return len(batch.rows) + len(batch.failures)
+def _decoded(maker: Maker, sample: Sequence[PictureRef]) -> Generator[int]:
+    """Decode a sample over and over; images of each batch, those with errors included."""
+    while True:
+        for batch in maker.batches(sample):
+            yield len(batch.rows) + len(batch.failures)
+
+
+def _read_rate(sample: Sequence[PictureRef]) -> float:
+    """Read in one thread, then in as many as there are cores; the faster one counts.
+
+    From memory one thread is faster, since threads of Python take turns; from a network many are.
+    """
+    one = images_per_second(lambda: sum(map(_read, sample)))
+    cores = usable_cores()
+    if cores == 1:
+        return one
+    with ThreadPoolExecutor(cores) as pool:
+        return max(one, images_per_second(lambda: sum(pool.map(_read, sample))))
 
 
 def _read(ref: PictureRef) -> int:

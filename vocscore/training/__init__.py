@@ -1,1 +1,5 @@
 """Shards to a trained network, its history and its curves."""
+
+from vocscore import caches
+
+caches.settle()

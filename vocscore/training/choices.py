@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vocscore.errors import TrainError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkChoice:
@@ -113,3 +115,16 @@ class Keeping:
     patience: int | None
     thresholds: str
     calibrate: bool
+
+
+def check_warmup(choice: Optimisation) -> None:
+    """Refuse a warm-up that leaves no step for what follows.
+
+    Raises:
+        TrainError: it is as long as the training.
+    """
+    if choice.warmup >= choice.epochs:
+        raise TrainError(
+            f"a warm-up of {choice.warmup:g} epochs is no shorter than the training of "
+            f"{choice.epochs}. Use a smaller --warmup or more --epochs."
+        )

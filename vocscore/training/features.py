@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,9 +27,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from shards.reader import LabelledPictures
+    from shards.sample import PictureRef
     from vocscore.distributed import Ranks
     from vocscore.pipeline.augment import Views
-    from vocscore.pipeline.batch import Batch, Maker
+    from vocscore.pipeline.batch import Batch, Failure, Maker
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.runtime import Results
 
@@ -61,7 +64,7 @@ class Decoding:
         device: where the network is.
         batch_size: pictures of the maker's full batch.
         on_pictures: called with the number of pictures done since the last call, in all processes
-            together, as far as this one can tell.
+            together, as far as this one can tell; with 0 when the first one is begun.
         ranks: who shares the pictures.
     """
 
@@ -92,16 +95,13 @@ class Decoding:
         """
         times = np.zeros(len(split.pictures), dtype=np.int64)
         told = 0
+        self.on_pictures(0)
         for batch in self.maker.batches(
             split.pictures, labels=split.labels, order=rows.tolist(), views=views
         ):
             if batch.failures:
                 bad = batch.failures[0]
-                raise TrainError(
-                    f"{split.pictures[bad.row].name}: {bad.reason}: {bad.detail}. The shards hold "
-                    f"a picture that cannot be decoded: 'vocscore verify --decode' lists them all; "
-                    f"pack again without --no-verify."
-                )
+                raise TrainError(_undecodable(split.pictures[bad.row], bad))
             np.add.at(times, batch.rows, 1)
             yield batch
             done = int(times.sum()) * len(split.pictures) // len(rows)
@@ -151,6 +151,14 @@ def compute_features(
         if parts:
             found.append(Features(values=_joined(parts), labels=split.labels))
     return found
+
+
+def _undecodable(image: PictureRef, failure: Failure) -> str:
+    command = shlex.join(["vocscore", "verify", str(Path(image.file).parent), "--decode"])
+    return (
+        f"{image.name}: {failure.reason}: {failure.detail}. The shards hold an image that cannot "
+        f"be decoded: pack again without --no-verify. To list all such images: {command}"
+    )
 
 
 def _whole_batches(split: LabelledPictures, decoding: Decoding) -> NDArray[np.int64]:

@@ -15,16 +15,7 @@ import torch
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from shards.reader import LabelledPictures
     from vocscore.distributed import Ranks
-
-
-@dataclass(frozen=True, slots=True)
-class Splits:
-    """What is trained on, and what is validated on."""
-
-    train: LabelledPictures
-    val: LabelledPictures
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from shards.manifest import read_manifest
+from shards.manifest import manifest_hash, read_manifest
 from vocscore.errors import TrainError
 from vocscore.training.opening import (
     choose_device,
-    manifest_hash,
     open_decoding,
     open_fit,
     open_network,

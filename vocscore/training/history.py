@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from shards import atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from vocscore.evaluation.metrics import Report
@@ -89,6 +89,39 @@ class EpochResult:
         splits = {name: SplitFigures(**state[name]) for name in SPLITS}
         rate = state["learning_rate"]
         return cls(epoch=state["epoch"], kept=state["kept"], learning_rate=rate, **splits)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """A finished training.
+
+    Attributes:
+        out: the run's folder.
+        epochs: one result an epoch.
+        kept: the epoch whose network is the checkpoint, counted from 1.
+        reports: 'train' and 'val': every figure of the kept epoch, with its fitted thresholds.
+        unseen: classes that no training picture shows; nothing was learnt but that they are rare.
+        weights: where the backbone's first weights came from, as the checkpoint's card has it.
+        problems: what a person should know and the run went on without, a line each.
+    """
+
+    out: Path
+    epochs: tuple[EpochResult, ...]
+    kept: int
+    reports: Mapping[str, Report]
+    unseen: tuple[str, ...]
+    weights: str = "none"
+    problems: tuple[str, ...] = ()
+
+    @property
+    def train(self) -> SplitFigures:
+        """The training split in the kept epoch."""
+        return self.epochs[self.kept - 1].train
+
+    @property
+    def val(self) -> SplitFigures:
+        """The validation split after the kept epoch."""
+        return self.epochs[self.kept - 1].val
 
 
 def best_epoch(history: Sequence[EpochResult]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from shards.manifest import NAME
 from vocscore.distributed import ALONE
 from vocscore.errors import DeviceError
 from vocscore.models.card import ModelCard
@@ -27,14 +25,14 @@ from vocscore.training.whole import WholeFit, in_bf16
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from vocscore.distributed import Ranks
     from vocscore.models.network import Network
     from vocscore.pipeline.augment import Augmentation
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.training.choices import LossChoice, NetworkChoice, Optimisation
-    from vocscore.training.fit import Outcome, Splits
+    from vocscore.training.fit import Outcome
+    from vocscore.training.splits import Splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +46,6 @@ class Start:
 
     shards: str
     fit: dict[str, Any] | None
-
-
-def manifest_hash(shards: Path) -> str:
-    """What a set is known by, wherever it lies."""
-    return hashlib.sha256((shards / NAME).read_bytes()).hexdigest()
 
 
 def choose_device(name: str, ranks: Ranks) -> str:
@@ -92,21 +85,35 @@ def seeded(seed: int, *, device: str) -> Iterator[None]:
         yield
 
 
-def open_network(choice: NetworkChoice, classes: tuple[str, ...]) -> tuple[Network, ModelCard]:
+def open_network(
+    choice: NetworkChoice,
+    classes: tuple[str, ...],
+    *,
+    on_stage: Callable[[str], None] | None = None,
+) -> tuple[Network, ModelCard]:
     """Build the network on the CPU, and say on its card how it is used.
+
+    Args:
+        choice: which network.
+        classes: in the order of the logits.
+        on_stage: told before weights are downloaded.
 
     Raises:
         CheckpointError: the backbone or its weights cannot be had.
     """
     network = build_network(
-        choice.backbone, classes=len(classes), weights=choice.weights, size=choice.size
+        choice.backbone,
+        classes=len(classes),
+        weights=choice.weights,
+        size=choice.size,
+        on_stage=on_stage,
     )
     card = ModelCard(
         backbone=choice.backbone,
         classes=classes,
         preprocess=input_preprocess(choice.backbone, weights=choice.weights, size=choice.size),
         threshold=choice.threshold,
-        weights=describe_weights(choice.backbone, choice.weights),
+        weights=describe_weights(choice.backbone, choice.weights, where=network.weights_at),
     )
     return network, card
 

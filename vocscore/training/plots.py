@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matplotlib.ticker import MaxNLocator
-
-from vocscore.charts.canvas import BLUE, GRAY, ORANGE, open_figure, save
+from vocscore.charts.canvas import BLUE, GRAY, ORANGE, open_figure, save, whole_numbers
 from vocscore.charts.evaluation_charts import evaluation_charts
 from vocscore.evaluation.calibration import reliability
 from vocscore.evaluation.metrics import decide
@@ -51,7 +49,7 @@ def curves(history: Sequence[EpochResult], file: Path) -> None:
             axes.plot(epochs, values, color=colour, marker=marker, markersize=4, label=split)
         axes.set_title(title)
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(whole_numbers())
         axes.grid(visible=True, alpha=0.3)
         if name == "loss":
             axes.set_ylim(bottom=0)
@@ -63,7 +61,9 @@ def curves(history: Sequence[EpochResult], file: Path) -> None:
     save(figure, file)
 
 
-def validation_charts(folder: Path, val: Outcome, card: ModelCard, *, figures: Report) -> None:
+def validation_charts(
+    folder: Path, val: Outcome, card: ModelCard, *, figures: Report, chosen: Sequence[str] = ()
+) -> None:
     """Draw the pictures of an evaluation of the validation split.
 
     Args:
@@ -71,6 +71,7 @@ def validation_charts(folder: Path, val: Outcome, card: ModelCard, *, figures: R
         val: the outcome of the split with the network that is kept.
         card: of that network; its thresholds and its temperature count.
         figures: of the same outcome with them.
+        chosen: as `chosen_on_validation` gives it; the charts say it.
 
     Raises:
         OSError: the folder cannot be written.
@@ -80,4 +81,12 @@ def validation_charts(folder: Path, val: Outcome, card: ModelCard, *, figures: R
     if card.temperature != 1:
         calibration[f"temperature {card.temperature:.3g}"] = reliability(val.labels, scores)
     missed = missed_together(val.labels, decide(scores, card.decision_threshold))
-    evaluation_charts(folder, card.classes, figures=figures, calibration=calibration, missed=missed)
+    flattered = f"; it chose the {' and the '.join(chosen)}" if chosen else ""
+    evaluation_charts(
+        folder,
+        card.classes,
+        figures=figures,
+        calibration=calibration,
+        missed=missed,
+        subject=f"validation split, not trained on{flattered}",
+    )

@@ -6,9 +6,9 @@ import difflib
 import sys
 from dataclasses import asdict
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shards.files import open_text
 from vocscore.config import TrainConfig
 from vocscore.errors import TrainError
 
@@ -63,7 +63,8 @@ def _text(recipe: str) -> str:
     if recipe in recipe_names():
         return (_FOLDER / f"{recipe}.toml").read_text(encoding="utf-8")
     if recipe.endswith(".toml"):
-        return Path(recipe).read_text(encoding="utf-8")
+        with open_text(recipe) as file:
+            return file.read()
     raise TrainError(
         f"recipe {recipe!r}: there are {', '.join(recipe_names())}, or a file that ends in .toml."
     )

@@ -7,57 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vocscore.errors import DivergedError
+from vocscore.charts.canvas import require_matplotlib
+from vocscore.errors import ChartError, DivergedError
 from vocscore.evaluation.decisions import fit_decisions
 from vocscore.evaluation.metrics import report
+from vocscore.records.trained_on import chosen_on_validation
 from vocscore.training.epochs import run_epochs
 from vocscore.training.faithful import measure_faithfulness
-from vocscore.training.history import SPLITS, write_history
+from vocscore.training.history import SPLITS, TrainReport, write_history
 from vocscore.training.plots import validation_charts
 from vocscore.training.run_folder import HISTORY, finish_run, save_state
 from vocscore.training.splits import without_positives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from vocscore.evaluation.decisions import Decisions
-    from vocscore.evaluation.metrics import Report
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
     from vocscore.training.choices import Keeping
     from vocscore.training.epochs import SoFar
-    from vocscore.training.fit import Fit, Outcome, Splits
-    from vocscore.training.history import EpochResult, SplitFigures
-
-
-@dataclass(frozen=True, slots=True)
-class TrainReport:
-    """A finished training.
-
-    Attributes:
-        out: the run's folder.
-        epochs: one result an epoch.
-        kept: the epoch whose network is the checkpoint, counted from 1.
-        reports: 'train' and 'val': every figure of the kept epoch, with its fitted thresholds.
-        unseen: classes that no training picture shows; nothing was learnt but that they are rare.
-    """
-
-    out: Path
-    epochs: tuple[EpochResult, ...]
-    kept: int
-    reports: Mapping[str, Report]
-    unseen: tuple[str, ...]
-
-    @property
-    def train(self) -> SplitFigures:
-        """The training split in the kept epoch."""
-        return self.epochs[self.kept - 1].train
-
-    @property
-    def val(self) -> SplitFigures:
-        """The validation split after the kept epoch."""
-        return self.epochs[self.kept - 1].val
+    from vocscore.training.fit import Fit, Outcome
+    from vocscore.training.history import EpochResult
+    from vocscore.training.splits import Splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +40,7 @@ class Run:
     Attributes:
         validate_exactly: the validation split's outcome for the network as it is then, in float32;
             None where it is in float32 in every epoch.
+        on_stage: called with what begins, in words.
     """
 
     out: Path
@@ -78,6 +52,7 @@ class Run:
     device: str
     max_pixels: int
     validate_exactly: Callable[[], Outcome] | None = None
+    on_stage: Callable[[str], None] | None = None
 
     def train(
         self,
@@ -111,6 +86,7 @@ class Run:
         """Keep the network of the epoch that was chosen, and what is fitted to it."""
         kept = self.so_far.kept
         assert kept is not None
+        self._stage("checking bf16")
         write_history(self.out / HISTORY, self.so_far.history)
         self.network.load_state_dict({**self.network.state_dict(), **kept.weights})
         val = kept.val
@@ -120,6 +96,7 @@ class Run:
         )
         if not fidelity.faithful and self.validate_exactly is not None:
             # `score` will compute in float32: so is what is fitted and reported.
+            self._stage("validating in float32")
             val = self.validate_exactly()
             card, fitted = self._decided(val)
         card = replace(card, precision="bf16" if fidelity.faithful else "float32")
@@ -134,10 +111,23 @@ class Run:
             metrics[split] = {"loss": outcome.loss, **reports[split].to_json(card.classes)}
         # Rounded: the last digits are those of the number of threads.
         metrics["bf16"] = {**asdict(fidelity), "largest": round(fidelity.largest, 4)}
-        validation_charts(self.out, val, card, figures=reports["val"])
-        finish_run(self.out, self.network, card, metrics=metrics, history=self.so_far.history)
+        problems = _without_charts()
+        if not problems:
+            self._stage("drawing charts")
+            chosen = chosen_on_validation(asdict(self.keeping))
+            validation_charts(self.out, val, card, figures=reports["val"], chosen=chosen)
+        history = self.so_far.history
+        finish_run(
+            self.out, self.network, card, metrics=metrics, history=history, charts=not problems
+        )
         unseen = tuple(card.classes[c] for c in without_positives(self.splits.train))
-        return TrainReport(self.out, tuple(self.so_far.history), kept.epoch, reports, unseen)
+        return TrainReport(
+            self.out, tuple(history), kept.epoch, reports, unseen, card.weights, problems
+        )
+
+    def _stage(self, name: str) -> None:
+        if self.on_stage is not None:
+            self.on_stage(name)
 
     def _decided(self, val: Outcome) -> tuple[ModelCard, Decisions]:
         """The card with thresholds and temperature fitted to the validation split."""
@@ -150,6 +140,15 @@ class Run:
         )
         card = replace(self.card, thresholds=fitted.thresholds, temperature=fitted.temperature)
         return card, fitted
+
+
+def _without_charts() -> tuple[str, ...]:
+    """Why no charts can be drawn, in a line; nothing where they can be."""
+    try:
+        require_matplotlib()
+    except ChartError as error:
+        return (f"the run has no charts: {error}",)
+    return ()
 
 
 def generators(*, device: str) -> list[torch.Tensor]:

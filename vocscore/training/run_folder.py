@@ -8,14 +8,13 @@ import pickle
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from shards import atomic
+from shards.files import open_binary, read_regular
 from vocscore.charts.evaluation_charts import NAMES as CHARTS
 from vocscore.errors import TrainError
 from vocscore.models.card import CARD_FILE, WEIGHTS_FILE
-from vocscore.models.checkpoint import save_checkpoint
-from vocscore.training.plots import curves
+from vocscore.records.images import IMAGES
+from vocscore.records.trained_on import CONFIG, PACKED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,17 +22,19 @@ if TYPE_CHECKING:
 
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
+    from vocscore.records.images import UsedImages
     from vocscore.training.history import EpochResult
 
-CONFIG, HISTORY, METRICS, CURVES = "config.json", "history.csv", "metrics.json", "curves.png"
+HISTORY, METRICS, CURVES = "history.csv", "metrics.json", "curves.png"
 TENSORBOARD = "tensorboard"
 """Folder of what `--tensorboard` writes."""
 STATE = "resume.pt"
 """What a resume needs; there until the run is finished."""
-RUN_FILES = (CONFIG, HISTORY, METRICS, CURVES, *CHARTS, WEIGHTS_FILE, CARD_FILE, STATE)
-_ANYWHERE = ("shards", "threads", "recipe")
+RUN_FILES = (CONFIG, IMAGES, HISTORY, METRICS, CURVES, *CHARTS, WEIGHTS_FILE, CARD_FILE, STATE)
+_ANYWHERE = ("shards", "threads", "recipe", PACKED)
 """Settings that may differ in a resume: a set that was moved is known by its manifest, the number
-of threads changes no result, and a recipe is the settings that it gave."""
+of threads changes no result, a recipe is the settings that it gave, and older runs say less of
+their set."""
 
 
 def check_room(out: Path, *, overwrite: bool, resume: bool) -> None:
@@ -64,8 +65,13 @@ def is_finished(out: Path) -> bool:
     return (out / CARD_FILE).exists() and not (out / STATE).exists()
 
 
-def start_run(out: Path, config: Mapping[str, object]) -> None:
+def start_run(out: Path, config: Mapping[str, object], *, images: UsedImages) -> None:
     """Remove an earlier run, and nothing else, and note what this one was asked to do.
+
+    Args:
+        out: the run's folder; made if missing.
+        config: every setting.
+        images: that it is going to see.
 
     Raises:
         OSError: the folder cannot be written.
@@ -76,6 +82,7 @@ def start_run(out: Path, config: Mapping[str, object]) -> None:
         (out / name).unlink(missing_ok=True)
     for events in (out / TENSORBOARD).glob("*/events.out.tfevents.*"):
         events.unlink()
+    atomic.write(out / IMAGES, images.to_csv())
     _write_json(out / CONFIG, config)
 
 
@@ -89,6 +96,8 @@ def save_state(out: Path, state: Mapping[str, Any]) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
+    import torch
+
     data = io.BytesIO()
     torch.save(dict(state), data)
     atomic.write(out / STATE, data.getvalue())
@@ -111,10 +120,13 @@ def load_state(out: Path, config: Mapping[str, object]) -> dict[str, Any] | None
     if not file.exists():
         return None
     check_same(out, config)
+    import torch
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that torch has not written
-            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+            with open_binary(file) as opened:
+                state: dict[str, Any] = torch.load(opened, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         # without torch's own words, which advise to run the code in it
         raise TrainError(
@@ -135,7 +147,7 @@ def check_same(out: Path, config: Mapping[str, object]) -> None:
         TrainError: one was another, or the run does not say what they were.
     """
     try:
-        before = json.loads((out / CONFIG).read_bytes())
+        before = json.loads(read_regular(out / CONFIG))
     except (OSError, ValueError) as error:
         raise TrainError(
             f"{out / CONFIG}: cannot be read ({error}). Start anew with --overwrite."
@@ -155,15 +167,28 @@ def finish_run(
     *,
     metrics: Mapping[str, object],
     history: Sequence[EpochResult],
+    charts: bool = True,
 ) -> None:
     """Keep the checkpoint, its metrics and the curves; then forget what a resume would need.
+
+    Args:
+        out: the run's folder.
+        network: of the kept epoch.
+        card: of the same.
+        metrics: plain values.
+        history: every epoch.
+        charts: whether the curves can be drawn here.
 
     Raises:
         OSError: the folder cannot be written.
     """
+    from vocscore.models.checkpoint import save_checkpoint
+    from vocscore.training.plots import curves
+
     save_checkpoint(out, network, card)
     _write_json(out / METRICS, metrics)
-    curves(history, out / CURVES)
+    if charts:
+        curves(history, out / CURVES)
     (out / STATE).unlink(missing_ok=True)
 
 

@@ -13,8 +13,6 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from vocscore.errors import TrainError
-
 if TYPE_CHECKING:
     import torch
 
@@ -24,19 +22,6 @@ _FIRST_FACTOR = 0.01
 """Of the learning rate at the first step of a warm-up."""
 _ONECYCLE_RISE = 0.3
 """Share of the steps in which one-cycle rises, unless a warm-up says otherwise: torch's default."""
-
-
-def check_warmup(choice: Optimisation) -> None:
-    """Refuse a warm-up that leaves no step for what follows.
-
-    Raises:
-        TrainError: it is as long as the training.
-    """
-    if choice.warmup >= choice.epochs:
-        raise TrainError(
-            f"a warm-up of {choice.warmup:g} epochs is no shorter than the training of "
-            f"{choice.epochs}. Use a smaller --warmup or more --epochs."
-        )
 
 
 def open_schedule(

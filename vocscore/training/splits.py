@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +11,20 @@ from shards.errors import SourceError
 from shards.reader import LabelledPictures, load_split
 from vocscore.errors import TrainError
 from vocscore.evaluation.difficult import apply_difficult
-from vocscore.training.fit import Splits
+from vocscore.records.images import UsedImages
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.training.choices import DataChoice, Keeping
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """What is trained on, and what is validated on."""
+
+    train: LabelledPictures
+    val: LabelledPictures
 
 
 def load_splits(shards: Path, choice: DataChoice) -> Splits:
@@ -56,6 +65,15 @@ def without_positives(split: LabelledPictures) -> list[int]:
     return [int(c) for c in np.flatnonzero(~(split.labels == 1).any(0))]
 
 
+def used_images(splits: Splits) -> UsedImages:
+    """What a run keeps of the images that it sees: their paths and hashes."""
+    train, val = (
+        dict(zip((p.name for p in split.pictures), split.sha256, strict=True))
+        for split in (splits.train, splits.val)
+    )
+    return UsedImages(train, val)
+
+
 def _check_names(choice: DataChoice) -> None:
     """Refuse to count pictures twice, and to validate on pictures that were trained on."""
     names = [name.strip() for name in f"{choice.train_split},{choice.val_split}".split(",")]
@@ -73,4 +91,4 @@ def _load(shards: Path, split: str, *, difficult: str) -> LabelledPictures:
         found = load_split(shards, split)
     except SourceError as error:
         raise TrainError(f"{error} Choose with --train-split and --val-split.") from error
-    return LabelledPictures(found.pictures, apply_difficult(found.labels, difficult))
+    return replace(found, labels=apply_difficult(found.labels, difficult))

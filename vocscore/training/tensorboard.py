@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from vocscore.errors import TrainError
@@ -26,15 +27,12 @@ class TensorBoardLog:
 
     def __init__(self, folder: Path) -> None:
         """Write nothing yet."""
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
+        if find_spec("tensorboard") is None:  # not imported yet: torch would come with it
             raise TrainError(
                 "--tensorboard needs TensorBoard, which is not installed. "
                 "pip install 'vocscore[tensorboard]'."
-            ) from error
+            )
         self._folder = folder
-        self._open = SummaryWriter
         self._writers: dict[str, Any] = {}
 
     def __call__(self, result: EpochResult) -> None:
@@ -43,10 +41,12 @@ class TensorBoardLog:
         Raises:
             OSError: the folder cannot be written.
         """
+        from torch.utils.tensorboard import SummaryWriter
+
         for split in SPLITS:
             if split not in self._writers:
                 # What an interrupted run wrote of this epoch, readers then forget.
-                self._writers[split] = self._open(
+                self._writers[split] = SummaryWriter(
                     str(self._folder / split), purge_step=result.epoch
                 )
             writer, figures = self._writers[split], getattr(result, split)

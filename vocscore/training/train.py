@@ -1,49 +1,32 @@
 """Shards -> a run: a folder with a checkpoint, its history, its metrics and its curves.
 
-The way through: `train` checks what it was asked for and opens what it needs (`opening.py`), `Run`
-takes the head's or the whole network's fit through its epochs and keeps what it gave.
+The way through: `train` refuses what cannot be done, before torch is loaded; `fitting.py` opens
+what is needed (`opening.py`); `Run` takes the head's or the whole network's fit through its epochs
+and keeps what it gave.
 """
 
 from __future__ import annotations
 
-from contextlib import closing
-from dataclasses import asdict
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-
-from shards.manifest import read_manifest
 from vocscore.distributed import ALONE
 from vocscore.errors import TrainError
 from vocscore.evaluation.thresholds import parse_rule
+from vocscore.machine import parse_device
+from vocscore.models.backbones import check_backbone
+from vocscore.models.weight_files import check_weights
 from vocscore.pipeline.augment import Augmentation
-from vocscore.training.epochs import SoFar
-from vocscore.training.history import EpochResult
-from vocscore.training.opening import (
-    Start,
-    choose_device,
-    manifest_hash,
-    open_decoding,
-    open_fit,
-    open_network,
-    seeded,
-    validate_in_float32,
-)
-from vocscore.training.run import Run, TrainReport, set_generators
-from vocscore.training.run_folder import check_room, load_state, start_run
-from vocscore.training.schedule import check_warmup
+from vocscore.training.choices import check_warmup
+from vocscore.training.history import EpochResult, TrainReport
+from vocscore.training.job import Job
+from vocscore.training.run_folder import check_room
 from vocscore.training.splits import check_best, load_splits
-from vocscore.training.together import from_first
-from vocscore.training.whole import WholeFit, in_bf16
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from vocscore.distributed import Ranks
-    from vocscore.models.network import Network
     from vocscore.training.choices import (
         DataChoice,
         Keeping,
@@ -51,7 +34,6 @@ if TYPE_CHECKING:
         NetworkChoice,
         Optimisation,
     )
-    from vocscore.training.fit import Splits
 
 __all__ = ["EpochResult", "TrainReport", "train"]
 
@@ -76,6 +58,7 @@ def train(
     ranks: Ranks = ALONE,
     on_step: Callable[[int, int], None] | None = None,
     on_epoch: Callable[[EpochResult], None] | None = None,
+    on_stage: Callable[[str], None] | None = None,
 ) -> TrainReport:
     """Fit a multi-label classifier on packed shards.
 
@@ -107,6 +90,7 @@ def train(
         on_step: called with the pictures sent through the backbone so far, and how many it will
             be in all.
         on_epoch: called after each epoch.
+        on_stage: called with what begins, in words.
 
     Raises:
         TrainError: a run is there already or was asked for something else, a split is missing or
@@ -122,107 +106,36 @@ def train(
     parse_rule(keeping.thresholds)
     check_warmup(optimisation)
     _check_augmentation(augmentation, optimisation)
-    device = choose_device(device, ranks)
+    parse_device(device)
+    check_backbone(network.backbone)
+    check_weights(network.weights, backbone=network.backbone)
+    job = Job(
+        shards=shards,
+        out=out,
+        network=network,
+        data=data,
+        optimisation=optimisation,
+        loss=loss,
+        keeping=keeping,
+        augmentation=augmentation,
+        seed=seed,
+        maker=maker,
+        device=device,
+        threads=threads,
+        resume=resume,
+        recipe=recipe,
+        ranks=ranks,
+        on_step=on_step,
+        on_epoch=on_epoch,
+        on_stage=on_stage,
+    )
+    job.stage("reading labels")
     splits = load_splits(shards, data)
     check_best(splits, keeping)
-    with seeded(seed, device=device):
-        net, card = open_network(network, read_manifest(shards).classes)
-        _check_batches(net, splits, optimisation)
-        config: dict[str, Any] = {
-            "recipe": recipe,
-            "shards": str(shards),
-            "shards_sha256": manifest_hash(shards),
-            **asdict(network),
-            **asdict(data),
-            **asdict(optimisation),
-            **asdict(loss),
-            **asdict(keeping),
-            **asdict(augmentation),
-            "weights_from": card.weights,
-            "seed": seed,
-            "maker": maker,
-            "device": device,
-            "threads": threads,
-            "processes": ranks.size,
-        }
-        state = load_state(out, config) if resume else None
-        so_far = SoFar() if state is None else SoFar.from_state(state["so_far"])
-        in_float32 = partial(
-            validate_in_float32,
-            net,
-            splits,
-            card.preprocess,
-            choice=optimisation,
-            loss=loss,
-            maker=maker,
-            device=device,
-            threads=threads,
-            max_pixels=data.max_pixels,
-        )
-        rounded = optimisation.tune == "head" and in_bf16(
-            optimisation.precision, device=torch.device(device)
-        )
-        run = Run(
-            out,
-            net,
-            card,
-            splits,
-            so_far,
-            keeping,
-            device=device,
-            max_pixels=data.max_pixels,
-            validate_exactly=in_float32 if rounded else None,
-        )
-        if so_far.is_over(epochs=optimisation.epochs, patience=keeping.patience):
-            from_first(None, ranks)
-            return run.finish()
-        passes = optimisation.epochs if optimisation.tune == "all" else 1
-        count = _counter(on_step, splits, passes=passes, done=len(so_far.history))
-        decoding = open_decoding(
-            maker,
-            card.preprocess,
-            choice=optimisation,
-            device=device,
-            threads=threads,
-            max_pixels=data.max_pixels,
-            ranks=ranks,
-            on_pictures=count,
-        )
-        with closing(decoding.maker):
-            if state is None:
-                start_run(out, config)
-            from_first(
-                Start(config["shards_sha256"], None if state is None else state["fit"]), ranks
-            )
-            fit = open_fit(
-                net,
-                splits,
-                decoding,
-                optimisation,
-                loss,
-                augmentation=augmentation,
-                seed=seed % 2**63,
-            )
-            assert fit is not None
-            if state is not None:
-                fit.restore(state["fit"])
-                set_generators(state["generators"], device=device)
-            run.train(fit, epochs=optimisation.epochs, on_epoch=on_epoch)
-            if isinstance(fit, WholeFit):
-                fit.end()
-    return run.finish()
+    job.stage("loading PyTorch")
+    from vocscore.training.fitting import fit
 
-
-def _check_batches(network: Network, splits: Splits, choice: Optimisation) -> None:
-    """Refuse to normalise a batch of one by its own statistics: it has no variance."""
-    normalised = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())  # noqa: SLF001 - the only common base
-    pictures = len(splits.train.pictures)
-    if choice.tune == "all" and normalised and min(choice.batch_size, pictures) < 2:
-        raise TrainError(
-            f"{pictures} pictures in batches of {choice.batch_size}: this backbone normalises "
-            f"batches and needs two pictures in each. Use a larger --batch-size, more pictures, "
-            f"or --tune head."
-        )
+    return fit(job, splits)
 
 
 def _check_augmentation(augmentation: Augmentation, choice: Optimisation) -> None:
@@ -232,19 +145,3 @@ def _check_augmentation(augmentation: Augmentation, choice: Optimisation) -> Non
             "--crop-scale, --flip and --jitter need --tune all: with --tune head each picture goes "
             "through the backbone once, as it is."
         )
-
-
-def _counter(
-    on_step: Callable[[int, int], None] | None, splits: Splits, *, passes: int, done: int
-) -> Callable[[int], None]:
-    """Add up pictures as they are done, after those of passes done before, and pass the sum on."""
-    pictures = len(splits.train.pictures) + len(splits.val.pictures)
-    seen = pictures * (done if passes > 1 else 0)
-
-    def add(more: int) -> None:
-        nonlocal seen
-        seen += more
-        if on_step is not None:
-            on_step(seen, passes * pictures)
-
-    return add

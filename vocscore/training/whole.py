@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from vocscore.pipeline.augment import Augmentation
     from vocscore.training.choices import Optimisation
     from vocscore.training.features import Decoding
-    from vocscore.training.fit import Splits
     from vocscore.training.losses import Loss
+    from vocscore.training.splits import Splits
 
 
 class WholeFit:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from shards.files import open_binary
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
@@ -20,7 +22,7 @@ class Offender(NamedTuple):
         path: its name in the output.
         reason: the stable code.
         detail: one line for a person.
-        file: that holds its bytes.
+        file: that holds its bytes; '' where there are none.
         offset: where they start in it.
         size: how many there are; -1 for all to the end.
     """
@@ -39,7 +41,8 @@ def offenders(
     """List the failed rows of a unit, in their order."""
     for row, why in sorted(failures.items()):
         ref = pictures[row]
-        yield Offender(ref.name, str(why.reason), why.detail, ref.file, ref.offset, ref.size)
+        file = ref.file if ref.fault is None else ""
+        yield Offender(ref.name, str(why.reason), why.detail, file, ref.offset, ref.size)
 
 
 def encoded(found: Iterable[Offender]) -> bytes:
@@ -54,7 +57,7 @@ def read(file: Path) -> Iterator[Offender]:
         OSError: it cannot be read.
     """
     try:
-        with file.open("rb") as lines:
+        with open_binary(file) as lines:
             for line in lines:
                 yield Offender(*json.loads(line))
     except FileNotFoundError:

@@ -3,7 +3,8 @@
     DIR/quarantine.csv   path,reason,detail,copy: every bad input, in the order of the output
     DIR/a/b.jpg          the bytes of a/b.jpg
     DIR/_root/data/x.png the bytes of /data/x.png
-    DIR/_other/HASH-NAME of one whose name cannot be kept: it has '..' in it, or is in the way
+    DIR/_other/HASH-NAME of one whose name cannot be kept: it has '..' in it, is in the way, or
+                         another bad input has it as well (a tar may hold several of one name)
 
 A copy takes its name when it is whole, and one that is there already is not made again: a run that
 was killed goes on. What bad inputs there are is read from the ledger, so a quarantine may be asked
@@ -13,17 +14,16 @@ for in the middle of a job.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import os
-import re
-import stat
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shards import atomic
+from shards.files import open_binary, open_regular, read_regular
 from vocscore.errors import ScoreError
 from vocscore.score.bad import offenders
+from vocscore.score.bad.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,13 +33,7 @@ if TYPE_CHECKING:
 
 TABLE = "quarantine.csv"
 _MARK = ".vocscore.json"
-_ROOT, _OTHER = "_root", "_other"
-_OURS = frozenset({TABLE, _MARK, _ROOT, _OTHER})
 _CHUNK_BYTES = 1 << 20
-_LONGEST_PART = 200
-"""Bytes between two '/'; file systems take 255, and the temporary name is longer."""
-_LONGEST_NAME = 800
-"""Characters of a path; the system takes 4096 bytes, the folder's own path among them."""
 
 
 class Quarantine:
@@ -56,6 +50,7 @@ class Quarantine:
     def __init__(self, folder: Path, *, run: Mapping[str, Any]) -> None:
         """Look whether the folder can be had; nothing is made yet."""
         self._folder = folder
+        self._places = Places(reserved=(TABLE, _MARK))
         self._mark = json.dumps(run, indent=1).encode("ascii")
         if not _is_empty(folder) and _read(folder / _MARK) != self._mark:
             raise ScoreError(
@@ -96,6 +91,11 @@ class Quarantine:
         Raises:
             ScoreError: the disk will not have it.
         """
+        units = list(units)
+        if self._places.shared:  # units may have come in another order than they stand in
+            self._places.start_over()
+            for unit in units:
+                self.take(unit)
         table = self._folder / TABLE
         try:
             with atomic.replacing(table) as file:
@@ -107,30 +107,31 @@ class Quarantine:
 
     def _lines(self, unit: Path) -> Iterator[bytes]:
         for offender in offenders.read(unit):
-            places = (place for place in _places(offender) if self._is_file(place))
-            copy = next(places, "")
+            places = self._places.of(offender)
+            copy = next((place for place in places if self._is_file(place)), "")
             yield _line(offender.path, offender.reason, offender.detail, copy)
 
     def _copy(self, offender: Offender) -> None:
         """Copy the bytes, if the system still hands them out; else the table alone tells."""
         try:
-            source = os.open(offender.file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            source = open_regular(offender.file)
         except (OSError, ValueError):  # ValueError: a name that no file can have
             return
         try:
-            status = os.fstat(source)
-            if stat.S_ISREG(status.st_mode):
-                there = max(0, status.st_size - offender.offset)
-                size = min(offender.size, there) if offender.size >= 0 else there
-                self._place(source, offender, size)
+            there = max(0, os.fstat(source).st_size - offender.offset)
+            size = min(offender.size, there) if offender.size >= 0 else there
+            self._place(source, offender, size)
         finally:
             os.close(source)
 
     def _place(self, source: int, offender: Offender, size: int) -> None:
-        for place in _places(offender):
+        places = self._places.of(offender)
+        compare = offender.path in self._places.shared
+        for place in places:
             target = self._folder / place
             try:
-                if not self._is_file(place) or target.stat().st_size != size:
+                there = self._is_file(place) and target.stat().st_size == size
+                if not there or (compare and not _is_copy(target, source, offender.offset, size)):
                     _write(target, source, offender.offset, size)
             except (FileExistsError, NotADirectoryError, IsADirectoryError):
                 continue  # another input's file stands where this one needs a folder, or vice versa
@@ -176,30 +177,22 @@ def _pour(file: BinaryIO, source: int, offset: int, size: int) -> None:
         done += len(piece)
 
 
-def _places(offender: Offender) -> Iterator[str]:
-    """Where the copy may lie, relative to the folder: as it was called, else by a hash."""
-    name = offender.path
-    kept = f"{_ROOT}{name}" if name.startswith("/") else name
-    parts = kept.split("/")
-    plain = len(name) <= _LONGEST_NAME and all(_is_plain(part) for part in parts)
-    if plain and (name.startswith("/") or parts[0] not in _OURS):
-        yield kept
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    base = re.sub(r"[^A-Za-z0-9._-]", "_", name.rpartition("/")[2])[-80:]
-    yield f"{_OTHER}/{digest}-{base}"
-
-
-def _is_plain(part: str) -> bool:
+def _is_copy(target: Path, source: int, offset: int, size: int) -> bool:
+    """Whether a file of the right size has the right bytes."""
     try:
-        length = len(os.fsencode(part))
-    except UnicodeEncodeError:
+        with open_binary(target) as file:
+            for at in range(0, size, _CHUNK_BYTES):
+                piece = os.pread(source, min(_CHUNK_BYTES, size - at), offset + at)
+                if file.read(len(piece)) != piece:
+                    return False
+    except OSError:
         return False
-    return part not in {"", ".", ".."} and "\0" not in part and length <= _LONGEST_PART
+    return True
 
 
 def _read(file: Path) -> bytes | None:
     try:
-        return file.read_bytes()
+        return read_regular(file)
     except OSError:
         return None
 

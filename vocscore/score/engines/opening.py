@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vocscore.errors import ScoreError
-from vocscore.machine import settle_threads, usable_cores
+from vocscore.machine import parse_device, settle_threads, usable_cores
 from vocscore.score.engines.local import LocalEngine
 from vocscore.score.engines.processes import ProcessEngine
 
@@ -110,16 +110,36 @@ def resolve_devices(names: Sequence[str]) -> tuple[str, ...]:
     """
     from vocscore.runtime import resolve_device
 
-    devices = tuple(
-        resolve_device(f"cuda:{name}" if name.isascii() and name.isdigit() else name)
-        for name in names
-    )
-    if len({device.partition(":")[0] for device in devices}) > 1:
+    check_devices(names)
+    devices = tuple(resolve_device(_full_name(name)) for name in names)
+    _refuse_mixture(names, {device.partition(":")[0] for device in devices})
+    return devices
+
+
+def check_devices(names: Sequence[str]) -> set[str]:
+    """Refuse what no machine has; which devices this one has, only torch can tell.
+
+    Returns:
+        Their kinds: 'auto', 'cpu' or 'cuda'.
+
+    Raises:
+        DeviceError, ScoreError: as for `resolve_devices`.
+    """
+    kinds = {parse_device(_full_name(name))[0] for name in names}
+    _refuse_mixture(names, kinds - {"auto"})
+    return kinds
+
+
+def _full_name(name: str) -> str:
+    return f"cuda:{name}" if name.isascii() and name.isdigit() else name
+
+
+def _refuse_mixture(names: Sequence[str], kinds: set[str]) -> None:
+    if len(kinds) > 1:
         raise ScoreError(
             f"--devices {','.join(names)}: CPU and GPUs give other last bits, so the rows would "
             "depend on chance. Name GPUs only, or 'cpu' only."
         )
-    return devices
 
 
 def open_workers(template: EngineOpener, devices: Sequence[str]) -> ProcessEngine:

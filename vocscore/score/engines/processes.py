@@ -14,6 +14,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import threading
+import time
 from collections import Counter, deque
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -22,6 +23,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from vocscore.errors import ScoreError
+from vocscore.leaving import end_children
 from vocscore.score.engines import Advance, Finished
 from vocscore.score.engines.worker import Raised, Ready, work
 
@@ -42,6 +44,9 @@ _LIVES = 3
 """A unit that this many workers died of is given up; so is a worker that dies this many times
 with nothing finished in between."""
 _SECONDS_TO_END = 5.0
+"""For all workers together; then they are killed."""
+_SECONDS_BETWEEN_LOOKS = 2.0
+"""After which, with no message from any worker, it is looked whether all live."""
 
 
 class ProcessEngine:
@@ -102,8 +107,9 @@ class ProcessEngine:
         """End the workers, whatever they are doing."""
         for worker in self._workers:
             worker.connection.close()
+        deadline = time.monotonic() + _SECONDS_TO_END
         for worker in self._workers:
-            worker.end()
+            worker.end(within=max(0.0, deadline - time.monotonic()))
 
     def __enter__(self) -> Self:
         """Hand out the engine itself."""
@@ -126,9 +132,17 @@ class ProcessEngine:
                     self._bury(worker)
 
     def _messages(self) -> list[tuple[_Worker, Message | None]]:
-        """Wait for messages, one from each worker that has any; None from one that has died."""
+        """Wait for messages, one from each worker that has any; None from one that has died.
+
+        A connection is not closed by a worker's death where something else has inherited it: so
+        the workers are looked at as well.
+        """
         by_connection = {worker.connection: worker for worker in self._workers}
-        return [(by_connection[c], by_connection[c].receive()) for c in wait(by_connection)]  # type: ignore[index]
+        while not (ready := wait(by_connection, _SECONDS_BETWEEN_LOOKS)):
+            dead = [worker for worker in self._workers if not worker.lives()]
+            if dead:
+                return [(worker, None) for worker in dead]
+        return [(by_connection[c], by_connection[c].receive()) for c in ready]  # type: ignore[index]
 
     def _hand_out(self, worker: _Worker, units: Iterator[Unit]) -> None:
         """Fill a worker's hands; a unit that a worker has died of is scored alone."""
@@ -216,13 +230,23 @@ class _Worker:
             return None
         return message
 
-    def end(self) -> str:
-        """End it and say how it ended, in words."""
+    def lives(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.is_alive()
+
+    def end(self, *, within: float = _SECONDS_TO_END) -> str:
+        """End it and say how it ended, in words.
+
+        Args:
+            within: seconds; then it is killed, with what it has started.
+        """
         self.connection.close()
-        self._process.join(_SECONDS_TO_END)
+        self._process.join(within)
         if self._process.exitcode is None:
+            assert self._process.pid is not None
+            end_children(self._process.pid)
             self._process.kill()
-            self._process.join()
+            self._process.join(_SECONDS_TO_END)  # not for ever: a dead disk holds the dead, too
         code = self._process.exitcode or 0
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 

@@ -8,9 +8,12 @@ import queue
 import signal
 import threading
 import traceback
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Protocol
+
+from vocscore.leaving import end_children
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
     from vocscore.score.engines.local import LocalEngine
     from vocscore.score.inputs.units import Unit
+
+_SECONDS_BETWEEN_LOOKS = 2.0
 
 
 class Units:
@@ -106,11 +111,18 @@ def work(opener: Opener, connection: Connection) -> None:
 
 def _read(connection: Connection, units: Units) -> None:
     """Take units in; end the process, whatever it is doing, when the parent has gone."""
-    try:
-        while True:
-            units.put(connection.recv())
-    except (EOFError, OSError):
-        os._exit(0)
+    with suppress(EOFError, OSError):
+        while _parent_lives():
+            if connection.poll(_SECONDS_BETWEEN_LOOKS):
+                units.put(connection.recv())
+    end_children(os.getpid())
+    os._exit(0)
+
+
+def _parent_lives() -> bool:
+    """Whether the other end has anybody; a process that inherited it could keep it open."""
+    parent = parent_process()
+    return parent is None or parent.pid == os.getppid()
 
 
 def _sendable(error: Exception) -> Exception:

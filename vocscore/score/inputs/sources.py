@@ -1,8 +1,7 @@
-"""What the user calls SRC to `Inputs`: a folder, shards, a tar, a list, or one picture."""
+"""What the user calls SRC to `Inputs`: a folder, shards, a tar, a list, or one image."""
 
 from __future__ import annotations
 
-import codecs
 import os
 import sys
 from dataclasses import replace
@@ -10,67 +9,81 @@ from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from shards.image_formats import IMAGE_SUFFIXES
+from shards.archives import HEAD_BYTES, archive_of_head, archive_of_name, is_tar_head
+from shards.file_kinds import is_known_other, is_tar, listed
+from shards.files import NotAFileError, open_binary
+from shards.image_formats import FORMATS, SNIFFED_BYTES, format_of_name, sniff
 from shards.manifest import NAME as MANIFEST
-from shards.manifest import read_manifest
-from shards.paths import shown
+from shards.packed_set import manifest_of
+from shards.paths import first_names, shown
 from vocscore.errors import ScoreError
 from vocscore.score.inputs.globs import EVERYTHING
-from vocscore.score.inputs.units import Files, Tars
-from vocscore.score.inputs.walk import is_tar, walk
+from vocscore.score.inputs.lists import LIST_SUFFIXES, read_list
+from vocscore.score.inputs.packed import archives_left_out, packed_tars
+from vocscore.score.inputs.tar_units import Tars, open_tars
+from vocscore.score.inputs.units import Files
+from vocscore.score.inputs.urls import refuse_url
+from vocscore.score.inputs.walk import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
 
+    from shards.archives import Archive
     from vocscore.score.inputs.globs import Globs
     from vocscore.score.inputs.units import Inputs
+    from vocscore.score.inputs.walk import Found
 
     Listing = Callable[[int], None] | None
 
 STANDARD_INPUT = Path("-")
+_SOURCES = (
+    "A source is a folder of images, packed shards, a .tar, a list of paths (.txt, .lst, .list, or "
+    "'-' for standard input), or one image."
+)
 
 
-def read_source(source: Path, *, globs: Globs = EVERYTHING, listing: Listing = None) -> Inputs:
-    """List what there is to score; no picture is read.
+def read_source(
+    source: str | Path, *, globs: Globs = EVERYTHING, listing: Listing = None
+) -> Inputs:
+    """List what there is to score; no image is read.
 
     Args:
-        source: a folder of pictures or of tars, searched to the bottom (tars count where there
-            are no pictures); packed shards (a folder with `dataset.json` and tars: all splits in
-            their order); one tar; a list (`.txt`, or '-' for standard input; one path a line,
-            absolute or relative to the list's folder, rows in the order of the list); or one
-            picture, whatever its name.
-        globs: which of the pictures are inputs, by their paths as the output has them. A tar is
+        source: a folder of images or of tars, searched to the bottom (tars count where there
+            are no images); packed shards (a folder with our `dataset.json` and tars: all splits in
+            their order, then other tars beside them); one tar; a list (`.txt`, `.lst`, `.list`, or
+            '-' for standard input; one path a line, absolute or relative to the list's folder,
+            rows in the order of the list); or one image, by its name or its first bytes.
+        globs: which of the images are inputs, by their paths as the output has them. A tar is
             left out whole where an exclusion matches its own path; one that cannot be read stays a
             row, whatever has to be included.
         listing: as for `walk`.
 
     Raises:
-        ScoreError: there is no such source, or nothing in it.
+        ScoreError: there is no such source, nothing in it, or it has to be unpacked first.
         DamageError: the manifest of packed shards is damaged.
     """
-    inputs = _listed(source, listing)
-    return _chosen(inputs, globs, source) if globs else inputs
+    refuse_url(source)
+    if not os.fspath(source):
+        raise ScoreError(f"SRC is empty. {_SOURCES}")
+    path = Path(source)
+    inputs = _listed(path, listing)
+    return _chosen(inputs, globs, path) if globs else inputs
 
 
 def _listed(source: Path, listing: Listing) -> Files | Tars:
     if source == STANDARD_INPUT:
         return _list(sys.stdin.buffer, "standard input", root="")
     try:
-        if source.is_dir():
-            packed = (source / MANIFEST).is_file() and any(is_tar(p.name) for p in source.iterdir())
-            return _packed(source) if packed else _folder(source, listing)
-        if is_tar(source.name):
-            return _tars(source.parent, [source.name])
-        if source.suffix.lower() == ".txt":
-            with source.open("rb") as file:
-                return _list(file, str(source), root=str(source.parent))
-        source.stat()
+        return _folder(source, listing) if source.is_dir() else _file(source)
+    except NotAFileError as error:
+        raise ScoreError(
+            f"{shown(str(source))}: {error.strerror}. A list of paths may come from a pipe: give "
+            "'-' and let it come on standard input."
+        ) from error
     except OSError as error:
         raise ScoreError(
-            f"{shown(str(source))}: {str(error.strerror).lower()}. A source is a folder of "
-            "pictures, packed shards, a .tar, a list of paths (.txt, or '-'), or one picture."
+            f"{shown(str(source))}: {str(error.strerror).lower()}. {_SOURCES}"
         ) from error
-    return Files(str(source.parent), [source.name])
 
 
 def _chosen(inputs: Files | Tars, globs: Globs, source: Path) -> Inputs:
@@ -82,14 +95,14 @@ def _chosen(inputs: Files | Tars, globs: Globs, source: Path) -> Inputs:
             names=list(compress(inputs.names, kept)),
             sizes=list(compress(inputs.sizes, kept)),
             changed=list(compress(inputs.changed, kept)),
-            samples=inputs.samples and list(compress(inputs.samples, kept)),
+            samples=list(compress(inputs.samples, kept)),
             globs=globs,
         )
     else:
         names = [name for name in inputs.names if globs.keeps(name)]
         chosen = replace(inputs, names=names, globs=globs)
     if not chosen.names:
-        kind = "tars" if isinstance(inputs, Tars) else "pictures"
+        kind = "tars" if isinstance(inputs, Tars) else "images"
         raise ScoreError(
             f"{shown(str(source))}: {globs} leaves none of its {len(inputs.names)} {kind} (the "
             f"first is {shown(inputs.names[0])}). A pattern stands for the whole path: '*.jpg', "
@@ -99,83 +112,83 @@ def _chosen(inputs: Files | Tars, globs: Globs, source: Path) -> Inputs:
 
 
 def source_name(source: Path) -> str:
-    """Tell two sources apart whose pictures have the same names: the absolute path."""
+    """Tell two sources apart whose images have the same names: the absolute path."""
     if source == STANDARD_INPUT:
         return f"standard input in {Path.cwd()}"
     return str(source.absolute())
 
 
 def _folder(folder: Path, listing: Listing) -> Files | Tars:
+    if (folder / MANIFEST).exists() and any(is_tar(path.name) for path in folder.iterdir()):
+        manifest = manifest_of(folder)
+        if manifest is not None:
+            return packed_tars(folder, manifest, listing=listing)
     found = walk(str(folder), listing=listing)
+    problems = [*found.problems, *archives_left_out(found.archives)]
     if found.pictures:
         if found.tars:
-            found.problems.append(
-                f"{shown(found.tars[0])}: tars beside pictures are not scored ({len(found.tars)} "
+            problems.append(
+                f"{first_names(found.tars)}: tars beside images are not scored ({len(found.tars)} "
                 "here); name them to score them"
             )
-        return Files(str(folder), found.pictures, found.skipped, found.problems)
-    if found.tars:
-        return _tars(folder, found.tars, skipped=found.skipped, problems=found.problems)
-    problem = f" {found.problems[0]}." if found.problems else ""
+        return Files(str(folder), found.pictures, found.skipped, problems)
+    if all(archive_of_name(name) for name in found.tars):  # or there is none
+        raise ScoreError(_nothing(folder, found))
+    return open_tars(folder, found.tars, skipped=found.skipped, problems=problems)
+
+
+def _nothing(folder: Path, found: Found) -> str:
+    """Say what was looked for, and what there is instead."""
+    line = (
+        f"{shown(str(folder))}: no image in it or below (looked for "
+        f"{' '.join(one.suffixes[0] for one in FORMATS[:9])} ... and first bytes of images, then "
+        "for .tar)."
+    )
+    if found.skipped:
+        line += f" Files skipped: {sum(found.skipped.values())} ({listed(found.skipped)})."
+    if found.problems:
+        line += f" {found.problems[0]}."
+    packed = sorted([*found.tars, *found.archives])
+    if not packed:
+        return f"{line} Name a folder that holds images."
+    archive = archive_of_name(packed[0])
+    command = f" ({archive.command(str(folder / packed[0]))})" if archive else ""
+    return f"{line} Archives are not looked into: unpack {first_names(packed)} first{command}."
+
+
+def _file(source: Path) -> Files | Tars:
+    name, where = source.name, shown(str(source))
+    with open_binary(source) as file:
+        head = file.read(HEAD_BYTES)
+        image, tar = sniff(head[:SNIFFED_BYTES]) is not None, is_tar_head(head)
+        archive = None if image or tar else _archive(name, head)
+        # Any text may begin like an image; a zero byte is in none.
+        binary = b"\0" in head and (image or tar or archive is not None)
+        if source.suffix.lower() in LIST_SUFFIXES and not binary:
+            file.seek(0)
+            return _list(file, where, root=str(source.parent))
+    if archive is not None:
+        raise ScoreError(
+            f"{where}: {archive.kind}, which is not read as it is. Unpack it "
+            f"({archive.command(str(source))}) and score what was in it."
+        )
+    if image or format_of_name(name) is not None:
+        return Files(str(source.parent), [name])
+    if tar or is_tar(name):
+        return open_tars(source.parent, [name])
     raise ScoreError(
-        f"{folder}: no picture in it or below (looked for {' '.join(IMAGE_SUFFIXES[:10])}, then "
-        f"for .tar; there are {found.skipped} other files).{problem} Name a folder that holds pictures."
+        f"{where}: no image by its name or its first bytes, no tar and no list. {_SOURCES}"
     )
 
 
-def _packed(folder: Path) -> Tars:
-    shards = read_manifest(folder).shards()
-    for shard in shards:
-        if not (folder / shard.name).is_file():
-            raise ScoreError(
-                f"{folder / shard.name}: in {MANIFEST}, and not there. Copy the set again; "
-                "'vocscore verify' names all that is missing."
-            )
-    return _tars(folder, [s.name for s in shards], samples=[s.samples for s in shards])
-
-
-def _tars(
-    root: Path,
-    names: Sequence[str],
-    *,
-    samples: Sequence[int] | None = None,
-    skipped: int = 0,
-    problems: Sequence[str] = (),
-) -> Tars:
-    sizes, changed = [], []
-    for name in names:
-        size, time = _size_and_time(root / name)
-        sizes.append(size)
-        changed.append(time)
-    return Tars(str(root), names, sizes, changed, samples, skipped, problems)
-
-
-def _size_and_time(file: Path) -> tuple[int, int]:
-    """Bytes and nanoseconds; 0 for a file that has gone, which its unit will find out."""
-    try:
-        status = file.stat()
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
+def _archive(name: str, head: bytes) -> Archive | None:
+    """The archive that a file is; a document that is one inside (.docx, .npz) is none."""
+    if is_known_other(name) and not name.lower().endswith(LIST_SUFFIXES):
+        return None
+    archive = archive_of_name(name) or archive_of_head(head)
+    return None if archive and name.lower().endswith(".svgz") else archive
 
 
 def _list(lines: BinaryIO, where: str, *, root: str) -> Files:
-    names = list(_paths(lines, where))
-    if not names:
-        raise ScoreError(f"{where}: no path in it. A list has one path a line.")
-    return Files(root, names)
-
-
-def _paths(lines: Iterable[bytes], where: str) -> Iterable[str]:
-    """Paths as they were written; only the line's end (of Unix or Windows) is taken off."""
-    for number, line in enumerate(lines, 1):
-        path = line.removesuffix(b"\n").removesuffix(b"\r")
-        if number == 1:
-            path = path.removeprefix(codecs.BOM_UTF8)
-        if b"\0" in path:
-            raise ScoreError(
-                f"{where}, line {number}: a zero byte, which no path has. A list is UTF-8 with one "
-                "path a line (not 'find -print0', not UTF-16)."
-            )
-        if path:
-            yield os.fsdecode(path)
+    found = read_list(lines, where, root=root)
+    return Files(root, found.names, found.skipped, found.notes, found.faults)

@@ -8,10 +8,13 @@ Beside the output, while it is not finished, stands a folder `<output>.parts`:
     bad-000000.jsonl its bad inputs, where there are any: what to quarantine
     part-000000.json their numbers; it is written after the rows and says that they are all there
     merged.csv       the parts being joined
+    record.json      what is to stand beside the output, `OUTPUT.json` (`vocscore.records`)
     done.json        what was plan.json: the output is finished, the rest only has to be removed
 
 The parts of an output that is a folder (`part_folder`) lie in a folder of their own, `rows/`. It is
-renamed to the output as soon as there is `done.json`; an older one is put in `replaced/` first.
+renamed to the output as soon as there is `done.json`; an older one is put in `replaced/` first. The
+record follows the output; that of an older output is removed before the new output appears, so that
+a record never speaks of other rows than those beside it.
 
 Every file is written under another name, brought to the disk and renamed. So a run that is killed
 at any moment leaves parts that are whole; the next one with the same plan goes on from them, and
@@ -27,7 +30,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shards import atomic
+from shards.files import read_regular
 from vocscore.errors import ScoreError
+from vocscore.records.score_record import is_record, record_file
 from vocscore.score.output import part_folder
 from vocscore.score.output.differences import differences
 
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT_VERSION = 1
-_OURS = re.compile(r"\.?((part|bad)-\d{6,}|plan|done|merged)\.[a-z]+(\.tmp)?")
+_OURS = re.compile(r"\.?((part|bad)-\d{6,}|plan|done|merged|record)\.[a-z]+(\.tmp)?")
 _MARK = re.compile(r"part-(\d{6,})\.json")
 
 
@@ -48,11 +53,18 @@ class Record:
         rows: how many.
         errors: reason -> rows with that error.
         problems: damage that is not the fault of one picture, a line each.
+        skipped: kind -> members of a tar that are no inputs.
     """
 
     rows: int
     errors: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; nothing skipped is left out, as in the marks of older versions."""
+        value = asdict(self)
+        return value if self.skipped else {k: v for k, v in value.items() if k != "skipped"}
 
 
 def work_folder(output: Path) -> Path:
@@ -69,8 +81,15 @@ def refuse_existing(output: Path, *, overwrite: bool, folder: bool = False) -> N
         folder: it is to be a folder of parts.
 
     Raises:
-        ScoreError: it is there and not to be overwritten, or never can be.
+        ScoreError: it is there and not to be overwritten, or never can be; or another file stands
+            where its record has to.
     """
+    beside = record_file(output)
+    if (beside.exists() or beside.is_symlink()) and not is_record(beside):
+        raise ScoreError(
+            f"{beside}: in the way: the record of the predictions has to stand there, and this is "
+            "something else. Move it away, or choose another output with -o."
+        )
     if folder:
         part_folder.refuse_existing_folder(output, overwrite=overwrite)
         return
@@ -130,6 +149,7 @@ class Ledger:
         self._parts = self._rows if folder else self._work
         self._plan = self._work / "plan.json"
         self._done = self._work / "done.json"
+        self._record = self._work / "record.json"
         self.records: dict[int, Record] = {}
 
     def lock(self, held: ExitStack) -> None:
@@ -194,7 +214,7 @@ class Ledger:
                 atomic.write(self.offenders(number), offenders)
             else:  # a run that was killed before it marked the part may have left some
                 self.offenders(number).unlink(missing_ok=True)
-            kept = {"bytes": part.stat().st_size, **asdict(record)}
+            kept = {"bytes": part.stat().st_size, **record.to_json()}
             mark = self._work / f"{part.stem}.json"
             atomic.write(mark, json.dumps(kept).encode("ascii"))
         self.records[number] = record
@@ -203,12 +223,19 @@ class Ledger:
         """Where the bad inputs of a committed unit are listed; there is no file if it has none."""
         return self._work / f"bad-{number:06d}.jsonl"
 
-    def merge(self, units: int, write: Callable[[BinaryIO, Iterable[Path]], None]) -> None:
+    def merge(
+        self,
+        units: int,
+        write: Callable[[BinaryIO, Iterable[Path]], None],
+        *,
+        record: Callable[[int], bytes] | None = None,
+    ) -> None:
         """Join the parts to the output, by the numbers of their units, and remove the rest.
 
         Args:
             units: how many there are; all of them must have been committed.
             write: writes the output, given the parts in order; not called for a folder of parts.
+            record: given the bytes of the output, says what is to stand beside it; None: nothing.
 
         Raises:
             ScoreError: the disk will not have it; the parts are kept.
@@ -216,12 +243,19 @@ class Ledger:
         if self.records.keys() != set(range(units)):
             raise RuntimeError(f"{units} units, but parts {sorted(self.records)[:20]}...")
         with self._writing():
-            if self._folder:  # a stranger's file may have come in the meantime
-                refuse_existing(self._output, overwrite=True, folder=True)
-            else:
-                merged = self._work / f"merged{self._suffix}"
+            merged = self._work / f"merged{self._suffix}"
+            if not self._folder:
                 with atomic.replacing(merged) as file:
                     write(file, map(self._part, range(units)))
+            if record is not None:
+                rows = map(self._part, range(units)) if self._folder else [merged]
+                atomic.write(self._record, record(sum(file.stat().st_size for file in rows)))
+            else:
+                self._record.unlink(missing_ok=True)
+            # a stranger's file may have come in the meantime
+            refuse_existing(self._output, overwrite=True, folder=self._folder)
+            record_file(self._output).unlink(missing_ok=True)
+            if not self._folder:
                 atomic.move(merged, self._output)
             atomic.move(self._plan, self._done)
             self._finish()
@@ -231,6 +265,9 @@ class Ledger:
     def _finish(self) -> None:
         if self._folder:
             part_folder.place(self._rows, self._output, replaced=self._work / "replaced")
+        beside = record_file(self._output)
+        if self._record.exists() and (is_record(beside) or not beside.exists()):
+            atomic.move(self._record, beside)
 
     def discard(self) -> None:
         """Forget the run: nothing in it is worth keeping."""
@@ -287,7 +324,7 @@ class Ledger:
 
     def _read_plan(self) -> dict[str, Any] | None:
         try:
-            plan = json.loads(self._plan.read_bytes())
+            plan = json.loads(read_regular(self._plan))
         except FileNotFoundError:
             return None
         except ValueError:
@@ -307,9 +344,10 @@ class Ledger:
     def _read_record(self, mark: Path) -> Record | None:
         """The record of a part that is all there; another is made again."""
         try:
-            kept = json.loads(mark.read_bytes())
+            kept = json.loads(read_regular(mark))
             if (self._parts / f"{mark.stem}{self._suffix}").stat().st_size != kept["bytes"]:
                 return None
-            return Record(kept["rows"], kept["errors"], tuple(kept["problems"]))
+            problems, skipped = tuple(kept["problems"]), kept.get("skipped", {})
+            return Record(kept["rows"], kept["errors"], problems, skipped)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None

@@ -1,0 +1,116 @@
+"""Names of classes as text: which are the same, which look alike, which can be a column."""
+
+from __future__ import annotations
+
+import shlex
+import unicodedata
+from collections import Counter
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LONGEST: Final = 200
+"""Characters of a name; what is longer is a sentence or a file that went into the wrong field."""
+TAKEN: Final = frozenset({"path", "status", "error", "labels", "path_bytes"})
+"""Columns that every table of predictions has."""
+
+_INVISIBLE: Final = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
+"""Soft hyphen, zero-width space, word joiner, byte order mark: left behind by copying."""
+_JOINERS: Final = dict.fromkeys(map(ord, "\u200c\u200d"))
+"""Part of the spelling in Persian and in the languages of India, and of some emoji."""
+_BETWEEN_LABELS: Final = (",", "|")
+
+
+@lru_cache(maxsize=4096)
+def canonical(name: str) -> str:
+    """The one spelling of names that differ only in how they are stored.
+
+    Accents are composed (NFC), runs of blanks of any kind are one blank, blanks around the name
+    and characters without any width are gone. Line ends and tabs stay: they may stand between
+    two names.
+    """
+    visible = unicodedata.normalize("NFC", name.translate(_INVISIBLE))
+    blanks = "".join(" " if unicodedata.category(one) == "Zs" else one for one in visible)
+    return " ".join(part for part in blanks.split(" ") if part)
+
+
+def folded(name: str) -> str:
+    """What names that look alike have in common: no case, no width of letters, no joiners."""
+    compatible = unicodedata.normalize("NFKC", canonical(name).translate(_JOINERS))
+    return unicodedata.normalize("NFKC", compatible.casefold())
+
+
+def name_fault(name: str) -> str | None:
+    """Why a column, a header or a list of names could not hold a name, and what to do.
+
+    Returns:
+        The end of a message that begins with where the name stands; None where it can be a class.
+    """
+    why = _why_not(name)
+    if why is None:
+        return None
+    shown = repr(name if len(name) <= LONGEST else f"{name[:40]}...")
+    cure = "Rename it there"
+    if name.isprintable() and len(name) <= LONGEST and name.strip():
+        cure += f", or here with --rename {shlex.quote(name)} NEW"
+    return f"{shown} cannot be a class: it {why}. {cure}."
+
+
+def _why_not(name: str) -> str | None:
+    faults = (
+        (not name.strip(), "is blank"),
+        (name != name.strip(), "has blanks around it"),
+        (
+            not name.translate(_JOINERS).isprintable(),
+            "has a line end or other characters that cannot be printed",
+        ),
+        (";" in name, "has ';', which stands between names in tables"),
+        (name in TAKEN, "is the name of another column in tables of predictions"),
+        (len(name) > LONGEST, f"has {len(name)} characters, and {LONGEST} is the limit"),
+    )
+    return next((why for fault, why in faults if fault), None)
+
+
+def look_alikes(names: Iterable[str]) -> list[list[str]]:
+    """Groups of names that differ only in case or in the width of letters; each sorted."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        groups.setdefault(folded(name), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def several_in_one(names: Iterable[str]) -> list[str]:
+    """The names that are several labels in one, sorted.
+
+    That is `['cat', 'dog']` by its brackets, and `cat,dog` or `cat|dog` where one of the two is a
+    class by itself or a part of another such name, too; and `"cat"` with its quotes, beside `cat`.
+
+    Args:
+        names: all names of the set.
+    """
+    distinct = set(names)
+    parts = {name: _parts(name) for name in distinct}
+    counts = Counter(part for found in parts.values() for part in set(found))
+    counts.update(distinct)
+    return sorted(
+        name
+        for name, found in parts.items()
+        if (name.startswith("[") and name.endswith("]")) or any(counts[p] > 1 for p in found)
+    )
+
+
+def has_separator(name: str) -> bool:
+    """Whether a name could be several labels in one."""
+    return len(_parts(name)) > 1
+
+
+def _parts(name: str) -> list[str]:
+    for mark in _BETWEEN_LABELS:
+        name = name.replace(mark, "\n")
+    quoted = len(name) > 1 and name[0] == name[-1] and name[0] in "\"'"
+    if "\n" not in name and not quoted:
+        return []
+    parts = (canonical(part.strip("\"' ")) for part in name.split("\n"))
+    return [part for part in parts if part]

@@ -1,0 +1,89 @@
+"""Whether a folder of tars is a packed set, or has a `dataset.json` that is someone else's."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from shards.errors import DamageError
+from shards.files import NotAFileError, open_binary
+from shards.manifest import FORMAT, NAME, Manifest, index_name, read_manifest, split_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LOOKED_AT_BYTES: Final = 1 << 20
+"""Packing writes the mark into the first line; whoever sorts the keys moves it behind the classes
+and the settings."""
+_MARK: Final = re.compile(rb'"format"\s*:\s*"%b"' % FORMAT.encode())
+
+_KEYS: Final = frozenset({"splits", "rejected", "listing"})
+"""Keys that no one else puts beside each other."""
+
+
+def manifest_of(folder: Path) -> Manifest | None:
+    """The manifest of a packed set; None for a folder that is none.
+
+    Many tools write a `dataset.json`. It is ours if it says so or has the keys of ours, however
+    damaged it is, or if it is no JSON and shards as packing names them, with their indexes, lie
+    beside it.
+
+    Raises:
+        DamageError: it is ours and damaged, or cannot be read.
+    """
+    found = _found(folder)
+    return found and found[0]
+
+
+def is_own_shard(tar: Path) -> bool:
+    """Whether the manifest beside a tar names it.
+
+    Raises:
+        DamageError: as for `manifest_of`.
+    """
+    found = _found(tar.parent)
+    return found is not None and tar.name in found[1]
+
+
+def _found(folder: Path) -> tuple[Manifest, frozenset[str]] | None:
+    try:
+        status = (folder / NAME).stat()
+    except OSError:
+        return None
+    return _read(folder, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=4)
+def _read(folder: Path, _changed: int, _size: int) -> tuple[Manifest, frozenset[str]] | None:
+    """Keep the answer until the file changes: a set may have thousands of tars to list."""
+    if not _is_ours(folder):
+        return None
+    manifest = read_manifest(folder)
+    return manifest, frozenset(shard.name for shard in manifest.shards())
+
+
+def _is_ours(folder: Path) -> bool:
+    file = folder / NAME
+    try:
+        with open_binary(file) as opened:
+            head = opened.read(_LOOKED_AT_BYTES + 1)
+    except NotAFileError:
+        return False
+    except OSError as error:
+        raise DamageError(f"{file}: cannot be read: {error.strerror}.") from error
+    if len(head) > _LOOKED_AT_BYTES:
+        return _MARK.search(head) is not None
+    try:
+        value = json.loads(head)
+    except (ValueError, RecursionError):
+        return _MARK.search(head) is not None or _has_packed_shards(folder)
+    return isinstance(value, dict) and (value.get("format") == FORMAT or value.keys() >= _KEYS)
+
+
+def _has_packed_shards(folder: Path) -> bool:
+    names = {path.name for path in folder.iterdir()}
+    return any(
+        name.endswith(".tar") and split_of(name) and index_name(name) in names for name in names
+    )

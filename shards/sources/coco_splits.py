@@ -1,0 +1,73 @@
+"""The splits of several COCO files, by their names or their folders."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from shards.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_WORDS: Final = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+    "trainval": "trainval",
+}
+_LETTERS: Final = re.compile(r"[a-z]+")
+
+
+class CocoFile(NamedTuple):
+    """A COCO file.
+
+    Attributes:
+        file: where it lies.
+        split: the split that its images are in; None where the file alone is the whole set.
+    """
+
+    file: Path
+    split: str | None = None
+
+
+def name_splits(files: Sequence[CocoFile]) -> list[CocoFile]:
+    """Name the split of each of several files.
+
+    A file that has none yet is named by the one word for a split in its own name
+    (instances_train2017.json), else in its folder's (valid/_annotations.coco.json). A single file
+    stays as it is.
+
+    Raises:
+        SourceError: the name of a file tells nothing or is ambiguous, or two files have the same
+            split; says how to name it.
+    """
+    if len(files) < 2:
+        return list(files)
+    named = [CocoFile(one.file, one.split or _split_of(one.file)) for one in files]
+    counts = Counter(one.split for one in named)
+    for one in named:
+        if counts[one.split] > 1:
+            raise SourceError(
+                f"{one.file}: a second file of split '{one.split}'. Name the split of each: "
+                "--coco SPLIT=FILE."
+            )
+    return named
+
+
+def _split_of(file: Path) -> str:
+    """The split that a file's name, or its folder's, says."""
+    found = {_WORDS[word] for word in _LETTERS.findall(file.stem.casefold()) if word in _WORDS}
+    if not found:
+        # Of a folder the whole name: 'test_of_cameras' is no test split.
+        folder = file.absolute().parent.name.casefold().rstrip("0123456789_-")
+        found = {_WORDS[folder]} if folder in _WORDS else set()
+    if len(found) == 1:
+        return found.pop()
+    raise SourceError(
+        f"{file}: which split it is, its name does not say. Name it: --coco "
+        f"{shlex.quote(f'train={file}')}."
+    )

@@ -1,0 +1,99 @@
+"""The columns of a table that say of one class, or of one row's label, whether it is there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from shards.errors import SourceError
+from shards.sources.table_cells import bad_name, quoted, truth
+from shards.sources.table_columns import first_cell
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shards.sources.table_columns import Column
+    from shards.sources.table_text import TableText
+
+_STRENGTHS: Final = ("confidence", "score", "probability", "prob", "value", "present", "presence")
+_FEW: Final = 10
+"""Cells by which nothing can be told."""
+
+
+def truth_columns(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns of which every cell is a truth value, and whose names may be those of classes."""
+    return tuple(c for c in columns if c.is_truths and not c.never_a_class)
+
+
+def class_columns(text: TableText, columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns of one class each, in a table without a column of labels.
+
+    Raises:
+        SourceError: whether a column is one would be a guess; a name is missing, comes twice or
+            cannot be a class's; -1 stands where 0 must be meant.
+    """
+    head = f"{text.file}, line {text.header.line}"
+    for column in columns:
+        if not column.name and column.at and not column.is_empty:
+            raise SourceError(
+                f"{head}: column {column.at + 1} has cells but no name. Name or remove it."
+            )
+        if not column.is_truths and column.is_mostly_truths and not column.never_a_class:
+            bad = first_cell(text, column, lambda cell: truth(cell) is None)
+            raise SourceError(
+                f"{bad} is not a truth value, as most cells of this column are. Write 1, 0, -1 "
+                "(only difficult instances) or nothing; remove the column if it is no class."
+            )
+    classes = truth_columns(columns)
+    names = [column.name for column in classes]
+    for column in classes:
+        if names.count(column.name) > 1:
+            raise SourceError(f"{head}: two columns {column.name!r} in the header. Keep one.")
+        if why := bad_name(column.name):
+            raise SourceError(f"{head}, column {column.at + 1}: {quoted(column.name)} {why}")
+    _refuse_minus_for_absent(text, classes)
+    return classes
+
+
+def _refuse_minus_for_absent(text: TableText, classes: Sequence[Column]) -> None:
+    """Refuse a table that has -1 where others have 0: nothing in it would be absent."""
+    values: Counter[int | None] = Counter()
+    for column in classes:
+        for cell, rows in (column.counts or {}).items():
+            values[truth(cell)] += rows
+    if not values[0] and values[-1] > max(values[1], _FEW):
+        column = next(c for c in classes if any(truth(cell) == -1 for cell in c.counts or ()))
+        bad = first_cell(text, column, lambda cell: truth(cell) == -1)
+        raise SourceError(
+            f"{bad} says that an image has only difficult instances of a class, and no cell says "
+            "that one is absent. Write 0 for absent."
+        )
+
+
+def strength_columns(text: TableText, columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns that say, in a table of one label per row, whether the label is there.
+
+    Raises:
+        SourceError: one has numbers that are neither 0 nor 1.
+    """
+    found = []
+    for column in columns:
+        if column.key not in _STRENGTHS or column.is_empty:
+            continue
+        if column.counts and all(cell and truth(cell) in {0, 1} for cell in column.counts):
+            found.append(column)
+        elif any(map(_is_number, column.first)):
+            bad = first_cell(text, column, lambda cell: not cell or truth(cell) not in {0, 1})
+            raise SourceError(
+                f"{bad} is neither 0 nor 1, so whether the label counts would be a guess. Keep the "
+                "rows that count and remove the column."
+            )
+    return tuple(found)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,149 @@
+"""What stands in each column of a table, by which it is told what the column is."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from shards.sources.table_cells import quoted, truth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shards.sources.table_text import TableText
+
+_LABEL_WORDS: Final = frozenset(
+    {"labels", "label", "tags", "tag", "classes", "class", "categories", "category"}
+)
+_NEVER_CLASSES: Final = frozenset(
+    {
+        *("", "index", "idx", "width", "height", "depth", "channels", "fold"),
+        *("xmin", "ymin", "xmax", "ymax", "notes", "note", "comment", "comments", "remarks"),
+        *("description", "url", "md5", "sha256"),
+        *("confidence", "score", "probability", "prob", "value", "isvalid", "istrain", "istest"),
+    }
+)
+_ID_WORDS: Final = frozenset({"id", "ids", "idx", "index", "uuid"})
+_UNNAMED: Final = re.compile(r"unnamed\d+")
+"""What pandas calls a column whose header is blank."""
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+|\d+")
+_DISTINCT: Final = 1000
+"""Different cells of a column that are kept; no column of 1 and 0 has as many spellings."""
+_CHUNK: Final = 4096
+FIRST_CELLS: Final = 100
+"""Cells of each column that are kept in order."""
+
+
+@dataclass(eq=False)
+class Column:
+    """One column and what stands in it.
+
+    Attributes:
+        at: its place, counted from 0.
+        name: in the header, without blanks around it.
+        counts: rows by cell, without blanks around cells; None where there are too many kinds.
+        first: the first `FIRST_CELLS` cells, as they are.
+    """
+
+    at: int
+    name: str
+    counts: Counter[str] | None = field(default_factory=Counter)
+    first: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        """The name in lower case, letters and digits only."""
+        return "".join(filter(str.isalnum, self.name.casefold()))
+
+    @property
+    def label(self) -> str:
+        """The name as messages have it."""
+        return repr(self.name) if self.name else f"column {self.at + 1}, which has no name"
+
+    @property
+    def last_word(self) -> str:
+        """The last word of the name in lower case: 'id' of 'ImageID'."""
+        words = _WORD.findall(self.name)
+        return words[-1].casefold() if words else ""
+
+    @property
+    def ends_like_labels(self) -> bool:
+        """Whether the name ends as 'Finding Labels' does."""
+        return self.last_word in _LABEL_WORDS
+
+    @property
+    def never_a_class(self) -> bool:
+        """Whether the name is that of a number or a remark about the image."""
+        if self.key in _NEVER_CLASSES or _UNNAMED.fullmatch(self.key):
+            return True
+        return self.last_word in _ID_WORDS
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every cell is blank."""
+        return self.counts is not None and not any(self.counts)
+
+    @property
+    def is_truths(self) -> bool:
+        """Whether every cell is a truth value; a blank is one."""
+        return self.counts is not None and all(truth(cell) is not None for cell in self.counts)
+
+    @property
+    def is_numbers(self) -> bool:
+        """Whether every cell that is not blank is a whole number."""
+        return self.counts is not None and all(map(str.isdigit, filter(None, self.counts)))
+
+    @property
+    def is_mostly_truths(self) -> bool:
+        """Whether at least half of the cells that are not blank are truth values.
+
+        A number of its own in each row is a count of rows, even in a short table.
+        """
+        if self.counts is None:
+            return False
+        rows = {cell: rows for cell, rows in self.counts.items() if cell}
+        if self.is_numbers and max(rows.values(), default=0) <= 1:
+            return False
+        truths = sum(count for cell, count in rows.items() if truth(cell) is not None)
+        return 2 * truths >= sum(rows.values())
+
+
+def survey(text: TableText) -> tuple[list[Column], int]:
+    """Read the table through once and count what stands in its columns.
+
+    Returns:
+        The columns in order, and the number of rows.
+
+    Raises:
+        SourceError: a record cannot be read.
+    """
+    columns = [Column(at, name) for at, name in enumerate(text.header.cells)]
+    total = 0
+    records = text.rows()
+    while rows := [row.cells for row in islice(records, _CHUNK)]:
+        for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
+            if total == 0:
+                column.first = list(cells[:FIRST_CELLS])
+            if column.counts is not None:
+                column.counts.update(map(str.strip, cells))
+                if len(column.counts) > _DISTINCT and not column.ends_like_labels:
+                    column.counts = None
+        total += len(rows)
+    return columns, total
+
+
+def first_cell(text: TableText, column: Column, wanted: Callable[[str], bool]) -> str:
+    """Say where the first cell of a column stands that is wanted, and show it.
+
+    Raises:
+        LookupError: there is none; the caller has counted one.
+    """
+    for row in text.rows():
+        cell = row.cells[column.at].strip()
+        if wanted(cell):
+            place = f"{text.file}, line {row.line}, column {column.label}"
+            return f"{place}: {quoted(cell)}"
+    raise LookupError(column.name)

@@ -1,0 +1,204 @@
+"""Which column of a table is which: paths, labels, classes, splits, and what is ignored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from shards.errors import SourceError
+from shards.image_formats import format_of_name
+from shards.sources.table_cells import quoted, truth
+from shards.sources.table_classes import class_columns, strength_columns, truth_columns
+from shards.sources.table_columns import first_cell
+from shards.sources.table_text import DELIMITERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from shards.sources.table_columns import Column
+    from shards.sources.table_text import TableText
+
+_PATHS: Final = (
+    *("path", "filepath", "imagepath", "imgpath", "filename", "imagefilename", "imagefile"),
+    *("file", "imagename", "imgname", "image", "img", "picture", "photo", "fname", "uri", "url"),
+    *("paths", "filenames", "files", "images", "name", "imageid", "imgid", "id"),
+)
+"""What the column of paths is called, without regard to case, blanks and '_'; best first."""
+_SEVERAL: Final = ("labels", "tags", "classes", "categories", "classnames", "labelnames")
+_LABELS: Final = (
+    *_SEVERAL,
+    *("label", "tag", "class", "category", "classname", "labelname", "categoryname", "classlabel"),
+)
+_SPLITS: Final = ("split", "subset", "partition", "set", "datasplit", "datasetsplit")
+SPLIT_NAMES: Final = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""The splits by the words that people write for them, in lower case."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What each column of a table is.
+
+    Attributes:
+        path: the names of the images.
+        labels: class names, one or several a cell; None where classes have columns of their own.
+        classes: one column of truth values each; ignored where `labels` is there.
+        split: which split an image is in, or None.
+        strengths: whether the label of a row is there (1) or not (0); only beside `labels`.
+        ignored: every other column, but those without name and cells.
+    """
+
+    path: Column
+    labels: Column | None
+    classes: tuple[Column, ...]
+    split: Column | None
+    strengths: tuple[Column, ...]
+    ignored: tuple[Column, ...]
+
+    @property
+    def promises_several(self) -> bool:
+        """Whether the column of labels is named in the plural."""
+        return self.labels is not None and (
+            self.labels.key in _SEVERAL or self.labels.last_word in _SEVERAL
+        )
+
+
+def is_header(names: Sequence[str]) -> bool:
+    """Whether the first line of a table names a column of paths, and another one."""
+    return len(names) > 1 and any(_key(name) in _PATHS for name in names)
+
+
+def _key(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+class RoleFinder:
+    """Tells what the columns of one table are; refuses where it would be a guess."""
+
+    def __init__(
+        self, text: TableText, columns: Sequence[Column], *, is_image: Callable[[str], bool]
+    ) -> None:
+        """Decide nothing yet.
+
+        Args:
+            text: the table.
+            columns: what stands in it.
+            is_image: whether a cell names a file.
+        """
+        self._text = text
+        self._columns = columns
+        self._is_image = is_image
+        self._head = f"{text.file}, line {text.header.line}"
+
+    def find(self, *, names_in_cells: bool) -> Roles:
+        """Find the columns.
+
+        Args:
+            names_in_cells: whether the user says that there is a column of labels.
+
+        Raises:
+            SourceError: there are no paths or no labels, or what is what would be a guess.
+        """
+        path = self._path()
+        rest = [column for column in self._columns if column is not path]
+        split = self._split(rest)
+        rest = [column for column in rest if column is not split]
+        labels = self._labels(rest, names_in_cells=names_in_cells)
+        strengths: tuple[Column, ...] = ()
+        if labels is not None:
+            rest.remove(labels)
+            strengths = strength_columns(self._text, rest)
+            rest = [column for column in rest if column not in strengths]
+        classes = truth_columns(rest) if labels else class_columns(self._text, rest)
+        if labels is None and not classes:
+            raise SourceError(self._no_labels(rest))
+        ignored = tuple(c for c in rest if c not in classes and (c.name or not c.is_empty))
+        return Roles(path, labels, classes, split, strengths, ignored)
+
+    def _path(self) -> Column:
+        """The column of paths: by its name and, where several have such a name, by its files."""
+        named = [c for c in self._columns if c.key in _PATHS]
+        named = [c for c in named if not c.is_truths] or named
+        best = max(named, key=lambda c: (self._images(c), -_PATHS.index(c.key)), default=None)
+        if best is not None and self._images(best):
+            return best
+        header = self._text.delimiter.join(self._text.header.cells)
+        if best is None and any(format_of_name(name) for name in self._text.header.cells):
+            raise SourceError(
+                f"{self._head}: no header: {quoted(header)} looks like a row. Write a header such "
+                "as 'path,labels' above it."
+            )
+        others = [c for c in self._columns if not c.is_truths and not c.ends_like_labels]
+        found = [c for c in others if 2 * self._images(c) > len(c.first)]
+        if len(found) == 1 and len(self._columns) > 1:
+            return found[0]
+        if best is None and len(self._text.header.cells) == 1 and set(header) & set(DELIMITERS):
+            raise SourceError(
+                f"{self._head}: the whole line is in quotes. Remove the quotes around lines."
+            )
+        if best is None:
+            raise SourceError(
+                f"{self._head}: no column of image paths in the header {quoted(header)}. Call it "
+                "'path' (or 'filename', 'file', 'image'), and the class names 'labels'."
+            )
+        return best
+
+    def _images(self, column: Column) -> int:
+        return sum(map(self._is_image, column.first))
+
+    def _split(self, columns: Sequence[Column]) -> Column | None:
+        """The column of splits: its name says so, and every cell does."""
+        named = sorted(
+            (c for c in columns if c.key in _SPLITS and not c.is_empty),
+            key=lambda c: _SPLITS.index(c.key),
+        )
+        fitting = [c for c in named if c.counts and all(map(_is_split, c.counts))]
+        if named and named[0].key == "split" and named[0] not in fitting:
+            bad = first_cell(self._text, named[0], lambda cell: not _is_split(cell))
+            raise SourceError(
+                f"{bad} is not train, val or test. Correct it, or name the column otherwise to "
+                "have it ignored."
+            )
+        return fitting[0] if fitting else None
+
+    def _labels(self, columns: Sequence[Column], *, names_in_cells: bool) -> Column | None:
+        """The column of class names, if there is one."""
+        named = [c for c in columns if c.key in _LABELS]
+        if not named:
+            named = [c for c in columns if c.ends_like_labels and not c.is_truths]
+        truths = [c for c in columns if c.is_truths and not c.never_a_class]
+        found = named if names_in_cells else [c for c in named if not c.is_truths or c.is_empty]
+        if len(found) > 1 or set(truths) - set(found):
+            found = [c for c in found if not c.is_empty]
+        if len(found) > 1:
+            found = [c for c in found if not c.is_numbers] or found
+        if len(found) > 1:
+            names = " and ".join(column.label for column in found)
+            raise SourceError(
+                f"{self._head}: {names} could both be the labels. Remove one or name it otherwise."
+            )
+        if not found and named and not set(truths) - set(named):
+            raise SourceError(
+                f"{self._head}: column {named[0].label} holds only truth values such as "
+                f"{next(filter(None, named[0].counts or ()), '')!r}. Name it after the class that "
+                "they are of, or write class names in it."
+            )
+        return found[0] if found else None
+
+    def _no_labels(self, columns: Sequence[Column]) -> str:
+        """Say why no column has labels."""
+        text = f"{self._head}: no column of labels"
+        for column in columns:
+            if not column.never_a_class:
+                bad = first_cell(self._text, column, lambda cell: truth(cell) is None)
+                where = bad.removeprefix(f"{self._text.file}, ")
+                text += f" ({where} is neither 1 nor 0)"
+                break
+        return f"{text}. Call the one with class names 'labels', or give each class a 0/1 column."
+
+
+def _is_split(cell: str) -> bool:
+    return not cell or cell.casefold() in SPLIT_NAMES

@@ -1,0 +1,198 @@
+"""Where in a folder the images and the annotations of PASCAL VOC's format lie.
+
+Read are, in this order: JPEGImages/ and Annotations/ (or images/ and annotations/, in any case);
+the VOC20xx folders of a devkit; train/, valid/ and test/ with such a pair in each; and annotations
+beside their images in the same folders, as Roboflow and labelImg leave them.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from shards.errors import SourceError
+from shards.paths import is_picture, shown
+from shards.sources.folders import files_below, folders_in
+from shards.split_names import known_split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+_YEAR: Final = re.compile(r"VOC20\d\d")
+_IMAGES: Final = ("jpegimages", "images", "imgs", "img")
+_ANNOTATIONS: Final = ("annotations", "annotation", "xmls", "xml")
+_OWN_NAMES: Final = ("JPEGImages", "Annotations")
+
+
+class Place(NamedTuple):
+    """A pair of folders with images and their annotations.
+
+    Attributes:
+        images: the folder of the images, relative to the root, with a '/' behind; '' is the root.
+        annotations: likewise; the same as `images` where they lie beside each other.
+        lists: likewise, of ImageSets/, whether it is there or not.
+        split: the split that a folder's name says, or None.
+    """
+
+    images: str
+    annotations: str
+    lists: str
+    split: str | None = None
+
+
+class Layout(NamedTuple):
+    """What was found in a root.
+
+    Attributes:
+        places: at least one.
+        devkit: whether folders are named as VOC names them.
+        notes: lines on what was left aside.
+    """
+
+    places: Sequence[Place]
+    devkit: bool
+    notes: Sequence[str] = ()
+
+
+def find_layout(root: Path) -> Layout:
+    """Find the images and the annotations.
+
+    Raises:
+        SourceError: there are none in a layout that is known; says what there is instead.
+    """
+    folders = folders_in(root)
+    pair = _pair(root, "", folders)
+    if pair is not None:
+        own = (pair.images, pair.annotations) == tuple(f"{name}/" for name in _OWN_NAMES)
+        return Layout([pair], devkit=own, notes=_stray_lists(root))
+    years = [name for name in folders if _YEAR.fullmatch(name)]
+    if years:
+        return _devkit(root, years, [name for name in folders if name not in years])
+    named = [name for name in folders if known_split(name)]
+    splits = [p for name in named if (p := _pair(root, f"{name}/", None, known_split(name)))]
+    if splits:
+        return _split_folders(root, splits, folders)
+    if _beside(files_below(root)):
+        return Layout([Place("", "", "ImageSets/")], devkit=False)
+    raise SourceError(_unknown(root, folders))
+
+
+def _pair(
+    root: Path, prefix: str, folders: Sequence[str] | None, split: str | None = None
+) -> Place | None:
+    """The two folders below `prefix`, if both are there."""
+    folders = folders_in(root / prefix) if folders is None else folders
+    images, annotations = _called(folders, _IMAGES), _called(folders, _ANNOTATIONS)
+    if images is None or annotations is None:
+        return None
+    if (images, annotations) != _OWN_NAMES:
+        files = files_below(root / prefix / annotations)
+        if not any(map(is_xml, files)):
+            return None  # COCO's annotations/ holds JSON
+        annotations = _deeper(root, prefix, annotations, files)
+    return Place(f"{prefix}{images}/", f"{prefix}{annotations}/", f"{prefix}ImageSets/", split)
+
+
+def _called(folders: Iterable[str], names: Sequence[str]) -> str | None:
+    """The folder with the first of these names, in VOC's own case before any other."""
+    ranked = [
+        (names.index(folder.lower()), folder not in _OWN_NAMES, folder)
+        for folder in folders
+        if folder.lower() in names
+    ]
+    return min(ranked)[2] if ranked else None
+
+
+def _deeper(root: Path, prefix: str, annotations: str, files: Sequence[str]) -> str:
+    """The folder of the annotations, or xmls/ in it where none lie right in it (Oxford's pets)."""
+    inner = _called(folders_in(root / prefix / annotations), _ANNOTATIONS)
+    if inner is None or any(is_xml(name) and "/" not in name for name in files):
+        return annotations
+    return f"{annotations}/{inner}"
+
+
+def is_xml(name: str) -> bool:
+    """Whether a file is an annotation by its name."""
+    return name.lower().endswith(".xml")
+
+
+def _stray_lists(root: Path) -> list[str]:
+    """A line on lists that lie where they are not read."""
+    lists = sorted(shown(file.name) for file in root.glob("*.txt") if known_split(file.stem))
+    if not lists:
+        return []
+    return [f"left aside: {', '.join(lists)}; lists are read in ImageSets/Main/"]
+
+
+def _devkit(root: Path, years: Sequence[str], others: Sequence[str]) -> Layout:
+    places = []
+    for name in years:
+        place = _pair(root, f"{name}/", None)
+        if place is None:
+            raise SourceError(
+                f"{root / name}: lacks JPEGImages/ or Annotations/. Complete it, move it away, or "
+                "give one of the other years."
+            )
+        places.append(place)
+    return Layout(places, devkit=True, notes=_left_aside(root, others))
+
+
+def _split_folders(root: Path, places: Sequence[Place], folders: Sequence[str]) -> Layout:
+    taken = {place.images.partition("/")[0] for place in places}
+    return Layout(
+        places,
+        devkit=False,
+        notes=_left_aside(root, [name for name in folders if name not in taken]),
+    )
+
+
+def _left_aside(root: Path, folders: Sequence[str]) -> list[str]:
+    """A line on each folder that holds annotated images, too, and is not read."""
+    return [
+        f"{shown(name)}/ is left aside: it has annotated images, and the folders beside it are "
+        "the set. To pack it, give it by itself."
+        for name in folders
+        if _pair(root, f"{name}/", None) or _beside(files_below(root / name))
+    ]
+
+
+def _beside(files: Sequence[str]) -> bool:
+    """Whether an image and an annotation of one stem lie in one folder."""
+    stems = {name.rpartition(".")[0] for name in files if is_xml(name)}
+    return any(
+        is_picture(name.rpartition("/")[2]) and name.rpartition(".")[0] in stems for name in files
+    )
+
+
+def _unknown(root: Path, folders: Sequence[str]) -> str:
+    """What to say of a folder that has none of the layouts."""
+    below = [name for name in folders if _pair(root, f"{name}/", None) or _has_years(root / name)]
+    if below:
+        paths = " or ".join(str(root / name) for name in below[:3])
+        return f"{root}: the annotated images lie one folder deeper. Give {paths}."
+    start = f"{root}: no JPEGImages/ and Annotations/, no VOC20xx folders, no .xml beside images"
+    return f"{start}{_instead(root, folders)}"
+
+
+def _has_years(folder: Path) -> bool:
+    return any(_YEAR.fullmatch(name) for name in folders_in(folder))
+
+
+def _instead(root: Path, folders: Sequence[str]) -> str:
+    """What is there that could hold labels, and the cure."""
+    files = files_below(root)
+    for ends, kind, option in (
+        ((".json",), "if it is COCO's, give it with", "--coco"),
+        ((".csv", ".tsv"), "give it with", "--labels"),
+    ):
+        found = next((name for name in files if name.lower().endswith(ends)), None)
+        if found is not None:
+            return f". There is {shown(found)}: {kind} {option} {shlex.quote(str(root / found))}."
+    if any(name.lower() == "labels" for name in folders):
+        return (
+            " (labels/ of YOLO is not read). Convert it to PASCAL VOC or COCO, or write a table: "
+            "--labels."
+        )
+    return ". For another layout, name the labels: --labels FILE.csv or --coco FILE.json."

@@ -1,0 +1,219 @@
+"""Which members of a tar are images: found without reading an image."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from shards.archives import HEAD_BYTES
+from shards.errors import DamageError, Fault, Reason
+from shards.file_kinds import Nature, count, is_hidden, kind_of, nature_of
+from shards.files import open_regular
+from shards.index import group
+from shards.members import DESCRIPTION
+from shards.packed_set import is_own_shard
+from shards.paths import first_names, is_picture
+from shards.sample import PictureRef
+from shards.tar_links import read_links
+from shards.tar_walk import CompressedTarError, Kind, Member, all_members, members
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_KINDS: Final = {
+    Kind.PIPE: "named pipes",
+    Kind.DEVICE: "devices",
+    Kind.PART: "parts of files or of the archive",
+}
+
+
+@dataclass(frozen=True)
+class TarListing:
+    """The images of one tar.
+
+    Attributes:
+        pictures: in the order of the tar; every image of a sample is one of its own. A member
+            whose name promises an image, and of which there is nothing to read, has a fault.
+        damage: a line on why the tar has not been read to its end, or None.
+        skipped: how many members of each kind are no images; none in a packed set.
+        notes: a line for each thing in the tar that a person should know.
+    """
+
+    pictures: tuple[PictureRef, ...]
+    damage: str | None
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def list_tar(file: Path) -> TarListing:
+    """Find the images of any WebDataset tar; no image is read.
+
+    Images are told by their names, else by their first bytes; a link is the image that it leads
+    to. An image of a packed set (with its `dataset.json` beside it) is named by its original path;
+    any other, and one whose description is missing or damaged, 'TAR/MEMBER'. Hidden members are
+    skipped.
+
+    Args:
+        file: the tar.
+
+    Returns:
+        The images up to the first damage, and what that is.
+
+    Raises:
+        CompressedTarError: the tar is compressed.
+        DamageError: the `dataset.json` beside it is ours and damaged.
+    """
+    own = is_own_shard(file)
+    found = _Found(file)
+    damage = None
+    try:
+        descriptor = open_regular(file)
+        try:
+            if own:
+                _read_own(found, descriptor)
+            else:
+                _read_any(found, descriptor)
+        finally:
+            os.close(descriptor)
+    except CompressedTarError:
+        raise
+    except DamageError as error:
+        damage = str(error)
+    except OSError as error:
+        damage = f"{file.name}: cannot be read: {error.strerror}."
+    return TarListing(tuple(found.refs), damage, found.skipped, found.notes())
+
+
+def _read_own(found: _Found, descriptor: int) -> None:
+    for sample in group(members(found.file)):
+        path = None
+        if sample[-1].extension == DESCRIPTION:
+            path = _path(os.pread(descriptor, sample[-1].size, sample[-1].offset))
+        image = sample[0]
+        found.add(image.name, image.offset, image.size, path=path)
+
+
+def _path(description: bytes) -> str | None:
+    """The original path in a .json member; None where there is none."""
+    try:
+        value: Any = json.loads(description)
+        path = value["path"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return path if isinstance(path, str) and path else None
+
+
+def _read_any(found: _Found, descriptor: int) -> None:
+    try:
+        for member in all_members(found.file):
+            if member.kind is not Kind.FOLDER:
+                found.take(member, descriptor)
+    finally:  # those before the damage as well
+        found.follow_links(descriptor)
+
+
+class _Found:
+    """What has been found in one tar.
+
+    Attributes:
+        file: the tar.
+        refs: its images.
+        skipped: how many members of each kind are no images.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """Find nothing yet."""
+        self.file = file
+        self._file, self._prefix = str(file), f"{file.name}/"
+        self.refs: list[PictureRef] = []
+        self.skipped: dict[str, int] = {}
+        self._links: list[tuple[int, Member]] = []
+        self._archives: list[str] = []
+
+    def add(
+        self,
+        name: str,
+        offset: int,
+        size: int,
+        *,
+        path: str | None = None,
+        fault: Fault | None = None,
+    ) -> None:
+        """Take a member as an image."""
+        path = path or self._prefix + name
+        self.refs.append(PictureRef(path, self._file, offset, size, fault))
+
+    def take(self, member: Member, descriptor: int) -> None:
+        """Look what a member of a tar from anywhere is."""
+        name, kind = member.name, member.kind
+        base = name.rpartition("/")[2]
+        if is_hidden(name):
+            count(self.skipped, kind_of(base, hidden=True))
+        elif kind is Kind.FILE or kind is Kind.UNKNOWN:  # enums are slow to hash
+            nature = _nature(base, member, descriptor)
+            if nature is Nature.IMAGE:
+                self.add(name, member.offset, member.size)
+                return
+            count(self.skipped, kind_of(base))
+            if nature is not Nature.OTHER:
+                self._archives.append(name)
+        elif kind is Kind.LINK or kind is Kind.SYMLINK:
+            self._links.append((len(self.refs), member))
+        elif is_picture(base):
+            self._add_faulty(name, f"{kind.value}, not a file")
+        else:
+            count(self.skipped, _KINDS[kind])
+
+    def follow_links(self, descriptor: int) -> None:
+        """Put the images that links lead to in their places."""
+        if not self._links:
+            return
+        whole, self.refs = self.refs, []
+        links, done = read_links(self.file), 0
+        for place, link in self._links:
+            self.refs += whole[done:place]
+            done = place
+            self._add_link(link, links.resolve(link), descriptor)
+        self.refs += whole[done:]
+
+    def _add_link(self, link: Member, found: Member | str, descriptor: int) -> None:
+        base = link.name.rpartition("/")[2]
+        if isinstance(found, str):
+            if is_picture(base):
+                self._add_faulty(link.name, found)
+            else:
+                count(self.skipped, "links that lead to no file")
+            return
+        target = found.name.rpartition("/")[2]
+        if is_picture(base) or _nature(target, found, descriptor) is Nature.IMAGE:
+            self.add(link.name, found.offset, found.size)
+        else:
+            count(self.skipped, kind_of(base))
+
+    def _add_faulty(self, name: str, detail: str) -> None:
+        self.add(name, 0, 0, fault=Fault(Reason.UNREADABLE, detail))
+
+    def notes(self) -> tuple[str, ...]:
+        """A line for each thing that a person should know."""
+        notes = []
+        if self._archives:
+            notes.append(
+                f"{self.file.name}: {first_names(self._archives)}: archives in a tar are not "
+                "looked into; unpack them to score what they hold."
+            )
+        if len({ref.name for ref in self.refs}) < len(self.refs):
+            names = Counter(ref.name for ref in self.refs)
+            repeated = [name for name, number in names.items() if number > 1]
+            notes.append(f"{first_names(repeated)}: several images of this name; each is a row.")
+        return tuple(notes)
+
+
+def _nature(base: str, member: Member, descriptor: int) -> Nature:
+    def head() -> bytes:
+        return os.pread(descriptor, min(member.size, HEAD_BYTES), member.offset)
+
+    return nature_of(base, head)

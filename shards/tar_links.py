@@ -1,0 +1,128 @@
+"""Links in a tar: which member's bytes a link stands for, as unpacking the tar would have it."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING, Final
+
+from shards.errors import DamageError
+from shards.paths import shown
+from shards.tar_walk import Kind, Member, all_members
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+_MOST_STEPS: Final = 40
+"""Links that are followed one after the other, as on Linux."""
+_FILES: Final = (Kind.FILE, Kind.UNKNOWN)
+
+
+class Links:
+    """Finds what links lead to.
+
+    A hard link is the member of its name that stands in front of it, a symbolic link the last one
+    of its name: that is what would be there after unpacking. Names are compared without './' and
+    a leading '/', which writers add and leave out as they like.
+
+    Args:
+        members: of the tar, in order.
+    """
+
+    def __init__(self, members: Iterable[Member]) -> None:
+        """Sort the members by their names."""
+        self._named: dict[str, list[Member]] = {}
+        for member in members:
+            self._named.setdefault(_plain(member.name), []).append(member)
+        self._folders: frozenset[str] | None = None
+
+    def resolve(self, link: Member) -> Member | str:
+        """The ordinary file that a link stands for, or a line on why there is none."""
+        told = f"a link to '{shown(link.target)}'"
+        member, seen = link, {link.offset}
+        while member.kind not in _FILES:
+            found = self._next(member) if member.kind in (Kind.LINK, Kind.SYMLINK) else None
+            if found is None:
+                return f"{told}, which is {member.kind.value} in the tar"
+            if isinstance(found, str):
+                return f"{told}, {found}"
+            if found.offset in seen or len(seen) > _MOST_STEPS:
+                return f"{told}, which leads back to itself"
+            seen.add(found.offset)
+            member = found
+        return member
+
+    def _next(self, link: Member) -> Member | str:
+        """Follow a link once."""
+        if link.kind is Kind.LINK:
+            named = self._named.get(_plain(link.target), [])
+            before = [member for member in named if member.offset < link.offset]
+            if named:
+                return before[-1] if before else named[0]
+            return self._absence(_plain(link.target))
+        if link.target.startswith("/"):
+            named = self._named.get(_plain(link.target), [])
+            absolute = [member for member in named if member.name.startswith("/")]
+            return absolute[-1] if absolute else "which leads out of the tar"
+        path = self._path(posixpath.join(posixpath.dirname(_plain(link.name)), link.target))
+        if path is None:
+            return "which leads back to itself"
+        named = self._named.get(path, [])
+        return named[-1] if named else self._absence(path)
+
+    def _path(self, path: str) -> str | None:
+        """A path with the links to folders in it followed; None where they go round in a circle."""
+        parts, steps = path.split("/")[::-1], 0
+        done: list[str] = []
+        while parts:
+            part = parts.pop()
+            if part in ("", "."):
+                continue
+            if part == ".." and done and done[-1] != "..":
+                done.pop()
+                continue
+            done.append(part)
+            there = self._named.get("/".join(done)) if parts else None
+            if there and there[-1].kind is Kind.SYMLINK and not there[-1].target.startswith("/"):
+                done.pop()
+                parts += there[-1].target.split("/")[::-1]
+                steps += 1
+                if steps > _MOST_STEPS:
+                    return None
+        return "/".join(done)
+
+    def _absence(self, path: str) -> str:
+        if self._folders is None:
+            self._folders = frozenset(
+                folder for name in self._named for folder in _folders_above(name)
+            )
+        if path in self._folders:
+            return "which is a folder in the tar"
+        return "which leads out of the tar" if path.startswith("..") else "which is not in the tar"
+
+
+def read_links(file: Path) -> Links:
+    """Get ready to follow the links of a tar, up to its first damage.
+
+    Raises:
+        OSError: as for `all_members`.
+    """
+    return Links(_until_damage(all_members(file)))
+
+
+def _until_damage(members: Iterator[Member]) -> Iterator[Member]:
+    try:
+        yield from members
+    except DamageError:
+        return
+
+
+def _folders_above(name: str) -> Iterator[str]:
+    at = name.find("/")
+    while at > 0:
+        yield name[:at]
+        at = name.find("/", at + 1)
+
+
+def _plain(name: str) -> str:
+    return posixpath.normpath(name.lstrip("/") or ".")

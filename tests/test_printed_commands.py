@@ -1,0 +1,426 @@
+"""Every command that the program prints, or that its documentation shows, runs as it stands."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+import pytest
+import torch
+import torchvision
+from click.testing import CliRunner
+from test_pack_command import voc
+
+from vocscore.cli.main import COMMANDS, main
+from vocscore.cli.shown_commands import free_path, program, typed_again
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from click.testing import Result
+
+ROOT = Path(__file__).parents[1]
+PLACE = "here"
+"""What stands for a value that is known when the program runs; a folder of this name exists."""
+COMMAND = re.compile(rf"(?<![\w/.-])vocscore (?:{'|'.join(COMMANDS)})\b")
+PIP = re.compile(r"pip install ('[^']+'|[\w.\[\]-]+)")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
+
+
+class Text(NamedTuple):
+    """Something that a person may read and type from."""
+
+    where: str
+    text: str
+
+
+def messages() -> Iterator[Text]:
+    """Every text in the code that is no docstring; what is computed is PLACE."""
+    for file in sorted([*(ROOT / "vocscore").rglob("*.py"), *(ROOT / "shards").rglob("*.py")]):
+        where = str(file.relative_to(ROOT))
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                told.update(id(part) for part in node.values)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr | ast.Constant) and id(node) not in told:
+                text = _text(node)
+                if text is not None:
+                    yield Text(f"{where}:{node.lineno}", text)
+            elif isinstance(node, ast.Call):
+                words = _joined(node)
+                if words:
+                    yield Text(f"{where}:{node.lineno}", shlex.join(words))
+
+
+def _text(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    assert isinstance(node, ast.JoinedStr)
+    return "".join(map(_word, node.values))
+
+
+def _word(node: ast.expr) -> str:
+    """A constant as it is, and PLACE for what is computed."""
+    return (_text(node) or "") if isinstance(node, ast.Constant) else PLACE
+
+
+def _joined(call: ast.Call) -> list[str]:
+    """The words of a command that is put together: shlex.join([...]) or vocscore_command(...)."""
+    name = ast.unparse(call.func)
+    if name == "vocscore_command":
+        words, start = call.args, ["vocscore"]
+    elif name == "shlex.join" and call.args and isinstance(call.args[0], ast.List):
+        words, start = call.args[0].elts, []
+    else:
+        return []
+    return start + [_word(word) for word in words if not isinstance(word, ast.Starred)]
+
+
+def helps() -> Iterator[Text]:
+    """The help of every command."""
+    yield Text("vocscore --help", str(main.help))
+    for name in COMMANDS:
+        yield Text(f"vocscore {name} --help", str(command_named(name).help))
+
+
+def documents(*, blocks: bool) -> Iterator[Text]:
+    """The lines of README.md and docs/ that are to be typed, or else the code within sentences."""
+    fence = re.compile(r"^```.*?^```", flags=re.MULTILINE | re.DOTALL)
+    for file in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        if file.name == "cli.md":  # made from the helps
+            continue
+        text = file.read_text(encoding="utf-8").replace("\\\n", " ")
+        lines = "\n".join(fence.findall(text)).splitlines()
+        spans = re.findall(r"`([^`\n]+)`", fence.sub("", text))
+        for code in lines if blocks else spans:
+            yield Text(file.name, code)
+
+
+def command_named(name: str) -> click.Command:
+    found = main.get_command(None, name)  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+MESSAGES = [*messages(), *helps()]
+TEXTS = [*MESSAGES, *documents(blocks=True)]
+SPANS = [*documents(blocks=False)]
+
+
+def commands(found: Text) -> Iterator[str]:
+    """The commands in a text: from the program's name to where the sentence goes on."""
+    for line in found.text.splitlines():
+        for match in COMMAND.finditer(line):
+            rest = line[match.start() :]
+            if line[match.start() - 1 : match.start()] == "'":
+                rest = rest.partition("'")[0]
+            yield re.split(r" [|#&>;]|[;)]|\. |\.$|, |: ", rest)[0].strip()
+
+
+PRINTED = sorted({(one.where, command) for one in TEXTS for command in commands(one)})
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which everything that the examples name exists."""
+    for name in (
+        PLACE,
+        "shards",
+        "run",
+        "photos",
+        "RUN",
+        "SRC",
+        "SHARDS",
+        "VOCdevkit/VOC2012",
+        "coco",
+    ):
+        (tmp_path / name).mkdir(parents=True)
+    for n in range(10):
+        (tmp_path / f"shards{n}").mkdir()
+    for name in (
+        "photos.csv",
+        "predictions.csv",
+        "resnet18.pth",
+        "mine.toml",
+        "a.json",
+        "b.json",
+        "train.json",
+        "val.json",
+    ):
+        (tmp_path / name).touch()
+    for name in ("coco/annotations/instances_train2017.json", "pets/train/_annotations.coco.json"):
+        for split in ("train", "val", "valid"):
+            file = tmp_path / name.replace("train", split)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+    monkeypatch.setenv("VOCSCORE_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def parse(command: str) -> None:
+    """Let click read a command, and run nothing.
+
+    Raises:
+        click.ClickException: it would be refused.
+    """
+    for variable, value in (("VOCSCORE_DATA", "."), ("seed", "0"), ("recipe", "strong")):
+        command = command.replace(f"${variable}", value)
+    words = shlex.split(command)
+    command_named(words[1]).make_context(words[1], words[2:])
+
+
+def test_commands_are_found() -> None:
+    """The search sees messages, commands put together, help and documentation."""
+    found = {command for _, command in PRINTED}
+    assert "vocscore quantize here" in found
+    assert "vocscore verify here --decode" in found
+    assert "vocscore train shards/ -o run/ --recipe strong" in found
+    assert any(where == "README.md" for where, _ in PRINTED)
+    assert len(found) > 30
+
+
+@pytest.mark.parametrize(("where", "command"), PRINTED)
+def test_every_command_can_be_typed(where: str, command: str, places: Path) -> None:
+    """Each is the name of a command alone, or has everything that the command asks for."""
+    if re.fullmatch(COMMAND, command):
+        return  # a name in a sentence: "a folder that 'vocscore train' wrote"
+    try:
+        parse(command)
+    except click.ClickException as error:
+        pytest.fail(f"{where}: {command}: {error.format_message()}")
+
+
+@pytest.mark.parametrize(
+    ("where", "command"), sorted({(one.where, c) for one in SPANS for c in commands(one)})
+)
+def test_commands_within_sentences_have_the_options_they_name(where: str, command: str) -> None:
+    """`vocscore train --calibrate` in a sentence leaves things out, but names no option wrongly."""
+    name = command.split()[1]
+    options = {o for p in command_named(name).params for o in (*p.opts, *p.secondary_opts)}
+    assert options.issuperset(OPTION.findall(command)), where
+
+
+def extras() -> dict[str, list[str]]:
+    """Extra -> the names of its packages; '' for what is always installed."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    found = {**config["options.extras_require"], "": config["options"]["install_requires"]}
+    return {
+        extra: re.findall(r"^([A-Za-z][\w.-]*)", lines.strip(), flags=re.MULTILINE)
+        for extra, lines in found.items()
+    }
+
+
+INSTALLED = sorted({m[1].strip("'") for one in TEXTS + SPANS for m in PIP.finditer(one.text)})
+
+
+@pytest.mark.parametrize("asked", INSTALLED)
+def test_what_is_to_be_installed_exists(asked: str) -> None:
+    """An extra that a message names is one of the package's; another package is one of its own."""
+    name, _, extra = asked.partition("[")
+    if name in ("vocscore", "."):
+        assert not extra or extra.rstrip("]") in extras()
+    else:
+        package = re.split(r"[<>=]", name)[0]
+        assert any(package in packages for packages in extras().values())
+
+
+def known_options() -> set[str]:
+    """The options of every command."""
+    every = [main, *map(command_named, COMMANDS)]
+    options = {o for c in every for p in c.params for o in (*p.opts, *p.secondary_opts)}
+    return options | {"--help", "--logdir", "--sparse", "--recursive"}  # of other programs
+
+
+NAMED = sorted(
+    {
+        (match[0], one.where.partition(":")[0])
+        for one in MESSAGES
+        for match in OPTION.finditer(one.text)
+        if PLACE not in match[0]
+    }
+)
+
+
+@pytest.mark.parametrize(("option", "where"), NAMED)
+def test_options_in_messages_exist(option: str, where: str) -> None:
+    """A cure names an option that there is."""
+    assert option in known_options(), where
+
+
+def run(*words: object) -> Result:
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def shown(result: Result, before: str) -> list[str]:
+    """The words of the command that a line shows."""
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith(before)]
+    words = shlex.split(line.removeprefix(before))
+    assert words[0] == "vocscore"
+    return words[1:]
+
+
+class Trained(Exception):  # noqa: N818 - nothing is wrong
+    """Training got as far as its data."""
+
+
+@pytest.fixture
+def training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`vocscore train` opens its splits and then stops."""
+    from vocscore.training import train as module
+    from vocscore.training.run_folder import check_room
+    from vocscore.training.splits import load_splits
+
+    def opened(shards: Path, out: Path, **asked: Any) -> None:
+        check_room(out, overwrite=asked["overwrite"], resume=asked["resume"])
+        splits = load_splits(shards, asked["data"])
+        assert len(splits.train.pictures)
+        assert len(splits.val.pictures)
+        raise Trained
+
+    monkeypatch.setattr(module, "train", opened)
+
+
+SETS: list[tuple[dict[str, str], list[str]]] = [
+    ({}, []),
+    ({"train": "0 1 2", "val": "3 4"}, []),
+    ({"train": "0 1 2", "val": "3", "trainval": "0 1 2 3", "test": "4 5"}, []),
+    ({"trainval": "0 1 2", "test": "3 4"}, []),
+    ({"train": "0 1 2", "test": "3 4"}, []),
+    ({"train": "0 1 2 3"}, []),
+    ({"trainval": "0 1 2 3"}, []),
+    ({"val": "0 1", "test": "2 3"}, []),
+    ({"test": "0 1 2"}, []),
+    ({}, ["--train-fraction", "1"]),
+    ({}, ["--train-fraction=0", "--split", "ratio", "--seed", "3", "--merge-case"]),
+    ({"train": "0 1 2 3"}, ["--rename", "yak", "the yak's", "--no-verify"]),
+]
+
+
+@pytest.mark.parametrize(("lists", "options"), SETS)
+@pytest.mark.usefixtures("training")
+def test_what_pack_says_is_next_runs(
+    lists: dict[str, str], options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever splits a set has, the commands that pack prints lead to a training."""
+    source = voc(tmp_path / "it's a set", *["yak", "emu"] * 3)
+    for name, ids in lists.items():
+        (source / "ImageSets" / "Main").mkdir(parents=True, exist_ok=True)
+        text = "".join(f"{one}\n" for one in ids.split())
+        (source / "ImageSets" / "Main" / f"{name}.txt").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    result = run("pack", source.name, "-o", 'my "shards"', *options)
+    if "\nnext: " not in result.stdout:
+        again = shown(result, "to split it by a ratio: ")
+        assert "--overwrite" in again
+        assert all(word in again for word in options if word in ("--merge-case", "the yak's"))
+        result = run(*again)
+    words = shown(result, "next: ")
+    with pytest.raises(Trained):
+        run(*words)
+
+
+def test_a_single_image_has_no_next_command(tmp_path: Path) -> None:
+    """With one image there is nothing to train and validate on: no command, and the reason."""
+    result = run("pack", voc(tmp_path / "v", "yak"), "-o", tmp_path / "out")
+    assert "next: " not in result.stdout
+    assert "with a single image" in result.stdout
+
+
+def test_the_run_is_one_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run is named after the shards, lies beside them, and takes no other run's place."""
+    source = voc(tmp_path / "v", *["yak", "emu"] * 2)
+    monkeypatch.chdir(tmp_path)
+    assert shown(run("pack", source, "-o", "shards"), "next: ") == ["train", "shards", "-o", "run"]
+    (tmp_path / "run").mkdir()
+    assert shown(run("pack", source, "-o", "shards"), "next: ")[-1] == "run-2"
+    assert shown(run("pack", source, "-o", "sets/cats"), "next: ")[-1] == "sets/cats-run"
+    assert shown(run("pack", source, "-o", "./-x"), "next: ")[1] == "./-x"
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert shown(run("pack", source, "-o", "."), "next: ")[-1] == str(tmp_path / "here-run")
+
+
+def test_from_pack_to_scores_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pack, then what it prints, then what that prints: each runs, and every image has a row.
+
+    The weights that train fetches by default are in torch's cache, drawn at random. It takes its
+    ten seconds because nothing else is replaced: what is printed is run with all its defaults.
+    """
+    weights = tmp_path / "torch" / "hub" / "checkpoints"
+    weights.mkdir(parents=True)
+    address = torchvision.models.ResNet18_Weights.DEFAULT.url
+    torch.save(torchvision.models.resnet18().state_dict(), weights / Path(address).name)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.chdir(tmp_path)
+    packed = run("pack", voc(tmp_path / "v", *["yak", "emu"] * 2), "-o", "the shards")
+    trained = run(*shown(packed, "next: "))
+    scored = run(*shown(trained, "next: "))
+    assert "pictures: 4" in scored.stdout or "images: 4" in scored.stdout
+    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("file", "on_path", "expected"),
+    [
+        ("bin/vocscore", "bin", ["vocscore"]),
+        ("bin/vocscore", "elsewhere", ["{bin}/vocscore"]),
+        ("bin/absent", "bin", ["absent"]),
+    ],
+)
+def test_the_program_as_it_was_started(
+    file: str, on_path: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name where the shell would find this very program, else the whole path."""
+    for folder in ("bin", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "vocscore").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / on_path))
+    monkeypatch.setattr("sys.argv", [str(tmp_path / file)])
+    assert program() == [word.format(bin=tmp_path / "bin") for word in expected]
+
+
+def test_the_module_as_it_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python -m vocscore is shown with a python that has the package."""
+    (tmp_path / "vocscore").mkdir()
+    (tmp_path / "vocscore" / "__main__.py").touch()
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "vocscore" / "__main__.py")])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert program() == [str(Path(sys.executable).absolute()), "-m", "vocscore"]
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert program() == ["python", "-m", "vocscore"]
+
+
+def test_typed_again() -> None:
+    """A command is shown as it was typed, with what is to change; defaults are left out."""
+    words = ["src it", "-o", "out", "--rename", "a", "b c", "--rename", "d", "e", "--no-verify"]
+    command = command_named("pack")
+    context = command.make_context("pack", ["--seed=4", *words], resilient_parsing=True)
+    said = shlex.split(typed_again(context, split="ratio", overwrite=True))
+    again = command.make_context("pack", said[2:], resilient_parsing=True)
+    assert said[:2] == ["vocscore", "pack"]
+    assert again.params == {**context.params, "split": "ratio", "overwrite": True}
+    assert "--shard-samples" not in said
+
+
+def test_free_path(tmp_path: Path) -> None:
+    """The first name that is free."""
+    file = tmp_path / "a.csv"
+    assert free_path(file) == file
+    file.touch()
+    (tmp_path / "a-2.csv").touch()
+    assert free_path(file) == tmp_path / "a-3.csv"

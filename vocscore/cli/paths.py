@@ -1,0 +1,189 @@
+"""Paths as options and arguments take them: what is wrong with one is one line, with the cure."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vocscore.cli.common import KnownError
+from vocscore.errors import ScoreError
+from vocscore.score.inputs.urls import refuse_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_RUN_FILES = ("model.safetensors", "model.json")
+_EXPORTED = (".onnx", ".xml", ".bin")
+_FOREIGN = (".pth", ".pt", ".ckpt", ".safetensors", ".h5", ".keras")
+
+
+class PathType(click.Path):
+    """A path to something that is there, or to something new.
+
+    Args:
+        takes: what the option wants, after 'takes'.
+        exists: it has to be there.
+        folder: it has to be a folder where it is there; None: a folder or a file.
+        hint: says more of a path that is something else; '' where it knows nothing.
+    """
+
+    def __init__(
+        self,
+        takes: str,
+        *,
+        exists: bool,
+        folder: bool | None,
+        hint: Callable[[Path], str] = lambda _path: "",
+    ) -> None:
+        """Check nothing yet."""
+        super().__init__(
+            exists=exists,
+            file_okay=folder is not True,
+            dir_okay=folder is not False,
+            path_type=Path,
+        )
+        self._takes = takes
+        self._folder = folder
+        self._hint = hint
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: Any
+    ) -> Path:
+        """The path.
+
+        Raises:
+            KnownError: it cannot be what the option takes.
+        """
+        del ctx  # a usage line would not help
+        text = os.fspath(value)
+        label = _label(param)
+        if not text:
+            raise KnownError(f"{label} '': an empty path. {label} takes {self._takes}.")
+        refuse_typed_url(text, written=not self.exists)
+        path = Path(text)
+        wrong = self._wrong(path)
+        if wrong:
+            more = self._hint(path)
+            raise KnownError(
+                f"{label} {text}: {wrong}. {label} takes {self._takes}.{f' {more}' if more else ''}"
+            )
+        return path
+
+    def _wrong(self, path: Path) -> str:
+        """What is wrong with it; '' where nothing is."""
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            return self._missing() if self.exists else ""
+        except OSError as error:
+            return str(error.strerror).lower()
+        if self._folder is True and not stat.S_ISDIR(mode):
+            return "a file, not a folder" if stat.S_ISREG(mode) else "not a folder"
+        if self._folder is False and stat.S_ISDIR(mode):
+            return "a folder, not a file"
+        if self.exists and not os.access(path, os.R_OK):
+            return "may not be read (permission denied)"
+        return ""
+
+    def _missing(self) -> str:
+        kind = {True: "folder", False: "file", None: "file or folder"}[self._folder]
+        return f"no such {kind}"
+
+
+class SourceType(click.ParamType):  # type: ignore[type-arg]
+    """What to score, as it was typed: a path, or '-' for standard input."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text.
+
+        Raises:
+            KnownError: it is a URL; as a path it would have lost one of its slashes.
+        """
+        del param, ctx
+        text = str(value)
+        refuse_typed_url(text, written=False)
+        return text
+
+
+def refuse_typed_url(text: str, *, written: bool) -> None:
+    """Refuse a URL by its own name.
+
+    Raises:
+        KnownError: it is one.
+    """
+    try:
+        refuse_url(text, written=written)
+    except ScoreError as error:
+        raise KnownError(str(error)) from error
+
+
+def _label(param: click.Parameter | None) -> str:
+    """What the user calls the option or the argument."""
+    if param is None:
+        return "the path"
+    if isinstance(param, click.Argument):
+        return param.metavar or str(param.name).upper()
+    return param.opts[0]
+
+
+def _run_hint(path: Path) -> str:
+    """What somebody meant who names something else than a run."""
+    suffix = path.suffix.lower()
+    if path.name in _RUN_FILES and path.is_file():
+        return f"It lies in {path.parent}: name that folder."
+    if suffix in _EXPORTED:
+        return "An exported model is for other programs: name the run that it was made from."
+    if suffix in _FOREIGN:
+        return "Weights are trained further with: vocscore train SHARDS -o RUN --weights FILE"
+    return ""
+
+
+def _shards_hint(path: Path) -> str:
+    if path.suffix == ".tar" and path.is_file():
+        return f"It lies in {path.parent}: name that folder."
+    return "" if path.is_file() else "Make it with: vocscore pack SRC -o SHARDS"
+
+
+def _inside(name: str) -> Callable[[Path], str]:
+    """Suggest a file in the folder that was named."""
+    return lambda path: f"Name a file in it: {path / name}" if path.is_dir() else ""
+
+
+def new_folder(what: str) -> PathType:
+    """A folder to be made, or one that is there."""
+    return PathType(f"a folder, for {what}", exists=False, folder=True)
+
+
+def new_file(what: str, *, example: str) -> PathType:
+    """A file to be written; `example` is a name for it."""
+    return PathType(f"a file, for {what}", exists=False, folder=False, hint=_inside(example))
+
+
+def old_file(what: str) -> PathType:
+    """A file that is there."""
+    return PathType(f"a file with {what}", exists=True, folder=False)
+
+
+RUN = PathType(
+    "the folder of a model that 'vocscore train' wrote", exists=True, folder=True, hint=_run_hint
+)
+SHARDS = PathType(
+    "the folder of a set that 'vocscore pack' wrote", exists=True, folder=True, hint=_shards_hint
+)
+PICTURES = PathType("a folder with images", exists=True, folder=True)
+PREDICTIONS = PathType("what 'vocscore score' wrote", exists=True, folder=None)
+SOURCE = PathType(
+    "a folder of images to pack, or with --download one to fetch them into",
+    exists=False,
+    folder=True,
+)
+OUTPUT = PathType(
+    "a file for the predictions, or with --format a folder", exists=False, folder=None
+)
+SUMMARY = new_file("the summary", example="summary.json")

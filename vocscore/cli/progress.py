@@ -1,0 +1,272 @@
+"""What a long command is doing: one line of a terminal that is replaced, or now and then a log's.
+
+A command names its stages ("loading the model") and counts within them. A count is only noted: a
+thread looks what is the case, ten times a second for a terminal, every 30 seconds for a log, so
+that telling costs the work next to nothing. A log begins with a line as soon as something is
+counted, or has taken half a second: what is refused before that is one line, and no other.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+import click
+
+from vocscore.cli.status_line import StatusLine, is_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SECONDS_BETWEEN_LOG_LINES = 30.0
+SECONDS_BETWEEN_DRAWINGS = 0.1
+SECONDS_BEFORE_A_LOG = 0.5
+_SECONDS_UNTIL_A_CLOCK = 2.0
+"""A stage that takes longer shows how long it has taken: it is alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Doing:
+    """What is being done.
+
+    Attributes:
+        stage: its name.
+        since: `time.monotonic` when it began; of counts, when the first came.
+        latest: when the latest count came.
+        first: the first count: what was done before, as by an earlier run.
+        done: so many are finished; None without counts.
+        total: of so many; None where nobody knows.
+        errors: so many of them badly.
+    """
+
+    stage: str
+    since: float
+    latest: float = 0.0
+    first: int = 0
+    done: int | None = None
+    total: int | None = None
+    errors: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return max(time.monotonic() - self.since, 1e-9)
+
+    @property
+    def rate(self) -> float | None:
+        """Counted a second, until the latest count: between two it does not fall."""
+        if self.done is None or self.done == self.first or self.latest == self.since:
+            return None
+        return (self.done - self.first) / (self.latest - self.since)
+
+    @property
+    def words(self) -> str:
+        """The stage, and how far it is."""
+        if self.done is None:
+            clock = f", {self.seconds:.0f} s" if self.seconds >= _SECONDS_UNTIL_A_CLOCK else ""
+            return f"{self.stage}{clock}"
+        if not self.total:
+            return f"{self.stage}, {self.done} found" if self.done else self.stage
+        return f"{self.stage}, {self.done} of {self.total}"
+
+
+class _View(Protocol):
+    """Shows it somewhere."""
+
+    first: float
+    """Seconds from the first stage to the first look."""
+    every: float
+    """Seconds between two looks."""
+    at_once: bool
+    """Whether what begins is shown when it begins; if not, at the next look."""
+
+    def show(self, doing: _Doing) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Progress:
+    """Tells what a command is doing. Close it, or use `progress`.
+
+    Args:
+        label: the command, which begins the lines of a log.
+        quiet: show nothing.
+        unit: what is counted.
+    """
+
+    def __init__(self, label: str, *, quiet: bool, unit: str = "img") -> None:
+        """Show nothing yet."""
+        self._doing = _Doing(label, time.monotonic())
+        self._view: _View | None = None
+        if not quiet:
+            terminal = is_terminal(sys.stderr)
+            self._view = _Drawn(sys.stderr, unit) if terminal else _Logged(label, unit)
+        self._ticker: _Ticker | None = None
+        self._shown = False
+
+    def stage(self, name: str) -> None:
+        """Say what begins now."""
+        self._doing = _Doing(name, time.monotonic())
+        self._tell(counted=False)
+
+    def __call__(self, done: int, total: int, errors: int = 0) -> None:
+        """Say that `done` of `total` are finished in this stage, `errors` of them badly."""
+        self._count(done, total, errors)
+
+    def listing(self, files: int) -> None:
+        """Say that so many files have been found; how many there will be, nobody knows yet."""
+        self._count(files, None, 0)
+
+    def _count(self, done: int, total: int | None, errors: int) -> None:
+        before, now = self._doing, time.monotonic()
+        if before.done is None:
+            self._doing = _Doing(before.stage, now, now, done, done, total, errors)
+            self._tell(counted=True)
+        else:
+            first, since = before.first, before.since
+            self._doing = _Doing(before.stage, since, now, first, done, total, errors)
+
+    def _tell(self, *, counted: bool) -> None:
+        """Show what has to be shown at once, and see to it that somebody looks from now on."""
+        view = self._view
+        if view is None:
+            return
+        if self._ticker is None:
+            self._ticker = _Ticker(self._look, first=view.first, every=view.every)
+        if view.at_once or (counted and not self._shown):
+            self._ticker.begin_again()
+            self._look()
+
+    def _look(self) -> None:
+        if self._view is not None:
+            self._shown = True
+            self._view.show(self._doing)
+
+    def close(self) -> None:
+        """Take the line off the terminal, and show nothing more."""
+        if self._ticker is not None:
+            self._ticker.stop()
+        if self._view is not None:
+            self._view.close()
+        self._view = self._ticker = None
+
+
+@contextmanager
+def progress(label: str, *, quiet: bool, unit: str = "img") -> Iterator[Progress]:
+    """Tell what the block is doing."""
+    shown = Progress(label, quiet=quiet, unit=unit)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+class _Drawn:
+    """A `_View` of a terminal: the stage, or a bar."""
+
+    def __init__(self, stream: TextIO, unit: str) -> None:
+        """Draw nothing yet."""
+        self.first = self.every = SECONDS_BETWEEN_DRAWINGS
+        self.at_once = True
+        self._line = StatusLine(stream)
+        self._unit = unit
+        self._ascii = not _has_blocks(stream)
+        self._last = ""
+
+    def show(self, doing: _Doing) -> None:
+        """Draw it, if it looks different."""
+        text = self._text(doing)
+        if text != self._last:
+            self._last = text
+            self._line.show(text)
+
+    def _text(self, doing: _Doing) -> str:
+        if doing.done is None or not doing.total:
+            return doing.words
+        from tqdm import tqdm
+
+        bar: str = tqdm.format_meter(
+            doing.done,
+            doing.total,
+            doing.seconds,
+            ncols=self._line.width,
+            prefix=doing.stage,
+            ascii=self._ascii,
+            unit=self._unit,
+            postfix=f"errors={doing.errors}" if doing.errors else "",
+            initial=doing.first,
+            rate=doing.rate or 0,  # None would be the rate of all that is done
+        )
+        return bar
+
+    def close(self) -> None:
+        """Take it off."""
+        self._line.close()
+
+
+class _Logged:
+    """A `_View` of a log: one line whenever it is looked at."""
+
+    def __init__(self, label: str, unit: str) -> None:
+        """Write nothing yet."""
+        self.first, self.every = SECONDS_BEFORE_A_LOG, SECONDS_BETWEEN_LOG_LINES
+        self.at_once = False
+        self._label = label
+        self._unit = unit
+
+    def show(self, doing: _Doing) -> None:
+        """Write a line."""
+        click.echo(f"{self._label}: {doing.words}{self._rate(doing)}", err=True)
+
+    def _rate(self, doing: _Doing) -> str:
+        if doing.done is None or not doing.total:
+            return ""
+        bad = f", {doing.errors} errors" if doing.errors else ""
+        if not doing.rate:
+            return bad
+        left = (doing.total - doing.done) / doing.rate
+        return f", {doing.rate:.0f} {self._unit}/s, {left:.0f} s left{bad}"
+
+    def close(self) -> None:
+        """Leave it."""
+
+
+class _Ticker:
+    """Calls something every few seconds, in a thread, until it is stopped."""
+
+    def __init__(self, call: Callable[[], None], *, first: float, every: float) -> None:
+        """Start."""
+        self._due = time.monotonic() + first
+        self._stopped = threading.Event()
+        self._call = call
+        self._every = every
+        self._thread = threading.Thread(target=self._run, name="vocscore-progress", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(max(0.0, self._due - time.monotonic())):
+            if time.monotonic() >= self._due:
+                self.begin_again()
+                self._call()
+
+    def begin_again(self) -> None:
+        """Count the seconds from now."""
+        self._due = time.monotonic() + self._every
+
+    def stop(self) -> None:
+        """Call no more."""
+        self._stopped.set()
+        self._thread.join()
+
+
+def _has_blocks(stream: TextIO) -> bool:
+    """Whether a terminal's encoding has the characters of a smooth bar."""
+    try:
+        "\u2588\u258f".encode(stream.encoding)
+    except (UnicodeEncodeError, LookupError, TypeError):
+        return False
+    return True

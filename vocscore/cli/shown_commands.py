@@ -1,0 +1,90 @@
+"""Commands that are shown to be typed: they run as they stand, in the shell of this process."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from click.core import Argument, Option, ParameterSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import click
+
+
+def program() -> list[str]:
+    """The words that start this program: those that were typed, as far as the process knows them.
+
+    A name where the shell finds this very program under it, else the whole path.
+    """
+    file = Path(sys.argv[0])
+    if file.name == "__main__.py":
+        return [_found("python", Path(sys.executable)), "-m", file.parent.name]
+    return [_found(file.name, file)]
+
+
+def _found(name: str, file: Path) -> str:
+    """The name alone, unless the shell would take another file for it than this one."""
+    if not Path(sys.argv[0]).exists():
+        return name
+    found = Path(shutil.which(name) or "/nowhere")
+    # Links are not followed: a virtual environment's python is a link to another one's.
+    here = found.parent.absolute() == file.parent.absolute() and found.samefile(file)
+    return name if here else str(file.absolute())
+
+
+def vocscore_command(*words: object) -> str:
+    """A command of this program, quoted for the shell."""
+    start = program()
+    known = start[-1] == "vocscore" or Path(start[0]).name == "vocscore"
+    return shlex.join([*(start if known else ["vocscore"]), *map(_word, words)])
+
+
+def _word(value: object) -> str:
+    """A value as a word of a command; a path is never taken for an option."""
+    text = str(value)
+    return f"./{text}" if isinstance(value, Path) and text.startswith("-") else text
+
+
+def typed_again(ctx: click.Context, **changes: Any) -> str:
+    """The running command with other values for some of its parameters.
+
+    Args:
+        ctx: of the command.
+        changes: name of a parameter -> its value; the others are as they were typed.
+    """
+    options: list[str] = []
+    arguments: list[str] = []
+    for parameter in ctx.command.params:
+        name = str(parameter.name)
+        typed = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if name not in changes and not typed:
+            continue
+        value = changes.get(name, ctx.params.get(name))
+        if isinstance(parameter, Argument):
+            arguments.append(_word(value))
+        elif isinstance(parameter, Option):
+            options += _option(parameter, value)
+    return vocscore_command(str(ctx.info_name), *options, *arguments)
+
+
+def _option(option: Option, value: Any) -> Iterator[str]:
+    if option.is_flag:
+        yield option.opts[0] if value else option.secondary_opts[0]
+        return
+    for one in value if option.multiple else [value]:
+        yield option.opts[0]
+        yield from map(_word, one if option.nargs > 1 else [one])
+
+
+def free_path(path: Path) -> Path:
+    """The path, or the first of PATH-2, PATH-3 ... where nothing is yet."""
+    free, number = path, 1
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return free

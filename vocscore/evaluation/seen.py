@@ -1,0 +1,264 @@
+"""Which labelled images the model that made predictions was trained on.
+
+Predictions say nothing of their model. What does: the record beside them (`vocscore.records`), or
+the model's run where the user names it. Where the labelled set is the one of the training, its
+splits decide, however it was cut into shards since. Where it is another, the images are compared
+one by one with those of the training, by content. Where nothing can be known, splits called
+'train' or 'trainval' are taken as trained on, and that is said to be an assumption.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from shards.errors import ShardsError
+from shards.manifest import manifest_hash, read_manifest
+from shards.reader import load_split
+from vocscore.errors import EvalError, RecordError
+from vocscore.records.images import UsedImages, paths_hash, read_images
+from vocscore.records.score_record import read_record, record_file
+from vocscore.records.trained_on import TrainedOn, encoding_of, read_trained_on
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from shards.manifest import Manifest
+    from vocscore.evaluation.labelled import Labelled
+    from vocscore.evaluation.predictions import Predictions
+    from vocscore.records.score_record import ScoreRecord
+
+KnownBy = Literal["record", "model", "assumption"]
+_TRAINING_NAMES = ("train", "trainval")
+"""Splits that are taken as trained on where nothing says what was."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What a model has seen of some labelled images.
+
+    Attributes:
+        trained: bool, shape (N,): it was trained on the image.
+        validated: bool, shape (N,): the image belongs to what the model was validated on.
+        chosen: what the validation chose: some of 'epoch', 'thresholds', 'temperature'.
+        known_by: 'record' and 'model' know it; 'assumption' goes by the names of splits.
+        source: the record or the run that says it; with an assumption, why nothing does.
+        notes: further sentences that a reader has to know.
+    """
+
+    trained: NDArray[np.bool_]
+    validated: NDArray[np.bool_]
+    chosen: tuple[str, ...]
+    known_by: KnownBy
+    source: str
+    notes: tuple[str, ...]
+
+    def only(self, images: NDArray[np.bool_]) -> Seen:
+        """The images of a mask, shape (N,)."""
+        return replace(self, trained=self.trained[images], validated=self.validated[images])
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is known of the model that made predictions.
+
+    Attributes:
+        trained_on: what it learned from; None where nothing says it.
+        runs: folders that may be its run.
+        known_by: as for `Seen`.
+        source: as for `Seen`.
+        notes: as for `Seen`.
+    """
+
+    trained_on: TrainedOn | None
+    runs: tuple[Path, ...]
+    known_by: KnownBy
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+def find_origin(predictions: Path, found: Predictions, *, model: Path | None) -> Origin:
+    """Find out which model made predictions.
+
+    Args:
+        predictions: a file, or a folder of parts.
+        found: what is in them.
+        model: the run, where the user says it.
+
+    Raises:
+        EvalError: `model` is no run, or is not the one that the record names.
+    """
+    place = record_file(predictions)
+    if not place.exists():
+        place = record_file(predictions.resolve())  # of what a link leads to
+    record, odd = _record_of(place, predictions, found)
+    notes, beside = (*found.notes, *odd), str(place)
+    if model is not None:
+        _check_model(model, record, found, beside=beside)
+        origin = run_origin(model, notes)
+        if origin.trained_on is None:
+            raise EvalError(f"{origin.source}. Name the folder that 'vocscore train' wrote.")
+        return origin
+    if record is None:
+        return Origin(None, (), "assumption", "there is no record beside the predictions", notes)
+    if record.trained_on is None:
+        why = f"{beside} does not say it (the model's folder had no config.json)"
+        return Origin(None, (), "assumption", why, notes)
+    runs = (Path(record.model.path), Path(record.model.given))
+    return Origin(record.trained_on, runs, "record", beside, notes)
+
+
+def run_origin(run: Path, notes: tuple[str, ...] = ()) -> Origin:
+    """What is known of a model by its run."""
+    told = read_trained_on(run)
+    if told is None:
+        why = f"{run} does not say what it was trained on (no config.json of a training in it)"
+        return Origin(None, (), "assumption", why, notes)
+    return Origin(told, (run,), "model", str(run), notes)
+
+
+def find_seen(labelled: Labelled, shards: Path, manifest: Manifest, origin: Origin) -> Seen:
+    """Tell of each labelled image whether the model was trained, or validated, on it.
+
+    Args:
+        labelled: images of `shards`.
+        shards: the packed set.
+        manifest: of that set.
+        origin: of the predictions.
+    """
+    told = origin.trained_on
+    if told is None:
+        return _assumed(labelled, origin, why=origin.source)
+    same = told.shards_sha256 == manifest_hash(shards) or told.listing == manifest.listing
+    if same:
+        trained = labelled.in_splits(told.train_splits)
+        validated = labelled.in_splits(told.val_splits)
+        return Seen(trained, validated, told.chosen, origin.known_by, origin.source, origin.notes)
+    used = _used_images(told, origin.runs)
+    if used is None:
+        why = (
+            f"the model was trained on another set, {told.shards}, and neither that nor the "
+            "images.csv of its run is there to compare images with"
+        )
+        return _assumed(labelled, origin, why=why)
+    images, encoding = used
+    by_content = encoding == encoding_of(manifest)
+    trained = _among(labelled, images.train, by_content=by_content)
+    validated = _among(labelled, images.val, by_content=by_content)
+    notes = (*origin.notes, *_alike(labelled, trained, images.train, by_content=by_content))
+    return Seen(trained, validated, told.chosen, origin.known_by, origin.source, notes)
+
+
+def _record_of(
+    beside: Path, predictions: Path, found: Predictions
+) -> tuple[ScoreRecord | None, tuple[str, ...]]:
+    """The record beside predictions, where it speaks of them, and what is odd about it."""
+    try:
+        record = read_record(beside)
+    except RecordError as error:
+        return None, (str(error),)
+    if record is None:
+        return None, ()
+    if set(record.model.classes) != set(found.classes):
+        return None, (f"{beside} is the record of other predictions: it has other classes",)
+    rows, size = len(found.paths), _size(predictions)
+    written = record.output.get("bytes", size)
+    if record.rows != rows:
+        return record, (f"{beside} was written with {record.rows} rows, and now there are {rows}",)
+    if written != size:
+        then = f"{written} bytes then, {size} now"
+        return record, (f"{predictions} was changed since its record was written: {then}",)
+    return record, ()
+
+
+def _size(predictions: Path) -> int:
+    """Bytes of a file, or of the parts of a folder."""
+    files = predictions.iterdir() if predictions.is_dir() else [predictions]
+    return sum(file.stat().st_size for file in files)
+
+
+def _check_model(
+    model: Path, record: ScoreRecord | None, found: Predictions, *, beside: str
+) -> None:
+    """Refuse a model that did not make the predictions, where that is known."""
+    from vocscore.models.card import checkpoint_hash, load_card
+
+    if set(load_card(model).classes) != set(found.classes):
+        raise EvalError(
+            f"{model}: has other classes than the predictions, so it did not make them. Name the "
+            "run of the model that did."
+        )
+    if record is not None and checkpoint_hash(model) != record.model.sha256:
+        raise EvalError(
+            f"{model}: another model than the one that made these predictions, says {beside} "
+            f"(its model was {record.model.path}). Leave out --model, or score with this one."
+        )
+
+
+def _used_images(told: TrainedOn, runs: tuple[Path, ...]) -> tuple[UsedImages, str] | None:
+    """The images of a training, and how they were encoded: from its run, else from its shards."""
+    for run in runs:
+        images = read_images(run)
+        if images is None or told.encoding is None:
+            continue
+        if paths_hash(images.train) == told.train_images_sha256:  # not those of a later training
+            return images, told.encoding
+    # older runs name their shards as they were typed, relative to a folder that nobody knows
+    places = [Path(told.shards), *(run.parent / told.shards for run in runs)]
+    for shards in places:
+        used = _packed_images(shards, told)
+        if used is not None:
+            return used
+    return None
+
+
+def _packed_images(shards: Path, told: TrainedOn) -> tuple[UsedImages, str] | None:
+    """The images of a training from its shards, where these are still there."""
+    try:
+        if manifest_hash(shards) != told.shards_sha256:
+            return None
+        train, val = (
+            load_split(shards, ",".join(names)) for names in (told.train_splits, told.val_splits)
+        )
+        encoding = encoding_of(read_manifest(shards))
+    except (OSError, ShardsError):
+        return None
+    named = [
+        dict(zip((picture.name for picture in part.pictures), part.sha256, strict=True))
+        for part in (train, val)
+    ]
+    return UsedImages(*named), encoding
+
+
+def _among(labelled: Labelled, used: Mapping[str, str], *, by_content: bool) -> NDArray[np.bool_]:
+    """Which labelled images are used ones: of equal bytes, or else of equal path."""
+    if not by_content:
+        return np.array([name in used for name in labelled.names], np.bool_)
+    contents = frozenset(used.values())
+    return np.array([sha256 in contents for sha256 in labelled.sha256], np.bool_)
+
+
+def _alike(
+    labelled: Labelled, trained: NDArray[np.bool_], used: Mapping[str, str], *, by_content: bool
+) -> tuple[str, ...]:
+    """What a reader has to know of a comparison of images one by one."""
+    if not by_content:
+        how = "images were compared by their paths: the set of the training has another --resize"
+        return (how,)
+    alike = sum(name in used for name, was in zip(labelled.names, trained, strict=True) if not was)
+    if not alike:
+        return ()
+    return (f"{alike} images have the path of an image that was trained on, and other bytes",)
+
+
+def _assumed(labelled: Labelled, origin: Origin, *, why: str) -> Seen:
+    """Go by the names of the splits."""
+    told = origin.trained_on.train_splits if origin.trained_on else ()
+    trained = labelled.in_splits([*_TRAINING_NAMES, *told])
+    nothing = np.zeros(len(labelled.names), np.bool_)
+    return Seen(trained, nothing, (), "assumption", why, origin.notes)

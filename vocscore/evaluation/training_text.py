@@ -1,0 +1,62 @@
+"""What the reader of an evaluation has to know of the training, a line each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shards.paths import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vocscore.evaluation.eval_report import EvalReport, Training
+
+
+def training_lines(report: EvalReport) -> Iterator[str]:
+    """Say how many of the judged images the model had seen, and how that is known."""
+    training, images = report.training, report.figures.pictures
+    yield _seen(training, images)
+    if training.left_out:
+        many = ", ".join(f"{number} of {name}" for name, number in training.left_out.items())
+        yield f"left out, because trained on: {many} (--split all judges these, too)"
+    if len(training.splits) > 1:
+        counts = (
+            f"{name} {split.compared} of {split.labelled}"
+            + (f" ({split.trained_on} trained on)" if split.trained_on else "")
+            for name, split in training.splits.items()
+        )
+        yield f"by split: {', '.join(counts)}"
+    if training.validated_on and training.chosen:
+        yield (
+            f"CHOSEN ON THESE: {training.validated_on} of these {images} images were validated on, "
+            f"and chose {_and(training.chosen)}: their figures flatter"
+        )
+    yield from map(shown, training.notes)
+
+
+def subject_line(report: EvalReport) -> str:
+    """Which images were judged, and whether they were held out: for charts."""
+    training, images = report.training, report.figures.pictures
+    seen = f"{training.trained_on} of them trained on" if training.trained_on else "not trained on"
+    assumed = " (assumed)" if training.known_by == "assumption" else ""
+    return f"{', '.join(report.splits)}: {images} images, {seen}{assumed}"
+
+
+def _seen(training: Training, images: int) -> str:
+    """The count, as a warning where there is something to warn of."""
+    count = f"none of these {images} images was trained on"
+    if training.trained_on:
+        count = (
+            f"NOT HELD OUT: {training.trained_on} of these {images} images were trained on, and "
+            "their figures flatter"
+        )
+    if training.known_by == "assumption":
+        return (
+            f"ASSUMED by the names of the splits, because {shown(training.source)}: {count} (to "
+            "know, name the run of the model with --model)"
+        )
+    return f"{count} (says {shown(training.source)})"
+
+
+def _and(names: tuple[str, ...]) -> str:
+    return " and ".join(f"the {name}" for name in names)

@@ -1,0 +1,58 @@
+"""The names of torchvision's classifiers, read without torchvision: importing it takes seconds."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vocscore.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_REGISTERED = re.compile(r"^@register_model\(\)$.*?^def (\w+)\(", re.MULTILINE | re.DOTALL)
+"""How torchvision's source marks a function that makes a model; its name is the model's."""
+_PROOF = frozenset({"alexnet", "googlenet", "resnet18", "vgg16"})
+"""Names that are found where the source is laid out as expected."""
+
+
+@cache
+def names_in_source() -> frozenset[str]:
+    """The classifiers that the installed torchvision registers; empty where it cannot be told."""
+    spec = find_spec("torchvision")
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    files = [file for folder in folders for file in Path(folder, "models").glob("*.py")]
+    names = frozenset(
+        name
+        for file in files
+        for name in _REGISTERED.findall(file.read_text(encoding="utf-8", errors="replace"))
+    )
+    return names if names >= _PROOF else frozenset()
+
+
+def check_backbone(name: str) -> None:
+    """Refuse what torchvision has no classifier for, where that is known before it is imported.
+
+    Raises:
+        CheckpointError: it has none; the line has the names it may have been meant for.
+    """
+    known = names_in_source()
+    if known:
+        refuse_unknown(name, known)
+
+
+def refuse_unknown(name: str, known: Collection[str]) -> None:
+    """Refuse a backbone that is not among those known.
+
+    Raises:
+        CheckpointError: it is not; the line has the names it may have been meant for.
+    """
+    if name in known:
+        return
+    near = ", ".join(difflib.get_close_matches(name.lower(), sorted(known), n=3, cutoff=0.5))
+    hint = f"Near it: {near}" if near else f"Some that are: {', '.join(sorted(known)[:3])}"
+    raise CheckpointError(f"backbone {name!r} is not a torchvision classifier. {hint}.")

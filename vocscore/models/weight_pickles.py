@@ -1,0 +1,93 @@
+"""Loads what torch.save wrote, and runs no code from it.
+
+Training scripts save more than tensors: their options, a path, the best accuracy as a NumPy number.
+torch's own loader refuses such a file whole. Here the objects of a fixed list of harmless classes
+are replaced by blanks (the classes themselves are neither imported nor run), and whatever else is
+in a file is refused by its name.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from typing import Any, BinaryIO
+
+import torch
+
+from vocscore.errors import CheckpointError
+
+_NUMPY = ("numpy", "numpy.core", "numpy._core")
+_LIGHTNING = (
+    *("pytorch_lightning.utilities.parsing", "lightning.pytorch.utilities.parsing"),
+    *("lightning_fabric.utilities.data", "lightning.fabric.utilities.data"),
+)
+_DATA = (
+    *("argparse.Namespace", "types.SimpleNamespace", "builtins.list", "builtins.dict"),
+    *("builtins.int", "builtins.float", "builtins.str", "builtins.tuple", "builtins.bool"),
+    *("pathlib.Path", "pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePath"),
+    *("pathlib.PurePosixPath", "pathlib.PureWindowsPath"),
+    *("pathlib._local.Path", "pathlib._local.PosixPath", "pathlib._local.WindowsPath"),
+    *("datetime.datetime", "datetime.date", "datetime.timedelta", "datetime.timezone"),
+    *("numpy.dtype", "numpy.ndarray", "uuid.UUID", "decimal.Decimal", "fractions.Fraction"),
+    *(f"{name}.multiarray.{kind}" for name in _NUMPY for kind in ("scalar", "_reconstruct")),
+    *(f"numpy.dtypes.{kind}{bits}DType" for kind in ("Float", "Int") for bits in (16, 32, 64)),
+    *("omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig", "typing.Any"),
+    *("omegaconf.base.ContainerMetadata", "omegaconf.base.Metadata"),
+    *(f"omegaconf.nodes.{kind}Node" for kind in ("Any", "Integer", "Float", "String", "Boolean")),
+)
+"""Classes of plain values, which say nothing of the weights."""
+_DICTIONARIES = (
+    *("collections.defaultdict", "easydict.EasyDict", "yacs.config.CfgNode", "munch.Munch"),
+    *("addict.addict.Dict", "mmengine.config.config.ConfigDict"),
+    *(f"{module}.AttributeDict" for module in _LIGHTNING),
+)
+"""Kinds of dictionaries: pickle fills them as it fills a plain one."""
+_GLOBAL = re.compile(r"GLOBAL (\S+)")
+
+
+class Blank:
+    """Stands for an object whose class is not run: takes what it is built from, keeps nothing."""
+
+    def __new__(cls, *_args: Any, **_named: Any) -> Blank:  # noqa: PYI034 - a blank, always
+        """Make one from anything."""
+        return super().__new__(cls)
+
+    def __init__(self, *_args: Any, **_named: Any) -> None:
+        """Keep nothing."""
+
+    def __setstate__(self, _state: object) -> None:
+        """Keep nothing."""
+
+
+class PlainDict:
+    """Makes a plain dictionary in place of another kind."""
+
+    def __new__(cls, *_args: Any) -> dict[Any, Any]:  # type: ignore[misc]
+        """An empty one, for pickle to fill."""
+        return {}
+
+
+_STAND_INS = [
+    *((Blank, name) for name in _DATA),
+    *((PlainDict, name) for name in _DICTIONARIES),
+]
+
+
+def load_pickle(file: BinaryIO) -> object:
+    """Load what torch.save wrote, to the CPU.
+
+    Raises:
+        CheckpointError: something in it cannot be loaded without running code; the line names it.
+        Exception: the file is damaged.
+    """
+    try:
+        with torch.serialization.safe_globals(_STAND_INS):  # type: ignore[arg-type]
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        named = _GLOBAL.search(str(error))
+        if named is None:
+            raise
+        raise CheckpointError(
+            f"holds {named[1]}, which does not load without running code of its own. Save the "
+            "tensors alone: torch.save(model.state_dict(), FILE)."
+        ) from error

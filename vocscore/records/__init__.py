@@ -1,0 +1,1 @@
+"""What stands beside results and says what they were made from; read long after, and elsewhere."""

@@ -1,0 +1,157 @@
+"""The record beside predictions: which model made them, of what, when, and from what it learned.
+
+A table of predictions says nothing of its model. Beside `predictions.csv` stands therefore
+`predictions.csv.json`, beside a folder `predictions/` of parts `predictions.json`. It is written
+with the output, as the last thing, and a new output replaces it. It decides nothing in scoring: a
+resume does not read it, and predictions without one are as good.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from shards.files import read_regular
+from vocscore.errors import RecordError
+from vocscore.records.trained_on import TrainedOn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FORMAT: Final = "vocscore predictions"
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """The model that scored.
+
+    Attributes:
+        given: its folder, as it was named.
+        path: absolute.
+        sha256: of the checkpoint, as `checkpoint_hash`.
+        precision: of its arithmetic: 'float32', 'bf16' or 'int8'.
+        preprocess: `Preprocess.to_json`.
+        threshold: of the labels; one number, or one a class.
+        classes: in column order.
+    """
+
+    given: str
+    path: str
+    sha256: str
+    precision: str
+    preprocess: Mapping[str, Any]
+    threshold: float | tuple[float, ...]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRecord:
+    """What is known of finished predictions.
+
+    Attributes:
+        vocscore: version of this program.
+        libraries: name -> version, of those that decide a probability; and of Python.
+        command: as it was typed; None where a program called.
+        started: of the run that finished the output, ISO 8601, UTC.
+        finished: likewise, when the rows were complete.
+        model: that scored.
+        source: what was scored: 'given', 'path', 'listing' (sha256), 'include', 'exclude'.
+        settings: that decide bytes beside the model: maker, device, unit size, limits.
+        output: 'format', 'folder', 'bytes', and what of a row was selected.
+        rows: how many.
+        resumed: how many of them an earlier run had scored.
+        errors: reason -> rows with that error.
+        trained_on: what the model learned from; None where its folder does not say.
+    """
+
+    vocscore: str
+    libraries: Mapping[str, str]
+    command: str | None
+    started: str
+    finished: str
+    model: ModelFacts
+    source: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    output: Mapping[str, Any]
+    rows: int
+    resumed: int
+    errors: Mapping[str, int]
+    trained_on: TrainedOn | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, with the format's name and version first."""
+        return {"format": FORMAT, "version": VERSION, **asdict(self)}
+
+    def to_bytes(self) -> bytes:
+        """The file: indented JSON in ASCII; a byte of a name that is no text is an escape."""
+        return (json.dumps(self.to_json(), indent=1) + "\n").encode("ascii")
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ScoreRecord:
+        """The inverse of `to_json`; further keys are let pass.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is no record, or of a newer version.
+        """
+        if value["format"] != FORMAT:
+            raise ValueError(f"format {value['format']!r} is not {FORMAT!r}")
+        if value["version"] != VERSION:
+            raise ValueError(f"version {value['version']!r} is not {VERSION}, which is known here")
+        found = {name: value[name] for name in cls.__dataclass_fields__}
+        model = dict(value["model"])
+        facts = {name: model[name] for name in ModelFacts.__dataclass_fields__}
+        facts["classes"] = tuple(facts["classes"])
+        if isinstance(facts["threshold"], list):
+            facts["threshold"] = tuple(facts["threshold"])
+        trained_on = value["trained_on"]
+        found["model"] = ModelFacts(**facts)
+        found["trained_on"] = None if trained_on is None else TrainedOn.from_json(trained_on)
+        if not isinstance(found["rows"], int) or not isinstance(facts["sha256"], str):
+            raise TypeError("rows must be a number, and the model's sha256 text")
+        return cls(**found)
+
+
+def record_file(output: Path) -> Path:
+    """Where the record of an output stands.
+
+    Args:
+        output: a file of predictions, or a folder of parts.
+    """
+    named = output if output.name not in {"", ".."} else output.resolve()
+    return named.with_name(f"{named.name}.json")
+
+
+def read_record(file: Path) -> ScoreRecord | None:
+    """Read a record.
+
+    Args:
+        file: as `record_file` names it.
+
+    Returns:
+        The record; None where there is no such file.
+
+    Raises:
+        RecordError: something else stands there, or it is damaged or of a newer version.
+    """
+    try:
+        value = json.loads(read_regular(file))
+        return ScoreRecord.from_json(value)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RecordError(f"{file}: {str(error.strerror).lower()}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        what = f"no field {error}" if isinstance(error, KeyError) else str(error)
+        raise RecordError(f"{file}: no record of predictions ({what})") from error
+
+
+def is_record(file: Path) -> bool:
+    """Whether a file says that it is a record, of whatever version, damaged within or not."""
+    try:
+        value = json.loads(read_regular(file))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and value.get("format") == FORMAT

@@ -1,0 +1,78 @@
+"""Places that are no files of this machine: told from paths, and refused with what to do."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from typing import TYPE_CHECKING, Final
+
+from vocscore.errors import ScoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_OBJECT_STORES: Final = {
+    **dict.fromkeys(("s3", "s3a", "s3n", "r2"), "aws s3 cp --recursive"),
+    **dict.fromkeys(("gs", "gcs"), "gcloud storage cp --recursive"),
+    **dict.fromkeys(("az", "abfs", "abfss", "wasb", "wasbs", "adl"), "azcopy copy --recursive"),
+    **dict.fromkeys(("oss", "cos", "swift", "b2", "obs"), "rclone copy"),
+    **dict.fromkeys(("hdfs", "dbfs"), "hdfs dfs -get"),
+    "hf": "hf download",
+}
+_OTHERS: Final = frozenset({"http", "https", "ftp", "ftps", "sftp", "scp", "ssh", "smb", "data"})
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def scheme_of(text: str) -> str | None:
+    """The scheme of a URL in lower case, 's3'; None for a path.
+
+    Args:
+        text: as it was typed. Of a URL that went through `Path`, which drops one of its slashes,
+            only the known schemes are told.
+    """
+    match = _SCHEME.match(text)
+    if match is None:
+        return None
+    scheme = match[1].lower()
+    known = scheme in _OBJECT_STORES or scheme in _OTHERS or scheme == "file"
+    return scheme if known or _URL.match(text) else None
+
+
+def refusal_of_url(text: str) -> str | None:
+    """A line on why what a URL names is not read, and the cure; None for a path."""
+    scheme = scheme_of(text)
+    if scheme is None:
+        return None
+    if scheme == "file":
+        return "a URL, and paths are taken here. Write the path behind 'file://'"
+    fetch = _OBJECT_STORES.get(scheme)
+    if fetch is None:
+        return "a URL, and only files are read here. Download it first"
+    whole = re.sub(r":/+", "://", text, count=1)
+    return (
+        "object storage is not read here. Copy it first, or mount it: "
+        f"{fetch} {shlex.quote(whole)} FOLDER"
+    )
+
+
+def refuse_url(place: str | Path, *, written: bool = False) -> None:
+    """Raise where a place is a URL and not a path.
+
+    Args:
+        place: as it was typed, if possible.
+        written: something is to be written there, and not read.
+
+    Raises:
+        ScoreError: it is a URL, and no path of this name is there.
+    """
+    text = os.fspath(place)
+    why = refusal_of_url(text)
+    if why is None or (not written and os.path.lexists(text)):
+        return
+    if written:
+        raise ScoreError(
+            f"{text}: a URL, and only files are written here. Name a file, and copy it."
+        )
+    raise ScoreError(f"{text}: {why}.")
