@@ -108,7 +108,8 @@ def prove_equal(tree: Path, pictures: Sequence[PictureRef], *, scratch: Path) ->
     for options in ((), ("--no-verify",)):
         _pack(tree, scratch / "out", *options)
         stored = load_split(scratch / "out", "train,val").pictures
-        _compare(truth, {ref.name: partial(picture.read_bytes, ref) for ref in stored}, "pack")
+        read = partial(picture.read_bytes, max_pixels=PackConfig.max_pixels)
+        _compare(truth, {ref.name: partial(read, ref) for ref in stored}, "pack")
         _clear(scratch)
     _tar(tree, scratch / "out.tar")
     with tarfile.open(scratch / "out.tar") as tar:
