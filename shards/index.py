@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from shards.tar_walk import Member
+    from shards.tar.walk import Member
 
 VERSION: Final = "v1.2"
 

@@ -23,7 +23,7 @@ from shards.members import (
     parse_description,
 )
 from shards.sample import PictureRef, Sample
-from shards.ustar import BLOCK, padding
+from shards.tar.ustar import BLOCK, padding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -25,7 +25,7 @@ from shards.members import (
     parse_description,
 )
 from shards.pictures import picture
-from shards.tar_walk import members
+from shards.tar.walk import members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

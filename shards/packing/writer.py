@@ -9,11 +9,12 @@ from contextlib import contextmanager, suppress
 from json.encoder import encode_basestring_ascii as quoted
 from typing import TYPE_CHECKING, Final
 
-from shards import atomic, ustar
+from shards import atomic
 from shards.classes import encode
 from shards.index import Component, format_index
 from shards.manifest import Shard, index_name
 from shards.members import DESCRIPTION, LABELS, npy_header
+from shards.tar import ustar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -10,7 +10,7 @@ from shards.errors import BadPicture, Reason
 from shards.files import open_regular
 from shards.image_formats import SNIFFED_BYTES
 from shards.pictures import jpeg, kinds
-from shards.ustar import MAX_MEMBER_BYTES
+from shards.tar.ustar import MAX_MEMBER_BYTES
 
 if TYPE_CHECKING:
     from shards.sample import PictureRef

@@ -9,7 +9,7 @@ from voc_truth import Truth
 
 from shards.classes import VOC_CLASSES
 from shards.packing.pack import pack
-from shards.sources.voc import read_voc
+from shards.sources.voc.read import read_voc
 from shards.splitting.splits import split_by_lists
 
 if TYPE_CHECKING:

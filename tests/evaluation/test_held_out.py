@@ -15,7 +15,7 @@ from voc_truth import Truth, plain, write
 from shards.classes import VOC_CLASSES
 from shards.drawing.drawn import draw_voc
 from shards.packing.pack import pack
-from shards.sources.voc import read_voc
+from shards.sources.voc.read import read_voc
 from shards.splitting.splits import split_by_lists
 from vocscore.cli.main import main
 from vocscore.evaluation.metrics import report

@@ -11,7 +11,7 @@ from PIL import Image
 from shards.index import format_index, group
 from shards.packing.pack import PackReport, pack
 from shards.sample import AnnotatedSet, Sample
-from shards.tar_walk import members
+from shards.tar.walk import members
 
 if TYPE_CHECKING:
     from collections.abc import Collection

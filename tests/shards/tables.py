@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shards.sources.table import read_table
+from shards.sources.table.read import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ import pytest
 from shards.classes import choose_classes
 from shards.errors import Reason, SourceError
 from shards.sample import AnnotatedSet, Sample
-from shards.sources.coco import read_coco
-from shards.sources.coco_splits import CocoFile
+from shards.sources.coco.read import read_coco
+from shards.sources.coco.splits import CocoFile
 
 if TYPE_CHECKING:
     from pathlib import Path

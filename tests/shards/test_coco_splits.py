@@ -10,8 +10,8 @@ import pytest
 
 from shards.errors import SourceError
 from shards.sample import AnnotatedSet, Sample
-from shards.sources.coco import read_coco
-from shards.sources.coco_splits import CocoFile, name_splits
+from shards.sources.coco.read import read_coco
+from shards.sources.coco.splits import CocoFile, name_splits
 from shards.splitting.splits import split_by_lists
 
 if TYPE_CHECKING:

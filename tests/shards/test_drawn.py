@@ -16,7 +16,7 @@ from PIL import Image
 from shards.classes import VOC_CLASSES
 from shards.drawing.drawn import draw_photo, draw_voc
 from shards.drawing.looks import LOOKS
-from shards.sources.voc import read_voc
+from shards.sources.voc.read import read_voc
 
 
 @pytest.fixture(scope="module")

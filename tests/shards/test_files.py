@@ -17,10 +17,10 @@ from shards.manifest import read_manifest
 from shards.pictures.picture import read_bytes
 from shards.reader import load_split
 from shards.sample import PictureRef
-from shards.sources.coco import read_coco
-from shards.sources.coco_splits import CocoFile
-from shards.sources.table import read_table
-from shards.tar_walk import members
+from shards.sources.coco.read import read_coco
+from shards.sources.coco.splits import CocoFile
+from shards.sources.table.read import read_table
+from shards.tar.walk import members
 from shards.verify import verify
 
 if TYPE_CHECKING:

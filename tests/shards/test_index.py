@@ -10,7 +10,7 @@ from test_tar_walk import make_tar
 
 from shards.errors import DamageError
 from shards.index import format_index, group, read_index, split_name
-from shards.tar_walk import members
+from shards.tar.walk import members
 
 if TYPE_CHECKING:
     from pathlib import Path

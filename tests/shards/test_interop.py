@@ -15,7 +15,7 @@ import pytest
 from small_sets import CLASSES, build_index, pack_small, picture_bytes, small_set
 
 from shards.sample import AnnotatedSet, Sample
-from shards.tar_images import list_tar
+from shards.tar.images import list_tar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,7 +17,7 @@ from shards.manifest import read_manifest, write_manifest
 from shards.pictures.picture import read_bytes
 from shards.reader import load_split
 from shards.sample import AnnotatedSet, Sample
-from shards.tar_images import list_tar
+from shards.tar.images import list_tar
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ import pytest
 
 from shards.errors import LabelError, SourceError
 from shards.sample import AnnotatedSet, Sample
-from shards.sources.voc import read_voc
+from shards.sources.voc.read import read_voc
 from shards.splitting.splits import split_by_lists, split_by_ratio
 from shards.splitting.stratify import stratify
 

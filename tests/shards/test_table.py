@@ -17,7 +17,7 @@ from tables import read
 from shards.classes import choose_classes
 from shards.errors import Reason, SourceError
 from shards.sample import Sample
-from shards.sources.table import read_table
+from shards.sources.table.read import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,8 +15,8 @@ from test_tar_walk import make_tar
 from shards.errors import BadPicture, DamageError
 from shards.pictures.picture import read_bytes
 from shards.reader import load_split
-from shards.tar_images import list_tar
-from shards.tar_walk import CompressedTarError, members
+from shards.tar.images import list_tar
+from shards.tar.walk import CompressedTarError, members
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shards.errors import DamageError
-from shards.tar_walk import CompressedTarError, members
-from shards.ustar import end, header, padding
+from shards.tar.ustar import end, header, padding
+from shards.tar.walk import CompressedTarError, members
 
 if TYPE_CHECKING:
     from pathlib import Path

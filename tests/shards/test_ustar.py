@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shards.ustar import end, header, padding
+from shards.tar.ustar import end, header, padding
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ import pytest
 from shards.classes import VOC_CLASSES, encode
 from shards.errors import Reason, SourceError
 from shards.sample import AnnotatedSet, Sample
-from shards.sources.voc import read_voc
-from shards.sources.voc_xml import BadAnnotationError, parse_objects
+from shards.sources.voc.annotation import BadAnnotationError, parse_objects
+from shards.sources.voc.read import read_voc
 
 
 def thing(name: str, difficult: str | None = "0", more: str = "") -> str:

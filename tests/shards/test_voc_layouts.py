@@ -9,7 +9,7 @@ import pytest
 
 from shards.classes import VOC_CLASSES
 from shards.errors import Reason, SourceError
-from shards.sources.voc import read_voc
+from shards.sources.voc.read import read_voc
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shards.errors import Reason, SourceError
-from shards.sources.voc import read_voc
+from shards.sources.voc.read import read_voc
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from shards.sources.voc_xml import BadAnnotationError, parse_objects
+from shards.sources.voc.annotation import BadAnnotationError, parse_objects
 
 NAME = "vélo"
 

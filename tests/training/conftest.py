@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from small_training import pack_set
 
-from shards.sources.voc import read_voc
+from shards.sources.voc.read import read_voc
 from shards.splitting.splits import split_by_lists
 
 if TYPE_CHECKING:

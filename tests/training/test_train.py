@@ -19,7 +19,7 @@ import vocscore.training.opening
 from shards.classes import choose_classes
 from shards.reader import load_split
 from shards.sample import AnnotatedSet
-from shards.sources.voc import read_voc
+from shards.sources.voc.read import read_voc
 from shards.splitting.splits import split_by_ratio
 from vocscore.config import TrainConfig
 from vocscore.errors import CheckpointError, DeviceError, TrainError

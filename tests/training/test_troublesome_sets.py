@@ -17,7 +17,7 @@ import vocscore.training.opening
 from shards.errors import DamageError
 from shards.reader import LabelledPictures, load_split
 from shards.sample import AnnotatedSet
-from shards.sources.voc import read_voc
+from shards.sources.voc.read import read_voc
 from vocscore.errors import DivergedError, TrainError
 from vocscore.models.checkpoint import load_checkpoint
 

@@ -58,10 +58,10 @@ class Labels(NamedTuple):
 
     def read(self, src: Path) -> AnnotatedSet:
         """Read the source that the options name."""
-        from shards.sources.coco import read_coco
-        from shards.sources.coco_splits import CocoFile
-        from shards.sources.table import read_table
-        from shards.sources.voc import read_voc
+        from shards.sources.coco.read import read_coco
+        from shards.sources.coco.splits import CocoFile
+        from shards.sources.table.read import read_table
+        from shards.sources.voc.read import read_voc
 
         if self.table:
             return read_table(src, self.table, label_separator=self.separator)

@@ -11,8 +11,8 @@ from shards.errors import BadPicture, DamageError, Reason
 from shards.files import open_binary
 from shards.paths import shown
 from shards.sample import PictureRef
-from shards.tar_images import TarListing, list_tar
-from shards.tar_walk import CompressedTarError
+from shards.tar.images import TarListing, list_tar
+from shards.tar.walk import CompressedTarError
 from vocscore.score.inputs.globs import EVERYTHING, Globs
 from vocscore.score.inputs.units import Contents, digest_of
 

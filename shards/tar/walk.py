@@ -14,7 +14,7 @@ from shards.archives import archive_of_head
 from shards.errors import DamageError
 from shards.files import open_regular
 from shards.paths import shown
-from shards.ustar import BLOCK
+from shards.tar.ustar import BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,14 +6,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from shards.errors import SourceError
-from shards.sources.table_cells import bad_name, quoted, truth
-from shards.sources.table_columns import first_cell, is_number
+from shards.sources.table.cells import bad_name, quoted, truth
+from shards.sources.table.columns import first_cell, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shards.sources.table_columns import Column
-    from shards.sources.table_text import TableText
+    from shards.sources.table.columns import Column
+    from shards.sources.table.text import TableText
 
 _STRENGTHS: Final = ("confidence", "score", "probability", "prob", "value", "present", "presence")
 _FEW: Final = 10

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from shards.errors import SourceError
 from shards.paths import shown
 from shards.sample import Sample
-from shards.sources.table_header import SPLIT_NAMES
+from shards.sources.table.header import SPLIT_NAMES
 from shards.sources.words import counted
 
 if TYPE_CHECKING:

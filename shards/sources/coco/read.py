@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from shards.errors import SourceError
 from shards.paths import shown
 from shards.sample import AnnotatedSet, Sample
-from shards.sources.coco_file import read_instances
-from shards.sources.coco_splits import name_splits
+from shards.sources.coco.file import read_instances
+from shards.sources.coco.splits import name_splits
 from shards.sources.finder import Finder
 from shards.sources.missing_hint import folders_below
 from shards.sources.named_files import NamedFiles
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from shards.sources.coco_file import Id, Instances
-    from shards.sources.coco_splits import CocoFile
+    from shards.sources.coco.file import Id, Instances
+    from shards.sources.coco.splits import CocoFile
 
 _TRIED = 100
 """Images of a file by which the folder that its names begin at is found."""

@@ -14,9 +14,9 @@ from shards.files import open_regular
 from shards.paths import is_picture, shown
 from shards.sample import AnnotatedSet, Rejection, Sample
 from shards.sources.folders import by_suffix, files_below
-from shards.sources.voc_layout import Place, find_layout, is_xml
-from shards.sources.voc_lists import read_lists
-from shards.sources.voc_xml import BadAnnotationError, parse_objects
+from shards.sources.voc.annotation import BadAnnotationError, parse_objects
+from shards.sources.voc.layout import Place, find_layout, is_xml
+from shards.sources.voc.lists import read_lists
 from shards.split_names import SPLITS, known_split
 
 if TYPE_CHECKING:

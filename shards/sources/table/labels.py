@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shards.errors import SourceError
-from shards.sources.table_cells import MISSING_VALUES, ListError, bad_name, parse_list
-from shards.sources.table_columns import first_cell
-from shards.sources.table_separator import (
+from shards.sources.table.cells import MISSING_VALUES, ListError, bad_name, parse_list
+from shards.sources.table.columns import first_cell
+from shards.sources.table.separator import (
     COMMON,
     DEFAULT,
     UncertainError,
@@ -19,8 +19,8 @@ from shards.sources.words import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from shards.sources.table_columns import Column
-    from shards.sources.table_text import TableText
+    from shards.sources.table.columns import Column
+    from shards.sources.table.text import TableText
 
 MARKS = {" ": "blanks", "\n": "line ends", "\t": "tabs"}
 """Separators that quotes would not show."""

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from xml.parsers import expat
 
-from shards.sources.xml_text import why_not_utf8, xml_text
+from shards.sources.voc.xml_text import why_not_utf8, xml_text
 
 _DIFFICULT: Final = {
     **dict.fromkeys(("", "0", "0.0", "false", "no", "unspecified"), False),

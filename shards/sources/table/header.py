@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from shards.errors import SourceError
 from shards.image_formats import format_of_name
-from shards.sources.table_cells import quoted, truth
-from shards.sources.table_classes import class_columns, strength_columns, truth_columns
-from shards.sources.table_columns import first_cell
-from shards.sources.table_text import DELIMITERS
+from shards.sources.table.cells import quoted, truth
+from shards.sources.table.classes import class_columns, strength_columns, truth_columns
+from shards.sources.table.columns import first_cell
+from shards.sources.table.text import DELIMITERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from shards.sources.table_columns import Column
-    from shards.sources.table_text import TableText
+    from shards.sources.table.columns import Column
+    from shards.sources.table.text import TableText
 
 _PATHS: Final = (
     *("path", "filepath", "imagepath", "imgpath", "filename", "imagefilename", "imagefile"),

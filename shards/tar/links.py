@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from shards.errors import DamageError
 from shards.paths import shown
-from shards.tar_walk import Kind, Member, all_members
+from shards.tar.walk import Kind, Member, all_members
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

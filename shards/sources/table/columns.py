@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from shards.sources.table_cells import quoted, truth
+from shards.sources.table.cells import quoted, truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shards.sources.table_text import TableText
+    from shards.sources.table.text import TableText
 
 _LABEL_WORDS: Final = frozenset(
     {

@@ -17,8 +17,8 @@ from shards.members import DESCRIPTION
 from shards.packed_set import is_own_shard
 from shards.paths import first_names, is_picture
 from shards.sample import PictureRef
-from shards.tar_links import read_links
-from shards.tar_walk import CompressedTarError, Kind, Member, all_members, members
+from shards.tar.links import read_links
+from shards.tar.walk import CompressedTarError, Kind, Member, all_members, members
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

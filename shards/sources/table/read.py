@@ -8,20 +8,20 @@ from shards.errors import SourceError
 from shards.sample import AnnotatedSet
 from shards.sources.finder import Finder
 from shards.sources.named_files import NamedFiles
-from shards.sources.table_cells import truth
-from shards.sources.table_columns import survey
-from shards.sources.table_header import RoleFinder, is_header
-from shards.sources.table_labels import LabelCells
-from shards.sources.table_merge import Entries, Entry
-from shards.sources.table_text import cells_of_any_size, load_table
+from shards.sources.table.cells import truth
+from shards.sources.table.columns import survey
+from shards.sources.table.header import RoleFinder, is_header
+from shards.sources.table.labels import LabelCells
+from shards.sources.table.merge import Entries, Entry
+from shards.sources.table.text import cells_of_any_size, load_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from shards.sources.table_columns import Column
-    from shards.sources.table_header import Roles
-    from shards.sources.table_text import Row, TableText
+    from shards.sources.table.columns import Column
+    from shards.sources.table.header import Roles
+    from shards.sources.table.text import Row, TableText
 
 _NAMED = 20
 """Columns that a note names one by one."""

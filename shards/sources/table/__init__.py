@@ -1,0 +1,1 @@
+"""Tables of labels, as spreadsheets, pandas and labeling tools export them."""

@@ -1,0 +1,1 @@
+"""PASCAL VOC trees, as the development kit and labeling tools write them."""
