@@ -186,3 +186,13 @@ def test_what_was_recognized_is_noted(tmp_path: Path) -> None:
     assert cells(tmp_path, "['cat']", "['cat', 'dog']").notes == (
         "labels.csv: lists of names in 'labels' (2 different ones)",
     )
+
+
+@pytest.mark.parametrize("cell", ["NA", "N/A", "n/a", "NaN", "None"])
+def test_what_programs_write_for_no_value_is_no_class(tmp_path: Path, cell: str) -> None:
+    """A missing value of R, pandas or a spreadsheet stops the reading; the user may insist."""
+    table = f"path,labels\na.jpg,{cell}\nb.jpg,dog\n"
+    with pytest.raises(SourceError, match="a missing value"):
+        read(tmp_path, table, "a.jpg", "b.jpg")
+    found = read(tmp_path, table, label_separator=";")
+    assert labels(found) == {"a.jpg": (cell,), "b.jpg": ("dog",)}
