@@ -80,7 +80,7 @@ def test_a_column_behind_the_labels_is_refused(tmp_path: Path) -> None:
     """A column that somebody added at the end is named, and not read as a class."""
     file = tmp_path / "p.csv"
     file.write_text("path,status,error,cat,labels,seen by\na.jpg,ok,,0.5,cat,Ann\n")
-    with pytest.raises(EvalError, match="has to be the last column, .* 'seen by'. Remove"):
+    with pytest.raises(EvalError, match=r"has to be the last column, .* 'seen by'. Remove"):
         read_predictions(file)
 
 
