@@ -220,12 +220,12 @@ def _refuse_unknown(annotated: AnnotatedSet, given: Sequence[str]) -> None:
         return
     listed = {folded(name): name for name in given}
     close = [(name, listed[folded(name)]) for name in unknown if folded(name) in listed]
-    cure = "Add them to that file, or rename them: --rename OLD NEW."
+    cure = "add them to that file, or rename them: --rename OLD NEW."
     if close:
-        cure = f"{close[0][0]!r} is {close[0][1]!r} with --merge-case. Others: {cure.lower()}"
+        cure = f"{close[0][0]!r} is {close[0][1]!r} with --merge-case. Others: {cure}"
     raise LabelError(
         f"{annotated.root}: not among the {len(given)} classes of --classes: "
-        f"{_with_places(annotated, unknown)}. {cure}"
+        f"{_with_places(annotated, unknown)}. {cure[0].upper()}{cure[1:]}"
     )
 
 

@@ -76,6 +76,14 @@ def test_another_table_is_refused(tmp_path: Path, header: str) -> None:
     assert repr(header.strip()) in str(caught.value)
 
 
+def test_a_column_behind_the_labels_is_refused(tmp_path: Path) -> None:
+    """A column that somebody added at the end is named, and not read as a class."""
+    file = tmp_path / "p.csv"
+    file.write_text("path,status,error,cat,labels,seen by\na.jpg,ok,,0.5,cat,Ann\n")
+    with pytest.raises(EvalError, match=r"has to be the last column, .* 'seen by'. Remove"):
+        read_predictions(file)
+
+
 @pytest.mark.parametrize(
     ("row", "says"),
     [

@@ -170,7 +170,7 @@ def test_a_name_that_no_file_could_hold(tmp_path: Path) -> None:
             cells(tmp_path, *texts, label_separator=mark)
 
 
-@pytest.mark.parametrize("text", ["[cat]", "['cat'", "['cat' + 'dog']", '{"choices": ["cat"]}'])
+@pytest.mark.parametrize("text", ["[cat]", "['cat'", "['cat' + 'dog']", '{"taxonomy": ["cat"]}'])
 def test_broken_lists(tmp_path: Path, text: str) -> None:
     """What begins like a list and is none is refused, unless the user says what parts names."""
     with pytest.raises(SourceError, match=r"line 2, column 'labels': .* begins like a list"):
@@ -186,3 +186,22 @@ def test_what_was_recognized_is_noted(tmp_path: Path) -> None:
     assert cells(tmp_path, "['cat']", "['cat', 'dog']").notes == (
         "labels.csv: lists of names in 'labels' (2 different ones)",
     )
+
+
+@pytest.mark.parametrize("cell", ["NA", "N/A", "n/a", "NaN", "None"])
+def test_what_programs_write_for_no_value_is_no_class(tmp_path: Path, cell: str) -> None:
+    """A missing value of R, pandas or a spreadsheet stops the reading; the user may insist."""
+    table = f"path,labels\na.jpg,{cell}\nb.jpg,dog\n"
+    with pytest.raises(SourceError, match="a missing value"):
+        read(tmp_path, table, "a.jpg", "b.jpg")
+    found = read(tmp_path, table, label_separator=";")
+    assert labels(found) == {"a.jpg": (cell,), "b.jpg": ("dog",)}
+
+
+def test_choices_of_label_studio(tmp_path: Path) -> None:
+    """Several labels of one image are an object with a list; a single one is its name."""
+    several = json.dumps({"choices": ["dog", "traffic light"]}).replace('"', '""')
+    found = read(tmp_path, f'image,choice\na.jpg,"{several}"\nb.jpg,cat\n', "a.jpg", "b.jpg")
+    assert labels(found) == {"a.jpg": ("dog", "traffic light"), "b.jpg": ("cat",)}
+    with pytest.raises(SourceError, match="begins like a list"):
+        read(tmp_path, 'image,choice\na.jpg,"{""other"": [""dog""]}"\nb.jpg,cat\n')

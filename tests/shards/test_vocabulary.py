@@ -186,6 +186,7 @@ def test_unknown_names_are_told_at_once() -> None:
     assert "'yak' (2 images, t.csv, line 9)" in said
     assert "'Cat' (1 image, 3.jpg)" in said
     assert "'Cat' is 'cat' with --merge-case" in said
+    assert said.endswith("--rename OLD NEW.")
 
 
 def test_long_lists_are_cut() -> None:

@@ -177,6 +177,12 @@ def _table(header: list[str], separator: str, *, file: Path) -> _Table:
             f"{file}: {empty}the first line must be path,status,error,<classes>,labels, as "
             f"'vocscore score' writes it; found {','.join(header)[:80]!r}."
         )
+    if _LAST in classes[:-1]:
+        behind = ", ".join(map(repr, classes[classes.index(_LAST) + 1 :]))
+        raise EvalError(
+            f"{file}: '{_LAST}' has to be the last column, and behind it stands {behind}. Remove "
+            "what is no class from the table, and put the classes before it."
+        )
     has_labels = classes[-1] == _LAST
     names = tuple(classes[:-1] if has_labels else classes)
     # a name that holds what stands between names cannot be told from two

@@ -99,9 +99,9 @@ def read_weights(weights: str) -> Weights:
         raise CheckpointError(f"{weights}: {error}") from error
     except Exception as error:  # an unpickler that is fed arbitrary bytes may raise anything
         raise CheckpointError(
-            f"{weights}: not a state dict that loads without running code "
-            f"({type(error).__name__}). Save one with torch.save(model.state_dict(), FILE) or as "
-            "safetensors."
+            f"{weights}: damaged, or not a state dict that loads without running code "
+            f"({type(error).__name__}). Get it again, or save one with "
+            "torch.save(model.state_dict(), FILE) or as safetensors."
         ) from error
     return Weights(saved, weights)
 

@@ -30,6 +30,8 @@ _ITEM: Final = re.compile(
 )
 
 
+_CHOICES: Final = re.compile(r"""\{\s*"choices"\s*:\s*(\[.*\])\s*\}""", re.DOTALL)
+"""What Label Studio writes where an image has several labels."""
 _SHOWN: Final = 60
 """Characters of a cell that a message shows."""
 
@@ -83,6 +85,8 @@ def parse_list(cell: str) -> list[str] | None:
         return []
     if text[:1] not in _BRACKETS:
         return None
+    if (inner := _CHOICES.fullmatch(text)) is not None:
+        text = inner[1]
     names = _items(text[1:-1]) if text[-1:] == _BRACKETS[text[0]] else None
     if names is None and text[0] != "(":  # '(unknown)' may well be a name
         raise ListError

@@ -67,9 +67,9 @@ def _refuse_other_labels(
     if rows > 1 and others:
         named = ", ".join(column.label for column in classes)
         raise SourceError(
-            f"{text.file}, line {text.header.line}: {named} would be the only classes, the same in "
-            f"every row, and {others[0].label} has text. Call the column with class names "
-            "'labels', or remove the columns that are no labels."
+            f"{text.file}, line {text.header.line}: {named}, the same in every row, would be "
+            f"all that is a class, and {others[0].label} has text. Call the column with class "
+            "names 'labels', or remove the columns that are no labels."
         )
 
 

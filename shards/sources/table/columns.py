@@ -75,10 +75,13 @@ class Column:
     @property
     def ends_like_labels(self) -> bool:
         """Whether the name ends as 'Finding Labels' does, or as 'label_2' with text in it."""
-        if self.last_word in _LABEL_WORDS:
-            return True
-        words = [word.casefold() for word in _WORD.findall(self.name)]
-        numbered = len(words) > 1 and words[-1].isdecimal() and words[-2] in _LABEL_WORDS
+        return self.last_word in _LABEL_WORDS or self.is_numbered_label
+
+    @property
+    def is_numbered_label(self) -> bool:
+        """Whether the name ends as 'label_2' does, and there is text in it."""
+        words = [word.casefold() for word in _WORD.findall(self.name)][-2:]
+        numbered = len(words) > 1 and words[0] in _LABEL_WORDS and words[1].isdecimal()
         return numbered and self.has_text
 
     @property

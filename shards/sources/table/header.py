@@ -168,6 +168,7 @@ class RoleFinder:
     def _labels(self, columns: Sequence[Column], *, names_in_cells: bool) -> Column | None:
         """The column of class names, if there is one."""
         named = [c for c in columns if c.key in _LABELS]
+        named += [c for c in columns if named and c.is_numbered_label]
         if not named:
             named = [c for c in columns if c.ends_like_labels and not c.is_truths]
         truths = [c for c in columns if c.is_truths and not c.never_a_class]
