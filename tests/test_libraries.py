@@ -21,7 +21,7 @@ from vocscore.models.network import build_network
 from vocscore.pipeline.preprocess import Preprocess
 from vocscore.runtime import opening, openvino
 from vocscore.runtime.openvino import core
-from vocscore.training import train as training
+from vocscore.training import fitting as training
 
 if TYPE_CHECKING:
     from pathlib import Path

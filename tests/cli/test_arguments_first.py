@@ -78,7 +78,7 @@ CASES = [
     ([*SCORE[:-1], "there.csv"], "there already"),
     ([*SCORE[:-1], "p.xlsx"], "says no format"),
     (["score", "nowhere", *SCORE[2:]], "no such file"),
-    (["score", "empty", *SCORE[2:]], "no picture"),
+    (["score", "empty", *SCORE[2:]], "no image"),
     ([*SCORE, "--include", "*.nothing"], "leaves none"),
     ([*SCORE, "--quarantine", "pictures/bad"], "copies would be inputs"),
     (["eval", "nowhere.csv", "shards"], "no such file"),

@@ -49,8 +49,8 @@ def test_max_bad_ends_with_exit_code_3_and_one_line_and_a_higher_one_goes_on(
     words = [source, "-m", checkpoint, "-o", tmp_path / "o.csv"]
     code, told = command(*words, "--max-bad", "0.3", "--quarantine", tmp_path / "q")
     assert code == 3
-    first, line = told.splitlines()
-    assert first.startswith("score: scoring, 0 of 12")
+    *stages, line = told.splitlines()
+    assert all(stage.startswith("score: ") for stage in stages)
     assert "4 of 12 inputs so far are bad (3 truncated, 1 unsupported)" in line
     assert "more than --max-bad 0.3 allows" in line
     assert not (tmp_path / "o.csv").exists()
@@ -100,7 +100,7 @@ def test_a_quarantine_in_the_way_and_patterns_that_leave_nothing_are_one_line(
         code, told = command(*words, *more)
         assert code == 2
         assert said in told
-        assert len(told.splitlines()) == 1
+        assert len([line for line in told.splitlines() if not line.startswith("score: ")]) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 

@@ -75,8 +75,7 @@ def check_place(out: Path, *, overwrite: bool) -> None:
     """Refuse a place that cannot be written, before any work is done.
 
     Raises:
-        ExportError: no such format, a folder that is missing, a file that is there already, or
-            a package that the format needs.
+        ExportError: no such format, a folder that is missing, or a file that is there already.
     """
     made = format_of(out)
     if not out.parent.is_dir():
@@ -84,4 +83,3 @@ def check_place(out: Path, *, overwrite: bool) -> None:
     there = next((file for file in made.files(out) if file.exists()), None)
     if there is not None and not overwrite:
         raise ExportError(f"{there}: is there already. Replace it with --overwrite.")
-    made.require()
