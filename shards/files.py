@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING, TextIO
@@ -39,11 +40,18 @@ def open_regular(path: str | os.PathLike[str]) -> int:
         ValueError: no file can have this name.
     """
     # Without O_NONBLOCK, opening a pipe waits for its writer. On ordinary files it does nothing.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return descriptor
-    os.close(descriptor)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        # A socket, or a device that is not there: "no such device or address" tells nobody which.
+        mode = os.stat(path).st_mode  # noqa: PTH116 - a Path refuses what no path can be
+    else:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode):
+            return descriptor
+        os.close(descriptor)
     kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
     raise NotAFileError(0, f"{kind}, not a file", os.fspath(path))
 

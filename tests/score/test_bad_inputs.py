@@ -413,3 +413,27 @@ def test_a_disk_that_will_not_have_the_copies_is_one_line(source, output, folder
             score_fake(source, output, quarantine=folder)
     score_fake(source, output, quarantine=folder)
     check(source, folder, BAD)
+
+
+@pytest.mark.timeout(60)
+def test_holes_of_a_bad_input_stay_holes_in_its_copy(tmp_path, folder):
+    """A sparse file of many gigabytes has a copy of its size, and only its data takes room."""
+    source, size = tmp_path / "s.jpg", 1 << 34
+    with source.open("wb") as file:
+        for at in (0, 1 << 30, size - 9):
+            file.seek(at)
+            file.write(b"some data")
+    unit = tmp_path / "unit"
+    twice = [Offender("a.jpg", "too_large", "", str(source), 0, -1) for _ in range(2)]
+    unit.write_bytes(encoded(twice))
+    kept = Quarantine(folder, run=RUN)
+    kept.begin()
+    kept.take(unit)
+    kept.finish([unit])
+    copy = folder / "a.jpg"
+    assert copy.stat().st_size == size
+    assert copy.stat().st_blocks * 512 < 1 << 20
+    with copy.open("rb") as file:
+        for at in (0, 1 << 30, size - 9):
+            file.seek(at)
+            assert file.read(9) == b"some data"

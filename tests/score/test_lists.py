@@ -158,3 +158,18 @@ def test_a_list_that_is_an_image_or_an_archive_is_taken_for_that(folder):
         read_source(folder / "z.txt")
     (folder / "g.txt").write_text("GIF8/a.jpg\n")
     assert listed(folder / "g.txt")[0] == ["GIF8/a.jpg"]
+
+
+def test_a_list_of_zeros_is_refused_by_its_first_piece(folder):
+    """A sparse file larger than any memory is one line of zeros, and not read to its end."""
+    with (folder / "l.txt").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ScoreError, match="a zero byte, which no path has"):
+        listed(folder / "l.txt")
+
+
+def test_a_line_longer_than_a_piece_is_read_whole(folder):
+    """Ends of lines as of old Macs: one long line holds every path."""
+    names = [f"{number:070d}.jpg" for number in range(40_000)]
+    (folder / "l.txt").write_bytes("\r".join(names).encode())
+    assert listed(folder / "l.txt")[0] == names

@@ -45,7 +45,7 @@ def test_what_is_no_file_is_refused_by_its_kind(
         assert error.value.filename == str(place)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "s"))
-        with pytest.raises(OSError, match=r"."):
+        with pytest.raises(NotAFileError, match="a socket, not a file"):
             read(tmp_path / "s")
     with pytest.raises(NotAFileError, match="a device, not a file"):
         read(type(tmp_path)("/dev/zero"))

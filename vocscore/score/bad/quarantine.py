@@ -14,13 +14,14 @@ for in the middle of a job.
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shards import atomic
-from shards.files import open_binary, open_regular, read_regular
+from shards.files import open_regular, read_regular
 from vocscore.errors import ScoreError
 from vocscore.score.bad import offenders
 from vocscore.score.bad.places import Places
@@ -165,29 +166,54 @@ def _write(target: Path, source: int, offset: int, size: int) -> None:
 
 
 def _pour(file: BinaryIO, source: int, offset: int, size: int) -> None:
-    done = 0
-    while done < size:
-        try:
-            piece = os.pread(source, min(_CHUNK_BYTES, size - done), offset + done)
-        except OSError as error:
-            raise _ReadError from error
-        if not piece:
-            return
+    """Copy a stretch; its holes stay holes, or one sparse file would fill the disk."""
+    for at, piece in _pieces(source, offset, size):
+        file.seek(at)
         file.write(piece)
-        done += len(piece)
+    there = max(0, os.fstat(source).st_size - offset)  # it may have shrunk meanwhile
+    file.truncate(min(size, there))
+
+
+def _pieces(source: int, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the data of a stretch by its place in it; what is left out are holes: zeros.
+
+    Raises:
+        _ReadError: it cannot be read.
+    """
+    at, end = offset, offset + size
+    try:
+        while at < end:
+            at = os.lseek(source, at, os.SEEK_DATA)
+            stop = min(os.lseek(source, at, os.SEEK_HOLE), end)
+            while at < stop:
+                piece = os.pread(source, min(_CHUNK_BYTES, stop - at), at)
+                if not piece:
+                    return
+                yield at - offset, piece
+                at += len(piece)
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # no data from there on
+            raise _ReadError from error
 
 
 def _is_copy(target: Path, source: int, offset: int, size: int) -> bool:
     """Whether a file of the right size has the right bytes."""
     try:
-        with open_binary(target) as file:
-            for at in range(0, size, _CHUNK_BYTES):
-                piece = os.pread(source, min(_CHUNK_BYTES, size - at), offset + at)
-                if file.read(len(piece)) != piece:
-                    return False
+        copy = open_regular(target)
     except OSError:
         return False
-    return True
+    try:
+        # What is data in one may be a hole in the other.
+        return all(
+            os.pread(copy, len(piece), at) == piece for at, piece in _pieces(source, offset, size)
+        ) and all(
+            os.pread(source, len(piece), offset + at) == piece
+            for at, piece in _pieces(copy, 0, size)
+        )
+    except (OSError, _ReadError):
+        return False
+    finally:
+        os.close(copy)
 
 
 def _read(file: Path) -> bytes | None:

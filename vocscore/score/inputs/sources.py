@@ -26,7 +26,7 @@ from vocscore.score.inputs.urls import refuse_url
 from vocscore.score.inputs.walk import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from shards.archives import Archive
     from vocscore.score.inputs.globs import Globs
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     Listing = Callable[[int], None] | None
 
 STANDARD_INPUT = Path("-")
+_PIECE_BYTES = 1 << 20
 _SOURCES = (
     "A source is a folder of images, packed shards, a .tar, a list of paths (.txt, .lst, .list, or "
     "'-' for standard input), or one image."
@@ -189,6 +190,21 @@ def _archive(name: str, head: bytes) -> Archive | None:
     return None if archive and name.lower().endswith(".svgz") else archive
 
 
-def _list(lines: BinaryIO, where: str, *, root: str) -> Files:
-    found = read_list(lines, where, root=root)
+def _list(file: BinaryIO, where: str, *, root: str) -> Files:
+    found = read_list(_lines(file), where, root=root)
     return Files(root, found.names, found.skipped, found.notes, found.faults)
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield whole lines; one with a zero byte only up to there.
+
+    It is refused anyway, and the zeros of a sparse file may be more than fit into memory.
+    """
+    line = b""
+    while piece := file.readline(_PIECE_BYTES):
+        line += piece
+        if piece.endswith(b"\n") or b"\0" in piece:
+            yield line
+            line = b""
+    if line:
+        yield line
