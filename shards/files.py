@@ -19,6 +19,10 @@ _KINDS = (
 )
 
 
+MOST_BYTES = 8 << 30
+"""Of a file that is read whole (a manifest, a table, weights); a larger one is damage or a hole."""
+
+
 class NotAFileError(OSError):
     """It is there, and no ordinary file: opening or reading it could wait for ever.
 
@@ -60,10 +64,12 @@ def read_regular(path: str | os.PathLike[str]) -> bytes:
     """Read an ordinary file whole.
 
     Raises:
-        OSError: as `open_regular`, or it cannot be read.
+        OSError: as `open_regular`, or it cannot be read, or has more than `MOST_BYTES`.
         ValueError: no file can have this name.
     """
     with open(open_regular(path), "rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size > MOST_BYTES:
+            raise OSError(errno.EFBIG, "larger than 8 GiB, which nothing read whole is", str(path))
         return file.read()
 
 

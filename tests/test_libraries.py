@@ -34,6 +34,11 @@ BROKEN = [
 ]
 
 
+def told(stderr: str) -> list[str]:
+    """What a command says on standard error, without the stages that a slow machine shows."""
+    return [line for line in stderr.splitlines() if not line.startswith(("score: ", "train: "))]
+
+
 def imported(module: str) -> Result:
     """What a command comes to that imports a module."""
 
@@ -59,7 +64,7 @@ def test_a_broken_library_is_one_line(
     monkeypatch.syspath_prepend(tmp_path)
     done = imported("user_of_it" if body == BROKEN[0] else "inner_library")
     assert done.exit_code == 2
-    (line,) = done.stderr.splitlines()
+    (line,) = told(done.stderr)
     assert body.split('"')[1] in line
     assert "pip install --upgrade --force-reinstall " in line
     assert "cannot be loaded" in line
@@ -69,7 +74,7 @@ def test_a_missing_library_is_one_line() -> None:
     """Its name and how to install it."""
     done = imported("library_that_is_missing.part")
     assert done.exit_code == 2
-    (line,) = done.stderr.splitlines()
+    (line,) = told(done.stderr)
     assert line == (
         "Error: library_that_is_missing cannot be loaded (No module named "
         "'library_that_is_missing'). Install it: pip install library_that_is_missing"
@@ -127,7 +132,7 @@ def test_training_without_openvino_is_one_line_and_no_folder(
     assert done.exit_code == 2
     assert "OpenVINO" in done.stderr
     assert "pip install" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert len(told(done.stderr)) == 1
     assert not run.exists()
 
 
@@ -144,7 +149,7 @@ def test_scoring_without_openvino_is_one_line(
     words = ["score", voc_tree, "-m", run, "-o", out, "--device", "cpu", "--precision", precision]
     done = CliRunner().invoke(main, [str(word) for word in words])
     assert done.exit_code == 2
-    (line,) = done.stderr.splitlines()
+    (line,) = told(done.stderr)
     assert "OpenVINO" in line
     assert "pip install" in line
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
@@ -174,7 +179,7 @@ def test_training_without_matplotlib_has_no_charts_and_says_so(
     invoke("pack", voc_tree, "-o", shards, "--quiet")
     small = ("--backbone", "squeezenet1_1", "--weights", "none", "--size", 32, "--epochs", 1)
     done = invoke("train", shards, "-o", run, *small, "--device", "cpu", "--quiet")
-    (line,) = done.stderr.splitlines()
+    (line,) = told(done.stderr)
     assert line.startswith("warning: the run has no charts: matplotlib")
     assert "pip install" in line
     names = {path.name for path in run.iterdir()}

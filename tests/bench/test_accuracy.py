@@ -313,7 +313,7 @@ def test_a_wrong_folder_can_be_put_right(
     words = ["-o", tmp_path / "out", "--backbones", "squeezenet1_1", "--weights", "none"]
     with pytest.raises(SystemExit):
         accuracy(tmp_path / "typo", *words)
-    assert "typo' does not exist" in capsys.readouterr().err
+    assert "typo: no such folder" in capsys.readouterr().err
     accuracy(voc_tree, *words, options=QUICK)
     assert (tmp_path / "out" / "accuracy.md").exists()
 

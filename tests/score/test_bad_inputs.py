@@ -206,6 +206,23 @@ def test_bytes_that_the_disk_does_not_hand_out_are_listed(source, output, folder
     assert sorted(copies(folder)) == [BAD[0], *BAD[2:]]
 
 
+def test_a_sparse_file_is_copied_as_one(source, output, folder):
+    """A bad input of a TiB of holes takes no more room, and hardly any time, in the quarantine."""
+    sparse = source / "1" / "05bad.jpg"
+    with sparse.open("r+b") as file:
+        file.truncate((1 << 40) + 7)
+        file.seek(1 << 39)
+        file.write(b"in the middle")
+    score_fake(make_files(source, NAMES), output, quarantine=folder, unit_size=4)
+    copy = folder / "1" / "05bad.jpg"
+    assert copy.stat().st_size == (1 << 40) + 7
+    assert copy.stat().st_blocks * 512 < 16 << 20
+    with copy.open("rb") as file:
+        assert file.read(40) == b"1/05bad.jpg" * 3 + bytes(7)
+        file.seek(1 << 39)
+        assert file.read(20) == b"in the middle" + bytes(7)
+
+
 def test_names_that_escape_or_collide_stay_inside_and_apart(tmp_path, output, folder):
     """Absolute names, '..', '//', our own names and a file in a folder's place: all inside."""
     outside = tmp_path / "deep" / "er"

@@ -99,3 +99,14 @@ def test_a_pipe_in_a_packed_set_is_damage(name: str, tmp_path: Path) -> None:
     with pytest.raises(DamageError, match=f"{name}: .*a named pipe, not a file"):
         load_split(out, "train")
     assert any(f"{name}: cannot be read" in line for line in verify(out, decode=False))
+
+
+def test_a_hole_is_not_read(tmp_path: Path) -> None:
+    """A file of 100 GiB, all hole, is refused before its bytes are asked for."""
+    file = tmp_path / "dataset.json"
+    with file.open("wb") as opened:
+        opened.truncate(100 << 30)
+    with pytest.raises(OSError, match="larger than 8 GiB"):
+        read_regular(file)
+    with pytest.raises(DamageError, match="larger than 8 GiB"):
+        read_manifest(tmp_path)

@@ -55,8 +55,14 @@ def read_csv(file: Path, into: Collector) -> None:
 _CURE = "Save it as CSV in UTF-8, or score again."
 
 
+_LONGEST_LINE = 1 << 26
+"""Characters of a header; a damaged file may have no line end at all."""
+
+
 def _read(stream: TextIO, file: Path, into: Collector) -> None:
-    first, skipped, separator = stream.readline(), 0, ""
+    first, skipped, separator = stream.readline(_LONGEST_LINE), 0, ""
+    if len(first) == _LONGEST_LINE:
+        raise EvalError(f"{file}: no line end in its first 64 MiB, so not predictions. {_CURE}")
     if said := _SAYS_SEPARATOR.fullmatch(first):
         first, skipped, separator = stream.readline(), 1, said[1]
     separator = separator or _separator(first)

@@ -166,6 +166,7 @@ def _write(target: Path, source: int, offset: int, size: int) -> None:
 
 
 def _pour(file: BinaryIO, source: int, offset: int, size: int) -> None:
+<<<<<<< HEAD
     """Copy a stretch; its holes stay holes, or one sparse file would fill the disk."""
     for at, piece in _pieces(source, offset, size):
         file.seek(at)
@@ -194,6 +195,32 @@ def _pieces(source: int, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
     except OSError as error:
         if error.errno != errno.ENXIO:  # no data from there on
             raise _ReadError from error
+=======
+    done = 0
+    while done < size:
+        if hole := _hole(source, offset + done, offset + size):
+            done += hole
+            file.seek(done)
+            continue
+        try:
+            piece = os.pread(source, min(_CHUNK_BYTES, size - done), offset + done)
+        except OSError as error:
+            raise _ReadError from error
+        if not piece:
+            break
+        file.write(piece)
+        done += len(piece)
+    file.truncate(done)
+
+
+def _hole(source: int, at: int, end: int) -> int:
+    """How many bytes from `at` on are none on the disk: a sparse file of a TiB is copied as one."""
+    try:
+        data = os.lseek(source, at, os.SEEK_DATA)
+    except OSError as error:  # ENXIO: no data behind it; else the file system does not tell
+        return end - at if error.errno == errno.ENXIO else 0
+    return min(data, end) - at
+>>>>>>> h3
 
 
 def _is_copy(target: Path, source: int, offset: int, size: int) -> bool:
