@@ -133,13 +133,7 @@ def test_images_from_a_slow_store_are_read_by_many_threads(stages, monkeypatch) 
     """Where a read waits, one thread's rate is no ceiling: threads wait at the same time."""
     refs, _, _ = stages
     monkeypatch.setattr(walls, "usable_cores", lambda: 8)
-<<<<<<< HEAD
-    monkeypatch.setattr(
-        walls, "read_bytes", lambda _ref, *, max_pixels: time.sleep(max_pixels * 0 + 0.005)
-    )
-=======
     monkeypatch.setattr(walls, "read_bytes", lambda _ref, **_: time.sleep(0.005))
->>>>>>> h3
     assert walls._read_rate(refs * 10) > 2 / 0.005
 
 

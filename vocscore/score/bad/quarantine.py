@@ -166,7 +166,6 @@ def _write(target: Path, source: int, offset: int, size: int) -> None:
 
 
 def _pour(file: BinaryIO, source: int, offset: int, size: int) -> None:
-<<<<<<< HEAD
     """Copy a stretch; its holes stay holes, or one sparse file would fill the disk."""
     for at, piece in _pieces(source, offset, size):
         file.seek(at)
@@ -184,8 +183,7 @@ def _pieces(source: int, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
     at, end = offset, offset + size
     try:
         while at < end:
-            at = os.lseek(source, at, os.SEEK_DATA)
-            stop = min(os.lseek(source, at, os.SEEK_HOLE), end)
+            at, stop = _data_from(source, at, end)
             while at < stop:
                 piece = os.pread(source, min(_CHUNK_BYTES, stop - at), at)
                 if not piece:
@@ -193,34 +191,18 @@ def _pieces(source: int, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
                 yield at - offset, piece
                 at += len(piece)
     except OSError as error:
-        if error.errno != errno.ENXIO:  # no data from there on
-            raise _ReadError from error
-=======
-    done = 0
-    while done < size:
-        if hole := _hole(source, offset + done, offset + size):
-            done += hole
-            file.seek(done)
-            continue
-        try:
-            piece = os.pread(source, min(_CHUNK_BYTES, size - done), offset + done)
-        except OSError as error:
-            raise _ReadError from error
-        if not piece:
-            break
-        file.write(piece)
-        done += len(piece)
-    file.truncate(done)
+        raise _ReadError from error
 
 
-def _hole(source: int, at: int, end: int) -> int:
-    """How many bytes from `at` on are none on the disk: a sparse file of a TiB is copied as one."""
+def _data_from(source: int, at: int, end: int) -> tuple[int, int]:
+    """Where the next data begins and stops; both are `end` where only a hole is left."""
     try:
-        data = os.lseek(source, at, os.SEEK_DATA)
-    except OSError as error:  # ENXIO: no data behind it; else the file system does not tell
-        return end - at if error.errno == errno.ENXIO else 0
-    return min(data, end) - at
->>>>>>> h3
+        start = os.lseek(source, at, os.SEEK_DATA)
+        return start, min(os.lseek(source, start, os.SEEK_HOLE), end)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # no data from there on
+            return end, end
+        return at, end  # a file system that does not tell: all of it is data
 
 
 def _is_copy(target: Path, source: int, offset: int, size: int) -> bool:
