@@ -33,6 +33,9 @@ PART_OF_ANOTHER = object()
 """`obj` of the context of a command that another command runs."""
 
 
+HELP = ["-h", "--help"]
+
+
 class Commands(OneLineErrors):
     """Finds commands by name, in the order of the job and not of the alphabet."""
 
@@ -82,10 +85,12 @@ class Commands(OneLineErrors):
         command: click.Command = getattr(
             importlib.import_module(f"vocscore.cli.{module}"), function
         )
+        # its own as well: click keeps the first help option that anybody asks a command for
+        command.context_settings.setdefault("help_option_names", HELP)
         return command
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": HELP})
 @click.version_option(package_name="vocscore", message="vocscore %(version)s")
 def main() -> None:
     """Turn folders of pictures into multi-label predictions.
