@@ -13,7 +13,6 @@ from click.testing import CliRunner
 from vocscore.cli.main import COMMANDS, main
 from vocscore.cli.reference import cli_page
 
-
 ANYTHING = click.Argument(["words"], nargs=-1, type=click.UNPROCESSED, expose_value=False)
 
 

@@ -96,6 +96,13 @@ WRAPPED: dict[str, tuple[Callable[[State], Any], str]] = {
     ),
     "encoder": (lambda s: prefixed(s, "encoder."), "encoder.*"),
     "nested": (lambda s: {"model": {"state_dict": prefixed(s, "net.")}}, "model/state_dict/net.*"),
+    "compiled and sharded inside": (
+        lambda s: {
+            name.replace("stage2.", "stage2._fsdp_wrapped_module._orig_mod."): value
+            for name, value in s.items()
+        },
+        "",
+    ),
     "swa": (lambda s: {"n_averaged": torch.tensor(3), **prefixed(s, "module.")}, "module.*"),
 }
 

@@ -58,7 +58,7 @@ class OneLineErrors(click.Group):
         except (ShardsError, VocscoreError) as error:
             raise KnownError(error) from error
         except (click.UsageError, KnownError):
-            if not read_ranks(os.environ).first:
+            if _is_follower():
                 time.sleep(LAST_WORDS)  # the first process says the same; torchrun ends this one
             raise
         except KeyboardInterrupt:
@@ -68,6 +68,14 @@ class OneLineErrors(click.Group):
                 raise
             where = "a file" if error.filename is None else error.filename
             raise KnownError(f"{where}: {error.strerror}") from error
+
+
+def _is_follower() -> bool:
+    """Whether another process of torchrun's says the same."""
+    try:
+        return not read_ranks(os.environ).first
+    except VocscoreError:  # variables of another launcher
+        return False
 
 
 def tell_lost_output(*, is_the_result: bool) -> None:

@@ -8,6 +8,7 @@ import click
 
 from vocscore.cli.numbers import FiniteRange
 from vocscore.config import TrainConfig
+from vocscore.pipeline.preprocess import MAX_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,7 @@ _NETWORK = (
     ),
     _option(
         "--size",
-        click.IntRange(min=1),
+        click.IntRange(1, MAX_SIZE),
         "Height and width that pictures are resized to; kept in the checkpoint.",
         metavar="PIXELS",
     ),

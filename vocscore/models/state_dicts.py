@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 """torchvision's published DenseNet files predate the ban on dots in module names."""
+_WRAPPERS = re.compile(
+    r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\."
+)
+"""What wrappers of single modules put in the middle of names."""
 _COUNTER = "num_batches_tracked"
 """Of batch normalization; it steers nothing here, and many files lack it."""
 _DEEPEST = 4
@@ -66,6 +70,11 @@ class _Held:
     keys: tuple[str, ...]
     named: Mapping[str, torch.Tensor]
     versions: Mapping[str, Any]
+
+    def unwrapped(self) -> _Held:
+        """The same without the wrappers of single modules in the names."""
+        named = {_WRAPPERS.sub("", name): tensor for name, tensor in self.named.items()}
+        return _Held(self.keys, named, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +137,14 @@ def find_tensors(saved: object, own: Collection[str], *, origin: str) -> Tensors
         CheckpointError: no tensors by names are in it, or several networks that fit.
     """
     needed = [name for name in own if not name.endswith(_COUNTER)]
-    places = [place for held in _dictionaries(saved) for place in _places(held, needed[0])]
-    if not places:
+    found = list(_dictionaries(saved))
+    if not found:
         raise CheckpointError(f"{origin}: not a state dict, but {_words(saved)}. {_SAVE}")
-    fits = [place for place in places if place.has(needed) == len(needed)]
-    if fits:
-        return _chosen(fits, origin=origin).tensors()
+    for dictionaries in (found, [held.unwrapped() for held in found]):
+        places = [place for held in dictionaries for place in _places(held, needed[0])]
+        fits = [place for place in places if place.has(needed) == len(needed)]
+        if fits:
+            return _chosen(fits, origin=origin).tensors()
     nearest = max(places, key=lambda place: (place.has(needed), len(place.held.named)))
     return nearest.tensors()
 
