@@ -44,7 +44,8 @@ def test_what_ends_at_once_is_no_line(capsys: Capture, monkeypatch: pytest.Monke
     """An argument that is refused in the first stages leaves its own line and no other."""
     monkeypatch.setattr(module, "SECONDS_BEFORE_A_LOG", 60.0)
     with progress("train", quiet=False) as shown:
-        shown.stage("reading labels")
+        shown.stage("listing inputs")
+        shown.listing(0)
         shown.stage("loading PyTorch")
     assert capsys.readouterr().err == ""
 

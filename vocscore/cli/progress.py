@@ -2,8 +2,8 @@
 
 A command names its stages ("loading the model") and counts within them. A count is only noted: a
 thread looks what is the case, ten times a second for a terminal, every 30 seconds for a log, so
-that telling costs the work next to nothing. A log begins with a line as soon as something is
-counted, or has taken half a second: what is refused before that is one line, and no other.
+that telling costs the work next to nothing. A log begins with a line as soon as work is counted, or
+has taken half a second: what is refused before that is one line, and no other.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Progress:
         before, now = self._doing, time.monotonic()
         if before.done is None:
             self._doing = _Doing(before.stage, now, now, done, done, total, errors)
-            self._tell(counted=True)
+            self._tell(counted=total is not None)
         else:
             first, since = before.first, before.since
             self._doing = _Doing(before.stage, since, now, first, done, total, errors)
