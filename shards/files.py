@@ -36,7 +36,7 @@ def open_regular(path: str | os.PathLike[str]) -> int:
     A pipe without a writer, a device or a socket is refused at once and never waited for.
 
     Returns:
-        A descriptor; whoever called closes it.
+        A descriptor; the caller closes it.
 
     Raises:
         NotAFileError: it is something else than an ordinary file.

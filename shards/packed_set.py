@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LOOKED_AT_BYTES: Final = 1 << 20
-"""Packing writes the mark into the first line; whoever sorts the keys moves it behind the classes
-and the settings."""
+"""Packing writes the mark into the first line; a tool that sorts the keys moves it behind the
+classes and the settings."""
 _MARK: Final = re.compile(rb'"format"\s*:\s*"%b"' % FORMAT.encode())
 
 _KEYS: Final = frozenset({"splits", "rejected", "listing"})

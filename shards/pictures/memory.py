@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -38,7 +39,7 @@ def is_exhausted(error: BaseException) -> bool:
 
 
 def look_for(size: int) -> None:
-    """Prove that some memory can be had, where a decoder failed without saying why.
+    """Prove that some memory is available, where a decoder failed without saying why.
 
     Args:
         size: bytes.
@@ -58,20 +59,15 @@ def spared(work: Callable[[], _T]) -> _T:
     Raises:
         BadPicture: what `work` raises, or TOO_LARGE: memory was not enough twice.
     """
-    try:
-        return work()
-    except BadPicture:
-        raise
-    except Exception as error:
-        if not is_exhausted(error):
-            raise
-    # Not inside the clause above: an exception that is being handled keeps what failed in memory.
-    with _ALONE:
-        try:
-            return work()
-        except BadPicture:
-            raise
-        except Exception as error:
-            if not is_exhausted(error):
+    # The second attempt is not made inside `except`: an exception that is being handled keeps what
+    # failed in memory.
+    for beside in (nullcontext(), _ALONE):
+        with beside:
+            try:
+                return work()
+            except BadPicture:
                 raise
+            except Exception as error:  # of any library; all but one kind is raised again
+                if not is_exhausted(error):
+                    raise
     raise BadPicture(Reason.TOO_LARGE, "not enough memory to decode it")

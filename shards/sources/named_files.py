@@ -136,7 +136,7 @@ class NamedFiles:
 
     def _folder(self, path: str) -> str | None:
         """The folder of this or nearly this name; None where there is none, or several."""
-        if not path or os.path.isdir(f"{self._top}/{path}"):  # noqa: PTH112 - likewise
+        if not path or os.path.isdir(f"{self._top}/{path}"):  # noqa: PTH112 - a tenth of the time
             return path
         above, _, name = path.rpartition("/")
         folder = self._folder(above)

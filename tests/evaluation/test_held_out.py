@@ -207,7 +207,7 @@ def test_another_split_of_the_images_is_compared_one_by_one(
     known: str,
     split: str | None,
 ) -> None:
-    """Divided anew, each image is looked up by its content: in the run, or in the first shards."""
+    """Divided again, each image is looked up by its content: in the run, or in the first shards."""
     samples = read_voc(voc_tree).samples
     splits = {"train": samples[::2], "val": samples[1::2]}
     again = pack_again(voc_tree, tmp_path / "again", splits=splits)

@@ -41,7 +41,7 @@ def evaluation_charts(
     Raises:
         OSError: the folder cannot be written.
     """
-    # here: whoever needs the names only need not wait for matplotlib
+    # here: a caller that needs only the names does not wait for matplotlib
     from vocscore.charts.class_chart import class_chart
     from vocscore.charts.missed_chart import missed_chart
     from vocscore.charts.reliability_chart import reliability_chart

@@ -7,7 +7,7 @@ A run of hours must not fail by its last line. So for the time of a command
   that are started inherit them;
 - streams that Python has not made, because they were closed, are made;
 - a character that the encoding lacks is written as its escape (`\\u65e5`);
-- what cannot be written is dropped, and the first reason kept for whoever has to tell of it.
+- what cannot be written is dropped, and the first reason kept for the message at the end.
 
 Streams that somebody has put in the place of the process's own (a test, a notebook) are left alone.
 """

@@ -45,6 +45,6 @@ class Job:
     on_stage: Callable[[str], None] | None
 
     def stage(self, name: str) -> None:
-        """Tell whoever wants to know what begins."""
+        """Report what begins."""
         if self.on_stage is not None:
             self.on_stage(name)
