@@ -16,7 +16,7 @@ from bench.timing import Rate, interleave, interleave_seconds, interleave_values
 from shards import atomic
 from shards.classes import VOC_CLASSES
 from shards.pictures import picture
-from vocscore.config import ScoreConfig
+from vocscore.config.compute import MAX_PIXELS, DecodeConfig
 from vocscore.machine import usable_cores
 from vocscore.pipeline.host import HostMaker
 from vocscore.pipeline.preprocess import Preprocess
@@ -45,13 +45,13 @@ def measure_pictures(pictures: Sequence[PictureRef], *, repeats: int) -> Outcome
     Reading is out of the system's cache, where the files lie after the first round.
     """
     cores = usable_cores()
-    read = partial(picture.read_bytes, max_pixels=ScoreConfig.max_pixels)
+    read = partial(picture.read_bytes, max_pixels=MAX_PIXELS)
     data = [read(ref) for ref in pictures]
     maker = HostMaker(
         Preprocess(),
-        batch_size=ScoreConfig.batch_size,
+        batch_size=DecodeConfig.batch_size,
         threads=cores,
-        max_pixels=ScoreConfig.max_pixels,
+        max_pixels=MAX_PIXELS,
     )
     with ThreadPoolExecutor(cores) as pool, maker:
         rates = interleave(
@@ -76,7 +76,7 @@ def measure_pictures(pictures: Sequence[PictureRef], *, repeats: int) -> Outcome
 
 
 def _decoded(data: bytes) -> int:
-    return len(picture.decode(data, max_pixels=ScoreConfig.max_pixels)[:1])
+    return len(picture.decode(data, max_pixels=MAX_PIXELS)[:1])
 
 
 def measure_models(subjects: Sequence[Subject], *, repeats: int, pictures: int) -> Outcome:

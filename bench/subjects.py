@@ -16,7 +16,8 @@ from bench.pictures import real_data
 from shards.drawing.drawn import draw_voc
 from shards.reader import load_split
 from vocscore.cli.common import KnownError
-from vocscore.config import ScoreConfig, TrainConfig
+from vocscore.config.compute import MAX_PIXELS
+from vocscore.config.training import ModelConfig
 from vocscore.models.checkpoint import load_checkpoint
 from vocscore.pipeline.host import HostMaker
 
@@ -64,13 +65,11 @@ class Subject:
         """Every picture of the set, decoded: uint8 (N, 3, S, S), channels-last."""
         _, card = self.load()
         size = len(self.refs)
-        with HostMaker(
-            card.preprocess, batch_size=size, threads=1, max_pixels=ScoreConfig.max_pixels
-        ) as maker:
+        with HostMaker(card.preprocess, batch_size=size, threads=1, max_pixels=MAX_PIXELS) as maker:
             return next(iter(maker.batches(self.refs))).images
 
 
-def make_subject(backbone: str, scratch: Path, *, size: int = TrainConfig.size) -> Subject:
+def make_subject(backbone: str, scratch: Path, *, size: int = ModelConfig.size) -> Subject:
     """Train the head of a backbone on real pictures, or on drawn ones where there are none.
 
     Args:
@@ -96,7 +95,7 @@ def _quantise(run: Path) -> None:
 
     Where that cannot be done, 'has no int8 model' is the reason for the absent contestant.
     """
-    words = ["--calibration-pictures", CALIBRATION, "--max-map-drop", 1, "--max-changed", 1]
+    words = ["--calibration-images", CALIBRATION, "--max-map-drop", 1, "--max-changed", 1]
     with suppress(KnownError):
         vocscore("quantize", run, *words, "--quiet")
 

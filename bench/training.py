@@ -20,7 +20,8 @@ from bench.timing import interleave_seconds
 from shards.pictures import picture
 from shards.reader import load_split
 from shards.sample import PictureRef
-from vocscore.config import TrainConfig
+from vocscore.config.compute import MAX_PIXELS
+from vocscore.config.training import DataConfig, ModelConfig, OptimizationConfig
 from vocscore.machine import usable_cores
 from vocscore.models.checkpoint import load_checkpoint
 
@@ -71,7 +72,9 @@ def compare_training(
     some = pictures.refs[:USUAL_PICTURES]
 
     def train() -> None:
-        _train(subject, shards, scratch / f"timed-{next(number)}", batch=TrainConfig.batch_size)
+        _train(
+            subject, shards, scratch / f"timed-{next(number)}", batch=OptimizationConfig.batch_size
+        )
 
     def score() -> None:
         words = [shards, "-m", subject.run, "-o", scratch / f"timed-{next(number)}.csv"]
@@ -152,7 +155,7 @@ def prove_equal(
     Raises:
         ValueError: the command trains another head.
     """
-    split = load_split(subject.shards, TrainConfig.train_split)
+    split = load_split(subject.shards, DataConfig.train_split)
     out = scratch / "proof"
     _train(subject, subject.shards, out, batch=len(split.pictures))
     network, card = load_checkpoint(out)
@@ -162,7 +165,7 @@ def prove_equal(
         network, card.preprocess, refs, split.labels, scratch, epochs=EPOCHS
     )
     truth = _answers(network, card, subject.images)
-    found = agreement(truth, ours, threshold=TrainConfig.threshold)
+    found = agreement(truth, ours, threshold=ModelConfig.threshold)
     if TRAINED.broken(found):
         raise ValueError(f"{OURS}: {found}; beyond {TRAINED}")
     return found
@@ -183,7 +186,7 @@ def _loose(pictures: Sequence[PictureRef], folder: Path) -> list[PictureRef]:
     found = []
     for number, ref in enumerate(pictures):
         file = folder / f"{number:06d}.jpg"
-        file.write_bytes(picture.read_bytes(ref, max_pixels=TrainConfig.max_pixels))
+        file.write_bytes(picture.read_bytes(ref, max_pixels=MAX_PIXELS))
         found.append(PictureRef(file.name, str(file)))
     return found
 
@@ -234,7 +237,7 @@ def _open_usual(preprocess: Preprocess, pictures: Sequence[PictureRef], scratch:
         Task(
             pictures=pictures,
             preprocess=preprocess,
-            batch=TrainConfig.batch_size,
+            batch=OptimizationConfig.batch_size,
             workers=usable_cores(),
             scratch=scratch,
         )
@@ -252,7 +255,7 @@ def _features(network: Network, loader: Loader) -> Iterator[tuple[torch.Tensor, 
 
 def _descent(head: nn.Linear) -> torch.optim.SGD:
     return torch.optim.SGD(
-        head.parameters(), lr=TrainConfig.learning_rate, momentum=TrainConfig.momentum
+        head.parameters(), lr=OptimizationConfig.learning_rate, momentum=OptimizationConfig.momentum
     )
 
 

@@ -16,7 +16,7 @@ from bench.options import BACKBONES
 from bench.outcome import Outcome
 from bench.results import environment, save
 from shards.errors import ShardsError
-from vocscore.config import TrainConfig
+from vocscore.config.training import ModelConfig
 from vocscore.errors import VocscoreError
 from vocscore.machine import settle_threads
 
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--download", choices=("2007", "2012"), help="fetch this year of VOC, as 'vocscore pack'")
     add("--backbones", nargs="+", default=BACKBONES, help=f"{' '.join(BACKBONES)} by default")
-    add("--weights", default=TrainConfig.weights, help="imagenet, none, or a file [imagenet]")
+    add("--weights", default=ModelConfig.weights, help="imagenet, none, or a file [imagenet]")
     add(
         "--recipe",
         action="append",

@@ -17,7 +17,7 @@ from bench.gpu.place import DIETS, JPEG
 from bench.outcome import Outcome
 from shards.pictures import jpeg, picture
 from shards.sample import PictureRef
-from vocscore.config import ScoreConfig
+from vocscore.config.compute import MAX_PIXELS
 from vocscore.machine import usable_cores
 from vocscore.models.checkpoint import load_checkpoint
 from vocscore.pipeline import routing
@@ -65,7 +65,7 @@ def host_maker(place: Place) -> HostMaker:
         place.preprocess,
         batch_size=place.batch,
         threads=usable_cores(),
-        max_pixels=ScoreConfig.max_pixels,
+        max_pixels=MAX_PIXELS,
     )
 
 
@@ -171,7 +171,7 @@ def bad_files(good: bytes) -> dict[str, bytes]:
 
 def bad_pictures(place: Place) -> Iterator[Outcome]:
     """One bad picture of each kind inside good batches: with the look, and without it."""
-    good = picture.read_bytes(place.refs(JPEG)[0], max_pixels=ScoreConfig.max_pixels)
+    good = picture.read_bytes(place.refs(JPEG)[0], max_pixels=MAX_PIXELS)
     for kind, data in bad_files(good).items():
         refs = _mixed(place.scratch / f"bad-{kind}", good, data)
         with host_maker(place) as host:

@@ -19,7 +19,9 @@ from bench.pictures import make_pictures
 from bench.timing import Rate
 from shards.classes import VOC_CLASSES
 from shards.pictures import picture
-from vocscore.config import PackConfig, ScoreConfig
+from vocscore.config.compute import MAX_PIXELS
+from vocscore.config.packing import ImagesConfig
+from vocscore.config.scoring import InputsConfig
 from vocscore.machine import usable_cores
 from vocscore.models.card import ModelCard
 from vocscore.models.checkpoint import save_checkpoint
@@ -108,7 +110,7 @@ class Place:
     def refs(self, diet: str) -> list[PictureRef]:
         """Every picture of a diet, as the makers take them."""
         inputs = read_source(self.folder(diet), globs=EVERYTHING, listing=None)
-        units = inputs.units(ScoreConfig.unit_size)
+        units = inputs.units(InputsConfig.unit_size)
         return [ref for unit in units for ref in unit.read().pictures]
 
     def _write(self, file: Path, diet: str) -> None:
@@ -148,7 +150,7 @@ class Place:
             batch_size=batch or self.batch,
             threads=threads or usable_cores(),
             device=device or self.device,
-            max_pixels=ScoreConfig.max_pixels,
+            max_pixels=MAX_PIXELS,
             tuning=tuning,
         )
 
@@ -222,8 +224,6 @@ def _pictures(scratch: Path, size: int | None) -> tuple[bytes, ...]:
     if size is None:
         return tuple(data)
     return tuple(
-        picture.resize_jpeg(
-            one, size=size, quality=PackConfig.quality, max_pixels=PackConfig.max_pixels
-        )
+        picture.resize_jpeg(one, size=size, quality=ImagesConfig.quality, max_pixels=MAX_PIXELS)
         for one in data
     )

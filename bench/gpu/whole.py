@@ -97,7 +97,7 @@ def run_score(place: Place, backbone: str, diet: str, *, workers: int = 1) -> Ti
     if workers > 1:
         where = ["--devices", ",".join([place.device.removeprefix("cuda:")] * workers)]
     words: list[object] = ["-m", place.checkpoint(backbone), "-o", output]
-    words += ["--maker", "dali", "--batch-size", place.batch, "--precision", place.precision]
+    words += ["--loader", "dali", "--batch-size", place.batch, "--precision", place.precision]
     vocscore("score", place.folder(diet), *words, *where, "-q", "--no-ceilings", "--json", summary)
     report = json.loads(summary.read_text())
     output.unlink()

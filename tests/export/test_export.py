@@ -92,7 +92,7 @@ def test_another_program_gets_the_scores(
     """Pillow and a runtime, with the file alone: what `score` writes, whatever the batch."""
     run = make_run(tmp_path / "run", CLASSES, **FITTED)
     out = tmp_path / name
-    result = invoke("export", run, "-o", out, "--pictures", photos)
+    result = invoke("export", run, "-o", out, "--images", photos)
     assert result.exit_code == 0, result.output
     assert "on 5 pictures" in result.output
     scored = invoke("score", photos, "-m", run, "-o", tmp_path / "scores.csv", "-q")
@@ -138,7 +138,7 @@ def test_another_program_gets_the_scores(
 def test_backbones(backbone: str, size: int, name: str, photos: Path, tmp_path: Path) -> None:
     """Those of the experiment can be exported, at sizes that divide evenly and that do not."""
     run = make_run(tmp_path / "run", CLASSES, backbone=backbone, size=size)
-    result = invoke("export", run, "-o", tmp_path / name, "--pictures", photos)
+    result = invoke("export", run, "-o", tmp_path / name, "--images", photos)
     assert result.exit_code == 0, result.output
 
 
@@ -155,7 +155,7 @@ def test_real_pictures_and_weights(voc_data: Path, name: str, tmp_path: Path) ->
         temperature=20.0,
     )
     photos = voc_data / "voc2012-100" / "JPEGImages"
-    words = ("--pictures", photos, "--check-pictures", 20)
+    words = ("--images", photos, "--check-images", 20)
     result = invoke("export", run, "-o", tmp_path / name, *words)
     assert result.exit_code == 0, result.output
     checked = json.loads((tmp_path / f"{name}.json").read_text())["checked"]
@@ -168,7 +168,7 @@ def test_documented_example_runs(
 ) -> None:
     """The lines of docs/exporting.md print the classes that `score` writes."""
     run = make_run(tmp_path / "run", CLASSES, **FITTED)
-    result = invoke("export", run, "-o", tmp_path / "model.onnx", "--pictures", photos, "-q")
+    result = invoke("export", run, "-o", tmp_path / "model.onnx", "--images", photos, "-q")
     assert result.exit_code == 0, result.output
     (example,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
@@ -216,7 +216,7 @@ def test_a_model_that_differs_is_not_written(
         return wrong(self.network(images))
 
     monkeypatch.setattr(Whole, "forward", forward)
-    result = invoke("export", run, "-o", tmp_path / name, "--pictures", photos, "--overwrite")
+    result = invoke("export", run, "-o", tmp_path / name, "--images", photos, "--overwrite")
     assert result.exit_code == 2
     assert "differ from the checkpoint's" in result.output
     assert "0.0001 is allowed" in result.output
@@ -239,7 +239,7 @@ def test_a_broken_off_replacement_is_visible(
         move(working, path)
 
     monkeypatch.setattr(atomic, "move", full)
-    words = ("--pictures", photos, "--overwrite")
+    words = ("--images", photos, "--overwrite")
     result = invoke("export", run, "-o", tmp_path / "model.xml", *words)
     assert result.exit_code == 2
     assert "No space left" in result.output
@@ -278,7 +278,7 @@ def test_without_onnx(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "needs onnxscript, not installed" in result.output
     assert "pip install 'vocscore[export]'" in result.output
     assert "-o FILE.xml" in result.output
-    result = invoke("export", run, "-o", tmp_path / "model.xml", "--drawn", "--check-pictures", 3)
+    result = invoke("export", run, "-o", tmp_path / "model.xml", "--drawn", "--check-images", 3)
     assert result.exit_code == 0, result.output
     assert "on 3 pictures (drawn)" in result.output
 
@@ -304,7 +304,7 @@ def test_the_check_needs_pictures(run: Path, packed: Path, tmp_path: Path) -> No
     (run / "config.json").write_text(json.dumps({"shards": str(tmp_path / "gone")}))
     result = invoke("export", run, "-o", out, "--overwrite")
     assert result.exit_code == 2
-    for option in ("--shards", "--pictures", "--drawn"):
+    for option in ("--shards", "--images", "--drawn"):
         assert option in result.output
 
 
@@ -312,7 +312,7 @@ def test_pictures_that_cannot_be_decoded(run: Path, photos: Path, tmp_path: Path
     """They are passed over, as long as there is one that can."""
     out = tmp_path / "model.xml"
     (photos / "0.jpg").write_text("no picture")
-    words = ("export", run, "-o", out, "--pictures")
+    words = ("export", run, "-o", out, "--images")
     result = invoke(*words, photos)
     assert result.exit_code == 0, result.output
     assert "on 5 pictures" in result.output

@@ -45,7 +45,7 @@ def expected(pictures, checkpoint, tmp_path_factory):
 
 def start(source, output, checkpoint, *words, unit_size=24):
     command = [sys.executable, "-m", "vocscore", "score", source, "-m", checkpoint, "-o", output]
-    settings = ["--unit-size", str(unit_size), "--maker", "host", *words]
+    settings = ["--unit-size", str(unit_size), "--loader", "host", *words]
     return subprocess.Popen(
         [*command, *settings],
         stdout=subprocess.PIPE,

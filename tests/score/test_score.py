@@ -51,7 +51,7 @@ def twin(pictures, checkpoint):
 def test_probabilities_are_those_of_a_brute_force_twin(pictures, output, checkpoint, twin, case):
     """Every row has its own picture's probabilities; pixels of the host path differ a little."""
     maker, tolerance = case
-    report = run(pictures, output, checkpoint, maker=maker)
+    report = run(pictures, output, checkpoint, loader=maker)
     rows = read(output)
     assert list(rows) == sorted(twin)
     spread = np.stack(list(twin.values())).std(axis=0)
@@ -69,7 +69,7 @@ def test_bytes_do_not_depend_on_batch_size_and_threads(pictures, output, checkpo
     run(pictures, output, checkpoint)
     for batch_size, threads in ((7, 1), (64, 3)):
         other = tmp_path / f"{batch_size}.csv"
-        run(pictures, other, checkpoint, batch_size=batch_size, threads=threads)
+        run(pictures, other, checkpoint, batch_size=batch_size, workers=threads)
         assert other.read_bytes() == output.read_bytes()
 
 
@@ -132,7 +132,7 @@ def test_a_stopped_run_is_resumed_to_equal_bytes(pictures, output, checkpoint, t
     with pytest.raises(KeyboardInterrupt):
         run(pictures, other, checkpoint, progress=stop)
     assert not other.exists()
-    report = run(pictures, other, checkpoint, batch_size=5, threads=1)
+    report = run(pictures, other, checkpoint, batch_size=5, workers=1)
     assert report.resumed == 20
     assert report.pictures == 48
     assert other.read_bytes() == output.read_bytes()
@@ -153,7 +153,7 @@ def test_another_checkpoint_is_not_mixed_in(pictures, output, checkpoint, tmp_pa
     with pytest.raises(ScoreError, match=r"the unit size \(20 there, 7 now\), the max pixels"):
         run(pictures, output, checkpoint, unit_size=7, max_pixels=10**8)
     with pytest.raises(ScoreError, match=r"the maker \(HostMaker there, ReferenceMaker now\)"):
-        run(pictures, output, checkpoint, maker="reference")
+        run(pictures, output, checkpoint, loader="reference")
     copy = tmp_path / "copy"
     shutil.copytree(pictures, copy)
     with pytest.raises(ScoreError, match=r"the source \(.*JPEGImages there, .*copy now\)\. "):

@@ -165,8 +165,8 @@ def test_mutants_cost_their_own_rows_with_any_settings(mutated, checkpoint, tmp_
             checkpoint,
             unit_size=unit_size,
             batch_size=chance.randrange(1, 100),
-            threads=chance.randrange(1, 5),
-            maker=("host", "dali")[seed % 2],
+            workers=chance.randrange(1, 5),
+            loader=("host", "dali")[seed % 2],
         )
     clean = check(tmp_path / "clean.csv", names, set(names))
     check(tmp_path / "dirty.csv", names, good, clean)
@@ -209,7 +209,7 @@ def test_on_a_gpu_mutants_cost_their_own_rows(mutated, checkpoint, tmp_path):
     )
     names = [ref.name for ref in refs]
     for root in ("clean", "dirty"):
-        run(folder / root, tmp_path / f"{root}.csv", checkpoint, maker="dali", device="cuda:0")
+        run(folder / root, tmp_path / f"{root}.csv", checkpoint, loader="dali", device="cuda:0")
     clean = check(tmp_path / "clean.csv", names, set(names))
     check(tmp_path / "dirty.csv", names, good, clean, tolerance=GPU_TOLERANCE)
 

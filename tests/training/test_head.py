@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
-from small_training import chosen
 
-from vocscore.training.choices import LossChoice, Optimisation
+from vocscore.config.training import LossConfig, OptimizationConfig
 from vocscore.training.features import Features
 from vocscore.training.head import HeadFit
 from vocscore.training.losses import open_loss
@@ -28,8 +27,8 @@ def some_features(pictures: int, *, seed: int = 0, difficult: float = 0.1) -> Fe
 
 
 def head_fit(head: torch.nn.Linear, train: Features, **changes: Any) -> HeadFit:
-    loss = open_loss(chosen(LossChoice), train.labels, device=torch.device("cpu"))
-    choice = chosen(Optimisation, **changes)
+    loss = open_loss(LossConfig(), train.labels, device=torch.device("cpu"))
+    choice = OptimizationConfig(**changes)
     return HeadFit(head, train=train, val=train, choice=choice, loss=loss, seed=0)
 
 
@@ -59,8 +58,8 @@ def test_head_finds_the_optimum(optimiser: str, standardise: bool) -> None:
     fit = head_fit(
         linear(6, 2),
         train,
-        optimiser=optimiser,
-        standardise=standardise,
+        optimizer=optimiser,
+        standardize=standardise,
         learning_rate={"sgd": 2.0, "adamw": 0.1}[optimiser] if standardise else 0.02,
         batch_size=400,
         epochs=1500,
@@ -81,7 +80,7 @@ def test_head_finds_the_optimum(optimiser: str, standardise: bool) -> None:
 def test_kept_weights_give_the_outcome(ema: float, standardise: bool) -> None:
     """The weights that are kept, on plain features, give the logits that were measured."""
     train = some_features(50)
-    fit = head_fit(linear(6, 2), train, ema=ema, standardise=standardise, epochs=3)
+    fit = head_fit(linear(6, 2), train, ema=ema, standardize=standardise, epochs=3)
     for number in (1, 2, 3):
         outcome, _ = fit.epoch(number)
     kept = fit.weights()
@@ -117,7 +116,7 @@ def test_standard_head_starts_at_the_frequencies() -> None:
     train.labels[:, 1] = -1
     train.labels[:5, 1] = [1, 0, 0, 0, 0]
     head = linear(6, 2)
-    head_fit(head, train, standardise=True)
+    head_fit(head, train, standardize=True)
     counted = [train.labels[train.labels[:, c] >= 0, c] for c in range(2)]
     shares = [(labels.sum() + 0.5) / (len(labels) + 1) for labels in counted]
     np.testing.assert_allclose(head.bias.detach().sigmoid().numpy(), shares, rtol=1e-5)

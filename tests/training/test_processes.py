@@ -56,7 +56,7 @@ def command(processes: int, shards: Path, out: Path, *more: str, **settings: Any
         processes,
     ]
     train = ["-m", "vocscore", "train", shards, "-o", out, "--device", "cpu"]
-    return [str(word) for word in (*torchrun, *train, "--maker", "host", *options, *more)]
+    return [str(word) for word in (*torchrun, *train, "--loader", "host", *options, *more)]
 
 
 def run(*words: Any, **settings: Any) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ from small_training import fit
 from vocscore.errors import TrainError
 
 EVERYTHING: dict[str, Any] = {
-    "optimiser": "adamw",
+    "optimizer": "adamw",
     "learning_rate": 0.003,
     "weight_decay": 0.1,
     "schedule": "cosine",
@@ -58,7 +58,7 @@ def killed(shards: Path, folder: Path, how: str, **settings: Any) -> list[dict[s
 @pytest.mark.slow
 def test_killed_at_any_touch_of_the_disk(few_shards: Path, tmp_path: Path) -> None:
     """Killed before any step on the disk, a head's training resumes to the same bytes."""
-    lines = killed(few_shards, tmp_path, "steps", **EVERYTHING, epochs=2, standardise=True)
+    lines = killed(few_shards, tmp_path, "steps", **EVERYTHING, epochs=2, standardize=True)
     assert len(lines) > 12, "the run changes its folder more often than that"
     for number, line in enumerate(lines, start=1):
         assert line["resumed"], (number, line)
@@ -86,7 +86,7 @@ def test_every_optimiser_and_schedule_resumes(
     schedule: str, optimiser: str, few_shards: Path, tmp_path: Path
 ) -> None:
     """Stopped in the middle, every combination goes on to the same bytes."""
-    settings = {"schedule": schedule, "optimiser": optimiser, "warmup": 0.5, "epochs": 3}
+    settings = {"schedule": schedule, "optimizer": optimiser, "warmup": 0.5, "epochs": 3}
     fit(few_shards, tmp_path / "whole", **settings)
     with pytest.raises(StopError):
         fit(few_shards, tmp_path / "cut", **settings, on_epoch=stop_after(2))
@@ -182,7 +182,7 @@ def test_other_shards_are_refused_and_moved_ones_are_not(
     with pytest.raises(TrainError, match="shards_sha256"):
         fit(drawn_shards, tmp_path / "run", resume=True)
     shutil.copytree(few_shards, tmp_path / "moved")
-    fit(tmp_path / "moved", tmp_path / "run", resume=True, threads=1)
+    fit(tmp_path / "moved", tmp_path / "run", resume=True, workers=1)
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage", "code"])

@@ -21,7 +21,8 @@ from shards.reader import load_split
 from shards.sample import AnnotatedSet
 from shards.sources.voc.read import read_voc
 from shards.splitting.splits import split_by_ratio
-from vocscore.config import TrainConfig
+from vocscore.config.compute import MAX_PIXELS
+from vocscore.config.training import TrainConfig
 from vocscore.errors import CheckpointError, DeviceError, TrainError
 from vocscore.evaluation.metrics import report
 from vocscore.models.checkpoint import load_checkpoint
@@ -74,7 +75,7 @@ def test_each_backbone_trains_and_scores(
     """The checkpoint, run by the runtime on the validation pictures, has the reported figures."""
     # Behind frozen random layers, whose features are small, a large step for the head to matter.
     rate = 0.5 if tune == "head" else 0.01
-    changes = {"backbone": backbone, "maker": maker, "tune": tune, "learning_rate": rate}
+    changes = {"backbone": backbone, "loader": maker, "tune": tune, "learning_rate": rate}
     done = fit(few_shards, tmp_path, epochs=1, batch_size=3, **changes)
     network, card = load_checkpoint(tmp_path)
     runtime = open_runtime(network, card, device="cpu")
@@ -87,7 +88,7 @@ def test_each_backbone_trains_and_scores(
             batch_size=3,
             device="cpu",
             threads=1,
-            max_pixels=TrainConfig.max_pixels,
+            max_pixels=MAX_PIXELS,
         )
     ) as opened:
         for batch in opened.batches(val.pictures):
@@ -457,7 +458,7 @@ def test_picture_that_cannot_be_decoded(
     part = AnnotatedSet(copy, some[:6])
     shards = pack_set(part, {"train": some[:4], "val": some[4:6]}, tmp_path / "set", verify=False)
     with pytest.raises(TrainError, match="vocscore verify") as caught:
-        fit(shards, tmp_path / "run", maker=maker, tune=tune)
+        fit(shards, tmp_path / "run", loader=maker, tune=tune)
     assert bad in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -506,7 +507,7 @@ def test_real_pictures(voc_data: Path, tmp_path: Path) -> None:
 def test_training_on_a_gpu(backbone: str, tune: str, drawn_shards: Path, tmp_path: Path) -> None:
     """On CUDA, with DALI's mixed decoding, the loss falls and the checkpoint loads on the CPU."""
     done = fit(
-        drawn_shards, tmp_path, backbone=backbone, tune=tune, epochs=4, maker="dali", device="cuda"
+        drawn_shards, tmp_path, backbone=backbone, tune=tune, epochs=4, loader="dali", device="cuda"
     )
     assert done.epochs[-1].train.loss < done.epochs[0].train.loss
     assert load_checkpoint(tmp_path)[0].head.weight.device.type == "cpu"

@@ -12,7 +12,7 @@ import click
 from shards.paths import shown
 from vocscore.cli.common import KnownError
 from vocscore.cli.shown_commands import free_path, typed_again, vocscore_command
-from vocscore.config import PackConfig
+from vocscore.config.packing import SplitConfig
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -145,7 +145,7 @@ def next_step(ctx: click.Context, out: Path, samples: Mapping[str, int]) -> str:
         return f"{needs} with a single image"
     changes: dict[str, object] = {"split": "ratio", "overwrite": True}
     if ctx.params.get("train_fraction") in (0, 1):
-        changes["train_fraction"] = PackConfig.train_fraction
+        changes["train_fraction"] = SplitConfig.train_fraction
     return f"{needs}.\nto split it by a ratio: {typed_again(ctx, **changes)}"
 
 

@@ -163,7 +163,7 @@ def _decoded(
     if not some:
         raise ExportError(
             f"none of {len(pictures)} pictures can be decoded ({last}), and an export is checked "
-            "on pictures. Name others with --pictures, or give --drawn."
+            "on pictures. Name others with --images, or give --drawn."
         )
 
 

@@ -21,7 +21,7 @@ def found_below(folder: Path, *, most: int) -> tuple[PictureRef, ...]:
     """
     files = sorted(file for file in folder.rglob("*") if is_picture(file.name))
     if not files:
-        raise ExportError(f"{folder}: no pictures in it. Name another folder with --pictures.")
+        raise ExportError(f"{folder}: no pictures in it. Name another folder with --images.")
     return tuple(PictureRef(str(file.relative_to(folder)), str(file)) for file in files[:most])
 
 

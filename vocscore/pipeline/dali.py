@@ -223,7 +223,7 @@ def _graph(
     except ImportError as error:
         raise DaliMissingError(
             "DALI is not installed. Install it with 'pip install nvidia-dali-cuda130', "
-            "or choose '--maker host'."
+            "or choose '--loader host'."
         ) from error
     on_gpu = device.type == "cuda"
     fn, types = dali.fn, dali.types

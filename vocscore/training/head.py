@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from vocscore.training.choices import Optimisation
+    from vocscore.config.training import OptimizationConfig
     from vocscore.training.features import Features
     from vocscore.training.losses import Loss
 
@@ -40,15 +40,15 @@ class HeadFit:
         *,
         train: Features,
         val: Features,
-        choice: Optimisation,
+        choice: OptimizationConfig,
         loss: Loss,
         seed: int,
     ) -> None:
         """Standardise the features, if so chosen, and start the head accordingly."""
-        measure = measure_standard if choice.standardise else no_standard
+        measure = measure_standard if choice.standardize else no_standard
         with _one_thread():
             self._standard = measure(train.values)
-        if choice.standardise:
+        if choice.standardize:
             self._standard.start(head, torch.from_numpy(train.labels))
         self._train = (self._standard.of(train.values), torch.from_numpy(train.labels))
         self._val = (self._standard.of(val.values), torch.from_numpy(val.labels))

@@ -26,11 +26,15 @@ from vocscore.training.whole import WholeFit, in_bf16
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from vocscore.config.training import (
+        AugmentationConfig,
+        LossConfig,
+        ModelConfig,
+        OptimizationConfig,
+    )
     from vocscore.distributed import Ranks
     from vocscore.models.network import Network
-    from vocscore.pipeline.augment import Augmentation
     from vocscore.pipeline.preprocess import Preprocess
-    from vocscore.training.choices import LossChoice, NetworkChoice, Optimisation
     from vocscore.training.fit import Outcome
     from vocscore.training.splits import Splits
 
@@ -86,7 +90,7 @@ def seeded(seed: int, *, device: str) -> Iterator[None]:
 
 
 def open_network(
-    choice: NetworkChoice,
+    choice: ModelConfig,
     classes: tuple[str, ...],
     *,
     on_stage: Callable[[str], None] | None = None,
@@ -122,7 +126,7 @@ def open_decoding(
     maker: str,
     preprocess: Preprocess,
     *,
-    choice: Optimisation,
+    choice: OptimizationConfig,
     device: str,
     threads: int,
     max_pixels: int,
@@ -151,10 +155,10 @@ def open_fit(
     network: Network,
     splits: Splits,
     decoding: Decoding,
-    choice: Optimisation,
-    loss: LossChoice,
+    choice: OptimizationConfig,
+    loss: LossConfig,
     *,
-    augmentation: Augmentation,
+    augmentation: AugmentationConfig,
     seed: int,
 ) -> WholeFit | HeadFit | None:
     """Bring the network to the device; for a head, compute the features of both splits.
@@ -194,8 +198,8 @@ def validate_in_float32(
     splits: Splits,
     preprocess: Preprocess,
     *,
-    choice: Optimisation,
-    loss: LossChoice,
+    choice: OptimizationConfig,
+    loss: LossConfig,
     maker: str,
     device: str,
     threads: int,

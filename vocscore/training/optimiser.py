@@ -9,12 +9,12 @@ import torch
 if TYPE_CHECKING:
     from torch import nn
 
-    from vocscore.training.choices import Optimisation
+    from vocscore.config.training import OptimizationConfig
 
 _ADAMW_SECOND_BETA = 0.999
 
 
-def open_optimiser(module: nn.Module, choice: Optimisation) -> torch.optim.Optimizer:
+def open_optimiser(module: nn.Module, choice: OptimizationConfig) -> torch.optim.Optimizer:
     """An optimiser over every parameter of a module.
 
     Args:
@@ -22,13 +22,13 @@ def open_optimiser(module: nn.Module, choice: Optimisation) -> torch.optim.Optim
         choice: optimiser, rates, momentum and weight decay.
     """
     groups = parameter_groups(module, choice)
-    if choice.optimiser == "adamw":
+    if choice.optimizer == "adamw":
         betas = (choice.momentum, _ADAMW_SECOND_BETA)
         return torch.optim.AdamW(groups, lr=choice.learning_rate, betas=betas)
     return torch.optim.SGD(groups, lr=choice.learning_rate, momentum=choice.momentum)
 
 
-def parameter_groups(module: nn.Module, choice: Optimisation) -> list[dict[str, object]]:
+def parameter_groups(module: nn.Module, choice: OptimizationConfig) -> list[dict[str, object]]:
     """Up to four groups: backbone or head, with weight decay or without.
 
     Vectors (biases, scales and shifts of normalisations) have no decay: they are few, and pulling

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import (
 if TYPE_CHECKING:
     import torch
 
-    from vocscore.training.choices import Optimisation
+    from vocscore.config.training import OptimizationConfig
 
 _FIRST_FACTOR = 0.01
 """Of the learning rate at the first step of a warm-up."""
@@ -25,7 +25,7 @@ _ONECYCLE_RISE = 0.3
 
 
 def open_schedule(
-    optimiser: torch.optim.Optimizer, choice: Optimisation, *, steps_an_epoch: int
+    optimiser: torch.optim.Optimizer, choice: OptimizationConfig, *, steps_an_epoch: int
 ) -> LRScheduler:
     """A schedule to be stepped after every step of the optimiser.
 
