@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from vocscore.cli.main import main
 from vocscore.config.groups import flat
-from vocscore.config.recorded import SETTINGS
 from vocscore.config.training import OptimizationConfig, TrainConfig
 from vocscore.errors import TrainError
+from vocscore.records.keys import STORED
 from vocscore.training.recipes import load_recipe, recipe_names
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def test_every_setting_reaches_the_run(few_shards: Path, tmp_path: Path) -> None
     code, text = train(few_shards, "-o", tmp_path / "run", "--recipe", recipe, "--device", "cpu")
     assert code == 0, text
     found = config(tmp_path / "run")
-    assert {name: found[SETTINGS.get(name, name)] for name in given} == given
+    assert {name: found[STORED.get(name, name)] for name in given} == given
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,16 @@ from vocscore.cli.options import config_options, panel_option
 from vocscore.cli.shown_commands import free_path, vocscore_command
 from vocscore.config.compute import ComputeConfig
 from vocscore.config.groups import build
-from vocscore.config.training import RunConfig, TrainConfig
+from vocscore.config.training import (
+    AugmentationConfig,
+    CheckpointConfig,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    OptimizationConfig,
+    RunConfig,
+    TrainConfig,
+)
 from vocscore.distributed import read_ranks
 
 if TYPE_CHECKING:
@@ -65,7 +74,15 @@ def _use_recipe(context: click.Context, _option: click.Parameter, recipe: str) -
     "below. strong: better ones. FILE: your own, in TOML, 'learning_rate = 0.001' for "
     "--learning-rate. Any option that is typed takes precedence over the recipe.",
 )
-@config_options(TrainConfig, ComputeConfig)
+@config_options(
+    ModelConfig,
+    DataConfig,
+    OptimizationConfig,
+    AugmentationConfig,
+    LossConfig,
+    CheckpointConfig,
+    ComputeConfig,
+)
 @quiet_option
 def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any) -> None:
     """Fit a multi-label classifier on packed shards.

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from shards.manifest import manifest_hash, read_manifest
-from vocscore.config.recorded import LOADER, SEED, recorded_settings
 from vocscore.errors import TrainError
+from vocscore.records.keys import stored
+from vocscore.records.run_settings import SEED, recorded_settings
 from vocscore.records.trained_on import PACKED, packed_facts
 from vocscore.runtime.openvino import core
 from vocscore.training.epochs import SoFar
@@ -107,7 +108,7 @@ def _config(job: Job, card: ModelCard, packed: Mapping[str, Any], *, device: str
         **recorded_settings(job.config),
         "weights_from": card.weights,
         SEED: job.config.data.seed,
-        LOADER: job.compute.loader,
+        **stored({"loader": job.compute.loader}),
         "device": device,
         "threads": job.threads,
         "processes": job.ranks.size,

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from shards.manifest import manifest_hash
 from vocscore.config.compute import ComputeConfig
-from vocscore.config.recorded import SEED, recorded_settings
 from vocscore.config.training import TrainConfig
 from vocscore.distributed import ALONE
 from vocscore.evaluation.thresholds import parse_rule
 from vocscore.machine import parse_device
 from vocscore.models.backbones import check_backbone
 from vocscore.models.weight_files import check_weights
+from vocscore.records.run_settings import SEED, recorded_settings
 from vocscore.training.history import EpochResult, TrainReport
 from vocscore.training.job import Job
 from vocscore.training.run_folder import check_room, check_same
