@@ -60,7 +60,7 @@ class OneLineErrors(click.Group):
         except StoppedOnPurposeError as error:
             raise StoppedError(error) from error
         except (ShardsError, VocscoreError) as error:
-            raise KnownError(_line(error)) from error
+            raise KnownError(_line(error, ctx)) from error
         except (click.UsageError, KnownError):
             if _is_follower():
                 time.sleep(LAST_WORDS)  # the first process says the same; torchrun ends this one
@@ -79,9 +79,23 @@ class OneLineErrors(click.Group):
             raise KnownError(f"{where}: {error.strerror}") from error
 
 
-def _line(error: Exception) -> str:
-    """The line of a known error; options are named as they are typed."""
-    return error.naming(flag) if isinstance(error, OptionError) else str(error)
+def _line(error: Exception, ctx: click.Context) -> str:
+    """The line of a known error; options and arguments are named as they are typed."""
+    if not isinstance(error, OptionError):
+        return str(error)
+    command = isinstance(ctx.command, click.Group) and ctx.command.get_command(
+        ctx, str(ctx.invoked_subcommand)
+    )
+    parameters = command.params if command else []
+
+    def typed(name: str) -> str:
+        for parameter in parameters:
+            if name == parameter.name or flag(name) in parameter.opts:
+                is_option = isinstance(parameter, click.Option)
+                return parameter.opts[0] if is_option else parameter.human_readable_name
+        return flag(name)
+
+    return error.naming(typed)
 
 
 def _is_follower() -> bool:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vocscore.cli import paths
-from vocscore.cli.common import KnownError, interruptible, progress, quiet_option, same_command
+from vocscore.cli.common import interruptible, progress, quiet_option, same_command
 from vocscore.cli.help import PanelCommand
-from vocscore.cli.label_options import check_coco_files, read_labels, read_separator
 from vocscore.cli.options import config_options, panel_option
-from vocscore.cli.pack_text import refuse_nothing, show_classes, summarize
+from vocscore.cli.pack_text import show_classes, summarize
+from vocscore.cli.shown_commands import path_word
 from vocscore.config.groups import build
 from vocscore.config.packing import (
     ImagesConfig,
@@ -22,12 +22,38 @@ from vocscore.config.packing import (
     ShardsConfig,
     SplitConfig,
 )
+from vocscore.packing import split_and_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from shards.sample import AnnotatedSet, Sample
+
+_COCO_FILE = paths.old_file("labels")
+_ESCAPES = {"\\t": "\t", "\\n": "\n"}
+
+
+def _check_coco_files(
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Refuse a FILE.json or SPLIT=FILE.json whose file is not there.
+
+    Returns:
+        The values, each as it can be typed again.
+
+    Raises:
+        KnownError: there is no such file, or it is a folder.
+    """
+    typed = []
+    for value in values:
+        split, name = split_and_file(value)
+        file = _COCO_FILE.convert(name, param, ctx)
+        typed.append(value if split else path_word(file))
+    return tuple(typed)
+
+
+def _read_separator(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    r"""Take '\t' and '\n' for a tab and a line end."""
+    return _ESCAPES.get(value, value) if value is not None else None
 
 
 @click.command(cls=PanelCommand)
@@ -48,8 +74,8 @@ if TYPE_CHECKING:
     SplitConfig,
     ImagesConfig,
     labels={"type": paths.old_file("labels")},
-    label_separator={"callback": read_separator},
-    coco={"callback": check_coco_files},
+    label_separator={"callback": _read_separator},
+    coco={"callback": _check_coco_files},
     classes={"type": paths.old_file("names of classes")},
 )
 @quiet_option
@@ -70,108 +96,27 @@ def pack(src: Path | None, out: Path, *, quiet: bool, **settings: Any) -> None:
     vocscore pack coco/ --coco train.json --coco val.json -o shards/
     vocscore pack --download 2007 -o shards/
     """
-    from shards.packing.pack import pack as write_shards
-    from vocscore.machine import usable_cores
+    from vocscore.packing import pack as write_shards
 
     config = build(PackConfig, settings)
+    if src is None and config.labels.download is None:
+        raise click.UsageError("Name the folder to pack (SRC), or --download a year of VOC.")
     started = time.monotonic()
-    _refuse_file(out)
-    source = _source(src, out, year=config.labels.download, quiet=quiet)
+    say = partial(click.echo, err=True)
     with interruptible(f"Go on with: {same_command()}"), progress("pack", quiet=quiet) as shown:
-        shown.stage("reading annotations")
-        annotated = read_labels(source, config.labels)
-        annotated, classes = _with_classes(annotated, config.labels, quiet=quiet)
-        shown.stage("splitting")
-        splits, rule = _split(annotated, classes, config.splits)
-        if config.labels.label_separator is not None:
-            rule["label_separator"] = config.labels.label_separator
-        shown.stage("packing")
-        report = write_shards(
-            annotated,
-            splits,
+        packed = write_shards(
+            src,
             out,
-            classes=classes,
-            shard_samples=config.output.shard_samples,
-            verify=config.images.verify,
-            max_bad=config.images.max_bad,
-            max_pixels=config.images.max_pixels,
-            resize=config.images.resize,
-            quality=config.images.quality,
-            workers=config.output.workers or usable_cores(),
-            overwrite=config.output.overwrite,
-            settings=rule,
-            progress=shown,
+            config,
+            on_stage=shown.stage,
+            on_images=shown,
+            on_classes=None if quiet else show_classes,
+            on_warning=say,  # --quiet or not: something of the source was not taken as it is
+            on_download=None if quiet else say,
         )
     if not quiet:
-        unlisted = len(annotated.samples) - sum(map(len, splits.values()))
         seconds = time.monotonic() - started
-        context = click.get_current_context()
-        summarize(context, out, report, unlisted=unlisted, seconds=seconds)
-
-
-def _refuse_file(out: Path) -> None:
-    """Refuse a place for the shards that can be no folder, before the source is read."""
-    there = next((path for path in (out, *out.parents) if path.exists()), None)
-    if there is not None and not there.is_dir():
-        raise KnownError(f"{there}: is a file, and the shards need a folder. Name another with -o.")
-
-
-def _with_classes(
-    annotated: AnnotatedSet, labels: LabelsConfig, *, quiet: bool
-) -> tuple[AnnotatedSet, tuple[str, ...]]:
-    """The set with one spelling for each class, and the classes; both are shown."""
-    from shards.classes import choose_classes, read_classes
-    from shards.vocabulary import question_names, unify_names
-
-    given = read_classes(labels.classes) if labels.classes else None
-    refuse_nothing(annotated, classes_known=given is not None or annotated.classes is not None)
-    annotated = unify_names(
-        annotated, renames=dict(labels.rename), merge_case=labels.merge_case, given=given
-    )
-    for note in annotated.notes:  # --quiet or not: something of the source was not taken as it is
-        click.echo(f"note: {note}", err=True)
-    classes = choose_classes(
-        annotated.names(),
-        given,
-        annotated.classes,
-        known=annotated.vocabulary,
-        where=lambda name: f"{annotated.root}: {annotated.place(name)}",
-    )
-    for doubt in question_names(annotated, given):
-        click.echo(f"warning: {doubt}", err=True)
-    if not quiet:
-        show_classes(annotated, classes)
-    return annotated, classes
-
-
-def _source(src: Path | None, out: Path, *, year: str | None, quiet: bool) -> Path:
-    """The folder to pack: SRC, or the year that is fetched into it."""
-    if year is None:
-        if src is None:
-            raise click.UsageError("Name the folder to pack (SRC), or --download a year of VOC.")
-        if not src.is_dir():
-            raise KnownError(f"SRC {src}: no such folder. SRC takes a folder of images to pack.")
-        return src
-    from vocscore.fetch import fetch_voc
-
-    named = out if out.name not in ("", "..") else out.resolve()
-    folder = src or named.with_name(f"{named.name}-download")
-    say = partial(click.echo, err=True)
-    with interruptible(f"Go on with: {same_command()}"):
-        return fetch_voc(year, folder, say=(lambda _line: None) if quiet else say, quiet=quiet)
-
-
-def _split(
-    annotated: AnnotatedSet, classes: Sequence[str], config: SplitConfig
-) -> tuple[Mapping[str, Sequence[Sample]], dict[str, str | int | float]]:
-    """The samples of each split, and the rule as the manifest records it."""
-    from shards.splitting.splits import split_by_lists, split_by_ratio
-
-    if config.split == "voc" or (config.split == "auto" and annotated.splits):
-        return split_by_lists(annotated), {"split": "voc"}
-    fraction = config.train_fraction
-    splits = split_by_ratio(annotated, classes=classes, train_fraction=fraction, seed=config.seed)
-    return splits, {"split": "ratio", "train_fraction": fraction, "seed": config.seed}
+        summarize(click.get_current_context(), out, packed, seconds=seconds)
 
 
 @click.command(cls=PanelCommand)
