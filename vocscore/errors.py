@@ -66,6 +66,10 @@ class ExportError(VocscoreError):
     """A checkpoint cannot be brought into another form, or would not be the same in it."""
 
 
+class AcceptanceError(OptionError, ExportError):
+    """A model in another form is not close enough to be accepted; options can allow more."""
+
+
 class RecordError(VocscoreError):
     """What stands in the place of a record is none, or none that this version reads."""
 

@@ -94,7 +94,7 @@ def test_another_program_gets_the_scores(
     out = tmp_path / name
     result = invoke("export", run, "-o", out, "--images", photos)
     assert result.exit_code == 0, result.output
-    assert "on 5 pictures" in result.output
+    assert "on 5 images" in result.output
     scored = invoke("score", photos, "-m", run, "-o", tmp_path / "scores.csv", "-q")
     assert scored.exit_code == 0, scored.output
 
@@ -280,7 +280,7 @@ def test_without_onnx(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "-o FILE.xml" in result.output
     result = invoke("export", run, "-o", tmp_path / "model.xml", "--drawn", "--check-images", 3)
     assert result.exit_code == 0, result.output
-    assert "on 3 pictures (drawn)" in result.output
+    assert "on 3 images (drawn)" in result.output
 
 
 def test_more_than_a_file_can_hold(
@@ -315,7 +315,7 @@ def test_pictures_that_cannot_be_decoded(run: Path, photos: Path, tmp_path: Path
     words = ("export", run, "-o", out, "--images")
     result = invoke(*words, photos)
     assert result.exit_code == 0, result.output
-    assert "on 5 pictures" in result.output
+    assert "on 5 images" in result.output
     bad = tmp_path / "bad"
     bad.mkdir()
     empty = invoke(*words, bad, "--overwrite")

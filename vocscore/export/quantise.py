@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vocscore.errors import ExportError
+from vocscore.config.exporting import QuantizeConfig
+from vocscore.errors import AcceptanceError, ExportError
 from vocscore.evaluation.metrics import report
 from vocscore.export.quantisable import load_measured
+from vocscore.export.run_images import trained_on, validated_on
 from vocscore.machine import usable_cores
 from vocscore.models.card import checkpoint_hash
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shards.reader import LabelledPictures
+    from vocscore.config.exporting import AcceptanceConfig, CalibrationConfig
     from vocscore.models.card import ModelCard
     from vocscore.pipeline.batch import Batch
     from vocscore.runtime import Runtime
@@ -49,22 +52,29 @@ class Quantised:
     changed: float
     largest: float
 
-    def holds(self, *, max_map_drop: float, max_changed: float) -> bool:
+    def holds(self, limits: AcceptanceConfig) -> bool:
         """Whether it may be used in the checkpoint's place."""
         drop = self.map_float32 - self.map_int8
-        return drop <= max_map_drop and self.changed <= max_changed
+        return drop <= limits.max_map_drop and self.changed <= limits.max_changed
+
+
+def measured_on(checkpoint: Path, data: CalibrationConfig) -> CalibrationConfig:
+    """The same options with the shards and the split named: by default those of the run.
+
+    Raises:
+        ExportError: it is no finished run.
+        OptionError: it does not say what it was trained on, or that is gone.
+        ShardsError: the set cannot be read.
+    """
+    shards = data.shards or trained_on(checkpoint, instead="Use {shards}.")
+    return replace(data, shards=shards, split=data.split or validated_on(checkpoint, shards))
 
 
 def quantise(
     checkpoint: Path,
-    shards: Path,
+    config: QuantizeConfig | None = None,
     *,
-    split: str,
-    calibration_pictures: int,
-    max_map_drop: float,
-    max_changed: float,
-    max_pixels: int,
-    on_pictures: Callable[[int, int], None] | None = None,
+    on_images: Callable[[int, int], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> Quantised:
     """Make the 8-bit network of a checkpoint, which `score --precision int8` runs.
@@ -73,23 +83,23 @@ def quantise(
 
     Args:
         checkpoint: the folder of a trained network; the result is put into it.
-        shards: a packed set with the checkpoint's classes.
-        split: pictures to calibrate with and to measure on.
-        calibration_pictures: that are calibrated with, at most.
-        max_map_drop: by which the mean average precision may fall.
-        max_changed: share of the decisions that may change.
-        max_pixels: a larger picture is refused before it is decoded.
-        on_pictures: called with the pictures measured so far, and how many it will be at most.
+        config: what it is measured on, and how close it has to be.
+        on_images: called with the images measured so far, and how many it will be at most.
         on_stage: called with what begins, in words.
 
     Raises:
-        ExportError: other classes, a picture that cannot be decoded, or no preset holds; then
-            nothing is written.
+        AcceptanceError: no preset is close enough; then nothing is written.
+        ExportError: other classes, or a picture that cannot be decoded.
+        OptionError: the run does not say what it was trained on, or that is gone.
         CheckpointError, SourceError, DamageError: from what is read.
     """
     stage = on_stage or (lambda _name: None)
+    config = config or QuantizeConfig()
+    data, limits = measured_on(checkpoint, config.data), config.acceptance
+    assert data.shards is not None
+    assert data.split is not None
     stage("reading labels")
-    pictures = load_measured(checkpoint, shards, split=split)
+    pictures = load_measured(checkpoint, data.shards, split=data.split)
 
     stage("loading the model")  # and torch with it: what could be refused was refused above
     from vocscore.models.checkpoint import load_checkpoint
@@ -103,7 +113,7 @@ def quantise(
     identity = checkpoint_hash(checkpoint)
     shape = shape_of(card, precision="float32", group=GROUP)
     graph = convert(network, card.preprocess, shape=shape)
-    shown = _Shown(on_pictures, total=(1 + len(PRESETS)) * len(pictures.pictures))
+    shown = _Shown(on_images, total=(1 + len(PRESETS)) * len(pictures.pictures))
     with closing(
         open_maker(
             "host",
@@ -111,7 +121,7 @@ def quantise(
             batch_size=GROUP,
             device="cpu",
             threads=usable_cores(),
-            max_pixels=max_pixels,
+            max_pixels=data.max_pixels,
         )
     ) as maker:
 
@@ -120,7 +130,7 @@ def quantise(
 
         stage("measuring float32")
         exact = _probabilities(open_graph(graph, card, shape=shape), batches(), card, shown)
-        ranges = _calibration(batches(), calibration_pictures)
+        ranges = _calibration(batches(), data.calibration_images)
         tried = []
         for preset in PRESETS:
             stage(f"calibrating ({preset})")
@@ -129,17 +139,23 @@ def quantise(
             stage(f"measuring int8 ({preset})")
             found = _probabilities(runtime, batches(), card, shown)
             result = _compare(preset, pictures, exact, found, card=card)
-            if result.holds(max_map_drop=max_map_drop, max_changed=max_changed):
+            if result.holds(limits):
                 write(checkpoint, made, identity=identity, report=asdict(result))
                 return result
             tried.append(
                 f"{preset}: mAP {result.map_float32:.4f} to {result.map_int8:.4f}, "
                 f"{result.changed:.1%} of the decisions changed"
             )
-    raise ExportError(
-        f"{checkpoint}: int8 is not close enough on the {len(pictures.pictures)} pictures of "
-        f"{split!r} ({'; '.join(tried)}). Nothing was written; score in bf16 or float32, or allow "
-        f"more with --max-map-drop (now {max_map_drop}) and --max-changed (now {max_changed})."
+    raise AcceptanceError(
+        "{folder}: int8 is not close enough on the {number} images of {where!r} ({tried}). Nothing "
+        "was written; score in bf16 or float32, or allow more with {max_map_drop} (now {drop}) and "
+        "{max_changed} (now {changed}).",
+        folder=checkpoint,
+        number=len(pictures.pictures),
+        where=data.split,
+        tried="; ".join(tried),
+        drop=limits.max_map_drop,
+        changed=limits.max_changed,
     )
 
 
