@@ -1,4 +1,4 @@
-"""`vocscore demo`: the whole job on pictures that it draws itself."""
+"""`vocscore demo`: the whole job on images that it draws itself."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ OWN_FILES = ("predictions.csv", "predictions.csv.json", "eval.json")
 def demo(out: Path, **settings: Any) -> None:
     """Draw a small VOC set, then pack, train, score and evaluate it.
 
-    Needs no download: the pictures are drawn, and the network learns from nothing. Takes a few
-    minutes on two cores. Every command is shown as you would type it.
+    Needs no download: the images are drawn, and the network starts from random weights. Takes a
+    few minutes on two cores. Every command is shown as you would type it.
     """
     from shards.drawing.drawn import draw_voc
 
@@ -77,11 +77,11 @@ def _make_room(out: Path, *, overwrite: bool) -> None:
 
 
 def _spoil_one_picture(folder: Path) -> None:
-    """Add a picture that was cut short, as real folders hold them."""
+    """Add an image that was cut short, as real folders hold them."""
     whole = min(folder.glob("*.jpg")).read_bytes()
     bad = folder / "cut_short.jpg"
     bad.write_bytes(whole[: len(whole) // 2])
-    click.echo(f"\n(a picture cut short is put into the folder: {bad.name})")
+    click.echo(f"\n(a truncated image is put into the folder: {bad.name})")
 
 
 def _show(words: list[object]) -> None:

@@ -39,19 +39,20 @@ if TYPE_CHECKING:
 )
 @quiet_option
 def export(checkpoint: Path, out: Path, *, quiet: bool, **settings: Any) -> None:
-    """Write a model for ONNX Runtime, OpenVINO and whatever else reads their formats.
+    """Write a model as ONNX or OpenVINO, for other programs.
 
-    RUN is a folder that 'vocscore train' wrote. The new model takes decoded and resized pictures,
-    uint8, (pictures, size, size, 3), and gives probabilities: normalisation, temperature and
+    RUN is a folder that 'vocscore train' wrote. The new model takes decoded and resized images,
+    uint8, (images, size, size, 3), and returns probabilities: normalization, temperature and
     sigmoid are inside. docs/exporting.md shows the few lines before it. ONNX needs
     pip install 'vocscore[export]'.
 
-    The new model is run beside the old one on pictures, and kept only if no probability differs by
+    The new model is run beside the old one on images, and kept only if no probability differs by
     more than 0.0001. There is no way around this check.
 
     \b
-    vocscore export run/ -o model.onnx
-    vocscore export run/ -o model.xml --images photos/
+    Examples:
+      vocscore export run/ -o model.onnx
+      vocscore export run/ -o model.xml --images photos/
     """
     from vocscore.export.job import export as write
 

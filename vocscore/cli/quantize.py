@@ -25,15 +25,17 @@ if TYPE_CHECKING:
 @config_options(QuantizeConfig, shards={"type": paths.SHARDS})
 @quiet_option
 def quantize(checkpoint: Path, *, quiet: bool, **settings: Any) -> None:
-    """Make the 8-bit form of a model, for 'vocscore score' with --precision int8.
+    """Make the 8-bit form of a model, for --precision int8.
 
-    RUN is a folder that 'vocscore train' wrote; the 8-bit model is put beside its weights. It is
-    calibrated on packed pictures (validation pictures, by default), measured beside float32 on the
-    same split, and written only if it is close enough. Needs NNCF: pip install 'vocscore[int8]'.
+    RUN is a folder that 'vocscore train' wrote; the 8-bit model is put beside its weights, for
+    'vocscore score' with --precision int8. It is calibrated on packed images (validation images,
+    by default), measured beside float32 on the same split, and written only if it is close enough.
+    Needs NNCF: pip install 'vocscore[int8]'.
 
     \b
-    vocscore quantize run/
-    vocscore score photos/ -m run/ -o predictions.csv --precision int8
+    Examples:
+      vocscore quantize run/
+      vocscore score photos/ -m run/ -o predictions.csv --precision int8
     """
     from vocscore.export.quantise import measured_on, quantise
 
