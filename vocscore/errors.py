@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from string import Formatter
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,10 @@ class OptionError(VocscoreError):
         self._template = template
         self._values = values
         super().__init__(self.naming(str))
+
+    def __reduce__(self) -> tuple[Callable[..., OptionError], tuple[str]]:
+        """Pickle the template: its line may hold braces that are no names."""
+        return partial(type(self), **self._values), (self._template,)
 
     def naming(self, spell: Callable[[str], str]) -> str:
         """The line with every option's name spelled by a function, such as '--top-k' for top_k."""
