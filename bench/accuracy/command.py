@@ -123,10 +123,10 @@ def _outcome(results: Sequence[Result]) -> Outcome:
     return Outcome(
         contest="accuracy",
         unit="mAP",
-        title=f"accuracy on {rows[0]['judged_pictures']} pictures",
+        title=f"accuracy on {rows[0]['judged_images']} images",
         key={
             "weights": rows[0]["weights"],
-            "pictures": str(rows[0]["train_pictures"]),
+            "pictures": str(rows[0]["train_images"]),
             "seeds": f"{rows[0]['seed']} to {rows[-1]['seed']}",
         },
         facts={

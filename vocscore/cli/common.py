@@ -20,8 +20,8 @@ from vocscore.cli.progress import Progress, progress
 from vocscore.cli.shown_commands import program
 from vocscore.cli.status_line import is_terminal
 from vocscore.cli.streams import lost_output
-from vocscore.distributed import read_ranks
 from vocscore.errors import StoppedOnPurposeError, VocscoreError
+from vocscore.ranks import read_ranks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,7 +147,7 @@ def same_command(*, resumed: bool = False) -> str:
 
 
 def runtime_options(command: Command) -> Command:
-    """The options of every command that decodes pictures and runs a network."""
+    """The options of every command that decodes images and runs a network."""
     for option in (
         click.option(
             "--workers",
@@ -156,7 +156,7 @@ def runtime_options(command: Command) -> Command:
             help="Threads that read and decode.  [default: one a usable core]",
         ),
         click.option(
-            "--maker",
+            "--loader",
             type=click.Choice(["auto", "dali", "host", "reference"]),
             default="auto",
             show_default=True,
