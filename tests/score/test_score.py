@@ -152,7 +152,7 @@ def test_another_checkpoint_is_not_mixed_in(images, output, checkpoint, tmp_path
         run(images, output, other)
     with pytest.raises(ScoreError, match=r"the unit size \(20 there, 7 now\), the max pixels"):
         run(images, output, checkpoint, unit_size=7, max_pixels=10**8)
-    with pytest.raises(ScoreError, match=r"the loader \(HostLoader there, ReferenceLoader now\)"):
+    with pytest.raises(ScoreError, match=r"the loader \(HostMaker there, ReferenceMaker now\)"):
         run(images, output, checkpoint, loader="reference")
     copy = tmp_path / "copy"
     shutil.copytree(images, copy)

@@ -91,6 +91,7 @@ def train(
     """
     from shards.manifest import manifest_hash, read_manifest
     from vocscore.machine import usable_cores
+    from vocscore.records.keys import stored
     from vocscore.training.choices import Keeping
     from vocscore.training.run_folder import check_same, is_finished
     from vocscore.training.train import train as fit
@@ -101,7 +102,7 @@ def train(
     config = TrainConfig(**settings)
     read_manifest(shards)  # refuses what is no finished set
     if resume and is_finished(out):
-        check_same(out, {**asdict(config), "shards_sha256": manifest_hash(shards)})
+        check_same(out, {**stored(asdict(config)), "shards_sha256": manifest_hash(shards)})
         if ranks.first:
             click.echo(f"{out}: is finished already; nothing to resume.")
         return

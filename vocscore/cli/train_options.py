@@ -142,8 +142,8 @@ _OPTIMIZATION = (
     ),
     _flag(
         "standardize",
-        "With --tune head: train on centered features of one scale, starting from how frequent each "
-        "class is. The checkpoint needs no extra step.",
+        "With --tune head: train on centered features of one scale, starting from how frequent "
+        "each class is. The checkpoint needs no extra step.",
     ),
     _option(
         "--precision",

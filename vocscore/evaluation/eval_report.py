@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from vocscore.evaluation.metrics import plain
+from vocscore.records.keys import stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +71,9 @@ class Training:
             "left_out_trained_on": dict(self.left_out),
             "validated_on": self.validated_on,
             "chosen_on_validation": list(self.chosen),
-            "images_by_split": {name: asdict(counts) for name, counts in self.splits.items()},
+            "images_by_split": {
+                name: stored(asdict(counts)) for name, counts in self.splits.items()
+            },
             "notes": list(self.notes),
         }
 

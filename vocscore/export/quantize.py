@@ -13,6 +13,7 @@ from vocscore.evaluation.metrics import report
 from vocscore.export.quantizable import load_measured
 from vocscore.machine import usable_cores
 from vocscore.models.card import checkpoint_hash
+from vocscore.records.keys import stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -130,7 +131,7 @@ def quantize(
             found = _probabilities(runtime, batches(), card, shown)
             result = _compare(preset, images, exact, found, card=card)
             if result.holds(max_map_drop=max_map_drop, max_changed=max_changed):
-                write(checkpoint, made, identity=identity, report=asdict(result))
+                write(checkpoint, made, identity=identity, report=stored(asdict(result)))
                 return result
             tried.append(
                 f"{preset}: mAP {result.map_float32:.4f} to {result.map_int8:.4f}, "

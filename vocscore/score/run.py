@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shards.file_kinds import count
+from vocscore.records.keys import stored, stored_loader
 from vocscore.score.bad.bad_inputs import BadInputs
 from vocscore.score.bad.quarantine import Quarantine, refuse_inside
 from vocscore.score.inputs.globs import EVERYTHING as ALL
@@ -85,7 +86,7 @@ class ScoreReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with the rate, the errors and, where measured, the wall."""
-        value = {**asdict(self), "output": str(self.output), "errors": self.errors}
+        value = {**stored(asdict(self)), "output": str(self.output), "errors": self.errors}
         value["images_per_second"] = self.images_per_second
         if self.reached is not None:
             value.update(self.reached.to_json())
@@ -203,7 +204,7 @@ def score(
         "exclude": list(globs.exclude),
         "unit_size": unit_size,
         "threshold": card.decision_threshold,
-        "maker": engine.loader,
+        "maker": stored_loader(engine.loader),
         "device": where.partition(":")[0],
         "precision": opener.precision,
         "max_pixels": max_pixels,

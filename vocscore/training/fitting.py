@@ -12,6 +12,7 @@ from torch import nn
 
 from shards.manifest import manifest_hash, read_manifest
 from vocscore.errors import TrainError
+from vocscore.records.keys import stored
 from vocscore.records.trained_on import PACKED, packed_facts
 from vocscore.runtime.openvino import core
 from vocscore.training.distributed import from_first
@@ -104,7 +105,7 @@ def _config(job: Job, card: ModelCard, packed: Mapping[str, Any], *, device: str
         PACKED: packed,
         **asdict(job.network),
         **asdict(job.data),
-        **asdict(job.optimization),
+        **stored(asdict(job.optimization)),
         **asdict(job.loss),
         **asdict(job.keeping),
         **asdict(job.augmentation),

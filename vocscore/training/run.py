@@ -11,6 +11,7 @@ from vocscore.charts.canvas import require_matplotlib
 from vocscore.errors import ChartError, DivergedError
 from vocscore.evaluation.decisions import fit_decisions
 from vocscore.evaluation.metrics import report
+from vocscore.records.keys import stored
 from vocscore.records.trained_on import chosen_on_validation
 from vocscore.training.epochs import run_epochs
 from vocscore.training.faithful import measure_faithfulness
@@ -110,7 +111,7 @@ class TrainingRun:
             )
             metrics[split] = {"loss": outcome.loss, **reports[split].to_json(card.classes)}
         # Rounded: the last digits are those of the number of threads.
-        metrics["bf16"] = {**asdict(fidelity), "largest": round(fidelity.largest, 4)}
+        metrics["bf16"] = {**stored(asdict(fidelity)), "largest": round(fidelity.largest, 4)}
         problems = _without_charts()
         if not problems:
             self._stage("drawing charts")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from vocscore.records.keys import shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -23,7 +25,7 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 def _flat(plan: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in plan.items():
-        name = before + key.replace("_", " ")
+        name = before + shown(key).replace("_", " ")
         if isinstance(value, dict):
             yield from _flat(value, f"{name} ")
         else:
