@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.agreement import BF16, EXACT, FAITHFUL, QUANTIZED, Limit
-from vocscore.errors import VocscoreError
+from vocscore.errors import Error
 from vocscore.models.card import checkpoint_hash
 from vocscore.runtime.opening import open_checkpoint
 from vocscore.runtime.precision import resolve_precision
@@ -88,7 +88,7 @@ def open_precisions(
 def _reason(absent: dict[str, str], name: str) -> Iterator[None]:
     try:
         yield
-    except (VocscoreError, ImportError) as error:
+    except (Error, ImportError) as error:
         absent[name] = str(error)
 
 

@@ -6,23 +6,23 @@ from enum import Enum
 from typing import NamedTuple
 
 
-class ShardsError(Exception):
+class Error(Exception):
     """A known failure: `str()` is one line that says where, what, and the cure."""
 
 
-class SourceError(ShardsError):
+class SourceError(Error):
     """An annotated set cannot be read as it stands."""
 
 
-class LabelError(ShardsError):
+class LabelError(Error):
     """A label does not fit the classes."""
 
 
-class PackError(ShardsError):
+class PackError(Error):
     """A set of shards cannot be written."""
 
 
-class DamageError(ShardsError):
+class DamageError(Error):
     """A shard, an index or a manifest is not what it should be."""
 
 
@@ -67,7 +67,7 @@ class Fault(NamedTuple):
     detail: str
 
 
-class BadImage(ShardsError):  # noqa: N818 - an image is bad; that is the fact
+class BadImage(Error):  # noqa: N818 - an image is bad; that is the fact
     """One image cannot be used. The rest of the set goes on.
 
     Attributes:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from voc_truth import Truth, plain, write
 
 from shards.classes import VOC_CLASSES
-from shards.errors import ShardsError
+from shards.errors import Error
 from vocscore.cli.main import main
 from vocscore.errors import EvalError
 from vocscore.evaluation.eval_text import eval_text
@@ -196,7 +196,7 @@ def test_only_failed_images_are_refused(packed: Path, val: Truth, tmp_path: Path
 def test_an_unknown_split_is_refused(packed: Path, val: Truth, tmp_path: Path) -> None:
     """A split that the shards do not have ends in one line that names it."""
     file = write(tmp_path / "p.csv", val.paths, val.guesses)
-    with pytest.raises(ShardsError, match="holdout"):
+    with pytest.raises(Error, match="holdout"):
         evaluate(file, packed, split="holdout", threshold=0.5)
 
 

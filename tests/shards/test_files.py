@@ -10,7 +10,7 @@ import pytest
 from small_sets import pack_small, small_set
 
 from shards.classes import read_classes
-from shards.errors import BadImage, DamageError, ShardsError
+from shards.errors import BadImage, DamageError, Error
 from shards.files import NotAFileError, open_binary, open_regular, open_text, read_regular
 from shards.images.image_file import read_bytes
 from shards.index import read_index
@@ -82,7 +82,7 @@ def test_no_reader_waits_for_a_pipe(
 ) -> None:
     """Tables, lists, manifests, indexes, tars and images: each is refused at once, in one line."""
     os.mkfifo(tmp_path / name)
-    with pytest.raises((ShardsError, OSError)) as error:
+    with pytest.raises((Error, OSError)) as error:
         read(tmp_path / name)
     told = getattr(error.value, "strerror", None) or str(error.value)
     assert "a named pipe, not a file" in told

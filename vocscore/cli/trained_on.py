@@ -45,7 +45,7 @@ def validated_on(run: Path, shards: Path) -> str:
         shards: a packed set.
 
     Raises:
-        ShardsError: the set cannot be read.
+        Error: the set cannot be read.
     """
     from shards.manifest import read_manifest
     from vocscore.records.trained_on import read_trained_on
@@ -65,7 +65,7 @@ def seen_line(run: Path, shards: Path, split: str) -> str:
         split: names with ',' between.
 
     Raises:
-        ShardsError: the set cannot be read.
+        Error: the set cannot be read.
     """
     from shards.manifest import read_manifest
     from vocscore.evaluation.labeled import load_labeled

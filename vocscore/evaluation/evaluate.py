@@ -59,7 +59,7 @@ def evaluate(
             are not those of the shards, its paths cannot be matched with theirs
             (`matching.match_paths`), no labeled image has probabilities, every one was trained on
             and no split is asked for, or `model` did not make the predictions.
-        ShardsError: the shards cannot be read, or have no such split.
+        Error: the shards cannot be read, or have no such split.
     """
     found = read_predictions(predictions)
     classes = read_manifest(shards).classes

@@ -71,7 +71,7 @@ def choose_images(
     Raises:
         EvalError: paths cannot be matched, every image was trained on and no split is asked for,
             or `model` did not make the predictions.
-        ShardsError: the shards cannot be read, or have no such split.
+        Error: the shards cannot be read, or have no such split.
     """
     manifest = read_manifest(shards)
     origin = find_origin(predictions, found, model=model)

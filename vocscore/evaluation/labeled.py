@@ -75,7 +75,7 @@ def load_labeled(shards: Path, splits: Sequence[str]) -> Labeled:
     """Read the labels of some splits; an image that is in several counts once, in the first.
 
     Raises:
-        ShardsError: the shards cannot be read, or have no such split.
+        Error: the shards cannot be read, or have no such split.
     """
     parts = [load_split(shards, split) for split in splits]
     names = [image.name for part in parts for image in part.images]

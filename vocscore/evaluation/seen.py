@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from shards.errors import ShardsError
+from shards.errors import Error
 from shards.manifest import manifest_hash, read_manifest
 from shards.reader import load_split
 from vocscore.errors import EvalError, RecordError
@@ -226,7 +226,7 @@ def _packed_images(shards: Path, told: TrainedOn) -> tuple[UsedImages, str] | No
             load_split(shards, ",".join(names)) for names in (told.train_splits, told.val_splits)
         )
         encoding = encoding_of(read_manifest(shards))
-    except (OSError, ShardsError):
+    except (OSError, Error):
         return None
     named = [
         dict(zip((image.name for image in part.images), part.sha256, strict=True))
