@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.agreement import BF16, EXACT, FAITHFUL, QUANTIZED, Limit
-from vocscore.errors import Error
+from shards.errors import Error
 from vocscore.models.card import checkpoint_hash
 from vocscore.runtime.opening import open_checkpoint
 from vocscore.runtime.precision import resolve_precision
