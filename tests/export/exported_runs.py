@@ -46,7 +46,7 @@ def make_run(
 
 
 def probabilities(file: Path) -> np.ndarray:
-    """Of the pictures of a CSV that `score` wrote, in the order of its rows."""
+    """Of the images of a CSV that `score` wrote, in the order of its rows."""
     with file.open(newline="") as lines:
         rows = list(csv.reader(lines))
     return np.array([row[3:-1] for row in rows[1:]], dtype=np.float64)

@@ -56,7 +56,7 @@ FORMATS = [
 
 @pytest.fixture
 def photos(voc_tree: Path, tmp_path: Path) -> Path:
-    """Five drawn pictures, one of them lying on its side."""
+    """Five drawn images, one of them lying on its side."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for file in sorted((voc_tree / "JPEGImages").iterdir())[:4]:
@@ -68,7 +68,7 @@ def photos(voc_tree: Path, tmp_path: Path) -> Path:
 
 
 def as_documented(folder: Path, *, size: int) -> np.ndarray:
-    """The pictures of a folder as docs/exporting.md has them made: Pillow, nothing of ours."""
+    """The images of a folder as docs/exporting.md has them made: Pillow, nothing of ours."""
     return np.stack(
         [
             np.asarray(
@@ -92,9 +92,9 @@ def test_another_program_gets_the_scores(
     """Pillow and a runtime, with the file alone: what `score` writes, whatever the batch."""
     run = make_run(tmp_path / "run", CLASSES, **FITTED)
     out = tmp_path / name
-    result = invoke("export", run, "-o", out, "--pictures", photos)
+    result = invoke("export", run, "-o", out, "--images", photos)
     assert result.exit_code == 0, result.output
-    assert "on 5 pictures" in result.output
+    assert "on 5 images" in result.output
     scored = invoke("score", photos, "-m", run, "-o", tmp_path / "scores.csv", "-q")
     assert scored.exit_code == 0, scored.output
 
@@ -138,12 +138,12 @@ def test_another_program_gets_the_scores(
 def test_backbones(backbone: str, size: int, name: str, photos: Path, tmp_path: Path) -> None:
     """Those of the experiment can be exported, at sizes that divide evenly and that do not."""
     run = make_run(tmp_path / "run", CLASSES, backbone=backbone, size=size)
-    result = invoke("export", run, "-o", tmp_path / name, "--pictures", photos)
+    result = invoke("export", run, "-o", tmp_path / name, "--images", photos)
     assert result.exit_code == 0, result.output
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.xml"])
-def test_real_pictures_and_weights(voc_data: Path, name: str, tmp_path: Path) -> None:
+def test_real_images_and_weights(voc_data: Path, name: str, tmp_path: Path) -> None:
     """SqueezeNet's ImageNet weights on photographs, at the size of the experiment."""
     weights = voc_data / "weights" / "squeezenet1_0-imagenet.pth"
     run = make_run(
@@ -155,7 +155,7 @@ def test_real_pictures_and_weights(voc_data: Path, name: str, tmp_path: Path) ->
         temperature=20.0,
     )
     photos = voc_data / "voc2012-100" / "JPEGImages"
-    words = ("--pictures", photos, "--check-pictures", 20)
+    words = ("--images", photos, "--check-images", 20)
     result = invoke("export", run, "-o", tmp_path / name, *words)
     assert result.exit_code == 0, result.output
     checked = json.loads((tmp_path / f"{name}.json").read_text())["checked"]
@@ -168,7 +168,7 @@ def test_documented_example_runs(
 ) -> None:
     """The lines of docs/exporting.md print the classes that `score` writes."""
     run = make_run(tmp_path / "run", CLASSES, **FITTED)
-    result = invoke("export", run, "-o", tmp_path / "model.onnx", "--pictures", photos, "-q")
+    result = invoke("export", run, "-o", tmp_path / "model.onnx", "--images", photos, "-q")
     assert result.exit_code == 0, result.output
     (example,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
@@ -212,11 +212,11 @@ def test_a_model_that_differs_is_not_written(
     before = sorted(tmp_path.iterdir())
 
     def forward(self: Whole, pixels: torch.Tensor) -> torch.Tensor:
-        images = self._card.preprocess.normalise(pixels.permute(0, 3, 1, 2).contiguous())
+        images = self._card.preprocess.normalize(pixels.permute(0, 3, 1, 2).contiguous())
         return wrong(self.network(images))
 
     monkeypatch.setattr(Whole, "forward", forward)
-    result = invoke("export", run, "-o", tmp_path / name, "--pictures", photos, "--overwrite")
+    result = invoke("export", run, "-o", tmp_path / name, "--images", photos, "--overwrite")
     assert result.exit_code == 2
     assert "differ from the checkpoint's" in result.output
     assert "0.0001 is allowed" in result.output
@@ -239,7 +239,7 @@ def test_a_broken_off_replacement_is_visible(
         move(working, path)
 
     monkeypatch.setattr(atomic, "move", full)
-    words = ("--pictures", photos, "--overwrite")
+    words = ("--images", photos, "--overwrite")
     result = invoke("export", run, "-o", tmp_path / "model.xml", *words)
     assert result.exit_code == 2
     assert "No space left" in result.output
@@ -278,9 +278,9 @@ def test_without_onnx(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "needs onnxscript, not installed" in result.output
     assert "pip install 'vocscore[export]'" in result.output
     assert "-o FILE.xml" in result.output
-    result = invoke("export", run, "-o", tmp_path / "model.xml", "--drawn", "--check-pictures", 3)
+    result = invoke("export", run, "-o", tmp_path / "model.xml", "--drawn", "--check-images", 3)
     assert result.exit_code == 0, result.output
-    assert "on 3 pictures (drawn)" in result.output
+    assert "on 3 images (drawn)" in result.output
 
 
 def test_more_than_a_file_can_hold(
@@ -294,7 +294,7 @@ def test_more_than_a_file_can_hold(
     assert [file.name for file in tmp_path.iterdir()] == ["run"]
 
 
-def test_the_check_needs_pictures(run: Path, packed: Path, tmp_path: Path) -> None:
+def test_the_check_needs_images(run: Path, packed: Path, tmp_path: Path) -> None:
     """By default those of the run; where they are gone, the line names the other ways."""
     out = tmp_path / "model.xml"
     (run / "config.json").write_text(json.dumps({"shards": str(packed)}))
@@ -304,31 +304,31 @@ def test_the_check_needs_pictures(run: Path, packed: Path, tmp_path: Path) -> No
     (run / "config.json").write_text(json.dumps({"shards": str(tmp_path / "gone")}))
     result = invoke("export", run, "-o", out, "--overwrite")
     assert result.exit_code == 2
-    for option in ("--shards", "--pictures", "--drawn"):
+    for option in ("--shards", "--images", "--drawn"):
         assert option in result.output
 
 
-def test_pictures_that_cannot_be_decoded(run: Path, photos: Path, tmp_path: Path) -> None:
+def test_images_that_cannot_be_decoded(run: Path, photos: Path, tmp_path: Path) -> None:
     """They are passed over, as long as there is one that can."""
     out = tmp_path / "model.xml"
-    (photos / "0.jpg").write_text("no picture")
-    words = ("export", run, "-o", out, "--pictures")
+    (photos / "0.jpg").write_text("no image")
+    words = ("export", run, "-o", out, "--images")
     result = invoke(*words, photos)
     assert result.exit_code == 0, result.output
-    assert "on 5 pictures" in result.output
+    assert "on 5 images" in result.output
     bad = tmp_path / "bad"
     bad.mkdir()
     empty = invoke(*words, bad, "--overwrite")
     assert empty.exit_code == 2
-    assert "no pictures in it" in empty.output
+    assert "no images in it" in empty.output
     shutil.copy(photos / "0.jpg", bad)
     none = invoke(*words, bad, "--overwrite")
     assert none.exit_code == 2
-    assert "none of 1 pictures can be decoded (0.jpg: " in none.output
+    assert "none of 1 images can be decoded (0.jpg: " in none.output
 
 
-def test_pictures_from_two_places(run: Path, packed: Path, tmp_path: Path) -> None:
-    """Which pictures are checked with is said once."""
+def test_images_from_two_places(run: Path, packed: Path, tmp_path: Path) -> None:
+    """Which images are checked with is said once."""
     result = invoke("export", run, "-o", tmp_path / "m.xml", "--drawn", "--shards", packed)
     assert result.exit_code == 2
     assert "give one of them" in result.output

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from exported_runs import invoke
 
-from vocscore.export import quantise
-from vocscore.export.quantise import Quantised
+from vocscore.export import quantize
+from vocscore.export.quantize import Quantized
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,11 +21,11 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Quantizing takes no time; what it was asked to measure on is kept."""
     asked: list[dict[str, Any]] = []
 
-    def measure(checkpoint: Path, shards: Path, **words: Any) -> Quantised:
+    def measure(checkpoint: Path, shards: Path, **words: Any) -> Quantized:
         asked.append({"checkpoint": checkpoint, "shards": shards, **words})
-        return Quantised("mixed", 16, 0.5, 0.5, 0.0, 0.0)
+        return Quantized("mixed", 16, 0.5, 0.5, 0.0, 0.0)
 
-    monkeypatch.setattr(quantise, "quantise", measure)
+    monkeypatch.setattr(quantize, "quantize", measure)
     return asked
 
 

@@ -14,7 +14,7 @@ import time
 from itertools import count
 from pathlib import Path
 
-from score_doubles import FakeMaker, score_fake
+from score_doubles import FakeLoader, score_fake
 
 from vocscore.errors import ScoreError
 
@@ -23,9 +23,9 @@ STEPS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir"}
 
 def run(source: Path, output: Path, *, seconds_per_batch: float = 0.0) -> None:
     """Score; an output that is finished already is as good."""
-    maker = FakeMaker(3, seconds_per_batch=seconds_per_batch)
+    loader = FakeLoader(3, seconds_per_batch=seconds_per_batch)
     try:
-        score_fake(source, output, maker=maker, unit_size=5)
+        score_fake(source, output, loader=loader, unit_size=5)
     except ScoreError as error:
         if "there already" not in str(error):
             raise

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dying import STEPS, forked, killed
 
-from vocscore.score.output.ledger import Record, open_ledger
+from vocscore.score.output.ledger import UnitRecord, open_ledger
 
 NEW = {f"part-{i:06d}.csv": f"new {i}\n" for i in range(3)}
 OLD = {f"part-{i:06d}.csv": f"old {i}\n" for i in range(5)}
@@ -25,7 +25,9 @@ def run(output: Path) -> None:
     with open_ledger(output, {"a": 1}, suffix=".csv", overwrite=True, folder=True) as ledger:
         for number, text in enumerate(NEW.values()):
             if number not in ledger.records:
-                ledger.commit(number, Record(1), lambda file, text=text: file.write(text.encode()))
+                ledger.commit(
+                    number, UnitRecord(1), lambda file, text=text: file.write(text.encode())
+                )
         ledger.merge(len(NEW), lambda file, parts: 1 / 0)
 
 

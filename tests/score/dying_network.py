@@ -18,7 +18,7 @@ from dying import forked, killed
 from tiny_network import run
 
 import vocscore.models.checkpoint
-import vocscore.pipeline.makers
+import vocscore.pipeline.loaders
 import vocscore.score.engines.opening  # noqa: F401 - all that takes long to import
 from vocscore.errors import ScoreError
 

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from score_doubles import CLASSES, FakeForward, FakeMaker
+from score_doubles import CLASSES, FakeForward, FakeLoader
 
 from vocscore.errors import ScoreError
 from vocscore.score.engines.local import LocalEngine
@@ -24,15 +24,15 @@ class UnsendableError(RuntimeError):
         super().__init__(one + two)
 
 
-class TroubledMaker(FakeMaker):
-    """Meets trouble at pictures that ask for it by their names."""
+class TroubledLoader(FakeLoader):
+    """Meets trouble at images that ask for it by their names."""
 
     def __init__(self, deaths: Path | None, *, seconds_per_batch: float) -> None:
         super().__init__(3, seconds_per_batch=seconds_per_batch)
         self.deaths = deaths
 
-    def batches(self, pictures, *, labels=None, order=None):
-        for batch in super().batches(pictures):
+    def batches(self, images, *, labels=None, order=None):
+        for batch in super().batches(images):
             names = " ".join(batch.images)
             if "kills" in names and next_death(self.deaths):
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -69,8 +69,8 @@ class FakeOpener:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.fails_at_once:
             raise ScoreError("model/: damaged. Train again.")
-        maker = TroubledMaker(self.deaths, seconds_per_batch=self.seconds_per_batch)
-        return LocalEngine(maker, FakeForward(), classes=len(CLASSES))
+        loader = TroubledLoader(self.deaths, seconds_per_batch=self.seconds_per_batch)
+        return LocalEngine(loader, FakeForward(), classes=len(CLASSES))
 
 
 def leave_a_child(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""Stand-ins for maker and network without torch: fast, and the truth about each row is known."""
+"""Stand-ins for loader and network without torch: fast, and the truth about each row is known."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ PLAN = {"checkpoint": "a" * 64, "preprocess": {"size": 64}, "threshold": 0.5}
 
 
 def answer(name: str) -> np.ndarray:
-    """What the fake network says of a picture: float32, shape (3,)."""
+    """What the fake network says of an image: float32, shape (3,)."""
     seed = zlib.crc32(name.encode("utf-8", "surrogateescape"))
     return ((seed * np.array([1, 3, 7])) % 100_003 / 100_003).astype(np.float32)
 
 
 def is_bad(name: str) -> bool:
-    """Whether the fake maker refuses a picture."""
+    """Whether the fake loader refuses an image."""
     return "bad" in name
 
 
-class FakeMaker:
+class FakeLoader:
     """Batches whose images are names; rows of a batch are in any order, as they may be."""
 
     def __init__(self, batch_size: int, *, seconds_per_batch: float = 0.0) -> None:
@@ -45,8 +45,8 @@ class FakeMaker:
         self.seconds_per_batch = seconds_per_batch
         self.asked: list[list[str]] = []
 
-    def batches(self, pictures, *, labels=None, order=None):
-        names = [ref.name for ref in pictures]
+    def batches(self, images, *, labels=None, order=None):
+        names = [ref.name for ref in images]
         self.asked.append(names)
         for start in range(0, len(names), self.batch_size):
             time.sleep(self.seconds_per_batch)
@@ -97,7 +97,7 @@ def score_fake(
     source: Path,
     output: Path,
     *,
-    maker: Any = None,
+    loader: Any = None,
     forward: Any = None,
     engine: Any = None,
     unit_size: int = 4,
@@ -124,13 +124,13 @@ def score_fake(
                 quarantine=quarantine and Quarantine(quarantine, run={"source": str(source)}),
             ),
         )
-        local = LocalEngine(maker or FakeMaker(3), forward or FakeForward(), classes=len(CLASSES))
+        local = LocalEngine(loader or FakeLoader(3), forward or FakeForward(), classes=len(CLASSES))
         scoring.run(engine or local)
     return ledger
 
 
 def make_files(root: Path, names: list[str]) -> Path:
-    """Files that only their names make pictures."""
+    """Files that only their names make images."""
     for name in names:
         file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -10,13 +10,13 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from score_doubles import FakeForward, FakeMaker, is_bad, make_files, score_fake
+from score_doubles import FakeForward, FakeLoader, is_bad, make_files, score_fake
 
 from vocscore.errors import ScoreError, StoppedOnPurposeError
 from vocscore.score.bad import bad_inputs, quarantine
 from vocscore.score.bad.offenders import Offender, encoded
 from vocscore.score.bad.quarantine import Quarantine, refuse_inside
-from vocscore.score.output.ledger import Record, open_ledger, work_folder
+from vocscore.score.output.ledger import UnitRecord, open_ledger, work_folder
 
 NAMES = [f"{i // 5}/{i:02d}{'bad' if i % 4 == 1 else ''}.jpg" for i in range(22)]
 BAD = [name for name in NAMES if is_bad(name)]
@@ -25,7 +25,7 @@ RUN = {"listing": "x"}
 
 @pytest.fixture
 def source(tmp_path):
-    """Pictures whose bytes are their names."""
+    """Images whose bytes are their names."""
     make_files(tmp_path / "in", NAMES)
     for name in NAMES:
         (tmp_path / "in" / name).write_text(name * 3)
@@ -91,10 +91,10 @@ def test_a_run_stops_behind_the_unit_that_exceeds_the_share(
 
 def test_a_few_rows_are_judged_at_the_end_only(source, output):
     """Under the least number of rows nothing stops early; the whole is judged all the same."""
-    maker = FakeMaker(3)
+    loader = FakeLoader(3)
     with pytest.raises(StoppedOnPurposeError, match=r"6 of 22 inputs .*\(6 corrupt\)"):
-        score_fake(source, output, max_bad=0.01, maker=maker)
-    assert sum(map(len, maker.asked)) == 22
+        score_fake(source, output, max_bad=0.01, loader=loader)
+    assert sum(map(len, loader.asked)) == 22
 
 
 def test_a_higher_limit_goes_on_from_what_is_kept(source, output, monkeypatch, tmp_path):
@@ -103,13 +103,13 @@ def test_a_higher_limit_goes_on_from_what_is_kept(source, output, monkeypatch, t
     monkeypatch.setattr(bad_inputs, "LEAST_ROWS", 3)
     with pytest.raises(StoppedOnPurposeError):
         score_fake(source, output, max_bad=0.0)
-    again = FakeMaker(3)
+    again = FakeLoader(3)
     with pytest.raises(StoppedOnPurposeError):
-        score_fake(source, output, max_bad=0.0, maker=again)
+        score_fake(source, output, max_bad=0.0, loader=again)
     assert again.asked == []  # it was clear before anything was decoded
-    maker = FakeMaker(3)
-    score_fake(source, output, max_bad=0.5, maker=maker)
-    assert sum(map(len, maker.asked)) == 18
+    loader = FakeLoader(3)
+    score_fake(source, output, max_bad=0.5, loader=loader)
+    assert sum(map(len, loader.asked)) == 18
     assert output.read_bytes() == (tmp_path / "free.csv").read_bytes()
 
 
@@ -411,9 +411,9 @@ def test_a_quarantine_inside_its_source_is_refused(tmp_path):
 def test_a_unit_that_is_committed_again_without_bad_inputs_has_no_list_of_them(output):
     """What a run left that was killed before it marked the part does not stay."""
     with open_ledger(output, {}, suffix=".csv", overwrite=False) as ledger:
-        ledger.commit(0, Record(1, {"empty": 1}), lambda file: None, offenders=b"[]\n")
+        ledger.commit(0, UnitRecord(1, {"empty": 1}), lambda file: None, offenders=b"[]\n")
         assert ledger.offenders(0).read_bytes() == b"[]\n"
-        ledger.commit(0, Record(1), lambda file: None)
+        ledger.commit(0, UnitRecord(1), lambda file: None)
         assert not ledger.offenders(0).exists()
         ledger.discard()
 

@@ -16,7 +16,7 @@ DRIVER = Path(__file__).with_name("dying.py")
 @pytest.fixture
 def source(tmp_path):
     names = [f"{i:02d}{'bad' if i % 7 == 3 else ''}.jpg" for i in range(23)]
-    return make_files(tmp_path / "pictures", names)
+    return make_files(tmp_path / "images", names)
 
 
 @pytest.fixture

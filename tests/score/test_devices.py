@@ -25,9 +25,9 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pictures(voc_tree, tmp_path_factory):
-    """So many that there is time to stop: 1,920 names of 48 pictures, some of them bad."""
-    folder = tmp_path_factory.mktemp("pictures")
+def images(voc_tree, tmp_path_factory):
+    """So many that there is time to stop: 1,920 names of 48 images, some of them bad."""
+    folder = tmp_path_factory.mktemp("images")
     for number in range(COPIES):
         for file in (voc_tree / "JPEGImages").iterdir():
             os.link(file, folder / f"{number:03d}-{file.name}")
@@ -36,16 +36,16 @@ def pictures(voc_tree, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def expected(pictures, checkpoint, tmp_path_factory):
+def expected(images, checkpoint, tmp_path_factory):
     """What one process writes."""
     output = tmp_path_factory.mktemp("expected") / "out.csv"
-    assert finish(start(pictures, output, checkpoint))[0] == 0
+    assert finish(start(images, output, checkpoint))[0] == 0
     return output.read_bytes()
 
 
 def start(source, output, checkpoint, *words, unit_size=24):
     command = [sys.executable, "-m", "vocscore", "score", source, "-m", checkpoint, "-o", output]
-    settings = ["--unit-size", str(unit_size), "--maker", "host", *words]
+    settings = ["--unit-size", str(unit_size), "--loader", "host", *words]
     return subprocess.Popen(
         [*command, *settings],
         stdout=subprocess.PIPE,
@@ -102,13 +102,13 @@ def wait_for_parts(output, process, *, number=3):
 @pytest.mark.parametrize(
     "workers", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
 )
-def test_bytes_are_those_of_one_process(pictures, tmp_path, checkpoint, expected, workers):
+def test_bytes_are_those_of_one_process(images, tmp_path, checkpoint, expected, workers):
     """1, 2 and 3 processes, which share the cores, write the bytes of one; errors are summed."""
     output = tmp_path / "out.csv"
     devices = ",".join(["cpu"] * workers)
-    code, out, err = finish(start(pictures, output, checkpoint, "--devices", devices))
+    code, out, err = finish(start(images, output, checkpoint, "--devices", devices))
     assert (code, without_log(err)) == (0, [])
-    assert f"pictures: {49 * COPIES}" in out
+    assert f"images: {49 * COPIES}" in out
     assert f"errors: {COPIES} ({COPIES} unsupported)" in out
     assert output.read_bytes() == expected
 
@@ -141,13 +141,13 @@ def test_large_matrix_products_do_not_depend_on_the_share_of_the_cores(voc_tree,
     ids=" by ".join,
 )
 def test_stopped_it_says_how_to_go_on_and_leaves_no_process(
-    pictures, tmp_path, checkpoint, expected, how
+    images, tmp_path, checkpoint, expected, how
 ):
     """Ctrl-C and SIGTERM: exit 130, no traceback, the command to go on, equal bytes after it."""
     devices, signals = how
     output = tmp_path / "out.csv"
     words = ["--device", "cpu"] if devices == "cpu" else ["--devices", devices]
-    process = start(pictures, output, checkpoint, *words)
+    process = start(images, output, checkpoint, *words)
     wait_for_parts(output, process)
     if signals == "sigterm":
         process.terminate()
@@ -159,16 +159,16 @@ def test_stopped_it_says_how_to_go_on_and_leaves_no_process(
     assert line.startswith("Interrupted. Finished units are kept. Go on with: ")
     assert others == []
     assert not output.exists()
-    code, out, _ = finish(start(pictures, output, checkpoint))
+    code, out, _ = finish(start(images, output, checkpoint))
     assert code == 0
     assert "by an earlier run" in out
     assert output.read_bytes() == expected
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_the_workers_load_is_quiet_as_well(pictures, tmp_path, checkpoint):
+def test_ctrl_c_while_the_workers_load_is_quiet_as_well(images, tmp_path, checkpoint):
     """Processes that are only starting say nothing, either."""
-    process = start(pictures, tmp_path / "out.csv", checkpoint, "--devices", "cpu,cpu")
+    process = start(images, tmp_path / "out.csv", checkpoint, "--devices", "cpu,cpu")
     deadline = time.monotonic() + SECONDS
     while len(session(process.pid)) < 3:
         assert time.monotonic() < deadline
@@ -181,26 +181,24 @@ def test_ctrl_c_while_the_workers_load_is_quiet_as_well(pictures, tmp_path, chec
 
 
 @pytest.mark.slow
-def test_workers_end_when_the_parent_is_killed(pictures, tmp_path, checkpoint, expected):
+def test_workers_end_when_the_parent_is_killed(images, tmp_path, checkpoint, expected):
     """After kill -9 of the parent no worker is left, and the next run ends with equal bytes."""
     output = tmp_path / "out.csv"
-    process = start(pictures, output, checkpoint, "--devices", "cpu,cpu")
+    process = start(images, output, checkpoint, "--devices", "cpu,cpu")
     wait_for_parts(output, process)
     assert len(session(process.pid)) >= 3
     process.kill()
     assert finish(process)[0] == -signal.SIGKILL
-    assert finish(start(pictures, output, checkpoint))[0] == 0
+    assert finish(start(images, output, checkpoint))[0] == 0
     assert output.read_bytes() == expected
 
 
 @pytest.mark.slow
-def test_a_checkpoint_that_changes_while_it_is_in_use_is_not_mixed_in(
-    pictures, tmp_path, checkpoint
-):
+def test_a_checkpoint_that_changes_while_it_is_in_use_is_not_mixed_in(images, tmp_path, checkpoint):
     """A worker that is started anew and finds another network ends the run with one line."""
     output, mine = tmp_path / "out.csv", tmp_path / "mine"
     shutil.copytree(checkpoint, mine)
-    process = start(pictures, output, mine, "--devices", "cpu,cpu", unit_size=8)
+    process = start(images, output, mine, "--devices", "cpu,cpu", unit_size=8)
     wait_for_parts(output, process)
     make_checkpoint(mine, seed=1)
     workers = [pid for pid in session(process.pid) if pid != process.pid and is_worker(pid)]
@@ -223,9 +221,9 @@ def is_worker(pid):
         (["--devices", "cpu,cpu", "--device", "cpu"], "--device cpu and --devices cpu,cpu"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(pictures, tmp_path, checkpoint, words, line):
+def test_what_cannot_be_is_said_in_one_line(images, tmp_path, checkpoint, words, line):
     """A device that is not there, a list that is none, and two answers to one question."""
-    code, _, err = finish(start(pictures, tmp_path / "out.csv", checkpoint, *words))
+    code, _, err = finish(start(images, tmp_path / "out.csv", checkpoint, *words))
     assert code == 2
     assert line in err.splitlines()[-1]
     assert "Traceback" not in err

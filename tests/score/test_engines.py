@@ -29,7 +29,7 @@ NAMES = [f"{i:03d}{'bad' if i % 7 == 3 else ''}.jpg" for i in range(60)]
 
 @pytest.fixture
 def source(tmp_path):
-    return make_files(tmp_path / "pictures", NAMES)
+    return make_files(tmp_path / "images", NAMES)
 
 
 @pytest.fixture

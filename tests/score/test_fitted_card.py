@@ -34,7 +34,7 @@ def fitted(plain, folder, **fields):
 
 
 def test_labels_follow_the_thresholds_of_the_classes(voc_tree, scored, tmp_path):
-    """With the medians as thresholds, each class labels half of the pictures; no number moves."""
+    """With the medians as thresholds, each class labels half of the images; no number moves."""
     plain, before = scored
     values = np.stack([numbers(row) for row in before.values()])
     medians = tuple(float(f"{m:.4g}") for m in np.median(values, axis=0))

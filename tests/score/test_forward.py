@@ -10,13 +10,13 @@ from vocscore.runtime import Runtime
 from vocscore.score import walls
 from vocscore.score.engines.forward import Forward
 
-PICTURES = 37
+IMAGES = 37
 
 
 class PlacedRuntime(Runtime):
-    """Answers with a picture's value, its place in the batch and the size of the batch.
+    """Answers with an image's value, its place in the batch and the size of the batch.
 
-    It looks at the pictures when the results are fetched, and says how many wait for that.
+    It looks at the images when the results are fetched, and says how many wait for that.
     """
 
     def __init__(self):
@@ -39,9 +39,9 @@ class PlacedRuntime(Runtime):
 
 
 def batches(size, *, failed=(), order=None):
-    """Picture r is filled with the value r + 1."""
-    order = np.arange(PICTURES) if order is None else order
-    for start in range(0, PICTURES, size):
+    """Image r is filled with the value r + 1."""
+    order = np.arange(IMAGES) if order is None else order
+    for start in range(0, IMAGES, size):
         rows = order[start : start + size]
         good = np.array([row for row in rows if row not in failed], np.int64)
         images = torch.zeros((len(good), 3, 2, 2), dtype=torch.uint8)
@@ -61,29 +61,29 @@ def results(forward, made):
 
 
 @pytest.mark.parametrize("size", [1, 3, 8, 16, 20, 64])
-def test_the_network_sees_one_shape_and_each_picture_on_its_place(size):
-    """Whatever the batch size: batches of 8, row r on place r % 8, its own picture."""
+def test_the_network_sees_one_shape_and_each_image_on_its_place(size):
+    """Whatever the batch size: batches of 8, row r on place r % 8, its own image."""
     runtime = PlacedRuntime()
     found = results(Forward(runtime, group=8), batches(size))
-    assert found == {row: [row + 1, row % 8, 8] for row in range(PICTURES)}
+    assert found == {row: [row + 1, row % 8, 8] for row in range(IMAGES)}
     assert runtime.shapes == [(8, 3, 2, 2)] * 5
 
 
 @pytest.mark.parametrize("size", [3, 8, 64])
-def test_failed_neighbours_do_not_move_a_picture(size):
+def test_failed_neighbors_do_not_move_an_image(size):
     """Failures leave their places blank; a group of failures only is not run."""
     failed = {0, 9, 10, *range(16, 24), 36}
     runtime = PlacedRuntime()
     found = results(Forward(runtime, group=8), batches(size, failed=failed))
-    assert found == {row: [row + 1, row % 8, 8] for row in range(PICTURES) if row not in failed}
+    assert found == {row: [row + 1, row % 8, 8] for row in range(IMAGES) if row not in failed}
     assert len(runtime.shapes) == 4  # of 5 groups
 
 
 def test_rows_may_come_in_any_order():
-    """A maker may hand rows over as it likes."""
-    order = np.random.default_rng(0).permutation(PICTURES)
+    """A loader may hand rows over as it likes."""
+    order = np.random.default_rng(0).permutation(IMAGES)
     found = results(Forward(PlacedRuntime(), group=8), batches(5, order=order))
-    assert found == {row: [row + 1, row % 8, 8] for row in range(PICTURES)}
+    assert found == {row: [row + 1, row % 8, 8] for row in range(IMAGES)}
 
 
 def test_a_whole_group_is_handed_on_without_a_copy():
@@ -150,7 +150,7 @@ def test_the_ceiling_is_that_of_whole_groups(monkeypatch):
 
 
 class OnGpu(Runtime):
-    """Answers with a picture's value, queued on the GPU."""
+    """Answers with an image's value, queued on the GPU."""
 
     in_flight = 1000
 
@@ -161,8 +161,8 @@ class OnGpu(Runtime):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("failed", [(), (3, 9, 36)])
-def test_on_a_gpu_pictures_are_placed_without_waiting(failed):
-    """Whole groups, parts of groups and holes: with synchronisation forbidden, none waits."""
+def test_on_a_gpu_images_are_placed_without_waiting(failed):
+    """Whole groups, parts of groups and holes: with synchronization forbidden, none waits."""
     forward = Forward(OnGpu(), group=8)
     made = [
         Batch(batch.images.cuda(), batch.rows, None, batch.failures)
@@ -177,4 +177,4 @@ def test_on_a_gpu_pictures_are_placed_without_waiting(failed):
     found = {
         row: int(p) for one in pending for row, (p,) in zip(one.rows, one.fetch(), strict=True)
     }
-    assert found == {row: row + 1 for row in range(PICTURES) if row not in failed}
+    assert found == {row: row + 1 for row in range(IMAGES) if row not in failed}

@@ -1,4 +1,4 @@
-"""Which pictures `--include` and `--exclude` leave, by the rows that come out."""
+"""Which images `--include` and `--exclude` leave, by the rows that come out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JPEG = b"\xff\xd8\xff rest"
 
 def listed(source, *, include=(), exclude=()):
     inputs = read_source(source, globs=Globs(include, exclude))
-    return [ref.name for unit in inputs.units(3) for ref in unit.read().pictures]
+    return [ref.name for unit in inputs.units(3) for ref in unit.read().images]
 
 
 def make_tar(file, names, *, cut=None):
@@ -39,7 +39,7 @@ def make_tar(file, names, *, cut=None):
 @pytest.mark.parametrize("include", [(), *itertools.combinations(PATTERNS, 2)])
 @pytest.mark.parametrize("exclude", [(), ("*.png",), ("cats/*", "A*")])
 def test_inputs_are_what_fnmatch_leaves(tmp_path, include, exclude):
-    """A picture is an input if one inclusion (or none is given) and no exclusion matches it."""
+    """An image is an input if one inclusion (or none is given) and no exclusion matches it."""
     make_files(tmp_path, NAMES)
     expected = [
         name
@@ -71,7 +71,7 @@ def test_patterns_hold_for_lists_as_their_paths_are_written(tmp_path):
 
 
 def test_in_tars_the_rows_names_are_matched(tmp_path):
-    """Pictures of a tar are matched as TAR/MEMBER; a tar whose own path is excluded is not read."""
+    """Images of a tar are matched as TAR/MEMBER; a tar whose own path is excluded is not read."""
     make_tar(tmp_path / "t/a.tar", ["s/1.jpg", "s/2.png", "3.jpg"])
     make_tar(tmp_path / "t/b.tar", ["4.jpg"])
     assert listed(tmp_path, include=("*/s/*",)) == ["t/a.tar/s/1.jpg", "t/a.tar/s/2.png"]
@@ -86,7 +86,7 @@ def test_a_broken_tar_stays_a_row_whatever_is_included(tmp_path):
     make_tar(tmp_path / "a.tar", ["x.jpg"], cut=100)
     (unit,) = read_source(tmp_path, globs=Globs(("*.jpg",))).units(1)
     contents = unit.read()
-    assert [ref.name for ref in contents.pictures] == ["a.tar"]
+    assert [ref.name for ref in contents.images] == ["a.tar"]
     assert contents.refusal.reason == Reason.CORRUPT
 
 
@@ -98,9 +98,9 @@ def test_tars_of_which_nothing_is_left_are_an_error_that_names_the_patterns(tmp_
 
 
 def test_damage_of_a_tar_is_told_with_patterns_too(tmp_path):
-    """Pictures left out by a pattern are not missed; a cut is."""
+    """Images left out by a pattern are not missed; a cut is."""
     make_tar(tmp_path / "a.tar", ["1.jpg", "2.png", "3.jpg"], cut=2100)
     (unit,) = read_source(tmp_path, globs=Globs(("*.png",))).units(1)
     contents = unit.read()
-    assert [ref.name for ref in contents.pictures] == ["a.tar/2.png"]
+    assert [ref.name for ref in contents.images] == ["a.tar/2.png"]
     assert "The 2 images before it" in contents.problems[0]

@@ -9,7 +9,7 @@ import pytest
 from shards import atomic
 from vocscore.errors import ScoreError
 from vocscore.score.output.differences import differences
-from vocscore.score.output.ledger import Record, open_ledger, work_folder
+from vocscore.score.output.ledger import UnitRecord, open_ledger, work_folder
 
 PLAN = {
     "source": "/a",
@@ -30,7 +30,7 @@ def opened(output, plan=PLAN, *, overwrite=False):
 
 def commit(ledger, number, text=None, **record):
     data = (text or f"{number}\n").encode()
-    ledger.commit(number, Record(1, **record), lambda file: file.write(data))
+    ledger.commit(number, UnitRecord(1, **record), lambda file: file.write(data))
 
 
 def join(file, parts):
@@ -73,7 +73,7 @@ def test_a_run_with_the_same_plan_is_taken_up_with_its_records(output):
     with opened(output) as ledger:
         commit(ledger, 3, errors={"empty": 1}, problems=("a.tar: ends early",))
     with opened(output) as ledger:
-        assert ledger.records == {3: Record(1, {"empty": 1}, ("a.tar: ends early",))}
+        assert ledger.records == {3: UnitRecord(1, {"empty": 1}, ("a.tar: ends early",))}
 
 
 def test_a_part_that_is_not_whole_is_made_again(output):

@@ -16,7 +16,7 @@ from vocscore.score.inputs.sources import read_source
 def listed(source, **arguments):
     """Names and faults of the rows, and the inputs."""
     inputs = read_source(source, **arguments)
-    refs = [ref for unit in inputs.units(2) for ref in unit.read().pictures]
+    refs = [ref for unit in inputs.units(2) for ref in unit.read().images]
     return [ref.name for ref in refs], [ref.fault for ref in refs], inputs
 
 

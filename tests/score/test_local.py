@@ -9,7 +9,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from score_doubles import CLASSES, FakeForward, FakeMaker, answer, make_files
+from score_doubles import CLASSES, FakeForward, FakeLoader, answer, make_files
 
 from vocscore.score.engines import Advance, Finished
 from vocscore.score.engines.forward import Pending
@@ -41,7 +41,7 @@ class LateForward(FakeForward):
 
 @pytest.fixture
 def units(tmp_path):
-    source = make_files(tmp_path / "pictures", NAMES)
+    source = make_files(tmp_path / "images", NAMES)
     return list(read_source(source, globs=EVERYTHING, listing=None).units(10))
 
 
@@ -49,7 +49,7 @@ def test_a_unit_ends_before_the_next_one_is_handed_out(units):
     """Nobody hands out a second unit before the first has come back: no waiting for each other."""
     waiting = queue.SimpleQueue()
     waiting.put(units[0])
-    engine = LocalEngine(FakeMaker(3), LateForward(), classes=len(CLASSES))
+    engine = LocalEngine(FakeLoader(3), LateForward(), classes=len(CLASSES))
     finished = []
     with closing(engine.score(iter(waiting.get, None))) as events:
         for event in events:
@@ -83,7 +83,7 @@ def test_results_are_not_waited_for_while_there_is_something_to_set_going(units)
     forward = LateForward()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vocscore.score.engines.local.Ahead", Ready)
-        engine = LocalEngine(FakeMaker(5), forward, classes=len(CLASSES))
+        engine = LocalEngine(FakeLoader(5), forward, classes=len(CLASSES))
         events = list(engine.score(iter(units)))
     assert forward.events == ["set going"] * 6 + ["waited"] * 6
     assert [e.unit.number for e in events if isinstance(e, Finished)] == [0, 1, 2]
@@ -96,14 +96,14 @@ def test_results_are_not_waited_for_while_there_is_something_to_set_going(units)
 
 
 def test_the_next_unit_is_begun_before_the_last_batch_of_this_one_comes(units):
-    """Across the border a maker has work: it never waits for a unit to be handed out whole."""
+    """Across the border a loader has work: it never waits for a unit to be handed out whole."""
     begun = [threading.Event() for _ in range(len(units) + 1)]
     begun[-1].set()
 
-    class Watched(FakeMaker):
-        def batches(self, pictures, **arguments):
+    class Watched(FakeLoader):
+        def batches(self, images, **arguments):
             number = len(self.asked)
-            made = list(super().batches(pictures, **arguments))
+            made = list(super().batches(images, **arguments))
             begun[number].set()
             yield from made[:-1]
             assert begun[number + 1].wait(20)
@@ -118,13 +118,13 @@ def test_a_receiver_that_stops_early_closes_what_was_begun(units):
     """No batch of a unit is left open, also of the one that was begun ahead."""
     opened, closed = [], []
 
-    class Closing(FakeMaker):
-        def batches(self, pictures, **arguments):
-            opened.append(pictures[0].name)
+    class Closing(FakeLoader):
+        def batches(self, images, **arguments):
+            opened.append(images[0].name)
             try:
-                yield from super().batches(pictures, **arguments)
+                yield from super().batches(images, **arguments)
             finally:
-                closed.append(pictures[0].name)
+                closed.append(images[0].name)
 
     with closing(LocalEngine(Closing(3), FakeForward(), classes=3).score(iter(units))) as events:
         next(events)
@@ -132,13 +132,13 @@ def test_a_receiver_that_stops_early_closes_what_was_begun(units):
 
 
 def test_units_before_one_that_fails_come_out(units):
-    """What was set going before the maker failed is waited for and kept."""
+    """What was set going before the loader failed is waited for and kept."""
 
-    class Fails(FakeMaker):
-        def batches(self, pictures, **arguments):
+    class Fails(FakeLoader):
+        def batches(self, images, **arguments):
             if len(self.asked) == 2:
                 raise OSError("out of order")
-            yield from super().batches(pictures, **arguments)
+            yield from super().batches(images, **arguments)
 
     engine = LocalEngine(Fails(3), LateForward(), classes=len(CLASSES))
     events = []
@@ -149,23 +149,23 @@ def test_units_before_one_that_fails_come_out(units):
 
 def test_progress_never_goes_back_and_ends_with_every_row(units):
     """Rows done grow by unit up to all of them, the bad ones included."""
-    engine = LocalEngine(FakeMaker(3), LateForward(), classes=len(CLASSES))
+    engine = LocalEngine(FakeLoader(3), LateForward(), classes=len(CLASSES))
     for unit in units:
         advances = [e for e in engine.score(iter([unit])) if isinstance(e, Advance)]
         assert [e.done for e in advances] == sorted(e.done for e in advances)
-        assert advances[-1].done == advances[-1].pictures == 10
+        assert advances[-1].done == advances[-1].images == 10
 
 
 def test_the_next_unit_is_begun_before_this_one_is_through(units):
-    """The maker is asked for a unit while batches of the unit before it are still to come."""
+    """The loader is asked for a unit while batches of the unit before it are still to come."""
     events = []
 
-    class Eager(FakeMaker):
-        """Begins when it is asked, as makers with threads do."""
+    class Eager(FakeLoader):
+        """Begins when it is asked, as loaders with threads do."""
 
-        def batches(self, pictures, **arguments):
-            events.append(("asked", pictures[0].name))
-            return self.noted(super().batches(pictures, **arguments))
+        def batches(self, images, **arguments):
+            events.append(("asked", images[0].name))
+            return self.noted(super().batches(images, **arguments))
 
         def noted(self, made):
             for batch in made:
@@ -186,7 +186,7 @@ def test_the_next_unit_is_begun_before_this_one_is_through(units):
 def test_the_network_goes_on_while_a_unit_is_committed(units):
     """Whoever takes the events may be busy: what comes after is set going meanwhile."""
     forward = LateForward()
-    engine = LocalEngine(FakeMaker(5), forward, classes=len(CLASSES))
+    engine = LocalEngine(FakeLoader(5), forward, classes=len(CLASSES))
     with closing(engine.score(iter(units))) as events:
         next(event for event in events if isinstance(event, Finished))
         deadline = time.monotonic() + 10
@@ -195,18 +195,18 @@ def test_the_network_goes_on_while_a_unit_is_committed(units):
         assert forward.events.count("set going") == 6
 
 
-@pytest.mark.parametrize("who", ["maker", "network"])
+@pytest.mark.parametrize("who", ["loader", "network"])
 @pytest.mark.timeout(30)
 def test_an_error_comes_out_although_another_unit_is_waited_for(units, who):
     """Whoever hands out units waits for this error before it says that there are no more."""
     handed = Units()
     handed.put(units[0])
 
-    class Fails(FakeMaker):
-        def batches(self, pictures, **arguments):
-            if who == "maker":
+    class Fails(FakeLoader):
+        def batches(self, images, **arguments):
+            if who == "loader":
                 raise OSError("out of order")
-            yield from super().batches(pictures, **arguments)
+            yield from super().batches(images, **arguments)
 
     class Refuses(LateForward):
         def feed(self, batch):

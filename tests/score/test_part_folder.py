@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vocscore.errors import ScoreError
-from vocscore.score.output.ledger import Record, open_ledger, refuse_existing, work_folder
+from vocscore.score.output.ledger import UnitRecord, open_ledger, refuse_existing, work_folder
 
 DRIVER = Path(__file__).with_name("dying_folder.py")
 PLAN = {"checkpoint": "a" * 64}
@@ -29,7 +29,7 @@ def opened(output, plan=PLAN, *, overwrite=False):
 def fill(ledger, texts):
     for number, text in enumerate(texts):
         if number not in ledger.records:
-            ledger.commit(number, Record(1), lambda file, text=text: file.write(text.encode()))
+            ledger.commit(number, UnitRecord(1), lambda file, text=text: file.write(text.encode()))
 
 
 def finish(ledger, texts):
@@ -109,7 +109,7 @@ def test_an_empty_folder_is_taken(output):
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_with_anything_else_is_never_replaced(output, overwrite):
-    """-o photos/ --overwrite is refused; the pictures stay."""
+    """-o photos/ --overwrite is refused; the images stay."""
     output.mkdir(parents=True)
     (output / "holiday.jpg").write_text("mine")
     (output / "part-000000.csv").write_text("x")

@@ -13,7 +13,7 @@ from tiny_network import CLASSES, make_checkpoint, run
 
 from vocscore.cli.main import main
 from vocscore.errors import ScoreError
-from vocscore.score.output.ledger import Record, open_ledger, work_folder
+from vocscore.score.output.ledger import UnitRecord, open_ledger, work_folder
 
 PLAN = {"checkpoint": "a" * 64}
 OURS = b'{"format": "vocscore predictions", "version": 1, "text": "%s"}'
@@ -122,7 +122,7 @@ def opened(output, **settings):
 
 
 def fill(ledger):
-    ledger.commit(0, Record(1), lambda file: file.write(b"new"))
+    ledger.commit(0, UnitRecord(1), lambda file: file.write(b"new"))
 
 
 def join(file, parts):

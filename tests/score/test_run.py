@@ -12,7 +12,7 @@ from score_doubles import (
     CLASSES,
     Answered,
     FakeForward,
-    FakeMaker,
+    FakeLoader,
     answer,
     is_bad,
     make_files,
@@ -65,7 +65,7 @@ def test_every_input_is_a_row_beside_its_own_name(source, output):
 @pytest.mark.parametrize("unit_size", [1, 2, 11, 22, 23])
 def test_bytes_do_not_depend_on_batches_and_units(source, output, batch_size, unit_size):
     """Rows are the same whatever the batch size and the unit size."""
-    score_fake(source, output, maker=FakeMaker(batch_size), unit_size=unit_size)
+    score_fake(source, output, loader=FakeLoader(batch_size), unit_size=unit_size)
     check(output, sorted(NAMES))
 
 
@@ -87,19 +87,19 @@ def test_a_run_goes_on_where_it_stopped(source, output):
     with pytest.raises(KeyboardInterrupt):
         score_fake(source, output, forward=Stops())
     assert not output.exists()
-    maker = FakeMaker(3)
-    score_fake(source, output, maker=maker)
-    assert [len(names) for names in maker.asked] == [4, 4, 2]  # 22 files, 12 were committed
+    loader = FakeLoader(3)
+    score_fake(source, output, loader=loader)
+    assert [len(names) for names in loader.asked] == [4, 4, 2]  # 22 files, 12 were committed
     assert output.read_bytes() == whole
     assert not work_folder(output).exists()
 
 
 def broken(change):
-    """A maker whose batches are changed on their way."""
+    """A loader whose batches are changed on their way."""
 
-    class Broken(FakeMaker):
-        def batches(self, pictures, **arguments):
-            for batch in super().batches(pictures, **arguments):
+    class Broken(FakeLoader):
+        def batches(self, images, **arguments):
+            for batch in super().batches(images, **arguments):
                 yield change(batch)
 
     return Broken(3)
@@ -119,10 +119,10 @@ def without_failures(batch):
 
 
 @pytest.mark.parametrize("change", [without_first, with_first_twice, without_failures])
-def test_a_maker_that_loses_or_doubles_a_row_stops_the_run_loudly(source, output, change):
+def test_a_loader_that_loses_or_doubles_a_row_stops_the_run_loudly(source, output, change):
     """A lost or doubled row is never written around: the run ends with RowsError."""
     with pytest.raises(RowsError):
-        score_fake(source, output, maker=broken(change))
+        score_fake(source, output, loader=broken(change))
     assert not output.exists()
 
 
@@ -138,17 +138,17 @@ def test_a_network_that_loses_a_row_stops_the_run_loudly(source, output):
         score_fake(source, output, forward=Loses())
 
 
-def test_a_maker_that_fails_ends_the_run_and_keeps_the_units(source, output):
-    """What the maker raises comes through; units before it are kept."""
+def test_a_loader_that_fails_ends_the_run_and_keeps_the_units(source, output):
+    """What the loader raises comes through; units before it are kept."""
 
-    class Fails(FakeMaker):
-        def batches(self, pictures, **arguments):
+    class Fails(FakeLoader):
+        def batches(self, images, **arguments):
             if len(self.asked) == 2:
                 raise RuntimeError("out of order")
-            yield from super().batches(pictures, **arguments)
+            yield from super().batches(images, **arguments)
 
     with pytest.raises(RuntimeError, match="out of order"):
-        score_fake(source, output, maker=Fails(3))
+        score_fake(source, output, loader=Fails(3))
     assert len(list(work_folder(output).glob("part-*.csv"))) == 2
 
 
@@ -207,7 +207,7 @@ def test_tars_and_their_damage(tmp_path, output):
     assert seen[-1] == (len(rows), len(rows), sum(row["status"] == "error" for row in rows))
 
 
-def test_tars_without_any_picture_are_an_error(tmp_path, output):
+def test_tars_without_any_image_are_an_error(tmp_path, output):
     """No row at all is an error that says what was looked for, and leaves nothing behind."""
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.addfile(tarfile.TarInfo("a.txt"))

@@ -1,4 +1,4 @@
-"""Scoring with a real network: a ResNet-18 with random weights, on drawn pictures."""
+"""Scoring with a real network: a ResNet-18 with random weights, on drawn images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pictures(voc_tree):
+def images(voc_tree):
     return voc_tree / "JPEGImages"
 
 
@@ -33,11 +33,11 @@ def output(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def twin(pictures, checkpoint):
-    """By brute force: Pillow, one picture at a time, the network as it was saved."""
+def twin(images, checkpoint):
+    """By brute force: Pillow, one image at a time, the network as it was saved."""
     network, card = load_checkpoint(checkpoint)
     found = {}
-    for file in sorted(pictures.iterdir()):
+    for file in sorted(images.iterdir()):
         image = ImageOps.exif_transpose(Image.open(file)).convert("RGB")
         pixels = np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BILINEAR)) / 255.0
         plane = (pixels - card.preprocess.mean) / card.preprocess.std
@@ -48,10 +48,10 @@ def twin(pictures, checkpoint):
 
 
 @pytest.mark.parametrize("case", [("reference", 1e-5), ("host", 0.02)], ids=lambda case: case[0])
-def test_probabilities_are_those_of_a_brute_force_twin(pictures, output, checkpoint, twin, case):
-    """Every row has its own picture's probabilities; pixels of the host path differ a little."""
-    maker, tolerance = case
-    report = run(pictures, output, checkpoint, maker=maker)
+def test_probabilities_are_those_of_a_brute_force_twin(images, output, checkpoint, twin, case):
+    """Every row has its own image's probabilities; pixels of the host path differ a little."""
+    loader, tolerance = case
+    report = run(images, output, checkpoint, loader=loader)
     rows = read(output)
     assert list(rows) == sorted(twin)
     spread = np.stack(list(twin.values())).std(axis=0)
@@ -60,24 +60,24 @@ def test_probabilities_are_those_of_a_brute_force_twin(pictures, output, checkpo
         assert np.abs(numbers(rows[name]) - expected).max() < tolerance
         labels = [c for c, p in zip(CLASSES, numbers(rows[name]), strict=True) if p >= 0.5]
         assert rows[name]["labels"] == ";".join(labels)
-    assert (report.pictures, report.errors, report.resumed) == (48, 0, 0)
+    assert (report.images, report.errors, report.resumed) == (48, 0, 0)
     assert report.images_per_second > 0
 
 
-def test_bytes_do_not_depend_on_batch_size_and_threads(pictures, output, checkpoint, tmp_path):
+def test_bytes_do_not_depend_on_batch_size_and_threads(images, output, checkpoint, tmp_path):
     """On a CPU the output is the same to the bit for every batch size and number of threads."""
-    run(pictures, output, checkpoint)
+    run(images, output, checkpoint)
     for batch_size, threads in ((7, 1), (64, 3)):
         other = tmp_path / f"{batch_size}.csv"
-        run(pictures, other, checkpoint, batch_size=batch_size, threads=threads)
+        run(images, other, checkpoint, batch_size=batch_size, threads=threads)
         assert other.read_bytes() == output.read_bytes()
 
 
-def test_bad_pictures_cost_their_own_rows_and_nothing_else(pictures, output, checkpoint, tmp_path):
+def test_bad_images_cost_their_own_rows_and_nothing_else(images, output, checkpoint, tmp_path):
     """Broken files become rows with a reason; every other row keeps its bytes."""
-    run(pictures, output, checkpoint)
+    run(images, output, checkpoint)
     dirty = tmp_path / "dirty"
-    shutil.copytree(pictures, dirty)
+    shutil.copytree(images, dirty)
     files = sorted(dirty.iterdir())
     files[3].write_bytes(files[3].read_bytes()[:-300])
     files[4].write_bytes(b"")
@@ -101,12 +101,12 @@ def test_bad_pictures_cost_their_own_rows_and_nothing_else(pictures, output, che
             assert row == clean[name]
 
 
-def test_a_picture_that_goes_while_others_are_scored_is_an_error_row(
-    pictures, output, checkpoint, tmp_path, monkeypatch
+def test_an_image_that_goes_while_others_are_scored_is_an_error_row(
+    images, output, checkpoint, tmp_path, monkeypatch
 ):
     """A file deleted between listing and reading is a row with the reason 'vanished'."""
     copy = tmp_path / "copy"
-    shutil.copytree(pictures, copy)
+    shutil.copytree(images, copy)
     last = max(copy.iterdir())
 
     def list_and_delete(*arguments, **settings):
@@ -120,9 +120,9 @@ def test_a_picture_that_goes_while_others_are_scored_is_an_error_row(
     assert read(output)[last.name]["error"].startswith("vanished")
 
 
-def test_a_stopped_run_is_resumed_to_equal_bytes(pictures, output, checkpoint, tmp_path):
+def test_a_stopped_run_is_resumed_to_equal_bytes(images, output, checkpoint, tmp_path):
     """Stopped in the middle, the same call goes on, with other batches, to the same bytes."""
-    run(pictures, output, checkpoint)
+    run(images, output, checkpoint)
     other = tmp_path / "other.csv"
 
     def stop(done, total, errors):
@@ -130,40 +130,40 @@ def test_a_stopped_run_is_resumed_to_equal_bytes(pictures, output, checkpoint, t
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(pictures, other, checkpoint, progress=stop)
+        run(images, other, checkpoint, progress=stop)
     assert not other.exists()
-    report = run(pictures, other, checkpoint, batch_size=5, threads=1)
+    report = run(images, other, checkpoint, batch_size=5, threads=1)
     assert report.resumed == 20
-    assert report.pictures == 48
+    assert report.images == 48
     assert other.read_bytes() == output.read_bytes()
     assert not work_folder(other).exists()
 
 
-def test_another_checkpoint_is_not_mixed_in(pictures, output, checkpoint, tmp_path):
-    """An unfinished run is refused to another network, folder, unit size, maker, pixel limit."""
+def test_another_checkpoint_is_not_mixed_in(images, output, checkpoint, tmp_path):
+    """An unfinished run is refused to another network, folder, unit size, loader, pixel limit."""
 
     def stop(done, total, errors):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(pictures, output, checkpoint, progress=stop)
+        run(images, output, checkpoint, progress=stop)
     other = make_checkpoint(tmp_path / "other", seed=1, threshold=0.25)
     with pytest.raises(ScoreError, match=r"the checkpoint \(.*the threshold \(0.5 there, 0.25 now"):
-        run(pictures, output, other)
+        run(images, output, other)
     with pytest.raises(ScoreError, match=r"the unit size \(20 there, 7 now\), the max pixels"):
-        run(pictures, output, checkpoint, unit_size=7, max_pixels=10**8)
-    with pytest.raises(ScoreError, match=r"the maker \(HostMaker there, ReferenceMaker now\)"):
-        run(pictures, output, checkpoint, maker="reference")
+        run(images, output, checkpoint, unit_size=7, max_pixels=10**8)
+    with pytest.raises(ScoreError, match=r"the loader \(HostLoader there, ReferenceLoader now\)"):
+        run(images, output, checkpoint, loader="reference")
     copy = tmp_path / "copy"
-    shutil.copytree(pictures, copy)
+    shutil.copytree(images, copy)
     with pytest.raises(ScoreError, match=r"the source \(.*JPEGImages there, .*copy now\)\. "):
         run(copy, output, checkpoint)
 
 
-def test_a_picture_added_after_a_stop_is_noticed(pictures, output, checkpoint, tmp_path):
+def test_an_image_added_after_a_stop_is_noticed(images, output, checkpoint, tmp_path):
     """A folder that has changed is another listing."""
     copy = tmp_path / "copy"
-    shutil.copytree(pictures, copy)
+    shutil.copytree(images, copy)
 
     def stop(done, total, errors):
         raise KeyboardInterrupt
@@ -175,19 +175,19 @@ def test_a_picture_added_after_a_stop_is_noticed(pictures, output, checkpoint, t
         run(copy, output, checkpoint)
 
 
-def test_a_name_that_says_no_format_is_refused(pictures, checkpoint, tmp_path):
+def test_a_name_that_says_no_format_is_refused(images, checkpoint, tmp_path):
     """Another suffix is refused instead of being filled with CSV."""
     with pytest.raises(ScoreError, match=r"out\.txt: its name says no format"):
-        run(pictures, tmp_path / "out.txt", checkpoint)
+        run(images, tmp_path / "out.txt", checkpoint)
 
 
-def test_a_finished_output_is_kept_unless_overwritten(pictures, output, checkpoint):
+def test_a_finished_output_is_kept_unless_overwritten(images, output, checkpoint):
     """A second run on a finished output is refused at once, and replaces it with overwrite."""
     output.write_text("mine")
     with pytest.raises(ScoreError, match="there already"):
-        run(pictures, output, checkpoint)
+        run(images, output, checkpoint)
     assert output.read_text() == "mine"
-    run(pictures, output, checkpoint, overwrite=True)
+    run(images, output, checkpoint, overwrite=True)
     assert len(read(output)) == 48
 
 
@@ -195,6 +195,6 @@ def test_every_odd_file_is_a_row(odd, output, checkpoint):
     """Of the unusual files each has its row: with probabilities, or with a reason."""
     report = run(Path(odd), output, checkpoint)
     rows = read(output)
-    assert report.pictures == len(rows) > 5
+    assert report.images == len(rows) > 5
     for row in rows.values():
         assert (row["status"] == "ok") == (not row["error"]) == bool(row["cat"])

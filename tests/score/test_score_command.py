@@ -25,7 +25,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture
 def source(tmp_path):
-    """Twelve pictures in two folders, four of them bad."""
+    """Twelve images in two folders, four of them bad."""
     for number, data in enumerate(good_jpegs()[:12]):
         file = tmp_path / "in" / f"{number % 2}" / f"{number:02d}.jpg"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def test_max_bad_ends_with_exit_code_3_and_one_line_and_a_higher_one_goes_on(
         assert (tmp_path / "q" / row["copy"]).read_bytes() == (source / row["path"]).read_bytes()
     code, told = command(*words, "--max-bad", "0.4")
     assert code == 0
-    assert "pictures: 12 (12 of them by an earlier run)" in told
+    assert "images: 12 (12 of them by an earlier run)" in told
     rows = read(tmp_path / "o.csv")
     assert [name for name, row in rows.items() if row["status"] == "error"] == bad
 

@@ -19,7 +19,7 @@ from vocscore.evaluation.predictions import read_predictions
 from vocscore.models.card import checkpoint_hash
 from vocscore.score.output.formats.choice import choose
 from vocscore.score.output.formats.selection import Selection
-from vocscore.score.output.ledger import Record, open_ledger, work_folder
+from vocscore.score.output.ledger import UnitRecord, open_ledger, work_folder
 from vocscore.score.output.rows import Rows
 
 OUTPUTS = [
@@ -40,9 +40,9 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pictures(voc_tree, tmp_path_factory):
-    """48 pictures, one of them under an odd name, and a broken one."""
-    folder = tmp_path_factory.mktemp("pictures")
+def images(voc_tree, tmp_path_factory):
+    """48 images, one of them under an odd name, and a broken one."""
+    folder = tmp_path_factory.mktemp("images")
     shutil.copytree(voc_tree / "JPEGImages", folder, dirs_exist_ok=True)
     files = sorted(folder.iterdir())
     files[5].rename(folder / ODD)
@@ -58,18 +58,18 @@ def contents(output):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(pictures, checkpoint, tmp_path_factory):
+def undisturbed(images, checkpoint, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     for name, folder_format in OUTPUTS:
-        run(pictures, folder / name, checkpoint, folder_format=folder_format)
+        run(images, folder / name, checkpoint, folder_format=folder_format)
     return folder
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_format_says_the_same(pictures, undisturbed, name):
+def test_every_format_says_the_same(images, undisturbed, name):
     """Files and folders hold the names, bits and errors of the CSV, as many as there are files."""
     csv, other = read_predictions(undisturbed / "out.csv"), read_predictions(undisturbed / name)
-    assert sorted(other.paths) == sorted(path.name for path in pictures.iterdir())
+    assert sorted(other.paths) == sorted(path.name for path in images.iterdir())
     assert ODD in other.paths
     assert other.paths == csv.paths
     assert other.classes == CLASSES
@@ -78,7 +78,7 @@ def test_every_format_says_the_same(pictures, undisturbed, name):
 
 
 @pytest.mark.parametrize("name", ["out.parquet", "out.jsonl", "csv", "parquet"])
-def test_a_stopped_run_ends_with_equal_bytes(pictures, checkpoint, undisturbed, tmp_path, name):
+def test_a_stopped_run_ends_with_equal_bytes(images, checkpoint, undisturbed, tmp_path, name):
     """Stopped in the middle and started again, every format has the bytes of an undisturbed run."""
     output, folder_format = tmp_path / name, dict(OUTPUTS)[name]
 
@@ -87,16 +87,16 @@ def test_a_stopped_run_ends_with_equal_bytes(pictures, checkpoint, undisturbed, 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(pictures, output, checkpoint, folder_format=folder_format, progress=stop)
+        run(images, output, checkpoint, folder_format=folder_format, progress=stop)
     assert not output.exists()
-    report = run(pictures, output, checkpoint, folder_format=folder_format, batch_size=5)
+    report = run(images, output, checkpoint, folder_format=folder_format, batch_size=5)
     assert report.resumed == 20
     assert contents(output) == contents(undisturbed / name)
     assert not work_folder(output).exists()
 
 
 def test_a_folder_has_a_part_a_unit_and_nothing_else(undisturbed):
-    """48 pictures in units of 20 are three parts, each of which can be read by itself."""
+    """48 images in units of 20 are three parts, each of which can be read by itself."""
     parts = sorted(path.name for path in (undisturbed / "parquet").iterdir())
     assert parts == [f"part-{i:06d}.parquet" for i in range(3)]
     rows = [pq.read_metadata(undisturbed / "parquet" / part).num_rows for part in parts]
@@ -112,7 +112,7 @@ def test_a_parquet_names_the_checkpoint(undisturbed, checkpoint):
     assert about["classes"] == list(CLASSES)
 
 
-def test_another_format_or_selection_is_not_mixed_in(pictures, checkpoint, tmp_path):
+def test_another_format_or_selection_is_not_mixed_in(images, checkpoint, tmp_path):
     """An unfinished run is refused to another format, columns, top-k and limit."""
 
     def stop(done, total, errors):
@@ -120,12 +120,12 @@ def test_another_format_or_selection_is_not_mixed_in(pictures, checkpoint, tmp_p
 
     output = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        run(pictures, output, checkpoint, folder_format="csv", progress=stop)
+        run(images, output, checkpoint, folder_format="csv", progress=stop)
     with pytest.raises(ScoreError, match=r"the output format \(csv there, parquet now\)\. Use"):
-        run(pictures, output, checkpoint, folder_format="parquet")
+        run(images, output, checkpoint, folder_format="parquet")
     selection = Selection(top_k=2, min_probability=0.5)
     with pytest.raises(ScoreError, match=r"output top k \(None there, 2 now\), the output min pro"):
-        run(pictures, output, checkpoint, folder_format="csv", selection=selection)
+        run(images, output, checkpoint, folder_format="csv", selection=selection)
 
 
 def score(*words):
@@ -136,11 +136,11 @@ def score(*words):
     return result.exit_code, result.output
 
 
-def test_the_options_reach_the_rows(pictures, checkpoint, tmp_path):
+def test_the_options_reach_the_rows(images, checkpoint, tmp_path):
     """-o DIR/ --format, --columns and --top-k do what they say."""
     folder = tmp_path / "out"
     code, _ = score(
-        pictures, "-m", checkpoint, "-o", f"{folder}/", "--format", "jsonl",
+        images, "-m", checkpoint, "-o", f"{folder}/", "--format", "jsonl",
         "--columns", "probabilities", "--top-k", 1, "--min-probability", 0.01, "--quiet",
     )  # fmt: skip
     assert code == 0
@@ -163,23 +163,23 @@ def test_the_options_reach_the_rows(pictures, checkpoint, tmp_path):
     ],
 )
 def test_what_cannot_be_written_is_refused_in_one_line(
-    pictures, checkpoint, tmp_path, monkeypatch, case
+    images, checkpoint, tmp_path, monkeypatch, case
 ):
     """Before anything is listed or loaded: exit code 2, one line with the cure, nothing made."""
     words, says = case
     monkeypatch.chdir(tmp_path)
-    code, output = score(pictures, "-m", checkpoint, *words)
+    code, output = score(images, "-m", checkpoint, *words)
     assert code == 2
     assert says in output
     assert output.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_parquet_without_pyarrow_names_the_command(pictures, checkpoint, tmp_path, monkeypatch):
+def test_parquet_without_pyarrow_names_the_command(images, checkpoint, tmp_path, monkeypatch):
     """The missing library is one line with the pip command, before anything is scored."""
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    code, output = score(pictures, "-m", checkpoint, "-o", tmp_path / "out.parquet")
+    code, output = score(images, "-m", checkpoint, "-o", tmp_path / "out.parquet")
     assert code == 2
     assert "pip install 'pyarrow>=16'" in output
     assert output.count("\n") == 1
@@ -215,8 +215,8 @@ def test_a_full_disk_is_one_line_in_every_format(tmp_path, monkeypatch, name):
         with monkeypatch.context() as patched:
             patched.setattr("shards.atomic.temporary", full)
             with pytest.raises(ScoreError, match="no space left on device") as caught:
-                ledger.commit(0, Record(9000), lambda file: form.write(file, rows))
+                ledger.commit(0, UnitRecord(9000), lambda file: form.write(file, rows))
         assert "\n" not in str(caught.value)
-        ledger.commit(0, Record(9000), lambda file: form.write(file, rows))
+        ledger.commit(0, UnitRecord(9000), lambda file: form.write(file, rows))
         ledger.merge(1, form.merge)
     assert len(read_predictions(output).paths) == 9000

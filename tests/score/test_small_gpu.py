@@ -21,13 +21,13 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture
 def room(monkeypatch):
-    """Makes the runtime run out of memory above so many pictures."""
+    """Makes the runtime run out of memory above so many images."""
 
-    def limit(pictures):
+    def limit(most):
         whole = OpenVinoRuntime.submit
 
         def submit(self, images):
-            if len(images) > pictures:
+            if len(images) > most:
                 raise torch.OutOfMemoryError("CUDA out of memory.")
             return whole(self, images)
 
@@ -48,16 +48,16 @@ def test_memory_that_runs_out_costs_no_row_and_is_told(voc_tree, tmp_path, check
         assert row["status"] == "ok"
         assert np.allclose(numbers(row), numbers(whole[name]), rtol=0, atol=1e-5)
     assert [line.split(":")[0] for line in report.problems] == [
-        "the GPU's memory did not hold 32 pictures",
-        "the GPU's memory did not hold 16 pictures",
-        "the GPU's memory did not hold 8 pictures",
+        "the GPU's memory did not hold 32 images",
+        "the GPU's memory did not hold 16 images",
+        "the GPU's memory did not hold 8 images",
     ]
 
 
-def test_a_picture_that_does_not_fit_alone_ends_the_run(voc_tree, tmp_path, checkpoint, room):
+def test_an_image_that_does_not_fit_alone_ends_the_run(voc_tree, tmp_path, checkpoint, room):
     """One line; what was committed would be kept."""
     room(0)
-    with pytest.raises(ScoreError, match="does not hold this network and one picture"):
+    with pytest.raises(ScoreError, match="does not hold this network and one image"):
         run(voc_tree / "JPEGImages", tmp_path / "out.csv", checkpoint)
 
 
@@ -85,7 +85,7 @@ def test_a_real_gpu_that_runs_out_of_memory_goes_on_in_smaller_batches(checkpoin
 @pytest.mark.gpu
 def test_two_processes_on_one_gpu_write_what_one_writes(voc_tree, tmp_path, checkpoint):
     """`--devices 0,0`: every row beside its own numbers, as from one process."""
-    source, settings = voc_tree / "JPEGImages", {"maker": "auto", "unit_size": 10}
+    source, settings = voc_tree / "JPEGImages", {"loader": "auto", "unit_size": 10}
     run(source, tmp_path / "1.csv", checkpoint, device="cuda:0", **settings)
     run(source, tmp_path / "2.csv", checkpoint, devices=["0", "0"], **settings)
     one, two = read(tmp_path / "1.csv"), read(tmp_path / "2.csv")

@@ -34,7 +34,7 @@ def zipped(file):
 
 
 def names_of(inputs):
-    return [ref.name for unit in inputs.units(100) for ref in unit.read().pictures]
+    return [ref.name for unit in inputs.units(100) for ref in unit.read().images]
 
 
 def refused(source):
@@ -124,7 +124,7 @@ def test_a_pipe_among_tars_is_a_row(tmp_path):
     make_tar(tmp_path / "a.tar", {"a.jpg": JPEG})
     os.mkfifo(tmp_path / "b.tar")
     whole, pipe = read_source(tmp_path).units(1)
-    assert len(whole.read().pictures) == 1
+    assert len(whole.read().images) == 1
     assert str(pipe.read().refusal) == "unreadable: a named pipe, not a file"
 
 
@@ -263,7 +263,7 @@ def test_tars_added_to_a_packed_set_are_scored_behind_it(copy):
     make_tar(folder / "extra-000000.tar", {"more.jpg": JPEG})
     inputs = read_source(folder)
     assert names_of(inputs) == [*paths, "extra-000000.tar/more.jpg", "z.tar/new.jpg"]
-    assert inputs.pictures is None
+    assert inputs.images is None
     assert inputs.digest() != before
     (line,) = inputs.problems
     assert line.startswith("extra-000000.tar, z.tar: not in dataset.json; scored behind")
@@ -334,8 +334,8 @@ def test_members_of_a_tar_are_counted_by_kind(tmp_path):
             tar.addfile(info)
     (unit,) = read_source(tmp_path).units(1)
     contents = unit.read()
-    assert [ref.name for ref in contents.pictures] == ["a.tar/1.jpg", "a.tar/2.jpg", "a.tar/3.jpg"]
-    assert [ref.fault is not None for ref in contents.pictures] == [False, False, True]
+    assert [ref.name for ref in contents.images] == ["a.tar/1.jpg", "a.tar/2.jpg", "a.tar/3.jpg"]
+    assert [ref.fault is not None for ref in contents.images] == [False, False, True]
     assert contents.skipped == {".json": 1, "hidden .jpg": 1}
     assert not contents.problems
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shards.errors import BadPicture, Reason
+from shards.errors import BadImage, Reason
 from vocscore.errors import ScoreError
 from vocscore.score.engines.tally import RowsError, Tally
 
-BAD = BadPicture(Reason.CORRUPT, "x")
+BAD = BadImage(Reason.CORRUPT, "x")
 
 
 def values(rows):
@@ -78,7 +78,7 @@ def test_results_of_another_shape_are_an_error():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_an_answer_that_is_no_number_names_the_picture(value):
+def test_an_answer_that_is_no_number_names_the_image(value):
     """NaN or infinity from the network is an error, never a row with status ok."""
     tally = Tally(["a", "b.jpg"], classes=2)
     with pytest.raises(ScoreError, match=r"b\.jpg: the network's answer is not a number"):

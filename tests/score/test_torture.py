@@ -19,20 +19,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mutations import KINDS, good_jpegs, mutants
-from score_doubles import FakeMaker, score_fake
+from score_doubles import FakeLoader, score_fake
 from small_disk import in_a_small_disk
 from tiny_network import CLASSES, make_checkpoint, numbers, read, run
 
 from shards.errors import Reason
-from shards.sample import PictureRef
-from vocscore.pipeline.makers import open_maker
+from shards.sample import ImageRef
+from vocscore.pipeline.loaders import open_loader
 from vocscore.pipeline.preprocess import Preprocess
 
 pytestmark = pytest.mark.exclusive
 
 HERE = Path(__file__).parent
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
-"""For processes that score a few pictures: what they do first should not wait for a busy core."""
+"""For processes that score a few images: what they do first should not wait for a busy core."""
 MUTANTS = 2000
 GOOD_EVERY = 10
 """One file of so many is good, and has to come out as if it were among good ones only."""
@@ -65,21 +65,21 @@ def fill(folder, damaged):
 
 @pytest.fixture(scope="module")
 def mutated(tmp_path_factory):
-    """2,000 mutants, every tenth replaced by a good picture, beside their clean twin."""
+    """2,000 mutants, every tenth replaced by a good image, beside their clean twin."""
     folder = tmp_path_factory.mktemp("mutated")
     return folder, fill(folder, mutants(MUTANTS, seed=0))
 
 
 def refs_of(folder):
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [PictureRef(str(file.relative_to(folder)), str(file)) for file in files]
+    return [ImageRef(str(file.relative_to(folder)), str(file)) for file in files]
 
 
-def verdicts(maker, refs, *, batch_size, device="cpu", max_pixels=10**7):
+def verdicts(loader, refs, *, batch_size, device="cpu", max_pixels=10**7):
     """Row -> 'ok' or the reason; each row once."""
     found = {}
-    with open_maker(
-        maker,
+    with open_loader(
+        loader,
         Preprocess(size=32),
         batch_size=batch_size,
         device=device,
@@ -124,7 +124,7 @@ def test_mutants_do_what_they_say():
     assert sum(data in seeds for _, data in first) < 5
 
 
-def test_every_maker_has_the_same_verdict_on_2000_mutants(mutated):
+def test_every_loader_has_the_same_verdict_on_2000_mutants(mutated):
     """Host, DALI and the reference agree on each file's status and reason; good files are good."""
     folder, good = mutated
     refs = refs_of(folder / "dirty")
@@ -142,7 +142,7 @@ def test_every_maker_has_the_same_verdict_on_2000_mutants(mutated):
             assert host[row] != "ok"
 
 
-def test_every_maker_has_the_same_verdict_on_odd_files(odd):
+def test_every_loader_has_the_same_verdict_on_odd_files(odd):
     """Host, DALI and the reference agree on every unusual file."""
     refs = refs_of(Path(odd))
     host = verdicts("host", refs, batch_size=3)
@@ -166,7 +166,7 @@ def test_mutants_cost_their_own_rows_with_any_settings(mutated, checkpoint, tmp_
             unit_size=unit_size,
             batch_size=chance.randrange(1, 100),
             threads=chance.randrange(1, 5),
-            maker=("host", "dali")[seed % 2],
+            loader=("host", "dali")[seed % 2],
         )
     clean = check(tmp_path / "clean.csv", names, set(names))
     check(tmp_path / "dirty.csv", names, good, clean)
@@ -181,7 +181,7 @@ def test_mutants_cost_their_own_rows_in_several_processes(mutated, checkpoint, t
 
 
 def test_odd_files_and_mutants_in_one_folder(odd, mutated, checkpoint, tmp_path):
-    """Every unusual file is a row, and the good pictures beside it are untouched by it."""
+    """Every unusual file is a row, and the good images beside it are untouched by it."""
     folder, good = mutated
     few = sorted(good)[:40]
     for root in ("clean", "dirty"):
@@ -209,7 +209,7 @@ def test_on_a_gpu_mutants_cost_their_own_rows(mutated, checkpoint, tmp_path):
     )
     names = [ref.name for ref in refs]
     for root in ("clean", "dirty"):
-        run(folder / root, tmp_path / f"{root}.csv", checkpoint, maker="dali", device="cuda:0")
+        run(folder / root, tmp_path / f"{root}.csv", checkpoint, loader="dali", device="cuda:0")
     clean = check(tmp_path / "clean.csv", names, set(names))
     check(tmp_path / "dirty.csv", names, good, clean, tolerance=GPU_TOLERANCE)
 
@@ -312,7 +312,7 @@ def test_mutated_tars_give_what_can_be_read_and_a_word_on_the_rest(tmp_path):
     for number in range(300):
         data = KINDS[number % len(KINDS)](chance.choice(seeds), chance, seeds)
         (folder / f"{number:03d}.tar").write_bytes(data)
-    ledger = score_fake(folder, tmp_path / "out.csv", maker=FakeMaker(50))
+    ledger = score_fake(folder, tmp_path / "out.csv", loader=FakeLoader(50))
     assert sorted(ledger.records) == list(range(300))
     told = 0
     for record in ledger.records.values():
@@ -328,11 +328,11 @@ def test_mutated_tars_give_what_can_be_read_and_a_word_on_the_rest(tmp_path):
 TAR_STYLES = (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)
 
 
-def tar_of(pictures, style):
-    """A WebDataset tar of some pictures, each with a label."""
+def tar_of(images, style):
+    """A WebDataset tar of some images, each with a label."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=style) as tar:
-        for number, data in enumerate(pictures):
+        for number, data in enumerate(images):
             for end, content in (("jpg", data), ("cls", b"3")):
                 info = tarfile.TarInfo(f"{'x' * 90}/{'y' * 20}{number}.{end}")
                 info.size = len(content)

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 from score_doubles import make_files
 
-from shards.drawing.drawn import draw_voc
 from shards.errors import Reason
 from shards.packing.pack import pack
-from shards.sample import AnnotatedSet, PictureRef, Sample
+from shards.sample import AnnotatedSet, ImageRef, Sample
+from shards.synthetic.voc import draw_voc
 from vocscore.errors import ScoreError
 from vocscore.score.inputs.sources import read_source, source_name
 
@@ -21,7 +21,7 @@ JPEG = b"\xff\xd8\xff rest"
 
 
 def names_by_unit(inputs, unit_size=1000):
-    return [[ref.name for ref in unit.read().pictures] for unit in inputs.units(unit_size)]
+    return [[ref.name for ref in unit.read().images] for unit in inputs.units(unit_size)]
 
 
 def make_tar(file, members):
@@ -36,8 +36,8 @@ def make_tar(file, members):
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
-    """A packed set: 7 pictures as 'train' in shards of 3, 2 as 'val'."""
-    root = draw_voc(tmp_path_factory.mktemp("voc") / "v", pictures=9, seed=2, lists=False)
+    """A packed set: 7 images as 'train' in shards of 3, 2 as 'val'."""
+    root = draw_voc(tmp_path_factory.mktemp("voc") / "v", images=9, seed=2, lists=False)
     paths = sorted(str(p.relative_to(root)) for p in root.glob("JPEGImages/*"))
     samples = tuple(Sample(path, ("cat",)) for path in paths)
     out = tmp_path_factory.mktemp("packed") / "set"
@@ -71,14 +71,14 @@ def test_units_cut_a_folder_into_runs_in_sorted_order(tmp_path, files, sizes):
     assert [len(unit) for unit in units] == sizes
     assert [name for unit in units for name in unit] == names
     assert [unit.number for unit in inputs.units(4)] == list(range(len(sizes)))
-    assert inputs.pictures == inputs.weight == files
+    assert inputs.images == inputs.weight == files
 
 
 def test_a_file_unit_leads_to_the_files(tmp_path):
     """Names are relative to the folder; the files are found through it."""
     inputs = read_source(make_files(tmp_path, ["a/b.jpg"]))
     (unit,) = inputs.units(10)
-    assert unit.read().pictures == [PictureRef("a/b.jpg", str(tmp_path / "a/b.jpg"))]
+    assert unit.read().images == [ImageRef("a/b.jpg", str(tmp_path / "a/b.jpg"))]
 
 
 def test_an_empty_folder_is_an_error_that_says_what_was_looked_for(tmp_path):
@@ -96,7 +96,7 @@ def test_a_source_that_is_not_there_is_an_error(tmp_path):
         read_source(tmp_path / "none.jpg")
 
 
-def test_one_picture_is_a_source_whatever_its_name(tmp_path):
+def test_one_image_is_a_source_whatever_its_name(tmp_path):
     """A file that is an image by its first bytes is one, named by its base name."""
     make_files(tmp_path, ["x/photo"])
     (tmp_path / "x/photo").write_bytes(JPEG)
@@ -111,7 +111,7 @@ def test_a_list_keeps_its_order_and_its_paths_as_written(tmp_path):
     listed.write_bytes(b"\xef\xbb\xbfz.jpg\r\n\n../b c.jpg\n/abs/x.png\ncaf\xe9.jpg\nz.jpg")
     inputs = read_source(listed)
     (unit,) = inputs.units(100)
-    refs = unit.read().pictures
+    refs = unit.read().images
     cafe = os.fsdecode(b"caf\xe9.jpg")
     assert [ref.name for ref in refs] == ["z.jpg", "../b c.jpg", "/abs/x.png", cafe, "z.jpg"]
     assert refs[1].file == f"{listed.parent}/../b c.jpg"
@@ -122,7 +122,7 @@ def test_a_list_comes_from_standard_input(tmp_path, monkeypatch):
     """'-' reads a list whose relative paths start at the current folder."""
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"b.jpg\na.jpg\n")))
     (unit,) = read_source(type(tmp_path)("-")).units(100)
-    assert [ref.file for ref in unit.read().pictures] == ["b.jpg", "a.jpg"]
+    assert [ref.file for ref in unit.read().images] == ["b.jpg", "a.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_packed_shards_give_original_paths_in_the_order_of_the_splits(packed):
     folder, paths = packed
     inputs = read_source(folder)
     assert names_by_unit(inputs) == [paths[:3], paths[3:6], paths[6:7], paths[7:9]]
-    assert inputs.pictures == 9
+    assert inputs.images == 9
     assert inputs.weight == sum(file.stat().st_size for file in folder.glob("*.tar"))
 
 
@@ -164,12 +164,12 @@ def test_a_packed_set_without_one_of_its_shards_is_refused(packed, tmp_path):
 
 
 def test_foreign_tars_are_named_by_tar_and_member(tmp_path):
-    """Pictures of a foreign tar, at any depth, are named by the tar's path and the member."""
+    """Images of a foreign tar, at any depth, are named by the tar's path and the member."""
     members = {"s1.jpg": JPEG, "s1.cls": b"3", "s1.right.png": JPEG, "sub/s2.JPG": JPEG}
     make_tar(tmp_path / "t/b.tar", members)
     make_tar(tmp_path / "a.tar", {"x.jpg": JPEG})
     inputs = read_source(tmp_path)
-    assert inputs.pictures is None
+    assert inputs.images is None
     assert names_by_unit(inputs) == [
         ["a.tar/x.jpg"],
         ["t/b.tar/s1.jpg", "t/b.tar/s1.right.png", "t/b.tar/sub/s2.JPG"],
@@ -177,28 +177,28 @@ def test_foreign_tars_are_named_by_tar_and_member(tmp_path):
 
 
 def test_refs_of_a_tar_point_at_the_bytes(tmp_path):
-    """A picture in a tar is a stretch of it."""
+    """An image in a tar is a stretch of it."""
     tar = make_tar(tmp_path / "a.tar", {"k.json": b"{}", "k.jpg": JPEG})
     (unit,) = read_source(tar).units(1)
-    (ref,) = unit.read().pictures
+    (ref,) = unit.read().images
     assert tar.read_bytes()[ref.offset : ref.offset + ref.size] == JPEG
 
 
 def test_a_half_written_tar_gives_what_is_readable_and_a_problem(tmp_path):
-    """A tar that ends early gives the pictures before, and one line on the damage."""
+    """A tar that ends early gives the images before, and one line on the damage."""
     tar = make_tar(tmp_path / "a.tar", {f"{i}.jpg": JPEG * 200 for i in range(3)})
     tar.write_bytes(tar.read_bytes()[:5000])  # three members of 2,560 bytes and a header each
     (unit,) = read_source(tmp_path).units(1)
     contents = unit.read()
-    assert [ref.name for ref in contents.pictures][:1] == ["a.tar/0.jpg"]
-    assert len(contents.pictures) < 3
+    assert [ref.name for ref in contents.images][:1] == ["a.tar/0.jpg"]
+    assert len(contents.images) < 3
     assert len(contents.problems) == 1
-    assert f"The {len(contents.pictures)} images before it" in contents.problems[0]
+    assert f"The {len(contents.images)} images before it" in contents.problems[0]
     assert contents.refusal is None
 
 
-def test_a_damaged_shard_says_how_many_pictures_are_missing(packed, tmp_path):
-    """Where a manifest says how many pictures a shard has, the damage line says it, too."""
+def test_a_damaged_shard_says_how_many_images_are_missing(packed, tmp_path):
+    """Where a manifest says how many images a shard has, the damage line says it, too."""
     folder, _ = packed
     copy = tmp_path / "copy"
     copy.mkdir()
@@ -208,8 +208,8 @@ def test_a_damaged_shard_says_how_many_pictures_are_missing(packed, tmp_path):
     shard = copy / "train-000000.tar"
     shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
     contents = next(iter(read_source(copy).units(1))).read()
-    assert 0 < len(contents.pictures) < 3
-    assert f"The {len(contents.pictures)} of 3 images" in contents.problems[0]
+    assert 0 < len(contents.images) < 3
+    assert f"The {len(contents.images)} of 3 images" in contents.problems[0]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_a_tar_that_cannot_be_listed_is_a_row_of_its_own(tmp_path, data, reason)
     if data is not None:
         tar.write_bytes(data)
     contents = unit.read()
-    assert [ref.name for ref in contents.pictures] == ["a/b.tar"]
+    assert [ref.name for ref in contents.images] == ["a/b.tar"]
     assert contents.refusal.reason == reason
 
 
@@ -239,14 +239,14 @@ def test_a_compressed_tar_is_a_row_that_says_how_to_unpack_it(tmp_path, name):
     (tmp_path / "in" / name).write_bytes(gzip.compress(plain.read_bytes()))
     packed, whole = read_source(tmp_path / "in").units(1)
     contents = packed.read()
-    assert [ref.name for ref in contents.pictures] == [name]
+    assert [ref.name for ref in contents.images] == [name]
     assert contents.refusal.reason == Reason.UNSUPPORTED
     assert "Run gunzip" in contents.refusal.detail
-    assert [ref.name for ref in whole.read().pictures] == ["z.tar/x.jpg"]
+    assert [ref.name for ref in whole.read().images] == ["z.tar/x.jpg"]
 
 
-def test_an_unlabelled_tar_and_one_with_several_pictures_a_sample(tmp_path):
-    """Every picture of a sample is a row; none needs a label, a description or a suffix."""
+def test_an_unlabeled_tar_and_one_with_several_images_a_sample(tmp_path):
+    """Every image of a sample is a row; none needs a label, a description or a suffix."""
     png = b"\x89PNG\r\n\x1a\n rest"
     members = {"k.left.jpg": JPEG, "k.right.png": png, "k.depth": png, "k.txt": b"hi", "k2": JPEG}
     make_tar(tmp_path / "a.tar", members)
@@ -255,24 +255,24 @@ def test_an_unlabelled_tar_and_one_with_several_pictures_a_sample(tmp_path):
 
 
 def test_an_empty_tar_is_a_problem(tmp_path):
-    """A whole tar without pictures has no row, and a line that says so."""
+    """A whole tar without images has no row, and a line that says so."""
     make_tar(tmp_path / "a.tar", {"x.txt": b"hello"})
     (unit,) = read_source(tmp_path).units(1)
     contents = unit.read()
-    assert not contents.pictures
+    assert not contents.images
     assert contents.problems == ("a.tar: no image in it.",)
 
 
-def test_tars_beside_pictures_are_reported(tmp_path):
-    """Where a folder has both, pictures are scored and the tars stand among the problems."""
+def test_tars_beside_images_are_reported(tmp_path):
+    """Where a folder has both, images are scored and the tars stand among the problems."""
     make_tar(tmp_path / "a.tar", {"x.jpg": JPEG})
     inputs = read_source(make_files(tmp_path, ["p.jpg"]))
     assert names_by_unit(inputs) == [["p.jpg"]]
     assert "a.tar" in inputs.problems[0]
 
 
-def test_a_strangers_dataset_json_does_not_hide_pictures(tmp_path):
-    """A folder of pictures with someone else's dataset.json is a folder of pictures."""
+def test_a_strangers_dataset_json_does_not_hide_images(tmp_path):
+    """A folder of images with someone else's dataset.json is a folder of images."""
     make_files(tmp_path, ["p.jpg"])
     (tmp_path / "dataset.json").write_text('{"title": "mine"}')
     assert names_by_unit(read_source(tmp_path)) == [["p.jpg"]]

@@ -11,12 +11,12 @@ from score_doubles import make_files
 from vocscore.score.inputs.walk import walk
 
 
-def test_pictures_of_any_depth_and_case_come_sorted_by_their_whole_path(tmp_path):
-    """Pictures are found by suffix in any case; code points of the whole path give the order."""
+def test_images_of_any_depth_and_case_come_sorted_by_their_whole_path(tmp_path):
+    """Images are found by suffix in any case; code points of the whole path give the order."""
     names = ["b/x.JPG", "a.png", "a/z.jpeg", "a-b.webp", "B.tif", "a/b/c.gif", "é.bmp", "z.tiff"]
     found = walk(str(make_files(tmp_path, names)))
-    assert found.pictures == sorted(names)
-    assert found.pictures.index("a-b.webp") < found.pictures.index("a/b/c.gif")
+    assert found.images == sorted(names)
+    assert found.images.index("a-b.webp") < found.images.index("a/b/c.gif")
 
 
 def test_other_and_hidden_files_and_hidden_folders_are_counted_not_listed(tmp_path):
@@ -24,7 +24,7 @@ def test_other_and_hidden_files_and_hidden_folders_are_counted_not_listed(tmp_pa
     names = ["a.jpg", "Thumbs.db", "notes.TXT", "noext", "._a.jpg", ".cache/b.jpg", ".cache/c.jpg"]
     names += ["b/x.txt", "b/.DS_Store", "b/__MACOSX/._y.jpg", ".ipynb_checkpoints/z.png"]
     found = walk(str(make_files(tmp_path, names)))
-    assert found.pictures == ["a.jpg"]
+    assert found.images == ["a.jpg"]
     assert found.skipped == {
         ".db": 1,
         ".txt": 2,
@@ -38,11 +38,11 @@ def test_other_and_hidden_files_and_hidden_folders_are_counted_not_listed(tmp_pa
 
 
 def test_tars_are_listed_apart(tmp_path):
-    """Tars are listed apart from pictures, sorted, compressed ones as well, hidden ones not."""
+    """Tars are listed apart from images, sorted, compressed ones as well, hidden ones not."""
     names = ["b/x.tar", "a.TAR", ".h.tar", "p.jpg", "x.tar.gz", "x.gz", "y.TGZ"]
     found = walk(str(make_files(tmp_path, names)))
     assert found.tars == ["a.TAR", "b/x.tar", "x.tar.gz", "y.TGZ"]
-    assert (found.pictures, found.skipped) == (["p.jpg"], {"hidden .tar": 1, ".gz": 1})
+    assert (found.images, found.skipped) == (["p.jpg"], {"hidden .tar": 1, ".gz": 1})
     assert found.archives == ["x.gz"]
 
 
@@ -53,21 +53,21 @@ def test_a_linked_folder_counts_under_each_name_and_a_loop_is_not_entered(tmp_pa
     (tmp_path / "real/deep/up").symlink_to("..")
     (tmp_path / "real/deep/self").symlink_to(".")
     found = walk(str(tmp_path))
-    assert found.pictures == ["linked/a.jpg", "linked/deep/b.jpg", "real/a.jpg", "real/deep/b.jpg"]
+    assert found.images == ["linked/a.jpg", "linked/deep/b.jpg", "real/a.jpg", "real/deep/b.jpg"]
     loops = [f"{top}/deep/{name}/" for top in ("linked", "real") for name in ("self", "up")]
     assert [line.split(":")[0] for line in found.problems] == loops
 
 
 def test_links_that_lead_nowhere_are_inputs(tmp_path):
-    """A broken link, or one in a circle, named as a picture is listed: it will be an error row."""
+    """A broken link, or one in a circle, named as an image is listed: it will be an error row."""
     (tmp_path / "gone.jpg").symlink_to("nowhere")
     (tmp_path / "circle.jpg").symlink_to("circle.jpg")
-    assert walk(str(tmp_path)).pictures == ["circle.jpg", "gone.jpg"]
+    assert walk(str(tmp_path)).images == ["circle.jpg", "gone.jpg"]
 
 
-def test_a_folder_named_as_a_picture_is_a_folder(tmp_path):
+def test_a_folder_named_as_an_image_is_a_folder(tmp_path):
     """A folder may be called x.jpg."""
-    assert walk(str(make_files(tmp_path, ["x.jpg/y.jpg"]))).pictures == ["x.jpg/y.jpg"]
+    assert walk(str(make_files(tmp_path, ["x.jpg/y.jpg"]))).images == ["x.jpg/y.jpg"]
 
 
 def test_names_that_are_no_text_are_kept(tmp_path):
@@ -75,7 +75,7 @@ def test_names_that_are_no_text_are_kept(tmp_path):
     raw = [b"caf\xe9.jpg", b"line\nend.png", b'quo"te,.jpg', b"\xff\xfe.gif"]
     for name in raw:
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).touch()
-    found = walk(str(tmp_path)).pictures
+    found = walk(str(tmp_path)).images
     assert sorted(os.fsencode(name) for name in found) == sorted(raw)
     assert all((tmp_path / name).exists() for name in found)
 
@@ -92,7 +92,7 @@ def test_a_folder_that_cannot_be_read_is_reported_and_the_rest_is_listed(tmp_pat
 
     monkeypatch.setattr(os, "scandir", refusing)
     found = walk(str(tmp_path))
-    assert found.pictures == ["a/1.jpg", "z/3.jpg"]
+    assert found.images == ["a/1.jpg", "z/3.jpg"]
     assert len(found.problems) == 1
     assert "locked/" in found.problems[0]
     assert "Permission denied" in found.problems[0]
@@ -105,7 +105,7 @@ def test_images_are_found_by_their_first_bytes(tmp_path):
         (tmp_path / name).write_bytes(b"\xff\xd8\xff\xe0 rest")
     (tmp_path / "f").write_bytes(b"PK\x03\x04 rest")
     found = walk(str(tmp_path))
-    assert found.pictures == ["a/photo", "b.jpg_large", "c.php"]
+    assert found.images == ["a/photo", "b.jpg_large", "c.php"]
     assert found.archives == ["f"]
     assert found.skipped == {".unknown": 1, ".txt": 1, "no suffix": 1}
 
@@ -134,7 +134,7 @@ def test_what_is_no_file_is_not_opened(tmp_path):
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "s"))
         found = walk(str(tmp_path))
-    assert found.pictures == ["pipe.jpg"]
+    assert found.images == ["pipe.jpg"]
     assert found.skipped == {
         "named pipes": 1,
         "sockets": 1,
@@ -152,7 +152,7 @@ def test_a_file_that_cannot_be_opened_is_counted(tmp_path, monkeypatch):
 
     monkeypatch.setattr("vocscore.score.inputs.walk.open_regular", refusing)
     found = walk(str(tmp_path))
-    assert (found.pictures, found.skipped) == (["b.jpg"], {"unreadable files": 1})
+    assert (found.images, found.skipped) == (["b.jpg"], {"unreadable files": 1})
 
 
 def test_a_root_that_cannot_be_read_raises(tmp_path):
@@ -170,7 +170,7 @@ def test_a_listing_takes_less_than_300_bytes_an_input(tmp_path):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert len(found.pictures) == 3000
+    assert len(found.images) == 3000
     assert peak / 3000 < 300
 
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from shards.sample import PictureRef
-from vocscore.cli.score import _summarise
+from shards.sample import ImageRef
+from vocscore.cli.score import _summarize
 from vocscore.score import walls
 from vocscore.score.run import ScoreReport
 from vocscore.score.walls import Ceilings, images_per_second, measure_ceilings
@@ -54,7 +54,7 @@ def test_bad_images_never_reach_the_model() -> None:
 
 def report(images_per_second: float, *, errors: int = 0) -> ScoreReport:
     return ScoreReport(
-        pictures=100,
+        images=100,
         resumed=0,
         reasons={"truncated": errors} if errors else {},
         skipped=0,
@@ -69,29 +69,29 @@ def test_the_summary_says_that_a_ceiling_was_measured_too_low(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """In the text and in the JSON; a plain share otherwise."""
-    _summarise(report(85.0))
+    _summarize(report(85.0))
     said = capsys.readouterr().out
     assert "%" not in said
     assert "the wall: not known; the run was faster than what was measured for model" in said
     assert report(85.0).to_json()["share_of_wall"] is None
-    _summarise(report(45.0))
+    _summarize(report(45.0))
     assert "the wall: model; reached: 90% of it" in capsys.readouterr().out
     assert report(300.0, errors=90).to_json()["wall"] == "decode"
 
 
 @pytest.fixture
 def stages(tmp_path, monkeypatch):
-    """Six pictures of which two are bad; decoding sleeps 2 ms a picture, the network 10 ms."""
+    """Six images of which two are bad; decoding sleeps 2 ms an image, the network 10 ms."""
     monkeypatch.setattr(walls, "SECONDS_A_WALL", 0.2)
     refs = []
     for number in range(6):
         (tmp_path / str(number)).write_bytes(b"x")
-        refs.append(PictureRef(str(number), str(tmp_path / str(number))))
+        refs.append(ImageRef(str(number), str(tmp_path / str(number))))
 
-    def batches(pictures):
-        time.sleep(0.002 * len(pictures))
-        good = [row for row in range(len(pictures)) if row % 3]
-        bad = [row for row in range(len(pictures)) if not row % 3]
+    def batches(images):
+        time.sleep(0.002 * len(images))
+        good = [row for row in range(len(images)) if row % 3]
+        bad = [row for row in range(len(images)) if not row % 3]
         yield SimpleNamespace(images=good, rows=np.array(good), failures=tuple(bad))
 
     def model(images):
@@ -105,9 +105,9 @@ def stages(tmp_path, monkeypatch):
 
 
 def test_each_stage_is_measured_by_itself(stages) -> None:
-    """A network of 10 ms a picture cannot exceed 100 a second, decoding of 2 ms not 500."""
-    refs, maker, model = stages
-    ceilings = measure_ceilings(refs, maker=maker, model=model)
+    """A network of 10 ms an image cannot exceed 100 a second, decoding of 2 ms not 500."""
+    refs, loader, model = stages
+    ceilings = measure_ceilings(refs, loader=loader, model=model)
     assert ceilings is not None
     assert 20 < ceilings.model <= 100
     assert 100 < ceilings.decode <= 500
@@ -117,16 +117,16 @@ def test_each_stage_is_measured_by_itself(stages) -> None:
 
 def test_few_images_are_used_again(stages, monkeypatch) -> None:
     """A sample of six is repeated: threads that run out of work would make the ceiling low."""
-    refs, maker, model = stages
+    refs, loader, model = stages
     asked = []
 
-    def batches(pictures):
-        asked.append(len(pictures))
-        return maker.batches(pictures)
+    def batches(images):
+        asked.append(len(images))
+        return loader.batches(images)
 
-    assert measure_ceilings(refs, maker=SimpleNamespace(batches=batches), model=model)
+    assert measure_ceilings(refs, loader=SimpleNamespace(batches=batches), model=model)
     assert asked[0] == 6
-    assert min(asked[1:]) >= walls.SAMPLE_PICTURES
+    assert min(asked[1:]) >= walls.SAMPLE_IMAGES
 
 
 def test_images_from_a_slow_store_are_read_by_many_threads(stages, monkeypatch) -> None:
@@ -137,12 +137,12 @@ def test_images_from_a_slow_store_are_read_by_many_threads(stages, monkeypatch) 
     assert walls._read_rate(refs * 10) > 2 / 0.005
 
 
-def test_nothing_is_claimed_where_no_picture_is_good(stages) -> None:
-    """Without one decodable picture there are no ceilings."""
+def test_nothing_is_claimed_where_no_image_is_good(stages) -> None:
+    """Without one decodable image there are no ceilings."""
     refs, _, model = stages
-    maker = SimpleNamespace(
-        batches=lambda pictures: [
-            SimpleNamespace(images=[], rows=np.array([]), failures=tuple(pictures))
+    loader = SimpleNamespace(
+        batches=lambda images: [
+            SimpleNamespace(images=[], rows=np.array([]), failures=tuple(images))
         ]
     )
-    assert measure_ceilings(refs, maker=maker, model=model) is None
+    assert measure_ceilings(refs, loader=loader, model=model) is None

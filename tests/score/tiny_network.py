@@ -30,7 +30,7 @@ def make_checkpoint(folder, *, seed=0, threshold=0.5):
 
 def run(source, output, checkpoint, **changes):
     settings = {
-        "maker": "host",
+        "loader": "host",
         "device": "cpu",
         "batch_size": 16,
         "unit_size": 20,

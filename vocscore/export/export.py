@@ -1,4 +1,4 @@
-"""A checkpoint as a file for other programs: proved on pictures, or not written."""
+"""A checkpoint as a file for other programs: proved on images, or not written."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from vocscore.export.whole import Whole, describe
 from vocscore.machine import usable_cores
 from vocscore.models.card import checkpoint_hash
 from vocscore.models.checkpoint import load_checkpoint
-from vocscore.pipeline.makers import open_maker
+from vocscore.pipeline.loaders import open_loader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
     from vocscore.export.formats import Format, Run
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
 
 MOST_DIFFERENCE = 1e-4
-"""In probability, on one class of one picture: float32 in another order of sums stays far below."""
+"""In probability, on one class of one image: float32 in another order of sums stays far below."""
 GROUP = 16
-"""Pictures a batch of the check."""
+"""Images a batch of the check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class Exported:
 
     Attributes:
         files: the model first, its description last.
-        pictures: that it was checked on.
+        images: that it was checked on.
         largest: difference of one probability to torch's.
     """
 
     files: tuple[Path, ...]
-    pictures: int
+    images: int
     largest: float
 
 
@@ -55,28 +55,28 @@ def export(
     checkpoint: Path,
     out: Path,
     *,
-    pictures: Sequence[PictureRef],
+    images: Sequence[ImageRef],
     source: str,
     max_pixels: int,
-    on_pictures: Callable[[int, int], None] | None = None,
+    on_images: Callable[[int, int], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> Exported:
     """Write a checkpoint in another format, once it gives torch's probabilities.
 
-    What was written is read back and run beside PyTorch on the same pictures, before it takes its
+    What was written is read back and run beside PyTorch on the same images, before it takes its
     name. A file that is there already is replaced.
 
     Args:
         checkpoint: the folder of a trained network.
         out: the new file; it ends in .onnx or .xml. Its description lies beside it.
-        pictures: to check it on; those that cannot be decoded are passed over.
-        source: of the pictures, for the description.
-        max_pixels: a larger picture is passed over.
-        on_pictures: called with the pictures checked so far, and how many it will be.
+        images: to check it on; those that cannot be decoded are passed over.
+        source: of the images, for the description.
+        max_pixels: a larger image is passed over.
+        on_images: called with the images checked so far, and how many it will be.
         on_stage: called with what begins, in words.
 
     Raises:
-        ExportError: no such format, it cannot be had, no picture could be decoded, or the
+        ExportError: no such format, it cannot be had, no image could be decoded, or the
             probabilities differ; then nothing is written.
         CheckpointError: the checkpoint is damaged.
     """
@@ -95,14 +95,14 @@ def export(
             network,
             card,
             made.runner(file),
-            pictures,
+            images,
             max_pixels=max_pixels,
-            on_pictures=on_pictures,
+            on_images=on_images,
         )
         if not largest <= MOST_DIFFERENCE:  # nan, too
             raise ExportError(
                 f"{out}: its probabilities differ from the checkpoint's by up to {largest:.2g} on "
-                f"{checked} pictures ({MOST_DIFFERENCE:g} is allowed). Nothing was written; "
+                f"{checked} images ({MOST_DIFFERENCE:g} is allowed). Nothing was written; "
                 f"{_other(made)}."
             )
         found = {"pictures": checked, "from": source, "largest_difference": largest}
@@ -120,32 +120,32 @@ def _compare(
     network: Network,
     card: ModelCard,
     run: Run,
-    pictures: Sequence[PictureRef],
+    images: Sequence[ImageRef],
     *,
     max_pixels: int,
-    on_pictures: Callable[[int, int], None] | None,
+    on_images: Callable[[int, int], None] | None,
 ) -> tuple[int, float]:
     """Run both on the same pixels.
 
     Returns:
-        The number of pictures, and the largest difference of a probability (maybe nan).
+        The number of images, and the largest difference of a probability (maybe nan).
     """
     checked, largest = 0, 0.0
-    for images in _decoded(pictures, card, max_pixels=max_pixels):
-        largest = float(np.maximum(largest, _difference(images, network, card, run)))
-        checked += len(images)
-        if on_pictures is not None:
-            on_pictures(checked, len(pictures))
+    for pixels in _decoded(images, card, max_pixels=max_pixels):
+        largest = float(np.maximum(largest, _difference(pixels, network, card, run)))
+        checked += len(pixels)
+        if on_images is not None:
+            on_images(checked, len(images))
     return checked, largest
 
 
 def _decoded(
-    pictures: Sequence[PictureRef], card: ModelCard, *, max_pixels: int
+    images: Sequence[ImageRef], card: ModelCard, *, max_pixels: int
 ) -> Iterator[torch.Tensor]:
-    """Batches of the pictures that can be decoded, uint8 (N, 3, S, S); at least one."""
+    """Batches of the images that can be decoded, uint8 (N, 3, S, S); at least one."""
     some, last = False, ""
     with closing(
-        open_maker(
+        open_loader(
             "host",
             card.preprocess,
             batch_size=GROUP,
@@ -153,17 +153,17 @@ def _decoded(
             threads=usable_cores(),
             max_pixels=max_pixels,
         )
-    ) as maker:
-        for batch in maker.batches(pictures):
+    ) as loader:
+        for batch in loader.batches(images):
             for failure in batch.failures:
-                last = f"{pictures[failure.row].name}: {failure.reason}: {failure.detail}"
+                last = f"{images[failure.row].name}: {failure.reason}: {failure.detail}"
             if len(batch.rows):
                 some = True
                 yield batch.images
     if not some:
         raise ExportError(
-            f"none of {len(pictures)} pictures can be decoded ({last}), and an export is checked "
-            "on pictures. Name others with --pictures, or give --drawn."
+            f"none of {len(images)} images can be decoded ({last}), and an export is checked "
+            "on images. Name others with --images, or give --drawn."
         )
 
 
@@ -172,9 +172,9 @@ def _difference(images: torch.Tensor, network: Network, card: ModelCard, run: Ru
     """The largest difference of a probability.
 
     The checkpoint's way is that of scoring, and not `Whole`, which is what is to be proved. The
-    first picture goes alone: the file must take batches of any size.
+    first image goes alone: the file must take batches of any size.
     """
-    expected = card.probabilities(network(card.preprocess.normalise(images))).numpy()
+    expected = card.probabilities(network(card.preprocess.normalize(images))).numpy()
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
     found = np.concatenate([run(part) for part in np.split(pixels, [1]) if len(part)])
     return float(np.abs(found - expected).max())

@@ -38,7 +38,7 @@ def require() -> None:
 
 
 def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:
-    """Write a network as one ONNX file, with any number of pictures a batch.
+    """Write a network as one ONNX file, with any number of images a batch.
 
     Args:
         whole: pixels -> probabilities.
@@ -57,7 +57,7 @@ def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:
             f"{weights / 2**30:.1f} GiB of weights: an ONNX file holds 2. Write OpenVINO's format "
             "with -o FILE.xml."
         )
-    pictures = torch.export.Dim("pictures")
+    images = torch.export.Dim("pictures")
     try:
         with torch.no_grad():
             program = torch.onnx.export(
@@ -66,7 +66,7 @@ def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:
                 dynamo=True,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
-                dynamic_shapes={INPUT: {0: pictures}},
+                dynamic_shapes={INPUT: {0: images}},
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:

@@ -33,7 +33,7 @@ def require() -> None:
 
 
 def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:
-    """Write a network as `file` (.xml) and a .bin beside it, with any number of pictures a batch.
+    """Write a network as `file` (.xml) and a .bin beside it, with any number of images a batch.
 
     Args:
         whole: pixels -> probabilities.

@@ -17,7 +17,7 @@ FORMAT = 1
 
 
 class Whole(nn.Module):
-    """Pixels in, probabilities out: normalisation, network, temperature and sigmoid.
+    """Pixels in, probabilities out: normalization, network, temperature and sigmoid.
 
     Args:
         network: of a checkpoint; set to evaluation mode.
@@ -33,14 +33,14 @@ class Whole(nn.Module):
 
     @property
     def example(self) -> torch.Tensor:
-        """Two black pictures; uint8, shape (2, S, S, 3)."""
+        """Two black images; uint8, shape (2, S, S, 3)."""
         size = self._card.preprocess.size
         return torch.zeros(2, size, size, 3, dtype=torch.uint8)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels, uint8, shape (N, S, S, 3), RGB -> float32 probabilities, shape (N, C)."""
         # contiguous: a graph with three values of mean and std, and not with a row of them
-        images = self._card.preprocess.normalise(pixels.permute(0, 3, 1, 2).contiguous())
+        images = self._card.preprocess.normalize(pixels.permute(0, 3, 1, 2).contiguous())
         return self._card.probabilities(self.network(images))
 
 
@@ -53,9 +53,7 @@ def describe(card: ModelCard, *, identity: str) -> dict[str, Any]:
     """
     size, classes = card.preprocess.size, len(card.classes)
     threshold = card.decision_threshold
-    turned = (
-        "turn the picture by its EXIF orientation" if card.preprocess.upright else "ignore EXIF"
-    )
+    turned = "turn the image by its EXIF orientation" if card.preprocess.upright else "ignore EXIF"
     return {
         "format": FORMAT,
         "classes": list(card.classes),

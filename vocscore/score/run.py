@@ -38,19 +38,19 @@ class ScoreReport:
     """What scoring came to.
 
     Attributes:
-        pictures: rows of the output.
+        images: rows of the output.
         resumed: how many of them an earlier run had scored.
         reasons: reason -> rows with that error.
         skipped: files of the source, and members of its tars, that are no images.
-        problems: damage that is not the fault of one picture, a line each.
-        seconds: of this run, from the first picture to the finished output; listing and loading
+        problems: damage that is not the fault of one image, a line each.
+        seconds: of this run, from the first image to the finished output; listing and loading
             came before.
         output: where the rows are.
         ceilings: how fast the machine is at most; None where that was not measured.
         skipped_kinds: how many of what was skipped there are of each kind (a suffix, hidden files).
     """
 
-    pictures: int
+    images: int
     resumed: int
     reasons: dict[str, int]
     skipped: int
@@ -68,19 +68,19 @@ class ScoreReport:
     @property
     def all_bad(self) -> bool:
         """Whether there is no row without an error."""
-        return self.pictures > 0 and self.errors == self.pictures
+        return self.images > 0 and self.errors == self.images
 
     @property
     def images_per_second(self) -> float:
-        """Pictures of this run over its seconds, decoding, scoring, committing and merging."""
-        return (self.pictures - self.resumed) / max(self.seconds, 1e-9)
+        """Images of this run over its seconds, decoding, scoring, committing and merging."""
+        return (self.images - self.resumed) / max(self.seconds, 1e-9)
 
     @property
     def reached(self) -> Reached | None:
         """The rate beside the ceilings; None where these were not measured."""
         if self.ceilings is None:
             return None
-        good = 1 - self.errors / max(self.pictures, 1)
+        good = 1 - self.errors / max(self.images, 1)
         return self.ceilings.reached(self.images_per_second, good=good)
 
     def to_json(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def score(
     output: Path,
     *,
     checkpoint: Path,
-    maker: str,
+    loader: str,
     device: str,
     devices: Sequence[str] = (),
     precision: str,
@@ -117,7 +117,7 @@ def score(
     listing: Callable[[int], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> ScoreReport:
-    """Write one row for every picture of a source.
+    """Write one row for every image of a source.
 
     Stopped for whatever reason, the same call goes on where it stopped; on the same machine and
     with the same libraries, the output's bytes are those of a run that was not stopped.
@@ -127,21 +127,21 @@ def score(
         output: a `.csv`, `.parquet` or `.jsonl`, or with `folder_format` a folder of parts; it
             appears when it is complete.
         checkpoint: the folder of a trained network.
-        maker: as for `open_maker`.
+        loader: as for `open_loader`.
         device: as for `resolve_device`.
         devices: as for `resolve_devices`; units run on each, in processes of their own (spawned:
             a script that calls this needs `if __name__ == "__main__":`). `device` does not count
             then. The output does not depend on how many there are.
         precision: as for `resolve_precision`.
-        batch_size: pictures decoded together. On a CPU it does not change a bit of the output; on
+        batch_size: images decoded together. On a CPU it does not change a bit of the output; on
             a GPU it is the network's batch too, and may change the last bits.
         unit_size: files that are committed together; a tar is one unit.
         threads: that read and decode, in all processes together; at least one in each.
         overwrite: replace an output that is there, and an unfinished run with other settings.
-        max_pixels: width times height of a picture that is still decoded.
+        max_pixels: width times height of an image that is still decoded.
         folder_format: as for `choose`.
-        selection: what is written of each picture.
-        globs: which pictures of the source are inputs.
+        selection: what is written of each image.
+        globs: which images of the source are inputs.
         max_bad: the share of bad inputs, 0 to 1, beyond which `BadInputs` stops; None never stops.
         quarantine: a folder outside the source, for copies of the bad inputs; None makes none.
         ceilings_after: a run of at least so many seconds ends with some more, in which the
@@ -178,7 +178,7 @@ def score(
     opener = EngineOpener(
         checkpoint=checkpoint,
         identity=identity,
-        maker=maker,
+        loader=loader,
         device=where,
         precision=resolve_precision(precision, card, device=where),
         batch_size=batch_size,
@@ -203,7 +203,7 @@ def score(
         "exclude": list(globs.exclude),
         "unit_size": unit_size,
         "threshold": card.decision_threshold,
-        "maker": engine.maker,
+        "maker": engine.loader,
         "device": where.partition(":")[0],
         "precision": opener.precision,
         "max_pixels": max_pixels,
@@ -235,7 +235,7 @@ def score(
         if ceilings_after is None or seconds < ceilings_after:
             return report
         stage("measuring the ceilings")
-        sample = next(inputs.units(unit_size)).read().pictures
+        sample = next(inputs.units(unit_size)).read().images
         return replace(report, ceilings=engine.ceilings(sample))
 
 
@@ -258,7 +258,7 @@ def check_model(
         DeviceError, ScoreError: no machine has such a device, or it does not compute in int8.
     """
     from vocscore.models.card import checkpoint_hash, load_card
-    from vocscore.runtime.int8 import check_kind, quantised
+    from vocscore.runtime.int8 import check_kind, quantized
     from vocscore.score.engines.opening import check_devices
 
     card = load_card(checkpoint)
@@ -267,7 +267,7 @@ def check_model(
     if precision == "int8":
         for kind in kinds:
             check_kind(kind)
-        quantised(checkpoint, identity=identity)
+        quantized(checkpoint, identity=identity)
     return card, identity
 
 
@@ -293,7 +293,7 @@ def _report(
         for kind, number in record.skipped.items():
             count(skipped, kind, number)
     return ScoreReport(
-        pictures=_rows(ledger),
+        images=_rows(ledger),
         resumed=resumed,
         reasons=dict(sorted(reasons.items())),
         skipped=sum(skipped.values()),

@@ -11,7 +11,7 @@ from vocscore.errors import ScoreError
 from vocscore.score.bad.bad_inputs import BadInputs
 from vocscore.score.bad.offenders import encoded, offenders
 from vocscore.score.engines import Advance
-from vocscore.score.output.ledger import Record
+from vocscore.score.output.ledger import UnitRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,7 +73,7 @@ class Scoring:
 
         Raises:
             StoppedOnPurposeError: as for `BadInputs`.
-            ScoreError: there was no picture at all, the disk will not have the rows, the
+            ScoreError: there was no image at all, the disk will not have the rows, the
                 network's answer is no number, or the engine cannot go on. Finished units are kept.
             RowsError: a row was lost or doubled. Nothing of that unit is kept.
         """
@@ -98,7 +98,7 @@ class Scoring:
         unit, rows = finished.unit, finished.rows
         errors = Counter(str(failure.reason) for failure in rows.failures.values())
         problems = (*finished.contents.problems, *finished.problems)
-        record = Record(
+        record = UnitRecord(
             len(rows.names),
             dict(sorted(errors.items())),
             problems,
@@ -108,7 +108,7 @@ class Scoring:
             unit.number,
             record,
             lambda file: self._format.write(file, rows),
-            offenders=encoded(offenders(finished.contents.pictures, rows.failures)),
+            offenders=encoded(offenders(finished.contents.images, rows.failures)),
         )
         self._bad.committed(unit.number)
         self._running.pop(unit.number, None)
@@ -138,9 +138,9 @@ class Scoring:
         if self._progress is None:
             return
         running = self._running.values()
-        total = self._inputs.pictures
+        total = self._inputs.images
         if total is None:
-            begun = self._rows + sum(unit.pictures for unit in running)
+            begun = self._rows + sum(unit.images for unit in running)
             weight = self._weight + sum(unit.weight for unit in running)
             total = round(begun * self._inputs.weight / max(weight, 1))
         done = self._rows + sum(unit.done for unit in running)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from shards.errors import BadPicture
-from shards.pictures.picture import read_bytes
+from shards.errors import BadImage
+from shards.images.image_file import read_bytes
 from vocscore.config import ScoreConfig
 from vocscore.machine import usable_cores
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     import torch
 
-    from shards.sample import PictureRef
-    from vocscore.pipeline.batch import Batch, Maker
+    from shards.sample import ImageRef
+    from vocscore.pipeline.batch import Batch, ImageLoader
 
-SAMPLE_PICTURES = 256
+SAMPLE_IMAGES = 256
 SECONDS_A_WALL = 1.0
 
 
@@ -96,25 +96,25 @@ def images_per_second(work: Callable[[], int]) -> float:
 
 
 def measure_ceilings(
-    pictures: Sequence[PictureRef], *, maker: Maker, model: Callable[[torch.Tensor], float]
+    refs: Sequence[ImageRef], *, loader: ImageLoader, model: Callable[[torch.Tensor], float]
 ) -> Ceilings | None:
     """Measure each stage alone for about a second.
 
     Args:
-        pictures: a sample of the run's; at most `SAMPLE_PICTURES` are used. Fewer are used again:
+        refs: a sample of the run's; at most `SAMPLE_IMAGES` are used. Fewer are used again:
             threads that run out of work would make the ceiling low.
-        maker: the run's.
+        loader: the run's.
         model: the network's images per second on a ready batch, uint8 (N, 3, S, S).
 
     Returns:
-        None where no picture of the sample can be decoded.
+        None where no image of the sample can be decoded.
     """
-    sample = list(pictures[:SAMPLE_PICTURES])
-    ready = _first_good(maker.batches(sample))
+    sample = list(refs[:SAMPLE_IMAGES])
+    ready = _first_good(loader.batches(sample))
     if ready is None:
         return None
-    repeated = sample * -(-SAMPLE_PICTURES // len(sample))
-    decoded = _decoded(maker, repeated)
+    repeated = sample * -(-SAMPLE_IMAGES // len(sample))
+    decoded = _decoded(loader, repeated)
     with closing(decoded):
         decode = images_per_second(lambda: next(decoded))
     return Ceilings(read=_read_rate(repeated), decode=decode, model=model(ready.images))
@@ -125,14 +125,14 @@ def _first_good(batches: Iterable[Batch]) -> Batch | None:
     return next(islice(good, 1), None)
 
 
-def _decoded(maker: Maker, sample: Sequence[PictureRef]) -> Generator[int]:
+def _decoded(loader: ImageLoader, sample: Sequence[ImageRef]) -> Generator[int]:
     """Decode a sample over and over; images of each batch, those with errors included."""
     while True:
-        for batch in maker.batches(sample):
+        for batch in loader.batches(sample):
             yield len(batch.rows) + len(batch.failures)
 
 
-def _read_rate(sample: Sequence[PictureRef]) -> float:
+def _read_rate(sample: Sequence[ImageRef]) -> float:
     """Read in one thread, then in as many as there are cores; the faster one counts.
 
     From memory one thread is faster, since threads of Python take turns; from a network many are.
@@ -145,7 +145,7 @@ def _read_rate(sample: Sequence[PictureRef]) -> float:
         return max(one, images_per_second(lambda: sum(pool.map(_read, sample))))
 
 
-def _read(ref: PictureRef) -> int:
-    with suppress(BadPicture):  # it is read as far as it goes, and counts like another
+def _read(ref: ImageRef) -> int:
+    with suppress(BadImage):  # it is read as far as it goes, and counts like another
         read_bytes(ref, max_pixels=ScoreConfig.max_pixels)
     return 1

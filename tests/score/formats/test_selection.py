@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from written_rows import write_file
 
-from shards.errors import BadPicture, Reason
+from shards.errors import BadImage, Reason
 from vocscore.errors import ScoreError
 from vocscore.score.output.formats.selection import EVERYTHING, Selection
 from vocscore.score.output.rows import Rows
@@ -19,7 +19,7 @@ CLASSES = ("cat", "dog", "person")
 UNIT = Rows(
     ["a", "b", "c"],
     np.float32([[0.25, 0.75, 0.5], [0, 0, 0], [0.5, 0.5, 0.5]]),
-    {1: BadPicture(Reason.EMPTY, "no bytes")},
+    {1: BadImage(Reason.EMPTY, "no bytes")},
 )
 
 

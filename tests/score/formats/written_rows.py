@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shards.errors import BadPicture, Reason
+from shards.errors import BadImage, Reason
 from vocscore.score.output.formats.choice import choose
 from vocscore.score.output.formats.selection import EVERYTHING
 from vocscore.score.output.rows import Rows
@@ -51,7 +51,7 @@ def odd_rows() -> Rows:
     values[0] = [0, 1, 0.5, np.float32(1e-9)]
     values[1] = np.nextafter(np.float32(0.5), np.float32([0, 1, 0, 1]))
     failures = {
-        row: BadPicture(Reason.CORRUPT, f'he said, "{row}"\nand left')
+        row: BadImage(Reason.CORRUPT, f'he said, "{row}"\nand left')
         for row in range(2, len(ODD_NAMES), 5)
     }
     values[list(failures)] = 0

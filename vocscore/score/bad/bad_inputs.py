@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.score.bad.quarantine import Quarantine
-    from vocscore.score.output.ledger import Ledger, Record
+    from vocscore.score.output.ledger import Ledger, UnitRecord
 
 LEAST_ROWS = 1000
 """Rows before a share is judged: ten bad files at the start of a folder say little of it."""
@@ -77,7 +77,7 @@ class BadInputs:
         self._judge(finished=True)
         self._write_table()
 
-    def _count(self, record: Record) -> None:
+    def _count(self, record: UnitRecord) -> None:
         self._rows += record.rows
         self._reasons.update(record.errors)
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from shards.errors import BadPicture
-    from shards.sample import PictureRef
+    from shards.errors import BadImage
+    from shards.sample import ImageRef
 
 
 class Offender(NamedTuple):
@@ -35,12 +35,10 @@ class Offender(NamedTuple):
     size: int
 
 
-def offenders(
-    pictures: Sequence[PictureRef], failures: Mapping[int, BadPicture]
-) -> Iterator[Offender]:
+def offenders(images: Sequence[ImageRef], failures: Mapping[int, BadImage]) -> Iterator[Offender]:
     """List the failed rows of a unit, in their order."""
     for row, why in sorted(failures.items()):
-        ref = pictures[row]
+        ref = images[row]
         file = ref.file if ref.fault is None else ""
         yield Offender(ref.name, str(why.reason), why.detail, file, ref.offset, ref.size)
 

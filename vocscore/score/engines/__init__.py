@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
     from vocscore.score.inputs.units import Contents, Unit
     from vocscore.score.output.rows import Rows
     from vocscore.score.walls import Ceilings
@@ -25,14 +25,14 @@ class Advance:
     Attributes:
         number: of the unit.
         weight: of the unit.
-        pictures: in the unit.
+        images: in the unit.
         done: rows of it that have come.
         errors: rows of it that have come with an error.
     """
 
     number: int
     weight: int
-    pictures: int
+    images: int
     done: int
     errors: int
 
@@ -80,13 +80,13 @@ class Engine(Protocol):
         """
         ...
 
-    def ceilings(self, pictures: Sequence[PictureRef]) -> Ceilings | None:
+    def ceilings(self, images: Sequence[ImageRef]) -> Ceilings | None:
         """Measure how fast the machine reads, decodes and computes, each alone, for some seconds.
 
         Args:
-            pictures: a sample of what was scored.
+            images: a sample of what was scored.
 
         Returns:
-            None where it cannot be said: no good picture, or several devices at work.
+            None where it cannot be said: no good image, or several devices at work.
         """
         ...

@@ -1,12 +1,12 @@
-"""Runs the network on batches of one shape, whatever batches the pictures come in.
+"""Runs the network on batches of one shape, whatever batches the images come in.
 
 The last bits of a float32 result depend on the shape of the batch, because kernels cut their work
 into blocks by it. Eager PyTorch on a CPU gave ResNet-18 probabilities up to 6e-7 apart in batches
 of 1 and of 64, and with AVX2 in place of AVX-512 they depended on the place in the batch as well.
 So the rows of a unit are put into groups of a fixed number, row r on place r % number; a failed
 one stays blank, and the last group is filled up with blanks. Then a probability depends on the
-checkpoint, the picture, its row in the unit and the machine: not on the batch size, the decoding
-threads or the neighbours.
+checkpoint, the image, its row in the unit and the machine: not on the batch size, the decoding
+threads or the neighbors.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vocscore.runtime import Results, Runtime
 
 CPU_GROUP = 32
-"""Pictures that the network sees at once on a CPU. On two cores, ResNet-18 is as fast with 8 as
+"""Images that the network sees at once on a CPU. On two cores, ResNet-18 is as fast with 8 as
 with 64; AlexNet with its large layers has 45% of its speed with 8, 66% with 16, 94% with 32."""
 
 
@@ -65,7 +65,7 @@ class Pending:
         if self._probabilities is None:
             assert self._results is not None
             found = self._results()
-            self._results = None  # and with it the pictures
+            self._results = None  # and with it the images
             self._probabilities = found if self._places is None else found[self._places]
         return self._probabilities
 
@@ -75,7 +75,7 @@ class Forward:
 
     Args:
         runtime: scores a group.
-        group: pictures a group.
+        group: images a group.
     """
 
     def __init__(self, runtime: Runtime, *, group: int) -> None:
@@ -159,18 +159,18 @@ class Forward:
 
 
 def _taken(images: torch.Tensor, at: NDArray[np.int64]) -> torch.Tensor:
-    """The pictures at some places, which ascend; where they run on, without a copy."""
+    """The images at some places, which ascend; where they run on, without a copy."""
     if at[-1] - at[0] + 1 == len(at):
         return images[at[0] : at[-1] + 1]
     return images[index(at.tolist(), images.device)]
 
 
 class _Group:
-    """Pictures on their places.
+    """Images on their places.
 
     Attributes:
         images: uint8, shape (size, 3, S, S), channels-last; blank places are 0.
-        rows: of the pictures put in.
+        rows: of the images put in.
         settled: places of which no more is to be expected.
     """
 
@@ -185,7 +185,7 @@ class _Group:
         self.settled = 0
 
     def put(self, rows: NDArray[np.int64], images: torch.Tensor) -> None:
-        """Put pictures on the places of their rows."""
+        """Put images on the places of their rows."""
         places = rows % self._size
         if bool((np.diff(rows) == 1).all()):
             # A plain slice: an index that comes from main memory would wait for the GPU.

@@ -54,7 +54,7 @@ class Halving(Runtime):
         submitted before it has then left the memory.
 
         Raises:
-            ScoreError: here or from the call that fetches: the memory does not hold one picture.
+            ScoreError: here or from the call that fetches: the memory does not hold one image.
         """
         if self._most is not None and len(images) > self._most:
             return lambda: self._in_pieces(images)
@@ -95,7 +95,7 @@ class Halving(Runtime):
 
         if tried == 1:
             raise ScoreError(
-                "the GPU's memory does not hold this network and one picture. Free it (nvidia-smi "
+                "the GPU's memory does not hold this network and one image. Free it (nvidia-smi "
                 "shows who has it), or use another --device; finished units are kept."
             )
         if torch.cuda.is_available():
@@ -105,7 +105,7 @@ class Halving(Runtime):
             return  # learnt meanwhile from the batch before this one
         self._most = most
         self._problems.append(
-            f"the GPU's memory did not hold {tried} pictures: the network gets {self._most} at a "
+            f"the GPU's memory did not hold {tried} images: the network gets {self._most} at a "
             "time from then on, which may change the last bits of probabilities. A smaller "
             "--batch-size avoids it."
         )

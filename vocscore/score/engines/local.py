@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shards.errors import BadPicture
+from shards.errors import BadImage
 from vocscore.score.engines import Advance, Finished, Stoppable
 from vocscore.score.engines.ahead import Ahead
 from vocscore.score.engines.tally import Tally
@@ -16,8 +16,8 @@ from vocscore.score.walls import measure_ceilings
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from shards.sample import PictureRef
-    from vocscore.pipeline.batch import Batch, Maker
+    from shards.sample import ImageRef
+    from vocscore.pipeline.batch import Batch, ImageLoader
     from vocscore.score.engines import Event
     from vocscore.score.engines.forward import Forward, Pending
     from vocscore.score.inputs.units import Contents, Unit
@@ -28,35 +28,35 @@ if TYPE_CHECKING:
 # Fetched while the network works: the mark that ends a unit, and the first batch behind it, so
 # that decoding goes on across the border.
 _ITEMS_AHEAD = 2
-# Of a unit, when the next one is begun: as many as the threads of a maker are ahead.
+# Of a unit, when the next one is begun: as many as the threads of a loader are ahead.
 _BATCHES_LEFT = 4
 # Told while the receiver commits a unit: some units, each with some batches.
 _EVENTS_AHEAD = 16
 
 
 class LocalEngine:
-    """An `Engine` of one maker and one network.
+    """An `Engine` of one loader and one network.
 
     Args:
-        maker: decodes; whoever opened it closes it.
+        loader: decodes; whoever opened it closes it.
         forward: runs the network.
         classes: columns of probabilities.
     """
 
-    def __init__(self, maker: Maker, forward: Forward, *, classes: int) -> None:
+    def __init__(self, loader: ImageLoader, forward: Forward, *, classes: int) -> None:
         """Keep what it works with."""
-        self._maker = maker
+        self._loader = loader
         self._forward = forward
         self._classes = classes
 
     @property
-    def maker(self) -> str:
-        """What kind of maker decodes."""
-        return type(self._maker).__name__
+    def loader(self) -> str:
+        """What kind of loader decodes."""
+        return type(self._loader).__name__
 
     def close(self) -> None:
-        """Close the maker."""
-        self._maker.close()
+        """Close the loader."""
+        self._loader.close()
 
     def score(self, units: Iterator[Unit]) -> Generator[Event]:
         """Score the units in their order; see `Engine.score`.
@@ -97,7 +97,7 @@ class LocalEngine:
     def _begin(self, run: _Run, batch: Batch | None) -> Iterator[_Step]:
         """Set going what a batch, or the end of its unit, allows to."""
         for failure in batch.failures if batch else ():
-            run.tally.fail(failure.row, BadPicture(failure.reason, failure.detail))
+            run.tally.fail(failure.row, BadImage(failure.reason, failure.detail))
         for pending in self._forward.flush() if batch is None else self._forward.feed(batch):
             yield _Step(run, pending)
         if batch is None:
@@ -114,9 +114,9 @@ class LocalEngine:
         if step.pending is None:
             yield Finished(run.unit, run.contents, run.tally.finish(), self._forward.problems())
 
-    def ceilings(self, pictures: Sequence[PictureRef]) -> Ceilings | None:
+    def ceilings(self, images: Sequence[ImageRef]) -> Ceilings | None:
         """Measure this process's walls; see `Engine.ceilings`."""
-        return measure_ceilings(pictures, maker=self._maker, model=self._forward.ceiling)
+        return measure_ceilings(images, loader=self._loader, model=self._forward.ceiling)
 
     def _batches(self, units: Iterator[Unit]) -> Generator[tuple[Unit, Contents, Batch | None]]:
         """Go through the units; None behind the last batch of each."""
@@ -138,7 +138,7 @@ class LocalEngine:
         Or threads and GPU would be idle between.
         """
         unit, contents, batches = opened
-        left = len(contents.pictures)
+        left = len(contents.images)
         with closing(batches):
             for batch in batches:
                 size = len(batch.rows) + len(batch.failures)
@@ -155,10 +155,10 @@ class LocalEngine:
             if item is None:
                 return None
             unit, contents = item
-            pictures = contents.pictures if contents.refusal is None else ()
-            # In a thread of its own: a maker hands nothing to a GPU before its first batch is asked
-            # for, and the GPU is to go on across the border.
-            return unit, contents, Ahead(_made(self._maker, pictures), depth=1)
+            images = contents.images if contents.refusal is None else ()
+            # In a thread of its own: a loader hands nothing to a GPU before its first batch is
+            # asked for, and the GPU is to go on across the border.
+            return unit, contents, Ahead(_made(self._loader, images), depth=1)
         except Exception as error:  # noqa: BLE001 - raised by the caller, at its place
             return error
 
@@ -184,9 +184,9 @@ def _closed(begun: deque[_Opened | Exception | None]) -> Iterator[None]:
                 opened[-1].close()
 
 
-def _made(maker: Maker, pictures: Sequence[PictureRef]) -> Generator[Batch]:
-    if pictures:
-        yield from maker.batches(pictures)
+def _made(loader: ImageLoader, images: Sequence[ImageRef]) -> Generator[Batch]:
+    if images:
+        yield from loader.batches(images)
 
 
 def _read(units: Iterator[Unit]) -> Generator[tuple[Unit, Contents]]:
@@ -201,12 +201,12 @@ class _Run:
         """Expect every row of it."""
         self.unit = unit
         self.contents = contents
-        self.tally = Tally([ref.name for ref in contents.pictures], classes=classes)
+        self.tally = Tally([ref.name for ref in contents.images], classes=classes)
 
     def advance(self) -> Advance:
         """Tell how far it is."""
-        unit, tally, pictures = self.unit, self.tally, len(self.contents.pictures)
-        return Advance(unit.number, unit.weight, pictures, tally.done, tally.errors)
+        unit, tally, images = self.unit, self.tally, len(self.contents.images)
+        return Advance(unit.number, unit.weight, images, tally.done, tally.errors)
 
 
 @dataclass(frozen=True, slots=True)

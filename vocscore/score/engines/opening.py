@@ -22,17 +22,17 @@ class EngineOpener:
     Attributes:
         checkpoint: the folder of a trained network.
         identity: the checkpoint's hash; a worker that starts days later must find the same.
-        maker: as for `open_maker`.
+        loader: as for `open_loader`.
         device: 'cpu' or 'cuda:N'.
-        batch_size: pictures decoded together.
+        batch_size: images decoded together.
         threads: that read and decode.
         precision: as `resolve_precision` gives it.
-        max_pixels: width times height of a picture that is still decoded.
+        max_pixels: width times height of an image that is still decoded.
     """
 
     checkpoint: Path
     identity: str
-    maker: str
+    loader: str
     device: str
     precision: str
     batch_size: int
@@ -40,13 +40,13 @@ class EngineOpener:
     max_pixels: int
 
     def open(self) -> LocalEngine:
-        """Load the network and open the maker.
+        """Load the network and open the loader.
 
         Raises:
             CheckpointError: the checkpoint is not what it was, or is damaged.
             DeviceError: from what is opened.
         """
-        from vocscore.pipeline.makers import open_maker
+        from vocscore.pipeline.loaders import open_loader
         from vocscore.runtime.opening import open_checkpoint
         from vocscore.score.engines.forward import CPU_GROUP, Forward
 
@@ -58,15 +58,15 @@ class EngineOpener:
             precision=self.precision,
             group=group,
         )
-        maker = open_maker(
-            self.maker,
+        loader = open_loader(
+            self.loader,
             card.preprocess,
             batch_size=self.batch_size,
             device=self.device,
             threads=self.threads,
             max_pixels=self.max_pixels,
         )
-        return LocalEngine(maker, Forward(runtime, group=group), classes=len(card.classes))
+        return LocalEngine(loader, Forward(runtime, group=group), classes=len(card.classes))
 
 
 @dataclass(frozen=True, slots=True)

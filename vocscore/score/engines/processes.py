@@ -25,19 +25,19 @@ from typing import TYPE_CHECKING
 from vocscore.errors import ScoreError
 from vocscore.leaving import end_children
 from vocscore.score.engines import Advance, Finished
-from vocscore.score.engines.worker import Raised, Ready, work
+from vocscore.score.engines.worker import Raised, WorkerReady, work
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from typing_extensions import Self
 
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
     from vocscore.score.engines import Event
     from vocscore.score.engines.worker import Opener
     from vocscore.score.inputs.units import Unit
 
-    Message = Event | Raised | Ready
+    Message = Event | Raised | WorkerReady
 
 _UNITS_IN_HAND = 2
 _LIVES = 3
@@ -56,7 +56,7 @@ class ProcessEngine:
         openers: one a worker.
 
     Attributes:
-        maker: what kind of maker the workers have.
+        loader: what kind of loader the workers have.
 
     Raises:
         ScoreError: a worker dies again and again while it loads.
@@ -65,7 +65,7 @@ class ProcessEngine:
 
     def __init__(self, openers: Sequence[Opener]) -> None:
         """Start the workers and wait until all have loaded."""
-        self.maker = ""
+        self.loader = ""
         self._returned: deque[Unit] = deque()
         self._deaths: Counter[int] = Counter()  # by the number of the unit
         self._workers: list[_Worker] = []
@@ -91,7 +91,7 @@ class ProcessEngine:
                     self._bury(worker)
                 elif isinstance(message, Raised):
                     raise message.error from _Elsewhere(message.where)
-                elif isinstance(message, Ready):
+                elif isinstance(message, WorkerReady):
                     self._hand_out(worker, units)
                 elif isinstance(message, Advance):
                     yield message
@@ -99,7 +99,7 @@ class ProcessEngine:
                     yield self._finish(worker, message)
                     self._hand_out(worker, units)
 
-    def ceilings(self, pictures: Sequence[PictureRef]) -> None:  # noqa: ARG002 - see `Engine`
+    def ceilings(self, images: Sequence[ImageRef]) -> None:  # noqa: ARG002 - see `Engine`
         """Say nothing: workers share cores and disk, and one alone would tell of one alone."""
         return
 
@@ -123,8 +123,8 @@ class ProcessEngine:
         loaded = 0
         while loaded < len(self._workers):
             for worker, message in self._messages():
-                if isinstance(message, Ready):
-                    self.maker = message.maker
+                if isinstance(message, WorkerReady):
+                    self.loader = message.loader
                     loaded += 1
                 elif isinstance(message, Raised):
                     raise message.error from _Elsewhere(message.where)

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from shards.errors import BadPicture
+    from shards.errors import BadImage
 
 
 class RowsError(RuntimeError):
-    """A row was lost, doubled or invented: a fault of this program, not of the pictures."""
+    """A row was lost, doubled or invented: a fault of this program, not of the images."""
 
 
 class Tally:
@@ -33,7 +33,7 @@ class Tally:
         """Expect every row."""
         self._names = names
         self._probabilities = np.zeros((len(names), classes), np.float32)
-        self._failures: dict[int, BadPicture] = {}
+        self._failures: dict[int, BadImage] = {}
         self._times = np.zeros(len(names), np.int64)
 
     @property
@@ -68,7 +68,7 @@ class Tally:
             )
         self._probabilities[rows] = probabilities
 
-    def fail(self, row: int, why: BadPicture) -> None:
+    def fail(self, row: int, why: BadImage) -> None:
         """Take a row that has no probabilities.
 
         Raises:

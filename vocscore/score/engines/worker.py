@@ -62,19 +62,19 @@ class Opener(Protocol):
         """Where it will work, for a person."""
 
     def open(self) -> LocalEngine:
-        """Load the network and open the maker; it is run in the worker's process."""
+        """Load the network and open the loader; it is run in the worker's process."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class WorkerReady:
     """A worker has loaded everything.
 
     Attributes:
-        maker: what kind of maker it has.
+        loader: what kind of loader it has.
     """
 
-    maker: str
+    loader: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def work(opener: Opener, connection: Connection) -> None:
     threading.Thread(target=_read, args=(connection, units), daemon=True).start()
     try:
         with closing(opener.open()) as engine:
-            connection.send(Ready(engine.maker))
+            connection.send(WorkerReady(engine.loader))
             for event in engine.score(units):
                 connection.send(event)
     except BrokenPipeError:

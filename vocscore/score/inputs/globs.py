@@ -1,4 +1,4 @@
-"""Which pictures are inputs, by patterns that the user gives."""
+"""Which images are inputs, by patterns that the user gives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Globs:
     is everything below the folder cats.
 
     Attributes:
-        include: a picture has to match one of these; () lets all in.
+        include: an image has to match one of these; () lets all in.
         exclude: what matches one of these is left out, included or not.
     """
 
@@ -34,7 +34,7 @@ class Globs:
         return " ".join([*options, *(f"--exclude '{glob}'" for glob in self.exclude)])
 
     def keeps(self, path: str) -> bool:
-        """Whether a picture is an input."""
+        """Whether an image is an input."""
         included = not self.include or _matches(self.include, path)
         return included and not self.drops(path)
 

@@ -75,7 +75,7 @@ def _problems(found: Found, added: Sequence[str], left: Sequence[str]) -> Iterat
     below = [name for name in found.tars if "/" in name]
     for kind, names in (
         ("tars in folders of", below),
-        ("images beside the shards of", found.pictures),
+        ("images beside the shards of", found.images),
     ):
         if names:
             yield (

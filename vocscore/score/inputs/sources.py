@@ -21,7 +21,7 @@ from vocscore.score.inputs.globs import EVERYTHING
 from vocscore.score.inputs.lists import LIST_SUFFIXES, read_list
 from vocscore.score.inputs.packed import archives_left_out, packed_tars
 from vocscore.score.inputs.tar_units import Tars, open_tars
-from vocscore.score.inputs.units import Files
+from vocscore.score.inputs.units import LooseFiles
 from vocscore.score.inputs.urls import refuse_url
 from vocscore.score.inputs.walk import walk
 
@@ -71,7 +71,7 @@ def read_source(
     return _chosen(inputs, globs, path) if globs else inputs
 
 
-def _listed(source: Path, listing: Listing) -> Files | Tars:
+def _listed(source: Path, listing: Listing) -> LooseFiles | Tars:
     if source == STANDARD_INPUT:
         return _list(sys.stdin.buffer, "standard input", root="")
     try:
@@ -87,11 +87,11 @@ def _listed(source: Path, listing: Listing) -> Files | Tars:
         ) from error
 
 
-def _chosen(inputs: Files | Tars, globs: Globs, source: Path) -> Inputs:
+def _chosen(inputs: LooseFiles | Tars, globs: Globs, source: Path) -> Inputs:
     """Leave out what the user does not want."""
     if isinstance(inputs, Tars):
         kept = [not globs.drops(name) for name in inputs.names]
-        chosen: Files | Tars = replace(
+        chosen: LooseFiles | Tars = replace(
             inputs,
             names=list(compress(inputs.names, kept)),
             sizes=list(compress(inputs.sizes, kept)),
@@ -119,20 +119,20 @@ def source_name(source: Path) -> str:
     return str(source.absolute())
 
 
-def _folder(folder: Path, listing: Listing) -> Files | Tars:
+def _folder(folder: Path, listing: Listing) -> LooseFiles | Tars:
     if (folder / MANIFEST).exists() and any(is_tar(path.name) for path in folder.iterdir()):
         manifest = manifest_of(folder)
         if manifest is not None:
             return packed_tars(folder, manifest, listing=listing)
     found = walk(str(folder), listing=listing)
     problems = [*found.problems, *archives_left_out(found.archives)]
-    if found.pictures:
+    if found.images:
         if found.tars:
             problems.append(
                 f"{first_names(found.tars)}: tars beside images are not scored ({len(found.tars)} "
                 "here); name them to score them"
             )
-        return Files(str(folder), found.pictures, found.skipped, problems)
+        return LooseFiles(str(folder), found.images, found.skipped, problems)
     if all(archive_of_name(name) for name in found.tars):  # or there is none
         raise ScoreError(_nothing(folder, found))
     return open_tars(folder, found.tars, skipped=found.skipped, problems=problems)
@@ -157,7 +157,7 @@ def _nothing(folder: Path, found: Found) -> str:
     return f"{line} Archives are not looked into: unpack {first_names(packed)} first{command}."
 
 
-def _file(source: Path) -> Files | Tars:
+def _file(source: Path) -> LooseFiles | Tars:
     name, where = source.name, shown(str(source))
     with open_binary(source) as file:
         head = file.read(HEAD_BYTES)
@@ -174,7 +174,7 @@ def _file(source: Path) -> Files | Tars:
             f"({archive.command(str(source))}) and score what was in it."
         )
     if image or format_of_name(name) is not None:
-        return Files(str(source.parent), [name])
+        return LooseFiles(str(source.parent), [name])
     if tar or is_tar(name):
         return open_tars(source.parent, [name])
     raise ScoreError(
@@ -190,9 +190,9 @@ def _archive(name: str, head: bytes) -> Archive | None:
     return None if archive and name.lower().endswith(".svgz") else archive
 
 
-def _list(file: BinaryIO, where: str, *, root: str) -> Files:
+def _list(file: BinaryIO, where: str, *, root: str) -> LooseFiles:
     found = read_list(_lines(file), where, root=root)
-    return Files(root, found.names, found.skipped, found.notes, found.faults)
+    return LooseFiles(root, found.names, found.skipped, found.notes, found.faults)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shards.errors import BadPicture, DamageError, Reason
+from shards.errors import BadImage, DamageError, Reason
 from shards.files import open_binary
 from shards.paths import shown
-from shards.sample import PictureRef
+from shards.sample import ImageRef
 from shards.tar.images import TarListing, list_tar
 from shards.tar.walk import CompressedTarError
 from vocscore.score.inputs.globs import EVERYTHING, Globs
@@ -46,22 +46,22 @@ class TarUnit:
         try:
             listing = list_tar(file)
         except CompressedTarError as error:
-            return self._refused(BadPicture(Reason.UNSUPPORTED, str(error)))
+            return self._refused(BadImage(Reason.UNSUPPORTED, str(error)))
         except DamageError as error:
             listing = TarListing((), str(error))
-        pictures, damage = listing.pictures, listing.damage
-        if damage and not pictures:
+        images, damage = listing.images, listing.damage
+        if damage and not images:
             return self._refused(_refusal(file, damage))
         folder = posixpath.dirname(self.name)
         if folder:
-            pictures = tuple(replace(ref, name=f"{folder}/{ref.name}") for ref in pictures)
-        kept = tuple(ref for ref in pictures if self.globs.keeps(ref.name))
-        problems = (*self._problems(len(pictures), damage), *listing.notes)
+            images = tuple(replace(ref, name=f"{folder}/{ref.name}") for ref in images)
+        kept = tuple(ref for ref in images if self.globs.keeps(ref.name))
+        problems = (*self._problems(len(images), damage), *listing.notes)
         return Contents(kept, problems, skipped=listing.skipped)
 
-    def _refused(self, why: BadPicture) -> Contents:
+    def _refused(self, why: BadImage) -> Contents:
         """The tar as a row of its own."""
-        return Contents([PictureRef(self.name, str(Path(self.root, self.name)))], refusal=why)
+        return Contents([ImageRef(self.name, str(Path(self.root, self.name)))], refusal=why)
 
     def _problems(self, found: int, damage: str | None) -> tuple[str, ...]:
         if damage:
@@ -72,14 +72,14 @@ class TarUnit:
         return () if found else (f"{shown(self.name)}: no image in it.",)
 
 
-def _refusal(file: Path, damage: str) -> BadPicture:
+def _refusal(file: Path, damage: str) -> BadImage:
     try:
         with open_binary(file):
-            return BadPicture(Reason.CORRUPT, damage)
+            return BadImage(Reason.CORRUPT, damage)
     except FileNotFoundError:
-        return BadPicture(Reason.VANISHED, "no such file")
+        return BadImage(Reason.VANISHED, "no such file")
     except OSError as error:
-        return BadPicture(Reason.UNREADABLE, str(error.strerror).lower())
+        return BadImage(Reason.UNREADABLE, str(error.strerror).lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Tars:
     globs: Globs = EVERYTHING
 
     @property
-    def pictures(self) -> int | None:
+    def images(self) -> int | None:
         """The sum of the manifest's numbers; what globs leave of it only reading tells."""
         known = [number for number in self.samples if number is not None]
         return sum(known) if len(known) == len(self.names) and not self.globs else None

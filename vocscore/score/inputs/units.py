@@ -7,13 +7,13 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from shards.sample import PictureRef
+from shards.sample import ImageRef
 from vocscore.score.inputs.globs import EVERYTHING, Globs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from shards.errors import BadPicture, Fault
+    from shards.errors import BadImage, Fault
 
 _NAMES_A_CHUNK = 4096
 
@@ -23,15 +23,15 @@ class Contents:
     """What is in a unit, found out when its turn has come.
 
     Attributes:
-        pictures: one a row.
-        problems: one line for each damage that is not the fault of one picture.
-        refusal: why nothing of it can be read; `pictures` is then one, for the unit as a whole.
+        images: one a row.
+        problems: one line for each damage that is not the fault of one image.
+        refusal: why nothing of it can be read; `images` is then one, for the unit as a whole.
         skipped: how many members of each kind are no inputs.
     """
 
-    pictures: Sequence[PictureRef]
+    images: Sequence[ImageRef]
     problems: tuple[str, ...] = ()
-    refusal: BadPicture | None = None
+    refusal: BadImage | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -47,14 +47,14 @@ class Unit(Protocol):
         """Its share of the work, in the measure of its `Inputs`."""
 
     def read(self) -> Contents:
-        """Find its pictures; no picture is read. What cannot be read is told, not raised."""
+        """Find its images; no image is read. What cannot be read is told, not raised."""
 
 
 class Inputs(Protocol):
     """Everything there is to score, as names."""
 
     @property
-    def pictures(self) -> int | None:
+    def images(self) -> int | None:
         """How many; None where only reading will tell (foreign tars)."""
 
     @property
@@ -109,17 +109,17 @@ class FileUnit:
         """Join names to files."""
         root, faults = self.root, self.faults
         if not faults:
-            return Contents([PictureRef(name, posixpath.join(root, name)) for name in self.names])
+            return Contents([ImageRef(name, posixpath.join(root, name)) for name in self.names])
         return Contents(
             [
-                PictureRef(name, posixpath.join(root, name), fault=faults.get(name))
+                ImageRef(name, posixpath.join(root, name), fault=faults.get(name))
                 for name in self.names
             ]
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class LooseFiles:
     """Loose images, by their names below `root`; an absolute name stands for itself.
 
     Attributes:
@@ -139,7 +139,7 @@ class Files:
     globs: Globs = EVERYTHING
 
     @property
-    def pictures(self) -> int:
+    def images(self) -> int:
         """Files."""
         return len(self.names)
 

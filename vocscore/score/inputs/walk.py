@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from shards.archives import HEAD_BYTES
 from shards.file_kinds import MACOS_FOLDER, Nature, count, kind_of, nature_of
 from shards.files import open_regular
-from shards.paths import is_picture, shown
+from shards.paths import is_image, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -27,7 +27,7 @@ class Found:
     """What lies in a folder and below it.
 
     Attributes:
-        pictures: files that are images by their names or first bytes; relative paths with '/'
+        images: files that are images by their names or first bytes; relative paths with '/'
             between folders, sorted by code points. Plain strings: a million of them must fit into
             memory.
         tars: tars, likewise.
@@ -36,7 +36,7 @@ class Found:
         problems: one line for each folder that could not be read or was not entered again.
     """
 
-    pictures: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
     tars: list[str] = field(default_factory=list)
     archives: list[str] = field(default_factory=list)
     skipped: dict[str, int] = field(default_factory=dict)
@@ -79,7 +79,7 @@ def walk(
             found.problems.append(
                 f"{shown(prefix)}: could not be listed ({error.strerror}); what is in it is missing"
             )
-    for names in (found.pictures, found.tars, found.archives, found.problems):
+    for names in (found.images, found.tars, found.archives, found.problems):
         names.sort()
     return found
 
@@ -100,7 +100,7 @@ def _list_folder(
     with os.scandir(Path(root, prefix)) as entries:
         for number, entry in enumerate(entries):
             if listing and number % _ENTRIES_BETWEEN_CALLS == 0:
-                listing(len(found.pictures) + len(found.tars))
+                listing(len(found.images) + len(found.tars))
             name = entry.name
             if _is_folder(entry):
                 if not name.startswith(".") and name != MACOS_FOLDER:
@@ -108,8 +108,8 @@ def _list_folder(
                 else:
                     folder = MACOS_FOLDER if name == MACOS_FOLDER else "hidden"
                     count(found.skipped, f"{folder} folders")
-            elif is_picture(name):
-                found.pictures.append(prefix + name)
+            elif is_image(name):
+                found.images.append(prefix + name)
             elif name not in known:
                 _take(entry, prefix, found)
 
@@ -126,7 +126,7 @@ def _take(entry: os.DirEntry[str], prefix: str, found: Found) -> None:
         count(found.skipped, str(told))
         return
     if nature is Nature.IMAGE:
-        found.pictures.append(prefix + name)
+        found.images.append(prefix + name)
     elif nature is Nature.TAR:
         found.tars.append(prefix + name)
     else:

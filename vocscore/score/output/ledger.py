@@ -46,13 +46,13 @@ _MARK = re.compile(r"part-(\d{6,})\.json")
 
 
 @dataclass(frozen=True)
-class Record:
+class UnitRecord:
     """What is kept of a part beside its rows.
 
     Attributes:
         rows: how many.
         errors: reason -> rows with that error.
-        problems: damage that is not the fault of one picture, a line each.
+        problems: damage that is not the fault of one image, a line each.
         skipped: kind -> members of a tar that are no inputs.
     """
 
@@ -150,7 +150,7 @@ class Ledger:
         self._plan = self._work / "plan.json"
         self._done = self._work / "done.json"
         self._record = self._work / "record.json"
-        self.records: dict[int, Record] = {}
+        self.records: dict[int, UnitRecord] = {}
 
     def lock(self, held: ExitStack) -> None:
         """Make the work folder and hold its lock until `held` is closed."""
@@ -190,7 +190,7 @@ class Ledger:
     def commit(
         self,
         number: int,
-        record: Record,
+        record: UnitRecord,
         write: Callable[[BinaryIO], None],
         *,
         offenders: bytes = b"",
@@ -336,18 +336,18 @@ class Ledger:
             )
         return plan
 
-    def _read_records(self) -> dict[int, Record]:
+    def _read_records(self) -> dict[int, UnitRecord]:
         marks = ((path, _MARK.fullmatch(path.name)) for path in self._work.iterdir())
         found = {int(mark[1]): self._read_record(path) for path, mark in marks if mark}
         return {number: record for number, record in found.items() if record is not None}
 
-    def _read_record(self, mark: Path) -> Record | None:
+    def _read_record(self, mark: Path) -> UnitRecord | None:
         """The record of a part that is all there; another is made again."""
         try:
             kept = json.loads(read_regular(mark))
             if (self._parts / f"{mark.stem}{self._suffix}").stat().st_size != kept["bytes"]:
                 return None
             problems, skipped = tuple(kept["problems"]), kept.get("skipped", {})
-            return Record(kept["rows"], kept["errors"], problems, skipped)
+            return UnitRecord(kept["rows"], kept["errors"], problems, skipped)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from shards.errors import BadPicture
+    from shards.errors import BadImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,10 @@ class Rows:
 
     Attributes:
         names: one a row.
-        probabilities: float32, shape (len(names), C), 0 to 1; 0 where the picture failed.
+        probabilities: float32, shape (len(names), C), 0 to 1; 0 where the image failed.
         failures: row -> why it has no probabilities.
     """
 
     names: Sequence[str]
     probabilities: NDArray[np.float32]
-    failures: Mapping[int, BadPicture]
+    failures: Mapping[int, BadImage]

@@ -26,7 +26,7 @@ NAMES = ("csv", "parquet", "jsonl")
 
 
 class RowsFormat(Protocol):
-    """Writes scored pictures."""
+    """Writes scored images."""
 
     suffix: str
     classes: tuple[str, ...]
@@ -67,7 +67,7 @@ class Choice:
         Args:
             classes: in the order of the columns of probabilities.
             threshold: a class is a label from this probability on; one number, or one a class.
-            selection: what is written of a picture.
+            selection: what is written of an image.
             origin: plain values that say where the rows come from, for formats that keep them.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Scored pictures to CSV.
+"""Scored images to CSV.
 
 `path,status,error,<one column a class>,labels`, UTF-8, lines ended by a line feed, fields quoted
 where they hold a comma, a quote or a line end (RFC 4180). Bytes of a file name that are not UTF-8
@@ -38,7 +38,7 @@ class CsvFormat:
         threshold: a class is in `labels` from this probability on; one number, or one a class.
             Both are compared as float32; for thresholds of up to six digits, from 0.001 on,
             comparing the written number with the threshold gives the same answer.
-        selection: what is written of a picture.
+        selection: what is written of an image.
         alone: each part is to be read by itself, and has the header.
     """
 

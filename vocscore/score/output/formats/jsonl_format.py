@@ -1,9 +1,9 @@
-r"""Scored pictures to JSON lines: one object a line, ASCII, ended by a line feed.
+r"""Scored images to JSON lines: one object a line, ASCII, ended by a line feed.
 
     {"path": "a.jpg", "status": "ok", "error": null, "probabilities": {"cat": 0.75, "dog": 0.1},
      "labels": ["cat"]}
 
-A failed picture has null for `probabilities` and `labels`. Numbers have as many digits as give the
+A failed image has null for `probabilities` and `labels`. Numbers have as many digits as give the
 same float32. Classes stand in the order of the checkpoint; one that was not selected has no key. A
 name that is not UTF-8 has its bytes as `\xe9` in `path`, and in hexadecimal under one more key,
 `path_bytes`: lone surrogates, as Python writes them, are refused by strict readers, DuckDB for one.
@@ -39,7 +39,7 @@ class JsonlFormat:
         classes: the keys of `probabilities`.
         threshold: a class is in `labels` from this probability on, both as float32; one number, or
             one a class.
-        selection: what is written of a picture.
+        selection: what is written of an image.
     """
 
     suffix = ".jsonl"

@@ -1,7 +1,7 @@
-r"""Scored pictures to Parquet, by pyarrow.
+r"""Scored images to Parquet, by pyarrow.
 
 Columns: `path`, `status`, `error` (null where there is none), one float32 a class, `labels` (a
-list), `path_bytes`. Null stands for what a failed picture has not and what was not selected. In
+list), `path_bytes`. Null stands for what a failed image has not and what was not selected. In
 `path`, bytes of a name that are not UTF-8 are shown as `\xe9`; `path_bytes` then holds the exact
 name, and is null everywhere else. The file's metadata has, under `vocscore`, as JSON, what the rows
 come from: version, classes, threshold, checkpoint, Preprocess, selection.
@@ -41,7 +41,7 @@ class ParquetFormat:
         classes: the columns of probabilities.
         threshold: a class is in `labels` from this probability on, both as float32; one number, or
             one a class.
-        selection: what is written of a picture.
+        selection: what is written of an image.
         origin: plain values for the file's metadata, beside the arguments above.
 
     Raises:

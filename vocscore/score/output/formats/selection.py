@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a row tells of its picture beside path, status and error.
+    """What a row tells of its image beside path, status and error.
 
     It leaves `labels` alone: these are the classes at or above the threshold, written or not.
 
     Attributes:
         columns: 'all', 'probabilities' (no labels), or 'labels' (no probabilities).
-        top_k: only so many of a picture's probabilities are written, the largest; of equal ones
+        top_k: only so many of an image's probabilities are written, the largest; of equal ones
             those of the first classes. None: all.
         min_probability: only probabilities from this one on are written; compared as float32.
 
