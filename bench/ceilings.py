@@ -20,9 +20,9 @@ from vocscore.config.compute import MAX_PIXELS, DecodeConfig
 from vocscore.machine import usable_cores
 from vocscore.pipeline.host import HostLoader
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.score.output.formats.choice import choose
-from vocscore.score.output.formats.selection import EVERYTHING
-from vocscore.score.output.rows import Rows
+from vocscore.scoring.output.formats.choice import choose
+from vocscore.scoring.output.formats.selection import EVERYTHING
+from vocscore.scoring.output.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -21,7 +21,7 @@ from vocscore.models.card import ModelCard
 from vocscore.models.checkpoint import save_checkpoint
 from vocscore.models.network import build_network
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.score.inputs.walk import walk
+from vocscore.scoring.inputs.walk import walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -29,8 +29,8 @@ from vocscore.models.network import build_network
 from vocscore.pipeline.dali import DaliLoader
 from vocscore.pipeline.dali_decoder import DEFAULT_TUNING
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.score.inputs.globs import EVERYTHING
-from vocscore.score.inputs.sources import read_source
+from vocscore.scoring.inputs.globs import EVERYTHING
+from vocscore.scoring.inputs.sources import read_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

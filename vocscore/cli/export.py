@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,14 +10,11 @@ from vocscore.cli import paths
 from vocscore.cli.common import progress, quiet_option
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
-from vocscore.cli.trained_on import trained_on, validated_on
 from vocscore.config.exporting import CheckConfig, ExportConfig, ModelFileConfig
 from vocscore.config.groups import build
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from shards.sample import ImageRef
+    from pathlib import Path
 
 
 @click.command(cls=PanelCommand)
@@ -59,7 +53,8 @@ def export(checkpoint: Path, out: Path, *, quiet: bool, **settings: Any) -> None
     vocscore export run/ -o model.onnx
     vocscore export run/ -o model.xml --images photos/
     """
-    from vocscore.export.formats import check_place
+    from vocscore.exporting.formats import check_place
+    from vocscore.exporting.images import images_to_check
     from vocscore.models.card import load_card
 
     config = build(ExportConfig, settings)
@@ -67,10 +62,10 @@ def export(checkpoint: Path, out: Path, *, quiet: bool, **settings: Any) -> None
     load_card(checkpoint)  # refuses what is no run
     with (
         progress("export", quiet=quiet) as shown,
-        _images(checkpoint, config.check) as (images, source),
+        images_to_check(checkpoint, config.check) as (images, source),
     ):
         shown.stage("loading PyTorch")  # what could be refused was refused above
-        from vocscore.export.export import export as write
+        from vocscore.exporting.export import export as write
 
         result = write(
             checkpoint,
@@ -87,24 +82,3 @@ def export(checkpoint: Path, out: Path, *, quiet: bool, **settings: Any) -> None
             f"on {result.images} images ({source})"
         )
         click.echo(f"model: {', '.join(map(str, result.files))}")
-
-
-@contextmanager
-def _images(checkpoint: Path, check: CheckConfig) -> Iterator[tuple[Sequence[ImageRef], str]]:
-    """What to check with, and what to call it; drawn images are gone when the block ends."""
-    from shards.reader import load_split
-    from vocscore.export.images import drawn_in, found_below
-
-    most = check.check_images
-    if check.drawn:
-        with TemporaryDirectory(prefix="vocscore-") as place:
-            yield drawn_in(Path(place), number=most), "drawn"
-        return
-    if check.images is not None:
-        yield found_below(check.images, most=most), "a folder of images"
-        return
-    shards = check.shards or trained_on(
-        checkpoint, instead="Check the export on others with --shards, --images or --drawn."
-    )
-    split = check.split or validated_on(checkpoint, shards)
-    yield load_split(shards, split).images[:most], f"split {split!r} of the shards"

@@ -11,7 +11,7 @@ import click
 
 from vocscore.cli.common import KnownError
 from vocscore.errors import ScoreError
-from vocscore.score.inputs.urls import refuse_url
+from vocscore.scoring.inputs.urls import refuse_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable

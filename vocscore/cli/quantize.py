@@ -10,7 +10,6 @@ from vocscore.cli import paths
 from vocscore.cli.common import progress, quiet_option
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options
-from vocscore.cli.trained_on import seen_line, trained_on, validated_on
 from vocscore.config.exporting import QuantizeConfig
 from vocscore.config.groups import build
 
@@ -33,7 +32,8 @@ def quantize(checkpoint: Path, *, quiet: bool, **settings: Any) -> None:
     vocscore quantize run/
     vocscore score photos/ -m run/ -o predictions.csv --precision int8
     """
-    from vocscore.export.quantize import quantize
+    from vocscore.exporting.measured_on import seen_line, trained_on, validated_on
+    from vocscore.exporting.quantize import quantize
 
     config = build(QuantizeConfig, settings)
     shards = config.data.shards or trained_on(checkpoint)

@@ -31,8 +31,8 @@ from vocscore.config.scoring import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vocscore.score.run import ScoreReport
-    from vocscore.score.walls import Reached
+    from vocscore.scoring.run import ScoreReport
+    from vocscore.scoring.walls import Reached
 
 ALL_BAD = 3
 """The exit code where the output is there and no row of it has a probability."""
@@ -116,7 +116,7 @@ def score(
     vocscore score photos/ -m run/ -o predictions/ --format parquet
     find /data -name '*.jpg' | vocscore score - -m run/ -o predictions.csv
     """
-    from vocscore.score.run import score as run
+    from vocscore.scoring.run import score as run
 
     config = build(ScoreConfig, settings)
     refuse_summary(json_file, beside=checkpoint, of=out)

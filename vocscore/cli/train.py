@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,8 +36,6 @@ from vocscore.config.training import (
 from vocscore.ranks import read_ranks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from vocscore.training.train import EpochResult, TrainReport
 
 
@@ -132,7 +130,6 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
                 follow(shards, config, compute, ranks=ranks)
                 return
         shown = entered.enter_context(progress("train", quiet=quiet))
-        watch = entered.enter_context(_watched(out, tensorboard=kept.tensorboard, quiet=quiet))
         report = fit(
             shards,
             out,
@@ -140,37 +137,17 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
             compute,
             overwrite=kept.overwrite,
             resume=kept.resume,
+            tensorboard=kept.tensorboard,
             recipe=recipe,
             ranks=ranks,
             on_step=shown,
-            on_epoch=watch,
+            on_epoch=None if quiet else _Table(),
             on_stage=None if quiet else shown.stage,
         )
     for problem in report.problems:  # --quiet or not
         click.echo(f"warning: {problem}", err=True)
     if not quiet:
         _summarize(report, config, shards)
-
-
-@contextmanager
-def _watched(
-    out: Path, *, tensorboard: bool, quiet: bool
-) -> Iterator[Callable[[EpochResult], None]]:
-    """Who looks at each epoch: the table on standard output, TensorBoard, both or nobody."""
-    with ExitStack() as opened:
-        watchers: list[Callable[[EpochResult], None]] = [] if quiet else [_Table()]
-        if tensorboard:
-            from vocscore.training.run_folder import TENSORBOARD
-            from vocscore.training.tensorboard import TensorBoardLog
-
-            log = opened.enter_context(closing(TensorBoardLog(out / TENSORBOARD)))
-            watchers.append(log)
-
-        def watch(result: EpochResult) -> None:
-            for watcher in watchers:
-                watcher(result)
-
-        yield watch
 
 
 def _summarize(report: TrainReport, config: TrainConfig, shards: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from shards import atomic
+from vocscore.printed import Printed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +93,7 @@ class EpochResult:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainReport:
+class TrainReport(Printed):
     """A finished training.
 
     Attributes:
@@ -112,6 +113,15 @@ class TrainReport:
     unseen: tuple[str, ...]
     weights: str = "none"
     problems: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """The kept epoch on the validation split, and where the run is."""
+        val = self.reports["val"]
+        return (
+            f"epoch {self.kept} of {len(self.epochs)}: validation mAP "
+            f"{val.mean_average_precision:.3f} (chance {val.chance:.3f}), IoU {self.val.iou:.3f}, "
+            f"F1 {self.val.f1:.3f}: {self.out}"
+        )
 
     @property
     def train(self) -> SplitFigures:
