@@ -26,7 +26,10 @@ from vocscore import machine, offline
 
 if TYPE_CHECKING:
     from shards.errors import Error
+    from vocscore.api.batch_loader import BatchLoader
     from vocscore.api.jobs import demo, evaluate, export, pack, quantize, score, train
+    from vocscore.api.loader import loader
+    from vocscore.api.webdataset import webdataset
     from vocscore.config.compute import ComputeConfig, DecodeConfig
     from vocscore.config.demo import DemoConfig
     from vocscore.config.evaluating import BootstrapConfig, JudgedConfig, MetricsConfig
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
     from vocscore.exporting.export import ExportReport
     from vocscore.exporting.quantize import QuantizeReport
     from vocscore.packing import PackReport
+    from vocscore.pipeline.batch import Batch
     from vocscore.scoring.run import ScoreReport
     from vocscore.training.history import TrainReport
 
@@ -59,6 +63,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AcceptanceConfig",
     "AugmentationConfig",
+    "Batch",
+    "BatchLoader",
     "BootstrapConfig",
     "CalibrationConfig",
     "CheckConfig",
@@ -93,20 +99,26 @@ __all__ = [
     "demo",
     "evaluate",
     "export",
+    "loader",
     "pack",
     "quantize",
     "score",
     "train",
+    "webdataset",
 ]
 
 _MODULES = {
     "shards.errors": ("Error",),
+    "vocscore.api.batch_loader": ("BatchLoader",),
     "vocscore.api.jobs": ("demo", "evaluate", "export", "pack", "quantize", "score", "train"),
+    "vocscore.api.loader": ("loader",),
+    "vocscore.api.webdataset": ("webdataset",),
     "vocscore.config": tuple(name for name in __all__ if name.endswith("Config")),
     "vocscore.evaluation.eval_report": ("EvalReport",),
     "vocscore.exporting.export": ("ExportReport",),
     "vocscore.exporting.quantize": ("QuantizeReport",),
     "vocscore.packing": ("PackReport",),
+    "vocscore.pipeline.batch": ("Batch",),
     "vocscore.scoring.run": ("ScoreReport",),
     "vocscore.training.history": ("TrainReport",),
 }

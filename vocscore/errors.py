@@ -60,6 +60,10 @@ class StoppedOnPurposeError(ScoreError):
     """A limit that the user has set ended the run; everything so far is kept."""
 
 
+class LoaderError(Error):
+    """Images cannot be loaded as asked, or one of them cannot be decoded."""
+
+
 class ExportError(Error):
     """A checkpoint cannot be brought into another form, or would not be the same in it."""
 

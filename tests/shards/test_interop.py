@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import webdataset
 from small_sets import CLASSES, build_index, image_bytes, pack_small, small_set
 
 from shards.sample import AnnotatedSet, Sample
@@ -78,7 +79,6 @@ def expected(packed: Path) -> Seen:
 
 def test_webdataset_reads_them(packed: Path, expected: Seen) -> None:
     """The webdataset library finds the keys, the bytes, and the labels as NumPy arrays."""
-    webdataset = pytest.importorskip("webdataset")
     found: Seen = {}
     for tar in tars(packed):
         raw = webdataset.WebDataset(str(tar), shardshuffle=False)

@@ -74,6 +74,15 @@ class Batch:
                 f"{self.labels.dtype} {self.labels.shape}"
             )
 
+    def __repr__(self) -> str:
+        """Shapes, types and the device instead of thousands of numbers."""
+        shape = tuple(self.images.shape)
+        labels = "None" if self.labels is None else f"int8 {self.labels.shape}"
+        return (
+            f"Batch(images=uint8 {shape} on {self.images.device}, rows=int64 {self.rows.shape}, "
+            f"labels={labels}, failures={len(self.failures)})"
+        )
+
 
 class ImageLoader(Protocol):
     """Turns image files into batches: the DALI graph, the host path or the PIL reference."""

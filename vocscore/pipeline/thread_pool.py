@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sized
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from threading import Barrier
+from threading import Barrier, get_ident
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -41,8 +41,8 @@ class OrderedThreadPool:
         # already puts the default back.
         own = torch.get_num_threads()
         barrier = Barrier(threads)
-        for started in [self._pool.submit(_be_single, barrier) for _ in range(threads)]:
-            started.result()
+        started = [self._pool.submit(_be_single, barrier) for _ in range(threads)]
+        self._threads = {future.result() for future in started}
         torch.set_num_threads(own)
 
     def ahead(
@@ -91,13 +91,16 @@ class OrderedThreadPool:
 
     def close(self) -> None:
         """Wait for the tasks that run, drop those that do not, end the threads."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        # A thread cannot wait for its own end; garbage collection may close the pool from one.
+        wait = get_ident() not in self._threads
+        self._pool.shutdown(wait=wait, cancel_futures=True)
 
 
-def _be_single(barrier: Barrier) -> None:
+def _be_single(barrier: Barrier) -> int:
     torch.get_num_threads()  # a thread's first use of torch takes over the default, even later
     torch.set_num_threads(1)
     barrier.wait()  # so that each thread of the pool gets one of these tasks
+    return get_ident()
 
 
 def _collect(job: Job, futures: list[Future[list[Result]]]) -> tuple[Job, list[Result]]:
