@@ -9,6 +9,7 @@ import click
 
 from vocscore import leaving
 from vocscore.cli.common import OneLineErrors, tell_lost_output
+from vocscore.cli.help import MAX_WIDTH
 from vocscore.cli.streams import settled_streams
 from vocscore.cli.utf8 import in_utf8_mode
 from vocscore.machine import settle_threads
@@ -33,7 +34,7 @@ PART_OF_ANOTHER = object()
 """`obj` of the context of a command that another command runs."""
 
 
-HELP = ["-h", "--help"]
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": MAX_WIDTH}
 
 
 class Commands(OneLineErrors):
@@ -86,11 +87,11 @@ class Commands(OneLineErrors):
             importlib.import_module(f"vocscore.cli.{module}"), function
         )
         # its own as well: click keeps the first help option that anybody asks a command for
-        command.context_settings.setdefault("help_option_names", HELP)
+        command.context_settings = {**SETTINGS, **command.context_settings}
         return command
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": HELP})
+@click.group(cls=Commands, context_settings=SETTINGS)
 @click.version_option(package_name="vocscore", message="vocscore %(version)s")
 def main() -> None:
     """Turn folders of images into multi-label predictions.

@@ -8,67 +8,21 @@ import click
 
 from vocscore.cli import paths
 from vocscore.cli.common import progress, quiet_option
-from vocscore.cli.numbers import FiniteRange
+from vocscore.cli.help import PanelCommand
+from vocscore.cli.options import config_options
 from vocscore.cli.trained_on import seen_line, trained_on, validated_on
-from vocscore.config import QuantizeConfig
+from vocscore.config.exporting import QuantizeConfig
+from vocscore.config.groups import build
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command()
-@click.argument(
-    "checkpoint",
-    metavar="RUN",
-    type=paths.RUN,
-)
-@click.option(
-    "--shards",
-    metavar="SHARDS",
-    type=paths.SHARDS,
-    help="Packed images to calibrate and to measure with.  [default: those RUN was trained on]",
-)
-@click.option(
-    "--split",
-    default=QuantizeConfig.split,
-    show_default="that of RUN's validation",
-    metavar="NAME",
-    help="Split of SHARDS, or several joined by commas. Not one that the model was trained on.",
-)
-@click.option(
-    "--calibration-images",
-    type=click.IntRange(min=1),
-    default=QuantizeConfig.calibration_images,
-    show_default=True,
-    metavar="IMAGES",
-    help="Images from which the ranges of the 8 bits are taken.",
-)
-@click.option(
-    "--max-map-drop",
-    type=FiniteRange(0, 1),
-    default=QuantizeConfig.max_map_drop,
-    show_default=True,
-    metavar="SHARE",
-    help="Write nothing if the mean average precision falls by more.",
-)
-@click.option(
-    "--max-changed",
-    type=FiniteRange(0, 1),
-    default=QuantizeConfig.max_changed,
-    show_default=True,
-    metavar="SHARE",
-    help="Write nothing if more of the decisions at the thresholds change.",
-)
-@click.option(
-    "--max-pixels",
-    type=click.IntRange(min=1),
-    default=QuantizeConfig.max_pixels,
-    show_default=True,
-    metavar="PIXELS",
-    help="An image with more (width times height) is refused.",
-)
+@click.command(cls=PanelCommand)
+@click.argument("checkpoint", metavar="RUN", type=paths.RUN)
+@config_options(QuantizeConfig, shards={"type": paths.SHARDS})
 @quiet_option
-def quantize(checkpoint: Path, shards: Path | None, *, quiet: bool, **settings: Any) -> None:
+def quantize(checkpoint: Path, *, quiet: bool, **settings: Any) -> None:
     """Make the 8-bit form of a model, for 'vocscore score' with --precision int8.
 
     RUN is a folder that 'vocscore train' wrote; the 8-bit model is put beside its weights. It is
@@ -81,18 +35,18 @@ def quantize(checkpoint: Path, shards: Path | None, *, quiet: bool, **settings: 
     """
     from vocscore.exporting.quantize import quantize
 
-    config = QuantizeConfig(**settings)
-    shards = shards or trained_on(checkpoint)
-    split = config.split or validated_on(checkpoint, shards)
+    config = build(QuantizeConfig, settings)
+    shards = config.data.shards or trained_on(checkpoint)
+    split = config.data.split or validated_on(checkpoint, shards)
     with progress("quantize", quiet=quiet) as shown:
         result = quantize(
             checkpoint,
             shards,
             split=split,
-            calibration_images=config.calibration_images,
-            max_map_drop=config.max_map_drop,
-            max_changed=config.max_changed,
-            max_pixels=config.max_pixels,
+            calibration_images=config.data.calibration_images,
+            max_map_drop=config.acceptance.max_map_drop,
+            max_changed=config.acceptance.max_changed,
+            max_pixels=config.data.max_pixels,
             on_images=shown,
             on_stage=shown.stage,
         )

@@ -29,7 +29,7 @@ def cli_page() -> str:
 
 
 def _help(name: str | None) -> str:
-    root = click.Context(main, info_name="vocscore", **WIDTH, **main.context_settings)
+    root = click.Context(main, info_name="vocscore", **{**main.context_settings, **WIDTH})
     if name is None:
         return main.get_help(root)
     command = main.get_command(root, name)
