@@ -37,8 +37,8 @@ OWN_FILES = ("predictions.csv", "predictions.csv.json", "eval.json")
 def demo(out: Path, **settings: Any) -> None:
     """Draw a small VOC set, then pack, train, score and evaluate it.
 
-    Needs no download: the images are drawn, and the network learns from nothing. Takes a few
-    minutes on two cores. Every command is shown as you would type it.
+    Needs no download: the images are drawn, and the network starts from random weights. Takes a
+    few minutes on two cores. Every command is shown as you would type it.
     """
     from shards.synthetic.voc import draw_voc
 
@@ -81,7 +81,7 @@ def _spoil_one_image(folder: Path) -> None:
     whole = min(folder.glob("*.jpg")).read_bytes()
     bad = folder / "cut_short.jpg"
     bad.write_bytes(whole[: len(whole) // 2])
-    click.echo(f"\n(an image cut short is put into the folder: {bad.name})")
+    click.echo(f"\n(a truncated image is put into the folder: {bad.name})")
 
 
 def _show(words: list[object]) -> None:
