@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from string import Formatter
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,11 @@ class OptionError(Error):
         self._template = template
         self._values = values
         super().__init__(self.naming(str))
+
+    def __reduce__(self) -> tuple[Callable[..., OptionError], tuple[str]]:
+        """Pickle the template: its line may hold braces that are no names."""
+        make: Callable[..., OptionError] = type(self)
+        return partial(make, **self._values), (self._template,)
 
     def naming(self, spell: Callable[[str], str]) -> str:
         """The line with every option's name spelled by a function, such as '--top-k' for top_k."""
@@ -66,6 +72,10 @@ class LoaderError(Error):
 
 class ExportError(Error):
     """A checkpoint cannot be brought into another form, or would not be the same in it."""
+
+
+class AcceptanceError(OptionError, ExportError):
+    """A model in another form is not close enough to be accepted; options can allow more."""
 
 
 class RecordError(Error):

@@ -249,24 +249,11 @@ def quantize(
     Raises:
         Error: it is not close enough, or cannot be made; nothing was written.
     """
-    from vocscore.exporting.measured_on import trained_on, validated_on
     from vocscore.exporting.quantize import quantize as make
 
     config = build(QuantizeConfig, settings(keywords, options, QuantizeConfig))
-    folder = Path(run)
-    shards = config.data.shards or trained_on(folder)
     with opened("quantize", progress) as shown:
-        return make(
-            folder,
-            shards,
-            split=config.data.split or validated_on(folder, shards),
-            calibration_images=config.data.calibration_images,
-            max_map_drop=config.acceptance.max_map_drop,
-            max_changed=config.acceptance.max_changed,
-            max_pixels=config.data.max_pixels,
-            on_images=shown,
-            on_stage=shown.stage,
-        )
+        return make(Path(run), config, on_images=shown, on_stage=shown.stage)
 
 
 @takes(ExportConfig)
@@ -293,29 +280,11 @@ def export(
     Raises:
         Error: the model cannot be written, or gives other probabilities; nothing was written.
     """
-    from vocscore.exporting.formats import check_place
-    from vocscore.exporting.images import images_to_check
-    from vocscore.models.card import load_card
+    from vocscore.exporting.job import export as write
 
     config = build(ExportConfig, settings(keywords, options, ExportConfig))
-    folder, out = Path(run), Path(output)
-    check_place(out, overwrite=config.output.overwrite)
-    load_card(folder)  # refuses what is no run, before torch is loaded
-    with (
-        opened("export", progress) as shown,
-        images_to_check(folder, config.check) as (images, source),
-    ):
-        from vocscore.exporting.export import export as write
-
-        return write(
-            folder,
-            out,
-            images=images,
-            source=source,
-            max_pixels=config.check.max_pixels,
-            on_images=shown,
-            on_stage=shown.stage,
-        )
+    with opened("export", progress) as shown:
+        return write(Path(run), Path(output), config, on_images=shown, on_stage=shown.stage)
 
 
 @takes(DemoConfig)

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 def demo(out: Path, **settings: Any) -> None:
     """Draw a small VOC set, then pack, train, score and evaluate it.
 
-    Needs no download: the images are drawn, and the network learns from nothing. Takes a few
-    minutes on two cores. Every command is shown as you would type it.
+    Needs no download: the images are drawn, and the network starts from random weights. Takes a
+    few minutes on two cores. Every command is shown as you would type it.
     """
     from shards.synthetic.voc import draw_voc
     from vocscore.drawn_demo import make_room, spoil_one_image
@@ -50,7 +50,7 @@ def demo(out: Path, **settings: Any) -> None:
     _show(["pack", voc, "-o", shards])
     _show(["train", shards, "-o", run, *_from_nothing(), "--epochs", config.epochs])
     bad = spoil_one_image(voc / "JPEGImages")
-    click.echo(f"\n(an image cut short is put into the folder: {bad.name})")
+    click.echo(f"\n(a truncated image is put into the folder: {bad.name})")
     _show(["score", voc / "JPEGImages", "-m", run, "-o", predictions])
     _show(["eval", predictions, shards, "--json", out / "eval.json"])
     click.echo(f"\npredictions: {predictions}\nmetrics:     {out / 'eval.json'}")

@@ -56,17 +56,17 @@ def evaluate(
 
     Judged are the images that the model was not trained on. What it was trained on is known from
     the record that 'score' leaves beside PREDICTIONS, or from --model; where neither is there, the
-    splits train and trainval are taken for it, and the output says so.
+    splits train and trainval are assumed, and the output says so.
 
-    Prints average precision a class, mAP (all points, and VOC's own two ways), and IoU,
+    Prints average precision per class, mAP (all points, and VOC's own two ways), and IoU,
     precision, recall and F1, averaged over images, over decisions (micro) and over classes
-    (macro), each with the interval in which it lies when other images are drawn; and how far
-    probabilities are from the share that comes true (expected calibration error). docs/metrics.md
-    defines every figure.
+    (macro), each with its confidence interval over images; and how far probabilities are from the
+    share that comes true (expected calibration error). docs/metrics.md defines every figure.
 
     \b
-    vocscore eval predictions.csv shards/
-    vocscore eval predictions.csv shards/ --split train,val
+    Examples:
+      vocscore eval predictions.csv shards/
+      vocscore eval predictions.csv shards/ --split train,val
     """
     from vocscore.evaluation.eval_text import eval_text
     from vocscore.evaluation.evaluate import evaluate as compare

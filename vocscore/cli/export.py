@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 )
 @quiet_option
 def export(checkpoint: Path, out: Path, *, quiet: bool, **settings: Any) -> None:
-    """Write a model for ONNX Runtime, OpenVINO and whatever else reads their formats.
+    """Write a model as ONNX or OpenVINO, for other programs.
 
     RUN is a folder that 'vocscore train' wrote. The new model takes decoded and resized images,
-    uint8, (images, size, size, 3), and gives probabilities: normalization, temperature and
+    uint8, (images, size, size, 3), and returns probabilities: normalization, temperature and
     sigmoid are inside. docs/exporting.md shows the few lines before it. ONNX needs
     pip install 'vocscore[export]'.
 
@@ -50,35 +50,18 @@ def export(checkpoint: Path, out: Path, *, quiet: bool, **settings: Any) -> None
     more than 0.0001. There is no way around this check.
 
     \b
-    vocscore export run/ -o model.onnx
-    vocscore export run/ -o model.xml --images photos/
+    Examples:
+      vocscore export run/ -o model.onnx
+      vocscore export run/ -o model.xml --images photos/
     """
-    from vocscore.exporting.formats import check_place
-    from vocscore.exporting.images import images_to_check
-    from vocscore.models.card import load_card
+    from vocscore.exporting.job import export as write
 
     config = build(ExportConfig, settings)
-    check_place(out, overwrite=config.output.overwrite)
-    load_card(checkpoint)  # refuses what is no run
-    with (
-        progress("export", quiet=quiet) as shown,
-        images_to_check(checkpoint, config.check) as (images, source),
-    ):
-        shown.stage("loading PyTorch")  # what could be refused was refused above
-        from vocscore.exporting.export import export as write
-
-        result = write(
-            checkpoint,
-            out,
-            images=images,
-            source=source,
-            max_pixels=config.check.max_pixels,
-            on_images=shown,
-            on_stage=shown.stage,
-        )
+    with progress("export", quiet=quiet) as shown:
+        result = write(checkpoint, out, config, on_images=shown, on_stage=shown.stage)
     if not quiet:
         click.echo(
             f"largest difference of a probability to PyTorch: {result.largest:.1g}, "
-            f"on {result.images} images ({source})"
+            f"on {result.images} images ({result.source})"
         )
         click.echo(f"model: {', '.join(map(str, result.files))}")

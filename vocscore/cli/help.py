@@ -1,7 +1,12 @@
-"""`--help` of a command: its options in titled panels, its examples, and where to read more."""
+"""`--help`: options in titled panels, and where to read more.
+
+Click's own formatter writes it: importing rich would double the CPU time of `vocscore --help`.
+"""
 
 from __future__ import annotations
 
+import difflib
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -9,16 +14,39 @@ import click
 from vocscore.cli.options import OTHERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+DOCUMENTATION = "https://github.com/vocscore/vocscore/blob/main/docs/README.md"
 MAX_WIDTH = 120
 """Columns; wider lines are hard to read."""
 _TERM_WIDTH = 30
 """Columns for an option's name; a longer one has a line of its own."""
+_LIKE = 0.6
+"""How much a word is like another one that is suggested, as `difflib` measures it."""
+
+
+class Formatter(click.HelpFormatter):
+    """Bold headings; `click.echo` removes what makes them bold where no terminal reads it."""
+
+    def write_heading(self, heading: str) -> None:
+        """Write a title, bold unless NO_COLOR (no-color.org) is set."""
+        super().write_heading(heading if os.environ.get("NO_COLOR") else _bold(heading))
+
+
+def _bold(text: str) -> str:
+    return click.style(text, bold=True)
+
+
+class PanelContext(click.Context):
+    """The context of a command whose help a `Formatter` writes."""
+
+    formatter_class = Formatter
 
 
 class PanelCommand(click.Command):
     """A command whose `--help` groups the options under titles."""
+
+    context_class = PanelContext
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section per panel, in the order of the options; the untitled come last."""
@@ -29,6 +57,11 @@ class PanelCommand(click.Command):
                 panels.setdefault(getattr(option, "panel", OTHERS), []).append(record)
         others = panels.pop(OTHERS, [])
         write_panels(formatter, [*panels.items(), (OTHERS, others)])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say where the documentation is."""
+        del ctx
+        write_link(formatter)
 
 
 def write_panels(
@@ -42,3 +75,15 @@ def write_panels(
         with formatter.section(title):
             aligned = [(term.ljust(width), text) for term, text in rows]
             formatter.write_dl(aligned, col_max=width)
+
+
+def write_link(formatter: click.HelpFormatter) -> None:
+    """Write where the documentation is, on a line that terminals make a link of."""
+    formatter.write_paragraph()
+    formatter.write(f"Documentation: {DOCUMENTATION}\n")
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """A sentence with the known word that is most like another one; '' where none is."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=_LIKE)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -1,4 +1,4 @@
-"""`vocscore pack` and `vocscore verify`: a folder of images to shards, and are they whole."""
+"""`vocscore pack` and `vocscore verify`: a folder of images to shards, and are they intact."""
 
 from __future__ import annotations
 
@@ -87,14 +87,15 @@ def pack(src: Path | None, out: Path, *, quiet: bool, **settings: Any) -> None:
     images' bytes are kept as they are. With --download, SRC is the folder to fetch PASCAL VOC
     into. The classes and their counts are printed before anything is written.
 
-    Killed and started again, it goes on where it stopped and ends with the same bytes. What was
-    left out, and why, stands in SHARDS/rejected.csv.
+    If it is killed, rerun the same command: it resumes, and ends with the same bytes.
+    SHARDS/rejected.csv lists what was left out, and why.
 
     \b
-    vocscore pack VOCdevkit/VOC2012 -o shards/
-    vocscore pack photos/ --labels photos.csv --train-fraction 0.8 -o shards/
-    vocscore pack coco/ --coco train.json --coco val.json -o shards/
-    vocscore pack --download 2007 -o shards/
+    Examples:
+      vocscore pack VOCdevkit/VOC2012 -o shards/
+      vocscore pack photos/ --labels photos.csv --train-fraction 0.8 -o shards/
+      vocscore pack coco/ --coco train.json --coco val.json -o shards/
+      vocscore pack --download 2007 -o shards/
     """
     from vocscore.packing import pack as write_shards
 
@@ -121,12 +122,12 @@ def pack(src: Path | None, out: Path, *, quiet: bool, **settings: Any) -> None:
 
 @click.command(cls=PanelCommand)
 @click.argument("shards", type=paths.SHARDS)
-@click.option("--decode", is_flag=True, help="Decode every image too.")
+@panel_option("--decode", panel="Checks", is_flag=True, help="Decode every image, too.")
 @quiet_option
 def verify(shards: Path, *, decode: bool, quiet: bool) -> None:
-    """Prove a packed set whole: hashes, indexes, counts, labels.
+    """Check a packed set: hashes, indexes, counts, labels.
 
-    Prints one line for each thing that is wrong and exits with 1; silence and 0 where nothing is.
+    Prints one line for each problem and exits with 1; exits with 0 where there is none.
     """
     from shards.verify import verify as find_problems
     from vocscore.machine import usable_cores

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,46 +17,57 @@ from vocscore.config.groups import build
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vocscore.config.exporting import CalibrationConfig
+
 
 @click.command(cls=PanelCommand)
 @click.argument("checkpoint", metavar="RUN", type=paths.RUN)
 @config_options(QuantizeConfig, shards={"type": paths.SHARDS})
 @quiet_option
 def quantize(checkpoint: Path, *, quiet: bool, **settings: Any) -> None:
-    """Make the 8-bit form of a model, for 'vocscore score' with --precision int8.
+    """Make the 8-bit form of a model, for --precision int8.
 
-    RUN is a folder that 'vocscore train' wrote; the 8-bit model is put beside its weights. It is
-    calibrated on packed images (validation images, by default), measured beside float32 on the
-    same split, and written only if it is close enough. Needs NNCF: pip install 'vocscore[int8]'.
+    RUN is a folder that 'vocscore train' wrote; the 8-bit model is put beside its weights, for
+    'vocscore score' with --precision int8. It is calibrated on packed images (validation images,
+    by default), measured beside float32 on the same split, and written only if it is close enough.
+    Needs NNCF: pip install 'vocscore[int8]'.
 
     \b
-    vocscore quantize run/
-    vocscore score photos/ -m run/ -o predictions.csv --precision int8
+    Examples:
+      vocscore quantize run/
+      vocscore score photos/ -m run/ -o predictions.csv --precision int8
     """
-    from vocscore.exporting.measured_on import seen_line, trained_on, validated_on
-    from vocscore.exporting.quantize import quantize
+    from vocscore.exporting.quantize import measured_on, quantize
 
     config = build(QuantizeConfig, settings)
-    shards = config.data.shards or trained_on(checkpoint)
-    split = config.data.split or validated_on(checkpoint, shards)
+    config = replace(config, data=measured_on(checkpoint, config.data))
     with progress("quantize", quiet=quiet) as shown:
-        result = quantize(
-            checkpoint,
-            shards,
-            split=split,
-            calibration_images=config.data.calibration_images,
-            max_map_drop=config.acceptance.max_map_drop,
-            max_changed=config.acceptance.max_changed,
-            max_pixels=config.data.max_pixels,
-            on_images=shown,
-            on_stage=shown.stage,
-        )
+        result = quantize(checkpoint, config, on_images=shown, on_stage=shown.stage)
     if not quiet:
-        click.echo(f"images: {result.images} of split {split!r}")
-        click.echo(seen_line(checkpoint, shards, split))
+        click.echo(f"images: {result.images} of split {config.data.split!r}")
+        click.echo(_seen_line(checkpoint, config.data))
         click.echo(f"mAP: float32 {result.map_float32:.4f}, int8 {result.map_int8:.4f}")
         click.echo(
             f"decisions changed: {result.changed:.2%}; largest difference of a probability: "
             f"{result.largest:.3f}"
         )
         click.echo(f"int8 model: {checkpoint / 'int8'} (preset {result.preset})")
+
+
+def _seen_line(run: Path, data: CalibrationConfig) -> str:
+    """How many images of a split the run was trained on, for beside figures on it."""
+    from shards.manifest import read_manifest
+    from vocscore.evaluation.labeled import load_labeled
+    from vocscore.evaluation.seen import find_seen, run_origin
+    from vocscore.records.trained_on import split_names
+
+    shards, split = data.shards, data.split
+    assert shards is not None
+    assert split is not None
+    labeled = load_labeled(shards, split_names(split))
+    seen = find_seen(labeled, shards, read_manifest(shards), run_origin(run))
+    trained, images = int(seen.trained.sum()), len(labeled.names)
+    assumed = ", by the names of splits" if seen.known_by == "assumption" else ""
+    if trained:
+        return f"NOT HELD OUT: {trained} of these {images} images were trained on{assumed}"
+    return f"none of these {images} images was trained on{assumed}"

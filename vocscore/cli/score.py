@@ -104,17 +104,18 @@ def score(
     one tar, a list file (.txt, .lst or .list, one path a line; '-' for standard input), or one
     image.
 
-    The columns are path, status, error, one a class, labels; rows are in sorted path order.
-    An image that cannot be read is a row with status 'error' and the reason; it costs no other
-    row. Stopped for whatever reason, the same command goes on where it stopped.
+    The columns are path, status, error, one per class, labels; rows are in sorted path order.
+    An image that cannot be read is a row with status 'error' and the reason; no other row is
+    affected. If a run is stopped, rerun the same command to resume it.
 
     Beside the output stands its record (predictions.csv.json): the model, what it was trained on,
     versions, the command. 'vocscore eval' reads it.
 
     \b
-    vocscore score photos/ -m run/ -o predictions.csv
-    vocscore score photos/ -m run/ -o predictions/ --format parquet
-    find /data -name '*.jpg' | vocscore score - -m run/ -o predictions.csv
+    Examples:
+      vocscore score photos/ -m run/ -o predictions.csv
+      vocscore score photos/ -m run/ -o predictions/ --format parquet
+      find /data -name '*.jpg' | vocscore score - -m run/ -o predictions.csv
     """
     from vocscore.scoring.run import score as run
 

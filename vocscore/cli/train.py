@@ -36,6 +36,8 @@ from vocscore.config.training import (
 from vocscore.ranks import read_ranks
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from vocscore.training.train import EpochResult, TrainReport
 
 
@@ -45,6 +47,18 @@ def _use_recipe(context: click.Context, _option: click.Parameter, recipe: str) -
 
     context.default_map = load_recipe(recipe)
     return recipe
+
+
+def _complete_recipe(
+    _context: click.Context, _option: click.Parameter, typed: str
+) -> list[CompletionItem]:
+    """The recipes that come with the program, and files."""
+    from click.shell_completion import CompletionItem
+
+    from vocscore.training.recipes import recipe_names
+
+    names = [CompletionItem(name) for name in recipe_names() if name.startswith(typed)]
+    return [*names, CompletionItem(typed, type="file")]
 
 
 @click.command(cls=PanelCommand)
@@ -68,6 +82,7 @@ def _use_recipe(context: click.Context, _option: click.Parameter, recipe: str) -
     metavar="baseline|strong|FILE",
     is_eager=True,
     callback=_use_recipe,
+    shell_complete=_complete_recipe,
     help="Settings that belong together. baseline: those of the experiment, which are the defaults "
     "below. strong: better ones. FILE: your own, in TOML, 'learning_rate = 0.001' for "
     "--learning-rate. Any option that is typed takes precedence over the recipe.",
@@ -94,10 +109,11 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
     missed_together.png.
 
     \b
-    vocscore train shards/ -o run/
-    vocscore train shards/ -o run/ --recipe strong
-    vocscore train shards/ -o run/ --recipe strong --tune all --backbone googlenet
-    vocscore train shards/ -o run/ --weights resnet18.pth      # without a network
+    Examples:
+      vocscore train shards/ -o run/
+      vocscore train shards/ -o run/ --recipe strong
+      vocscore train shards/ -o run/ --recipe strong --tune all --backbone googlenet
+      vocscore train shards/ -o run/ --weights resnet18.pth      # without a network
     """
     from shards.manifest import read_manifest
     from vocscore.machine import usable_cores

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from shards.paths import is_image
-from shards.reader import load_split
 from shards.sample import ImageRef
 from shards.synthetic.voc import draw_voc
 from vocscore.errors import ExportError
-from vocscore.exporting.measured_on import trained_on, validated_on
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from vocscore.config.exporting import CheckConfig
+    from pathlib import Path
 
 
 def found_below(folder: Path, *, most: int) -> tuple[ImageRef, ...]:
@@ -35,21 +28,3 @@ def found_below(folder: Path, *, most: int) -> tuple[ImageRef, ...]:
 def drawn_in(folder: Path, *, number: int) -> tuple[ImageRef, ...]:
     """Draw images into a folder that is the caller's to remove."""
     return found_below(draw_voc(folder, images=number) / "JPEGImages", most=number)
-
-
-@contextmanager
-def images_to_check(
-    checkpoint: Path, check: CheckConfig
-) -> Iterator[tuple[Sequence[ImageRef], str]]:
-    """What to check with, and what to call it; drawn images are gone when the block ends."""
-    most = check.check_images
-    if check.drawn:
-        with TemporaryDirectory(prefix="vocscore-") as place:
-            yield drawn_in(Path(place), number=most), "drawn"
-        return
-    if check.images is not None:
-        yield found_below(check.images, most=most), "a folder of images"
-        return
-    shards = check.shards or trained_on(checkpoint, instead="Give {shards}, {images} or {drawn}.")
-    split = check.split or validated_on(checkpoint, shards)
-    yield load_split(shards, split).images[:most], f"split {split!r} of the shards"
