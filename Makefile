@@ -48,7 +48,8 @@ report: $(READY)  ## write the README's benchmark tables and chart from bench/re
 bench-gpu: $(READY)  ## everything about this machine's GPU, in 8 minutes; fails where there is none
 	$(BIN)/python -m bench gpu
 
-docs: $(READY)  ## write docs/cli.md from the program
+docs: $(READY)  ## write docs/cli.md and the API's keywords from the options
+	$(BIN)/python -m vocscore.api.keyword_stubs vocscore/api/keywords.py
 	$(BIN)/python -m vocscore.cli.reference docs/cli.md
 
 clean:  ## remove what the targets above made, .venv included

@@ -1,5 +1,166 @@
-"""Turn folders of pictures into multi-label predictions."""
+"""Turn folders of images into multi-label predictions.
 
-from vocscore import offline
+    import vocscore as vs
+
+    vs.pack("VOCdevkit/VOC2012", "shards/")
+    vs.train("shards/", "run/", recipe="strong")
+    vs.score("photos/", "predictions.csv", model="run/")
+    for p in vs.load("run/").predict(["a.jpg", "b.png"]):
+        print(p.path, p.labels, p.error)
+
+`__all__` is the whole API; everything else may change. Each name is loaded when it is first used
+(PEP 562), so that importing the package costs nothing. What is known to go wrong is an `Error`.
+
+Importing it also turns the telemetry of the libraries beneath it off, and tells them how to share
+the cores (`OMP_WAIT_POLICY`, `MKL_CBWR`; a variable that is set stays). Libraries read these when
+they are loaded: import vocscore before torch, or the last bits of probabilities may differ from
+those of `vocscore score`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from vocscore import machine, offline
+
+if TYPE_CHECKING:
+    from shards.errors import Error
+    from vocscore.api.batch_loader import BatchLoader
+    from vocscore.api.jobs import demo, evaluate, export, pack, quantize, score, train
+    from vocscore.api.loader import loader
+    from vocscore.api.webdataset import webdataset
+    from vocscore.config.compute import ComputeConfig, DecodeConfig
+    from vocscore.config.demo import DemoConfig
+    from vocscore.config.evaluating import BootstrapConfig, JudgedConfig, MetricsConfig
+    from vocscore.config.exporting import (
+        AcceptanceConfig,
+        CalibrationConfig,
+        CheckConfig,
+        ModelFileConfig,
+    )
+    from vocscore.config.packing import ImagesConfig, LabelsConfig, ShardsConfig, SplitConfig
+    from vocscore.config.scoring import InferenceConfig, InputsConfig, LimitsConfig, OutputConfig
+    from vocscore.config.training import (
+        AugmentationConfig,
+        CheckpointConfig,
+        DataConfig,
+        LossConfig,
+        ModelConfig,
+        OptimizationConfig,
+        RunConfig,
+    )
+    from vocscore.evaluation.eval_report import EvalReport
+    from vocscore.exporting.export import ExportReport
+    from vocscore.exporting.quantize import QuantizeReport
+    from vocscore.packing import PackReport
+    from vocscore.pipeline.batch import Batch
+    from vocscore.scoring.run import ScoreReport
+    from vocscore.training.history import TrainReport
+
+    __version__: str
+
+__all__ = [
+    "AcceptanceConfig",
+    "AugmentationConfig",
+    "Batch",
+    "BatchLoader",
+    "BootstrapConfig",
+    "CalibrationConfig",
+    "CheckConfig",
+    "CheckpointConfig",
+    "ComputeConfig",
+    "DataConfig",
+    "DecodeConfig",
+    "DemoConfig",
+    "Error",
+    "EvalReport",
+    "ExportReport",
+    "ImagesConfig",
+    "InferenceConfig",
+    "InputsConfig",
+    "JudgedConfig",
+    "LabelsConfig",
+    "LimitsConfig",
+    "LossConfig",
+    "MetricsConfig",
+    "ModelConfig",
+    "ModelFileConfig",
+    "OptimizationConfig",
+    "OutputConfig",
+    "PackReport",
+    "QuantizeReport",
+    "RunConfig",
+    "ScoreReport",
+    "ShardsConfig",
+    "SplitConfig",
+    "TrainReport",
+    "__version__",
+    "demo",
+    "evaluate",
+    "export",
+    "loader",
+    "pack",
+    "quantize",
+    "score",
+    "train",
+    "webdataset",
+]
+
+_MODULES = {
+    "shards.errors": ("Error",),
+    "vocscore.api.batch_loader": ("BatchLoader",),
+    "vocscore.api.jobs": ("demo", "evaluate", "export", "pack", "quantize", "score", "train"),
+    "vocscore.api.loader": ("loader",),
+    "vocscore.api.webdataset": ("webdataset",),
+    "vocscore.config.compute": ("ComputeConfig", "DecodeConfig"),
+    "vocscore.config.demo": ("DemoConfig",),
+    "vocscore.config.evaluating": ("BootstrapConfig", "JudgedConfig", "MetricsConfig"),
+    "vocscore.config.exporting": (
+        "AcceptanceConfig",
+        "CalibrationConfig",
+        "CheckConfig",
+        "ModelFileConfig",
+    ),
+    "vocscore.config.packing": ("ImagesConfig", "LabelsConfig", "ShardsConfig", "SplitConfig"),
+    "vocscore.config.scoring": ("InferenceConfig", "InputsConfig", "LimitsConfig", "OutputConfig"),
+    "vocscore.config.training": (
+        "AugmentationConfig",
+        "CheckpointConfig",
+        "DataConfig",
+        "LossConfig",
+        "ModelConfig",
+        "OptimizationConfig",
+        "RunConfig",
+    ),
+    "vocscore.evaluation.eval_report": ("EvalReport",),
+    "vocscore.exporting.export": ("ExportReport",),
+    "vocscore.exporting.quantize": ("QuantizeReport",),
+    "vocscore.packing": ("PackReport",),
+    "vocscore.pipeline.batch": ("Batch",),
+    "vocscore.scoring.run": ("ScoreReport",),
+    "vocscore.training.history": ("TrainReport",),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 offline.settle()
+machine.settle_threads()
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name of the API when it is first used."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("vocscore")
+    elif name in _MODULE_OF:
+        value = getattr(import_module(_MODULE_OF[name]), name)
+    else:
+        raise AttributeError(f"module 'vocscore' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The API, for completion."""
+    return __all__

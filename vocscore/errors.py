@@ -6,15 +6,13 @@ from functools import partial
 from string import Formatter
 from typing import TYPE_CHECKING
 
+from shards.errors import Error
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class VocscoreError(Exception):
-    """A known failure: `str()` is one line that says where, what, and the cure."""
-
-
-class OptionError(VocscoreError):
+class OptionError(Error):
     """An option's value is out of its range, or contradicts another option.
 
     Args:
@@ -30,7 +28,8 @@ class OptionError(VocscoreError):
 
     def __reduce__(self) -> tuple[Callable[..., OptionError], tuple[str]]:
         """Pickle the template: its line may hold braces that are no names."""
-        return partial(type(self), **self._values), (self._template,)
+        make: Callable[..., OptionError] = type(self)
+        return partial(make, **self._values), (self._template,)
 
     def naming(self, spell: Callable[[str], str]) -> str:
         """The line with every option's name spelled by a function, such as '--top-k' for top_k."""
@@ -39,19 +38,19 @@ class OptionError(VocscoreError):
         return self._template.format(**names, **self._values)
 
 
-class FetchError(VocscoreError):
+class FetchError(Error):
     """A data set cannot be had from where it is published."""
 
 
-class CheckpointError(VocscoreError):
+class CheckpointError(Error):
     """A checkpoint or a file of weights cannot be used."""
 
 
-class DeviceError(VocscoreError):
+class DeviceError(Error):
     """The device asked for is not there or cannot do what was asked."""
 
 
-class TrainError(VocscoreError):
+class TrainError(Error):
     """Training cannot start or cannot go on."""
 
 
@@ -59,7 +58,7 @@ class DivergedError(TrainError):
     """The loss is not a number."""
 
 
-class ScoreError(VocscoreError):
+class ScoreError(Error):
     """Scoring cannot start or cannot go on."""
 
 
@@ -67,7 +66,11 @@ class StoppedOnPurposeError(ScoreError):
     """A limit that the user has set ended the run; everything so far is kept."""
 
 
-class ExportError(VocscoreError):
+class LoaderError(Error):
+    """Images cannot be loaded as asked, or one of them cannot be decoded."""
+
+
+class ExportError(Error):
     """A checkpoint cannot be brought into another form, or would not be the same in it."""
 
 
@@ -75,13 +78,13 @@ class AcceptanceError(OptionError, ExportError):
     """A model in another form is not close enough to be accepted; options can allow more."""
 
 
-class RecordError(VocscoreError):
+class RecordError(Error):
     """What stands in the place of a record is none, or none that this version reads."""
 
 
-class EvalError(VocscoreError):
+class EvalError(Error):
     """Predictions and labels cannot be compared."""
 
 
-class ChartError(VocscoreError):
+class ChartError(Error):
     """Charts cannot be drawn."""

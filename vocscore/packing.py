@@ -12,26 +12,46 @@ from shards.paths import shown
 from vocscore.config.packing import PackConfig
 from vocscore.errors import OptionError
 from vocscore.machine import usable_cores
+from vocscore.printed import Printed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from shards.packing.pack import PackReport
+    from shards.manifest import Manifest
     from shards.sample import AnnotatedSet, Rejection, Sample
     from vocscore.config.packing import LabelsConfig, SplitConfig
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackReport(Printed):
     """What packing came to.
 
     Attributes:
-        report: what was written, and what was rejected.
+        manifest: the set: its classes, its splits with their shards, and the settings.
+        rejected: the images left out, with the reasons; empty where `unchanged`.
+        unchanged: this very set was there already, and nothing was written.
         unlisted: images of the source that are in no split.
     """
 
-    report: PackReport
+    manifest: Manifest
+    rejected: tuple[Rejection, ...]
+    unchanged: bool
     unlisted: int
+
+    @property
+    def images(self) -> int:
+        """Packed images, in all splits."""
+        return sum(split.samples for split in self.manifest.splits.values())
+
+    def __str__(self) -> str:
+        """Images per split, classes, and what was left out."""
+        splits = ", ".join(f"{name} {s.samples}" for name, s in self.manifest.splits.items())
+        reasons = rejection_reasons(self.rejected)
+        return (
+            f"{self.images} images of {len(self.manifest.classes)} classes ({splits})"
+            + (f"; rejected: {reasons}" if reasons else "")
+            + (f"; in no split: {self.unlisted}" if self.unlisted else "")
+        )
 
 
 def pack(
@@ -40,11 +60,11 @@ def pack(
     config: PackConfig | None = None,
     *,
     on_stage: Callable[[str], None] | None = None,
-    on_images: Callable[[int, int], None] | None = None,
+    on_images: Callable[[int, int, int], None] | None = None,
     on_classes: Callable[[AnnotatedSet, tuple[str, ...]], None] | None = None,
     on_warning: Callable[[str], None] | None = None,
     on_download: Callable[[str], None] | None = None,
-) -> Packed:
+) -> PackReport:
     """Write images and their labels into WebDataset tar shards.
 
     Stopped and called again, it resumes where it stopped and ends with the same bytes.
@@ -54,7 +74,7 @@ def pack(
         out: folder for the shards.
         config: the options.
         on_stage: called with what begins, in words.
-        on_images: called with the images packed so far, and how many there are.
+        on_images: called with the images packed so far, all of them, and those rejected so far.
         on_classes: called with the set and its classes before anything is written.
         on_warning: called with a line where something of the source was not taken as it stands.
         on_download: called with a line before each file is fetched or unpacked; None: no progress
@@ -83,7 +103,7 @@ def pack(
     if config.labels.label_separator is not None:
         rule["label_separator"] = config.labels.label_separator
     stage("packing")
-    report = write_shards(
+    written = write_shards(
         annotated,
         splits,
         out,
@@ -99,7 +119,8 @@ def pack(
         settings=rule,
         progress=on_images,
     )
-    return Packed(report, len(annotated.samples) - sum(map(len, splits.values())))
+    unlisted = len(annotated.samples) - sum(map(len, splits.values()))
+    return PackReport(written.manifest, written.rejected, written.unchanged, unlisted)
 
 
 def split_and_file(value: str) -> tuple[str | None, Path]:

@@ -1,4 +1,4 @@
-"""Optimiser, schedule, average: what a step does."""
+"""Optimizer, schedule, average: what a step does."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch import nn
 from vocscore.config.training import OptimizationConfig
 from vocscore.errors import OptionError
 from vocscore.training.learner import Learner
-from vocscore.training.optimiser import open_optimiser
+from vocscore.training.optimizer import open_optimizer
 from vocscore.training.schedule import open_schedule
 
 
 class Small(nn.Module):
-    """A backbone with batch normalisation, and a head."""
+    """A backbone with batch normalization, and a head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,12 +33,12 @@ class Small(nn.Module):
 def rates(steps: int, **changes: Any) -> list[float]:
     """The head's learning rate at each step of a training of 10 steps an epoch."""
     choice = OptimizationConfig(**{"learning_rate": 0.5, **changes})
-    optimiser = open_optimiser(nn.Linear(2, 2), choice)
-    schedule = open_schedule(optimiser, choice, steps_an_epoch=10)
+    optimizer = open_optimizer(nn.Linear(2, 2), choice)
+    schedule = open_schedule(optimizer, choice, steps_an_epoch=10)
     found = []
     for _ in range(steps):
-        found.append(optimiser.param_groups[0]["lr"])
-        optimiser.step()
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
         schedule.step()
     return found
 
@@ -108,13 +108,13 @@ def test_backbone_moves_at_its_own_rate() -> None:
     assert float(moved[0]["backbone.0.weight"].abs().max()) > 1e-4
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
-def test_decay_is_for_matrices(optimiser: str) -> None:
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_decay_is_for_matrices(optimizer: str) -> None:
     """Without a gradient, weight decay shrinks matrices by rate x decay, and no vector."""
     network = Small()
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
     choice = OptimizationConfig(
-        optimizer=optimiser, learning_rate=0.1, weight_decay=0.2, momentum=0.0
+        optimizer=optimizer, learning_rate=0.1, weight_decay=0.2, momentum=0.0
     )
     learner = Learner(network, choice, steps_an_epoch=5)
     learner.step(sum(p.sum() * 0 for p in network.parameters()))  # type: ignore[arg-type]
@@ -129,14 +129,14 @@ def test_default_is_plain_descent() -> None:
     network = Small()
     twin = Small()
     twin.load_state_dict(network.state_dict())
-    optimiser = torch.optim.SGD(twin.parameters(), lr=0.01, momentum=0.9)
+    optimizer = torch.optim.SGD(twin.parameters(), lr=0.01, momentum=0.9)
     learner = Learner(network, OptimizationConfig(), steps_an_epoch=3)
     for step in range(9):
         x = torch.from_numpy(np.random.default_rng(step).normal(size=(6, 4))).float()
         learner.step(network(x).square().mean())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         twin(x).square().mean().backward()
-        optimiser.step()
+        optimizer.step()
     for name, value in twin.state_dict().items():
         assert torch.equal(network.state_dict()[name], value), name
 

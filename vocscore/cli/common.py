@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shards.errors import ShardsError
+from shards.errors import Error
 from vocscore.cli.libraries import cannot_be_loaded
 from vocscore.cli.options import flag, panel_option
 from vocscore.cli.progress import Progress, progress
 from vocscore.cli.shown_commands import program
 from vocscore.cli.status_line import is_terminal
 from vocscore.cli.streams import lost_output
-from vocscore.distributed import read_ranks
-from vocscore.errors import OptionError, StoppedOnPurposeError, VocscoreError
+from vocscore.errors import OptionError, StoppedOnPurposeError
+from vocscore.ranks import read_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,7 +59,7 @@ class OneLineErrors(click.Group):
             return super().invoke(ctx)
         except StoppedOnPurposeError as error:
             raise StoppedError(error) from error
-        except (ShardsError, VocscoreError) as error:
+        except Error as error:
             raise KnownError(_line(error, ctx)) from error
         except (click.UsageError, KnownError):
             if _is_follower():
@@ -102,7 +102,7 @@ def _is_follower() -> bool:
     """Whether another process of torchrun's says the same."""
     try:
         return not read_ranks(os.environ).first
-    except VocscoreError:  # variables of another launcher
+    except Error:  # variables of another launcher
         return False
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vocscore.cli import paths
-from vocscore.cli.common import KnownError, progress
+from vocscore.cli.common import progress
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
 from vocscore.config.demo import BACKBONE, LEARNING_RATE, SIZE, DemoConfig
@@ -17,9 +16,6 @@ from vocscore.config.groups import build
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-OWN_FOLDERS = ("VOCdrawn", "shards", "run")
-OWN_FILES = ("predictions.csv", "predictions.csv.json", "eval.json")
 
 
 @click.command(cls=PanelCommand)
@@ -40,19 +36,21 @@ def demo(out: Path, **settings: Any) -> None:
     Needs no download: the images are drawn, and the network starts from random weights. Takes a
     few minutes on two cores. Every command is shown as you would type it.
     """
-    from shards.drawing.drawn import draw_voc
+    from shards.synthetic.voc import draw_voc
+    from vocscore.drawn_demo import make_room, spoil_one_image
 
     config = build(DemoConfig, settings)
-    _make_room(out, overwrite=config.overwrite)
+    make_room(out, overwrite=config.overwrite)
     voc = out / "VOCdrawn"
     click.echo(f"drawing {config.images} images of 20 classes in {voc}")
     with progress("demo", quiet=False) as shown:
         shown.stage("drawing")
-        draw_voc(voc, pictures=config.images, seed=1)
+        draw_voc(voc, images=config.images, seed=1)
     shards, run, predictions = out / "shards", out / "run", out / "predictions.csv"
     _show(["pack", voc, "-o", shards])
     _show(["train", shards, "-o", run, *_from_nothing(), "--epochs", config.epochs])
-    _spoil_one_picture(voc / "JPEGImages")
+    bad = spoil_one_image(voc / "JPEGImages")
+    click.echo(f"\n(a truncated image is put into the folder: {bad.name})")
     _show(["score", voc / "JPEGImages", "-m", run, "-o", predictions])
     _show(["eval", predictions, shards, "--json", out / "eval.json"])
     click.echo(f"\npredictions: {predictions}\nmetrics:     {out / 'eval.json'}")
@@ -64,24 +62,6 @@ def _from_nothing() -> list[object]:
     """The options that train a small network without pretrained weights."""
     start = ["--backbone", BACKBONE, "--weights", "none", "--tune", "all"]
     return [*start, "--size", SIZE, "--learning-rate", LEARNING_RATE]
-
-
-def _make_room(out: Path, *, overwrite: bool) -> None:
-    """Remove what an earlier demo made, and nothing else."""
-    old = [out / name for name in (*OWN_FOLDERS, *OWN_FILES)]
-    found = [path for path in old if path.exists()]
-    if found and not overwrite:
-        raise KnownError(f"{found[0]} is there already: add --overwrite or name another folder.")
-    for path in found:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _spoil_one_picture(folder: Path) -> None:
-    """Add an image that was cut short, as real folders hold them."""
-    whole = min(folder.glob("*.jpg")).read_bytes()
-    bad = folder / "cut_short.jpg"
-    bad.write_bytes(whole[: len(whole) // 2])
-    click.echo(f"\n(a truncated image is put into the folder: {bad.name})")
 
 
 def _show(words: list[object]) -> None:

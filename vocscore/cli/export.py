@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     ModelFileConfig,
     CheckConfig,
     shards={"type": paths.SHARDS},
-    images={"type": paths.PICTURES},
+    images={"type": paths.IMAGES},
 )
 @quiet_option
 def export(checkpoint: Path, out: Path, *, quiet: bool, **settings: Any) -> None:
@@ -54,7 +54,7 @@ def export(checkpoint: Path, out: Path, *, quiet: bool, **settings: Any) -> None
       vocscore export run/ -o model.onnx
       vocscore export run/ -o model.xml --images photos/
     """
-    from vocscore.export.job import export as write
+    from vocscore.exporting.job import export as write
 
     config = build(ExportConfig, settings)
     with progress("export", quiet=quiet) as shown:
@@ -62,6 +62,6 @@ def export(checkpoint: Path, out: Path, *, quiet: bool, **settings: Any) -> None
     if not quiet:
         click.echo(
             f"largest difference of a probability to PyTorch: {result.largest:.1g}, "
-            f"on {result.pictures} images ({result.source})"
+            f"on {result.images} images ({result.source})"
         )
         click.echo(f"model: {', '.join(map(str, result.files))}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from shards.sample import AnnotatedSet
     from shards.vocabulary import LabelCounts
-    from vocscore.packing import Packed
+    from vocscore.packing import PackReport
 
 _ALL = 40
 """Classes that are printed one and all."""
@@ -68,17 +68,16 @@ def _wrapped(parts: Sequence[str]) -> list[str]:
     return [line.replace("\0", " ") for line in lines]
 
 
-def summarize(ctx: click.Context, out: Path, packed: Packed, *, seconds: float) -> None:
+def summarize(ctx: click.Context, out: Path, report: PackReport, *, seconds: float) -> None:
     """Say what was written, what was left out, and what comes next.
 
     Args:
         ctx: of the running command.
         out: the set.
-        packed: what packing came to.
+        report: what packing came to.
         seconds: that it took.
     """
-    report, unlisted = packed.report, packed.unlisted
-    manifest = report.manifest
+    unlisted, manifest = report.unlisted, report.manifest
     if report.unchanged:
         click.echo(f"{out} already holds this very set; nothing was written.")
     for name, split in manifest.splits.items():

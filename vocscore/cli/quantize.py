@@ -37,14 +37,14 @@ def quantize(checkpoint: Path, *, quiet: bool, **settings: Any) -> None:
       vocscore quantize run/
       vocscore score photos/ -m run/ -o predictions.csv --precision int8
     """
-    from vocscore.export.quantise import measured_on, quantise
+    from vocscore.exporting.quantize import measured_on, quantize
 
     config = build(QuantizeConfig, settings)
     config = replace(config, data=measured_on(checkpoint, config.data))
     with progress("quantize", quiet=quiet) as shown:
-        result = quantise(checkpoint, config, on_images=shown, on_stage=shown.stage)
+        result = quantize(checkpoint, config, on_images=shown, on_stage=shown.stage)
     if not quiet:
-        click.echo(f"images: {result.pictures} of split {config.data.split!r}")
+        click.echo(f"images: {result.images} of split {config.data.split!r}")
         click.echo(_seen_line(checkpoint, config.data))
         click.echo(f"mAP: float32 {result.map_float32:.4f}, int8 {result.map_int8:.4f}")
         click.echo(
@@ -57,16 +57,16 @@ def quantize(checkpoint: Path, *, quiet: bool, **settings: Any) -> None:
 def _seen_line(run: Path, data: CalibrationConfig) -> str:
     """How many images of a split the run was trained on, for beside figures on it."""
     from shards.manifest import read_manifest
-    from vocscore.evaluation.labelled import load_labelled
+    from vocscore.evaluation.labeled import load_labeled
     from vocscore.evaluation.seen import find_seen, run_origin
     from vocscore.records.trained_on import split_names
 
     shards, split = data.shards, data.split
     assert shards is not None
     assert split is not None
-    labelled = load_labelled(shards, split_names(split))
-    seen = find_seen(labelled, shards, read_manifest(shards), run_origin(run))
-    trained, images = int(seen.trained.sum()), len(labelled.names)
+    labeled = load_labeled(shards, split_names(split))
+    seen = find_seen(labeled, shards, read_manifest(shards), run_origin(run))
+    trained, images = int(seen.trained.sum()), len(labeled.names)
     assumed = ", by the names of splits" if seen.known_by == "assumption" else ""
     if trained:
         return f"NOT HELD OUT: {trained} of these {images} images were trained on{assumed}"

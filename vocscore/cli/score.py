@@ -31,8 +31,8 @@ from vocscore.config.scoring import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vocscore.score.run import ScoreReport
-    from vocscore.score.walls import Reached
+    from vocscore.scoring.run import ScoreReport
+    from vocscore.scoring.walls import Reached
 
 ALL_BAD = 3
 """The exit code where the output is there and no row of it has a probability."""
@@ -117,7 +117,7 @@ def score(
       vocscore score photos/ -m run/ -o predictions/ --format parquet
       find /data -name '*.jpg' | vocscore score - -m run/ -o predictions.csv
     """
-    from vocscore.score.run import score as run
+    from vocscore.scoring.run import score as run
 
     config = build(ScoreConfig, settings)
     refuse_summary(json_file, beside=checkpoint, of=out)
@@ -138,7 +138,7 @@ def score(
     for problem in report.problems:  # --quiet or not: something of the source was not scored
         click.echo(f"warning: {problem}", err=True)
     if not quiet:
-        _summarise(report)
+        _summarize(report)
         if (copies := config.limits.quarantine) is not None:
             click.echo(f"copies of bad inputs: {copies} (why: quarantine.csv in it)")
     if json_file:
@@ -158,12 +158,12 @@ def _say_all_bad(report: ScoreReport) -> None:
     )
 
 
-def _summarise(report: ScoreReport) -> None:
+def _summarize(report: ScoreReport) -> None:
     """Images, errors, rate, and where the file is."""
     from shards.file_kinds import listed
 
     resumed = f" ({report.resumed} of them by an earlier run)" if report.resumed else ""
-    click.echo(f"pictures: {report.pictures}{resumed}")
+    click.echo(f"images: {report.images}{resumed}")
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.reasons.items()))
     click.echo(f"errors: {report.errors}" + (f" ({reasons})" if reasons else ""))
     if report.skipped:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,11 +33,9 @@ from vocscore.config.training import (
     RunConfig,
     TrainConfig,
 )
-from vocscore.distributed import read_ranks
+from vocscore.ranks import read_ranks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from click.shell_completion import CompletionItem
 
     from vocscore.training.train import EpochResult, TrainReport
@@ -139,8 +137,8 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
             advice = f"No checkpoint was made in {out}. Go on: {again}"
             entered.enter_context(interruptible(advice))
         else:  # torchrun ends all of them, and has the last word
+            from vocscore.training.distributed import joined
             from vocscore.training.follow import follow
-            from vocscore.training.together import joined
 
             cores = max(1, usable_cores() // ranks.local_size)
             entered.enter_context(joined(ranks, threads=cores))
@@ -148,7 +146,6 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
                 follow(shards, config, compute, ranks=ranks)
                 return
         shown = entered.enter_context(progress("train", quiet=quiet))
-        watch = entered.enter_context(_watched(out, tensorboard=kept.tensorboard, quiet=quiet))
         report = fit(
             shards,
             out,
@@ -156,47 +153,27 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
             compute,
             overwrite=kept.overwrite,
             resume=kept.resume,
+            tensorboard=kept.tensorboard,
             recipe=recipe,
             ranks=ranks,
             on_step=shown,
-            on_epoch=watch,
+            on_epoch=None if quiet else _Table(),
             on_stage=None if quiet else shown.stage,
         )
     for problem in report.problems:  # --quiet or not
         click.echo(f"warning: {problem}", err=True)
     if not quiet:
-        _summarise(report, config, shards)
+        _summarize(report, config, shards)
 
 
-@contextmanager
-def _watched(
-    out: Path, *, tensorboard: bool, quiet: bool
-) -> Iterator[Callable[[EpochResult], None]]:
-    """Who looks at each epoch: the table on standard output, TensorBoard, both or nobody."""
-    with ExitStack() as opened:
-        watchers: list[Callable[[EpochResult], None]] = [] if quiet else [_Table()]
-        if tensorboard:
-            from vocscore.training.run_folder import TENSORBOARD
-            from vocscore.training.tensorboard import TensorBoardLog
-
-            log = opened.enter_context(closing(TensorBoardLog(out / TENSORBOARD)))
-            watchers.append(log)
-
-        def watch(result: EpochResult) -> None:
-            for watcher in watchers:
-                watcher(result)
-
-        yield watch
-
-
-def _summarise(report: TrainReport, config: TrainConfig, shards: Path) -> None:
+def _summarize(report: TrainReport, config: TrainConfig, shards: Path) -> None:
     from vocscore.records.trained_on import chosen_on_validation
 
     out = report.out
     if report.weights != "none" and not report.weights.startswith("torchvision "):
         click.echo(f"started from: {report.weights}")  # with the place in the file
     if report.unseen:
-        click.echo(f"no training picture shows: {', '.join(report.unseen)}")
+        click.echo(f"no training image shows: {', '.join(report.unseen)}")
     if len(report.epochs) > report.kept:
         click.echo(f"kept: epoch {report.kept} of {len(report.epochs)}, the best on validation")
     judged = report.reports["val"]

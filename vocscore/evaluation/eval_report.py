@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from vocscore.evaluation.metrics import plain
+from vocscore.printed import Printed
+from vocscore.records.keys import stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,12 +28,12 @@ class SplitCounts:
     """How many images of one split there are.
 
     Attributes:
-        labelled: to be judged.
+        labeled: to be judged.
         compared: of these, with probabilities; figures are made of them.
         trained_on: of these, trained on.
     """
 
-    labelled: int
+    labeled: int
     compared: int
     trained_on: int
 
@@ -70,32 +72,34 @@ class Training:
             "left_out_trained_on": dict(self.left_out),
             "validated_on": self.validated_on,
             "chosen_on_validation": list(self.chosen),
-            "images_by_split": {name: asdict(counts) for name, counts in self.splits.items()},
+            "images_by_split": {
+                name: stored(asdict(counts)) for name, counts in self.splits.items()
+            },
             "notes": list(self.notes),
         }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EvalReport:
-    """How good predictions are, and of how many pictures that can be said.
+class EvalReport(Printed):
+    """How good predictions are, and of how many images that can be said.
 
-    A labelled image without probabilities (no row, or a row with status=error) is in no figure:
+    A labeled image without probabilities (no row, or a row with status=error) is in no figure:
     what a model would have said of it is not known. It is counted, and the text says so.
 
     Attributes:
         classes: in the order of the shards.
         splits: the splits of the images to be judged.
-        labelled: how many images that is; without a split being asked for, images that were
+        labeled: how many images that is; without a split being asked for, images that were
             trained on are not among them.
         missing: those without a row in the predictions.
         failed: those whose row has status=error.
-        unlabelled: rows of the predictions about images that are in none of the splits looked at:
+        unlabeled: rows of the predictions about images that are in none of the splits looked at:
             those asked for, else all.
-        matched_as: (predicted path, labelled path) of one image, where paths were not equal and
+        matched_as: (predicted path, labeled path) of one image, where paths were not equal and
             were matched by how they end; else None.
         training: what the model had seen of them.
         difficult: what labels of only difficult instances were taken for; see `apply_difficult`.
-        figures: of the `labelled` images that are neither missing nor failed; its threshold is
+        figures: of the `labeled` images that are neither missing nor failed; its threshold is
             None where the labels that the predictions hold were compared.
         intervals: of the figures; None where none were asked for.
         calibration: of all decisions.
@@ -104,10 +108,10 @@ class EvalReport:
 
     classes: tuple[str, ...]
     splits: tuple[str, ...]
-    labelled: int
+    labeled: int
     missing: tuple[str, ...]
     failed: tuple[str, ...]
-    unlabelled: int
+    unlabeled: int
     matched_as: tuple[str, str] | None
     training: Training
     difficult: str
@@ -116,17 +120,23 @@ class EvalReport:
     calibration: Reliability
     missed: NDArray[np.int64]
 
+    def __str__(self) -> str:
+        """The table that `vocscore eval` prints."""
+        from vocscore.evaluation.eval_text import eval_text
+
+        return eval_text(self)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values: what was compared, the figures of `Report.to_json`, and what is beside."""
         return {
             "splits": list(self.splits),
             **self.training.to_json(),
-            "labelled": self.labelled,
+            "labelled": self.labeled,
             "missing": len(self.missing),
             "missing_examples": list(self.missing[:_EXAMPLES]),
             "failed": len(self.failed),
             "failed_examples": list(self.failed[:_EXAMPLES]),
-            "unlabelled": self.unlabelled,
+            "unlabelled": self.unlabeled,
             "matched_by": "ending" if self.matched_as else "path",
             "difficult": self.difficult,
             "decided_by": "labels" if self.figures.threshold is None else "threshold",

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from shards.files import open_binary
 from vocscore.errors import EvalError
-from vocscore.evaluation.collected import Collector, Predictions
+from vocscore.evaluation.collected import BadRowError, Collector, Predictions, left_out
 from vocscore.evaluation.read_csv import read_csv
-from vocscore.evaluation.read_jsonl import read_jsonl
-from vocscore.evaluation.read_parquet import read_parquet
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["Predictions", "read_predictions"]
 
-_READERS = {".csv": read_csv, ".jsonl": read_jsonl, ".parquet": read_parquet}
 _PART = re.compile(r"part-(\d{6,})\.(csv|jsonl|parquet)")
 
 
@@ -28,7 +28,7 @@ def read_predictions(source: Path) -> Predictions:
             'vocscore score --format' made.
 
     Raises:
-        EvalError: it is not what `vocscore score` writes, lacks probabilities, names a picture
+        EvalError: it is not what `vocscore score` writes, lacks probabilities, names an image
             twice, or holds something else than probabilities.
         OSError: a file cannot be read.
     """
@@ -54,3 +54,98 @@ def _parts(folder: Path) -> list[Path]:
             "or there are two formats. Score again into a new folder."
         )
     return [path for _, path in parts]
+
+
+def _read_jsonl(file: Path, into: Collector) -> None:
+    """Read lines with path, status and probabilities; the first good one tells the classes.
+
+    Raises:
+        EvalError: a line is damaged, or has other classes than the first.
+        OSError: the file cannot be read.
+    """
+    with open_binary(file) as lines:
+        number = 0
+        try:
+            for number, line in enumerate(lines, 1):  # noqa: B007 - told in the error
+                _add_line(json.loads(line), file, into)
+        except (KeyError, TypeError, ValueError, AttributeError, BadRowError) as error:
+            what = f"no {error}" if isinstance(error, KeyError) else error
+            raise EvalError(f"{file}, line {number}: {what}. Score again.") from error
+
+
+def _add_line(row: dict[str, Any], file: Path, into: Collector) -> None:
+    path, status = row["path"], row["status"]
+    if "path_bytes" in row:
+        path = bytes.fromhex(row["path_bytes"]).decode("utf-8", "surrogateescape")
+    if status != "ok":
+        into.add(path, status, (), None)
+        return
+    found: dict[str, float] = row.get("probabilities", {})
+    classes = into.classes or into.expect(list(found), file=file)
+    odd = [name for name in classes if name not in found] or [n for n in found if n not in classes]
+    if odd:
+        raise (
+            left_out(odd[0])
+            if odd[0] in classes
+            else BadRowError(
+                f"a probability for {odd[0]}, which the rows before it do not have (written with "
+                "--top-k or --min-probability?), and a comparison needs all"
+            )
+        )
+    into.add(path, status, [found[name] for name in classes], row.get("labels"))
+
+
+def _read_parquet(file: Path, into: Collector) -> None:
+    """Read a table that `vocscore score` wrote; its metadata tells the classes.
+
+    Raises:
+        EvalError: it is another table, a row cannot be used, or pyarrow is not installed.
+        OSError: the file cannot be read.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise EvalError(
+            f"{file}: Parquet needs pyarrow, which is not installed. Run: pip install 'pyarrow>=16'"
+        ) from error
+    number = 0
+    try:
+        with open_binary(file) as opened, pq.ParquetFile(opened) as table:
+            classes = into.expect(_classes(table.schema_arrow), file=file)
+            rows = _rows(table, classes)
+            for number, (path, status, values, labels) in enumerate(rows, 1):  # noqa: B007 - told in the error
+                if status == "ok" and None in values:
+                    raise left_out(classes[values.index(None)])
+                into.add(path, status, values, labels)
+    except BadRowError as error:
+        raise EvalError(f"{file}, row {number}: {error}. Score again.") from error
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise EvalError(f"{file}: not predictions in Parquet ({error}). Score again.") from error
+
+
+def _classes(schema: Any) -> list[str]:
+    """The columns of probabilities, in their order.
+
+    Raises:
+        KeyError: 'vocscore score' did not write it.
+    """
+    about = json.loads((schema.metadata or {})[b"vocscore"])
+    return [name for name in about["classes"] if about["selection"]["columns"] != "labels"]
+
+
+def _rows(
+    table: Any, classes: tuple[str, ...]
+) -> Iterator[tuple[str, str, list[Any], list[str] | None]]:
+    told = ["labels"] if "labels" in table.schema_arrow.names else []
+    columns = ["path", "status", "path_bytes", *classes]
+    for batch in table.iter_batches(columns=columns + told):
+        names, statuses, raw, *numbers = (batch.column(name).to_pylist() for name in columns)
+        labels = batch.column("labels").to_pylist() if told else [None] * len(names)
+        rows = zip(names, statuses, raw, labels, *numbers, strict=True)
+        for path, status, exact, row_labels, *values in rows:
+            name = path if exact is None else exact.decode("utf-8", "surrogateescape")
+            yield name, status, values, row_labels
+
+
+_READERS = {".jsonl": _read_jsonl, ".parquet": _read_parquet}

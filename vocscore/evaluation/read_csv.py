@@ -6,17 +6,17 @@ line ends; pandas puts its index in front. All of that is read where it can mean
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from shards.files import open_binary
 from vocscore.errors import EvalError
 from vocscore.evaluation.collected import BadRowError, left_out
-from vocscore.evaluation.file_kinds import encoding_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -34,6 +34,18 @@ _INDEX = re.compile(r"|index|level_\d+|Unnamed: \d+(\.\d+)?")
 """Names that pandas gives to the column of its index."""
 _SAYS_SEPARATOR = re.compile(r"sep=(.)\r?\n?")
 """A first line for spreadsheets."""
+_ENCODINGS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_OTHER_FILES: Final = (
+    (b"PK\x03\x04", "an Excel workbook or another zip archive. Save it as CSV (UTF-8)"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook. Save it as CSV (UTF-8)"),
+    (b"\x1f\x8b", "compressed with gzip. Unpack it"),
+    (b"PAR1", "Parquet. Let its name end in .parquet"),
+    (b"{", "JSON. Let the name of JSON lines end in .jsonl; the record of predictions is none"),
+)
 
 
 def read_csv(file: Path, into: Collector) -> None:
@@ -44,7 +56,7 @@ def read_csv(file: Path, into: Collector) -> None:
         OSError: the file cannot be read.
     """
     with open_binary(file) as opened:
-        encoding, errors = encoding_of(opened.peek(4)[:4], file)
+        encoding, errors = _encoding_of(opened.peek(4)[:4], file)
         with io.TextIOWrapper(opened, encoding, errors, newline="") as stream:
             try:
                 _read(stream, file, into)
@@ -206,3 +218,23 @@ def _numbers(cells: Sequence[str], classes: Sequence[str]) -> list[float]:
             return [float(cell.replace(",", ".")) for cell in cells]
         except ValueError:
             raise BadRowError(str(error)) from error
+
+
+def _encoding_of(start: bytes, file: Path) -> tuple[str, str]:
+    """The encoding of a text by its byte order mark, and what is done about other bytes.
+
+    Without a mark it is UTF-8, and the bytes of names in other encodings come through as lone
+    surrogates.
+
+    Args:
+        start: the first four bytes, or fewer where there are no more.
+        file: for the error.
+
+    Raises:
+        EvalError: it is no text, but a kind of file that is known.
+    """
+    for first, what in _OTHER_FILES:
+        if start.startswith(first):
+            raise EvalError(f"{file}: {what}, or score again.")
+    found = next((name for mark, name in _ENCODINGS if start.startswith(mark)), "utf-8")
+    return found, "strict" if found == "utf-16" else "surrogateescape"

@@ -15,7 +15,9 @@ from vocscore.records.keys import stored
 from vocscore.records.run_settings import SEED, recorded_settings
 from vocscore.records.trained_on import PACKED, packed_facts
 from vocscore.runtime.openvino import core
+from vocscore.training.distributed import from_first
 from vocscore.training.epochs import SoFar
+from vocscore.training.finetune import FinetuneTrainer, in_bf16
 from vocscore.training.opening import (
     Start,
     choose_device,
@@ -25,11 +27,9 @@ from vocscore.training.opening import (
     seeded,
     validate_in_float32,
 )
-from vocscore.training.run import Run, set_generators
+from vocscore.training.run import TrainingRun, set_generators
 from vocscore.training.run_folder import load_state, start_run
 from vocscore.training.splits import used_images
-from vocscore.training.together import from_first
-from vocscore.training.whole import WholeFit, in_bf16
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,9 +71,9 @@ def fit(job: Job, splits: Splits) -> TrainReport:
             threads=job.threads,
             max_pixels=job.config.data.max_pixels,
             ranks=job.ranks,
-            on_pictures=_counter(job, splits, done=len(so_far.history)),
+            on_images=_counter(job, splits, done=len(so_far.history)),
         )
-        with closing(decoding.maker):
+        with closing(decoding.loader):
             if state is None:
                 start_run(job.out, config, images=used)
             begun = None if state is None else state["fit"]
@@ -91,9 +91,9 @@ def fit(job: Job, splits: Splits) -> TrainReport:
             if state is not None:
                 trained.restore(state["fit"])
                 set_generators(state["generators"], device=device)
-            job.stage("training" if isinstance(trained, WholeFit) else "training the head")
+            job.stage("training" if isinstance(trained, FinetuneTrainer) else "training the head")
             run.train(trained, epochs=job.config.optimization.epochs, on_epoch=job.on_epoch)
-            if isinstance(trained, WholeFit):
+            if isinstance(trained, FinetuneTrainer):
                 trained.end()
     return run.finish()
 
@@ -117,7 +117,7 @@ def _config(job: Job, card: ModelCard, packed: Mapping[str, Any], *, device: str
 
 def _open_run(
     job: Job, net: Network, card: ModelCard, splits: Splits, so_far: SoFar, *, device: str
-) -> Run:
+) -> TrainingRun:
     in_float32 = partial(
         validate_in_float32,
         net,
@@ -125,7 +125,7 @@ def _open_run(
         card.preprocess,
         choice=job.config.optimization,
         loss=job.config.loss,
-        maker=job.compute.loader,
+        loader=job.compute.loader,
         device=device,
         threads=job.threads,
         max_pixels=job.config.data.max_pixels,
@@ -133,7 +133,7 @@ def _open_run(
     rounded = job.config.optimization.tune == "head" and in_bf16(
         job.config.optimization.precision, device=torch.device(device)
     )
-    return Run(
+    return TrainingRun(
         job.out,
         net,
         card,
@@ -148,26 +148,26 @@ def _open_run(
 
 
 def _check_batches(network: Network, splits: Splits, choice: OptimizationConfig) -> None:
-    """Refuse to normalise a batch of one by its own statistics: it has no variance."""
-    normalised = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())  # noqa: SLF001 - the only common base
-    pictures = len(splits.train.pictures)
-    if choice.tune == "all" and normalised and min(choice.batch_size, pictures) < 2:
+    """Refuse to normalize a batch of one by its own statistics: it has no variance."""
+    normalized = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())  # noqa: SLF001 - the only common base
+    images = len(splits.train.images)
+    if choice.tune == "all" and normalized and min(choice.batch_size, images) < 2:
         raise TrainError(
-            f"{pictures} pictures in batches of {choice.batch_size}: this backbone normalises "
-            f"batches and needs two pictures in each. Use a larger --batch-size, more pictures, "
+            f"{images} images in batches of {choice.batch_size}: this backbone normalizes "
+            f"batches and needs two images in each. Use a larger --batch-size, more images, "
             f"or --tune head."
         )
 
 
 def _counter(job: Job, splits: Splits, *, done: int) -> Callable[[int], None]:
-    """Add up pictures as they are done, after those of epochs done before, and pass the sum on.
+    """Add up images as they are done, after those of epochs done before, and pass the sum on.
 
-    The first call ends the preparations: from then on pictures go through the network.
+    The first call ends the preparations: from then on images go through the network.
     """
     whole = job.config.optimization.tune == "all"
     passes = job.config.optimization.epochs if whole else 1
-    pictures = len(splits.train.pictures) + len(splits.val.pictures)
-    seen = pictures * done if whole else 0
+    images = len(splits.train.images) + len(splits.val.images)
+    seen = images * done if whole else 0
     begun = False
 
     def add(more: int) -> None:
@@ -177,6 +177,6 @@ def _counter(job: Job, splits: Splits, *, done: int) -> Callable[[int], None]:
         begun = True
         seen += more
         if job.on_step is not None:
-            job.on_step(seen, passes * pictures)
+            job.on_step(seen, passes * images)
 
     return add

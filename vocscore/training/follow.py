@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from shards.manifest import manifest_hash, read_manifest
 from vocscore.errors import TrainError
+from vocscore.training.distributed import from_first
+from vocscore.training.finetune import FinetuneTrainer
 from vocscore.training.job import loader_threads
 from vocscore.training.opening import (
     choose_device,
@@ -16,15 +18,13 @@ from vocscore.training.opening import (
     seeded,
 )
 from vocscore.training.splits import load_splits
-from vocscore.training.together import from_first
-from vocscore.training.whole import WholeFit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.config.compute import ComputeConfig
     from vocscore.config.training import TrainConfig
-    from vocscore.distributed import Ranks
+    from vocscore.ranks import Ranks
     from vocscore.training.opening import Start
 
 
@@ -41,7 +41,7 @@ def follow(shards: Path, config: TrainConfig, compute: ComputeConfig, *, ranks: 
         ranks: this process, not the first.
 
     Raises:
-        TrainError: the shards are not the first process's, or a picture cannot be decoded.
+        TrainError: the shards are not the first process's, or an image cannot be decoded.
         CheckpointError: the weights cannot be had on this machine.
         DeviceError: the device is not there.
     """
@@ -62,9 +62,9 @@ def follow(shards: Path, config: TrainConfig, compute: ComputeConfig, *, ranks: 
             threads=loader_threads(compute, ranks),
             max_pixels=config.data.max_pixels,
             ranks=ranks,
-            on_pictures=lambda _more: None,
+            on_images=lambda _more: None,
         )
-        with closing(decoding.maker):
+        with closing(decoding.loader):
             fit = open_fit(
                 net,
                 splits,
@@ -74,7 +74,7 @@ def follow(shards: Path, config: TrainConfig, compute: ComputeConfig, *, ranks: 
                 augmentation=config.augmentation,
                 seed=config.data.seed % 2**63,
             )
-            if isinstance(fit, WholeFit):
+            if isinstance(fit, FinetuneTrainer):
                 if start.fit is not None:
                     fit.restore(start.fit)
                 fit.follow()

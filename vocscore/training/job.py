@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from vocscore.config.compute import ComputeConfig
     from vocscore.config.training import TrainConfig
-    from vocscore.distributed import Ranks
+    from vocscore.ranks import Ranks
     from vocscore.training.history import EpochResult
 
 

@@ -11,6 +11,7 @@ from vocscore.charts.canvas import require_matplotlib
 from vocscore.errors import ChartError, DivergedError
 from vocscore.evaluation.decisions import fit_decisions
 from vocscore.evaluation.metrics import report
+from vocscore.records.keys import stored
 from vocscore.records.trained_on import chosen_on_validation
 from vocscore.training.epochs import run_epochs
 from vocscore.training.faithful import measure_faithfulness
@@ -28,13 +29,13 @@ if TYPE_CHECKING:
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
     from vocscore.training.epochs import SoFar
-    from vocscore.training.fit import Fit, Outcome
     from vocscore.training.history import EpochResult
     from vocscore.training.splits import Splits
+    from vocscore.training.trainer import SplitOutcome, Trainer
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TrainingRun:
     """A training on its way into its folder.
 
     Attributes:
@@ -51,12 +52,12 @@ class Run:
     keeping: CheckpointConfig
     device: str
     max_pixels: int
-    validate_exactly: Callable[[], Outcome] | None = None
+    validate_exactly: Callable[[], SplitOutcome] | None = None
     on_stage: Callable[[str], None] | None = None
 
     def train(
         self,
-        fit: Fit,
+        fit: Trainer,
         *,
         epochs: int,
         on_epoch: Callable[[EpochResult], None] | None,
@@ -110,7 +111,7 @@ class Run:
             )
             metrics[split] = {"loss": outcome.loss, **reports[split].to_json(card.classes)}
         # Rounded: the last digits are those of the number of threads.
-        metrics["bf16"] = {**asdict(fidelity), "largest": round(fidelity.largest, 4)}
+        metrics["bf16"] = {**stored(asdict(fidelity)), "largest": round(fidelity.largest, 4)}
         problems = _without_charts()
         if not problems:
             self._stage("drawing charts")
@@ -129,7 +130,7 @@ class Run:
         if self.on_stage is not None:
             self.on_stage(name)
 
-    def _decided(self, val: Outcome) -> tuple[ModelCard, Decisions]:
+    def _decided(self, val: SplitOutcome) -> tuple[ModelCard, Decisions]:
         """The card with thresholds and temperature fitted to the validation split."""
         fitted = fit_decisions(
             val.labels,

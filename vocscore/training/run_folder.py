@@ -14,6 +14,7 @@ from vocscore.charts.evaluation_charts import NAMES as CHARTS
 from vocscore.errors import TrainError
 from vocscore.models.card import CARD_FILE, WEIGHTS_FILE
 from vocscore.records.images import IMAGES
+from vocscore.records.keys import shown
 from vocscore.records.trained_on import CONFIG, PACKED
 
 if TYPE_CHECKING:
@@ -155,7 +156,8 @@ def check_same(out: Path, config: Mapping[str, object]) -> None:
     for name, value in config.items():
         if name not in _ANYWHERE and before.get(name) != value:
             raise TrainError(
-                f"{out}: cannot be resumed: {name} was {before.get(name)!r} and is {value!r}. "
+                f"{out}: cannot be resumed: {shown(name)} was {before.get(name)!r} and is "
+                f"{value!r}. "
                 f"Give the settings of the run, or start anew with --overwrite."
             )
 

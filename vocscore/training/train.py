@@ -7,27 +7,29 @@ and keeps what it gave.
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shards.manifest import manifest_hash
 from vocscore.config.compute import ComputeConfig
 from vocscore.config.training import TrainConfig
-from vocscore.distributed import ALONE
 from vocscore.evaluation.thresholds import parse_rule
 from vocscore.machine import parse_device
 from vocscore.models.backbones import check_backbone
 from vocscore.models.weight_files import check_weights
+from vocscore.ranks import ALONE
 from vocscore.records.run_settings import SEED, recorded_settings
 from vocscore.training.history import EpochResult, TrainReport
 from vocscore.training.job import Job
-from vocscore.training.run_folder import check_room, check_same
+from vocscore.training.run_folder import TENSORBOARD, check_room, check_same
 from vocscore.training.splits import check_best, load_splits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from vocscore.distributed import Ranks
+    from vocscore.ranks import Ranks
 
 __all__ = ["EpochResult", "TrainReport", "check_finished", "train"]
 
@@ -40,6 +42,7 @@ def train(
     *,
     overwrite: bool = False,
     resume: bool = False,
+    tensorboard: bool = False,
     recipe: str | None = None,
     ranks: Ranks = ALONE,
     on_step: Callable[[int, int], None] | None = None,
@@ -63,16 +66,17 @@ def train(
         compute: where it runs.
         overwrite: replace a run that is there already.
         resume: go on after the last finished epoch of the run that is there; without one, start.
+        tensorboard: write every epoch to the folder `tensorboard` of the run, too.
         recipe: where the settings come from, for the record.
         ranks: the first of the processes that train together; the others are in `follow`.
-        on_step: called with the pictures sent through the backbone so far, and how many it will
+        on_step: called with the images sent through the backbone so far, and how many it will
             be in all.
         on_epoch: called after each epoch.
         on_stage: called with what begins, in words.
 
     Raises:
         TrainError: a run is there already or was asked for something else, a split is missing or
-            cannot be learnt from, or a picture cannot be decoded.
+            cannot be learnt from, or an image cannot be decoded.
         DivergedError: the loss is not a number; the run holds the network that was kept before, if
             an epoch had been finished.
         CheckpointError: the backbone or its weights cannot be had.
@@ -104,7 +108,23 @@ def train(
     job.stage("loading PyTorch")
     from vocscore.training.fitting import fit
 
-    return fit(job, splits)
+    if not tensorboard:
+        return fit(job, splits)
+    from vocscore.training.tensorboard import TensorBoardLog
+
+    with closing(TensorBoardLog(out / TENSORBOARD)) as log:
+        return fit(replace(job, on_epoch=_both(log, on_epoch)), splits)
+
+
+def _both(
+    log: Callable[[EpochResult], None], on_epoch: Callable[[EpochResult], None] | None
+) -> Callable[[EpochResult], None]:
+    def tell(result: EpochResult) -> None:
+        log(result)
+        if on_epoch is not None:
+            on_epoch(result)
+
+    return tell
 
 
 def check_finished(shards: Path, out: Path, config: TrainConfig) -> None:

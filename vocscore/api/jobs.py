@@ -1,0 +1,341 @@
+"""The commands as functions: the same options, defaults and errors."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vocscore.api.progress import opened
+from vocscore.api.settings import settings, takes
+from vocscore.config.compute import ComputeConfig
+from vocscore.config.demo import BACKBONE, LEARNING_RATE, SIZE, DemoConfig
+from vocscore.config.evaluating import EvalConfig
+from vocscore.config.exporting import ExportConfig, QuantizeConfig
+from vocscore.config.groups import build
+from vocscore.config.packing import PackConfig
+from vocscore.config.scoring import ScoreConfig
+from vocscore.config.training import RunConfig, TrainConfig
+from vocscore.errors import TrainError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from typing_extensions import Unpack
+
+    from vocscore.api.keywords import (
+        DemoKeywords,
+        EvalKeywords,
+        ExportKeywords,
+        PackKeywords,
+        QuantizeKeywords,
+        ScoreKeywords,
+        TrainKeywords,
+    )
+    from vocscore.api.progress import Progress
+    from vocscore.config.option import Group
+    from vocscore.evaluation.eval_report import EvalReport
+    from vocscore.exporting.export import ExportReport
+    from vocscore.exporting.quantize import QuantizeReport
+    from vocscore.packing import PackReport
+    from vocscore.scoring.run import ScoreReport
+    from vocscore.training.train import EpochResult, TrainReport
+
+    PathLike = str | os.PathLike[str]
+
+
+@takes(PackConfig)
+def pack(
+    source: PathLike | None,
+    output: PathLike,
+    *,
+    options: Group | Iterable[Group] = (),
+    progress: bool | Progress | None = None,
+    **keywords: Unpack[PackKeywords],
+) -> PackReport:
+    """Write images and their labels into WebDataset tar shards, as `vocscore pack` does.
+
+    Interrupted and called again, it resumes and ends with the same bytes.
+
+    Args:
+        source: a folder of images; None with `download`.
+        output: folder for the shards.
+        options: groups of options, each taken whole; keywords take precedence.
+        progress: True shows a bar, False none, None one where standard error is a terminal.
+        **keywords: every option of the command.
+
+    Returns:
+        What was written and what was left out. Notes about the source are warnings (`UserWarning`).
+
+    Raises:
+        Error: the source, its labels or an option cannot be used; one line says where, what, and
+            the cure.
+    """
+    from vocscore.packing import pack as run
+
+    given = settings(keywords, options, PackConfig)
+    with opened("pack", progress) as shown:
+        return run(
+            None if source is None else Path(source),
+            Path(output),
+            build(PackConfig, given),
+            on_stage=shown.stage,
+            on_images=shown,
+            on_warning=_warn,
+        )
+
+
+@takes(TrainConfig, RunConfig, ComputeConfig)
+def train(
+    shards: PathLike,
+    output: PathLike,
+    *,
+    recipe: str = "baseline",
+    options: Group | Iterable[Group] = (),
+    on_epoch: Callable[[EpochResult], None] | None = None,
+    progress: bool | Progress | None = None,
+    **keywords: Unpack[TrainKeywords],
+) -> TrainReport:
+    """Fit a multi-label classifier on packed shards, as `vocscore train` does.
+
+    In this process; for several GPUs run the command with torchrun.
+
+    Args:
+        shards: a folder that `pack` wrote.
+        output: folder for the run: the checkpoint, its history, its metrics, charts.
+        recipe: 'baseline' (the defaults), 'strong', or the path of a TOML file.
+        options: groups of options, each taken whole, before the recipe; keywords take precedence.
+        on_epoch: called with the figures of both splits after each epoch.
+        progress: True shows a bar, False none, None one where standard error is a terminal.
+        **keywords: every option of the command.
+
+    Returns:
+        Every epoch's figures, and all figures of the epoch that was kept.
+
+    Raises:
+        Error: the shards, the weights or an option cannot be used, or the loss is not a number;
+            one line says where, what, and the cure.
+    """
+    from vocscore.ranks import read_ranks
+    from vocscore.training.recipes import load_recipe
+    from vocscore.training.run_folder import is_finished
+    from vocscore.training.train import train as run
+
+    given = settings(
+        keywords, options, TrainConfig, RunConfig, ComputeConfig, before=load_recipe(recipe)
+    )
+    kept, out = build(RunConfig, given), Path(output)
+    if read_ranks(os.environ).size > 1:
+        raise TrainError("vocscore.train runs in one process. Use: torchrun -m vocscore train ...")
+    if kept.resume and is_finished(out):
+        raise TrainError(f"{out}: is finished already; nothing to resume.")
+    with opened("train", progress) as shown:
+        return run(
+            Path(shards),
+            out,
+            build(TrainConfig, given),
+            build(ComputeConfig, given),
+            overwrite=kept.overwrite,
+            resume=kept.resume,
+            tensorboard=kept.tensorboard,
+            recipe=recipe,
+            on_step=shown,
+            on_epoch=on_epoch,
+            on_stage=shown.stage,
+        )
+
+
+@takes(ScoreConfig)
+def score(
+    source: PathLike,
+    output: PathLike,
+    *,
+    model: PathLike,
+    options: Group | Iterable[Group] = (),
+    progress: bool | Progress | None = None,
+    **keywords: Unpack[ScoreKeywords],
+) -> ScoreReport:
+    """Write one row of class probabilities for every image, as `vocscore score` does.
+
+    Interrupted and called again, it resumes and ends with the same bytes.
+
+    Args:
+        source: a folder, packed shards, WebDataset tars, a list file, or one image.
+        output: a .csv, .parquet or .jsonl file; with `format` a folder.
+        model: a folder that `train` wrote.
+        options: groups of options, each taken whole; keywords take precedence.
+        progress: True shows a bar, False none, None one where standard error is a terminal.
+        **keywords: every option of the command.
+
+    Returns:
+        How many images and errors there were, the rate, and what else a person should know.
+
+    Raises:
+        Error: the source, the model or an option cannot be used; finished units are kept. A bad
+            image is a row, not an error.
+    """
+    from vocscore.scoring.run import score as run
+
+    config = build(ScoreConfig, settings(keywords, options, ScoreConfig))
+    with opened("score", progress) as shown:
+        return run(
+            os.fspath(source),
+            Path(output),
+            config,
+            checkpoint=Path(model),
+            progress=shown,
+            listing=shown.listing,
+            on_stage=shown.stage,
+        )
+
+
+@takes(EvalConfig)
+def evaluate(
+    predictions: PathLike,
+    shards: PathLike,
+    *,
+    options: Group | Iterable[Group] = (),
+    **keywords: Unpack[EvalKeywords],
+) -> EvalReport:
+    """Say how good predictions are, as `vocscore eval` does.
+
+    Args:
+        predictions: what `score` wrote with all probabilities.
+        shards: the packed set with the labels.
+        options: groups of options, each taken whole; keywords take precedence.
+        **keywords: every option of the command.
+
+    Returns:
+        Every figure, with intervals; `print` shows the table of `vocscore eval`.
+
+    Raises:
+        Error: predictions and labels cannot be compared.
+    """
+    from vocscore.evaluation.evaluate import evaluate as run
+
+    config = build(EvalConfig, settings(keywords, options, EvalConfig))
+    return run(
+        Path(predictions),
+        Path(shards),
+        split=config.judged.split,
+        model=config.judged.model,
+        threshold=config.metrics.threshold,
+        difficult=config.metrics.difficult,
+        resamples=config.bootstrap.resamples,
+        seed=config.bootstrap.seed,
+    )
+
+
+@takes(QuantizeConfig)
+def quantize(
+    run: PathLike,
+    *,
+    options: Group | Iterable[Group] = (),
+    progress: bool | Progress | None = None,
+    **keywords: Unpack[QuantizeKeywords],
+) -> QuantizeReport:
+    """Make the 8-bit form of a model, for `precision="int8"`, as `vocscore quantize` does.
+
+    Args:
+        run: a folder that `train` wrote; the 8-bit model is put beside its weights.
+        options: groups of options, each taken whole; keywords take precedence.
+        progress: True shows a bar, False none, None one where standard error is a terminal.
+        **keywords: every option of the command.
+
+    Returns:
+        How far it is from float32.
+
+    Raises:
+        Error: it is not close enough, or cannot be made; nothing was written.
+    """
+    from vocscore.exporting.quantize import quantize as make
+
+    config = build(QuantizeConfig, settings(keywords, options, QuantizeConfig))
+    with opened("quantize", progress) as shown:
+        return make(Path(run), config, on_images=shown, on_stage=shown.stage)
+
+
+@takes(ExportConfig)
+def export(
+    run: PathLike,
+    output: PathLike,
+    *,
+    options: Group | Iterable[Group] = (),
+    progress: bool | Progress | None = None,
+    **keywords: Unpack[ExportKeywords],
+) -> ExportReport:
+    """Write a model for ONNX Runtime or OpenVINO, as `vocscore export` does.
+
+    Args:
+        run: a folder that `train` wrote.
+        output: FILE.onnx, or FILE.xml for OpenVINO.
+        options: groups of options, each taken whole; keywords take precedence.
+        progress: True shows a bar, False none, None one where standard error is a terminal.
+        **keywords: every option of the command.
+
+    Returns:
+        The files, and how far the new model's probabilities are from PyTorch's.
+
+    Raises:
+        Error: the model cannot be written, or gives other probabilities; nothing was written.
+    """
+    from vocscore.exporting.job import export as write
+
+    config = build(ExportConfig, settings(keywords, options, ExportConfig))
+    with opened("export", progress) as shown:
+        return write(Path(run), Path(output), config, on_images=shown, on_stage=shown.stage)
+
+
+@takes(DemoConfig)
+def demo(
+    output: PathLike,
+    *,
+    options: Group | Iterable[Group] = (),
+    progress: bool | Progress | None = None,
+    **keywords: Unpack[DemoKeywords],
+) -> Path:
+    """Draw a small VOC set, then pack, train and score it: a playground without a download.
+
+    Args:
+        output: folder for everything: VOCdrawn/, shards/, run/, predictions.csv.
+        options: groups of options, each taken whole; keywords take precedence.
+        progress: True shows a bar, False none, None one where standard error is a terminal.
+        **keywords: every option of the command.
+
+    Returns:
+        The folder.
+
+    Raises:
+        Error: something is there already, and `overwrite` is not given.
+    """
+    from shards.synthetic.voc import draw_voc
+    from vocscore.drawn_demo import make_room, spoil_one_image
+
+    config = build(DemoConfig, settings(keywords, options, DemoConfig))
+    out = Path(output)
+    make_room(out, overwrite=config.overwrite)
+    with opened("demo", progress) as shown:
+        shown.stage("drawing")
+        draw_voc(out / "VOCdrawn", images=config.images, seed=1)
+    pack(out / "VOCdrawn", out / "shards", progress=progress)
+    train(
+        out / "shards",
+        out / "run",
+        backbone=BACKBONE,
+        weights="none",
+        tune="all",
+        size=SIZE,
+        learning_rate=LEARNING_RATE,
+        epochs=config.epochs,
+        progress=progress,
+    )
+    images = out / "VOCdrawn" / "JPEGImages"
+    spoil_one_image(images)
+    score(images, out / "predictions.csv", model=out / "run", progress=progress)
+    return out
+
+
+def _warn(line: str) -> None:
+    """Of what the source holds and was not taken as it stands."""
+    warnings.warn(line.removeprefix("warning: "), UserWarning, stacklevel=4)

@@ -1,0 +1,58 @@
+"""Writes `keywords.py` from the groups of options, so that it cannot differ from them.
+
+python -m vocscore.api.keyword_stubs vocscore/api/keywords.py
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from vocscore.api.settings import hint
+from vocscore.config.compute import ComputeConfig
+from vocscore.config.demo import DemoConfig
+from vocscore.config.evaluating import EvalConfig
+from vocscore.config.exporting import ExportConfig, QuantizeConfig
+from vocscore.config.groups import declared
+from vocscore.config.packing import PackConfig
+from vocscore.config.scoring import ScoreConfig
+from vocscore.config.training import RunConfig, TrainConfig
+
+KEYWORDS: Final[dict[str, tuple[type[Any], ...]]] = {
+    "Pack": (PackConfig,),
+    "Train": (TrainConfig, RunConfig, ComputeConfig),
+    "Score": (ScoreConfig,),
+    "Eval": (EvalConfig,),
+    "Quantize": (QuantizeConfig,),
+    "Export": (ExportConfig,),
+    "Demo": (DemoConfig,),
+}
+
+_HEAD = '''"""The keywords of the API's functions, for editors and type checkers.
+
+Written by `make docs` from the groups in `vocscore/config`, which hold defaults, ranges and help.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+'''
+
+
+def text() -> str:
+    """The whole module."""
+    parts = [_HEAD]
+    for name, kinds in KEYWORDS.items():
+        fields = "\n".join(f"    {one.name}: {hint(one)}" for one in declared(*kinds))
+        summary = f'    """Of `vocscore.{"evaluate" if name == "Eval" else name.lower()}`."""'
+        parts.append(f"class {name}Keywords(TypedDict, total=False):\n{summary}\n\n{fields}\n")
+    return "\n\n".join(parts)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(text(), encoding="utf-8")

@@ -1,0 +1,146 @@
+"""The keywords of the API's functions, for editors and type checkers.
+
+Written by `make docs` from the groups in `vocscore/config`, which hold defaults, ranges and help.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+
+
+class PackKeywords(TypedDict, total=False):
+    """Of `vocscore.pack`."""
+
+    download: Literal["2007", "2012"] | None
+    labels: str | PathLike[str] | None
+    label_separator: str | None
+    coco: Sequence[str]
+    classes: str | PathLike[str] | None
+    merge_case: bool
+    rename: Sequence[tuple[str, str]]
+    split: Literal["auto", "voc", "ratio"]
+    train_fraction: float
+    seed: int
+    verify: bool
+    max_bad: float
+    max_pixels: int
+    resize: int | None
+    quality: int
+    shard_samples: int
+    workers: int | None
+    overwrite: bool
+
+
+class TrainKeywords(TypedDict, total=False):
+    """Of `vocscore.train`."""
+
+    backbone: str
+    weights: str
+    size: int
+    threshold: float
+    train_split: str
+    val_split: str
+    max_pixels: int
+    difficult: Literal["ignore", "positive", "negative"]
+    seed: int
+    tune: Literal["head", "all"]
+    epochs: int
+    batch_size: int
+    optimizer: Literal["sgd", "adamw"]
+    learning_rate: float
+    backbone_rate: float
+    momentum: float
+    weight_decay: float
+    schedule: Literal["constant", "cosine", "onecycle"]
+    warmup: float
+    clip: float
+    ema: float
+    standardize: bool
+    precision: Literal["float32", "bf16", "auto"]
+    loss: Literal["bce", "asl"]
+    class_weight: float
+    gamma_positive: float
+    gamma_negative: float
+    margin: float
+    keep: Literal["last", "best"]
+    patience: int | None
+    thresholds: str
+    calibrate: bool
+    crop_scale: float
+    flip: float
+    jitter: float
+    resume: bool
+    overwrite: bool
+    tensorboard: bool
+    device: str
+    loader: Literal["auto", "dali", "host", "reference"]
+    workers: int | None
+
+
+class ScoreKeywords(TypedDict, total=False):
+    """Of `vocscore.score`."""
+
+    include: Sequence[str]
+    exclude: Sequence[str]
+    unit_size: int
+    format: Literal["csv", "parquet", "jsonl"] | None
+    columns: Literal["all", "probabilities", "labels"]
+    top_k: int | None
+    min_probability: float
+    overwrite: bool
+    ceilings: bool | None
+    max_bad: float | None
+    quarantine: str | PathLike[str] | None
+    batch_size: int
+    max_pixels: int
+    device: str
+    loader: Literal["auto", "dali", "host", "reference"]
+    workers: int | None
+    precision: Literal["auto", "float32", "bf16", "int8"]
+    devices: Sequence[str]
+
+
+class EvalKeywords(TypedDict, total=False):
+    """Of `vocscore.evaluate`."""
+
+    split: str | None
+    model: str | PathLike[str] | None
+    threshold: float | None
+    difficult: Literal["ignore", "positive", "negative"]
+    resamples: int
+    seed: int
+
+
+class QuantizeKeywords(TypedDict, total=False):
+    """Of `vocscore.quantize`."""
+
+    shards: str | PathLike[str] | None
+    split: str | None
+    calibration_images: int
+    max_pixels: int
+    max_map_drop: float
+    max_changed: float
+
+
+class ExportKeywords(TypedDict, total=False):
+    """Of `vocscore.export`."""
+
+    shards: str | PathLike[str] | None
+    split: str | None
+    images: str | PathLike[str] | None
+    drawn: bool
+    check_images: int
+    max_pixels: int
+    overwrite: bool
+
+
+class DemoKeywords(TypedDict, total=False):
+    """Of `vocscore.demo`."""
+
+    images: int
+    epochs: int
+    overwrite: bool

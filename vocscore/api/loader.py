@@ -1,0 +1,141 @@
+"""`vocscore.loader`: images to batches for a training loop of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vocscore.api.batch_loader import BatchLoader
+from vocscore.api.loader_batches import BatchPlan
+from vocscore.api.loader_images import choose_images
+from vocscore.config.training import AugmentationConfig
+from vocscore.errors import LoaderError
+from vocscore.machine import usable_cores
+from vocscore.models.card import load_card
+from vocscore.pipeline.loaders import NAMES
+from vocscore.pipeline.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from vocscore.runtime import resolve_device
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    ThreeNumbers = tuple[float, float, float]
+
+_SIZE = 256
+
+
+def loader(
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    split: str | None = None,
+    batch_size: int = 64,
+    shuffle: bool = False,
+    seed: int = 0,
+    size: int | None = None,
+    mean: ThreeNumbers | None = None,
+    std: ThreeNumbers | None = None,
+    preprocess: str | os.PathLike[str] | Preprocess | None = None,
+    augmentation: AugmentationConfig | None = None,
+    difficult: str = "ignore",
+    on_error: str = "raise",
+    drop_last: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
+    workers: int | None = None,
+    loader: str = "auto",
+    device: str = "auto",
+    max_pixels: int = 200_000_000,
+) -> BatchLoader:
+    """Open a loader: every `for batch in ...` over it is one epoch.
+
+    Only names and labels are read here; images are read and decoded during an epoch.
+
+    Args:
+        source: a folder of packed shards, whose labels come along; a folder of images or of other
+            tars, one tar, a list file or one image, as `vocscore score` takes them; or a list of
+            image files. Only packed shards have labels.
+        split: of packed shards: a name, or names joined by commas ('train,val'); None: all.
+        batch_size: images a batch, on each rank; the last batch may be smaller.
+        shuffle: visit the rows in an order of each epoch's own. It follows from `seed` and the
+            epoch alone, on every machine, and is the order in which `vocscore train` visits them.
+        seed: of the order and of `augmentation`, not below 0.
+        size: height and width of the images, pixels; None: 256.
+        mean: of R, G, B on the scale 0 to 1, for `normalize`; None: ImageNet's.
+        std: like `mean`, above 0.
+        preprocess: a run whose size, mean and std are taken in place of these three arguments, or
+            a `Preprocess`.
+        augmentation: random crops, flips and colors. What is drawn for an image follows from
+            `seed`, the epoch and the row alone.
+        difficult: what a class of which an image shows only 'difficult' instances is in the
+            labels: 'ignore' (-1), 'positive' (1) or 'negative' (0).
+        on_error: what is done about an image that cannot be decoded: 'raise', or 'skip', which
+            leaves it out and notes it in `skipped`.
+        drop_last: leave out the last rows of an epoch if they do not fill a batch of every rank.
+        rank: of this process, from 0.
+        world_size: processes that share the rows; each row is visited by exactly one, and all
+            have equally many batches.
+        workers: threads that decode; None: one for each usable core.
+        loader: 'auto' (DALI on a GPU, else 'host'), 'dali', 'host' (libjpeg-turbo and torch) or
+            'reference' (Pillow in one thread, slow).
+        device: where the images of a batch are: 'auto' (the first GPU, else the CPU), 'cpu',
+            'cuda' or 'cuda:N'.
+        max_pixels: width times height from which on an image counts as undecodable.
+
+    Raises:
+        LoaderError: there is no image in the source, no split of that name, or an argument is out
+            of its range.
+        ScoreError: there is no such source, or it cannot be read.
+        DamageError: the shards are unfinished or damaged.
+        CheckpointError: `preprocess` names no run.
+        DeviceError: the device is not there.
+        EvalError: no such rule of difficult labels.
+    """
+    if on_error not in ("raise", "skip"):
+        raise LoaderError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+    if loader not in NAMES:
+        raise LoaderError(f"loader must be one of {', '.join(NAMES)}, got {loader!r}")
+    if workers is not None and workers < 1:
+        raise LoaderError(f"workers must be at least 1, got {workers}")
+    chosen = choose_images(source, split=split, difficult=difficult)
+    plan = BatchPlan(
+        rows=len(chosen.refs),
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        drop_last=drop_last,
+        rank=rank,
+        world_size=world_size,
+    )
+    return BatchLoader(
+        chosen,
+        plan,
+        _preprocess(preprocess, size=size, mean=mean, std=std),
+        augmentation=augmentation or AugmentationConfig(),
+        skip_errors=on_error == "skip",
+        workers=workers or usable_cores(),
+        kind=loader,
+        device=resolve_device(device),
+        max_pixels=max_pixels,
+    )
+
+
+def _preprocess(
+    given: str | os.PathLike[str] | Preprocess | None,
+    *,
+    size: int | None,
+    mean: ThreeNumbers | None,
+    std: ThreeNumbers | None,
+) -> Preprocess:
+    if given is None:
+        try:
+            return Preprocess(
+                size=_SIZE if size is None else size,
+                mean=IMAGENET_MEAN if mean is None else mean,
+                std=IMAGENET_STD if std is None else std,
+            )
+        except ValueError as error:
+            raise LoaderError(str(error)) from error
+    if (size, mean, std) != (None, None, None):
+        raise LoaderError("preprocess says size, mean and std; give it or them, not both")
+    return given if isinstance(given, Preprocess) else load_card(Path(given)).preprocess

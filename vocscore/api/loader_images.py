@@ -1,0 +1,140 @@
+"""What a loader is asked to load: packed shards with labels, or any images without."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shards.manifest import read_manifest
+from shards.packed_set import manifest_of
+from shards.paths import shown
+from shards.reader import load_split
+from shards.sample import ImageRef
+from vocscore.errors import LoaderError
+from vocscore.evaluation.difficult import apply_difficult
+from vocscore.scoring.inputs.sources import read_source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from shards.manifest import Manifest
+    from vocscore.scoring.inputs.units import Unit
+
+_UNIT_FILES = 1 << 16
+"""Files that are listed together; nothing depends on it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChosenImages:
+    """The images of a loader; the position is the row number.
+
+    Attributes:
+        refs: where the bytes of each image lie.
+        labels: int8, shape (len(refs), C): 1 present, 0 absent, -1 only difficult; None where the
+            source has no labels.
+        classes: the columns of `labels`; () without labels.
+        notes: one line for each thing in the source that was left out or looks wrong.
+    """
+
+    refs: Sequence[ImageRef]
+    labels: NDArray[np.int8] | None = None
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def choose_images(
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    split: str | None,
+    difficult: str,
+) -> ChosenImages:
+    """Find the images of a source; no image is read.
+
+    Args:
+        source: a folder of packed shards, whose labels come along; anything else that
+            `vocscore score` takes; or a list of image files.
+        split: of packed shards: a name, or names joined by commas; None: all splits.
+        difficult: as for `apply_difficult`.
+
+    Raises:
+        LoaderError: there is no image, or no split of that name.
+        ScoreError: there is no such source, or it cannot be read.
+        DamageError: the shards are unfinished or damaged.
+        EvalError: no such rule of difficult labels.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        _refuse_split(split, "a list of files")
+        found = ChosenImages(tuple(ImageRef(os.fspath(file), os.fspath(file)) for file in source))
+        where = "the list"
+    else:
+        folder, where = Path(source), shown(os.fspath(source))
+        manifest = manifest_of(folder)
+        if manifest is None and split is not None and folder.is_dir():
+            manifest = read_manifest(folder)  # says what is missing
+        if manifest is not None:
+            return _packed(folder, manifest, split=split, difficult=difficult)
+        _refuse_split(split, where)
+        found = _unlabeled(source)
+    if not found.refs:
+        raise LoaderError(f"{where}: no image in it.")
+    return found
+
+
+def _refuse_split(split: str | None, where: str) -> None:
+    if split is not None:
+        raise LoaderError(
+            f"{where}: no packed shards, hence no split {split!r}. Leave split out, or name the "
+            "folder that 'vocscore pack' wrote."
+        )
+
+
+def split_names(folder: Path, manifest: Manifest, split: str | None) -> tuple[str, ...]:
+    """The splits that are asked for, each once.
+
+    Raises:
+        LoaderError: one is not there, or is named twice.
+    """
+    if split is None:
+        return tuple(manifest.splits)
+    names = tuple(name.strip() for name in split.split(","))
+    for name in names:
+        if name not in manifest.splits:
+            there = ", ".join(manifest.splits)
+            raise LoaderError(f"{shown(str(folder))}: no split {name!r} in it. There are: {there}.")
+        if names.count(name) > 1:
+            raise LoaderError(f"split {name!r} is named twice in {split!r}: each image comes once.")
+    return names
+
+
+def _packed(folder: Path, manifest: Manifest, *, split: str | None, difficult: str) -> ChosenImages:
+    found = load_split(folder, ",".join(split_names(folder, manifest, split)))
+    labels = apply_difficult(found.labels, difficult)
+    return ChosenImages(found.images, labels, manifest.classes)
+
+
+def _unlabeled(source: str | os.PathLike[str]) -> ChosenImages:
+    inputs = read_source(os.fspath(source))
+    refs: list[ImageRef] = []
+    notes = list(inputs.problems)
+    for unit in inputs.units(_UNIT_FILES):
+        found, problems = _contents(unit)
+        refs += found
+        notes += problems
+    return ChosenImages(tuple(refs), notes=tuple(notes))
+
+
+def _contents(unit: Unit) -> tuple[Sequence[ImageRef], Sequence[str]]:
+    """The images of a unit, and what is wrong with it as a whole.
+
+    Raises:
+        LoaderError: it is a tar that cannot be read.
+    """
+    contents = unit.read()
+    if contents.refusal is not None:
+        raise LoaderError(f"{shown(contents.images[0].name)}: {contents.refusal}")
+    return contents.images, contents.problems

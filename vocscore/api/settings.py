@@ -1,0 +1,95 @@
+"""Keywords and groups of options, as the functions of the API take them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vocscore.config.groups import declared, flat, refuse_unknown
+from vocscore.config.option import Group
+from vocscore.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from vocscore.config.option import Option
+
+_PLACE = "        **keywords: every option of the command."
+"""Where a docstring is to hold the help texts of the options."""
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+
+def takes(*kinds: type[Any]) -> Callable[[Function], Function]:
+    """Show every option of some groups in the signature and the help text of a function.
+
+    The function takes them as `**keywords`.
+    """
+
+    def show(function: Function) -> Function:
+        options = declared(*kinds)
+        signature = inspect.signature(function)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        more = [
+            inspect.Parameter(
+                one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=hint(one)
+            )
+            for one in options
+        ]
+        function.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+        lines = "\n".join(f"        {one.name}: {one.help.format_map(_Plain())}" for one in options)
+        function.__doc__ = (function.__doc__ or "").replace(_PLACE, lines, 1)
+        return function
+
+    return show
+
+
+class _Plain(dict[str, str]):
+    """Names `{name}` in a help text as Python does."""
+
+    def __missing__(self, name: str) -> str:
+        return f"`{name}`"
+
+
+def hint(option: Option) -> str:
+    """The type of an option's value, as it is written in Python."""
+    one = "str | PathLike[str]" if option.kind.__name__ == "Path" else option.kind.__name__
+    if option.choices:
+        one = f"Literal[{', '.join(map(json.dumps, option.choices))}]"
+    if option.many == 1:
+        one = f"Sequence[{one}]"
+    elif option.many:
+        one = f"Sequence[tuple[{', '.join([one] * option.many)}]]"
+    return f"{one} | None" if option.optional else one
+
+
+def settings(
+    keywords: Mapping[str, Any],
+    options: Group | Iterable[Group],
+    *kinds: type[Any],
+    before: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """All that was given, by the names of the options; what `build` takes.
+
+    Args:
+        keywords: by name; they take precedence over groups.
+        options: one group or several, each with all its values.
+        kinds: the groups, or dataclasses of groups, that the function knows.
+        before: what both take precedence over, such as a recipe.
+
+    Raises:
+        OptionError: a keyword is no option (the nearest one is named), or a group is of another
+            function.
+    """
+    refuse_unknown(keywords, *kinds)
+    found = dict(before or {})
+    names = {one.name for one in declared(*kinds)}
+    for group in [options] if isinstance(options, Group) else options:
+        values = flat(group)
+        if not values.keys() <= names:
+            raise OptionError(
+                "{group} holds no options of this function.", group=type(group).__name__
+            )
+        found.update(values)
+    return {**found, **keywords}

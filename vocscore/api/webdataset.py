@@ -1,0 +1,169 @@
+"""`vocscore.webdataset`: packed shards as a pipeline of the webdataset library."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from shards.errors import BadImage, DamageError
+from shards.images import image_file
+from shards.manifest import NAME, read_manifest
+from shards.members import DESCRIPTION, LABELS
+from shards.paths import shown
+from vocscore.api.loader_images import split_names
+from vocscore.errors import LoaderError
+from vocscore.pipeline.batching import empty_images
+from vocscore.pipeline.host import decode_into
+from vocscore.pipeline.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from webdataset import FluidWrapper
+
+    from shards.manifest import Manifest
+
+_KINDS = ("pil", "numpy", "torch")
+
+
+def webdataset(
+    shards: str | os.PathLike[str],
+    *,
+    split: str | None = None,
+    image: str = "pil",
+    size: int | None = None,
+    on_error: str = "raise",
+    max_pixels: int = 200_000_000,
+) -> FluidWrapper:
+    """Read packed shards with the webdataset library.
+
+    What comes back is the library's own pipeline, to be continued with its own stages:
+    `.shuffle(1000).batched(16)`. Its samples come in the order of the shards, as dictionaries:
+
+    - `__key__`: the sample's key, such as 'train-00000012'; `__url__`: the tar
+    - `image`: RGB, upright, decoded as strictly as everywhere in vocscore
+    - `labels`: int8, shape (C,): 1 present, 0 absent, -1 only difficult
+    - `json`: the description: `path`, `labels` and `difficult` (names of classes), `width`,
+      `height`, `sha256`
+
+    Ranks and the workers of a DataLoader take whole shards each.
+
+    Args:
+        shards: a finished set, as `vocscore pack` leaves it.
+        split: a name, or names joined by commas; None: all splits.
+        image: 'pil' (`PIL.Image`), 'numpy' (uint8, shape (H, W, 3)) or 'torch' (uint8, shape
+            (3, H, W)).
+        size: height and width that every image is resized to, pixels, as `vocscore.loader` does;
+            None keeps each image's own.
+        on_error: what is done about an image that cannot be decoded: 'raise', or 'skip', which
+            leaves the sample out with a warning.
+        max_pixels: width times height from which on an image counts as undecodable.
+
+    Raises:
+        LoaderError: no split of that name, or an argument out of its range; while iterating: an
+            image cannot be decoded.
+        DamageError: the set is unfinished, or a tar is missing.
+    """
+    if image not in _KINDS:
+        raise LoaderError(f"image must be one of {', '.join(_KINDS)}, got {image!r}")
+    if on_error not in ("raise", "skip"):
+        raise LoaderError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
+    try:
+        preprocess = None if size is None else Preprocess(size=size)
+    except ValueError as error:
+        raise LoaderError(str(error)) from error
+    decode = _Decode(
+        kind=image,
+        preprocess=preprocess,
+        skip=on_error == "skip",
+        max_pixels=max_pixels,
+    )
+    folder = Path(shards)
+    tars = [str(tar) for tar in _tars(folder, read_manifest(folder), split)]
+    import webdataset as library  # here: not all who import the API use it
+    from webdataset.tariterators import group_by_keys, tar_file_expander
+
+    # What `WebDataset(tars, shardshuffle=False, nodesplitter=split_by_node)` is made of, but for
+    # opening the tars: it takes a path for a URL, cuts it at '#' or '?', and leaves the file open.
+    return library.FluidWrapper(library.SimpleShardList(tars)).compose(
+        library.split_by_node,
+        library.split_by_worker,
+        _open_tars,
+        library.pipelinefilter(tar_file_expander)(),
+        library.pipelinefilter(group_by_keys)(),
+        library.map(decode),
+    )
+
+
+def _open_tars(sources: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for source in sources:
+        with Path(source["url"]).open("rb") as stream:
+            yield {**source, "stream": stream}
+
+
+def _tars(folder: Path, manifest: Manifest, split: str | None) -> Iterator[Path]:
+    for name in split_names(folder, manifest, split):
+        for shard in manifest.splits[name].shards:
+            tar = folder / shard.name
+            if not tar.is_file() or tar.stat().st_size != shard.bytes:
+                raise DamageError(f"{tar}: not as {NAME} has it. Copy the set or pack it again.")
+            yield tar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decode:
+    """A sample as it is in a tar, to a decoded one; it can travel to worker processes.
+
+    Attributes:
+        kind: one of `_KINDS`.
+        preprocess: the size to resize to; None keeps each image's own.
+        skip: leave out what cannot be decoded.
+        max_pixels: as for `image_file.decode`.
+    """
+
+    kind: str
+    preprocess: Preprocess | None
+    skip: bool
+    max_pixels: int
+
+    def __call__(self, sample: dict[str, Any]) -> dict[str, Any] | None:
+        """Decode a sample; None, which the library leaves out, for one to be skipped."""
+        about = {name: value for name, value in sample.items() if name.startswith("__")}
+        (name,) = sample.keys() - about.keys() - {LABELS, DESCRIPTION}
+        described = json.loads(sample[DESCRIPTION])
+        try:
+            decoded = self._as_asked(self._pixels(sample[name]))
+        except BadImage as bad:
+            line = f"{shown(described['path'])}: {bad}"
+            if not self.skip:
+                raise LoaderError(f"{line}. Use on_error='skip' to leave such images out.") from bad
+            warnings.warn(f"{line}; left out", RuntimeWarning, stacklevel=2)
+            return None
+        labels = np.lib.format.read_array(io.BytesIO(sample[LABELS]), allow_pickle=False)
+        return {**about, "image": decoded, "labels": labels, "json": described}
+
+    def _pixels(self, data: bytes) -> NDArray[np.uint8]:
+        """Return uint8, shape (H, W, 3)."""
+        if self.preprocess is None:
+            return image_file.decode(data, max_pixels=self.max_pixels)
+        out = empty_images(1, self.preprocess.size)[0]
+        decode_into(out, data, preprocess=self.preprocess, max_pixels=self.max_pixels)
+        pixels: NDArray[np.uint8] = out.permute(1, 2, 0).numpy()
+        return pixels
+
+    def _as_asked(self, pixels: NDArray[np.uint8]) -> Any:
+        if self.kind == "pil":
+            return Image.fromarray(pixels)
+        if self.kind == "torch":
+            return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+        return pixels
