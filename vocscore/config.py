@@ -104,6 +104,14 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class ChartConfig:
+    """The charts of `vocscore train` and of `vocscore eval --plots`."""
+
+    chart_format: str = "png"
+    """'png', 'svg' or 'both'."""
+
+
+@dataclass(frozen=True)
 class ScoreConfig:
     """`vocscore score`."""
 

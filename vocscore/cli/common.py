@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from shards.errors import Error
+from vocscore.charts.canvas import FORMATS
 from vocscore.cli.libraries import cannot_be_loaded
 from vocscore.cli.progress import Progress, progress
 from vocscore.cli.shown_commands import program
 from vocscore.cli.status_line import is_terminal
 from vocscore.cli.streams import lost_output
+from vocscore.config import ChartConfig
 from vocscore.errors import StoppedOnPurposeError
 from vocscore.ranks import read_ranks
 
@@ -214,5 +216,13 @@ def write_summary(file: Path, value: Mapping[str, Any]) -> None:
     except OSError as error:
         raise KnownError(f"--json {file}: {error.strerror}.") from error
 
+
+chart_format_option = click.option(
+    "--chart-format",
+    type=click.Choice(list(FORMATS)),
+    default=ChartConfig.chart_format,
+    show_default=True,
+    help="Of the charts. svg: lines and letters that stay sharp in print at any size.",
+)
 
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary.")

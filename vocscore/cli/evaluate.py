@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from vocscore.cli import paths
-from vocscore.cli.common import quiet_option, refuse_summary, write_summary
+from vocscore.cli.common import chart_format_option, quiet_option, refuse_summary, write_summary
 from vocscore.cli.numbers import FiniteRange
-from vocscore.config import EvalConfig
+from vocscore.config import ChartConfig, EvalConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,10 +79,11 @@ if TYPE_CHECKING:
     "--plots",
     metavar="DIR",
     type=paths.new_folder("charts"),
-    help="Draw there (made if missing): per_class_ap.png, average precision a class; "
-    "reliability.png, whether 7 in 10 decisions with probability 0.7 come true; "
+    help="Draw there (made if missing): per_class_ap.png, average precision per class with its "
+    "interval; reliability.png, whether 7 in 10 decisions with probability 0.7 come true; "
     "missed_together.png, which labels are missed in the same images.",
 )
+@chart_format_option
 @quiet_option
 def evaluate(
     predictions: Path,
@@ -96,6 +97,7 @@ def evaluate(
     seed: int,
     json_file: Path | None,
     plots: Path | None,
+    chart_format: str,
     quiet: bool,
 ) -> None:
     """Say how good predictions are.
@@ -121,6 +123,8 @@ def evaluate(
     from vocscore.evaluation.evaluate import evaluate as compare
     from vocscore.evaluation.training_text import subject_line
 
+    if chart_format != ChartConfig.chart_format and not plots:
+        raise click.UsageError("--chart-format is of the charts that --plots DIR draws: give both.")
     refuse_summary(json_file, beside=shards, of=predictions)
     if plots:
         from vocscore.charts.canvas import require_matplotlib
@@ -146,9 +150,11 @@ def evaluate(
             plots,
             report.classes,
             figures=report.figures,
+            intervals=report.intervals,
             calibration={"predictions": report.calibration},
             missed=report.missed,
             subject=subject_line(report),
+            chart_format=chart_format,
         )
     if not quiet:
         click.echo(eval_text(report))

@@ -13,6 +13,7 @@ import click
 
 from vocscore.cli import paths
 from vocscore.cli.common import (
+    chart_format_option,
     interruptible,
     progress,
     quiet_option,
@@ -23,6 +24,7 @@ from vocscore.cli.shown_commands import free_path, vocscore_command
 from vocscore.cli.train_options import settings_options
 from vocscore.config import TrainConfig
 from vocscore.ranks import read_ranks
+from vocscore.text_width import wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,6 +60,7 @@ Choice = TypeVar("Choice")
     help="Write every epoch's figures and the learning rate to RUN/tensorboard, to be looked at "
     "while training goes on: tensorboard --logdir RUN. Needs pip install 'vocscore[tensorboard]'.",
 )
+@chart_format_option
 @quiet_option
 def train(
     shards: Path,
@@ -70,6 +73,7 @@ def train(
     resume: bool,
     overwrite: bool,
     tensorboard: bool,
+    chart_format: str,
     quiet: bool,
     **settings: Any,
 ) -> None:
@@ -81,7 +85,7 @@ def train(
     RUN then holds the checkpoint (model.safetensors, model.json), history.csv, metrics.json,
     config.json, images.csv (what it was trained and validated on), and charts: curves.png (how
     training went), and of the validation split per_class_ap.png, reliability.png and
-    missed_together.png.
+    missed_together.png; with --chart-format svg, .svg files.
 
     \b
     vocscore train shards/ -o run/
@@ -137,6 +141,7 @@ def train(
             overwrite=overwrite,
             resume=resume,
             recipe=recipe,
+            chart_format=chart_format,
             on_step=shown,
             on_epoch=watch,
             on_stage=None if quiet else shown.stage,
@@ -144,7 +149,7 @@ def train(
     for problem in report.problems:  # --quiet or not
         click.echo(f"warning: {problem}", err=True)
     if not quiet:
-        _summarize(report, config, shards)
+        _summarize(report, config, shards, chart_format=chart_format)
 
 
 @contextmanager
@@ -188,14 +193,18 @@ def _chosen(kind: type[Choice], config: TrainConfig) -> Choice:
     return kind(**{field.name: getattr(config, field.name) for field in fields(kind)})  # type: ignore[arg-type]
 
 
-def _summarize(report: TrainReport, config: TrainConfig, shards: Path) -> None:
+def _summarize(
+    report: TrainReport, config: TrainConfig, shards: Path, *, chart_format: str
+) -> None:
+    from vocscore.charts.canvas import FORMATS
     from vocscore.records.trained_on import chosen_on_validation
 
     out = report.out
     if report.weights != "none" and not report.weights.startswith("torchvision "):
         click.echo(f"started from: {report.weights}")  # with the place in the file
     if report.unseen:
-        click.echo(f"no training image shows: {', '.join(report.unseen)}")
+        named = wrap(report.unseen, begin="no training image shows: ", indent="  ")
+        click.echo("\n".join(named))
     if len(report.epochs) > report.kept:
         click.echo(f"kept: epoch {report.kept} of {len(report.epochs)}, the best on validation")
     judged = report.reports["val"]
@@ -205,7 +214,7 @@ def _summarize(report: TrainReport, config: TrainConfig, shards: Path) -> None:
             f"the {' and the '.join(chosen)} were chosen on the validation split, so figures on it "
             "flatter; a third split tells more"
         )
-    charts = "" if report.problems else ", curves.png"
+    charts = "" if report.problems else f", curves{FORMATS[chart_format][0]}"
     click.echo(f"checkpoint, metrics.json, history.csv{charts} and more: {out}")
     predictions = free_path(Path("predictions.csv"))
     click.echo(f"next: {vocscore_command('score', shards, '-m', out, '-o', predictions)}")

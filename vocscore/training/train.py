@@ -56,6 +56,7 @@ def train(
     resume: bool = False,
     recipe: str | None = None,
     ranks: Ranks = ALONE,
+    chart_format: str = "png",
     on_step: Callable[[int, int], None] | None = None,
     on_epoch: Callable[[EpochResult], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
@@ -87,6 +88,7 @@ def train(
         resume: go on after the last finished epoch of the run that is there; without one, start.
         recipe: where the settings come from, for the record.
         ranks: the first of the processes that train together; the others are in `follow`.
+        chart_format: of the run's charts: 'png', 'svg' or 'both'.
         on_step: called with the images sent through the backbone so far, and how many it will
             be in all.
         on_epoch: called after each epoch.
@@ -125,6 +127,7 @@ def train(
         resume=resume,
         recipe=recipe,
         ranks=ranks,
+        chart_format=chart_format,
         on_step=on_step,
         on_epoch=on_epoch,
         on_stage=on_stage,
