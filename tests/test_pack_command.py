@@ -13,6 +13,7 @@ from PIL import Image
 
 from shards.classes import VOC_CLASSES
 from vocscore.cli.main import main
+from vocscore.text_width import cells
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,6 +92,18 @@ def test_many_classes_are_shown_in_short(tmp_path: Path) -> None:
     assert "  rarest: c112 0," in result.stdout
     assert "20 of them are in no image" in result.stdout
     assert result.stdout.count("\n") < 15
+
+
+def test_the_classes_fit_a_terminal(tmp_path: Path) -> None:
+    """Long and wide names keep the list in 80 columns; the set has them whole."""
+    names = [f"synthetic category of agricultural machinery {n}" for n in range(9)]
+    names += ["\u732b\u3068\u72ac" * n for n in (1, 9, 20)]
+    result = pack(voc(tmp_path / "v", *[(name,) for name in names]), "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    shown = result.stdout.partition("images: ")[0].splitlines()
+    assert max(map(cells, shown)) <= 80
+    assert sum(line.count("…") for line in shown) == 11
+    assert classes(tmp_path / "out") == sorted(names)
 
 
 def test_quiet_shows_no_classes(tmp_path: Path) -> None:

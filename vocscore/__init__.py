@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vocscore.api.jobs import demo, evaluate, export, pack, quantize, score, train
     from vocscore.api.loader import loader
     from vocscore.api.webdataset import webdataset
+    from vocscore.config.charts import ChartConfig
     from vocscore.config.compute import ComputeConfig, DecodeConfig
     from vocscore.config.demo import DemoConfig
     from vocscore.config.evaluating import BootstrapConfig, JudgedConfig, MetricsConfig
@@ -67,6 +68,7 @@ __all__ = [
     "BatchLoader",
     "BootstrapConfig",
     "CalibrationConfig",
+    "ChartConfig",
     "CheckConfig",
     "CheckpointConfig",
     "ComputeConfig",
@@ -113,6 +115,7 @@ _MODULES = {
     "vocscore.api.jobs": ("demo", "evaluate", "export", "pack", "quantize", "score", "train"),
     "vocscore.api.loader": ("loader",),
     "vocscore.api.webdataset": ("webdataset",),
+    "vocscore.config.charts": ("ChartConfig",),
     "vocscore.config.compute": ("ComputeConfig", "DecodeConfig"),
     "vocscore.config.demo": ("DemoConfig",),
     "vocscore.config.evaluating": ("BootstrapConfig", "JudgedConfig", "MetricsConfig"),

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from shards.reader import load_split
 from vocscore.charts import evaluation_charts
-from vocscore.charts.evaluation_charts import NAMES
+from vocscore.charts.evaluation_charts import STEMS
 from vocscore.cli.main import main
+from vocscore.config.evaluating import BootstrapConfig
+from vocscore.evaluation.evaluate import evaluate
 from vocscore.models.card import load_card
 from vocscore.training import plots
 from vocscore.training.run_folder import RUN_FILES
@@ -21,6 +26,8 @@ from vocscore.training.trainer import SplitOutcome
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+NAMES = tuple(f"{stem}.png" for stem in STEMS)
 
 
 def invoke(*words: object) -> None:
@@ -35,16 +42,18 @@ def trained(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     shards, run = folder / "shards", folder / "run"
     invoke("pack", voc_tree, "-o", shards, "-q")
     small = ("--backbone", "squeezenet1_1", "--weights", "none", "--size", 32, "--epochs", 1)
+    both = ("--chart-format", "both")
     fitted = ("--calibrate", "--thresholds", "f1", "--precision", "float32")
-    invoke("train", shards, "-o", run, *small, *fitted, "-q", "--device", "cpu")
+    invoke("train", shards, "-o", run, *small, *fitted, *both, "-q", "--device", "cpu")
     return shards, run
 
 
 def test_a_run_has_them(trained: tuple[Path, Path]) -> None:
-    """Beside curves.png; and an overwritten run begins without them."""
+    """Beside the curves, in the format asked for; and an overwritten run begins without them."""
     _shards, run = trained
-    assert {*NAMES, "curves.png"} <= {file.name for file in run.iterdir()}
-    assert set(NAMES) <= set(RUN_FILES)
+    charts = {f"{stem}{suffix}" for stem in ("curves", *STEMS) for suffix in (".png", ".svg")}
+    assert charts == {file.name for file in run.iterdir() if file.suffix in (".png", ".svg")}
+    assert charts <= set(RUN_FILES)
 
 
 def test_eval_draws_what_train_drew(
@@ -102,6 +111,52 @@ def test_before_and_after_calibration(
     cooled = 1 / (1 + np.exp(-outcome.logits.astype(float) / card.temperature))
     total = (after.decisions * np.nan_to_num(after.mean_probability)).sum()
     assert total == pytest.approx(cooled.sum(), rel=1e-5)
+
+
+def test_train_draws_the_intervals_that_eval_gives(
+    trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the defaults of both, for the same split: the same draws, so the same numbers."""
+    shards, run = trained
+    predictions = tmp_path / "predictions.csv"
+    exact = ("--device", "cpu", "--precision", "float32")
+    invoke("score", shards, "-m", run, "-o", predictions, "-q", *exact)
+    draws = {"resamples": BootstrapConfig.resamples, "seed": BootstrapConfig.seed}
+    report = evaluate(predictions, shards, split="val", threshold=None, **draws)
+    assert report.intervals is not None
+    labels, scores = of_val_split(shards, predictions)
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(plots, "evaluation_charts", lambda *_a, **what: seen.update(what))
+    card = replace(load_card(run), temperature=1.0)
+    outcome = SplitOutcome(0.0, labels, np.log(scores / (1 - scores)).astype(np.float32))
+    plots.validation_charts(tmp_path, outcome, card, figures=report.figures)
+    expected = report.intervals.average_precision
+    assert seen["intervals"].average_precision == pytest.approx(expected, nan_ok=True)
+    monkeypatch.setattr(plots, "MOST_DECISIONS", labels.size - 1)
+    plots.validation_charts(tmp_path, outcome, card, figures=report.figures)
+    assert seen["intervals"] is None
+
+
+def of_val_split(shards: Path, predictions: Path) -> tuple[Any, Any]:
+    """Labels as training reads them, and the probabilities of the same images in that order."""
+    split = load_split(shards, "val")
+    rows = {row[0]: row for row in csv.reader(predictions.read_text().splitlines())}
+    scores = [[float(p) for p in rows[image.name][3:-1]] for image in split.images]
+    return split.labels, np.array(scores)
+
+
+def test_eval_draws_in_another_format(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    """`--chart-format svg` goes for all charts; without --plots it is refused."""
+    shards, run = trained
+    predictions = tmp_path / "predictions.csv"
+    invoke("score", shards, "-m", run, "-o", predictions, "-q", "--device", "cpu")
+    words = ("eval", predictions, shards, "--resamples", 0, "-q", "--chart-format", "svg")
+    invoke(*words, "--plots", tmp_path / "plots")
+    found = sorted(file.name for file in (tmp_path / "plots").iterdir())
+    assert found == sorted(f"{stem}.svg" for stem in STEMS)
+    refused = CliRunner().invoke(main, [str(word) for word in words])
+    assert refused.exit_code == 2
+    assert "--plots DIR" in refused.output
 
 
 def test_eval_without_plots_loads_no_matplotlib() -> None:

@@ -13,8 +13,9 @@ import torch
 import torchmetrics.functional.classification as tm
 from drawn_tables import draw
 from scipy.special import expit
+from scipy.stats import binomtest
 
-from vocscore.evaluation.calibration import fit_temperature, reliability
+from vocscore.evaluation.calibration import fit_temperature, reliability, wilson_interval
 
 
 def told(temperature: float, *, seed: int = 0, decisions: int = 40_000) -> tuple:
@@ -137,3 +138,26 @@ def test_without_decisions_there_is_no_error_to_tell() -> None:
         "mean_probability": [None, None],
         "share_present": [None, None],
     }
+
+
+@pytest.mark.parametrize("level", [0.68, 0.95, 0.99])
+def test_the_interval_of_a_share_is_scipys(level: float) -> None:
+    """Every count of hits in 1 to 40 trials, and a large one: SciPy's Wilson interval."""
+    pairs = [
+        (hits, total) for total in (*range(1, 41), 10**6) for hits in range(min(total, 40) + 1)
+    ]
+    hits, total = np.array(pairs).T
+    found = wilson_interval(hits / total, total, level=level)
+    for pair, (k, n) in zip(found, pairs, strict=True):
+        expected = binomtest(k, n).proportion_ci(confidence_level=level, method="wilson")
+        np.testing.assert_allclose(pair, expected, atol=1e-12)
+
+
+def test_an_empty_bin_has_no_interval() -> None:
+    """Without a decision it is nan, and no warning is given; the others have theirs."""
+    found = reliability(np.int8([[1, 0, -1]]), np.float32([[0.95, 0.97, 0.5]]))
+    with np.errstate(all="raise"):
+        interval = found.share_interval
+    assert np.isnan(interval[found.decisions == 0]).all()
+    expected = binomtest(1, 2).proportion_ci(method="wilson")
+    np.testing.assert_allclose(interval[found.decisions == 2], [expected])

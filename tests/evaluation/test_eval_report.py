@@ -134,13 +134,15 @@ def test_the_text_shows_the_intervals_beside_the_figures(packed: Path, scored: P
     for c, name in enumerate(VOC_CLASSES):
         low, high = got.intervals.average_precision[0, c]
         assert lines[name][2] == ("-" if np.isnan(low) else f"{low:.3f}-{high:.3f}")
-    for name in ("samples", "micro", "macro"):
-        average = getattr(got.figures, name)
+    assert lines["average"] == ["samples", "micro", "macro"]
+    figures = {"IoU": "iou", "precision": "precision", "recall": "recall", "F1": "f1"}
+    for place, (title, figure) in enumerate(figures.items()):
         words = []
-        values = (average.iou, average.precision, average.recall, average.f1)
-        for value, (low, high) in zip(values, getattr(got.intervals, name), strict=True):
+        for name in ("samples", "micro", "macro"):
+            low, high = getattr(got.intervals, name)[place]
+            value = getattr(getattr(got.figures, name), figure)
             words += [f"{value:.3f}", f"({low:.3f}-{high:.3f})"]
-        assert lines[name] == words
+        assert lines[title] == words
     low, high = got.intervals.mean_average_precision[0]
     first = f"mAP {got.figures.mean_average_precision:.3f} ({low:.3f}-{high:.3f}; chance "
     assert first in eval_text(got)

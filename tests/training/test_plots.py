@@ -41,22 +41,24 @@ def colors(file: Path) -> set[tuple[int, ...]]:
 @pytest.mark.parametrize("epochs", [1, 10, 100])
 def test_curves_of_any_length(epochs: int, tmp_path: Path) -> None:
     """From one epoch on, both splits are drawn, each in its color."""
-    curves([epoch(n + 1) for n in range(epochs)], tmp_path / "curves.png")
+    curves([epoch(n + 1) for n in range(epochs)], tmp_path)
     assert {TRAIN, VAL} <= colors(tmp_path / "curves.png")
 
 
 def test_curves_show_the_figures(tmp_path: Path) -> None:
     """Another history gives another image, the same history the same."""
     for name, loss in (("a", 0.5), ("b", 0.5), ("c", 0.9)):
-        curves([epoch(1), epoch(2, loss=loss)], tmp_path / f"{name}.png")
-    first, same, other = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
-    assert first == same
-    assert first != other
+        (tmp_path / name).mkdir()
+        curves([epoch(1), epoch(2, loss=loss)], tmp_path / name, chart_format="both")
+    for suffix in ("png", "svg"):
+        first, same, other = ((tmp_path / n / f"curves.{suffix}").read_bytes() for n in "abc")
+        assert first == same
+        assert first != other
 
 
 def test_undefined_figures_are_left_out(tmp_path: Path) -> None:
     """Without a positive label there is no average precision, and the curves are drawn."""
-    curves([epoch(1, positives=False), epoch(2, positives=False)], tmp_path / "curves.png")
+    curves([epoch(1, positives=False), epoch(2, positives=False)], tmp_path)
     assert {TRAIN, VAL} <= colors(tmp_path / "curves.png")
 
 
@@ -65,7 +67,7 @@ def test_failed_drawing_leaves_the_old_image(tmp_path: Path) -> None:
     file = tmp_path / "curves.png"
     file.write_bytes(b"old")
     with pytest.raises(IndexError):
-        curves([], file)
+        curves([], tmp_path)
     assert file.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [file]
 

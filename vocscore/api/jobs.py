@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vocscore.api.progress import opened
 from vocscore.api.settings import settings, takes
+from vocscore.config.charts import ChartConfig
 from vocscore.config.compute import ComputeConfig
 from vocscore.config.demo import BACKBONE, LEARNING_RATE, SIZE, DemoConfig
 from vocscore.config.evaluating import EvalConfig
@@ -86,7 +87,7 @@ def pack(
         )
 
 
-@takes(TrainConfig, RunConfig, ComputeConfig)
+@takes(TrainConfig, RunConfig, ComputeConfig, ChartConfig)
 def train(
     shards: PathLike,
     output: PathLike,
@@ -123,7 +124,10 @@ def train(
     from vocscore.training.train import train as run
 
     given = settings(
-        keywords, options, TrainConfig, RunConfig, ComputeConfig, before=load_recipe(recipe)
+        keywords,
+        options,
+        *(TrainConfig, RunConfig, ComputeConfig, ChartConfig),
+        before=load_recipe(recipe),
     )
     kept, out = build(RunConfig, given), Path(output)
     if read_ranks(os.environ).size > 1:
@@ -140,6 +144,7 @@ def train(
             resume=kept.resume,
             tensorboard=kept.tensorboard,
             recipe=recipe,
+            chart_format=build(ChartConfig, given).chart_format,
             on_step=shown,
             on_epoch=on_epoch,
             on_stage=shown.stage,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vocscore.api.settings import hint
+from vocscore.config.charts import ChartConfig
 from vocscore.config.compute import ComputeConfig
 from vocscore.config.demo import DemoConfig
 from vocscore.config.evaluating import EvalConfig
@@ -21,7 +22,7 @@ from vocscore.config.training import RunConfig, TrainConfig
 
 KEYWORDS: Final[dict[str, tuple[type[Any], ...]]] = {
     "Pack": (PackConfig,),
-    "Train": (TrainConfig, RunConfig, ComputeConfig),
+    "Train": (TrainConfig, RunConfig, ComputeConfig, ChartConfig),
     "Score": (ScoreConfig,),
     "Eval": (EvalConfig,),
     "Quantize": (QuantizeConfig,),

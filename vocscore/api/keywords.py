@@ -79,6 +79,7 @@ class TrainKeywords(TypedDict, total=False):
     device: str
     loader: Literal["auto", "dali", "host", "reference"]
     workers: int | None
+    chart_format: Literal["png", "svg", "both"]
 
 
 class ScoreKeywords(TypedDict, total=False):

@@ -1,1 +1,1 @@
-"""Figures as images: PNG files, without a window and without global state."""
+"""Figures as image files, PNG and SVG, without a window and without global state."""

@@ -1,4 +1,4 @@
-"""per_class_ap.png: which classes are ranked well."""
+"""per_class_ap: which classes are ranked well, and how sure that is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vocscore.charts.canvas import BLACK, ORANGE, SKY, label, open_figure, save, say_of_what
+from vocscore.charts.canvas import (
+    BLACK,
+    GRAY,
+    ORANGE,
+    PALE_GRAY,
+    PALE_ORANGE,
+    PALE_SKY,
+    SKY,
+    SMALL,
+    TALLEST,
+    TEXT,
+    TITLE,
+    label,
+    open_figure,
+    put_legend,
+    save,
+    say_of_what,
+)
+from vocscore.evaluation.bootstrap import LEVEL, POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,70 +34,164 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from vocscore.evaluation.bootstrap import Intervals
     from vocscore.evaluation.metrics import Report
 
-MOST_CLASSES = 100
+MOST_CLASSES = 80
 """Bars of one chart; of more classes, the best and the worst are drawn."""
+FEW_POSITIVES = 10
+"""Below it a bar is pale: resamples of so few positives say too little (docs/metrics.md)."""
 _INCHES_A_BAR = 0.2
+_BAR = 0.74
+"""Of a row, what its bar takes."""
+_POINT = POINTS.index("average_precision")
 
 
-def class_chart(figures: Report, classes: Sequence[str], file: Path, *, subject: str = "") -> None:
-    """Draw average precision a class, best first, each beside its chance.
+def class_chart(
+    figures: Report,
+    classes: Sequence[str],
+    files: Sequence[Path],
+    *,
+    intervals: Intervals | None = None,
+    subject: str = "",
+) -> None:
+    """Draw the average precision of each class, best first, with its interval and its chance.
 
-    A class without positives has no average precision; it stands at the bottom, without a bar.
+    A class without positives has no average precision; it is at the bottom, without a bar.
 
     Args:
         figures: what is drawn.
         classes: the names, in column order.
-        file: the PNG to write.
+        files: the PNG and SVG files to write.
+        intervals: of the same figures; None draws none.
         subject: which images these are, for the reader.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: a file cannot be written.
     """
-    points = figures.average_precision
-    order = np.argsort(-np.nan_to_num(points, nan=-1.0), kind="stable")
-    shown = _ends(order)
-    left_out = len(order) - len(shown)
-    figure = open_figure(8, max(2.2, 1.4 + _INCHES_A_BAR * len(shown)))
+    shown, places = _chosen(figures.average_precision)
+    inches = min(_INCHES_A_BAR, TALLEST / (places[-1] + 1))
+    figure = open_figure(1.5 + inches * max(places[-1] + 1, 2))
     axes = figure.subplots()
-    _bars(axes, figures, [label(classes[c]) for c in shown], shown)
-    mean = figures.mean_average_precision
-    if not math.isnan(mean):
-        axes.axvline(mean, color=ORANGE, linewidth=1, label=f"mean, {mean:.3f}")
-    some = f", {left_out} in the middle left out" if left_out else ""
-    axes.set_title(f"average precision a class ({figures.images} images{some})", fontsize=11)
+    _bars(axes, figures, shown, places, inches=inches)
+    _texts(axes, figures, [label(classes[c]) for c in shown], shown, places, inches=inches)
+    if intervals is not None:
+        _whiskers(axes, intervals, shown, places)
+    _mean(axes, figures, intervals)
+    if len(shown) < len(classes):
+        _say_left_out(axes, figures.average_precision, places)
+    axes.set_title(f"Average precision per class ({figures.images} images)", fontsize=TITLE)
     say_of_what(figure, subject)
-    figure.legend(loc="outside lower center", ncols=3, fontsize=9)
-    save(figure, file)
+    put_legend(figure, ncols=2)
+    save(figure, files)
 
 
-def _ends(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """All of an order, or as many as fit from both of its ends."""
+def _chosen(points: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which classes are drawn, and in which rows.
+
+    All of them, best first; or the best and the worst that have positives, with two rows between.
+    """
+    order = np.argsort(-np.nan_to_num(points, nan=-1.0), kind="stable")
+    if len(order) <= MOST_CLASSES:
+        return order, np.arange(len(order))
+    defined = order[: max(MOST_CLASSES, len(order) - int(np.isnan(points).sum()))]
     half = MOST_CLASSES // 2
-    return order if len(order) <= MOST_CLASSES else np.concatenate([order[:half], order[-half:]])
+    rows = np.arange(MOST_CLASSES)
+    return np.concatenate([defined[:half], defined[-half:]]), rows + 2 * (rows >= half)
 
 
-def _bars(axes: Axes, figures: Report, names: Sequence[str], shown: NDArray[np.int64]) -> None:
-    """One bar a class from top to bottom, its chance, and its number of positives."""
+def _say_left_out(axes: Axes, points: NDArray[np.float64], places: NDArray[np.int64]) -> None:
+    """Write between the best and the worst how many classes are not drawn."""
+    left_out = len(points) - len(places)
+    empty = min(int(np.isnan(points).sum()), left_out)
+    text = f"{left_out - empty:,} classes in between"
+    text += f" and {empty:,} without positives" if empty else ""
+    middle = places[len(places) // 2] - 1.5
+    written = axes.text(0.5, middle, f"{text} are left out", ha="center", va="center", fontsize=6)
+    written.set(color=GRAY, zorder=5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+
+
+def _bars(
+    axes: Axes,
+    figures: Report,
+    shown: NDArray[np.int64],
+    places: NDArray[np.int64],
+    *,
+    inches: float,
+) -> None:
+    """One bar per class, pale where its positives are few, with a tick at its chance."""
     positives, negatives = figures.per_class.positives[shown], figures.per_class.negatives[shown]
-    points = figures.average_precision[shown]
-    places = np.arange(len(shown))
-    known = positives > 0
-    chance = positives / np.maximum(positives + negatives, 1)
-    axes.barh(places, np.nan_to_num(points), color=SKY, height=min(0.75, 0.25 * len(shown)))
-    axes.plot(
-        chance[known], places[known], "|", color=BLACK, markersize=9, markeredgewidth=2,
-        label="chance: share of the images that show it", zorder=4,  # above the texts
+    few, known = positives < FEW_POSITIVES, positives > 0
+    axes.barh(
+        places, np.nan_to_num(figures.average_precision[shown]), height=_BAR,
+        color=np.where(few, PALE_SKY, SKY).tolist(), edgecolor=SKY, linewidth=0.6,
     )  # fmt: skip
-    for place, point, count in zip(places.tolist(), points, positives, strict=True):
-        text = f"{point:.2f}   n={count}" if count else "no positives"
-        at = point if count else 0.0
-        written = axes.text(at + 0.01, place, text, va="center", fontsize=7.5, color=BLACK)
-        written.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # over the mean
-    axes.set_yticks(places, names, fontsize=8, parse_math=False)
-    axes.set_ylim(len(shown) - 0.4, -0.6)  # the best on top
-    axes.set_xlim(0, 1.16)  # room for the text behind a bar of 1
+    if (few & known).any():
+        axes.scatter(
+            [], [], s=60, marker="s", color=PALE_SKY, edgecolor=SKY, linewidth=0.6,
+            label=f"pale: fewer than {FEW_POSITIVES} positives",
+        )  # fmt: skip
+    if known.any():
+        axes.plot(
+            (positives / np.maximum(positives + negatives, 1))[known], places[known], "|",
+            color=BLACK, markersize=72 * _BAR * inches, markeredgewidth=1.8, zorder=4,
+            label="chance: share of the images that show the class",
+        )  # fmt: skip
+
+
+def _texts(
+    axes: Axes,
+    figures: Report,
+    names: Sequence[str],
+    shown: NDArray[np.int64],
+    places: NDArray[np.int64],
+    *,
+    inches: float,
+) -> None:
+    """Names at the left, figures at the right, each in a size that its row has room for."""
+    points = min(TEXT, max(5.0, 0.78 * 72 * inches))
+    axes.set_yticks(places, names, fontsize=points)
+    axes.set_ylim(max(places[-1], 1) + 0.6, -0.6)  # the best on top
+    axes.set_xlim(0, 1.015)  # a whisker at 1 is seen
     axes.set_xticks(np.linspace(0, 1, 6))
-    axes.grid(visible=True, axis="x", alpha=0.3)
+    axes.tick_params(axis="x", labelsize=TEXT)
+    axes.set_xlabel("average precision (0 to 1)", fontsize=TEXT)
+    axes.grid(visible=True, axis="x", color=PALE_GRAY)
     axes.set_axisbelow(True)
+    pairs = zip(figures.average_precision[shown], figures.per_class.positives[shown], strict=True)
+    told = [f"{point:.2f}   n={count}" if count else "no positives" for point, count in pairs]
+    right = axes.secondary_yaxis("right")
+    right.set_yticks(places, told, fontsize=min(points, SMALL))
+    right.tick_params(length=0)
+
+
+def _whiskers(
+    axes: Axes, intervals: Intervals, shown: NDArray[np.int64], places: NDArray[np.int64]
+) -> None:
+    """The interval of each class; one of a single value is its caps."""
+    low, high = intervals.average_precision[_POINT, shown].T
+    known = ~np.isnan(low)
+    if not known.any():
+        return
+    axes.hlines(
+        places[known], low[known], high[known], color=BLACK, linewidth=0.9, zorder=3,
+        label=f"{LEVEL:.0%} of {intervals.resamples:,} resamples of the images",
+    )  # fmt: skip
+    for ends in (low, high):
+        axes.vlines(
+            ends[known], places[known] - 0.16, places[known] + 0.16, color=BLACK, linewidth=0.9,
+            zorder=3,
+        )  # fmt: skip
+
+
+def _mean(axes: Axes, figures: Report, intervals: Intervals | None) -> None:
+    """A line at the mean over classes, in the band of its interval."""
+    mean = figures.mean_average_precision
+    if math.isnan(mean):
+        return
+    name = f"mean {mean:.3f}"
+    if intervals is not None:
+        low, high = intervals.mean_average_precision[_POINT]
+        axes.axvspan(low, high, color=PALE_ORANGE, linewidth=0, zorder=0.3)
+        name += f" ({LEVEL:.0%} of resamples: {low:.3f} to {high:.3f})"
+    axes.axvline(mean, color=ORANGE, linewidth=1, label=name)

@@ -1,8 +1,10 @@
-"""The three images of an evaluation."""
+"""The three charts of an evaluation."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from vocscore.charts.canvas import chart_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -11,11 +13,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from vocscore.evaluation.bootstrap import Intervals
     from vocscore.evaluation.calibration import Reliability
     from vocscore.evaluation.metrics import Report
 
-PER_CLASS, RELIABILITY, MISSED = "per_class_ap.png", "reliability.png", "missed_together.png"
-NAMES = (PER_CLASS, RELIABILITY, MISSED)
+PER_CLASS, RELIABILITY, MISSED = STEMS = ("per_class_ap", "reliability", "missed_together")
 
 
 def evaluation_charts(
@@ -23,20 +25,24 @@ def evaluation_charts(
     classes: Sequence[str],
     *,
     figures: Report,
+    intervals: Intervals | None,
     calibration: Mapping[str, Reliability],
     missed: NDArray[np.int64],
     subject: str = "",
+    chart_format: str = "png",
 ) -> None:
-    """Draw average precision a class, reliability, and which labels are missed together.
+    """Draw average precision per class, reliability, and which labels are missed together.
 
     Args:
-        folder: for the images, which are called `NAMES`; those there already are replaced.
+        folder: for the charts, which are called `STEMS`; those there already are replaced.
         classes: the names, in column order.
         figures: of the images that were compared.
+        intervals: of the figures; None draws none.
         calibration: of the same, by the name that the legend has for it; one, or before and after
             calibration.
         missed: of the same, int64, shape (C, C), as `missed_together` gives it.
         subject: which images these are and whether they were held out, for the reader.
+        chart_format: 'png', 'svg' or 'both'.
 
     Raises:
         OSError: the folder cannot be written.
@@ -46,6 +52,8 @@ def evaluation_charts(
     from vocscore.charts.missed_chart import missed_chart
     from vocscore.charts.reliability_chart import reliability_chart
 
-    class_chart(figures, classes, folder / PER_CLASS, subject=subject)
-    reliability_chart(calibration, folder / RELIABILITY, subject=subject)
-    missed_chart(missed, classes, folder / MISSED, subject=subject)
+    per_class, bins, pairs = (chart_files(folder, stem, chart_format) for stem in STEMS)
+    class_chart(figures, classes, per_class, intervals=intervals, subject=subject)
+    reliability_chart(calibration, bins, subject=subject)
+    positives = figures.per_class.positives
+    missed_chart(missed, classes, pairs, positives=positives, subject=subject)

@@ -1,4 +1,4 @@
-"""missed_together.png: which labels are missed in the same images."""
+"""missed_together: which labels are missed in the same images, as a table or as a list."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import numpy as np
 
 from vocscore.charts.canvas import (
     BLACK,
+    SMALL,
+    TEXT,
+    TITLE,
     label,
     open_figure,
     save,
     say_of_what,
     whole_numbers,
 )
+from vocscore.charts.missed_list import draw_list
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,74 +26,90 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-MOST_CLASSES = 40
-"""A side of one chart; of more classes, those that are missed most often are drawn."""
-_WITH_NUMBERS = 25
+MOST_CLASSES = 30
+"""A side of the table; of more classes, those that are missed most often are drawn."""
+NEARLY_EMPTY = 0.1
+"""Share of the table's fields with a count, below which a list says more than the table."""
+_WITH_NUMBERS = 20
 """Classes up to which there is room for a number in each field."""
-_INCHES_A_FIELD = 0.32
+_LONGEST_NAME = 22
+_INCHES_A_ROW, _INCHES_BESIDE = 0.17, 1.9
+_LEAST_ROWS = 10
 
 
 def missed_chart(
-    missed: NDArray[np.int64], classes: Sequence[str], file: Path, *, subject: str = ""
+    missed: NDArray[np.int64],
+    classes: Sequence[str],
+    files: Sequence[Path],
+    *,
+    positives: NDArray[np.int64],
+    subject: str = "",
 ) -> None:
-    """Draw how often two classes are missed in one image, the most missed class first.
+    """Draw how often two classes are missed in one image, and how often each is missed at all.
 
-    How often a class is missed at all stands behind its name; on the diagonal it would outshine
-    every pair.
+    A table of the classes that are missed most; where hardly any two are missed together, two
+    sorted lists, of pairs and of classes.
 
     Args:
         missed: int64, shape (C, C), as `missed_together` gives it.
         classes: the names, in column order.
-        file: the PNG to write.
+        files: the PNG and SVG files to write.
+        positives: int64, shape (C,), images that show each class.
         subject: which images these are, for the reader.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: a file cannot be written.
     """
     alone = np.diag(missed)
     shown = np.argsort(-alone, kind="stable")[:MOST_CLASSES]
-    pairs = np.ma.masked_array(missed[np.ix_(shown, shown)], mask=np.eye(len(shown), dtype=bool))
-    side = 2.6 + _INCHES_A_FIELD * max(len(shown), 4)
-    figure = open_figure(side + 1.6, side)
+    table = missed[np.ix_(shown, shown)]
+    fields = table[np.triu_indices(len(shown), k=1)]
+    if fields.size == 0 or np.count_nonzero(fields) < NEARLY_EMPTY * fields.size:
+        draw_list(missed, classes, files, positives=positives, subject=subject)
+        return
+    names = [label(classes[c], longest=_LONGEST_NAME) for c in shown]
+    counted = [
+        f"{name}  {alone[c]} of {positives[c]}" for name, c in zip(names, shown, strict=True)
+    ]
+    figure = open_figure(_INCHES_BESIDE + _INCHES_A_ROW * max(len(shown), _LEAST_ROWS))
     axes = figure.subplots()
-    most = int(pairs.max()) if pairs.count() else 0
+    pairs = np.ma.masked_array(table, mask=np.eye(len(shown), dtype=bool))
     axes.set_facecolor("#dddddd")  # the diagonal
-    fields = axes.imshow(pairs, cmap="Blues", vmin=0, vmax=max(most, 1))
-    bar = figure.colorbar(fields, ax=axes, shrink=0.7, label="images that miss both")
+    drawn = axes.imshow(pairs, cmap="Blues", vmin=0, vmax=int(pairs.max()), aspect="auto")
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.6, pad=0.02)
+    bar.set_label("images that miss both classes", fontsize=TEXT)
     bar.locator = whole_numbers()
     bar.update_ticks()
-    _names(axes, [label(classes[c]) for c in shown], alone[shown])
+    bar.ax.tick_params(labelsize=SMALL)
+    _names(axes, names, counted)
     if len(shown) <= _WITH_NUMBERS:
-        _numbers(axes, pairs, most=most)
+        _numbers(axes, pairs)
+    title = "Labels missed together in one image"
     if len(shown) < len(alone):
-        title = f"missed together: the {len(shown)} of {len(alone)} classes missed most"
-    else:
-        title = "missed together"
-    axes.set_title(title if alone.any() else f"{title}: nothing was missed", fontsize=11)
+        title += f": the {len(shown)} of {len(alone)} classes missed most"
+    axes.set_title(title, fontsize=TITLE)
     say_of_what(figure, subject)
-    save(figure, file)
+    save(figure, files)
 
 
-def _names(axes: Axes, names: Sequence[str], alone: NDArray[np.int64]) -> None:
+def _names(axes: Axes, names: Sequence[str], counted: Sequence[str]) -> None:
     """Names at both sides; at the left with how often each is missed."""
     places = np.arange(len(names))
-    counted = [f"{name}  {count}" for name, count in zip(names, alone, strict=True)]
-    axes.set_yticks(places, counted, fontsize=8, parse_math=False)
-    axes.set_xticks(places, names, fontsize=8, rotation=90, parse_math=False)
-    axes.set_ylabel("class, and images that miss it")
+    points = min(SMALL, 220 / len(names))
+    axes.set_yticks(places, counted, fontsize=points)
+    axes.set_xticks(places, names, fontsize=points, rotation=90)
+    axes.set_ylabel("class: images that miss it,\nof images that show it", fontsize=TEXT)
     axes.set_xticks(places[:-1] + 0.5, minor=True)
     axes.set_yticks(places[:-1] + 0.5, minor=True)
     axes.grid(visible=True, which="minor", color="#eeeeee", linewidth=0.5)
     axes.tick_params(which="minor", length=0)
 
 
-def _numbers(
-    axes: Axes, pairs: np.ma.MaskedArray[tuple[int, int], np.dtype[np.int64]], *, most: int
-) -> None:
+def _numbers(axes: Axes, pairs: np.ma.MaskedArray[tuple[int, int], np.dtype[np.int64]]) -> None:
+    most = int(pairs.max())
     for (row, column), count in np.ndenumerate(pairs):
         if row != column and count:
-            dark = count > 0.6 * most
             axes.text(
-                column, row, str(count), ha="center", va="center", fontsize=7,
-                color="white" if dark else BLACK,
+                column, row, str(count), ha="center", va="center", fontsize=6,
+                color="white" if count > 0.6 * most else BLACK,
             )  # fmt: skip

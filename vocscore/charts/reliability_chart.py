@@ -1,62 +1,118 @@
-"""reliability.png: whether a probability of 0.7 comes true 7 times in 10."""
+"""reliability: whether a probability of 0.7 comes true 7 times in 10."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from vocscore.charts.canvas import BLUE, GRAY, ORANGE, open_figure, save, say_of_what
+import numpy as np
+
+from vocscore.charts.canvas import (
+    BLUE,
+    FADED_ORANGE,
+    GRAY,
+    ORANGE,
+    PALE_BLUE,
+    PALE_GRAY,
+    TEXT,
+    TITLE,
+    label,
+    open_figure,
+    put_legend,
+    save,
+    say_of_what,
+)
+from vocscore.evaluation.calibration import LEVEL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
 
     from vocscore.evaluation.calibration import Reliability
 
-_STYLES = ((BLUE, "o", "-"), (ORANGE, "s", "--"))
+FEW_DECISIONS = 20
+"""A bin of fewer is hollow and pale, and no line leads to it: its interval is wider than 0.4 around
+a share of 0.5."""
+_STYLES = ((BLUE, PALE_BLUE, "o", "-"), (ORANGE, FADED_ORANGE, "s", "--"))
+"""Color, the same where decisions are few, marker, line."""
 
 
-def reliability_chart(of: Mapping[str, Reliability], file: Path, *, subject: str = "") -> None:
+def reliability_chart(
+    of: Mapping[str, Reliability], files: Sequence[Path], *, subject: str = ""
+) -> None:
     """Draw the share that comes true against the probability, and how many decisions there are.
 
     Args:
         of: one or two, each by the name that the legend has for it.
-        file: the PNG to write.
+        files: the PNG and SVG files to write.
         subject: which images these are, for the reader.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: a file cannot be written.
     """
-    figure = open_figure(6, 7.6)
+    figure = open_figure(7.0)
     shares, counts = figure.subplots(2, 1, height_ratios=[3, 1], sharex=True)
-    shares.plot([0, 1], [0, 1], color=GRAY, linestyle=":", label="as it should be")
+    shares.plot([0, 1], [0, 1], color=GRAY, linestyle=":", label="perfect calibration")
     for (name, found), style in zip(of.items(), _STYLES, strict=False):
         _line(shares, name, found, style)
-        counts.stairs(found.decisions, found.edges, color=style[0], linestyle=style[2])
-    shares.set_title("reliability, over all decisions", fontsize=11)
+        counts.stairs(found.decisions, found.edges, color=style[0], linestyle=style[-1])
+    _explain(shares, of)
+    shares.set_title("Reliability, over the decisions of all classes", fontsize=TITLE)
     say_of_what(figure, subject)
-    shares.set_ylabel("share that is present")
-    shares.set_xlim(0, 1)
+    shares.set_ylabel("share of decisions where\nthe class is present (0 to 1)", fontsize=TEXT)
+    shares.set_xlim(-0.02, 1.02)
     shares.set_ylim(-0.02, 1.02)
-    figure.legend(loc="outside lower center", fontsize=9)
-    counts.set_yscale("symlog", linthresh=1)  # most are near 0; a bin of none must be seen, too
-    most = max(int(found.decisions.max()) for found in of.values())
-    counts.set_ylim(0, 2 * max(most, 1))  # the highest bin below the frame
-    counts.set_ylabel("decisions")
-    counts.set_xlabel("probability")
+    _count_axis(counts, most=max(int(found.decisions.max()) for found in of.values()))
     for axes in (shares, counts):
-        axes.grid(visible=True, alpha=0.3)
-    save(figure, file)
+        axes.grid(visible=True, color=PALE_GRAY)
+        axes.set_axisbelow(True)
+        axes.tick_params(labelsize=TEXT)
+    put_legend(figure, ncols=2)
+    save(figure, files)
 
 
-def _line(axes: Axes, name: str, found: Reliability, style: tuple[str, str, str]) -> None:
-    color, marker, line = style
-    used = found.decisions > 0
+def _line(axes: Axes, name: str, found: Reliability, style: tuple[str, str, str, str]) -> None:
+    """Each bin with its interval; a line joins neighbors of enough decisions."""
+    color, pale, marker, line = style
     error = found.expected_calibration_error
-    label = name if math.isnan(error) else f"{name}: expected calibration error {error:.3f}"
+    text = label(name)
+    text = text if math.isnan(error) else f"{text}: expected calibration error {error:.3f}"
+    few = (found.decisions > 0) & (found.decisions < FEW_DECISIONS)
+    many = found.decisions >= FEW_DECISIONS
     axes.plot(
-        found.mean_probability[used], found.share_present[used],
-        color=color, marker=marker, linestyle=line, markersize=5, label=label,
+        found.mean_probability, np.where(many, found.share_present, np.nan),
+        color=color, marker=marker, linestyle=line, markersize=5, label=text, zorder=3,
     )  # fmt: skip
+    axes.plot(
+        found.mean_probability[few], found.share_present[few], color=pale, marker=marker,
+        linestyle="none", markersize=5, markerfacecolor="white", zorder=3,
+    )  # fmt: skip
+    low, high = found.share_interval.T
+    for bins, shade in ((many, color), (few, pale)):
+        axes.vlines(found.mean_probability[bins], low[bins], high[bins], color=shade, linewidth=1)
+
+
+def _explain(axes: Axes, of: Mapping[str, Reliability]) -> None:
+    """Put into the legend what the intervals are and which bins are pale, where there are some."""
+    if any(found.decisions.any() for found in of.values()):
+        axes.vlines([], [], [], color=BLUE, linewidth=1, label=f"{LEVEL:.0%} interval (Wilson)")
+    if any(((f.decisions > 0) & (f.decisions < FEW_DECISIONS)).any() for f in of.values()):
+        axes.plot(
+            [], [], color=PALE_BLUE, marker="o", linestyle="none", markersize=5,
+            markerfacecolor="white",
+            label=f"hollow, pale: fewer than {FEW_DECISIONS} decisions (dotted line)",
+        )  # fmt: skip
+
+
+def _count_axis(axes: Axes, *, most: int) -> None:
+    """A scale on which a bin of none, of a few and of most decisions can be seen."""
+    axes.set_yscale("symlog", linthresh=1)
+    axes.set_ylim(0, 2 * max(most, 1))  # the highest bin below the frame
+    powers = [10**power for power in range(len(str(max(most, 1))))]
+    axes.set_yticks([0, *powers], [f"{count:,}" for count in (0, *powers)])
+    axes.minorticks_off()
+    axes.axhline(FEW_DECISIONS, color=GRAY, linestyle=":", linewidth=1)
+    axes.set_ylabel("decisions per bin", fontsize=TEXT)
+    axes.set_xlabel("predicted probability (0 to 1)", fontsize=TEXT)

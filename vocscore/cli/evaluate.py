@@ -10,6 +10,7 @@ from vocscore.cli import paths
 from vocscore.cli.common import quiet_option, refuse_summary, write_summary
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
+from vocscore.config.charts import ChartConfig
 from vocscore.config.evaluating import EvalConfig
 from vocscore.config.groups import build
 
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
     panel="Output",
     metavar="DIR",
     type=paths.new_folder("charts"),
-    help="Draw there (made if missing): per_class_ap.png, average precision per class; "
-    "reliability.png, whether 7 in 10 decisions with probability 0.7 come true; "
+    help="Draw there (made if missing): per_class_ap.png, average precision per class with its "
+    "interval; reliability.png, whether 7 in 10 decisions with probability 0.7 come true; "
     "missed_together.png, which labels are missed in the same images.",
 )
+@config_options(ChartConfig)
 @quiet_option
 def evaluate(
     predictions: Path,
@@ -72,7 +74,9 @@ def evaluate(
     from vocscore.evaluation.evaluate import evaluate as compare
     from vocscore.evaluation.training_text import subject_line
 
-    config = build(EvalConfig, settings)
+    config, charts = build(EvalConfig, settings), build(ChartConfig, settings)
+    if charts != ChartConfig() and not plots:
+        raise click.UsageError("--chart-format is of the charts that --plots DIR draws: give both.")
     refuse_summary(json_file, beside=shards, of=predictions)
     if plots:
         from vocscore.charts.canvas import require_matplotlib
@@ -98,9 +102,11 @@ def evaluate(
             plots,
             report.classes,
             figures=report.figures,
+            intervals=report.intervals,
             calibration={"predictions": report.calibration},
             missed=report.missed,
             subject=subject_line(report),
+            chart_format=charts.chart_format,
         )
     if not quiet:
         click.echo(eval_text(report))

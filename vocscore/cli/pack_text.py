@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import click
 from vocscore.cli.shown_commands import free_path, typed_again, vocscore_command
 from vocscore.config.packing import SplitConfig
 from vocscore.packing import rejection_reasons
+from vocscore.text_width import shorten, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -23,7 +23,9 @@ _ALL = 40
 """Classes that are printed one and all."""
 _ENDS = 8
 """Of more classes, as many of the commonest and of the rarest."""
-_WIDTH = 96
+_INDENT = "  "
+_LONGEST_NAME = 40
+"""Columns of a name; dataset.json has it whole."""
 
 
 def show_classes(annotated: AnnotatedSet, classes: Sequence[str]) -> None:
@@ -34,11 +36,11 @@ def show_classes(annotated: AnnotatedSet, classes: Sequence[str]) -> None:
     absent = sum(not counts.of(name) for name in classes)
     click.echo(f"classes: {len(classes)}, with the number of images that show each:")
     for line in _lines(classes, counts):
-        click.echo(f"  {line}")
+        click.echo(line)
     if absent and tuple(classes) == annotated.vocabulary:
         click.echo(
-            f"  {absent} of PASCAL VOC's {len(classes)} classes are in no image; for fewer "
-            "columns, list the classes in a file: --classes FILE"
+            f"  {absent} of PASCAL VOC's {len(classes)} classes are in no image;\n"
+            "  for fewer columns, list the classes in a file: --classes FILE"
         )
     elif absent and len(classes) > _ALL:
         click.echo(f"  {absent} of them are in no image")
@@ -47,25 +49,20 @@ def show_classes(annotated: AnnotatedSet, classes: Sequence[str]) -> None:
 
 def _lines(classes: Sequence[str], counts: LabelCounts) -> list[str]:
     if len(classes) <= _ALL:
-        return _wrapped([_one(name, counts) for name in classes])
+        return wrap([_one(name, counts) for name in classes], begin=_INDENT, indent=_INDENT)
     ordered = sorted(classes, key=lambda name: (-counts.of(name), name))
     common = [_one(name, counts) for name in ordered[:_ENDS]]
     rare = [_one(name, counts) for name in ordered[-_ENDS:]]
-    return [*_wrapped(["commonest:", *common]), *_wrapped(["rarest:", *rare])]
+    return [
+        *wrap(common, begin=f"{_INDENT}commonest: ", indent=_INDENT),
+        *wrap(rare, begin=f"{_INDENT}rarest: ", indent=_INDENT),
+    ]
 
 
 def _one(name: str, counts: LabelCounts) -> str:
     difficult = counts.difficult.get(name, 0)
     hard = f" ({difficult} only difficult)" if difficult else ""
-    return f"{name} {counts.of(name)}{hard}"
-
-
-def _wrapped(parts: Sequence[str]) -> list[str]:
-    """Lines of parts with commas between; a part is not broken."""
-    kept = [part.replace(" ", "\0") for part in parts]
-    text = ", ".join(kept).replace(":, ", ": ")
-    lines = textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
-    return [line.replace("\0", " ") for line in lines]
+    return f"{shorten(name, _LONGEST_NAME)} {counts.of(name)}{hard}"
 
 
 def summarize(ctx: click.Context, out: Path, report: PackReport, *, seconds: float) -> None:

@@ -21,6 +21,7 @@ from vocscore.cli.common import (
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
 from vocscore.cli.shown_commands import free_path, vocscore_command
+from vocscore.config.charts import ChartConfig
 from vocscore.config.compute import ComputeConfig
 from vocscore.config.groups import build
 from vocscore.config.training import (
@@ -34,6 +35,7 @@ from vocscore.config.training import (
     TrainConfig,
 )
 from vocscore.ranks import read_ranks
+from vocscore.text_width import wrap
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -95,6 +97,7 @@ def _complete_recipe(
     LossConfig,
     CheckpointConfig,
     ComputeConfig,
+    ChartConfig,
 )
 @quiet_option
 def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any) -> None:
@@ -106,7 +109,7 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
     RUN then holds the checkpoint (model.safetensors, model.json), history.csv, metrics.json,
     config.json, images.csv (what it was trained and validated on), and charts: curves.png (how
     training went), and of the validation split per_class_ap.png, reliability.png and
-    missed_together.png.
+    missed_together.png; with --chart-format svg, .svg files.
 
     \b
     Examples:
@@ -129,7 +132,7 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
         if ranks.first:
             click.echo(f"{out}: is finished already; nothing to resume.")
         return
-    compute = build(ComputeConfig, settings)
+    compute, charts = build(ComputeConfig, settings), build(ChartConfig, settings)
     # Of what runs this command for someone (the demo, a benchmark), the whole is run again.
     again = same_command(resumed=sys.argv[1:2] == ["train"])
     with ExitStack() as entered:
@@ -156,6 +159,7 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
             tensorboard=kept.tensorboard,
             recipe=recipe,
             ranks=ranks,
+            chart_format=charts.chart_format,
             on_step=shown,
             on_epoch=None if quiet else _Table(),
             on_stage=None if quiet else shown.stage,
@@ -163,17 +167,21 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
     for problem in report.problems:  # --quiet or not
         click.echo(f"warning: {problem}", err=True)
     if not quiet:
-        _summarize(report, config, shards)
+        _summarize(report, config, shards, chart_format=charts.chart_format)
 
 
-def _summarize(report: TrainReport, config: TrainConfig, shards: Path) -> None:
+def _summarize(
+    report: TrainReport, config: TrainConfig, shards: Path, *, chart_format: str
+) -> None:
+    from vocscore.charts.canvas import FORMATS
     from vocscore.records.trained_on import chosen_on_validation
 
     out = report.out
     if report.weights != "none" and not report.weights.startswith("torchvision "):
         click.echo(f"started from: {report.weights}")  # with the place in the file
     if report.unseen:
-        click.echo(f"no training image shows: {', '.join(report.unseen)}")
+        named = wrap(report.unseen, begin="no training image shows: ", indent="  ")
+        click.echo("\n".join(named))
     if len(report.epochs) > report.kept:
         click.echo(f"kept: epoch {report.kept} of {len(report.epochs)}, the best on validation")
     judged = report.reports["val"]
@@ -183,7 +191,7 @@ def _summarize(report: TrainReport, config: TrainConfig, shards: Path) -> None:
             f"the {' and the '.join(chosen)} were chosen on the validation split, so figures on it "
             "flatter; a third split tells more"
         )
-    charts = "" if report.problems else ", curves.png"
+    charts = "" if report.problems else f", curves{FORMATS[chart_format][0]}"
     click.echo(f"checkpoint, metrics.json, history.csv{charts} and more: {out}")
     predictions = free_path(Path("predictions.csv"))
     click.echo(f"next: {vocscore_command('score', shards, '-m', out, '-o', predictions)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 BINS = 15
 """As in Guo et al. 2017, 'On Calibration of Modern Neural Networks'."""
+LEVEL = 0.95
+"""Of the interval of a bin's share."""
 _WIDEST = 10.0
 """Temperatures from 1/10 to 10: a small set that a model parts perfectly asks for 0."""
 
@@ -45,6 +48,14 @@ class Reliability:
         gaps = np.abs(self.share_present[used] - self.mean_probability[used])
         return float(np.average(gaps, weights=self.decisions[used]))
 
+    @property
+    def share_interval(self) -> NDArray[np.float64]:
+        """Where the share may lie, float64 (B, 2), lower and upper; nan for an empty bin.
+
+        As `wilson_interval` gives it.
+        """
+        return wilson_interval(self.share_present, self.decisions)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values; None stands for nan."""
         return {
@@ -53,6 +64,33 @@ class Reliability:
             "mean_probability": [None if math.isnan(v) else v for v in self.mean_probability],
             "share_present": [None if math.isnan(v) else v for v in self.share_present],
         }
+
+
+def wilson_interval(
+    share: NDArray[np.float64], trials: NDArray[np.int64], *, level: float = LEVEL
+) -> NDArray[np.float64]:
+    """Between which values a probability lies that came true in this share of trials.
+
+    It holds what its level says for few trials and for shares of 0 and 1 too, as long as trials
+    do not depend on each other. The decisions of one image do, so a bin's may be too narrow.
+
+    Args:
+        share: float64, shape (B,), 0 to 1.
+        trials: int64, shape (B,).
+        level: of the interval, 0 to 1.
+
+    Returns:
+        float64, shape (B, 2), lower and upper; nan without a trial.
+
+    Source: Wilson 1927, 'Probable inference, the law of succession, and statistical inference'.
+    """
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    with np.errstate(divide="ignore", invalid="ignore"):  # no trial
+        weight = z * z / trials
+        middle = (share + weight / 2) / (1 + weight)
+        half = np.sqrt(weight * (share * (1 - share) + weight / 4)) / (1 + weight)
+    found = np.stack([middle - half, middle + half], axis=-1)
+    return np.where((trials > 0)[:, None], found.clip(0, 1), np.nan)
 
 
 def reliability(

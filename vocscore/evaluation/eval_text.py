@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from shards.paths import shown
 from vocscore.evaluation.bootstrap import LEVEL
 from vocscore.evaluation.training_text import training_lines
+from vocscore.text_width import COLUMNS, cells, pad, shorten, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,8 +20,13 @@ if TYPE_CHECKING:
     from vocscore.evaluation.eval_report import EvalReport
 
 _AVERAGES = ("samples", "micro", "macro")
+_RATIOS = ("IoU", "precision", "recall", "F1")
 _BETWEEN = f"{LEVEL:.0%} between"
-"""As wide as an interval of ratios."""
+_TITLES = ("AP07", "IoU", "prec.", "recall", "F1")
+"""Of the table of classes; short, so that it fits a terminal with room for the names."""
+_GAP = "  "
+_LEAST_NAME = 8
+_LONGEST_OF_PAIR = 20
 _PAIRS = 3
 """Pairs of classes that are named as missed together."""
 
@@ -58,45 +64,69 @@ def _coverage(report: EvalReport) -> Iterator[str]:
 
 
 def _classes(report: EvalReport) -> Iterator[str]:
-    """A line a class; the interval is that of AP over all points."""
+    """A line per class; the interval is that of AP over all points. A long name is shortened."""
     figures, one, intervals = report.figures, report.figures.per_class, report.intervals
-    width = max(len("mean"), *(len(name) for name in report.classes))
-    between = [_BETWEEN] if intervals else []
-    titles = ["positives", "AP", *between, "AP 2007", "IoU", "precision", "recall", "F1"]
-    yield _row("class", titles, width=width)
-    for c, name in enumerate(report.classes):
-        between = (
-            [_range(intervals.average_precision[0, c]).rjust(len(_BETWEEN))] if intervals else []
+    titles = ["pos.", "AP", *([_BETWEEN] if intervals else []), *_TITLES]
+    lines = [
+        _cells(
+            one.positives[c],
+            figures.average_precision[c],
+            _range(intervals.average_precision[0, c]) if intervals else None,
+            figures.average_precision_voc2007[c],
+            (one.iou[c], one.precision[c], one.recall[c], one.f1[c]),
         )
-        ratios = (one.iou[c], one.precision[c], one.recall[c], one.f1[c])
-        points = (figures.average_precision[c], *between, figures.average_precision_voc2007[c])
-        yield _row(name, (one.positives[c], *points, *ratios), width=width)
-    between = (
-        [_range(intervals.mean_average_precision[0]).rjust(len(_BETWEEN))] if intervals else []
+        for c in range(len(report.classes))
+    ]
+    mean = _cells(
+        "",
+        figures.mean_average_precision,
+        _range(intervals.mean_average_precision[0]) if intervals else None,
+        figures.mean_average_precision_voc2007,
+        _values(figures.macro),
     )
-    points = (figures.mean_average_precision, *between, figures.mean_average_precision_voc2007)
-    yield _row("mean", ("", *points, *_values(figures.macro)), width=width)
+    names = ["class", *(" ".join(name.split()) for name in report.classes), "mean"]
+    yield from _table(names, [titles, *lines, mean])
+
+
+def _cells(
+    positives: object, point: float, between: str | None, voc2007: float, ratios: Sequence[float]
+) -> list[str]:
+    """The cells of a class, or of the mean over classes."""
+    interval = [] if between is None else [between]
+    return [str(positives), _cell(point), *interval, *map(_cell, (voc2007, *ratios))]
 
 
 def _averages(report: EvalReport) -> Iterator[str]:
-    intervals = report.intervals
-    cell = 19 if intervals else 9
-    yield _row("average", ("IoU", "precision", "recall", "F1"), width=8, cell=cell)
-    for name in _AVERAGES:
-        cells: Sequence[Any] = _values(getattr(report.figures, name))
-        if intervals:
-            pairs = zip(cells, getattr(intervals, name), strict=True)
-            cells = [f"{_cell(value)} ({_range(pair)})" for value, pair in pairs]
-        yield _row(name, cells, width=8, cell=cell)
+    """A line per figure, a column per way of averaging."""
+    averages = [_values(getattr(report.figures, name)) for name in _AVERAGES]
+    rows = [[_cell(value) for value in values] for values in zip(*averages, strict=True)]
+    if report.intervals:
+        pairs = zip(*(getattr(report.intervals, name) for name in _AVERAGES), strict=True)
+        rows = [
+            [f"{value} ({_range(pair)})" for value, pair in zip(row, of_figure, strict=True)]
+            for row, of_figure in zip(rows, pairs, strict=True)
+        ]
+    yield from _table(["average", *_RATIOS], [list(_AVERAGES), *rows])
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Names at the left, cells at the right of their columns, in `COLUMNS` of a terminal."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    room = max(_LEAST_NAME, COLUMNS - sum(len(_GAP) + width for width in widths))
+    names = [shorten(name, room) for name in names]
+    room = max(map(cells, names))
+    for name, row in zip(names, rows, strict=True):
+        told = (text.rjust(width) for text, width in zip(row, widths, strict=True))
+        yield _GAP.join((pad(name, room), *told))
 
 
 def _summary(report: EvalReport) -> Iterator[str]:
     figures, intervals = report.figures, report.intervals
     spread = f"{_range(intervals.mean_average_precision[0])}; " if intervals else ""
+    yield f"mAP {_cell(figures.mean_average_precision)} ({spread}chance {_cell(figures.chance)})"
     yield (
-        f"mAP {_cell(figures.mean_average_precision)} ({spread}chance {_cell(figures.chance)}), "
-        f"11-point as VOC 2007 {_cell(figures.mean_average_precision_voc2007)}, "
-        f"as VOC 2010 {_cell(figures.mean_average_precision_voc2010)}"
+        f"mAP as in VOC 2007 (11 points, AP07) {_cell(figures.mean_average_precision_voc2007)}, "
+        f"as in VOC 2010 {_cell(figures.mean_average_precision_voc2010)}"
     )
     absent = int((figures.per_class.positives == 0).sum())
     if absent:
@@ -121,31 +151,28 @@ def _missed(report: EvalReport) -> Iterator[str]:
     most = np.argsort(-pairs, axis=None, kind="stable")[:_PAIRS]
     places = [divmod(int(place), len(pairs)) for place in most]
     named = [
-        f"{report.classes[a]} and {report.classes[b]} ({pairs[a, b]})"
+        f"{_short(report.classes[a])} and {_short(report.classes[b])} ({pairs[a, b]})"
         for a, b in places
         if pairs[a, b]
     ]
     if named:
-        yield f"most often missed together: {', '.join(named)}"
+        yield from wrap(named, begin="most often missed together: ", indent="  ")
+
+
+def _short(name: str) -> str:
+    return shorten(" ".join(name.split()), _LONGEST_OF_PAIR)
 
 
 def _explained(intervals: Intervals) -> str:
     return (
-        f"between: {LEVEL:.0%} of {intervals.resamples} resamples of these images lie there; "
+        f"between: {LEVEL:.0%} of {intervals.resamples} resamples of these images lie there;\n"
         "another training may lie elsewhere"
     )
 
 
-def _row(name: str, cells: Sequence[Any], *, width: int, cell: int = 9) -> str:
-    texts = [_cell(value) for value in cells]
-    return f"{name:<{width}}" + "".join(f"  {text:>{max(cell, len(text))}}" for text in texts)
-
-
-def _cell(value: Any) -> str:
+def _cell(value: float) -> str:
     """Three digits for a ratio, '-' where it is not defined."""
-    if isinstance(value, float):
-        return "-" if math.isnan(value) else f"{value:.3f}"
-    return str(value)
+    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def _range(pair: Sequence[float]) -> str:

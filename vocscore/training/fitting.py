@@ -143,6 +143,7 @@ def _open_run(
         device=device,
         max_pixels=job.config.data.max_pixels,
         validate_exactly=in_float32 if rounded else None,
+        chart_format=job.chart_format,
         on_stage=job.on_stage,
     )
 

@@ -28,6 +28,7 @@ class Job:
     resume: bool
     recipe: str | None
     ranks: Ranks
+    chart_format: str
     on_step: Callable[[int, int], None] | None
     on_epoch: Callable[[EpochResult], None] | None
     on_stage: Callable[[str], None] | None

@@ -1,11 +1,26 @@
-"""The images in a run: how training went, and what the network is like that it left."""
+"""The charts in a run: how training went, and how good the network is that it left."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vocscore.charts.canvas import BLUE, GRAY, ORANGE, open_figure, save, whole_numbers
+from vocscore.charts.canvas import (
+    BLUE,
+    GRAY,
+    ORANGE,
+    PALE_GRAY,
+    SMALL,
+    TEXT,
+    TITLE,
+    chart_files,
+    open_figure,
+    put_legend,
+    save,
+    whole_numbers,
+)
 from vocscore.charts.evaluation_charts import evaluation_charts
+from vocscore.config.evaluating import BootstrapConfig
+from vocscore.evaluation.bootstrap import bootstrap
 from vocscore.evaluation.calibration import reliability
 from vocscore.evaluation.metrics import decide
 from vocscore.evaluation.mistakes import missed_together
@@ -19,59 +34,75 @@ if TYPE_CHECKING:
     from vocscore.training.history import EpochResult
     from vocscore.training.trainer import SplitOutcome
 
+CURVES = "curves"
 PANELS = (
-    ("loss", "loss (nats a decision)"),
-    ("iou", "IoU"),
-    ("mean_average_precision", "mean average precision"),
+    ("loss", "loss (nats per decision)"),
+    ("iou", "IoU (0 to 1)"),
+    ("mean_average_precision", "mAP (0 to 1)"),
 )
-COLORS = {"train": BLUE, "val": ORANGE}
+STYLES = {"train": (BLUE, "o", "-"), "val": (ORANGE, "s", "--")}
 MARKED_EPOCHS = 40
 """Up to so many epochs each has a dot; a single epoch would be invisible without."""
+MOST_DECISIONS = 2_000_000
+"""Labels of a validation split up to which its bars get intervals, at some 6 us each."""
 
 
-def curves(history: Sequence[EpochResult], file: Path) -> None:
+def curves(history: Sequence[EpochResult], folder: Path, *, chart_format: str = "png") -> None:
     """Draw loss, IoU and mean average precision of both splits over the epochs.
 
     Args:
         history: one result an epoch, at least one.
-        file: the PNG to write.
+        folder: for the chart, which is called `CURVES`.
+        chart_format: 'png', 'svg' or 'both'.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: the folder cannot be written.
     """
-    figure = open_figure(12, 4)
+    figure = open_figure(2.6)
     epochs = [result.epoch for result in history]
-    marker = "o" if len(epochs) <= MARKED_EPOCHS else None
+    marked = len(epochs) <= MARKED_EPOCHS
     panels = figure.subplots(1, len(PANELS))
     for axes, (name, title) in zip(panels, PANELS, strict=True):
-        for split, color in COLORS.items():
+        for split, (color, marker, line) in STYLES.items():
             values = [getattr(getattr(result, split), name) for result in history]
-            axes.plot(epochs, values, color=color, marker=marker, markersize=4, label=split)
-        axes.set_title(title)
-        axes.set_xlabel("epoch")
+            axes.plot(
+                epochs, values, color=color, linestyle=line, linewidth=1.2, label=split,
+                marker=marker if marked else None, markersize=3,
+            )  # fmt: skip
+        axes.set_ylabel(title, fontsize=TEXT)
+        axes.set_xlabel("epoch", fontsize=TEXT)
+        axes.tick_params(labelsize=SMALL)
         axes.xaxis.set_major_locator(whole_numbers())
-        axes.grid(visible=True, alpha=0.3)
+        axes.grid(visible=True, color=PALE_GRAY)
         if name == "loss":
             axes.set_ylim(bottom=0)
         else:
             axes.set_ylim(-0.02, 1.02)  # room for the dots at 0 and 1
         if name == "mean_average_precision":
             axes.axhline(history[-1].val.chance, color=GRAY, linestyle=":", label="chance (val)")
-    figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    save(figure, file)
+    figure.suptitle("Training and validation split, by epoch", fontsize=TITLE)
+    put_legend(figure, panels[-1], ncols=3)
+    save(figure, chart_files(folder, CURVES, chart_format))
 
 
 def validation_charts(
-    folder: Path, val: SplitOutcome, card: ModelCard, *, figures: Report, chosen: Sequence[str] = ()
+    folder: Path,
+    val: SplitOutcome,
+    card: ModelCard,
+    *,
+    figures: Report,
+    chosen: Sequence[str] = (),
+    chart_format: str = "png",
 ) -> None:
-    """Draw the images of an evaluation of the validation split.
+    """Draw the charts of an evaluation of the validation split.
 
     Args:
-        folder: for the images.
+        folder: for the charts.
         val: the outcome of the split with the network that is kept.
         card: of that network; its thresholds and its temperature count.
         figures: of the same outcome with them.
         chosen: as `chosen_on_validation` gives it; the charts say it.
+        chart_format: 'png', 'svg' or 'both'.
 
     Raises:
         OSError: the folder cannot be written.
@@ -80,13 +111,18 @@ def validation_charts(
     calibration = {"as trained": reliability(val.labels, val.probabilities())}
     if card.temperature != 1:
         calibration[f"temperature {card.temperature:.3g}"] = reliability(val.labels, scores)
-    missed = missed_together(val.labels, decide(scores, card.decision_threshold))
+    decided = decide(scores, card.decision_threshold)
+    # the draws of `vocscore eval`, so that both give the same intervals
+    draws = {"resamples": BootstrapConfig.resamples, "seed": BootstrapConfig.seed}
+    affordable = val.labels.size <= MOST_DECISIONS
     flattered = f"; it chose the {' and the '.join(chosen)}" if chosen else ""
     evaluation_charts(
         folder,
         card.classes,
         figures=figures,
+        intervals=bootstrap(val.labels, scores, decided, **draws) if affordable else None,
         calibration=calibration,
-        missed=missed,
+        missed=missed_together(val.labels, decided),
         subject=f"validation split, not trained on{flattered}",
+        chart_format=chart_format,
     )

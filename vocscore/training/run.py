@@ -41,6 +41,7 @@ class TrainingRun:
     Attributes:
         validate_exactly: the validation split's outcome for the network as it is then, in float32;
             None where it is in float32 in every epoch.
+        chart_format: 'png', 'svg' or 'both'.
         on_stage: called with what begins, in words.
     """
 
@@ -53,6 +54,7 @@ class TrainingRun:
     device: str
     max_pixels: int
     validate_exactly: Callable[[], SplitOutcome] | None = None
+    chart_format: str = "png"
     on_stage: Callable[[str], None] | None = None
 
     def train(
@@ -116,10 +118,23 @@ class TrainingRun:
         if not problems:
             self._stage("drawing charts")
             chosen = chosen_on_validation(asdict(self.keeping))
-            validation_charts(self.out, val, card, figures=reports["val"], chosen=chosen)
+            validation_charts(
+                self.out,
+                val,
+                card,
+                figures=reports["val"],
+                chosen=chosen,
+                chart_format=self.chart_format,
+            )
         history = self.so_far.history
         finish_run(
-            self.out, self.network, card, metrics=metrics, history=history, charts=not problems
+            self.out,
+            self.network,
+            card,
+            metrics=metrics,
+            history=history,
+            charts=not problems,
+            chart_format=self.chart_format,
         )
         unseen = tuple(card.classes[c] for c in without_positives(self.splits.train))
         return TrainReport(

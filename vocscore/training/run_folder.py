@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from shards import atomic
 from shards.files import open_binary, read_regular
-from vocscore.charts.evaluation_charts import NAMES as CHARTS
+from vocscore.charts.canvas import FORMATS
+from vocscore.charts.evaluation_charts import STEMS
 from vocscore.errors import TrainError
 from vocscore.models.card import CARD_FILE, WEIGHTS_FILE
 from vocscore.records.images import IMAGES
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
     from vocscore.training.history import EpochResult
 
 HISTORY, METRICS, CURVES = "history.csv", "metrics.json", "curves.png"
+CHARTS = tuple(f"{stem}{suffix}" for stem in ("curves", *STEMS) for suffix in FORMATS["both"])
 TENSORBOARD = "tensorboard"
 """Folder of what `--tensorboard` writes."""
 STATE = "resume.pt"
 """What a resume needs; there until the run is finished."""
-RUN_FILES = (CONFIG, IMAGES, HISTORY, METRICS, CURVES, *CHARTS, WEIGHTS_FILE, CARD_FILE, STATE)
+RUN_FILES = (CONFIG, IMAGES, HISTORY, METRICS, *CHARTS, WEIGHTS_FILE, CARD_FILE, STATE)
 _ANYWHERE = ("shards", "threads", "recipe", PACKED)
 """Settings that may differ in a resume: a set that was moved is known by its manifest, the number
 of threads changes no result, a recipe is the settings that it gave, and older runs say less of
@@ -170,6 +172,7 @@ def finish_run(
     metrics: Mapping[str, object],
     history: Sequence[EpochResult],
     charts: bool = True,
+    chart_format: str = "png",
 ) -> None:
     """Keep the checkpoint, its metrics and the curves; then forget what a resume would need.
 
@@ -180,6 +183,7 @@ def finish_run(
         metrics: plain values.
         history: every epoch.
         charts: whether the curves can be drawn here.
+        chart_format: 'png', 'svg' or 'both'.
 
     Raises:
         OSError: the folder cannot be written.
@@ -190,7 +194,7 @@ def finish_run(
     save_checkpoint(out, network, card)
     _write_json(out / METRICS, metrics)
     if charts:
-        curves(history, out / CURVES)
+        curves(history, out, chart_format=chart_format)
     (out / STATE).unlink(missing_ok=True)
 
 

@@ -45,6 +45,7 @@ def train(
     tensorboard: bool = False,
     recipe: str | None = None,
     ranks: Ranks = ALONE,
+    chart_format: str = "png",
     on_step: Callable[[int, int], None] | None = None,
     on_epoch: Callable[[EpochResult], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
@@ -69,6 +70,7 @@ def train(
         tensorboard: write every epoch to the folder `tensorboard` of the run, too.
         recipe: where the settings come from, for the record.
         ranks: the first of the processes that train together; the others are in `follow`.
+        chart_format: of the run's charts: 'png', 'svg' or 'both'.
         on_step: called with the images sent through the backbone so far, and how many it will
             be in all.
         on_epoch: called after each epoch.
@@ -98,6 +100,7 @@ def train(
         resume=resume,
         recipe=recipe,
         ranks=ranks,
+        chart_format=chart_format,
         on_step=on_step,
         on_epoch=on_epoch,
         on_stage=on_stage,
