@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 
 def blocks(page: Path) -> list[str]:
     """The Python blocks of a page, in order."""
-    return re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
+    return re.findall(
+        r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
 
 
 @pytest.fixture
