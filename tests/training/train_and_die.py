@@ -82,8 +82,8 @@ def make_light() -> None:
             for values, split in zip(made, splits, strict=True)
         ]
 
-    def curves(history: Any, file: Path) -> None:
-        atomic.write(file, str(len(history)).encode())
+    def curves(history: Any, folder: Path, **_options: Any) -> None:
+        atomic.write(folder / "curves.png", str(len(history)).encode())
 
     vocscore.training.opening.build_network = network
     vocscore.training.opening.compute_features = features
