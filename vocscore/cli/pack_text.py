@@ -35,7 +35,9 @@ def refuse_nothing(annotated: AnnotatedSet, *, classes_known: bool) -> None:
         KnownError: so it is.
     """
     if not annotated.samples:
-        first = next((f" First: {shown(b.path)}: {b.detail}." for b in annotated.rejected), "")
+        first = next(
+            (f" First: {shown(b.path)}: {b.fault.detail}." for b in annotated.rejected), ""
+        )
         reasons = _reasons(annotated.rejected) or "there is none"
         raise KnownError(f"{annotated.root}: no image can be used ({reasons}).{first}")
     if not classes_known and not annotated.names():
@@ -47,7 +49,7 @@ def refuse_nothing(annotated: AnnotatedSet, *, classes_known: bool) -> None:
 
 def _reasons(rejected: Sequence[Rejection]) -> str:
     """How many there are of each reason: '2 missing, 1 not_annotated'."""
-    reasons = Counter(str(rejection.reason) for rejection in rejected)
+    reasons = Counter(str(rejection.fault.reason) for rejection in rejected)
     return ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shards.file_kinds import count
-from vocscore.scoring.bad.bad_inputs import BadInputs
-from vocscore.scoring.bad.quarantine import Quarantine, refuse_inside
+from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
+from vocscore.scoring.bad_inputs.quarantine import Quarantine, refuse_inside
+from vocscore.scoring.formats.choice import choose
+from vocscore.scoring.formats.selection import EVERYTHING
 from vocscore.scoring.inputs.globs import EVERYTHING as ALL
 from vocscore.scoring.inputs.sources import read_source, source_name
 from vocscore.scoring.output.describe import describe
-from vocscore.scoring.output.formats.choice import choose
-from vocscore.scoring.output.formats.selection import EVERYTHING
 from vocscore.scoring.output.ledger import open_ledger, refuse_existing, work_folder
 from vocscore.scoring.scoring import Scoring
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from vocscore.models.card import ModelCard
+    from vocscore.scoring.ceilings import Ceilings, Reached
+    from vocscore.scoring.formats.selection import Selection
     from vocscore.scoring.inputs.globs import Globs
     from vocscore.scoring.inputs.units import Inputs
-    from vocscore.scoring.output.formats.selection import Selection
     from vocscore.scoring.output.ledger import Ledger
     from vocscore.scoring.scoring import Progress
-    from vocscore.scoring.walls import Ceilings, Reached
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def score(
     stage("loading the model")  # and torch with it: what could be refused was refused above
     from vocscore.runtime import resolve_device
     from vocscore.runtime.precision import resolve_precision
-    from vocscore.scoring.engines.opening import EngineOpener, open_workers, resolve_devices
+    from vocscore.scoring.engines.factory import EngineOpener, open_workers, resolve_devices
 
     several = resolve_devices(devices)
     where = several[0] if several else resolve_device(device)
@@ -259,7 +259,7 @@ def check_model(
     """
     from vocscore.models.card import checkpoint_hash, load_card
     from vocscore.runtime.int8 import check_kind, quantized
-    from vocscore.scoring.engines.opening import check_devices
+    from vocscore.scoring.engines.factory import check_devices
 
     card = load_card(checkpoint)
     kinds = check_devices(devices or (device,))
