@@ -20,8 +20,8 @@ from vocscore.config.compute import MAX_PIXELS, DecodeConfig
 from vocscore.machine import usable_cores
 from vocscore.pipeline.host import HostLoader
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.scoring.output.formats.choice import choose
-from vocscore.scoring.output.formats.selection import EVERYTHING
+from vocscore.scoring.formats.choice import choose
+from vocscore.scoring.formats.selection import EVERYTHING
 from vocscore.scoring.output.rows import Rows
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from shards.errors import Error
 from vocscore.models.card import checkpoint_hash
 from vocscore.runtime.opening import open_checkpoint
 from vocscore.runtime.precision import resolve_precision
-from vocscore.scoring.engines.forward import CPU_GROUP
+from vocscore.scoring.engines.batching import CPU_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

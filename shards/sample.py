@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from shards.errors import Fault, Reason
+    from shards.errors import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,15 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One image left out, and why; a row of `rejected.csv`."""
+    """One image left out; a row of `rejected.csv`.
+
+    Attributes:
+        path: of the image.
+        fault: why.
+    """
 
     path: str
-    reason: Reason
-    detail: str
+    fault: Fault
 
 
 @dataclass(frozen=True)

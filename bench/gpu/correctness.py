@@ -55,7 +55,7 @@ def decoded(loader: ImageLoader, refs: Sequence[ImageRef], *, size: int) -> Deco
     failed: dict[int, str] = {}
     for batch in loader.batches(refs):
         pixels[torch.from_numpy(batch.rows)] = batch.images.cpu()
-        failed |= {failure.row: str(failure.reason) for failure in batch.failures}
+        failed |= {failure.row: str(failure.fault.reason) for failure in batch.failures}
     return Decoded(pixels, failed)
 
 

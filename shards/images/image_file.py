@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 from shards.images import exif, jpeg, pillow
 from shards.images.reading import most_bytes, read_bytes
 
@@ -212,8 +212,10 @@ def _in_full(pixels: NDArray[np.uint8]) -> Decoded:
 def _refuse_too_large(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise BadImage(
-            Reason.TOO_LARGE,
-            f"{width} x {height} is more than {max_pixels} pixels (--max-pixels)",
+            Fault(
+                Reason.TOO_LARGE,
+                f"{width} x {height} is more than {max_pixels} pixels (--max-pixels)",
+            )
         )
 
 

@@ -19,7 +19,7 @@ from PIL import (
     features,
 )
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 from shards.images import exif, heif, isobmff, kinds, libtiff, memory, png, tiff, webp
 from shards.images.rgb import to_rgb
 from shards.images.tiff_directory import Directory
@@ -88,11 +88,11 @@ def open_(data: bytes) -> Opened:
         MemoryError: there is not enough.
     """
     if not data:
-        raise BadImage(Reason.EMPTY, "no bytes")
+        raise BadImage(Fault(Reason.EMPTY, "no bytes"))
     kind = kinds.kind_of(data)
     opener = _OPENERS.get(kind.name) if kind else None
     if opener is None:
-        raise kinds.not_decoded(kind)
+        raise BadImage(kinds.not_decoded(kind))
     return _judged(partial(opener, data), data)
 
 
@@ -124,7 +124,8 @@ def decode(opened: Opened, data: bytes, *, upright: bool) -> NDArray[np.uint8]:
     try:
         pixels, orientation = _judged(opened.pixels, data)
     except BadImage as bad:
-        if bad.reason is Reason.CORRUPT:  # libwebp and dav1d say no more than that they failed
+        # libwebp and dav1d say no more than that they failed
+        if bad.fault.reason is Reason.CORRUPT:
             memory.look_for(_BYTES_A_PIXEL * opened.coded[0] * opened.coded[1])
         raise
     return exif.turned(pixels, orientation) if upright else pixels
@@ -139,10 +140,10 @@ def _judged(work: Callable[[], _T], data: bytes) -> _T:
     except Exception as error:  # Pillow's readers raise anything on damaged bytes
         if memory.is_exhausted(error):
             raise MemoryError(str(error)) from error
-        raise _refusal(error, data) from error
+        raise BadImage(_refusal(error, data)) from error
 
 
-def _refusal(error: Exception, data: bytes) -> BadImage:
+def _refusal(error: Exception, data: bytes) -> Fault:
     line = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, UnidentifiedImageError):  # its text names an object in memory
         line = "its header cannot be read"
@@ -150,7 +151,7 @@ def _refusal(error: Exception, data: bytes) -> BadImage:
     early = isinstance(error, EOFError) or "truncated" in told or "not enough image data" in told
     # GIF's readers call a file that is cut many names.
     early = early or (data.startswith(b"GIF8") and not data.endswith(b";"))
-    return BadImage(Reason.TRUNCATED if early else Reason.CORRUPT, line)
+    return Fault(Reason.TRUNCATED if early else Reason.CORRUPT, line)
 
 
 def _image(data: bytes, form: str) -> Image.Image:
@@ -207,7 +208,7 @@ def _readable_tiff(directory: Directory, data: bytes) -> tuple[Image.Image, tiff
         return TiffImagePlugin.TiffImageFile(io.BytesIO(readable.data)), readable
     except SyntaxError as error:
         if _UNKNOWN_TIFF.fullmatch(str(error)):
-            raise tiff.unknown(directory) from error
+            raise BadImage(tiff.unknown(directory)) from error
         raise
 
 
@@ -220,15 +221,17 @@ def _decode_tiff(image: Image.Image, readable: tiff.Readable) -> tuple[NDArray[n
         except Exception as error:  # as in `_judged`
             raise tiff.refusal(error, messages) from error
     if damage := tiff.damage(messages):
-        raise damage
+        raise BadImage(damage)
     return to_rgb(image, highest=readable.highest, negative=readable.negative), readable.orientation
 
 
 def _open_avif(data: bytes) -> Opened:
     if not features.check("avif"):
         raise BadImage(
-            Reason.UNSUPPORTED,
-            "AVIF, and this Pillow was built without it. Run: pip install 'pillow>=11.3'",
+            Fault(
+                Reason.UNSUPPORTED,
+                "AVIF, and this Pillow was built without it. Run: pip install 'pillow>=11.3'",
+            )
         )
     still = isobmff.still(data)
     if still is None:  # a film, of which Pillow finds the first frame

@@ -6,7 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 from shards.files import open_regular
 from shards.image_formats import SNIFFED_BYTES
 from shards.images import jpeg, kinds
@@ -46,22 +46,24 @@ def read_bytes(ref: ImageRef, *, max_pixels: int) -> bytes:
         MemoryError: there is not enough memory for them.
     """
     if ref.fault is not None:
-        raise BadImage(*ref.fault)
+        raise BadImage(ref.fault)
     try:
         data, wanted = _read(ref, most_bytes(max_pixels))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise BadImage(Reason.VANISHED, "no such file") from error
+        raise BadImage(Fault(Reason.VANISHED, "no such file")) from error
     except OSError as error:
         if error.errno == errno.ENOMEM:
             raise MemoryError from error
-        raise BadImage(Reason.UNREADABLE, str(error.strerror or error).lower()) from error
+        raise BadImage(Fault(Reason.UNREADABLE, str(error.strerror or error).lower())) from error
     except ValueError as error:  # a name that no file can have: a NUL, a lone surrogate
-        raise BadImage(Reason.UNREADABLE, f"not a file name ({error})") from error
+        raise BadImage(Fault(Reason.UNREADABLE, f"not a file name ({error})")) from error
     if not data and (ref.size < 0 or wanted == 0):
-        raise BadImage(Reason.EMPTY, "no bytes")
+        raise BadImage(Fault(Reason.EMPTY, "no bytes"))
     if ref.size >= 0 and len(data) < wanted:
         raise BadImage(
-            Reason.TRUNCATED, f"the file ends after {len(data)} of the image's {wanted} bytes"
+            Fault(
+                Reason.TRUNCATED, f"the file ends after {len(data)} of the image's {wanted} bytes"
+            )
         )
     if not data.startswith(jpeg.SIGNATURE):  # of most files this is all that is looked at
         kinds.refuse_other_formats(data[:SNIFFED_BYTES], ref.name)
@@ -76,8 +78,10 @@ def _read(ref: ImageRef, limit: int) -> tuple[bytes, int]:
         wanted = max(0, size)
         if wanted > limit:
             raise BadImage(
-                Reason.TOO_LARGE,
-                f"a file of {wanted} bytes; at most {limit} are read (--max-pixels)",
+                Fault(
+                    Reason.TOO_LARGE,
+                    f"a file of {wanted} bytes; at most {limit} are read (--max-pixels)",
+                )
             )
         if wanted > _LARGE:
             _look_first(descriptor, ref)
@@ -100,4 +104,4 @@ def _look_first(descriptor: int, ref: ImageRef) -> None:
     kinds.refuse_other_formats(first, ref.name)
     kind = kinds.kind_of(first)
     if kind is None or not kinds.is_decoded(kind):
-        raise kinds.not_decoded(kind)
+        raise BadImage(kinds.not_decoded(kind))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.runtimes import enough
-from vocscore.scoring.engines.forward import CPU_GROUP
+from vocscore.scoring.engines.batching import CPU_GROUP
 
 if TYPE_CHECKING:
     from vocscore.runtime import Runtime

@@ -78,7 +78,7 @@ def test_odd_files_agree_with_the_reference(odd: Path, loader: str) -> None:
     for name in ("reference", loader):
         with make(name, Preprocess(size=128)) as opened:
             batches = list(opened.batches(refs))
-        failures = {f.row: (f.reason, f.detail) for b in batches for f in b.failures}
+        failures = {f.row: f.fault for b in batches for f in b.failures}
         outcomes[name] = by_row(batches), failures
     truth, got = outcomes["reference"], outcomes[loader]
     assert got[1] == truth[1]
@@ -97,7 +97,7 @@ def test_bad_images_have_the_same_reason_everywhere(tmp_path: Path, loader: str)
     refs = write(tmp_path, {name: data for name, (data, _) in bad.items()})
     with make(loader, Preprocess(size=32)) as opened:
         batches = list(opened.batches(refs))
-    found = {f.row: str(f.reason) for batch in batches for f in batch.failures}
+    found = {f.row: str(f.fault.reason) for batch in batches for f in batch.failures}
     assert found == dict(enumerate(code for _, code in bad.values()))
     assert all(batch.images.shape == (0, 3, 32, 32) for batch in batches)
 

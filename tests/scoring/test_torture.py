@@ -88,7 +88,7 @@ def verdicts(loader, refs, *, batch_size, device="cpu", max_pixels=10**7):
     ) as opened:
         for batch in opened.batches(refs):
             rows = [(int(row), "ok") for row in batch.rows]
-            for row, verdict in [*rows, *((f.row, str(f.reason)) for f in batch.failures)]:
+            for row, verdict in [*rows, *((f.row, str(f.fault.reason)) for f in batch.failures)]:
                 assert row not in found
                 found[row] = verdict
     assert sorted(found) == list(range(len(refs)))

@@ -69,14 +69,14 @@ def _reason(data: bytes, max_pixels: int = MANY) -> str:
     with pytest.raises(BadImage) as caught:
         image_file.decode(data, max_pixels=max_pixels)
     assert "\n" not in str(caught.value)
-    return str(caught.value.reason)
+    return str(caught.value.fault.reason)
 
 
 def _outcome(data: bytes) -> str:
     try:
         image_file.decode(data, max_pixels=MANY)
     except BadImage as bad:
-        return str(bad.reason)
+        return str(bad.fault.reason)
     return "whole"
 
 
@@ -107,7 +107,7 @@ def test_a_stretch_beyond_the_end(tmp_path: Path, offset: int, size: int, reason
     file.write_bytes(b"0123456789")
     with pytest.raises(BadImage) as caught:
         image_file.read_bytes(ImageRef("x", str(file), offset, size), max_pixels=MANY)
-    assert caught.value.reason is reason
+    assert caught.value.fault.reason is reason
 
 
 def test_files_that_give_no_bytes(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_files_that_give_no_bytes(tmp_path: Path) -> None:
     for name, reason in expected.items():
         with pytest.raises(BadImage) as caught:
             image_file.read_bytes(ImageRef(name, str(tmp_path / name)), max_pixels=MANY)
-        assert caught.value.reason is reason, name
+        assert caught.value.fault.reason is reason, name
 
 
 def test_a_device_is_not_read(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_real_odd_files(odd: Path) -> None:
         try:
             image_file.decode(file.read_bytes(), max_pixels=MANY)
         except BadImage as bad:
-            found[file.name] = str(bad.reason)
+            found[file.name] = str(bad.fault.reason)
     assert found == refused
 
 
@@ -444,7 +444,7 @@ def test_probe_refuses_what_has_no_header(data: bytes, reason: str) -> None:
     """Without a header there is no size to tell."""
     with pytest.raises(BadImage) as caught:
         image_file.probe(data)
-    assert str(caught.value.reason) == reason
+    assert str(caught.value.fault.reason) == reason
 
 
 def test_nothing_is_said_on_standard_error() -> None:

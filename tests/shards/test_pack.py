@@ -18,7 +18,7 @@ from small_sets import CLASSES, content, image_bytes, pack_small, small_set
 
 import shards.packing.packer
 from shards import atomic
-from shards.errors import DamageError, LabelError, PackError, Reason
+from shards.errors import DamageError, Fault, LabelError, PackError, Reason
 from shards.images.image_file import read_bytes
 from shards.manifest import read_manifest
 from shards.reader import load_split
@@ -272,7 +272,7 @@ def test_another_source_is_not_mixed_in(change: str, tmp_path: Path) -> None:
     elif change == "more":
         samples.append(Sample("new.jpg", ()))
     elif change == "rejected":
-        rejected = (Rejection("x.jpg", Reason.MISSING, ""),)
+        rejected = (Rejection("x.jpg", Fault(Reason.MISSING, "")),)
     elif change == "split":
         changes = {"splits": {"train": samples[1:], "val": samples[:1]}}
     else:
@@ -371,7 +371,7 @@ def test_too_many_bad_images_are_an_error_that_a_higher_limit_undoes(tmp_path: P
 def test_what_the_source_rejects_counts_and_is_listed(tmp_path: Path) -> None:
     """What a source rejects stands in rejected.csv and counts against --max-bad."""
     names = ("z.jpg", 'a,"b"\n.jpg', os.fsdecode(b"\xff.jpg"), "\ud800.jpg")
-    listed = tuple(Rejection(name, Reason.MISSING, f"no {name}") for name in names)
+    listed = tuple(Rejection(name, Fault(Reason.MISSING, f"no {name}")) for name in names)
     whole = small_set(tmp_path / "in", images=12, bad=(1,))
     annotated = AnnotatedSet(whole.root, whole.samples, rejected=listed)
     with pytest.raises(PackError, match=r"4 of 16 images \(25.0%\).*4 missing"):
@@ -414,7 +414,9 @@ def test_an_image_that_vanishes_is_rejected(tmp_path: Path) -> None:
     annotated = small_set(tmp_path / "in")
     (tmp_path / "in" / "003.jpg").unlink()
     report = pack_small(annotated, tmp_path / "out", max_bad=0.1)
-    assert [(bad.path, bad.reason) for bad in report.rejected] == [("003.jpg", Reason.VANISHED)]
+    assert [(bad.path, bad.fault.reason) for bad in report.rejected] == [
+        ("003.jpg", Reason.VANISHED)
+    ]
 
 
 def test_real_photographs_are_packed_whole(voc_data: Path, tmp_path: Path) -> None:
@@ -437,7 +439,7 @@ def test_odd_files_cost_their_own_row(odd: Path, tmp_path: Path) -> None:
     annotated = AnnotatedSet(odd, samples)
     changes = {"splits": {"train": samples}, "max_bad": 0.5, "max_pixels": 10**8}
     report = pack_small(annotated, tmp_path / "out", **changes)
-    reasons = {bad.path: bad.reason for bad in report.rejected}
+    reasons = {bad.path: bad.fault.reason for bad in report.rejected}
     assert reasons.pop("pillow/truncated_jpeg.jpg") is Reason.TRUNCATED
     assert reasons.pop("pillow/broken_data_stream.png") is Reason.CORRUPT
     assert reasons.pop("pillow/decompression_bomb.gif") is Reason.TOO_LARGE

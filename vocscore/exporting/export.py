@@ -158,7 +158,7 @@ def _decoded(
     ) as loader:
         for batch in loader.batches(images):
             for failure in batch.failures:
-                last = f"{images[failure.row].name}: {failure.reason}: {failure.detail}"
+                last = f"{images[failure.row].name}: {failure.fault}"
             if len(batch.rows):
                 some = True
                 yield batch.images

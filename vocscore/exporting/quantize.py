@@ -163,7 +163,7 @@ def _whole(batches: Iterator[Batch], images: LabeledImages) -> Iterator[Batch]:
     for batch in batches:
         for failure in batch.failures:
             raise ExportError(
-                f"{images.images[failure.row].name}: {failure.reason}: {failure.detail}. The "
+                f"{images.images[failure.row].name}: {failure.fault}. The "
                 "shards hold an image that cannot be decoded; pack again without --no-verify."
             )
         yield batch

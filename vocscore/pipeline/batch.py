@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from shards.errors import Reason
+    from shards.errors import Fault
     from shards.sample import ImageRef
     from vocscore.pipeline.augment import Views
 
@@ -27,13 +27,11 @@ class Failure:
 
     Attributes:
         row: its row number in the list that was asked for.
-        reason: the stable code.
-        detail: one line for a person.
+        fault: what is wrong with it.
     """
 
     row: int
-    reason: Reason
-    detail: str
+    fault: Fault
 
 
 @dataclass(frozen=True, slots=True)

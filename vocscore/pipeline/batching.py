@@ -122,4 +122,4 @@ def attempt(work: Callable[[], _T], *, ref: ImageRef, row: int) -> _T | Failure:
         try:
             return spared(work)
         except BadImage as bad:
-            return Failure(row, bad.reason, bad.detail)
+            return Failure(row, bad.fault)

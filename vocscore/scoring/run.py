@@ -15,13 +15,13 @@ from vocscore.config.scoring import ScoreConfig
 from vocscore.machine import usable_cores
 from vocscore.printed import Printed
 from vocscore.records.keys import stored, stored_loader
-from vocscore.scoring.bad.bad_inputs import BadInputs
-from vocscore.scoring.bad.quarantine import Quarantine, refuse_inside
+from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
+from vocscore.scoring.bad_inputs.quarantine import Quarantine, refuse_inside
+from vocscore.scoring.formats.choice import choose
+from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
 from vocscore.scoring.inputs.sources import read_source, source_name
 from vocscore.scoring.output.describe import describe
-from vocscore.scoring.output.formats.choice import choose
-from vocscore.scoring.output.formats.selection import Selection
 from vocscore.scoring.output.ledger import open_ledger, refuse_existing, work_folder
 from vocscore.scoring.scoring import Scoring
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
     from vocscore.config.scoring import InferenceConfig
     from vocscore.models.card import ModelCard
-    from vocscore.scoring.engines.opening import EngineOpener
+    from vocscore.scoring.ceilings import Ceilings, Reached
+    from vocscore.scoring.engines.factory import EngineOpener
     from vocscore.scoring.inputs.units import Inputs
     from vocscore.scoring.output.ledger import Ledger
     from vocscore.scoring.scoring import Progress
-    from vocscore.scoring.walls import Ceilings, Reached
 
 CEILINGS_AFTER = 20.0
 """Seconds of a run from which on its ceilings are measured at its end, unless asked otherwise."""
@@ -120,7 +120,7 @@ def score(
 ) -> ScoreReport:
     """Write one row for every image of a source.
 
-    Stopped for whatever reason, the same call goes on where it stopped; on the same machine and
+    Interrupted and called again, it resumes; on the same machine and
     with the same libraries, the output's bytes are those of a run that was not stopped.
 
     Args:
@@ -156,7 +156,7 @@ def score(
     kept = _quarantine(config.limits.quarantine, source, inputs)
 
     stage("loading the model")  # and torch with it: what could be refused was refused above
-    from vocscore.scoring.engines.opening import open_workers
+    from vocscore.scoring.engines.factory import open_workers
 
     opener, several = _opener(config, card, checkpoint=checkpoint, identity=identity)
     origin = {
@@ -234,7 +234,7 @@ def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, 
     """
     from vocscore.models.card import checkpoint_hash, load_card
     from vocscore.runtime.int8 import check_kind, quantized
-    from vocscore.scoring.engines.opening import check_devices
+    from vocscore.scoring.engines.factory import check_devices
 
     card = load_card(checkpoint)
     kinds = check_devices(compute.devices or (compute.device,))
@@ -252,7 +252,7 @@ def _opener(
     """What opens an engine, and the devices of several engines; () for one in this process."""
     from vocscore.runtime import resolve_device
     from vocscore.runtime.precision import resolve_precision
-    from vocscore.scoring.engines.opening import EngineOpener, resolve_devices
+    from vocscore.scoring.engines.factory import EngineOpener, resolve_devices
 
     several = resolve_devices(config.compute.devices)
     where = several[0] if several else resolve_device(config.compute.device)

@@ -156,7 +156,7 @@ def compute_features(
 def _undecodable(image: ImageRef, failure: Failure) -> str:
     command = shlex.join(["vocscore", "verify", str(Path(image.file).parent), "--decode"])
     return (
-        f"{image.name}: {failure.reason}: {failure.detail}. The shards hold an image that cannot "
+        f"{image.name}: {failure.fault}. The shards hold an image that cannot "
         f"be decoded: pack again without --no-verify. To list all such images: {command}"
     )
 

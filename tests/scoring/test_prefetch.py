@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import closing
 
 import pytest
 
-from vocscore.scoring.engines.ahead import Ahead
+from vocscore.scoring.engines.prefetch import Prefetcher
 
 
 def test_items_come_in_order():
     """Everything comes, in order."""
-    with closing(Ahead((i for i in range(100)), depth=2)) as items:
+    with closing(Prefetcher((i for i in range(100)), depth=2)) as items:
         assert list(items) == list(range(100))
 
 
@@ -23,7 +24,7 @@ def test_items_are_fetched_while_the_consumer_works():
             event.set()
             yield i, threading.get_ident()
 
-    with closing(Ahead(source(), depth=2)) as items:
+    with closing(Prefetcher(source(), depth=2)) as items:
         _, thread = next(items)
         assert fetched[2].wait(10)
         assert thread != threading.get_ident()
@@ -39,7 +40,7 @@ def test_an_error_comes_at_its_place():
         raise OSError("broken")
 
     got = []
-    with pytest.raises(OSError, match="broken"), closing(Ahead(source(), depth=2)) as items:
+    with pytest.raises(OSError, match="broken"), closing(Prefetcher(source(), depth=2)) as items:
         got.extend(items)
     assert got == [1, 2]
 
@@ -55,7 +56,7 @@ def test_a_consumer_that_stops_closes_the_source_and_its_thread():
             closed.append(True)
 
     before, held = threading.active_count(), source()  # held: or its last reference closes it
-    with closing(Ahead(held, depth=2)) as items:
+    with closing(Prefetcher(held, depth=2)) as items:
         next(items)
     assert closed
     assert threading.active_count() == before
@@ -73,7 +74,7 @@ def test_a_consumer_that_stops_waits_for_the_running_item_only():
                 go_on.wait(10)
             yield i
 
-    with closing(Ahead(source(), depth=3)) as items:
+    with closing(Prefetcher(source(), depth=3)) as items:
         next(items)
         assert second.wait(10)
         threading.Timer(0.2, go_on.set).start()
@@ -88,10 +89,39 @@ def test_it_says_whether_the_next_item_is_there():
         go_on.wait(10)
         yield 1
 
-    with closing(Ahead(source(), depth=2)) as items:
+    with closing(Prefetcher(source(), depth=2)) as items:
         assert not items.ready()
         go_on.set()
         assert next(items) == 1
         assert next(items, None) is None
         assert items.ready()
         assert next(items, None) is None
+
+
+def test_an_item_that_is_there_is_told_from_the_end_and_from_an_error():
+    """`next` may be called for an item without waiting; end and error stay for their turn."""
+    go_on = threading.Event()
+
+    def source(error):
+        yield 1
+        go_on.wait(10)
+        if error:
+            raise OSError("broken")
+
+    for error in (False, True):
+        go_on.clear()
+        with closing(Prefetcher(source(error), depth=2)) as items:
+            while not items.has_item():
+                time.sleep(0.001)
+            assert next(items) == 1
+            assert not items.has_item()
+            go_on.set()
+            while not items.ready():
+                time.sleep(0.001)
+            assert not items.has_item()
+            if error:
+                with pytest.raises(OSError, match="broken"):
+                    next(items)
+            else:
+                assert next(items, None) is None
+                assert not items.has_item()

@@ -1,13 +1,17 @@
-"""The walls of a run: how fast this machine reads, decodes and computes, each measured alone."""
+"""How fast this machine reads, decodes and runs the network, each alone, beside the rate of a run.
+
+A ceiling is the rate of one stage with the whole machine to itself. The stage whose ceiling leaves
+a run the least room is its bottleneck.
+"""
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shards.errors import BadImage
 from shards.images.image_file import read_bytes
@@ -22,8 +26,10 @@ if TYPE_CHECKING:
     from shards.sample import ImageRef
     from vocscore.pipeline.batch import Batch, ImageLoader
 
-SAMPLE_IMAGES = 256
-SECONDS_A_WALL = 1.0
+SAMPLE_IMAGES: Final = 256
+SECONDS_PER_STAGE = 1.0
+_STAGES: Final = {"read": "reading", "decode": "decoding", "model": "inference"}
+"""What a person is told, by the names in a summary's JSON."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,12 @@ class Ceilings:
     decode: float
     model: float
 
+    def __str__(self) -> str:
+        """For a summary: 'reading 9000, decoding 1200, inference 600'."""
+        return ", ".join(f"{_STAGES[name]} {rate:.0f}" for name, rate in asdict(self).items())
+
     def reached(self, images_per_second: float, *, good: float = 1.0) -> Reached:
-        """Hold the rate of a run against them.
+        """Compare the rate of a run with them.
 
         Args:
             images_per_second: of the run, images with errors included.
@@ -52,9 +62,9 @@ class Ceilings:
             "decode": images_per_second / self.decode,
             "model": images_per_second * good / self.model,
         }
-        wall = max(shares, key=lambda stage: shares[stage])
+        bottleneck = max(shares, key=lambda stage: shares[stage])
         low = tuple(stage for stage, share in shares.items() if share > 1)
-        return Reached(wall, None if low else shares[wall], low)
+        return Reached(bottleneck, None if low else shares[bottleneck], low)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +72,32 @@ class Reached:
     """A run beside its ceilings.
 
     Attributes:
-        wall: the stage that leaves the least room: nothing end to end can be faster.
-        share: of the wall that the run reached, 0 to 1; None where it cannot be said, because of
-            `too_low`.
+        bottleneck: the stage that leaves the least room: nothing end to end can be faster.
+        share: of its ceiling that the run reached, 0 to 1; None where it cannot be said, because
+            of `too_low`.
         too_low: stages that the run itself was faster than. Their ceilings were measured too low:
             on too few images, on ones that take longer than the others, or on a machine that had
             other work at that moment.
     """
 
-    wall: str
+    bottleneck: str
     share: float | None
     too_low: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """For a summary: 'decoding; reached 94% of it', or why that is not known."""
+        if self.share is None:
+            stages = " and ".join(_STAGES[stage] for stage in self.too_low)
+            return (
+                f"not known; the run was faster than the ceiling of {stages}, which was measured "
+                "too low (few images, or ones that take longer than the others)"
+            )
+        return f"{_STAGES[self.bottleneck]}; reached {self.share:.0%} of it"
 
     def to_json(self) -> dict[str, object]:
         """Plain values, with the keys of a summary."""
         return {
-            "wall": None if self.too_low else self.wall,
+            "wall": None if self.too_low else self.bottleneck,
             "share_of_wall": self.share,
             "ceilings_too_low": list(self.too_low),
         }
@@ -86,10 +106,10 @@ class Reached:
 def images_per_second(work: Callable[[], int]) -> float:
     """Repeat a call until a second is up; it returns how many images it did.
 
-    Nothing is burnt in: this is measured after a run, when all is warm.
+    There is no warm-up: this is measured after a run, when everything is warm.
     """
     images, started, seconds = 0, time.perf_counter(), 0.0
-    while seconds < SECONDS_A_WALL:
+    while seconds < SECONDS_PER_STAGE:
         images += work()
         seconds = time.perf_counter() - started
     return images / seconds
@@ -101,8 +121,8 @@ def measure_ceilings(
     """Measure each stage alone for about a second.
 
     Args:
-        refs: a sample of the run's; at most `SAMPLE_IMAGES` are used. Fewer are used again:
-            threads that run out of work would make the ceiling low.
+        refs: a sample of the run's images; at most `SAMPLE_IMAGES` are used. Fewer are
+            repeated: threads that run out of work would make the ceiling low.
         loader: the run's.
         model: the network's images per second on a ready batch, uint8 (N, 3, S, S).
 
@@ -126,7 +146,7 @@ def _first_good(batches: Iterable[Batch]) -> Batch | None:
 
 
 def _decoded(loader: ImageLoader, sample: Sequence[ImageRef]) -> Generator[int]:
-    """Decode a sample over and over; images of each batch, those with errors included."""
+    """Decode a sample over and over; yield the images of each batch, bad ones included."""
     while True:
         for batch in loader.batches(sample):
             yield len(batch.rows) + len(batch.failures)

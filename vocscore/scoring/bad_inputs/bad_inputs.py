@@ -1,4 +1,4 @@
-"""What is done about bad inputs beyond their rows: they are copied, and too many end the run."""
+"""What happens to bad inputs beyond their rows: they are copied, and too many stop the run."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from vocscore.errors import StoppedOnPurposeError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vocscore.scoring.bad.quarantine import Quarantine
+    from vocscore.scoring.bad_inputs.quarantine import Quarantine
     from vocscore.scoring.output.ledger import Ledger, UnitRecord
 
 LEAST_ROWS = 1000
-"""Rows before a share is judged: ten bad files at the start of a folder say little of it."""
+"""Rows before the share is judged: ten bad files at the start of a folder say little about it."""
 
 
 class BadInputs:
-    """Looks at every unit that has been committed.
+    """Checks every unit that has been committed.
 
-    The share of bad inputs is judged after each unit, over all units committed so far, those of
-    earlier runs as well, once these have `LEAST_ROWS` rows; and before the parts are joined,
-    however few there are.
+    The share of bad inputs is judged after each unit, over all units committed so far including
+    those of earlier runs, once they have `LEAST_ROWS` rows; and before the parts are joined,
+    however few rows there are.
 
     Args:
         ledger: knows the units that are done.
@@ -33,7 +33,7 @@ class BadInputs:
     def __init__(
         self, ledger: Ledger, *, max_bad: float | None = None, quarantine: Quarantine | None = None
     ) -> None:
-        """Count what is done."""
+        """Count what earlier runs did."""
         self._ledger = ledger
         self._max_bad = max_bad
         self._quarantine = quarantine
@@ -43,11 +43,11 @@ class BadInputs:
             self._count(record)
 
     def begin(self) -> None:
-        """Copy what earlier runs met, and judge it.
+        """Copy the bad inputs of earlier runs, and judge their share.
 
         Raises:
             StoppedOnPurposeError: there are too many already.
-            ScoreError: the disk will not have the copies.
+            ScoreError: the copies cannot be written.
         """
         if self._quarantine is not None:
             self._quarantine.begin()
@@ -56,23 +56,23 @@ class BadInputs:
         self._judge(finished=False)
 
     def committed(self, number: int) -> None:
-        """Copy the bad inputs of a unit that has just been committed, and judge all so far.
+        """Copy the bad inputs of a unit that has just been committed, and judge the share so far.
 
         Raises:
             StoppedOnPurposeError: there are too many.
-            ScoreError: the disk will not have the copies.
+            ScoreError: the copies cannot be written.
         """
         if self._quarantine is not None:
-            self._quarantine.take(self._ledger.offenders(number))
+            self._quarantine.take(self._ledger.bad_records(number))
         self._count(self._ledger.records[number])
         self._judge(finished=False)
 
     def finish(self) -> None:
-        """Judge the whole, and write the table of what was copied.
+        """Judge the share in the whole, and write the table of what was copied.
 
         Raises:
             StoppedOnPurposeError: there are too many.
-            ScoreError: the disk will not have the table.
+            ScoreError: the table cannot be written.
         """
         self._judge(finished=True)
         self._write_table()
@@ -90,8 +90,8 @@ class BadInputs:
             told = ", ".join(f"{count} {reason}" for reason, count in self._reasons.most_common())
             raise StoppedOnPurposeError(
                 f"{bad} of {self._rows} inputs so far are bad ({told}), more than --max-bad "
-                f"{self._max_bad:g} allows. Finished units are kept: the same command with a "
-                "higher --max-bad goes on, with --quarantine DIR it copies the bad ones as well."
+                f"{self._max_bad:g} allows. Finished units are kept. Rerun the same command with a "
+                "higher --max-bad to resume; --quarantine DIR copies the bad inputs."
             )
 
     def _write_table(self) -> None:
@@ -101,4 +101,4 @@ class BadInputs:
     def _units(self) -> list[Path]:
         """The files of those committed units that have bad inputs, in the order of the output."""
         records = sorted(self._ledger.records.items())
-        return [self._ledger.offenders(number) for number, record in records if record.errors]
+        return [self._ledger.bad_records(number) for number, record in records if record.errors]

@@ -1,4 +1,4 @@
-"""Which of the numbers are written: all of them, the largest, or those from a limit on."""
+"""Which probabilities are written: all of them, the largest, or those above a limit."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a row tells of its image beside path, status and error.
+    """What a row says about its image in addition to path, status and error.
 
-    It leaves `labels` alone: these are the classes at or above the threshold, written or not.
+    It does not change `labels`: these are the classes at or above the threshold, written or not.
 
     Attributes:
         columns: 'all', 'probabilities' (no labels), or 'labels' (no probabilities).
-        top_k: only so many of an image's probabilities are written, the largest; of equal ones
-            those of the first classes. None: all.
+        top_k: how many of an image's probabilities are written, the largest; of equal ones those
+            of the first classes. None: all.
         min_probability: only probabilities from this one on are written; compared as float32.
 
     Raises:
-        ScoreError: probabilities are to be chosen and not to be written.
+        ScoreError: probabilities are selected, but not written.
     """
 
     columns: str = "all"
@@ -34,11 +34,11 @@ class Selection:
     min_probability: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse a choice among nothing."""
+        """Refuse to select among probabilities that are not written."""
         if not self.probabilities and not self.is_everything:
             raise ScoreError(
-                "--top-k and --min-probability choose among probabilities, and --columns labels "
-                "writes none. Leave out one or the other."
+                "--top-k and --min-probability select probabilities, and --columns labels writes "
+                "none. Leave out one or the other."
             )
 
     @property
@@ -53,7 +53,7 @@ class Selection:
 
     @property
     def is_everything(self) -> bool:
-        """Whether no probability is left out for its size."""
+        """Whether every probability is written, whatever its size."""
         return self.top_k is None and self.min_probability <= 0
 
     def kept(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:

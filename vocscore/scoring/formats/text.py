@@ -1,8 +1,8 @@
-r"""Names as bytes, and as text that every reader takes.
+r"""Names as bytes, and as text that every reader accepts.
 
-A file name is bytes; Python holds those that are not UTF-8 as lone surrogates. CSV takes the bytes
-themselves. JSON and Parquet hold text: there such a byte is shown as `\xe9`, and because a name can
-hold these four characters itself, the exact bytes stand beside it, as `path_bytes`.
+A file name is bytes; Python represents those that are not UTF-8 as lone surrogates. CSV has the
+bytes themselves. JSON and Parquet have text: there such a byte is shown as `\xe9`, and because a
+name can contain these four characters itself, the exact bytes are in another column, `path_bytes`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ def name_bytes(name: str) -> bytes:
     """The bytes of a file name; `.decode("utf-8", "surrogateescape")` gives it back."""
     try:
         return name.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # half a surrogate pair, from the description in a stranger's shard
+    except UnicodeEncodeError:  # half a surrogate pair, from the description in a foreign shard
         return name.encode("utf-8", "surrogatepass")
 
 

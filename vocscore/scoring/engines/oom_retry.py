@@ -1,4 +1,4 @@
-"""Goes on in smaller batches where the GPU's memory does not hold the network's batch."""
+"""Retries in smaller batches where the network's batch does not fit into the GPU's memory."""
 
 from __future__ import annotations
 
@@ -20,41 +20,41 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# cuBLAS and cuDNN take memory of their own and say so as a plain RuntimeError.
+# cuBLAS and cuDNN allocate memory themselves; where that fails they raise a plain RuntimeError.
 _LIBRARY_OUT_OF_MEMORY = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
 
-class Halving(Runtime):
-    """A `Runtime` that halves its batches when the GPU's memory runs out, and keeps to it.
+class OomRetry(Runtime):
+    """A `Runtime` that halves its batches when the GPU's memory runs out, and stays at that size.
 
-    Only a GPU's memory: when main memory runs out, other programs are about to die of it, and
-    trying again would not be kind.
+    Only for a GPU's memory: when main memory runs out, other programs are at risk, and a retry
+    would make that worse.
 
     Args:
         runtime: scores.
     """
 
     def __init__(self, runtime: Runtime) -> None:
-        """Start with whatever batches come."""
+        """Start with the batches as they come."""
         self._runtime = runtime
         self.in_flight = runtime.in_flight
         self._most: int | None = None
         self._problems: list[str] = []
 
     def problems(self) -> tuple[str, ...]:
-        """Hand over what has happened since the last call, a line each."""
+        """Return what has happened since the last call, one line each."""
         problems = tuple(self._problems)
         self._problems.clear()
         return problems
 
     def submit(self, images: torch.Tensor) -> Results:
-        """Start on a batch; see `Runtime.submit`.
+        """Submit a batch; see `Runtime.submit`.
 
-        A batch that does not fit is scored piece by piece when its results are fetched: what was
-        submitted before it has then left the memory.
+        A batch that does not fit is scored in pieces when its results are fetched: what was
+        submitted before it has left the memory by then.
 
         Raises:
-            ScoreError: here or from the call that fetches: the memory does not hold one image.
+            ScoreError: here or from the call that fetches: not even one image fits.
         """
         if self._most is not None and len(images) > self._most:
             return lambda: self._in_pieces(images)
@@ -80,13 +80,13 @@ class Halving(Runtime):
         return np.concatenate(parts)
 
     def _unless_too_many(self, images: torch.Tensor, work: Callable[[], _T]) -> _T | None:
-        """Do a step of scoring them, or learn that they are too many."""
+        """Do a step of scoring some images; None where they did not fit."""
         try:
             return work()
         except RuntimeError as error:
             if not _is_out_of_gpu_memory(error):
                 raise
-        # Here, and not above: an exception that is being handled keeps what failed in memory.
+        # Here and not above: an exception that is being handled keeps the failed batch in memory.
         self._halve(len(images))
         return None
 
@@ -95,18 +95,18 @@ class Halving(Runtime):
 
         if tried == 1:
             raise ScoreError(
-                "the GPU's memory does not hold this network and one image. Free it (nvidia-smi "
-                "shows who has it), or use another --device; finished units are kept."
+                "the network and one image do not fit into the GPU's memory. Free some (nvidia-smi "
+                "shows what uses it), or use another --device; finished units are kept."
             )
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         most = -(-tried // 2)
         if self._most is not None and self._most <= most:
-            return  # learnt meanwhile from the batch before this one
+            return  # known meanwhile from the batch before this one
         self._most = most
         self._problems.append(
-            f"the GPU's memory did not hold {tried} images: the network gets {self._most} at a "
-            "time from then on, which may change the last bits of probabilities. A smaller "
+            f"{tried} images did not fit into the GPU's memory: at most {self._most} at a time are "
+            "scored from then on, which may change the last bits of probabilities. A smaller "
             "--batch-size avoids it."
         )
 

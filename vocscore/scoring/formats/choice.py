@@ -1,4 +1,4 @@
-"""Which format an output has: by its name, or for a data set folder by --format."""
+"""Chooses the format of an output: by its name, or by --format for a folder of parts."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from vocscore.errors import ScoreError
-from vocscore.scoring.output.formats.csv_format import CsvFormat
-from vocscore.scoring.output.formats.jsonl_format import JsonlFormat
-from vocscore.scoring.output.formats.parquet_format import ParquetFormat, require_pyarrow
+from vocscore.scoring.formats.csv_format import CsvFormat
+from vocscore.scoring.formats.jsonl_format import JsonlFormat
+from vocscore.scoring.formats.parquet_format import ParquetFormat, require_pyarrow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from vocscore.scoring.output.formats.selection import Selection
+    from vocscore.scoring.formats.selection import Selection
     from vocscore.scoring.output.rows import Rows
 
 FIXED_COLUMNS = {
     "csv": ("path", "status", "error", "labels"),
     "parquet": ("path", "status", "error", "labels", "path_bytes"),
 }
-"""Columns that a class cannot be named like."""
+"""Columns whose names no class may have."""
 NAMES = ("csv", "parquet", "jsonl")
 
 
@@ -66,9 +66,9 @@ class Choice:
 
         Args:
             classes: in the order of the columns of probabilities.
-            threshold: a class is a label from this probability on; one number, or one a class.
-            selection: what is written of an image.
-            origin: plain values that say where the rows come from, for formats that keep them.
+            threshold: a class is a label from this probability on; one number, or one per class.
+            selection: what is written about an image.
+            origin: plain values that say where the rows come from, for formats with metadata.
 
         Raises:
             ScoreError: this format cannot be written, or not with these classes.
@@ -76,8 +76,8 @@ class Choice:
         taken = [name for name in classes if name in FIXED_COLUMNS.get(self.name, ())]
         if taken and selection.probabilities:
             raise ScoreError(
-                f"the class {taken[0]!r} has the name of a column of its own in {self.name}. Write "
-                ".jsonl, where classes stand apart."
+                f"the class {taken[0]!r} has the name of another column in {self.name}. Write "
+                ".jsonl, where classes are separate."
             )
         if self.name == "parquet":
             return ParquetFormat(classes, threshold, selection=selection, origin=origin)
@@ -87,26 +87,26 @@ class Choice:
 
 
 def choose(output: Path, *, folder_format: str | None) -> Choice:
-    """Decide by the name of the output, or take the format given for a folder.
+    """Choose by the name of the output, or take the format given for a folder.
 
     Args:
         output: a file, or with `folder_format` a folder.
         folder_format: one of `NAMES`, for a folder of parts.
 
     Raises:
-        ScoreError: the name says no format, or contradicts the folder; or the format needs a
-            library that is not there.
+        ScoreError: the name does not say the format, or contradicts the folder; or the format
+            needs a library that is not installed.
     """
     by_name = output.suffix.lower().removeprefix(".")
     if folder_format is None and by_name not in NAMES:
         raise ScoreError(
-            f"{output}: its name says no format. Name a file that ends in "
+            f"{output}: its name does not say the format. Name a file that ends in "
             f"{', '.join(f'.{name}' for name in NAMES)} with -o, or give --format for a folder."
         )
     if folder_format is not None and (by_name in NAMES or output.name in {"", ".."}):
         raise ScoreError(
-            f"{output}: --format makes a folder of parts. Name a new folder with -o, or leave "
-            "--format out to write one file."
+            f"{output}: --format writes a folder of parts. Name a new folder with -o, or omit "
+            "--format to write one file."
         )
     choice = Choice(folder_format or by_name, folder=folder_format is not None)
     if choice.name == "parquet":

@@ -1,4 +1,4 @@
-"""Proves, unit by unit, that every row has come exactly once."""
+"""Collects the results of one unit and proves that every row has come exactly once."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from shards.errors import BadImage
+    from shards.errors import Fault
 
 
 class RowsError(RuntimeError):
-    """A row was lost, doubled or invented: a fault of this program, not of the images."""
+    """A row was lost, doubled or invented: a bug in this program, not a bad image."""
 
 
-class Tally:
+class UnitResults:
     """The results of one unit, by row.
 
     Args:
-        names: one a row.
+        names: one per row.
         classes: columns of probabilities.
     """
 
@@ -33,17 +33,17 @@ class Tally:
         """Expect every row."""
         self._names = names
         self._probabilities = np.zeros((len(names), classes), np.float32)
-        self._failures: dict[int, BadImage] = {}
+        self._failures: dict[int, Fault] = {}
         self._times = np.zeros(len(names), np.int64)
 
     @property
     def done(self) -> int:
-        """Rows that have come, with probabilities or without."""
+        """Rows that have come, with probabilities or with a fault."""
         return int(np.count_nonzero(self._times))
 
     @property
     def errors(self) -> int:
-        """Rows that have come without."""
+        """Rows that have come with a fault."""
         return len(self._failures)
 
     def add(self, rows: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
@@ -54,7 +54,7 @@ class Tally:
             probabilities: float32, shape (n, C).
 
         Raises:
-            ScoreError: the network's answer is no number.
+            ScoreError: the model returned NaN or infinity.
             RowsError: there is no such row, or the shapes do not fit.
         """
         if probabilities.shape != (len(rows), self._probabilities.shape[1]):
@@ -63,22 +63,22 @@ class Tally:
         bad = ~np.isfinite(probabilities).all(axis=1)
         if bad.any():
             raise ScoreError(
-                f"{self._names[rows[bad.argmax()]]}: the network's answer is not a number, so its "
+                f"{self._names[rows[bad.argmax()]]}: the model returned NaN or infinity, so its "
                 "weights are damaged or overflow. Train again, or score with another checkpoint."
             )
         self._probabilities[rows] = probabilities
 
-    def fail(self, row: int, why: BadImage) -> None:
+    def fail(self, row: int, fault: Fault) -> None:
         """Take a row that has no probabilities.
 
         Raises:
             RowsError: there is no such row.
         """
         self._count(np.array([row]))
-        self._failures[row] = why
+        self._failures[row] = fault
 
     def finish(self) -> Rows:
-        """Hand everything over.
+        """Return all rows.
 
         Raises:
             RowsError: a row has not come exactly once.

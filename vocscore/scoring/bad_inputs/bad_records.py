@@ -1,4 +1,4 @@
-"""The bad inputs of one unit, as they are kept beside its part: what, why, and where it lies."""
+"""The bad inputs of one unit, as stored beside its part: the name, the fault, and where it is."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from shards.errors import BadImage
+    from shards.errors import Fault
     from shards.sample import ImageRef
 
 
-class Offender(NamedTuple):
+class BadRecord(NamedTuple):
     """One bad input.
 
     Attributes:
         path: its name in the output.
         reason: the stable code.
         detail: one line for a person.
-        file: that holds its bytes; '' where there are none.
+        file: that contains its bytes; '' where there are none.
         offset: where they start in it.
         size: how many there are; -1 for all to the end.
     """
@@ -35,21 +35,21 @@ class Offender(NamedTuple):
     size: int
 
 
-def offenders(images: Sequence[ImageRef], failures: Mapping[int, BadImage]) -> Iterator[Offender]:
+def bad_records(images: Sequence[ImageRef], failures: Mapping[int, Fault]) -> Iterator[BadRecord]:
     """List the failed rows of a unit, in their order."""
-    for row, why in sorted(failures.items()):
+    for row, fault in sorted(failures.items(), key=lambda failure: failure[0]):
         ref = images[row]
         file = ref.file if ref.fault is None else ""
-        yield Offender(ref.name, str(why.reason), why.detail, file, ref.offset, ref.size)
+        yield BadRecord(ref.name, str(fault.reason), fault.detail, file, ref.offset, ref.size)
 
 
-def encoded(found: Iterable[Offender]) -> bytes:
-    """A JSON list a line: every name comes back, line ends and bytes that are no text included."""
-    return "".join(json.dumps(list(offender)) + "\n" for offender in found).encode("ascii")
+def encoded(found: Iterable[BadRecord]) -> bytes:
+    """One JSON list per line: any name is read back, with line ends and bytes that are not text."""
+    return "".join(json.dumps(list(bad)) + "\n" for bad in found).encode("ascii")
 
 
-def read(file: Path) -> Iterator[Offender]:
-    """Read what `encoded` wrote; a file that is not there has none.
+def read(file: Path) -> Iterator[BadRecord]:
+    """Read what `encoded` wrote; nothing where the file does not exist.
 
     Raises:
         OSError: it cannot be read.
@@ -57,6 +57,6 @@ def read(file: Path) -> Iterator[Offender]:
     try:
         with open_binary(file) as lines:
             for line in lines:
-                yield Offender(*json.loads(line))
+                yield BadRecord(*json.loads(line))
     except FileNotFoundError:
         return

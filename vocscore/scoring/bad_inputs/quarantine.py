@@ -3,12 +3,12 @@
     DIR/quarantine.csv   path,reason,detail,copy: every bad input, in the order of the output
     DIR/a/b.jpg          the bytes of a/b.jpg
     DIR/_root/data/x.png the bytes of /data/x.png
-    DIR/_other/HASH-NAME of one whose name cannot be kept: it has '..' in it, is in the way, or
-                         another bad input has it as well (a tar may hold several of one name)
+    DIR/_other/HASH-NAME one whose name cannot be kept: it contains '..', collides with a folder, or
+                         another bad input has it too (a tar may contain several of one name)
 
-A copy takes its name when it is whole, and one that is there already is not made again: a run that
-was killed goes on. What bad inputs there are is read from the ledger, so a quarantine may be asked
-for in the middle of a job.
+A copy gets its name when it is complete, and an existing one is not copied again: a run that was
+killed resumes. The bad inputs are read from the ledger, so a quarantine can be requested in the
+middle of a job.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from shards import atomic
 from shards.files import open_regular, read_regular
 from vocscore.errors import ScoreError
-from vocscore.scoring.bad import offenders
-from vocscore.scoring.bad.places import Places
+from vocscore.scoring.bad_inputs import bad_records
+from vocscore.scoring.bad_inputs.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from vocscore.scoring.bad.offenders import Offender
+    from vocscore.scoring.bad_inputs.bad_records import BadRecord
 
 TABLE = "quarantine.csv"
 _MARK = ".vocscore.json"
@@ -38,32 +38,32 @@ _CHUNK_BYTES = 1 << 20
 
 
 class Quarantine:
-    """The folder.
+    """The folder of copies.
 
     Args:
-        folder: made if it is not there.
-        run: what the inputs are: plain values. The folder of another job is not mixed with.
+        folder: created if it does not exist.
+        run: plain values that identify the inputs; the folder of another job is refused.
 
     Raises:
         ScoreError: the folder is in use for something else.
     """
 
     def __init__(self, folder: Path, *, run: Mapping[str, Any]) -> None:
-        """Look whether the folder can be had; nothing is made yet."""
+        """Check that the folder can be used; nothing is created yet."""
         self._folder = folder
         self._places = Places(reserved=(TABLE, _MARK))
         self._mark = json.dumps(run, indent=1).encode("ascii")
         if not _is_empty(folder) and _read(folder / _MARK) != self._mark:
             raise ScoreError(
-                f"{folder}: in the way: it is not empty, and not the quarantine of these inputs. "
-                "Name another folder with --quarantine, or remove it."
+                f"{folder}: not empty, and not the quarantine of these inputs. Name another folder "
+                "with --quarantine, or remove it."
             )
 
     def begin(self) -> None:
-        """Make the folder and mark it as ours.
+        """Create the folder and mark it as ours.
 
         Raises:
-            ScoreError: it cannot be made.
+            ScoreError: it cannot be created.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -75,25 +75,25 @@ class Quarantine:
         """Copy the bad inputs of one unit.
 
         Args:
-            unit: its file of offenders; it may be missing.
+            unit: the file of its bad records; it may be missing.
 
         Raises:
-            ScoreError: the disk will not have them.
+            ScoreError: they cannot be written.
         """
-        for offender in offenders.read(unit):
-            self._copy(offender)
+        for bad in bad_records.read(unit):
+            self._copy(bad)
 
     def finish(self, units: Iterable[Path]) -> None:
-        """Write the table: of all bad inputs so far.
+        """Write the table of all bad inputs so far.
 
         Args:
-            units: their files of offenders, in order.
+            units: the files of their bad records, in order.
 
         Raises:
-            ScoreError: the disk will not have it.
+            ScoreError: it cannot be written.
         """
         units = list(units)
-        if self._places.shared:  # units may have come in another order than they stand in
+        if self._places.shared:  # units may have finished in another order
             self._places.start_over()
             for unit in units:
                 self.take(unit)
@@ -107,35 +107,35 @@ class Quarantine:
             raise _cannot_write(table, error) from error
 
     def _lines(self, unit: Path) -> Iterator[bytes]:
-        for offender in offenders.read(unit):
-            places = self._places.of(offender)
+        for bad in bad_records.read(unit):
+            places = self._places.of(bad)
             copy = next((place for place in places if self._is_file(place)), "")
-            yield _line(offender.path, offender.reason, offender.detail, copy)
+            yield _line(bad.path, bad.reason, bad.detail, copy)
 
-    def _copy(self, offender: Offender) -> None:
-        """Copy the bytes, if the system still hands them out; else the table alone tells."""
+    def _copy(self, bad: BadRecord) -> None:
+        """Copy the bytes, if they can still be read; otherwise only the table lists it."""
         try:
-            source = open_regular(offender.file)
+            source = open_regular(bad.file)
         except (OSError, ValueError):  # ValueError: a name that no file can have
             return
         try:
-            there = max(0, os.fstat(source).st_size - offender.offset)
-            size = min(offender.size, there) if offender.size >= 0 else there
-            self._place(source, offender, size)
+            there = max(0, os.fstat(source).st_size - bad.offset)
+            size = min(bad.size, there) if bad.size >= 0 else there
+            self._place(source, bad, size)
         finally:
             os.close(source)
 
-    def _place(self, source: int, offender: Offender, size: int) -> None:
-        places = self._places.of(offender)
-        compare = offender.path in self._places.shared
+    def _place(self, source: int, bad: BadRecord, size: int) -> None:
+        places = self._places.of(bad)
+        compare = bad.path in self._places.shared
         for place in places:
             target = self._folder / place
             try:
                 there = self._is_file(place) and target.stat().st_size == size
-                if not there or (compare and not _is_copy(target, source, offender.offset, size)):
-                    _write(target, source, offender.offset, size)
+                if not there or (compare and not _is_copy(target, source, bad.offset, size)):
+                    _write(target, source, bad.offset, size)
             except (FileExistsError, NotADirectoryError, IsADirectoryError):
-                continue  # another input's file stands where this one needs a folder, or vice versa
+                continue  # another input's file is where this one needs a folder, or vice versa
             except _ReadError:
                 return
             except OSError as error:
@@ -147,7 +147,7 @@ class Quarantine:
 
 
 class _ReadError(Exception):
-    """The source's bytes, not the copy's, are the trouble."""
+    """The source cannot be read; the copy is not at fault."""
 
 
 def _write(target: Path, source: int, offset: int, size: int) -> None:
@@ -155,7 +155,7 @@ def _write(target: Path, source: int, offset: int, size: int) -> None:
     if target.is_dir():
         raise IsADirectoryError
     working = atomic.temporary(target)
-    # No fsync: a copy that a power cut has emptied is not of its size, and is made again.
+    # No fsync: a copy that a power cut has emptied has the wrong size, and is written again.
     try:
         with working.open("wb") as file:
             _pour(file, source, offset, size)
@@ -166,7 +166,7 @@ def _write(target: Path, source: int, offset: int, size: int) -> None:
 
 
 def _pour(file: BinaryIO, source: int, offset: int, size: int) -> None:
-    """Copy a stretch; its holes stay holes, or one sparse file would fill the disk."""
+    """Copy a range; holes stay holes, or one sparse file would fill the disk."""
     for at, piece in _pieces(source, offset, size):
         file.seek(at)
         file.write(piece)
@@ -175,7 +175,7 @@ def _pour(file: BinaryIO, source: int, offset: int, size: int) -> None:
 
 
 def _pieces(source: int, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the data of a stretch by its place in it; what is left out are holes: zeros.
+    """Yield the data of a range with its offset in it; what is left out are holes, which are zeros.
 
     Raises:
         _ReadError: it cannot be read.
@@ -195,14 +195,14 @@ def _pieces(source: int, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _data_from(source: int, at: int, end: int) -> tuple[int, int]:
-    """Where the next data begins and stops; both are `end` where only a hole is left."""
+    """Where the next data begins and ends; both are `end` where only a hole is left."""
     try:
         start = os.lseek(source, at, os.SEEK_DATA)
         return start, min(os.lseek(source, start, os.SEEK_HOLE), end)
     except OSError as error:
         if error.errno == errno.ENXIO:  # no data from there on
             return end, end
-        return at, end  # a file system that does not tell: all of it is data
+        return at, end  # a file system that knows no holes: all of it is data
 
 
 def _is_copy(target: Path, source: int, offset: int, size: int) -> bool:
@@ -212,7 +212,7 @@ def _is_copy(target: Path, source: int, offset: int, size: int) -> bool:
     except OSError:
         return False
     try:
-        # What is data in one may be a hole in the other.
+        # Data in one may be a hole in the other.
         return all(
             os.pread(copy, len(piece), at) == piece for at, piece in _pieces(source, offset, size)
         ) and all(
@@ -233,7 +233,7 @@ def _read(file: Path) -> bytes | None:
 
 
 def _is_empty(folder: Path) -> bool:
-    """Whether nothing is there, or no more than the beginning of a mark."""
+    """Whether it does not exist, is empty, or has no more than an unfinished mark."""
     unfinished = atomic.temporary(folder / _MARK).name
     try:
         return all(entry.name == unfinished for entry in os.scandir(folder))
@@ -248,14 +248,14 @@ def _line(*fields: str) -> bytes:
     csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerow(fields)
     try:
         return text.getvalue().encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # half a surrogate pair, from the description in a stranger's shard
+    except UnicodeEncodeError:  # half a surrogate pair, from the description in a foreign shard
         return text.getvalue().encode("utf-8", "surrogatepass")
 
 
 def _cannot_write(path: Path, error: OSError) -> ScoreError:
     return ScoreError(
-        f"{path}: cannot be written: {str(error.strerror).lower()}. Finished units are kept; make "
-        "room, or name another folder with --quarantine, and give the same command again."
+        f"{path}: cannot be written: {str(error.strerror).lower()}. Finished units are kept. Free "
+        "some space, or name another folder with --quarantine, and rerun the same command."
     )
 
 
@@ -268,6 +268,6 @@ def refuse_inside(folder: Path, source: Path) -> None:
     inside, outside = folder.resolve(), source.resolve()
     if source.is_dir() and (inside == outside or outside in inside.parents):
         raise ScoreError(
-            f"{folder}: inside {source}, so the copies would be inputs themselves. Name a folder "
+            f"{folder}: inside {source}, so the copies would become inputs. Name a folder "
             "elsewhere with --quarantine."
         )

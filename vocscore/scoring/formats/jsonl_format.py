@@ -1,12 +1,13 @@
-r"""Scored images to JSON lines: one object a line, ASCII, ended by a line feed.
+r"""Writes scored images as JSON lines: one object per line, ASCII, ended by a line feed.
 
     {"path": "a.jpg", "status": "ok", "error": null, "probabilities": {"cat": 0.75, "dog": 0.1},
      "labels": ["cat"]}
 
-A failed image has null for `probabilities` and `labels`. Numbers have as many digits as give the
-same float32. Classes stand in the order of the checkpoint; one that was not selected has no key. A
-name that is not UTF-8 has its bytes as `\xe9` in `path`, and in hexadecimal under one more key,
-`path_bytes`: lone surrogates, as Python writes them, are refused by strict readers, DuckDB for one.
+A failed image has null for `probabilities` and `labels`. Numbers have as many digits as are needed
+to read back the same float32. Classes are in the order of the checkpoint; one that was not selected
+has no key. A name that is not UTF-8 has such bytes as `\xe9` in `path`, and all of its bytes in
+hexadecimal under another key, `path_bytes`: Python would write lone surrogates, which strict
+readers such as DuckDB refuse.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from vocscore.scoring.output.formats.numbers import shortened
-from vocscore.scoring.output.formats.text import name_bytes, readable
+from vocscore.scoring.formats.numbers import shortened
+from vocscore.scoring.formats.text import name_bytes, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from vocscore.scoring.output.formats.selection import Selection
+    from vocscore.scoring.formats.selection import Selection
     from vocscore.scoring.output.rows import Rows
 
 _ROWS_A_CHUNK = 4096
@@ -38,8 +39,8 @@ class JsonlFormat:
     Args:
         classes: the keys of `probabilities`.
         threshold: a class is in `labels` from this probability on, both as float32; one number, or
-            one a class.
-        selection: what is written of an image.
+            one per class.
+        selection: what is written about an image.
     """
 
     suffix = ".jsonl"
@@ -47,7 +48,7 @@ class JsonlFormat:
     def __init__(
         self, classes: Sequence[str], threshold: float | Sequence[float], *, selection: Selection
     ) -> None:
-        """Write the classes as JSON, once."""
+        """Encode the classes once."""
         self.classes = tuple(classes)
         self._threshold = np.asarray(threshold, np.float32)
         self._selection = selection
@@ -69,7 +70,7 @@ class JsonlFormat:
             file.write("".join(self._lines(rows, start, stop)).encode("ascii"))
 
     def merge(self, file: BinaryIO, parts: Iterable[Path]) -> None:
-        """Write the parts one behind the other."""
+        """Concatenate the parts."""
         for part in parts:
             with part.open("rb") as opened:
                 shutil.copyfileobj(opened, file, _COPY_BYTES)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from shards.errors import Reason
+from shards.errors import Fault, Reason
 from vocscore.pipeline.batch import Batch, Failure
 from vocscore.runtime import Runtime
-from vocscore.scoring import walls
-from vocscore.scoring.engines.forward import Forward
+from vocscore.scoring import ceilings
+from vocscore.scoring.engines.batching import FixedBatcher
 
 IMAGES = 37
 
@@ -46,15 +46,15 @@ def batches(size, *, failed=(), order=None):
         good = np.array([row for row in rows if row not in failed], np.int64)
         images = torch.zeros((len(good), 3, 2, 2), dtype=torch.uint8)
         images += torch.from_numpy(good + 1).to(torch.uint8).view(-1, 1, 1, 1)
-        failures = tuple(Failure(int(r), Reason.CORRUPT, "") for r in rows if r in failed)
+        failures = tuple(Failure(int(r), Fault(Reason.CORRUPT, "")) for r in rows if r in failed)
         yield Batch(images.contiguous(memory_format=torch.channels_last), good, None, failures)
 
 
-def results(forward, made):
+def results(batcher, made):
     found, pending = {}, []
     for batch in made:
-        pending.extend(forward.feed(batch))
-    pending.extend(forward.flush())
+        pending.extend(batcher.feed(batch))
+    pending.extend(batcher.flush())
     for one in pending:
         found.update(zip(one.rows.tolist(), one.fetch().tolist(), strict=True))
     return found
@@ -64,7 +64,7 @@ def results(forward, made):
 def test_the_network_sees_one_shape_and_each_image_on_its_place(size):
     """Whatever the batch size: batches of 8, row r on place r % 8, its own image."""
     runtime = PlacedRuntime()
-    found = results(Forward(runtime, group=8), batches(size))
+    found = results(FixedBatcher(runtime, group=8), batches(size))
     assert found == {row: [row + 1, row % 8, 8] for row in range(IMAGES)}
     assert runtime.shapes == [(8, 3, 2, 2)] * 5
 
@@ -74,7 +74,7 @@ def test_failed_neighbors_do_not_move_an_image(size):
     """Failures leave their places blank; a group of failures only is not run."""
     failed = {0, 9, 10, *range(16, 24), 36}
     runtime = PlacedRuntime()
-    found = results(Forward(runtime, group=8), batches(size, failed=failed))
+    found = results(FixedBatcher(runtime, group=8), batches(size, failed=failed))
     assert found == {row: [row + 1, row % 8, 8] for row in range(IMAGES) if row not in failed}
     assert len(runtime.shapes) == 4  # of 5 groups
 
@@ -82,7 +82,7 @@ def test_failed_neighbors_do_not_move_an_image(size):
 def test_rows_may_come_in_any_order():
     """A loader may hand rows over as it likes."""
     order = np.random.default_rng(0).permutation(IMAGES)
-    found = results(Forward(PlacedRuntime(), group=8), batches(5, order=order))
+    found = results(FixedBatcher(PlacedRuntime(), group=8), batches(5, order=order))
     assert found == {row: [row + 1, row % 8, 8] for row in range(IMAGES)}
 
 
@@ -96,23 +96,23 @@ def test_a_whole_group_is_handed_on_without_a_copy():
             return super().submit(images)
 
     (first, *_) = made = list(batches(16))
-    results(Forward(Runtime(), group=8), made)
+    results(FixedBatcher(Runtime(), group=8), made)
     assert seen[0] == first.images.data_ptr()
     assert seen[1] == first.images[8:].data_ptr()
 
 
 def test_a_group_is_set_going_as_soon_as_it_is_whole():
     """Nothing is held back longer than its group needs."""
-    forward = Forward(PlacedRuntime(), group=8)
-    counts = [sum(len(one.rows) for one in forward.feed(batch)) for batch in batches(6)]
+    batcher = FixedBatcher(PlacedRuntime(), group=8)
+    counts = [sum(len(one.rows) for one in batcher.feed(batch)) for batch in batches(6)]
     assert counts == [0, 8, 8, 8, 0, 8, 0]
 
 
 def test_two_groups_are_in_flight_and_no_more():
     """A third is submitted when the first has been fetched; fetching it again costs nothing."""
     runtime = PlacedRuntime()
-    forward = Forward(runtime, group=8)
-    pending = [one for batch in batches(8) for one in forward.feed(batch)]
+    batcher = FixedBatcher(runtime, group=8)
+    pending = [one for batch in batches(8) for one in batcher.feed(batch)]
     assert runtime.most_waiting == runtime.in_flight
     assert [one.fetched for one in pending] == [True, True, False, False]
     first = pending[0].fetch()
@@ -122,11 +122,11 @@ def test_two_groups_are_in_flight_and_no_more():
 
 def test_the_ceiling_keeps_the_network_busy(monkeypatch):
     """Measured alone, the network has two groups in flight, and nothing is left there."""
-    monkeypatch.setattr(walls, "SECONDS_A_WALL", 0.01)
+    monkeypatch.setattr(ceilings, "SECONDS_PER_STAGE", 0.01)
     runtime = PlacedRuntime()
     images = torch.zeros((20, 3, 2, 2), dtype=torch.uint8)
     images = images.contiguous(memory_format=torch.channels_last)
-    assert Forward(runtime, group=8).ceiling(images) > 0
+    assert FixedBatcher(runtime, group=8).ceiling(images) > 0
     assert runtime.most_waiting == runtime.in_flight
     assert runtime.waiting == 0
     assert set(runtime.shapes) == {(8, 3, 2, 2)}
@@ -134,16 +134,17 @@ def test_the_ceiling_keeps_the_network_busy(monkeypatch):
 
 def test_the_ceiling_is_that_of_whole_groups(monkeypatch):
     """Few images are repeated to a whole group: blanks would take as long and count for nothing."""
-    monkeypatch.setattr(walls, "SECONDS_A_WALL", 0.01)
+    monkeypatch.setattr(ceilings, "SECONDS_PER_STAGE", 0.01)
     rates = []
     for number in (1, 3, 8):
         runtime = PlacedRuntime()
         images = torch.zeros((number, 3, 2, 2), dtype=torch.uint8)
         images = images.contiguous(memory_format=torch.channels_last)
         monkeypatch.setattr(
-            "vocscore.scoring.engines.forward.images_per_second", lambda work: rates.append(work())
+            "vocscore.scoring.engines.inference.images_per_second",
+            lambda work: rates.append(work()),
         )
-        Forward(runtime, group=8).ceiling(images)
+        FixedBatcher(runtime, group=8).ceiling(images)
         assert set(runtime.shapes) == {(8, 3, 2, 2)}
     assert len(set(rates)) == 1
     assert rates[0] % 8 == 0
@@ -163,15 +164,15 @@ class OnGpu(Runtime):
 @pytest.mark.parametrize("failed", [(), (3, 9, 36)])
 def test_on_a_gpu_images_are_placed_without_waiting(failed):
     """Whole groups, parts of groups and holes: with synchronization forbidden, none waits."""
-    forward = Forward(OnGpu(), group=8)
+    batcher = FixedBatcher(OnGpu(), group=8)
     made = [
         Batch(batch.images.cuda(), batch.rows, None, batch.failures)
         for batch in batches(5, failed=failed)
     ]
     torch.cuda.set_sync_debug_mode("error")
     try:
-        pending = [one for batch in made for one in forward.feed(batch)]
-        pending += list(forward.flush())
+        pending = [one for batch in made for one in batcher.feed(batch)]
+        pending += list(batcher.flush())
     finally:
         torch.cuda.set_sync_debug_mode("default")
     found = {

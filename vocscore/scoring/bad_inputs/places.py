@@ -1,4 +1,4 @@
-"""Where the copy of a bad input lies in the quarantine."""
+"""Names the copies of bad inputs in the quarantine."""
 
 from __future__ import annotations
 
@@ -11,58 +11,58 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from vocscore.scoring.bad.offenders import Offender
+    from vocscore.scoring.bad_inputs.bad_records import BadRecord
 
 _ROOT, _OTHER = "_root", "_other"
 _LONGEST_PART = 200
-"""Bytes between two '/'; file systems take 255, and the temporary name is longer."""
+"""Bytes between two '/'; file systems allow 255, and the temporary name is longer."""
 _LONGEST_NAME = 800
-"""Characters of a path; the system takes 4096 bytes, the folder's own path among them."""
+"""Characters of a path; the system allows 4096 bytes, including the path of the folder."""
 
 
 class Places:
-    """Gives each bad input a place of its own.
+    """Gives each bad input a name of its own.
 
-    Members of one tar, or of several packed shards, may have one name. The first of them that is
-    asked for has it, the others are numbered; each keeps its place.
+    Members of one tar, or of several packed shards, may have the same name. The first of them that
+    is asked for gets it, the others are numbered; each keeps its name.
 
     Args:
-        reserved: names that the quarantine needs itself.
+        reserved: names that the quarantine uses itself.
 
     Attributes:
         shared: names that more than one input has.
     """
 
     def __init__(self, *, reserved: Iterable[str]) -> None:
-        """Know no name."""
+        """Start without any name."""
         self._reserved = frozenset({*reserved, _ROOT, _OTHER})
         self._numbers: dict[tuple[str, str, int], int] = {}
         self._used: Counter[str] = Counter()
         self.shared: set[str] = set()
 
-    def of(self, offender: Offender) -> Iterator[str]:
-        """Where the copy may lie, relative to the folder: as it was called, else by a hash."""
-        name, number = offender.path, self._number(offender)
+    def of(self, bad: BadRecord) -> Iterator[str]:
+        """Candidates for the copy, relative to the folder: its own name, else one with a hash."""
+        name, number = bad.path, self._number(bad)
         if number:
             return iter([_hashed(name, f"{name}\0{number}")])
         return self._of_first(name)
 
     def start_over(self) -> None:
-        """Forget the numbers, and remember which names are shared."""
+        """Forget the numbers, but not which names are shared."""
         self._numbers.clear()
         self._used.clear()
 
-    def _number(self, offender: Offender) -> int:
-        """0 for the first input of a name, 1 for the next one, and the same for it every time."""
-        if offender.size < 0:  # a file is known by its name; a list may have it twice
+    def _number(self, bad: BadRecord) -> int:
+        """0 for the first input of a name, 1 for the next one; an input keeps its number."""
+        if bad.size < 0:  # a file is known by its name; a list may have it twice
             return 0
-        key = (offender.path, offender.file, offender.offset)
+        key = (bad.path, bad.file, bad.offset)
         number = self._numbers.get(key)
         if number is None:
-            number = self._numbers[key] = self._used[offender.path]
-            self._used[offender.path] += 1
+            number = self._numbers[key] = self._used[bad.path]
+            self._used[bad.path] += 1
             if number:
-                self.shared.add(offender.path)
+                self.shared.add(bad.path)
         return number
 
     def _of_first(self, name: str) -> Iterator[str]:

@@ -11,15 +11,15 @@ import pytest
 
 from shards.sample import ImageRef
 from vocscore.cli.score import _summarize
-from vocscore.scoring import walls
+from vocscore.scoring import ceilings
+from vocscore.scoring.ceilings import Ceilings, images_per_second, measure_ceilings
 from vocscore.scoring.run import ScoreReport
-from vocscore.scoring.walls import Ceilings, images_per_second, measure_ceilings
 
 
-def test_the_slowest_stage_is_the_wall() -> None:
-    """The wall is the stage with the lowest rate, and the share is of that one."""
+def test_the_slowest_stage_is_the_bottleneck() -> None:
+    """The bottleneck is the stage with the lowest rate, and the share is of that one."""
     reached = Ceilings(read=900.0, decode=200.0, model=50.0).reached(45.0)
-    assert reached.wall == "model"
+    assert reached.bottleneck == "model"
     assert reached.share == pytest.approx(0.9)
     assert reached.to_json() == {
         "wall": "model",
@@ -47,7 +47,7 @@ def test_bad_images_never_reach_the_model() -> None:
     """Where most images cannot be decoded, the network's ceiling bounds the good ones only."""
     ceilings = Ceilings(read=900.0, decode=400.0, model=50.0)
     reached = ceilings.reached(300.0, good=0.1)
-    assert reached.wall == "decode"
+    assert reached.bottleneck == "decode"
     assert reached.share == pytest.approx(0.75)
     assert ceilings.reached(300.0).too_low == ("model",)
 
@@ -72,17 +72,19 @@ def test_the_summary_says_that_a_ceiling_was_measured_too_low(
     _summarize(report(85.0))
     said = capsys.readouterr().out
     assert "%" not in said
-    assert "the wall: not known; the run was faster than what was measured for model" in said
+    assert "bottleneck: not known; the run was faster than the ceiling of inference" in said
     assert report(85.0).to_json()["share_of_wall"] is None
     _summarize(report(45.0))
-    assert "the wall: model; reached: 90% of it" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "ceilings, images/s: reading 900, decoding 400, inference 50" in said
+    assert "bottleneck: inference; reached 90% of it" in said
     assert report(300.0, errors=90).to_json()["wall"] == "decode"
 
 
 @pytest.fixture
 def stages(tmp_path, monkeypatch):
     """Six images of which two are bad; decoding sleeps 2 ms an image, the network 10 ms."""
-    monkeypatch.setattr(walls, "SECONDS_A_WALL", 0.2)
+    monkeypatch.setattr(ceilings, "SECONDS_PER_STAGE", 0.2)
     refs = []
     for number in range(6):
         (tmp_path / str(number)).write_bytes(b"x")
@@ -112,7 +114,7 @@ def test_each_stage_is_measured_by_itself(stages) -> None:
     assert 20 < ceilings.model <= 100
     assert 100 < ceilings.decode <= 500
     assert ceilings.read > ceilings.decode
-    assert ceilings.reached(50.0).wall == "model"
+    assert ceilings.reached(50.0).bottleneck == "model"
 
 
 def test_few_images_are_used_again(stages, monkeypatch) -> None:
@@ -126,15 +128,15 @@ def test_few_images_are_used_again(stages, monkeypatch) -> None:
 
     assert measure_ceilings(refs, loader=SimpleNamespace(batches=batches), model=model)
     assert asked[0] == 6
-    assert min(asked[1:]) >= walls.SAMPLE_IMAGES
+    assert min(asked[1:]) >= ceilings.SAMPLE_IMAGES
 
 
 def test_images_from_a_slow_store_are_read_by_many_threads(stages, monkeypatch) -> None:
     """Where a read waits, one thread's rate is no ceiling: threads wait at the same time."""
     refs, _, _ = stages
-    monkeypatch.setattr(walls, "usable_cores", lambda: 8)
-    monkeypatch.setattr(walls, "read_bytes", lambda _ref, **_: time.sleep(0.005))
-    assert walls._read_rate(refs * 10) > 2 / 0.005
+    monkeypatch.setattr(ceilings, "usable_cores", lambda: 8)
+    monkeypatch.setattr(ceilings, "read_bytes", lambda _ref, **_: time.sleep(0.005))
+    assert ceilings._read_rate(refs * 10) > 2 / 0.005
 
 
 def test_nothing_is_claimed_where_no_image_is_good(stages) -> None:

@@ -1,4 +1,4 @@
-"""float32 to decimal text, short and exact."""
+"""Rounds float32 numbers so that they are written short and read back exactly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def shortened(values: NDArray[np.float32]) -> NDArray[np.float64]:
     """Round numbers to the fewest of 7, 8 or 9 digits that still read back as the same float32.
 
     Written with '%.9g' or '%r' the result has those digits. It is NumPy's shortest form at twice
-    the speed, but for one number in 100,000, which gets a digit more.
+    the speed, except for one number in 100,000, which gets one digit more.
 
     Args:
         values: 0 to 1, any shape.

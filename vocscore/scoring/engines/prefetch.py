@@ -1,4 +1,4 @@
-"""Fetches from an iterator in a thread, a little ahead of whoever uses what comes."""
+"""Runs a generator in a thread of its own, a bounded number of items ahead of its consumer."""
 
 from __future__ import annotations
 
@@ -14,27 +14,34 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
-class Ahead(Generic[Item]):
-    """The items in their order, while a thread fetches the next ones. Close it.
+class Prefetcher(Generic[Item]):
+    """Iterates over the items in order, while a thread fetches the next ones. Must be closed.
 
     Args:
-        items: run in that thread, one item after the other, and closed at the end; it must not
-            yield None. What it raises comes at its place.
+        items: run in that thread, one item at a time, and closed at the end; it must not yield
+            None. What it raises is raised in its place, behind the items before it.
         depth: items fetched before they are asked for.
     """
 
     def __init__(self, items: Generator[Item], *, depth: int) -> None:
-        """Start to fetch."""
+        """Start the thread."""
         self._items = items
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="vocscore-ahead")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="vocscore-prefetch")
         self._fetched = deque(self._pool.submit(next, items, None) for _ in range(depth))
 
     def ready(self) -> bool:
-        """Whether the next item, or the end, is there without waiting."""
+        """Whether `next` returns, ends or raises without waiting."""
         return not self._fetched or self._fetched[0].done()
 
+    def has_item(self) -> bool:
+        """Whether `next` returns an item without waiting."""
+        if not self._fetched or not self._fetched[0].done():
+            return False
+        first = self._fetched[0]
+        return first.exception() is None and first.result() is not None
+
     def __iter__(self) -> Self:
-        """Hand out the iterator itself."""
+        """Return itself."""
         return self
 
     def __next__(self) -> Item:
@@ -49,10 +56,10 @@ class Ahead(Generic[Item]):
         return item
 
     def close(self) -> None:
-        """Wait for the item that is being fetched, drop the others, close the iterator."""
+        """Wait for the item that is being fetched, drop the others, close the generator."""
         self._drop()
         self._pool.shutdown(wait=True)
-        self._items.close()  # after the thread has ended: a generator that runs cannot be
+        self._items.close()  # after the thread has ended: a generator that runs cannot be closed
 
     def _drop(self) -> None:
         for future in self._fetched:

@@ -1,4 +1,4 @@
-"""Opens engines: in this process, or one in a process of its own for each of several devices."""
+"""Opens engines: one in this process, or one in a process of its own for each device."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EngineOpener:
-    """Everything that an engine is made from, as plain values: they go to other processes.
+    """Everything an engine is made from, as plain values that can be sent to other processes.
 
     Attributes:
         checkpoint: the folder of a trained network.
-        identity: the checkpoint's hash; a worker that starts days later must find the same.
+        identity: the checkpoint's hash; a worker started days later must find the same one.
         loader: as for `open_loader`.
         device: 'cpu' or 'cuda:N'.
         batch_size: images decoded together.
         threads: that read and decode.
         precision: as `resolve_precision` gives it.
-        max_pixels: width times height of an image that is still decoded.
+        max_pixels: width times height of the largest image that is decoded.
     """
 
     checkpoint: Path
@@ -43,12 +43,12 @@ class EngineOpener:
         """Load the network and open the loader.
 
         Raises:
-            CheckpointError: the checkpoint is not what it was, or is damaged.
+            CheckpointError: the checkpoint has changed, or is damaged.
             DeviceError: from what is opened.
         """
         from vocscore.pipeline.loaders import open_loader
         from vocscore.runtime.opening import open_checkpoint
-        from vocscore.scoring.engines.forward import CPU_GROUP, Forward
+        from vocscore.scoring.engines.batching import CPU_GROUP, FixedBatcher
 
         group = CPU_GROUP if self.device == "cpu" else self.batch_size
         runtime, card = open_checkpoint(
@@ -66,7 +66,7 @@ class EngineOpener:
             threads=self.threads,
             max_pixels=self.max_pixels,
         )
-        return LocalEngine(loader, Forward(runtime, group=group), classes=len(card.classes))
+        return LocalEngine(loader, FixedBatcher(runtime, group=group), classes=len(card.classes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class WorkerOpener:
 
     Attributes:
         engine: opens the engine.
-        cores: that are this worker's share of the machine.
+        cores: this worker's share of the machine.
     """
 
     engine: EngineOpener
@@ -83,11 +83,11 @@ class WorkerOpener:
 
     @property
     def device(self) -> str:
-        """Where it works."""
+        """Its device."""
         return self.engine.device
 
     def open(self) -> LocalEngine:
-        """Open the engine; it takes no more cores than its share."""
+        """Open the engine; it uses no more cores than its share."""
         settle_threads()
         import torch
 
@@ -99,13 +99,13 @@ class WorkerOpener:
 
 
 def resolve_devices(names: Sequence[str]) -> tuple[str, ...]:
-    """Turn what the user asked for into devices that are there, one a worker.
+    """Turn what the user asked for into devices that exist, one per worker.
 
     Args:
-        names: GPU numbers, or what `resolve_device` takes; one that comes twice has two workers.
+        names: GPU numbers, or what `resolve_device` takes; a device named twice has two workers.
 
     Raises:
-        DeviceError: a device is not there.
+        DeviceError: there is no such device.
         ScoreError: CPU and GPUs are mixed.
     """
     from vocscore.runtime import resolve_device
@@ -117,7 +117,7 @@ def resolve_devices(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_devices(names: Sequence[str]) -> set[str]:
-    """Refuse what no machine has; which devices this one has, only torch can tell.
+    """Refuse what no machine has, before torch is loaded to say which devices this one has.
 
     Returns:
         Their kinds: 'auto', 'cpu' or 'cuda'.
@@ -137,8 +137,8 @@ def _full_name(name: str) -> str:
 def _refuse_mixture(names: Sequence[str], kinds: set[str]) -> None:
     if len(kinds) > 1:
         raise ScoreError(
-            f"--devices {','.join(names)}: CPU and GPUs give other last bits, so the rows would "
-            "depend on chance. Name GPUs only, or 'cpu' only."
+            f"--devices {','.join(names)}: CPU and GPU results differ in the last bits, so rows "
+            "would depend on which device scored them. Name only GPUs, or only 'cpu'."
         )
 
 
@@ -147,7 +147,7 @@ def open_workers(template: EngineOpener, devices: Sequence[str]) -> ProcessEngin
 
     Args:
         template: its threads, and the machine's cores, are divided among the workers; its device
-            does not count.
+            is ignored.
         devices: as `resolve_devices` gives them.
     """
     from dataclasses import replace

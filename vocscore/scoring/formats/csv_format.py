@@ -1,9 +1,9 @@
-"""Scored images to CSV.
+"""Writes scored images as CSV.
 
-`path,status,error,<one column a class>,labels`, UTF-8, lines ended by a line feed, fields quoted
-where they hold a comma, a quote or a line end (RFC 4180). Bytes of a file name that are not UTF-8
-stand in the file as they are: read it with `errors="surrogateescape"` and every name comes back.
-A probability that was not selected is an empty cell.
+`path,status,error,<one column per class>,labels`, UTF-8, lines ended by a line feed, fields quoted
+where they contain a comma, a quote or a line end (RFC 4180). Bytes of a file name that are not
+UTF-8 are written as they are: with `errors="surrogateescape"` every name is read back. A
+probability that was not selected is an empty cell.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from vocscore.scoring.output.formats.numbers import shortened
-from vocscore.scoring.output.formats.selection import EVERYTHING, Selection
-from vocscore.scoring.output.formats.text import name_bytes
+from vocscore.scoring.formats.numbers import shortened
+from vocscore.scoring.formats.selection import EVERYTHING, Selection
+from vocscore.scoring.formats.text import name_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -35,11 +35,11 @@ class CsvFormat:
 
     Args:
         classes: the columns of probabilities.
-        threshold: a class is in `labels` from this probability on; one number, or one a class.
+        threshold: a class is in `labels` from this probability on; one number, or one per class.
             Both are compared as float32; for thresholds of up to six digits, from 0.001 on,
             comparing the written number with the threshold gives the same answer.
-        selection: what is written of an image.
-        alone: each part is to be read by itself, and has the header.
+        selection: what is written about an image.
+        alone: each part is read on its own, and has the header.
     """
 
     suffix = ".csv"
@@ -94,7 +94,7 @@ class CsvFormat:
                 yield self._bad % (name, quoted(str(failure)))
 
     def _cells(self, rows: Rows, start: int, stop: int) -> Sequence[Sequence[float | str]]:
-        """What stands in the columns of the classes; numbers where nothing is left out."""
+        """The columns of the classes; numbers where none is left out."""
         if not self._selection.probabilities:
             return [()] * (stop - start)
         probabilities = rows.probabilities[start:stop]

@@ -1,12 +1,12 @@
-r"""Scored images to Parquet, by pyarrow.
+r"""Writes scored images as Parquet, with pyarrow.
 
-Columns: `path`, `status`, `error` (null where there is none), one float32 a class, `labels` (a
-list), `path_bytes`. Null stands for what a failed image has not and what was not selected. In
-`path`, bytes of a name that are not UTF-8 are shown as `\xe9`; `path_bytes` then holds the exact
-name, and is null everywhere else. The file's metadata has, under `vocscore`, as JSON, what the rows
-come from: version, classes, threshold, checkpoint, Preprocess, selection.
+Columns: `path`, `status`, `error` (null where there is none), one float32 per class, `labels` (a
+list), `path_bytes`. Null stands for what a failed image does not have and what was not selected. In
+`path`, bytes of a name that are not UTF-8 are shown as `\xe9`; `path_bytes` then has the exact
+name, and is null otherwise. The file's metadata has, under `vocscore`, as JSON, what the rows come
+from: version, classes, threshold, checkpoint, Preprocess, selection.
 
-Every part is a file of its own with one group of rows, and one group of the joined file: so both
+Every part is a file with one row group, which becomes one row group of the joined file: so both
 memory and bytes depend on the unit alone.
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from vocscore.errors import ScoreError
-from vocscore.scoring.output.formats.text import name_bytes, readable
+from vocscore.scoring.formats.text import name_bytes, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from vocscore.scoring.output.formats.selection import Selection
+    from vocscore.scoring.formats.selection import Selection
     from vocscore.scoring.output.rows import Rows
 
 _FEW_VALUES = ["status", "error", "labels.list.element"]
-"""Columns worth a dictionary; for probabilities it would be built and thrown away."""
+"""Columns worth a dictionary; for probabilities it would be built and discarded."""
 
 
 class ParquetFormat:
@@ -40,9 +40,9 @@ class ParquetFormat:
     Args:
         classes: the columns of probabilities.
         threshold: a class is in `labels` from this probability on, both as float32; one number, or
-            one a class.
-        selection: what is written of an image.
-        origin: plain values for the file's metadata, beside the arguments above.
+            one per class.
+        selection: what is written about an image.
+        origin: plain values for the file's metadata, in addition to the arguments above.
 
     Raises:
         ScoreError: pyarrow is not installed, or a class has the name of another column.
@@ -58,7 +58,7 @@ class ParquetFormat:
         selection: Selection,
         origin: Mapping[str, Any],
     ) -> None:
-        """Look for what would stand in the way of the first part."""
+        """Check what would make the first part fail."""
         require_pyarrow()
         self.classes = tuple(classes)
         self._threshold = np.asarray(threshold, np.float32)
@@ -75,7 +75,7 @@ class ParquetFormat:
         self._write(file, [self._table(rows)])
 
     def merge(self, file: BinaryIO, parts: Iterable[Path]) -> None:
-        """Write the parts one behind the other; one of them is in memory at a time."""
+        """Write the parts one after the other; one of them is in memory at a time."""
         import pyarrow.parquet as pq
 
         self._write(file, (pq.ParquetFile(part).read() for part in parts))
@@ -153,7 +153,7 @@ def require_pyarrow() -> None:
         ScoreError: pyarrow is not installed.
     """
     try:
-        import pyarrow.parquet  # noqa: F401 - only to see whether it is there
+        import pyarrow.parquet  # noqa: F401 - only to see whether it is installed
     except ImportError as error:
         raise ScoreError(
             "Parquet needs pyarrow, which is not installed. Run: pip install 'pyarrow>=16'"
