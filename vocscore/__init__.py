@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from vocscore.packing import PackReport
     from vocscore.pipeline.batch import Batch
     from vocscore.scoring.run import ScoreReport
-    from vocscore.training.history import TrainReport
+    from vocscore.training.history import EpochResult, TrainReport
 
     __version__: str
 
@@ -75,6 +75,7 @@ __all__ = [
     "DataConfig",
     "DecodeConfig",
     "DemoConfig",
+    "EpochResult",
     "Error",
     "EvalReport",
     "ExportReport",
@@ -142,7 +143,7 @@ _MODULES = {
     "vocscore.packing": ("PackReport",),
     "vocscore.pipeline.batch": ("Batch",),
     "vocscore.scoring.run": ("ScoreReport",),
-    "vocscore.training.history": ("TrainReport",),
+    "vocscore.training.history": ("EpochResult", "TrainReport"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
