@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bench.agreement import BF16, EXACT, FAITHFUL, QUANTIZED, Limit
 from shards.errors import Error
 from vocscore.models.card import checkpoint_hash
-from vocscore.runtime.opening import open_checkpoint
+from vocscore.runtime.load import open_checkpoint
 from vocscore.runtime.precision import resolve_precision
 from vocscore.scoring.engines.forward import CPU_GROUP
 

@@ -16,8 +16,9 @@ from sklearn.metrics import average_precision_score
 from vocscore.charts import class_chart, missed_chart, reliability_chart
 from vocscore.charts.evaluation_charts import NAMES, evaluation_charts
 from vocscore.evaluation.calibration import reliability
-from vocscore.evaluation.metrics import decide, report
+from vocscore.evaluation.metrics import report
 from vocscore.evaluation.mistakes import missed_together
+from vocscore.models.probabilities import decide
 
 if TYPE_CHECKING:
     from pathlib import Path

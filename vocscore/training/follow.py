@@ -9,11 +9,11 @@ from shards.manifest import manifest_hash, read_manifest
 from vocscore.errors import TrainError
 from vocscore.training.distributed import from_first
 from vocscore.training.finetune import FinetuneTrainer
-from vocscore.training.opening import (
+from vocscore.training.setup import (
     choose_device,
+    new_network,
     open_decoding,
     open_fit,
-    open_network,
     seeded,
 )
 from vocscore.training.splits import load_splits
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vocscore.pipeline.augment import Augmentation
     from vocscore.ranks import Ranks
     from vocscore.training.choices import DataChoice, LossChoice, NetworkChoice, Optimization
-    from vocscore.training.opening import Start
+    from vocscore.training.setup import Start
 
 
 def follow(
@@ -69,15 +69,15 @@ def follow(
         return
     if manifest_hash(shards) != start.shards:
         raise TrainError(f"{shards}: is another set than that of the first process.")
-    device = choose_device(device, ranks)
+    place = choose_device(device, ranks)
     splits = load_splits(shards, data)
-    with seeded(seed, device=device):
-        net, card = open_network(network, read_manifest(shards).classes)
+    with seeded(seed, device=place):
+        net, card = new_network(network, read_manifest(shards).classes)
         decoding = open_decoding(
             loader,
             card.preprocess,
             choice=optimization,
-            device=device,
+            device=place,
             threads=threads,
             max_pixels=data.max_pixels,
             ranks=ranks,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from vocscore.charts.canvas import BLUE, GRAY, ORANGE, open_figure, save, whole_numbers
 from vocscore.charts.evaluation_charts import evaluation_charts
 from vocscore.evaluation.calibration import reliability
-from vocscore.evaluation.metrics import decide
 from vocscore.evaluation.mistakes import missed_together
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def validation_charts(
     calibration = {"as trained": reliability(val.labels, val.probabilities())}
     if card.temperature != 1:
         calibration[f"temperature {card.temperature:.3g}"] = reliability(val.labels, scores)
-    missed = missed_together(val.labels, decide(scores, card.decision_threshold))
+    missed = missed_together(val.labels, card.decide(scores))
     flattered = f"; it chose the {' and the '.join(chosen)}" if chosen else ""
     evaluation_charts(
         folder,

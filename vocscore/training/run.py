@@ -13,9 +13,9 @@ from vocscore.evaluation.decisions import fit_decisions
 from vocscore.evaluation.metrics import report
 from vocscore.records.trained_on import chosen_on_validation
 from vocscore.training.epochs import run_epochs
-from vocscore.training.faithful import measure_faithfulness
 from vocscore.training.history import SPLITS, TrainReport, write_history
 from vocscore.training.plots import validation_charts
+from vocscore.training.precision_check import measure_faithfulness
 from vocscore.training.run_folder import HISTORY, finish_run, save_state
 from vocscore.training.splits import without_positives
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from vocscore.device import Device
     from vocscore.evaluation.decisions import Decisions
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
@@ -49,7 +50,7 @@ class TrainingRun:
     splits: Splits
     so_far: SoFar
     keeping: Keeping
-    device: str
+    device: Device
     max_pixels: int
     validate_exactly: Callable[[], SplitOutcome] | None = None
     on_stage: Callable[[str], None] | None = None
@@ -151,14 +152,14 @@ def _without_charts() -> tuple[str, ...]:
     return ()
 
 
-def generators(*, device: str) -> list[torch.Tensor]:
+def generators(*, device: Device) -> list[torch.Tensor]:
     """The states of torch's random generators, the device's too."""
-    cuda = [torch.cuda.get_rng_state(device)] if device.startswith("cuda") else []
+    cuda = [torch.cuda.get_rng_state(str(device))] if device.is_gpu else []
     return [torch.get_rng_state(), *cuda]
 
 
-def set_generators(states: list[torch.Tensor], *, device: str) -> None:
+def set_generators(states: list[torch.Tensor], *, device: Device) -> None:
     """Set torch's random generators to what `generators` gave for the same device."""
     torch.set_rng_state(states[0])
     for state in states[1:]:
-        torch.cuda.set_rng_state(state, device)
+        torch.cuda.set_rng_state(state, str(device))

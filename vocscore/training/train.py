@@ -1,7 +1,7 @@
 """Shards -> a run: a folder with a checkpoint, its history, its metrics and its curves.
 
-The way through: `train` refuses what cannot be done, before torch is loaded; `fitting.py` opens
-what is needed (`opening.py`); `Run` takes the head's or the whole network's fit through its epochs
+The way through: `train` refuses what cannot be done, before torch is loaded; `fitting.py` sets
+up what is needed (`setup.py`); `Run` takes the head's or the whole network's fit through its epochs
 and keeps what it gave.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vocscore.device import Device
 from vocscore.errors import TrainError
 from vocscore.evaluation.thresholds import parse_rule
-from vocscore.machine import parse_device
 from vocscore.models.backbones import check_backbone
 from vocscore.models.weight_files import check_weights
 from vocscore.pipeline.augment import Augmentation
@@ -106,7 +106,7 @@ def train(
     parse_rule(keeping.thresholds)
     check_warmup(optimization)
     _check_augmentation(augmentation, optimization)
-    parse_device(device)
+    Device.parse(device)
     check_backbone(network.backbone)
     check_weights(network.weights, backbone=network.backbone)
     job = Job(
