@@ -18,7 +18,7 @@ from bench.outcome import Outcome
 from bench.timing import interleave_values, synchronize, timed_rate
 from shards.errors import Error
 from vocscore.models.card import checkpoint_hash
-from vocscore.runtime.opening import open_checkpoint
+from vocscore.runtime.load import open_checkpoint
 from vocscore.runtime.precision import resolve_precision
 
 if TYPE_CHECKING:

@@ -54,7 +54,7 @@ def test_int8_of_other_weights_is_refused(run: Path, packed: Path, tmp_path: Pat
     out = tmp_path / "out.csv"
     result = invoke("score", packed, "-m", run, "-o", out, "-q", "--precision", "int8")
     assert result.exit_code == 2
-    assert "is that of other weights" in result.output
+    assert "was made from other weights" in result.output
     assert not out.exists()
 
 

@@ -156,6 +156,7 @@ def test_missing_dali_is_one_line_with_the_cure(monkeypatch: pytest.MonkeyPatch)
 def test_auto_on_gpu_without_dali_warns_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a GPU is and DALI is not, the host decodes, and a warning says so."""
     monkeypatch.setitem(sys.modules, "nvidia.dali", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.warns(RuntimeWarning, match="Decoding on the CPU"):
         loader = open_loader(

@@ -9,7 +9,7 @@ from tiny_network import make_checkpoint, numbers, read, run
 
 from vocscore.errors import ScoreError
 from vocscore.models.checkpoint import load_checkpoint
-from vocscore.runtime import open_runtime
+from vocscore.runtime.load import open_runtime
 from vocscore.runtime.openvino import OpenVinoRuntime
 from vocscore.scoring.engines.oom_retry import OomRetry
 

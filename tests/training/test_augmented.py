@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 from small_training import fit
 
-import vocscore.training.opening
+import vocscore.training.setup
 from shards.reader import load_split
 from vocscore.cli.main import main
 from vocscore.config.training import AugmentationConfig
@@ -51,7 +51,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, np.ndarray]]:
     """One pass over a split after the other: name -> pixels."""
     passes: list[dict[str, np.ndarray]] = []
     monkeypatch.setattr(
-        vocscore.training.opening,
+        vocscore.training.setup,
         "open_loader",
         lambda *arguments, **options: Watched(open_loader(*arguments, **options), passes),
     )

@@ -19,11 +19,12 @@ from safetensors.torch import load_file
 from small_training import fit
 
 from shards.reader import load_split
+from vocscore.device import CPU
 from vocscore.errors import DeviceError, TrainError
 from vocscore.pipeline.batch import Batch
 from vocscore.ranks import ALONE, Ranks, read_ranks
 from vocscore.training.finetune import regroup
-from vocscore.training.opening import choose_device
+from vocscore.training.setup import choose_device
 from vocscore.training.trainer import share
 
 pytestmark = pytest.mark.exclusive
@@ -178,7 +179,7 @@ def test_what_torchrun_tells() -> None:
 def test_one_gpu_for_several_processes_is_refused() -> None:
     """A GPU by its number is one; the CPU is for all."""
     ranks = Ranks(rank=1, size=2, local_rank=1, local_size=2)
-    assert choose_device("cpu", ranks) == "cpu"
+    assert choose_device("cpu", ranks) == CPU
     with pytest.raises(DeviceError, match=r"cuda:0.*--device cuda:"):
         choose_device("cuda:0", ranks)
 

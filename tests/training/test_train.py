@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from small_training import FAST, fit, pack_set
 
-import vocscore.training.opening
+import vocscore.training.setup
 from shards.classes import choose_classes
 from shards.reader import load_split
 from shards.sample import AnnotatedSet
@@ -29,7 +29,7 @@ from vocscore.models.checkpoint import load_checkpoint
 from vocscore.models.network import build_network
 from vocscore.pipeline.batch import Batch
 from vocscore.pipeline.loaders import open_loader
-from vocscore.runtime import open_runtime
+from vocscore.runtime.load import open_runtime
 from vocscore.runtime.precision import Fidelity
 from vocscore.training.finetune import regroup
 from vocscore.training.trainer import epoch_order, row_batches, steps_an_epoch
@@ -302,7 +302,7 @@ def test_images_are_decoded(
     def counting(*arguments: Any, **options: Any) -> Counting:
         return Counting(open_loader(*arguments, **options))
 
-    monkeypatch.setattr(vocscore.training.opening, "open_loader", counting)
+    monkeypatch.setattr(vocscore.training.setup, "open_loader", counting)
     steps: list[tuple[int, int]] = []
     told: list[str] = []
     fit(

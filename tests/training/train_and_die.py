@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from small_training import fit
 
-import vocscore.training.opening
 import vocscore.training.run
 import vocscore.training.run_folder
+import vocscore.training.setup
 from shards import atomic
 from vocscore.models.network import Network
 from vocscore.runtime.precision import Fidelity
@@ -85,8 +85,8 @@ def make_light() -> None:
     def curves(history: Any, file: Path) -> None:
         atomic.write(file, str(len(history)).encode())
 
-    vocscore.training.opening.build_network = network
-    vocscore.training.opening.compute_features = features
+    vocscore.training.setup.build_network = network
+    vocscore.training.setup.compute_features = features
     vocscore.training.plots.curves = curves
     vocscore.training.run.measure_faithfulness = lambda *_, **_options: Fidelity(4, 0.0, 0.0)
 

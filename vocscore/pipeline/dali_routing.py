@@ -1,4 +1,4 @@
-"""Which images go into DALI's graph, and what the threads that read make of the others."""
+"""Which images go into DALI's graph; the threads that read decode the others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Prepared = Jpeg | torch.Tensor | Failure
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """Reads images, and sends each its way.
+    """Reads images and chooses the decoder of each.
 
     Attributes:
         preprocess: what is done to each image.
@@ -53,7 +53,7 @@ class Router:
     max_pixels: int
 
     def prepare(self, ref: ImageRef, row: int, view: View) -> Prepared:
-        """Read a row: a JPEG that the graph will take, or what the host path makes of it."""
+        """Read a row: a JPEG for the graph, or the image as the host path decodes it."""
 
         def read() -> Jpeg | torch.Tensor:
             data = image_file.read_bytes(ref, max_pixels=self.max_pixels)
@@ -65,7 +65,7 @@ class Router:
         return batching.attempt(read, ref=ref, row=row)
 
     def decode(self, row: int, item: Prepared) -> Prepared:
-        """Decode on the host what the graph did not."""
+        """Decode on the host an image that the graph did not decode."""
         if not isinstance(item, Jpeg):
             return item
         one = item
@@ -90,7 +90,7 @@ class Router:
 
 
 def is_for_dali(data: bytes, size: int, max_pixels: int) -> bool:
-    """Whether the graph takes a file, should it be whole.
+    """Whether the graph takes a file, provided that it is undamaged.
 
     Args:
         data: the whole file.
@@ -108,6 +108,6 @@ def is_for_dali(data: bytes, size: int, max_pixels: int) -> bool:
     width, height, colors = header
     if colors not in jpeg.PLAIN_COLORS or width * height > max_pixels:
         return False
-    # For a large one the look alone costs what the host needs to decode it at an eighth, and DALI
+    # The check of a large one alone costs as much as decoding it at an eighth on the host, and DALI
     # can only decode in full.
     return jpeg.reduction(width, height, side=size) == 1

@@ -232,18 +232,21 @@ def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, 
         CheckpointError: it is no checkpoint, or has no int8 model where that is asked for.
         DeviceError, ScoreError: no machine has such a device, or it does not compute in int8.
     """
-    from vocscore.models.card import checkpoint_hash, load_card
+    from vocscore.models.card import load_card
+    from vocscore.models.checkpoint_files import hold, read_checkpoint
     from vocscore.runtime.int8 import check_kind, quantized
     from vocscore.scoring.engines.factory import check_devices
 
-    card = load_card(checkpoint)
+    load_card(checkpoint)  # before the weights, which may be large
     kinds = check_devices(compute.devices or (compute.device,))
-    identity = checkpoint_hash(checkpoint)
+    files = read_checkpoint(checkpoint)
     if compute.precision == "int8":
         for kind in kinds:
             check_kind(kind)
-        quantized(checkpoint, identity=identity)
-    return card, identity
+        quantized(checkpoint, identity=files.identity)
+    if not compute.devices:  # workers read them in their own processes
+        hold(files)
+    return files.card, files.identity
 
 
 def _opener(

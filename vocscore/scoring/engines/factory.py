@@ -47,7 +47,7 @@ class EngineOpener:
             DeviceError: from what is opened.
         """
         from vocscore.pipeline.loaders import open_loader
-        from vocscore.runtime.opening import open_checkpoint
+        from vocscore.runtime.load import open_checkpoint
         from vocscore.scoring.engines.batching import CPU_GROUP, FixedBatcher
 
         group = CPU_GROUP if self.device == "cpu" else self.batch_size

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from vocscore.models.probabilities import decide
 from vocscore.scoring.formats.numbers import shortened
 from vocscore.scoring.formats.selection import EVERYTHING, Selection
 from vocscore.scoring.formats.text import name_bytes
@@ -82,7 +83,7 @@ class CsvFormat:
 
     def _lines(self, rows: Rows, start: int, stop: int) -> Iterator[str]:
         cells = self._cells(rows, start, stop)
-        above = (rows.probabilities[start:stop] >= self._threshold).tolist()
+        above = decide(rows.probabilities[start:stop], self._threshold).tolist()
         for row in range(start, stop):
             name = quoted(rows.names[row])
             failure = rows.failures.get(row)

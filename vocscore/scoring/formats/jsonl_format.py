@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from vocscore.models.probabilities import decide
 from vocscore.scoring.formats.numbers import shortened
 from vocscore.scoring.formats.text import name_bytes, readable
 
@@ -102,7 +103,7 @@ class JsonlFormat:
     def _labels(self, rows: Rows, start: int, stop: int) -> list[str]:
         if not self._selection.labels:
             return [""] * (stop - start)
-        above = (rows.probabilities[start:stop] >= self._threshold).tolist()
+        above = decide(rows.probabilities[start:stop], self._threshold).tolist()
         return [f', "labels": [{", ".join(compress(self._names, row))}]' for row in above]
 
 

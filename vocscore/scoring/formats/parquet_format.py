@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from vocscore.errors import ScoreError
+from vocscore.models.probabilities import decide
 from vocscore.scoring.formats.text import name_bytes, readable
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class ParquetFormat:
 
     def _labels(self, rows: Rows) -> list[list[str] | None]:
         names = [readable(name) for name in self.classes]
-        above = (rows.probabilities >= self._threshold).tolist()
+        above = decide(rows.probabilities, self._threshold).tolist()
         return [
             None if row in rows.failures else list(compress(names, reached))
             for row, reached in enumerate(above)

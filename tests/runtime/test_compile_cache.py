@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vocscore.runtime import kept as module
-from vocscore.runtime.kept import folder, kept, key
+from vocscore.runtime import compile_cache
+from vocscore.runtime.compile_cache import cache_key, folder, load_or_compile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ class Compiler:
         self.made: list[str] = []
 
     def get(self, name: str, text: str = "model") -> str:
-        return kept(
+        return load_or_compile(
             name,
             load=self.load,
             make=lambda: self.made.append(text) or text,
@@ -75,7 +75,7 @@ def test_nothing_is_lost_where_nothing_can_be_kept(cache: Path) -> None:
 
 def test_the_least_recently_used_go(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more than the most are kept; what was read lately stays."""
-    monkeypatch.setattr(module, "MOST_KEPT", 3)
+    monkeypatch.setattr(compile_cache, "MOST_KEPT", 3)
     compiler = Compiler()
     for second, name in enumerate("abc"):
         compiler.get(name)
@@ -87,5 +87,5 @@ def test_the_least_recently_used_go(cache: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_keys_tell_facts_apart() -> None:
     """Equal facts in another order have one key; other facts have another."""
-    assert key({"a": 1, "b": 2}) == key({"b": 2, "a": 1})
-    assert key({"a": 1, "b": 2}) != key({"a": 1, "b": 3})
+    assert cache_key({"a": 1, "b": 2}) == cache_key({"b": 2, "a": 1})
+    assert cache_key({"a": 1, "b": 2}) != cache_key({"a": 1, "b": 3})

@@ -1,4 +1,4 @@
-"""What every process of a training opens: the network, the loader, and what trains the network."""
+"""What every process of a training sets up: network, loader, and trainer."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from vocscore.device import Device
 from vocscore.errors import DeviceError
 from vocscore.models.card import ModelCard
 from vocscore.models.network import build_network, input_preprocess
 from vocscore.models.weights import describe_weights
+from vocscore.pipeline.devices import find_device
 from vocscore.pipeline.loaders import open_loader
 from vocscore.ranks import ALONE
-from vocscore.runtime import resolve_device
 from vocscore.training.batch_norm import with_shared_statistics
 from vocscore.training.features import FEATURE_BATCH, Decoding, compute_features
 from vocscore.training.finetune import FinetuneTrainer, in_bf16
@@ -41,69 +42,69 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What the first process tells the others when they may start.
+    """What the first process sends to the others when they may start.
 
     Attributes:
         shards: `manifest_hash` of its set.
-        fit: the state to go on from; None at the beginning.
+        fit: the state to resume from; None at the beginning.
     """
 
     shards: str
     fit: dict[str, Any] | None
 
 
-def choose_device(name: str, ranks: Ranks) -> str:
-    """Where this process computes: of several on a machine, each has a GPU of its own.
+def choose_device(name: str, ranks: Ranks) -> Device:
+    """Choose the device of this process; several processes on one machine use one GPU each.
 
     Args:
         name: 'auto', 'cpu', 'cuda' or 'cuda:N'.
         ranks: this process.
 
     Returns:
-        'cpu' or 'cuda:N'.
+        The CPU, or a GPU with its number.
 
     Raises:
-        DeviceError: it is not there, or one GPU is named for several processes.
+        DeviceError: it does not exist, or one GPU is named for several processes.
     """
+    wanted = Device.parse(name)
     if ranks.size == 1:
-        return resolve_device(name)
-    if name.startswith("cuda:"):
+        return find_device(wanted)
+    if wanted.index is not None:
         raise DeviceError(
             f"device {name!r} is one, and there are {ranks.size} processes. Use --device cuda: "
             f"each takes the GPU of its own number."
         )
-    found = resolve_device(name)
-    if found == "cpu":
+    found = find_device(wanted)
+    if not found.is_gpu:
         return found
-    own = resolve_device(f"cuda:{ranks.local_rank}")
-    torch.cuda.set_device(own)  # or page-locked memory and the like would be the first GPU's
+    own = find_device(Device("cuda", ranks.local_rank))
+    torch.cuda.set_device(str(own))  # else page-locked memory is allocated on the first GPU
     return own
 
 
 @contextmanager
-def seeded(seed: int, *, device: str) -> Iterator[None]:
-    """Seed torch (new weights, dropout) for the block, and leave the caller's generators alone."""
-    on = torch.device(device)
-    with torch.random.fork_rng(devices=[on.index] if on.type == "cuda" else []):
+def seeded(seed: int, *, device: Device) -> Iterator[None]:
+    """Seed torch (new weights, dropout) for the block; the caller's generators are restored."""
+    with torch.random.fork_rng(devices=[device.index or 0] if device.is_gpu else []):
         torch.manual_seed(seed % 2**63)
         yield
 
 
-def open_network(
+def new_network(
     choice: ModelConfig,
     classes: tuple[str, ...],
     *,
     on_stage: Callable[[str], None] | None = None,
 ) -> tuple[Network, ModelCard]:
-    """Build the network on the CPU, and say on its card how it is used.
+    """Build the network on the CPU, and its card.
 
     Args:
         choice: which network.
         classes: in the order of the logits.
-        on_stage: told before weights are downloaded.
+        on_stage: called before weights are downloaded.
 
     Raises:
-        CheckpointError: the backbone or its weights cannot be had.
+        CheckpointError: there is no such backbone, or its weights are missing.
     """
     network = build_network(
         choice.backbone,
@@ -127,13 +128,13 @@ def open_decoding(
     preprocess: Preprocess,
     *,
     choice: OptimizationConfig,
-    device: str,
+    device: Device,
     threads: int,
     max_pixels: int,
     ranks: Ranks,
     on_images: Callable[[int], None],
 ) -> Decoding:
-    """Open a loader of this process's share of each batch; it is the caller's to close.
+    """Open a loader for this process's share of each batch; the caller closes it.
 
     Raises:
         DeviceError: see `open_loader`.
@@ -148,7 +149,7 @@ def open_decoding(
         threads=threads,
         max_pixels=max_pixels,
     )
-    return Decoding(opened, preprocess, torch.device(device), batch_size, on_images, ranks)
+    return Decoding(opened, preprocess, torch.device(str(device)), batch_size, on_images, ranks)
 
 
 def open_fit(
@@ -164,7 +165,7 @@ def open_fit(
     """Bring the network to the device; for a head, compute the features of both splits.
 
     Returns:
-        What trains; None where only the first process has something to train, and this is not it.
+        What trains; None if only the first process trains, and this is another one.
     """
     if choice.tune == "all":
         network = with_shared_statistics(network, decoding.ranks, device=decoding.device)
@@ -201,22 +202,22 @@ def validate_in_float32(
     choice: OptimizationConfig,
     loss: LossConfig,
     loader: str,
-    device: str,
+    device: Device,
     threads: int,
     max_pixels: int,
 ) -> SplitOutcome:
-    """The validation split's outcome for a network with a frozen backbone, as it is now.
+    """Measure a network with a frozen backbone on the validation split, in float32.
 
     Args:
-        network: on the CPU, where it is again afterwards.
-        splits: of the training; the loss goes by the labels of its training split.
+        network: on the CPU, to which it returns.
+        splits: of the training; the weights of the loss come from its training split.
         preprocess: of the network's card.
         choice: of the training.
-        loss: likewise.
+        loss: of the training.
         loader: as for `open_loader`.
-        device: likewise.
-        threads: likewise.
-        max_pixels: likewise.
+        device: as for `open_loader`.
+        threads: as for `open_loader`.
+        max_pixels: as for `open_loader`.
 
     Raises:
         TrainError: an image cannot be decoded.
@@ -244,12 +245,12 @@ def validate_in_float32(
 
 
 def _start_at_zero(head: nn.Linear) -> None:
-    """Forget the random start: behind a frozen backbone it is noise in the ranking.
+    """Set the head to zero: behind a frozen backbone a random start is noise in the ranking.
 
     After 10 epochs of 70 photographs, with features of norm 33 (the usual order), the mean
     validation mAP over ten splits was 0.40 from zero and 0.36 from torch's random start; with
     features of norm 330 (SqueezeNet's) 0.59 and 0.60. A whole network needs the random start: from
-    zero nothing reaches the layers below at first (ResNet-18 from nothing on 300 drawn images,
+    zero no gradient reaches the layers below at first (a new ResNet-18 on 300 drawn images,
     10 epochs, three seeds: 0.25 to 0.28 from zero, 0.40 to 0.45 from random).
     """
     nn.init.zeros_(head.weight)

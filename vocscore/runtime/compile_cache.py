@@ -1,4 +1,4 @@
-"""Compiled models, kept for the next run: making one takes seconds, reading one a fraction."""
+"""Compiled models on disk: compiling one takes seconds, loading one a fraction of a second."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_KEPT = 8
-"""The least recently used go first; AlexNet's takes 230 MB."""
+"""Beyond that, the least recently used are removed; AlexNet's takes 230 MB."""
 _SUFFIX = ".blob"
 _DIGEST_BYTES = 32
 
 
 def folder() -> Path | None:
-    """Where they lie; None where this user has no cache."""
+    """Return the folder of the cache; None if this user has none."""
     base = caches.folder()
     return None if base is None else base / "compiled"
 
 
-def key(facts: dict[str, Any]) -> str:
-    """A name for everything that a compiled model depends on."""
+def cache_key(facts: dict[str, Any]) -> str:
+    """Make a name from everything that a compiled model depends on."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def kept(
+def load_or_compile(
     name: str,
     *,
     load: Callable[[bytes], Any],
     make: Callable[[], Any],
     dump: Callable[[Any], bytes],
 ) -> Any:
-    """Read what an earlier run has kept under a name, or make it and keep it.
+    """Load the model that an earlier run has cached under a name, or compile and cache it.
 
-    That nothing can be kept (no home, a read-only one, a full disk) costs the next run some
-    seconds, and this one nothing.
+    If the cache cannot be written (no home folder, a read-only one, a full disk), the model is
+    compiled and returned all the same.
 
     Args:
-        name: as `key` gives it.
-        load: makes the model from bytes; RuntimeError where it cannot.
-        make: makes it from nothing.
-        dump: the bytes for `load`.
+        name: as `cache_key` gives it.
+        load: makes the model from bytes; raises RuntimeError if the bytes do not fit this machine.
+        make: compiles the model.
+        dump: returns the bytes for `load`.
     """
     base = folder()
     if base is None:
@@ -66,10 +66,10 @@ def kept(
 
 
 def _read(file: Path) -> bytes | None:
-    """The blob, if it is whole."""
+    """Read a blob; None if it is missing or damaged."""
     try:
         data = read_regular(file)
-        os.utime(file)  # it was used
+        os.utime(file)  # its last use
     except OSError:
         return None
     digest, blob = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]

@@ -1,4 +1,4 @@
-"""The network with everything around it that a consumer could get wrong, and the words for it."""
+"""The model that is exported: the network with its preprocessing and postprocessing inside."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 
-class Whole(nn.Module):
+class ExportedModel(nn.Module):
     """Pixels in, probabilities out: normalization, network, temperature and sigmoid.
 
     Args:
@@ -25,7 +25,7 @@ class Whole(nn.Module):
     """
 
     def __init__(self, network: Network, card: ModelCard) -> None:
-        """Join them."""
+        """Put both into one module."""
         super().__init__()
         self.network = network
         self._card = card
@@ -45,7 +45,7 @@ class Whole(nn.Module):
 
 
 def describe(card: ModelCard, *, identity: str) -> dict[str, Any]:
-    """Say what must be known to use the exported model, in plain values.
+    """Describe how to use the exported model, in plain values.
 
     Args:
         card: of the checkpoint.
