@@ -27,6 +27,7 @@ from vocscore import machine, offline
 if TYPE_CHECKING:
     from shards.errors import Error
     from vocscore.api.batch_loader import BatchLoader
+    from vocscore.api.evaluation import Evaluation
     from vocscore.api.jobs import demo, evaluate, export, pack, quantize, score, train
     from vocscore.api.loader import loader
     from vocscore.api.webdataset import webdataset
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
         OptimizationConfig,
         RunConfig,
     )
-    from vocscore.evaluation.eval_report import EvalReport
     from vocscore.exporting.export import ExportReport
     from vocscore.exporting.quantize import QuantizeReport
     from vocscore.packing import PackReport
@@ -77,7 +77,7 @@ __all__ = [
     "DemoConfig",
     "EpochResult",
     "Error",
-    "EvalReport",
+    "Evaluation",
     "ExportReport",
     "ImagesConfig",
     "InferenceConfig",
@@ -137,7 +137,7 @@ _MODULES = {
         "OptimizationConfig",
         "RunConfig",
     ),
-    "vocscore.evaluation.eval_report": ("EvalReport",),
+    "vocscore.api.evaluation": ("Evaluation",),
     "vocscore.exporting.export": ("ExportReport",),
     "vocscore.exporting.quantize": ("QuantizeReport",),
     "vocscore.packing": ("PackReport",),
