@@ -66,6 +66,10 @@ class Fault(NamedTuple):
     reason: Reason
     detail: str
 
+    def __str__(self) -> str:
+        """Both, as the column 'error' of predictions has them."""
+        return f"{self.reason}: {self.detail}"
+
 
 class BadImage(Error):  # noqa: N818 - an image is bad; that is the fact
     """One image cannot be used. The rest of the set goes on.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from vocscore.errors import DeviceError
@@ -10,16 +11,39 @@ from vocscore.errors import DeviceError
 CGROUP_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
-def settle_threads() -> None:
-    """Tell the libraries beneath torch how to use the cores; call it before torch is loaded.
-
-    What the user has set stays. Worker processes inherit it.
-    """
+THREADS = {
     # Idle threads would spin, and take the cores from those that decode.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    "OMP_WAIT_POLICY": "PASSIVE",
     # Large matrix products are otherwise cut by the number of threads, and their last bits depend
     # on it: AlexNet's rows would depend on how many workers share the cores.
-    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+    "MKL_CBWR": "AUTO,STRICT",
+}
+"""What the libraries beneath torch read from the environment when they are loaded."""
+
+_late: list[str] = []
+
+
+def settle_threads() -> None:
+    """Tell the libraries beneath torch how to use the cores; `import vocscore` does it.
+
+    What the user has set stays. Worker processes inherit it. Where torch is loaded already it has
+    no effect in this process; `set_too_late` says so.
+    """
+    for name, value in THREADS.items():
+        if name not in os.environ:
+            os.environ[name] = value
+            if "torch" in sys.modules:
+                _late.append(name)
+
+
+def set_too_late() -> tuple[str, ...]:
+    """The variables of `THREADS` that this process could not set before torch was loaded.
+
+    Without OMP_WAIT_POLICY, idle threads take time from those that decode. Without MKL_CBWR, the
+    last bits of PyTorch's own matrix products (training; not scoring on a CPU, where OpenVINO
+    computes) may depend on the number of threads.
+    """
+    return tuple(_late)
 
 
 def usable_cores(limit_file: Path = CGROUP_CPU_LIMIT) -> int:

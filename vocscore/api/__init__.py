@@ -1,0 +1,1 @@
+"""What a Python program calls: `import vocscore` hands these names out."""
