@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from shards.errors import Fault
 
 
@@ -91,7 +94,7 @@ class AnnotatedSet:
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """Where the bytes of one image lie: a loose file, or a stretch of a tar.
+    """Where the bytes of one image lie: a loose file, a stretch of a tar, or memory.
 
     Attributes:
         name: what the user knows the image by, and what stands in the predictions.
@@ -100,6 +103,9 @@ class ImageRef:
         size: how many bytes; -1 for the whole file.
         fault: why there is nothing to read, where that is known without looking; then `file` need
             not be there.
+        data: the whole file, where it is in memory; then `file` is not opened.
+        pixels: uint8, shape (H, W, 3), upright RGB, C-contiguous, where it is decoded already;
+            then there is nothing to read.
     """
 
     name: str
@@ -107,3 +113,5 @@ class ImageRef:
     offset: int = 0
     size: int = -1
     fault: Fault | None = None
+    data: bytes | None = field(default=None, repr=False)
+    pixels: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from vocscore.api.evaluation import Evaluation
     from vocscore.api.jobs import demo, evaluate, export, pack, quantize, score, train
     from vocscore.api.loader import loader
+    from vocscore.api.model import Model, load
+    from vocscore.api.predictions import Prediction, Predictions
     from vocscore.api.webdataset import webdataset
     from vocscore.config.charts import ChartConfig
     from vocscore.config.compute import ComputeConfig, DecodeConfig
@@ -87,11 +89,14 @@ __all__ = [
     "LimitsConfig",
     "LossConfig",
     "MetricsConfig",
+    "Model",
     "ModelConfig",
     "ModelFileConfig",
     "OptimizationConfig",
     "OutputConfig",
     "PackReport",
+    "Prediction",
+    "Predictions",
     "QuantizeReport",
     "RunConfig",
     "ScoreReport",
@@ -102,6 +107,7 @@ __all__ = [
     "demo",
     "evaluate",
     "export",
+    "load",
     "loader",
     "pack",
     "quantize",
@@ -115,6 +121,8 @@ _MODULES = {
     "vocscore.api.batch_loader": ("BatchLoader",),
     "vocscore.api.jobs": ("demo", "evaluate", "export", "pack", "quantize", "score", "train"),
     "vocscore.api.loader": ("loader",),
+    "vocscore.api.model": ("Model", "load"),
+    "vocscore.api.predictions": ("Prediction", "Predictions"),
     "vocscore.api.webdataset": ("webdataset",),
     "vocscore.config.charts": ("ChartConfig",),
     "vocscore.config.compute": ("ComputeConfig", "DecodeConfig"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from vocscore.device import Device
@@ -10,16 +11,39 @@ from vocscore.device import Device
 CGROUP_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
-def settle_threads() -> None:
-    """Configure how torch's libraries use the cores; call it before torch is loaded.
-
-    Variables that the user has set are kept. Worker processes inherit the settings.
-    """
+THREADS = {
     # Otherwise idle threads spin, and take cores from decoding.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    "OMP_WAIT_POLICY": "PASSIVE",
     # Otherwise large matrix products are divided by the number of threads, and their last bits
     # depend on it: AlexNet's rows would depend on how many workers share the cores.
-    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+    "MKL_CBWR": "AUTO,STRICT",
+}
+"""What the libraries beneath torch read from the environment when they are loaded."""
+
+_late: list[str] = []
+
+
+def settle_threads() -> None:
+    """Configure how torch's libraries use the cores; `import vocscore` does it.
+
+    Variables that the user has set are kept. Worker processes inherit the settings. Where torch is
+    loaded already they have no effect in this process; `set_too_late` says so.
+    """
+    for name, value in THREADS.items():
+        if name not in os.environ:
+            os.environ[name] = value
+            if "torch" in sys.modules:
+                _late.append(name)
+
+
+def set_too_late() -> tuple[str, ...]:
+    """The variables of `THREADS` that this process could not set before torch was loaded.
+
+    Without OMP_WAIT_POLICY, idle threads take time from those that decode. Without MKL_CBWR, the
+    last bits of PyTorch's own matrix products (training; not scoring on a CPU, where OpenVINO
+    computes) may depend on the number of threads.
+    """
+    return tuple(_late)
 
 
 def usable_cores(limit_file: Path = CGROUP_CPU_LIMIT) -> int:

@@ -131,6 +131,36 @@ def decode(opened: Opened, data: bytes, *, upright: bool) -> NDArray[np.uint8]:
     return exif.turned(pixels, orientation) if upright else pixels
 
 
+def pixels_of(image: Image.Image, *, upright: bool, max_pixels: int) -> NDArray[np.uint8]:
+    """Take the pixels of an image that a program holds, by the rules for those of a file.
+
+    Args:
+        image: of any mode; one that Pillow has opened and not yet decoded is decoded.
+        upright: turn it by the EXIF that came with it, as `decode` does.
+        max_pixels: width times height that is still decoded.
+
+    Returns:
+        uint8, shape (H, W, 3), C-contiguous; a copy.
+
+    Raises:
+        BadImage: UNSUPPORTED (32 bits a sample), TOO_LARGE, EMPTY (no pixel), TRUNCATED or
+            CORRUPT (of one that is decoded here).
+        MemoryError: there is not enough.
+    """
+    if 0 in image.size:
+        raise BadImage(Fault(Reason.EMPTY, "no pixels"))
+    refuse_too_large(image.width, image.height, max_pixels)
+    pixels, orientation = _judged(lambda: _loaded(image), b"")
+    return exif.turned(pixels, orientation) if upright else pixels
+
+
+def refuse_too_large(width: int, height: int, max_pixels: int) -> None:
+    """Raise BadImage (TOO_LARGE) for more pixels than are decoded."""
+    if width * height > max_pixels:
+        line = f"{width} x {height} is more than {max_pixels} pixels (--max-pixels)"
+        raise BadImage(Fault(Reason.TOO_LARGE, line))
+
+
 def _judged(work: Callable[[], _T], data: bytes) -> _T:
     """Give the verdict on what a decoder raises."""
     try:

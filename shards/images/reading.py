@@ -1,4 +1,4 @@
-"""The bytes of one image from the disk: a whole file, or a stretch of a tar; never too many."""
+"""The bytes of one image: a whole file, a stretch of a tar, or memory; never too many."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from shards.images import jpeg, kinds
 from shards.tar.ustar import MAX_MEMBER_BYTES
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from shards.sample import ImageRef
 
 _LARGE: Final = 64 << 20
@@ -28,8 +31,23 @@ def most_bytes(max_pixels: int) -> int:
     return min(8 * max_pixels + (64 << 20), MAX_MEMBER_BYTES)
 
 
+def read_content(ref: ImageRef, *, max_pixels: int) -> bytes | NDArray[np.uint8]:
+    """Read what there is of an image: its pixels where they are in memory, else its bytes.
+
+    Args:
+        ref: where it lies.
+        max_pixels: as for `image.decode`.
+
+    Raises:
+        BadImage, MemoryError: as for `read_bytes`.
+    """
+    if ref.pixels is not None and ref.fault is None:
+        return ref.pixels
+    return read_bytes(ref, max_pixels=max_pixels)
+
+
 def read_bytes(ref: ImageRef, *, max_pixels: int) -> bytes:
-    """Read an image's bytes: a whole file, or a stretch of a tar.
+    """Read an image's bytes: a whole file, a stretch of a tar, or those in memory.
 
     A folder, a pipe or a device is refused and never waited for. A file that no image of
     `max_pixels` can fill is refused unread, as is a large one that does not begin as an image. A
@@ -72,17 +90,14 @@ def read_bytes(ref: ImageRef, *, max_pixels: int) -> bytes:
 
 def _read(ref: ImageRef, limit: int) -> tuple[bytes, int]:
     """Return the bytes that are there and how many were asked for."""
+    if ref.data is not None:
+        _refuse_too_many(len(ref.data), limit)
+        return ref.data, len(ref.data)
     descriptor = open_regular(ref.file)
     try:
         size = ref.size if ref.size >= 0 else os.fstat(descriptor).st_size - ref.offset
         wanted = max(0, size)
-        if wanted > limit:
-            raise BadImage(
-                Fault(
-                    Reason.TOO_LARGE,
-                    f"a file of {wanted} bytes; at most {limit} are read (--max-pixels)",
-                )
-            )
+        _refuse_too_many(wanted, limit)
         if wanted > _LARGE:
             _look_first(descriptor, ref)
         pieces: list[bytes] = []
@@ -96,6 +111,12 @@ def _read(ref: ImageRef, limit: int) -> tuple[bytes, int]:
     finally:
         os.close(descriptor)
     return (pieces[0] if len(pieces) == 1 else b"".join(pieces)), wanted
+
+
+def _refuse_too_many(wanted: int, limit: int) -> None:
+    if wanted > limit:
+        line = f"a file of {wanted} bytes; at most {limit} are read (--max-pixels)"
+        raise BadImage(Fault(Reason.TOO_LARGE, line))
 
 
 def _look_first(descriptor: int, ref: ImageRef) -> None:

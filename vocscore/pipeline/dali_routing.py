@@ -12,6 +12,9 @@ from vocscore.pipeline import batching, host
 from vocscore.pipeline.batch import Failure
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from shards.sample import ImageRef
     from vocscore.pipeline.augment import Box, View
     from vocscore.pipeline.preprocess import Preprocess
@@ -56,8 +59,8 @@ class Router:
         """Read a row: a JPEG for the graph, or the image as the host path decodes it."""
 
         def read() -> Jpeg | torch.Tensor:
-            data = image_file.read_bytes(ref, max_pixels=self.max_pixels)
-            if is_for_dali(data, self.preprocess.size, self.max_pixels):
+            data = image_file.read_content(ref, max_pixels=self.max_pixels)
+            if isinstance(data, bytes) and is_for_dali(data, self.preprocess.size, self.max_pixels):
                 jpeg.check(data)
                 return self._for_dali(data, ref, view)
             return self._on_host(data, view)
@@ -81,7 +84,7 @@ class Router:
             box = view.crop.box(*upright).stored(orientation, width=width, height=height)
         return Jpeg(data, ref, box, view.turned(orientation), view)
 
-    def _on_host(self, data: bytes, view: View) -> torch.Tensor:
+    def _on_host(self, data: bytes | NDArray[np.uint8], view: View) -> torch.Tensor:
         image = batching.empty_images(1, self.preprocess.size)[0]
         host.decode_into(
             image, data, preprocess=self.preprocess, max_pixels=self.max_pixels, view=view

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def decode_into(
     out: torch.Tensor,
-    data: bytes,
+    data: bytes | NDArray[np.uint8],
     *,
     preprocess: Preprocess,
     max_pixels: int,
@@ -40,7 +40,7 @@ def decode_into(
 
     Args:
         out: where to write it: uint8, shape (3, size, size), channels-last in memory.
-        data: the whole file.
+        data: the whole file, or pixels as `image_file.decode` returns them.
         preprocess: what is done to it.
         max_pixels: as for `image_file.decode`.
         view: its augmentation.
@@ -168,7 +168,7 @@ class HostLoader(ImageLoader):
         def fill() -> None:
             decode_into(
                 slot,
-                image_file.read_bytes(ref, max_pixels=self._max_pixels),
+                image_file.read_content(ref, max_pixels=self._max_pixels),
                 preprocess=self._preprocess,
                 max_pixels=self._max_pixels,
                 view=view,

@@ -81,10 +81,10 @@ class ReferenceLoader(ImageLoader):
 
     def _pixels(self, ref: ImageRef, view: View) -> NDArray[np.uint8]:
         """Return uint8, shape (size, size, 3)."""
-        data = image_file.read_bytes(ref, max_pixels=self._max_pixels)
+        data = image_file.read_content(ref, max_pixels=self._max_pixels)
         upright, size = self._preprocess.upright, self._preprocess.size
         verdict = image_file.decode(data, upright=upright, max_pixels=self._max_pixels)
-        image = _by_pillow(data, upright=upright)
+        image = _by_pillow(data, upright=upright) if isinstance(data, bytes) else None
         if image is None:
             image = Image.fromarray(verdict)
         if view.crop is not None:

@@ -74,6 +74,9 @@ def shape_for(*, group: int, size: int, precision: Precision, cores: int) -> Sha
     return Shape(group, size, precision, streams, threads=cores - cores % streams)
 
 
+FINISHED_ROWS = 32
+"""The sigmoid of the last elements of an array, fewer than 32, is computed by another routine of
+torch's, and may differ in the last bit. So it never sees an array that has such elements."""
 GRAPH = 2
 """Version of the graphs that `convert` makes: raise it, and cached models are compiled again."""
 
@@ -249,9 +252,15 @@ class OpenVinoRuntime(Runtime):
 
         def results() -> NDArray[np.float32]:
             outputs = np.concatenate([empty, *(part() for part in parts)])
-            return outputs if self._finish is None else self._finish(outputs)
+            return outputs if self._finish is None else self._finished(outputs)
 
         return results
+
+    def _finished(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Finish outputs, filled up to whole multiples of `FINISHED_ROWS`."""
+        assert self._finish is not None
+        blank = np.zeros((-len(outputs) % FINISHED_ROWS, self._columns), np.float32)
+        return self._finish(np.concatenate([outputs, blank]))[: len(outputs)]
 
     def _start(self, images: torch.Tensor) -> Results:
         """Start on up to one group."""

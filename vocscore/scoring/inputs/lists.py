@@ -77,7 +77,7 @@ def read_list(lines: Iterable[bytes], where: str, *, root: str) -> Listed:
     found = Listed()
     other: list[tuple[int, str, str]] = []
     for number, line in _lines(lines, where):
-        if not (_UNUSUAL.search(line) or line.lower().endswith(_PACKED)):
+        if is_plain(line):
             found.names.append(line)
             continue
         name = _read_line(line, root, found)
@@ -92,6 +92,21 @@ def read_list(lines: Iterable[bytes], where: str, *, root: str) -> Listed:
             f"first (line {number}) '{shown(line)}' as '{shown(name)}'"
         )
     return found
+
+
+def is_plain(path: str) -> bool:
+    """Whether a path looks like any other, and is taken as it stands without a look at the disk."""
+    return not (_UNUSUAL.search(path) or path.lower().endswith(_PACKED))
+
+
+def fault_of(path: str, *, root: str = "") -> Fault | None:
+    """What is wrong with a path, where its name or one look at the disk tells.
+
+    Args:
+        path: absolute, or relative to `root`.
+        root: a folder.
+    """
+    return _unfit(path, root) if os.path.lexists(posixpath.join(root, path)) else _absent(path)
 
 
 def _lines(lines: Iterable[bytes], where: str) -> Iterator[tuple[int, str]]:
@@ -146,11 +161,16 @@ def _interpreted(line: str, root: str) -> tuple[str, Fault | None]:
             return reading, None
     if (indexed := _INDEXED.fullmatch(line)) is not None:
         return indexed["path"], None
-    if scheme_of(line) not in (None, "file"):
-        return line, Fault(Reason.UNSUPPORTED, str(refusal_of_url(line)))
-    if _WINDOWS.match(line):
-        return line, Fault(Reason.VANISHED, "no such file: a Windows path")
-    return line, None
+    return line, _absent(line)
+
+
+def _absent(path: str) -> Fault | None:
+    """Why there is nothing under a path, where its form tells."""
+    if scheme_of(path) not in (None, "file"):
+        return Fault(Reason.UNSUPPORTED, str(refusal_of_url(path)))
+    if _WINDOWS.match(path):
+        return Fault(Reason.VANISHED, "no such file: a Windows path")
+    return None
 
 
 def _status_says(is_kind: Callable[[int], bool], path: str) -> bool:
