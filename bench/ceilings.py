@@ -66,7 +66,7 @@ def measure_images(options: Options) -> Outcome:
         rates=rates,
         ceilings={BATCH: DECODE},
         key={**images.key, "part": "pictures"},
-        facts={**images.facts, "bytes_per_image": size, "threads": cores},
+        facts={**images.facts, "bytes_a_picture": size, "threads": cores},
         lines=(f"read from the cache: {rates[READ].median * size / 1e6:.0f} MB/s",),
     )
 

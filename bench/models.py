@@ -109,7 +109,7 @@ def compare_models(options: Options, checkpoint: Checkpoint) -> Outcome:
         facts={
             "weights": checkpoint.weights,
             "agreement": {name: asdict(one) for name, one in compared.items()},
-            "gflop_per_image": gflop,
+            "gflop_a_picture": gflop,
             "gflop_per_second": {name: rate.median * gflop for name, rate in rates.items()},
         },
         lines=(

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import vocscore as vs
-from vocscore.scoring.run import score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,19 +63,7 @@ def csv_rows(
 
     def rows(source: str | Path) -> list[dict[str, str]]:
         output = tmp_path_factory.mktemp("scored") / "out.csv"
-        score(
-            source,
-            output,
-            checkpoint=run_folder,
-            loader="auto",
-            device="cpu",
-            precision="auto",
-            batch_size=64,
-            unit_size=2048,
-            threads=2,
-            overwrite=False,
-            max_pixels=200_000_000,
-        )
+        vs.score(source, output, model=run_folder, device="cpu", workers=2, progress=False)
         with output.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             return list(csv.DictReader(file))
 
