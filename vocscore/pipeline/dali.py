@@ -164,7 +164,7 @@ class DaliLoader(ImageLoader):
         return images
 
     def open_decoder(self, *, crops: bool = False) -> Decoder:
-        """Build a graph of its own, for bytes that need no look; the bench measures it alone.
+        """Build a graph of its own, for bytes that need no look.
 
         Args:
             crops: whether a box comes with each image.

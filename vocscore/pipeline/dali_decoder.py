@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What decides DALI's speed, and no pixel. `python -m bench gpu` sweeps it.
+    """What decides DALI's speed, and no pixel.
 
     The figures are from DALI's documentation and not measured yet.
 

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 import torchvision.models
 from torch.hub import get_dir
 
-from bench.commands import vocscore
+from bench import product
 from bench.images import real_data
+from shards.errors import Error
 from shards.reader import load_split
 from shards.synthetic.voc import draw_voc
-from vocscore.cli.common import KnownError
-from vocscore.config import ScoreConfig, TrainConfig
+from vocscore.config import TrainConfig
 from vocscore.models.checkpoint import load_checkpoint
-from vocscore.pipeline.host import HostLoader
 
 if TYPE_CHECKING:
     import torch
@@ -33,15 +32,15 @@ _DRAWN = 60
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A checkpoint, and packed images to look at its answers on.
+class Checkpoint:
+    """A trained network, and the packed images that its answers are compared on.
 
     Attributes:
         backbone: the name of a torchvision classification model.
         run: the folder of the checkpoint.
         shards: the set that its head was trained on.
         start: what the backbone started from: a value of `--weights`.
-        weights: the same, and what the head was trained on, for people.
+        weights: the same, and what the head was trained on, as a sentence.
     """
 
     backbone: str
@@ -51,58 +50,48 @@ class Subject:
     weights: str
 
     def load(self) -> tuple[Network, ModelCard]:
-        """A network of one's own."""
+        """A new copy of the network."""
         return load_checkpoint(self.run)
-
-    @cached_property
-    def refs(self) -> tuple[ImageRef, ...]:
-        """Every image of the set."""
-        return load_split(self.shards, "train,val").images
 
     @cached_property
     def images(self) -> torch.Tensor:
         """Every image of the set, decoded: uint8 (N, 3, S, S), channels-last."""
         _, card = self.load()
-        size = len(self.refs)
-        with HostLoader(
-            card.preprocess, batch_size=size, threads=1, max_pixels=ScoreConfig.max_pixels
-        ) as loader:
-            return next(iter(loader.batches(self.refs))).images
+        refs: tuple[ImageRef, ...] = load_split(self.shards, "train,val").images
+        with product.own_loader("host", card.preprocess, batch_size=len(refs)) as loader:
+            return next(iter(loader.batches(refs))).images
 
 
-def make_subject(backbone: str, scratch: Path, *, size: int = TrainConfig.size) -> Subject:
+def make_checkpoint(backbone: str, scratch: Path, *, size: int = TrainConfig.size) -> Checkpoint:
     """Train the head of a backbone on real images, or on drawn ones where there are none.
 
-    Args:
-        backbone: the name of a torchvision classification model.
-        scratch: keeps the set and the checkpoints; what is there already is used again.
-        size: of the network's input, pixels a side.
+    The folder keeps the set and the checkpoints; what is there already is used again.
     """
     weights = _weights(backbone)
     source, images = _source(scratch)
-    shards, run = scratch / "subject-shards", scratch / f"subject-{backbone}"
+    shards, run = scratch / "checkpoint-shards", scratch / f"checkpoint-{backbone}"
     if not shards.exists():
-        vocscore("pack", source, "-o", shards, "--split", "ratio")
+        product.pack(source, shards)
     if not run.exists():
-        words = ["--backbone", backbone, "--weights", weights, "--size", size]
-        vocscore("train", shards, "-o", run, *words, "--quiet", "--device", "cpu")
-        _quantize(run)
+        product.train(shards, run, backbone=backbone, weights=weights, size=size)
+        _quantize(run, shards)
     described = "random weights" if weights == "none" else "ImageNet weights"
-    return Subject(backbone, run, shards, weights, f"{described}, head trained on {images}")
+    return Checkpoint(backbone, run, shards, weights, f"{described}, head trained on {images}")
 
 
-def _quantize(run: Path) -> None:
-    """Make the int8 form, whatever it is worth: how far its answers move is printed beside it.
+def _quantize(run: Path, shards: Path) -> None:
+    """Make the int8 form however good it is: how far its answers move is printed beside it.
 
-    Where that cannot be done, 'has no int8 model' is the reason for the absent contestant.
+    Where that fails, 'has no int8 model' is the reason for the absent contestant.
     """
-    words = ["--calibration-images", CALIBRATION, "--max-map-drop", 1, "--max-changed", 1]
-    with suppress(KnownError):
-        vocscore("quantize", run, *words, "--quiet")
+    with suppress(Error):
+        product.quantize(
+            run, shards=shards, calibration_images=CALIBRATION, max_map_drop=1.0, max_changed=1.0
+        )
 
 
 def _weights(backbone: str) -> str:
-    """ImageNet's where they lie on this machine; nothing is downloaded."""
+    """ImageNet's where they are on this machine; nothing is downloaded."""
     beside = real_data() / "weights" / f"{backbone}-imagenet.pth"
     if beside.is_file():
         return str(beside)
@@ -115,7 +104,7 @@ def _source(scratch: Path) -> tuple[Path, str]:
     real = real_data() / "voc2012-100"
     if real.is_dir():
         return real, "100 real VOC photographs"
-    drawn = scratch / "subject-drawn"
+    drawn = scratch / "checkpoint-drawn"
     if not drawn.exists():
         draw_voc(drawn, images=_DRAWN, width=500, height=375)
     return drawn, f"{_DRAWN} drawn images"
