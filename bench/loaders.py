@@ -8,6 +8,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import vocscore as vs
 from bench.outcome import OWN, Outcome, held
 from bench.peers.dataloader import open_opencv, open_usual, open_v2
 from bench.peers.libraries import DaliLoader, SpdlLoader, TimmLoader, WebDatasetLoader
@@ -68,6 +69,29 @@ class OwnLoader(Loader):
         self._loader.close()
 
 
+class PublicLoader(Loader):
+    """`vocscore.loader`, as a training loop of one's own uses it."""
+
+    def __init__(self, task: Task) -> None:
+        files = [ref.file for ref in task.refs]
+        self._loader = vs.loader(
+            files,
+            batch_size=task.batch,
+            preprocess=task.preprocess,
+            workers=task.workers,
+            device="cpu",
+        )
+
+    def batches(self) -> Iterator[ReadyBatch]:
+        """One epoch."""
+        for batch in self._loader:
+            yield ReadyBatch(self._loader.normalize(batch.images), batch.rows.tolist())
+
+    def close(self) -> None:
+        """End the threads."""
+        self._loader.close()
+
+
 USUAL, HOST = "DataLoader, PIL, torchvision v1", "vocscore, host"
 CONTESTANTS: Mapping[str, Callable[[Task], Loader]] = {
     # In this order: processes are forked before other contestants start threads.
@@ -80,6 +104,7 @@ CONTESTANTS: Mapping[str, Callable[[Task], Loader]] = {
     "DALI, CPU graph": DaliLoader,
     "vocscore, DALI (CPU)": partial(OwnLoader, name="dali"),
     HOST: partial(OwnLoader, name="host"),
+    "vocscore.loader": PublicLoader,
 }
 """Name -> what opens it for a task; names that begin with 'vocscore' are the program's own."""
 NEVER = {
