@@ -14,8 +14,9 @@ from bench.peers.dataloader import TorchLoader
 from bench.peers.ours import MakerLoader
 from bench.peers.task import Task
 from bench.timing import interleave
+from vocscore.config.training import AugmentationConfig
 from vocscore.machine import usable_cores
-from vocscore.pipeline.augment import Augmentation, Views
+from vocscore.pipeline.augment import Views
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 IMAGES = 512
 BATCH = 32
-AUGMENTATION = Augmentation(crop_scale=0.35, flip=0.5, jitter=0.2)
-GEOMETRY = Augmentation(crop_scale=0.35, flip=0.5)
+AUGMENTATION = AugmentationConfig(crop_scale=0.35, flip=0.5, jitter=0.2)
+GEOMETRY = AugmentationConfig(crop_scale=0.35, flip=0.5)
 USUAL = "DataLoader, PIL, torchvision v1"
 PLAIN, CROPPED, OURS = "vocscore, host, plain", "vocscore, host, crop and flip", "vocscore, host"
 

@@ -16,7 +16,7 @@ from bench.timing import Rate, interleave, interleave_seconds, interleave_values
 from shards import atomic
 from shards.classes import VOC_CLASSES
 from shards.images import image_file
-from vocscore.config import ScoreConfig
+from vocscore.config.compute import MAX_PIXELS, DecodeConfig
 from vocscore.machine import usable_cores
 from vocscore.pipeline.host import HostLoader
 from vocscore.pipeline.preprocess import Preprocess
@@ -45,13 +45,13 @@ def measure_images(images: Sequence[ImageRef], *, repeats: int) -> Outcome:
     Reading is out of the system's cache, where the files lie after the first round.
     """
     cores = usable_cores()
-    read = partial(image_file.read_bytes, max_pixels=ScoreConfig.max_pixels)
+    read = partial(image_file.read_bytes, max_pixels=MAX_PIXELS)
     data = [read(ref) for ref in images]
     loader = HostLoader(
         Preprocess(),
-        batch_size=ScoreConfig.batch_size,
+        batch_size=DecodeConfig.batch_size,
         threads=cores,
-        max_pixels=ScoreConfig.max_pixels,
+        max_pixels=MAX_PIXELS,
     )
     with ThreadPoolExecutor(cores) as pool, loader:
         rates = interleave(
@@ -70,13 +70,13 @@ def measure_images(images: Sequence[ImageRef], *, repeats: int) -> Outcome:
         baseline=BATCH,
         walls={BATCH: DECODE},
         key={"part": "pictures"},
-        facts={"bytes_per_image": size, "threads": cores},
+        facts={"bytes_a_picture": size, "threads": cores},
         lines=(f"read from the cache: {rates[READ].median * size / 1e6:.0f} MB/s",),
     )
 
 
 def _decoded(data: bytes) -> int:
-    return len(image_file.decode(data, max_pixels=ScoreConfig.max_pixels)[:1])
+    return len(image_file.decode(data, max_pixels=MAX_PIXELS)[:1])
 
 
 def measure_models(subjects: Sequence[Subject], *, repeats: int, images: int) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vocscore.config import TrainConfig
+from vocscore.config.training import ModelConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bench.outcome import Outcome
 
 
-TRAINED = TrainConfig.backbone
+TRAINED = ModelConfig.backbone
 """The one backbone of contests that would take too long with all."""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bench.outcome import Outcome
 from bench.timing import interleave
 from shards.sample import ImageRef
-from vocscore.config import ScoreConfig
+from vocscore.config.compute import MAX_PIXELS, DecodeConfig
 from vocscore.machine import usable_cores
 from vocscore.pipeline.loaders import open_loader
 from vocscore.pipeline.preprocess import Preprocess
@@ -72,10 +72,10 @@ def compare_dirty(images: Sequence[ImageRef], scratch: Path, *, repeats: int) ->
         name: open_loader(
             name,
             Preprocess(),
-            batch_size=ScoreConfig.batch_size,
+            batch_size=DecodeConfig.batch_size,
             device="cpu",
             threads=usable_cores(),
-            max_pixels=ScoreConfig.max_pixels,
+            max_pixels=MAX_PIXELS,
         )
         for name in ("host", "dali")
     }

@@ -94,7 +94,7 @@ def compare_models(subject: Subject, *, repeats: int, images: int = IMAGES) -> O
         facts={
             "weights": subject.weights,
             "agreement": {name: found.to_json() for name, found in compared.found.items()},
-            "gflop_per_image": gflop,
+            "gflop_a_picture": gflop,
             "gflop_per_second": {name: rate.median * gflop for name, rate in rates.items()},
         },
         lines=(

@@ -20,7 +20,7 @@ from bench.timing import Rate, Timed, interleave
 from shards.images import image_file
 from shards.reader import load_split
 from shards.synthetic.voc import draw_voc
-from vocscore.config import PackConfig
+from vocscore.config.compute import MAX_PIXELS
 from vocscore.machine import usable_cores
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def prove_equal(tree: Path, images: Sequence[ImageRef], *, scratch: Path) -> Non
     for options in ((), ("--no-verify",)):
         _pack(tree, scratch / "out", *options)
         stored = load_split(scratch / "out", "train,val").images
-        read = partial(image_file.read_bytes, max_pixels=PackConfig.max_pixels)
+        read = partial(image_file.read_bytes, max_pixels=MAX_PIXELS)
         _compare(truth, {ref.name: partial(read, ref) for ref in stored}, "pack")
         _clear(scratch)
     _tar(tree, scratch / "out.tar")
@@ -160,7 +160,7 @@ def _decoded(ref: ImageRef) -> None:
     if data.startswith(b"\xff\xd8"):
         simplejpeg.decode_jpeg(data)
     else:
-        image_file.decode(data, max_pixels=PackConfig.max_pixels)
+        image_file.decode(data, max_pixels=MAX_PIXELS)
 
 
 def _timed(work: Callable[[], None], scratch: Path, images: int) -> Timed:

@@ -22,7 +22,7 @@ from bench.peers.scoring import Peers, Scorer, open_peers
 from bench.peers.task import Task
 from bench.runtimes import PRECISIONS, enough, groups, open_precisions, run_through
 from bench.timing import Timed, interleave
-from vocscore.config import ScoreConfig
+from vocscore.config.compute import MAX_PIXELS, DecodeConfig
 from vocscore.machine import usable_cores
 from vocscore.pipeline.host import HostLoader
 
@@ -73,9 +73,9 @@ class Contest:
         self.absent = {ours(name): reason for name, reason in missing.items()}
         self.loader = HostLoader(
             self._card.preprocess,
-            batch_size=ScoreConfig.batch_size,
+            batch_size=DecodeConfig.batch_size,
             threads=usable_cores(),
-            max_pixels=ScoreConfig.max_pixels,
+            max_pixels=MAX_PIXELS,
         )
         self.refs = images.refs
         self._ready = [
@@ -110,7 +110,7 @@ class Contest:
 
     def _fewer(self, contestant: str) -> int:
         whole = len(self._images.refs)
-        return max(min(whole, ScoreConfig.batch_size), whole // _FEWER.get(contestant, 1))
+        return max(min(whole, DecodeConfig.batch_size), whole // _FEWER.get(contestant, 1))
 
     def _folder(self, images: int) -> Path:
         """The first so many, in a folder of their own where they are not all."""

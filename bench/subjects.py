@@ -16,7 +16,8 @@ from bench.images import real_data
 from shards.reader import load_split
 from shards.synthetic.voc import draw_voc
 from vocscore.cli.common import KnownError
-from vocscore.config import ScoreConfig, TrainConfig
+from vocscore.config.compute import MAX_PIXELS
+from vocscore.config.training import ModelConfig
 from vocscore.models.checkpoint import load_checkpoint
 from vocscore.pipeline.host import HostLoader
 
@@ -65,12 +66,12 @@ class Subject:
         _, card = self.load()
         size = len(self.refs)
         with HostLoader(
-            card.preprocess, batch_size=size, threads=1, max_pixels=ScoreConfig.max_pixels
+            card.preprocess, batch_size=size, threads=1, max_pixels=MAX_PIXELS
         ) as loader:
             return next(iter(loader.batches(self.refs))).images
 
 
-def make_subject(backbone: str, scratch: Path, *, size: int = TrainConfig.size) -> Subject:
+def make_subject(backbone: str, scratch: Path, *, size: int = ModelConfig.size) -> Subject:
     """Train the head of a backbone on real images, or on drawn ones where there are none.
 
     Args:

@@ -20,7 +20,8 @@ from bench.timing import interleave_seconds
 from shards.images import image_file
 from shards.reader import load_split
 from shards.sample import ImageRef
-from vocscore.config import TrainConfig
+from vocscore.config.compute import MAX_PIXELS
+from vocscore.config.training import DataConfig, ModelConfig, OptimizationConfig
 from vocscore.machine import usable_cores
 from vocscore.models.checkpoint import load_checkpoint
 
@@ -69,7 +70,9 @@ def compare_training(subject: Subject, images: Images, scratch: Path, *, repeats
     some = images.refs[:USUAL_IMAGES]
 
     def train() -> None:
-        _train(subject, shards, scratch / f"timed-{next(number)}", batch=TrainConfig.batch_size)
+        _train(
+            subject, shards, scratch / f"timed-{next(number)}", batch=OptimizationConfig.batch_size
+        )
 
     def score() -> None:
         words = [shards, "-m", subject.run, "-o", scratch / f"timed-{next(number)}.csv"]
@@ -150,7 +153,7 @@ def prove_equal(
     Raises:
         ValueError: the command trains another head.
     """
-    split = load_split(subject.shards, TrainConfig.train_split)
+    split = load_split(subject.shards, DataConfig.train_split)
     out = scratch / "proof"
     _train(subject, subject.shards, out, batch=len(split.images))
     network, card = load_checkpoint(out)
@@ -160,7 +163,7 @@ def prove_equal(
         network, card.preprocess, refs, split.labels, scratch, epochs=EPOCHS
     )
     truth = _answers(network, card, subject.images)
-    found = agreement(truth, ours, threshold=TrainConfig.threshold)
+    found = agreement(truth, ours, threshold=ModelConfig.threshold)
     if TRAINED.broken(found):
         raise ValueError(f"{OURS}: {found}; beyond {TRAINED}")
     return found
@@ -181,7 +184,7 @@ def _loose(images: Sequence[ImageRef], folder: Path) -> list[ImageRef]:
     found = []
     for number, ref in enumerate(images):
         file = folder / f"{number:06d}.jpg"
-        file.write_bytes(image_file.read_bytes(ref, max_pixels=TrainConfig.max_pixels))
+        file.write_bytes(image_file.read_bytes(ref, max_pixels=MAX_PIXELS))
         found.append(ImageRef(file.name, str(file)))
     return found
 
@@ -232,7 +235,7 @@ def _open_usual(preprocess: Preprocess, images: Sequence[ImageRef], scratch: Pat
         Task(
             images=images,
             preprocess=preprocess,
-            batch=TrainConfig.batch_size,
+            batch=OptimizationConfig.batch_size,
             workers=usable_cores(),
             scratch=scratch,
         )
@@ -250,7 +253,7 @@ def _features(network: Network, loader: Loader) -> Iterator[tuple[torch.Tensor, 
 
 def _descent(head: nn.Linear) -> torch.optim.SGD:
     return torch.optim.SGD(
-        head.parameters(), lr=TrainConfig.learning_rate, momentum=TrainConfig.momentum
+        head.parameters(), lr=OptimizationConfig.learning_rate, momentum=OptimizationConfig.momentum
     )
 
 

@@ -40,16 +40,6 @@ def test_help_imports_nothing_heavy(command: str | None) -> None:
     assert done.stdout.endswith("heavy: []\n")
 
 
-def test_every_option_says_what_it_is_for() -> None:
-    """No option of any command has an empty help, but those whose name says it all."""
-    plain = {"epochs", "momentum", "batch_size", "help"}
-    for name in COMMANDS:
-        command = main.get_command(None, name)  # type: ignore[arg-type]
-        for option in command.params:
-            if option.param_type_name == "option" and option.name not in plain:
-                assert option.help, (name, option.name)
-
-
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 def test_numbers_are_finite(value: str) -> None:
     """Every option that takes a number refuses what is none: exit code 2, and a line with it."""

@@ -158,7 +158,7 @@ def test_a_file_name_with_an_equals_sign(photos: Path, tmp_path: Path) -> None:
         (["--labels", "TABLE", "--coco", "COCO"], "two sources of labels"),
         (["--label-separator", "|"], "--label-separator is for the table of --labels"),
         (["--coco", "COCO", "--label-separator", "|"], "is for the table of --labels"),
-        (["--labels", "TABLE", "--label-separator", ""], "it is empty"),
+        (["--labels", "TABLE", "--label-separator", ""], "--label-separator is empty"),
         (["--coco", "none.json"], "--coco none.json: no such file"),
         (["--coco", "val=none.json"], "--coco none.json: no such file"),
         (["--coco", "FOLDER"], ": a folder, not a file"),

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
+    from vocscore.config.training import TrainConfig
+
 ROOT = Path(__file__).parents[1]
 PLACE = "here"
 """What stands for a value that is known when the program runs; a folder of this name exists."""
@@ -287,9 +289,11 @@ def training(monkeypatch: pytest.MonkeyPatch) -> None:
     from vocscore.training.run_folder import check_room
     from vocscore.training.splits import load_splits
 
-    def opened(shards: Path, out: Path, **asked: Any) -> None:
+    def opened(
+        shards: Path, out: Path, config: TrainConfig, _compute: object, **asked: Any
+    ) -> None:
         check_room(out, overwrite=asked["overwrite"], resume=asked["resume"])
-        splits = load_splits(shards, asked["data"])
+        splits = load_splits(shards, config.data)
         assert len(splits.train.images)
         assert len(splits.val.images)
         raise Trained

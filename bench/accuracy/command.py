@@ -16,7 +16,7 @@ from bench.options import BACKBONES
 from bench.outcome import Outcome
 from bench.results import environment, save
 from shards.errors import Error
-from vocscore.config import TrainConfig
+from vocscore.config.training import ModelConfig
 from vocscore.machine import settle_threads
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--download", choices=("2007", "2012"), help="fetch this year of VOC, as 'vocscore pack'")
     add("--backbones", nargs="+", default=BACKBONES, help=f"{' '.join(BACKBONES)} by default")
-    add("--weights", default=TrainConfig.weights, help="imagenet, none, or a file [imagenet]")
+    add("--weights", default=ModelConfig.weights, help="imagenet, none, or a file [imagenet]")
     add(
         "--recipe",
         action="append",

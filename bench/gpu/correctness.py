@@ -17,7 +17,7 @@ from bench.gpu.place import DIETS, JPEG
 from bench.outcome import Outcome
 from shards.images import image_file, jpeg
 from shards.sample import ImageRef
-from vocscore.config import ScoreConfig
+from vocscore.config.compute import MAX_PIXELS
 from vocscore.machine import usable_cores
 from vocscore.models.checkpoint import load_checkpoint
 from vocscore.pipeline import dali_routing
@@ -65,7 +65,7 @@ def host_loader(place: Place) -> HostLoader:
         place.preprocess,
         batch_size=place.batch,
         threads=usable_cores(),
-        max_pixels=ScoreConfig.max_pixels,
+        max_pixels=MAX_PIXELS,
     )
 
 
@@ -171,7 +171,7 @@ def bad_files(good: bytes) -> dict[str, bytes]:
 
 def bad_images(place: Place) -> Iterator[Outcome]:
     """One bad image of each kind inside good batches: with the look, and without it."""
-    good = image_file.read_bytes(place.refs(JPEG)[0], max_pixels=ScoreConfig.max_pixels)
+    good = image_file.read_bytes(place.refs(JPEG)[0], max_pixels=MAX_PIXELS)
     for kind, data in bad_files(good).items():
         refs = _mixed(place.scratch / f"bad-{kind}", good, data)
         with host_loader(place) as host:

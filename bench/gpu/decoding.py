@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bench.gpu.place import DIETS, JPEG
 from bench.outcome import Outcome
 from shards.images import image_file, jpeg
-from vocscore.config import ScoreConfig
+from vocscore.config.compute import MAX_PIXELS
 from vocscore.machine import usable_cores
 from vocscore.pipeline.dali_decoder import DEFAULT_TUNING
 
@@ -35,7 +35,7 @@ def ceilings(place: Place) -> Iterator[Outcome]:
 
 def _stages(place: Place, diet: str) -> Outcome:
     refs = place.refs(diet)
-    read = partial(image_file.read_bytes, max_pixels=ScoreConfig.max_pixels)
+    read = partial(image_file.read_bytes, max_pixels=MAX_PIXELS)
     data = [read(ref) for ref in refs[: place.shard]]
     with ThreadPoolExecutor(usable_cores()) as pool, place.loader() as loader:
         graph = loader.open_decoder()
@@ -51,7 +51,7 @@ def _stages(place: Place, diet: str) -> Outcome:
         rates=rates,
         walls={LOADER: min((READ, LOOK, GRAPH), key=lambda name: rates[name].median)},
         key={"part": "decoding", "diet": diet},
-        facts={"bytes_per_image": sum(map(len, data)) / len(data)},
+        facts={"bytes_a_picture": sum(map(len, data)) / len(data)},
     )
 
 

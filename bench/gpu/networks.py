@@ -127,7 +127,7 @@ def _compared(place: Place, backbone: str, ways: dict[str, Way], *, part: str) -
         absent=absent,
         key={"part": part, "backbone": backbone},
         facts={
-            "gflop_per_image": gflop,
+            "gflop_a_picture": gflop,
             "gflop_per_second": {name: one.median * gflop for name, one in rates.items()},
             "peak_megabytes": memory,
         },

@@ -19,7 +19,9 @@ from bench.peers.task import AbsentError
 from bench.timing import Rate
 from shards.classes import VOC_CLASSES
 from shards.images import image_file
-from vocscore.config import PackConfig, ScoreConfig
+from vocscore.config.compute import MAX_PIXELS
+from vocscore.config.packing import ImagesConfig
+from vocscore.config.scoring import InputsConfig
 from vocscore.machine import usable_cores
 from vocscore.models.card import ModelCard
 from vocscore.models.checkpoint import save_checkpoint
@@ -108,7 +110,7 @@ class Place:
     def refs(self, diet: str) -> list[ImageRef]:
         """Every image of a diet, as the loaders take them."""
         inputs = read_source(self.folder(diet), globs=EVERYTHING, listing=None)
-        units = inputs.units(ScoreConfig.unit_size)
+        units = inputs.units(InputsConfig.unit_size)
         return [ref for unit in units for ref in unit.read().images]
 
     def _write(self, file: Path, diet: str) -> None:
@@ -148,7 +150,7 @@ class Place:
             batch_size=batch or self.batch,
             threads=threads or usable_cores(),
             device=device or self.device,
-            max_pixels=ScoreConfig.max_pixels,
+            max_pixels=MAX_PIXELS,
             tuning=tuning,
         )
 
@@ -222,8 +224,6 @@ def _images(scratch: Path, size: int | None) -> tuple[bytes, ...]:
     if size is None:
         return tuple(data)
     return tuple(
-        image_file.resize_jpeg(
-            one, size=size, quality=PackConfig.quality, max_pixels=PackConfig.max_pixels
-        )
+        image_file.resize_jpeg(one, size=size, quality=ImagesConfig.quality, max_pixels=MAX_PIXELS)
         for one in data
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.peers.task import Loader, Ready
-from vocscore.config import ScoreConfig
+from vocscore.config.compute import MAX_PIXELS
 from vocscore.pipeline.loaders import open_loader
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class MakerLoader(Loader):
             batch_size=task.batch,
             device="cpu",
             threads=task.workers,
-            max_pixels=ScoreConfig.max_pixels,
+            max_pixels=MAX_PIXELS,
         )
 
     def batches(self) -> Iterator[Ready]:

@@ -53,7 +53,7 @@ CASES = [
     (["train", "shards", "-o", "run"], "holds a run already"),
     (["train", "empty", "-o", "new"], "no dataset.json"),
     ([*TRAIN, "--recipe", "nosuch"], "recipe 'nosuch'"),
-    ([*TRAIN, "--recipe", "bad.toml"], "no setting is called 'learnin_rate'"),
+    ([*TRAIN, "--recipe", "bad.toml"], "no option is called 'learnin_rate'"),
     ([*TRAIN, "--thresholds", "f2"], "thresholds 'f2'"),
     ([*TRAIN, "--warmup", "99"], "warm-up"),
     ([*TRAIN, "--flip", "0.5"], "need --tune all"),

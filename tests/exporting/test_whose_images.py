@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from exported_runs import invoke
 
+from vocscore.config.groups import flat
 from vocscore.exporting import quantize
 from vocscore.exporting.quantize import Quantized
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from vocscore.config.exporting import QuantizeConfig
 
 
 @pytest.fixture
@@ -21,8 +24,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Quantizing takes no time; what it was asked to measure on is kept."""
     asked: list[dict[str, Any]] = []
 
-    def measure(checkpoint: Path, shards: Path, **words: Any) -> Quantized:
-        asked.append({"checkpoint": checkpoint, "shards": shards, **words})
+    def measure(checkpoint: Path, config: QuantizeConfig, **_words: Any) -> Quantized:
+        asked.append({"checkpoint": checkpoint, **flat(config)})
         return Quantized("mixed", 16, 0.5, 0.5, 0.0, 0.0)
 
     monkeypatch.setattr(quantize, "quantize", measure)

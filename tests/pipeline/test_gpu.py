@@ -13,7 +13,8 @@ from workshop import by_row, make, rows_in_order, write
 
 from shards.images import jpeg
 from shards.sample import ImageRef
-from vocscore.pipeline.augment import Augmentation, Views
+from vocscore.config.training import AugmentationConfig
+from vocscore.pipeline.augment import Views
 from vocscore.pipeline.dali import DaliLoader
 from vocscore.pipeline.preprocess import Preprocess
 
@@ -43,7 +44,7 @@ def test_augmented_kinds_agree_with_the_reference(tmp_path: Path) -> None:
     """Crops, flips and colors come out of the GPU as Pillow and NumPy would make them."""
     good = kinds.good()
     refs = write(tmp_path, good)
-    views = Views(Augmentation(crop_scale=0.25, flip=0.5, jitter=0.4), seed=5, epoch=1)
+    views = Views(AugmentationConfig(crop_scale=0.25, flip=0.5, jitter=0.4), seed=5, epoch=1)
     outcomes = {}
     for name in ("reference", "dali"):
         with make(name, Preprocess(size=SIZE), device=DEVICE) as loader:

@@ -45,7 +45,7 @@ def test_it_says_what_the_rows_were_made_of(source, checkpoint, tmp_path):
         data = (checkpoint / name).read_bytes()
         sha256.update(len(data).to_bytes(8, "little") + data)
     for output, form in ((tmp_path / "o.csv", None), (tmp_path / "parts", "jsonl")):
-        run(source, output, checkpoint, folder_format=form, unit_size=2, command="typed")
+        run(source, output, checkpoint, format=form, unit_size=2, command="typed")
         files = sorted(output.iterdir()) if form else [output]
         found = json.loads((tmp_path / f"{output.name}.json").read_text("ascii"))
         assert found["format"] == "vocscore predictions"

@@ -69,7 +69,7 @@ def test_bytes_do_not_depend_on_batch_size_and_threads(images, output, checkpoin
     run(images, output, checkpoint)
     for batch_size, threads in ((7, 1), (64, 3)):
         other = tmp_path / f"{batch_size}.csv"
-        run(images, other, checkpoint, batch_size=batch_size, threads=threads)
+        run(images, other, checkpoint, batch_size=batch_size, workers=threads)
         assert other.read_bytes() == output.read_bytes()
 
 
@@ -132,7 +132,7 @@ def test_a_stopped_run_is_resumed_to_equal_bytes(images, output, checkpoint, tmp
     with pytest.raises(KeyboardInterrupt):
         run(images, other, checkpoint, progress=stop)
     assert not other.exists()
-    report = run(images, other, checkpoint, batch_size=5, threads=1)
+    report = run(images, other, checkpoint, batch_size=5, workers=1)
     assert report.resumed == 20
     assert report.images == 48
     assert other.read_bytes() == output.read_bytes()

@@ -61,7 +61,7 @@ def contents(output):
 def undisturbed(images, checkpoint, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     for name, folder_format in OUTPUTS:
-        run(images, folder / name, checkpoint, folder_format=folder_format)
+        run(images, folder / name, checkpoint, format=folder_format)
     return folder
 
 
@@ -87,9 +87,9 @@ def test_a_stopped_run_ends_with_equal_bytes(images, checkpoint, undisturbed, tm
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(images, output, checkpoint, folder_format=folder_format, progress=stop)
+        run(images, output, checkpoint, format=folder_format, progress=stop)
     assert not output.exists()
-    report = run(images, output, checkpoint, folder_format=folder_format, batch_size=5)
+    report = run(images, output, checkpoint, format=folder_format, batch_size=5)
     assert report.resumed == 20
     assert contents(output) == contents(undisturbed / name)
     assert not work_folder(output).exists()
@@ -120,12 +120,11 @@ def test_another_format_or_selection_is_not_mixed_in(images, checkpoint, tmp_pat
 
     output = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        run(images, output, checkpoint, folder_format="csv", progress=stop)
+        run(images, output, checkpoint, format="csv", progress=stop)
     with pytest.raises(ScoreError, match=r"the output format \(csv there, parquet now\)\. Use"):
-        run(images, output, checkpoint, folder_format="parquet")
-    selection = Selection(top_k=2, min_probability=0.5)
+        run(images, output, checkpoint, format="parquet")
     with pytest.raises(ScoreError, match=r"output top k \(None there, 2 now\), the output min pro"):
-        run(images, output, checkpoint, folder_format="csv", selection=selection)
+        run(images, output, checkpoint, format="csv", top_k=2, min_probability=0.5)
 
 
 def score(*words):

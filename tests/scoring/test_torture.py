@@ -165,7 +165,7 @@ def test_mutants_cost_their_own_rows_with_any_settings(mutated, checkpoint, tmp_
             checkpoint,
             unit_size=unit_size,
             batch_size=chance.randrange(1, 100),
-            threads=chance.randrange(1, 5),
+            workers=chance.randrange(1, 5),
             loader=("host", "dali")[seed % 2],
         )
     clean = check(tmp_path / "clean.csv", names, set(names))

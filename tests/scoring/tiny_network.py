@@ -6,6 +6,8 @@ import csv
 
 import numpy as np
 
+from vocscore.config.groups import build, names_of
+from vocscore.config.scoring import ScoreConfig
 from vocscore.scoring.run import score
 
 CLASSES = ("cat", "dog", "person")
@@ -29,17 +31,20 @@ def make_checkpoint(folder, *, seed=0, threshold=0.5):
 
 
 def run(source, output, checkpoint, **changes):
+    """Score with small batches and units; what is no option goes to `score` itself."""
     settings = {
         "loader": "host",
         "device": "cpu",
         "batch_size": 16,
         "unit_size": 20,
-        "threads": 2,
-        "overwrite": False,
+        "workers": 2,
         "max_pixels": 10**7,
         "precision": "float32",
-    }
-    return score(source, output, checkpoint=checkpoint, **(settings | changes))
+        "ceilings": False,
+    } | changes
+    names = names_of(ScoreConfig)
+    rest = {name: value for name, value in settings.items() if name not in names}
+    return score(source, output, build(ScoreConfig, settings), checkpoint=checkpoint, **rest)
 
 
 def read(output):

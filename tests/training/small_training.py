@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from shards.classes import VOC_CLASSES, choose_classes
 from shards.packing.pack import pack
-from vocscore.config import PackConfig, TrainConfig
-from vocscore.pipeline.augment import Augmentation
-from vocscore.training.choices import (
-    DataChoice,
-    Keeping,
-    LossChoice,
-    NetworkChoice,
-    Optimization,
-)
+from vocscore.config.compute import MAX_PIXELS, ComputeConfig
+from vocscore.config.groups import build, names_of
+from vocscore.config.packing import ImagesConfig
+from vocscore.config.training import TrainConfig
 from vocscore.training.train import TrainReport, train
 
 if TYPE_CHECKING:
@@ -24,6 +18,8 @@ if TYPE_CHECKING:
 
     from shards.sample import AnnotatedSet, Sample
 
+Kind = TypeVar("Kind")
+
 FAST = {
     "backbone": "squeezenet1_1",
     "weights": "none",
@@ -31,16 +27,7 @@ FAST = {
     "epochs": 2,
     "loader": "host",
     "device": "cpu",
-    "threads": 2,
-    "overwrite": False,
-}
-GROUPS = {
-    "network": NetworkChoice,
-    "data": DataChoice,
-    "optimization": Optimization,
-    "loss": LossChoice,
-    "keeping": Keeping,
-    "augmentation": Augmentation,
+    "workers": 2,
 }
 
 
@@ -60,9 +47,9 @@ def pack_set(
         shard_samples=20,
         verify=verify,
         max_bad=0.0,
-        max_pixels=PackConfig.max_pixels,
+        max_pixels=MAX_PIXELS,
         resize=None,
-        quality=PackConfig.quality,
+        quality=ImagesConfig.quality,
         workers=1,
         overwrite=False,
         settings={},
@@ -70,16 +57,10 @@ def pack_set(
     return out
 
 
-def chosen(kind: type[Any], **changes: Any) -> Any:
-    """One group of settings with the defaults."""
-    settings = {**asdict(TrainConfig()), **changes}
-    return kind(**{field.name: settings[field.name] for field in fields(kind)})
-
-
 def fit(shards: Path, out: Path, **changes: Any) -> TrainReport:
-    """Train with the defaults, made small."""
+    """Train with the defaults, made small; what is no option goes to `train` itself."""
     settings = {**FAST, **changes}
-    groups = {name: chosen(kind, **settings) for name, kind in GROUPS.items()}
-    grouped = {field.name for kind in GROUPS.values() for field in fields(kind)}
-    rest = {name: value for name, value in settings.items() if name not in grouped}
-    return train(shards, out, **groups, **{"seed": TrainConfig.seed, **rest})
+    config, compute = build(TrainConfig, settings), build(ComputeConfig, settings)
+    known = names_of(TrainConfig, ComputeConfig)
+    rest = {name: value for name, value in settings.items() if name not in known}
+    return train(shards, out, config, compute, **rest)

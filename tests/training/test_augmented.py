@@ -14,8 +14,9 @@ from small_training import fit
 import vocscore.training.opening
 from shards.reader import load_split
 from vocscore.cli.main import main
-from vocscore.errors import TrainError
-from vocscore.pipeline.augment import Augmentation, Views
+from vocscore.config.training import AugmentationConfig
+from vocscore.errors import OptionError, TrainError
+from vocscore.pipeline.augment import Views
 from vocscore.pipeline.loaders import open_loader
 from vocscore.pipeline.preprocess import Preprocess
 
@@ -74,7 +75,7 @@ def test_steps_see_augmented_images_and_validation_does_not(
 ) -> None:
     """In epoch e, row r looks as seed, e and r say; a validation image looks as it is."""
     fit(few_shards, tmp_path, seed=4, epochs=2, **WHOLE)
-    augmentation = Augmentation(**AUGMENTED)
+    augmentation = AugmentationConfig(**AUGMENTED)
     wanted = [
         expected(few_shards, "train", Views(augmentation, seed=4, epoch=1)),
         expected(few_shards, "val", None),
@@ -100,7 +101,7 @@ def test_without_augmentation_steps_see_images_as_they_are(
 def test_threads_do_not_change_an_augmented_training(few_shards: Path, tmp_path: Path) -> None:
     """One decoding thread and three give equal weights; another seed gives others."""
     for name, seed, threads in (("a", 1, 1), ("b", 1, 3), ("c", 2, 1)):
-        fit(few_shards, tmp_path / name, seed=seed, threads=threads, **WHOLE)
+        fit(few_shards, tmp_path / name, seed=seed, workers=threads, **WHOLE)
     first, same, other = ((tmp_path / n / "model.safetensors").read_bytes() for n in "abc")
     assert first == same
     assert first != other
@@ -141,7 +142,7 @@ def test_a_resume_with_other_crops_is_refused(few_shards: Path, tmp_path: Path) 
 @pytest.mark.parametrize("setting", AUGMENTED)
 def test_a_head_is_not_augmented(setting: str, few_shards: Path, tmp_path: Path) -> None:
     """Features are computed once, so the options are refused, before anything is made."""
-    with pytest.raises(TrainError, match="--crop-scale, --flip and --jitter need --tune all"):
+    with pytest.raises(OptionError, match="crop_scale, flip and jitter need tune all"):
         fit(few_shards, tmp_path / "run", tune="head", **{setting: AUGMENTED[setting]})
     assert not (tmp_path / "run").exists()
 

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_training import chosen
 
+from vocscore.config.training import CheckpointConfig
 from vocscore.errors import DivergedError
-from vocscore.training.choices import Keeping
 from vocscore.training.epochs import SoFar, run_epochs
 from vocscore.training.trainer import SplitOutcome
 
@@ -54,7 +53,7 @@ def run(ranks: list[int], so_far: SoFar | None = None, **keeping: Any) -> SoFar:
         Told(ranks),
         so_far,
         epochs=len(ranks),
-        keeping=chosen(Keeping, **keeping),
+        keeping=CheckpointConfig(**keeping),
         threshold=0.5,
     )
     for _ in coming:

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
-from small_training import chosen
 
-from vocscore.training.choices import LossChoice, Optimization
+from vocscore.config.training import LossConfig, OptimizationConfig
 from vocscore.training.feature_scaling import measure_standard, no_standard
 from vocscore.training.features import Features
 from vocscore.training.linear_probe import HeadTrainer
@@ -28,8 +27,8 @@ def some_features(images: int, *, seed: int = 0, difficult: float = 0.1) -> Feat
 
 
 def head_fit(head: torch.nn.Linear, train: Features, **changes: Any) -> HeadTrainer:
-    loss = open_loss(chosen(LossChoice), train.labels, device=torch.device("cpu"))
-    choice = chosen(Optimization, **changes)
+    loss = open_loss(LossConfig(), train.labels, device=torch.device("cpu"))
+    choice = OptimizationConfig(**changes)
     return HeadTrainer(head, train=train, val=train, choice=choice, loss=loss, seed=0)
 
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from small_training import chosen
 from torch.nn import functional
 
+from vocscore.config.training import LossConfig
 from vocscore.errors import DivergedError
-from vocscore.training.choices import LossChoice
 from vocscore.training.losses import (
     Losses,
     asymmetric_loss,
@@ -108,7 +107,7 @@ def every_loss(labels: NDArray[np.int8]) -> list[Loss]:
         {"loss": "asl"},
         {"loss": "asl", "gamma_positive": 0.0, "gamma_negative": 0.5, "class_weight": 9.0},
     ]
-    return [open_loss(chosen(LossChoice, **kind), labels, device=CPU) for kind in kinds]
+    return [open_loss(LossConfig(**kind), labels, device=CPU) for kind in kinds]
 
 
 def test_difficult_labels_have_no_gradient() -> None:
@@ -163,7 +162,7 @@ def test_weights_of_classes() -> None:
 def test_weight_limit_of_1_is_the_plain_loss() -> None:
     """The default weighs nothing, bit for bit."""
     logits, labels = some()
-    loss = open_loss(chosen(LossChoice), labels, device=CPU)
+    loss = open_loss(LossConfig(), labels, device=CPU)
     plain = functional.binary_cross_entropy_with_logits(
         logits,
         torch.from_numpy(labels).clamp(min=0).float(),

@@ -182,7 +182,7 @@ def test_other_shards_are_refused_and_moved_ones_are_not(
     with pytest.raises(TrainError, match="shards_sha256"):
         fit(drawn_shards, tmp_path / "run", resume=True)
     shutil.copytree(few_shards, tmp_path / "moved")
-    fit(tmp_path / "moved", tmp_path / "run", resume=True, threads=1)
+    fit(tmp_path / "moved", tmp_path / "run", resume=True, workers=1)
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage", "code"])

@@ -21,7 +21,8 @@ from shards.reader import load_split
 from shards.sample import AnnotatedSet
 from shards.sources.voc.read import read_voc
 from shards.splitting.splits import split_by_ratio
-from vocscore.config import TrainConfig
+from vocscore.config.compute import MAX_PIXELS
+from vocscore.config.training import TrainConfig
 from vocscore.errors import CheckpointError, DeviceError, TrainError
 from vocscore.evaluation.metrics import report
 from vocscore.models.checkpoint import load_checkpoint
@@ -87,7 +88,7 @@ def test_each_backbone_trains_and_scores(
             batch_size=3,
             device="cpu",
             threads=1,
-            max_pixels=TrainConfig.max_pixels,
+            max_pixels=MAX_PIXELS,
         )
     ) as opened:
         for batch in opened.batches(val.images):

@@ -9,12 +9,11 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from small_training import chosen
 
 from shards.manifest import read_manifest
+from vocscore.config.training import DataConfig
 from vocscore.errors import TrainError
 from vocscore.records.trained_on import packed_facts, read_trained_on
-from vocscore.training.choices import DataChoice
 from vocscore.training.run_folder import RUN_FILES, check_same, start_run
 from vocscore.training.splits import load_splits, used_images
 
@@ -38,7 +37,7 @@ def contents(shards: Path, *splits: str) -> dict[str, str]:
 
 def begun(shards: Path, out: Path, **data: str) -> dict[str, Any]:
     """Start a run as `train` does; return its settings."""
-    splits = load_splits(shards, chosen(DataChoice, **data))
+    splits = load_splits(shards, DataConfig(**data))
     used = used_images(splits)
     config = {
         "shards": "typed",

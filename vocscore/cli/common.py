@@ -8,27 +8,26 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from shards.errors import Error
 from vocscore.cli.libraries import cannot_be_loaded
+from vocscore.cli.options import flag, panel_option
 from vocscore.cli.progress import Progress, progress
 from vocscore.cli.shown_commands import program
 from vocscore.cli.status_line import is_terminal
 from vocscore.cli.streams import lost_output
-from vocscore.errors import StoppedOnPurposeError
+from vocscore.errors import OptionError, StoppedOnPurposeError
 from vocscore.ranks import read_ranks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["Progress", "progress"]  # and what is defined here
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 LAST_WORDS = 30.0
 """Seconds in which torchrun ends a process whose error is another one's, too."""
@@ -61,7 +60,7 @@ class OneLineErrors(click.Group):
         except StoppedOnPurposeError as error:
             raise StoppedError(error) from error
         except Error as error:
-            raise KnownError(error) from error
+            raise KnownError(_line(error, ctx)) from error
         except (click.UsageError, KnownError):
             if _is_follower():
                 time.sleep(LAST_WORDS)  # the first process says the same; torchrun ends this one
@@ -78,6 +77,25 @@ class OneLineErrors(click.Group):
                 raise
             where = "a file" if error.filename is None else error.filename
             raise KnownError(f"{where}: {error.strerror}") from error
+
+
+def _line(error: Exception, ctx: click.Context) -> str:
+    """The line of a known error; options and arguments are named as they are typed."""
+    if not isinstance(error, OptionError):
+        return str(error)
+    command = isinstance(ctx.command, click.Group) and ctx.command.get_command(
+        ctx, str(ctx.invoked_subcommand)
+    )
+    parameters = command.params if command else []
+
+    def typed(name: str) -> str:
+        for parameter in parameters:
+            if name == parameter.name or flag(name) in parameter.opts:
+                is_option = isinstance(parameter, click.Option)
+                return parameter.opts[0] if is_option else parameter.human_readable_name
+        return flag(name)
+
+    return error.naming(typed)
 
 
 def _is_follower() -> bool:
@@ -146,35 +164,6 @@ def same_command(*, resumed: bool = False) -> str:
     return shlex.join([*program(), *typed])
 
 
-def runtime_options(command: Command) -> Command:
-    """The options of every command that decodes images and runs a network."""
-    for option in (
-        click.option(
-            "--workers",
-            type=click.IntRange(min=1),
-            metavar="THREADS",
-            help="Threads that read and decode.  [default: one a usable core]",
-        ),
-        click.option(
-            "--loader",
-            type=click.Choice(["auto", "dali", "host", "reference"]),
-            default="auto",
-            show_default=True,
-            help="Who decodes: the DALI graph, the host path (libjpeg-turbo and torch), or the "
-            "slow PIL reference. auto: DALI on a GPU, the host path elsewhere.",
-        ),
-        click.option(
-            "--device",
-            default="auto",
-            show_default=True,
-            metavar="DEVICE",
-            help="auto, cpu, cuda or cuda:N. auto: the first GPU, else the CPU.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 def refuse_summary(file: Path | None, *, beside: Path, of: Path) -> None:
     """Refuse a place for a summary before the work is done, and one that would do harm.
 
@@ -215,4 +204,6 @@ def write_summary(file: Path, value: Mapping[str, Any]) -> None:
         raise KnownError(f"--json {file}: {error.strerror}.") from error
 
 
-quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary.")
+quiet_option = panel_option(
+    "--quiet", "-q", panel="Output", is_flag=True, help="No progress, no summary."
+)

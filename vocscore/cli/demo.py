@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vocscore.cli import paths
 from vocscore.cli.common import KnownError, progress
-from vocscore.config import DemoConfig
+from vocscore.cli.help import PanelCommand
+from vocscore.cli.options import config_options, panel_option
+from vocscore.config.demo import BACKBONE, LEARNING_RATE, SIZE, DemoConfig
+from vocscore.config.groups import build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,42 +22,36 @@ OWN_FOLDERS = ("VOCdrawn", "shards", "run")
 OWN_FILES = ("predictions.csv", "predictions.csv.json", "eval.json")
 
 
-@click.command()
-@click.option(
+@click.command(cls=PanelCommand)
+@panel_option(
     "-o",
     "--output",
     "out",
+    panel=DemoConfig.title,
     required=True,
     metavar="DIR",
     type=paths.new_folder("everything the demo makes"),
     help="Folder for everything the demo makes.",
 )
-@click.option(
-    "--images",
-    type=click.IntRange(min=60),
-    default=DemoConfig.images,
-    show_default=True,
-    help="Images to draw.",
-)
-@click.option("--epochs", type=click.IntRange(min=1), default=DemoConfig.epochs, show_default=True)
-@click.option("--overwrite", is_flag=True, help="Replace what an earlier demo left in DIR.")
-def demo(out: Path, *, images: int, epochs: int, overwrite: bool) -> None:
+@config_options(DemoConfig)
+def demo(out: Path, **settings: Any) -> None:
     """Draw a small VOC set, then pack, train, score and evaluate it.
 
-    Needs no download: the images are drawn, and the network learns from nothing. Takes a few
-    minutes on two cores. Every command is shown as you would type it.
+    Needs no download: the images are drawn, and the network starts from random weights. Takes a
+    few minutes on two cores. Every command is shown as you would type it.
     """
     from shards.synthetic.voc import draw_voc
 
-    _make_room(out, overwrite=overwrite)
+    config = build(DemoConfig, settings)
+    _make_room(out, overwrite=config.overwrite)
     voc = out / "VOCdrawn"
-    click.echo(f"drawing {images} images of 20 classes in {voc}")
+    click.echo(f"drawing {config.images} images of 20 classes in {voc}")
     with progress("demo", quiet=False) as shown:
         shown.stage("drawing")
-        draw_voc(voc, images=images, seed=1)
+        draw_voc(voc, images=config.images, seed=1)
     shards, run, predictions = out / "shards", out / "run", out / "predictions.csv"
     _show(["pack", voc, "-o", shards])
-    _show(["train", shards, "-o", run, *_from_nothing(), "--epochs", epochs])
+    _show(["train", shards, "-o", run, *_from_nothing(), "--epochs", config.epochs])
     _spoil_one_image(voc / "JPEGImages")
     _show(["score", voc / "JPEGImages", "-m", run, "-o", predictions])
     _show(["eval", predictions, shards, "--json", out / "eval.json"])
@@ -65,9 +62,8 @@ def demo(out: Path, *, images: int, epochs: int, overwrite: bool) -> None:
 
 def _from_nothing() -> list[object]:
     """The options that train a small network without pretrained weights."""
-    config = DemoConfig()
-    start = ["--backbone", config.backbone, "--weights", "none", "--tune", "all"]
-    return [*start, "--size", config.size, "--learning-rate", config.learning_rate]
+    start = ["--backbone", BACKBONE, "--weights", "none", "--tune", "all"]
+    return [*start, "--size", SIZE, "--learning-rate", LEARNING_RATE]
 
 
 def _make_room(out: Path, *, overwrite: bool) -> None:
@@ -85,7 +81,7 @@ def _spoil_one_image(folder: Path) -> None:
     whole = min(folder.glob("*.jpg")).read_bytes()
     bad = folder / "cut_short.jpg"
     bad.write_bytes(whole[: len(whole) // 2])
-    click.echo(f"\n(an image cut short is put into the folder: {bad.name})")
+    click.echo(f"\n(a truncated image is put into the folder: {bad.name})")
 
 
 def _show(words: list[object]) -> None:

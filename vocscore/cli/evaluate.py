@@ -2,84 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vocscore.cli import paths
 from vocscore.cli.common import quiet_option, refuse_summary, write_summary
-from vocscore.cli.numbers import FiniteRange
-from vocscore.config import EvalConfig
+from vocscore.cli.help import PanelCommand
+from vocscore.cli.options import config_options, panel_option
+from vocscore.config.evaluating import EvalConfig
+from vocscore.config.groups import build
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command("eval")
+@click.command("eval", cls=PanelCommand)
 @click.argument("predictions", type=paths.PREDICTIONS)
 @click.argument("shards", type=paths.SHARDS)
-@click.option(
-    "--split",
-    metavar="NAME[,NAME]|all",
-    help="Judge these splits, or all that were scored, images that the model was trained on "
-    "included; how many these are is said.  [default: every image that was scored and not trained "
-    "on]",
-)
-@click.option(
-    "-m",
-    "--model",
-    metavar="RUN",
-    type=paths.RUN,
-    help="The run whose model made PREDICTIONS: it says what was trained on.  [default: the record "
-    "beside PREDICTIONS says it]",
-)
-@click.option(
-    "--threshold",
-    type=FiniteRange(0, 1),
-    default=EvalConfig.threshold,
-    show_default="the labels in PREDICTIONS",
-    metavar="PROBABILITY",
-    help="Count a class as predicted from this probability on, in place of the labels that "
-    "'score' wrote, which go by the thresholds of the model. Average precision needs no threshold.",
-)
-@click.option(
-    "--difficult",
-    type=click.Choice(["ignore", "positive", "negative"]),
-    default=EvalConfig.difficult,
-    show_default=True,
-    help="What a class is of which an image shows only instances marked 'difficult'. VOC's own "
-    "figures ignore it; other papers count it as present or as absent, and theirs can be "
-    "compared only with figures made the same way.",
-)
-@click.option(
-    "--resamples",
-    type=click.IntRange(min=0),
-    default=EvalConfig.resamples,
-    show_default=True,
-    metavar="N",
-    help="Draw the images anew so often, with repeats, to say between which values 95% of the "
-    "figures then lie (bootstrap). 0 leaves the intervals out.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=EvalConfig.seed,
-    show_default=True,
-    help="Of these draws; the same seed gives the same intervals.",
-)
-@click.option(
+@config_options(EvalConfig, model={"type": paths.RUN})
+@panel_option(
     "--json",
     "json_file",
+    panel="Output",
     metavar="FILE.json",
     type=paths.SUMMARY,
     help="Write every figure there, with the intervals of each class, the bins of a reliability "
     "diagram, and how often classes are missed together.",
 )
-@click.option(
+@panel_option(
     "--plots",
+    panel="Output",
     metavar="DIR",
     type=paths.new_folder("charts"),
-    help="Draw there (made if missing): per_class_ap.png, average precision a class; "
+    help="Draw there (made if missing): per_class_ap.png, average precision per class; "
     "reliability.png, whether 7 in 10 decisions with probability 0.7 come true; "
     "missed_together.png, which labels are missed in the same images.",
 )
@@ -88,15 +44,10 @@ def evaluate(
     predictions: Path,
     shards: Path,
     *,
-    split: str | None,
-    model: Path | None,
-    threshold: float | None,
-    difficult: str,
-    resamples: int,
-    seed: int,
     json_file: Path | None,
     plots: Path | None,
     quiet: bool,
+    **settings: Any,
 ) -> None:
     """Say how good predictions are.
 
@@ -105,22 +56,23 @@ def evaluate(
 
     Judged are the images that the model was not trained on. What it was trained on is known from
     the record that 'score' leaves beside PREDICTIONS, or from --model; where neither is there, the
-    splits train and trainval are taken for it, and the output says so.
+    splits train and trainval are assumed, and the output says so.
 
-    Prints average precision a class, mAP (all points, and VOC's own two ways), and IoU,
+    Prints average precision per class, mAP (all points, and VOC's own two ways), and IoU,
     precision, recall and F1, averaged over images, over decisions (micro) and over classes
-    (macro), each with the interval in which it lies when other images are drawn; and how far
-    probabilities are from the share that comes true (expected calibration error). docs/metrics.md
-    defines every figure.
+    (macro), each with its confidence interval over images; and how far probabilities are from the
+    share that comes true (expected calibration error). docs/metrics.md defines every figure.
 
     \b
-    vocscore eval predictions.csv shards/
-    vocscore eval predictions.csv shards/ --split train,val
+    Examples:
+      vocscore eval predictions.csv shards/
+      vocscore eval predictions.csv shards/ --split train,val
     """
     from vocscore.evaluation.eval_text import eval_text
     from vocscore.evaluation.evaluate import evaluate as compare
     from vocscore.evaluation.training_text import subject_line
 
+    config = build(EvalConfig, settings)
     refuse_summary(json_file, beside=shards, of=predictions)
     if plots:
         from vocscore.charts.canvas import require_matplotlib
@@ -129,12 +81,12 @@ def evaluate(
     report = compare(
         predictions,
         shards,
-        split=split,
-        model=model,
-        threshold=threshold,
-        difficult=difficult,
-        resamples=resamples,
-        seed=seed,
+        split=config.judged.split,
+        model=config.judged.model,
+        threshold=config.metrics.threshold,
+        difficult=config.metrics.difficult,
+        resamples=config.bootstrap.resamples,
+        seed=config.bootstrap.seed,
     )
     if json_file:
         write_summary(json_file, report.to_json())

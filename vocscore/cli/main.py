@@ -9,6 +9,7 @@ import click
 
 from vocscore import leaving
 from vocscore.cli.common import OneLineErrors, tell_lost_output
+from vocscore.cli.help import MAX_WIDTH, PanelContext, nearest, write_link
 from vocscore.cli.streams import settled_streams
 from vocscore.cli.utf8 import in_utf8_mode
 from vocscore.machine import settle_threads
@@ -33,11 +34,13 @@ PART_OF_ANOTHER = object()
 """`obj` of the context of a command that another command runs."""
 
 
-HELP = ["-h", "--help"]
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": MAX_WIDTH}
 
 
 class Commands(OneLineErrors):
     """Finds commands by name, in the order of the job and not of the alphabet."""
+
+    context_class = PanelContext
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command, on streams that end no command.
@@ -73,6 +76,20 @@ class Commands(OneLineErrors):
             tell_lost_output(is_the_result=ctx.invoked_subcommand in PRINTERS)
         return given
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one is most like the word."""
+        word = args[0]
+        if word not in COMMANDS and not word.startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {word!r}.{nearest(word, list(COMMANDS))}")
+        return super().resolve_command(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say where the documentation is."""
+        del ctx
+        write_link(formatter)
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """In the order of `COMMANDS`."""
         return list(COMMANDS)
@@ -86,12 +103,14 @@ class Commands(OneLineErrors):
             importlib.import_module(f"vocscore.cli.{module}"), function
         )
         # its own as well: click keeps the first help option that anybody asks a command for
-        command.context_settings.setdefault("help_option_names", HELP)
+        command.context_settings = {**SETTINGS, **command.context_settings}
         return command
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": HELP})
-@click.version_option(package_name="vocscore", message="vocscore %(version)s")
+@click.group(cls=Commands, context_settings=SETTINGS)
+@click.version_option(
+    None, "-V", "--version", package_name="vocscore", message="vocscore %(version)s"
+)
 def main() -> None:
     """Turn folders of images into multi-label predictions.
 

@@ -3,52 +3,27 @@
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from shards.paths import shown
-from vocscore.cli.common import KnownError
 from vocscore.cli.shown_commands import free_path, typed_again, vocscore_command
-from vocscore.config import PackConfig
+from vocscore.config.packing import SplitConfig
+from vocscore.packing import rejection_reasons
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from shards.packing.pack import PackReport
-    from shards.sample import AnnotatedSet, Rejection
+    from shards.sample import AnnotatedSet
     from shards.vocabulary import LabelCounts
+    from vocscore.packing import Packed
 
 _ALL = 40
 """Classes that are printed one and all."""
 _ENDS = 8
 """Of more classes, as many of the commonest and of the rarest."""
 _WIDTH = 96
-
-
-def refuse_nothing(annotated: AnnotatedSet, *, classes_known: bool) -> None:
-    """Say what is wrong with all images, where none can be used or none has a label.
-
-    Raises:
-        KnownError: so it is.
-    """
-    if not annotated.samples:
-        first = next((f" First: {shown(b.path)}: {b.detail}." for b in annotated.rejected), "")
-        reasons = _reasons(annotated.rejected) or "there is none"
-        raise KnownError(f"{annotated.root}: no image can be used ({reasons}).{first}")
-    if not classes_known and not annotated.names():
-        raise KnownError(
-            f"{annotated.root}: none of its {_count(len(annotated.samples), 'image')} has a label, "
-            "so there are no classes. Name them: --classes FILE."
-        )
-
-
-def _reasons(rejected: Sequence[Rejection]) -> str:
-    """How many there are of each reason: '2 missing, 1 not_annotated'."""
-    reasons = Counter(str(rejection.reason) for rejection in rejected)
-    return ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
 
 
 def show_classes(annotated: AnnotatedSet, classes: Sequence[str]) -> None:
@@ -93,18 +68,16 @@ def _wrapped(parts: Sequence[str]) -> list[str]:
     return [line.replace("\0", " ") for line in lines]
 
 
-def summarize(
-    ctx: click.Context, out: Path, report: PackReport, *, unlisted: int, seconds: float
-) -> None:
+def summarize(ctx: click.Context, out: Path, packed: Packed, *, seconds: float) -> None:
     """Say what was written, what was left out, and what comes next.
 
     Args:
         ctx: of the running command.
         out: the set.
-        report: what was packed.
-        unlisted: images that are in no split.
+        packed: what packing came to.
         seconds: that it took.
     """
+    report, unlisted = packed.report, packed.unlisted
     manifest = report.manifest
     if report.unchanged:
         click.echo(f"{out} already holds this very set; nothing was written.")
@@ -115,7 +88,7 @@ def summarize(
     if unlisted:
         click.echo(f"in none of these splits, left out: {_count(unlisted, 'image')}")
     if report.rejected:
-        click.echo(f"rejected: {_reasons(report.rejected)}; see {out / 'rejected.csv'}")
+        click.echo(f"rejected: {rejection_reasons(report.rejected)}; see {out / 'rejected.csv'}")
     samples = {name: split.samples for name, split in manifest.splits.items()}
     if not report.unchanged:
         click.echo(f"{seconds:.1f} s, {sum(samples.values()) / seconds:.0f} images/s")
@@ -145,7 +118,7 @@ def next_step(ctx: click.Context, out: Path, samples: Mapping[str, int]) -> str:
         return f"{needs} with a single image"
     changes: dict[str, object] = {"split": "ratio", "overwrite": True}
     if ctx.params.get("train_fraction") in (0, 1):
-        changes["train_fraction"] = PackConfig.train_fraction
+        changes["train_fraction"] = SplitConfig.train_fraction
     return f"{needs}.\nto split it by a ratio: {typed_again(ctx, **changes)}"
 
 

@@ -16,6 +16,8 @@ from vocscore.scoring.inputs.urls import refuse_url
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from click.shell_completion import CompletionItem
+
 _RUN_FILES = ("model.safetensors", "model.json")
 _EXPORTED = (".onnx", ".xml", ".bin")
 _FOREIGN = (".pth", ".pt", ".ckpt", ".safetensors", ".h5", ".keras")
@@ -112,6 +114,15 @@ class SourceType(click.ParamType):  # type: ignore[type-arg]
         text = str(value)
         refuse_typed_url(text, written=False)
         return text
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete a path."""
+        del ctx, param
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
 
 
 def refuse_typed_url(text: str, *, written: bool) -> None:

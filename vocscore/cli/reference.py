@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from vocscore.cli.help import PanelContext
 from vocscore.cli.main import COMMANDS, main
 
 WIDTH: dict[str, Any] = {"max_content_width": 88, "terminal_width": 88}
@@ -16,6 +17,14 @@ HEAD = """\
 # The command line
 
 Written by `make docs` from the program itself; a test compares the two.
+
+Commands, options and their values are completed by the shell after
+
+```bash
+eval "$(_VOCSCORE_COMPLETE=bash_source vocscore)"                # in ~/.bashrc
+eval "$(_VOCSCORE_COMPLETE=zsh_source vocscore)"                 # in ~/.zshrc
+_VOCSCORE_COMPLETE=fish_source vocscore | source                 # in ~/.config/fish/config.fish
+```
 """
 
 
@@ -29,14 +38,14 @@ def cli_page() -> str:
 
 
 def _help(name: str | None) -> str:
-    root = click.Context(main, info_name="vocscore", **WIDTH, **main.context_settings)
+    root = PanelContext(main, info_name="vocscore", **{**main.context_settings, **WIDTH})
     if name is None:
-        return main.get_help(root)
+        return click.unstyle(main.get_help(root))
     command = main.get_command(root, name)
     if command is None:
         raise LookupError(name)
-    context = click.Context(command, root, info_name=name, **WIDTH)
-    return command.get_help(context)
+    context = PanelContext(command, root, info_name=name, **WIDTH)
+    return click.unstyle(command.get_help(context))
 
 
 if __name__ == "__main__":

@@ -8,19 +8,25 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vocscore.cli import paths
-from vocscore.cli.bad_options import input_options
 from vocscore.cli.common import (
     interruptible,
     progress,
     quiet_option,
     refuse_summary,
-    runtime_options,
     same_command,
     write_summary,
 )
-from vocscore.cli.device_options import devices_option, refuse_both
-from vocscore.cli.format_options import format_options
-from vocscore.config import ScoreConfig
+from vocscore.cli.help import PanelCommand
+from vocscore.cli.options import config_options, panel_option
+from vocscore.config.compute import DecodeConfig
+from vocscore.config.groups import build
+from vocscore.config.scoring import (
+    InferenceConfig,
+    InputsConfig,
+    LimitsConfig,
+    OutputConfig,
+    ScoreConfig,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,63 +38,52 @@ ALL_BAD = 3
 """The exit code where the output is there and no row of it has a probability."""
 
 
-@click.command()
+def _split_names(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> tuple[str, ...]:
+    """Names with commas between; an empty one is refused, or it would be taken for a device."""
+    names = tuple(name.strip() for name in value.split(",")) if value else ()
+    if not all(names):
+        raise click.BadParameter(f"{value!r} is no list of devices; write 0,1 or cpu,cpu.")
+    return names
+
+
+@click.command(cls=PanelCommand)
 @click.argument("src", type=paths.SourceType())
-@click.option(
+@panel_option(
     "-m",
     "--model",
     "checkpoint",
+    panel="Model",
     required=True,
     metavar="RUN",
     type=paths.RUN,
     help="Folder that 'vocscore train' wrote.",
 )
-@format_options
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "float32", "bf16", "int8"]),
-    default=ScoreConfig.precision,
-    show_default=True,
-    help="The network's arithmetic. auto: bf16 where this machine computes in it and training has "
-    "shown that it keeps the model's probabilities (within 0.02), else float32. int8: the fastest "
-    "on a CPU, from what 'vocscore quantize RUN' made and checked.",
+@panel_option(
+    "-o",
+    "--output",
+    "out",
+    panel=OutputConfig.title,
+    required=True,
+    metavar="FILE",
+    type=paths.OUTPUT,
+    help="The predictions; the name's end is the format: .csv, .parquet or .jsonl. With --format a "
+    "folder.",
 )
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=ScoreConfig.batch_size,
-    show_default=True,
-    metavar="IMAGES",
+@config_options(
+    OutputConfig,
+    InputsConfig,
+    LimitsConfig,
+    DecodeConfig,
+    InferenceConfig,
+    quarantine={"type": paths.new_folder("copies of bad inputs")},
+    devices={"multiple": False, "default": None, "callback": _split_names},
 )
-@click.option(
-    "--unit-size",
-    type=click.IntRange(min=1),
-    default=ScoreConfig.unit_size,
-    show_default=True,
-    metavar="FILES",
-    help="Files of a folder that are scored and committed together; a tar is one unit.",
-)
-@click.option(
-    "--max-pixels",
-    type=click.IntRange(min=1),
-    default=ScoreConfig.max_pixels,
-    show_default=True,
-    metavar="PIXELS",
-    help="An image with more (width times height) is an error row.",
-)
-@input_options
-@runtime_options
-@devices_option
-@click.option("--overwrite", is_flag=True, help="Replace FILE and forget an unfinished run.")
-@click.option(
-    "--ceilings/--no-ceilings",
-    default=None,
-    help="Measure at the end, for some seconds, how fast this machine reads, decodes and computes, "
-    "each alone, and say which of them is the wall.  [default: after runs of 20 s and more]",
-)
-@click.option(
+@panel_option(
     "--json",
     "json_file",
+    panel=OutputConfig.title,
     metavar="FILE.json",
     type=paths.SUMMARY,
     help="Write the summary there.",
@@ -99,14 +94,7 @@ def score(
     checkpoint: Path,
     out: Path,
     *,
-    workers: int | None,
-    loader: str,
-    device: str,
-    folder_format: str | None,
-    overwrite: bool,
-    ceilings: bool | None,
     json_file: Path | None,
-    quarantine: Path | None,
     quiet: bool,
     **settings: Any,
 ) -> None:
@@ -116,25 +104,22 @@ def score(
     one tar, a list file (.txt, .lst or .list, one path a line; '-' for standard input), or one
     image.
 
-    The columns are path, status, error, one a class, labels; rows are in sorted path order.
-    An image that cannot be read is a row with status 'error' and the reason; it costs no other
-    row. Stopped for whatever reason, the same command goes on where it stopped.
+    The columns are path, status, error, one per class, labels; rows are in sorted path order.
+    An image that cannot be read is a row with status 'error' and the reason; no other row is
+    affected. If a run is stopped, rerun the same command to resume it.
 
     Beside the output stands its record (predictions.csv.json): the model, what it was trained on,
     versions, the command. 'vocscore eval' reads it.
 
     \b
-    vocscore score photos/ -m run/ -o predictions.csv
-    vocscore score photos/ -m run/ -o predictions/ --format parquet
-    find /data -name '*.jpg' | vocscore score - -m run/ -o predictions.csv
+    Examples:
+      vocscore score photos/ -m run/ -o predictions.csv
+      vocscore score photos/ -m run/ -o predictions/ --format parquet
+      find /data -name '*.jpg' | vocscore score - -m run/ -o predictions.csv
     """
-    from vocscore.machine import usable_cores
-    from vocscore.scoring.inputs.globs import Globs
-    from vocscore.scoring.output.formats.selection import Selection
     from vocscore.scoring.run import score as run
 
-    config = ScoreConfig(**settings)
-    refuse_both(device, config.devices)
+    config = build(ScoreConfig, settings)
     refuse_summary(json_file, beside=checkpoint, of=out)
     with (
         interruptible(f"Finished units are kept. Go on with: {same_command()}"),
@@ -143,22 +128,8 @@ def score(
         report = run(
             src,
             out,
+            config,
             checkpoint=checkpoint,
-            loader=loader,
-            device=device,
-            devices=config.devices,
-            precision=config.precision,
-            batch_size=config.batch_size,
-            unit_size=config.unit_size,
-            threads=workers or usable_cores(),
-            overwrite=overwrite,
-            max_pixels=config.max_pixels,
-            folder_format=folder_format,
-            selection=Selection(config.columns, config.top_k, config.min_probability),
-            globs=Globs(config.include, config.exclude),
-            max_bad=config.max_bad,
-            quarantine=quarantine,
-            ceilings_after=_ceilings_after(ceilings, config.ceilings_after),
             command=same_command(),
             progress=shown,
             listing=shown.listing,
@@ -168,20 +139,13 @@ def score(
         click.echo(f"warning: {problem}", err=True)
     if not quiet:
         _summarize(report)
-        if quarantine is not None:
-            click.echo(f"copies of bad inputs: {quarantine} (why: quarantine.csv in it)")
+        if (copies := config.limits.quarantine) is not None:
+            click.echo(f"copies of bad inputs: {copies} (why: quarantine.csv in it)")
     if json_file:
         write_summary(json_file, report.to_json())
     if report.all_bad:
         _say_all_bad(report)
         raise click.exceptions.Exit(ALL_BAD)
-
-
-def _ceilings_after(asked: bool | None, seconds: float) -> float | None:
-    """Always, never, or after a run that is long enough for some seconds not to matter."""
-    if asked is None:
-        return seconds
-    return 0.0 if asked else None
 
 
 def _say_all_bad(report: ScoreReport) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,63 +16,90 @@ from vocscore.cli.common import (
     interruptible,
     progress,
     quiet_option,
-    runtime_options,
     same_command,
 )
+from vocscore.cli.help import PanelCommand
+from vocscore.cli.options import config_options, panel_option
 from vocscore.cli.shown_commands import free_path, vocscore_command
-from vocscore.cli.train_options import settings_options
-from vocscore.config import TrainConfig
+from vocscore.config.compute import ComputeConfig
+from vocscore.config.groups import build
+from vocscore.config.training import (
+    AugmentationConfig,
+    CheckpointConfig,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    OptimizationConfig,
+    RunConfig,
+    TrainConfig,
+)
 from vocscore.ranks import read_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from click.shell_completion import CompletionItem
+
     from vocscore.training.train import EpochResult, TrainReport
 
-Choice = TypeVar("Choice")
+
+def _use_recipe(context: click.Context, _option: click.Parameter, recipe: str) -> str:
+    """Let the recipe's settings stand in for the defaults; what is typed goes before both."""
+    from vocscore.training.recipes import load_recipe
+
+    context.default_map = load_recipe(recipe)
+    return recipe
 
 
-@click.command()
+def _complete_recipe(
+    _context: click.Context, _option: click.Parameter, typed: str
+) -> list[CompletionItem]:
+    """The recipes that come with the program, and files."""
+    from click.shell_completion import CompletionItem
+
+    from vocscore.training.recipes import recipe_names
+
+    names = [CompletionItem(name) for name in recipe_names() if name.startswith(typed)]
+    return [*names, CompletionItem(typed, type="file")]
+
+
+@click.command(cls=PanelCommand)
 @click.argument("shards", type=paths.SHARDS)
-@click.option(
+@panel_option(
     "-o",
     "--output",
     "out",
+    panel=RunConfig.title,
     required=True,
     metavar="RUN",
     type=paths.new_folder("the model, its history and its metrics"),
     help="Folder for the model, its history and its metrics.",
 )
-@settings_options
-@runtime_options
-@click.option(
-    "--resume",
-    is_flag=True,
-    help="Go on after the last finished epoch of an interrupted run in RUN, with the same settings "
-    "and the same result; without one there, start.",
+@config_options(RunConfig)
+@panel_option(
+    "--recipe",
+    panel="Recipe",
+    default="baseline",
+    show_default=True,
+    metavar="baseline|strong|FILE",
+    is_eager=True,
+    callback=_use_recipe,
+    shell_complete=_complete_recipe,
+    help="Settings that belong together. baseline: those of the experiment, which are the defaults "
+    "below. strong: better ones. FILE: your own, in TOML, 'learning_rate = 0.001' for "
+    "--learning-rate. Any option that is typed takes precedence over the recipe.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a run that is already in RUN.")
-@click.option(
-    "--tensorboard",
-    is_flag=True,
-    help="Write every epoch's figures and the learning rate to RUN/tensorboard, to be looked at "
-    "while training goes on: tensorboard --logdir RUN. Needs pip install 'vocscore[tensorboard]'.",
+@config_options(
+    ModelConfig,
+    DataConfig,
+    OptimizationConfig,
+    AugmentationConfig,
+    LossConfig,
+    CheckpointConfig,
+    ComputeConfig,
 )
 @quiet_option
-def train(
-    shards: Path,
-    out: Path,
-    *,
-    recipe: str,
-    workers: int | None,
-    loader: str,
-    device: str,
-    resume: bool,
-    overwrite: bool,
-    tensorboard: bool,
-    quiet: bool,
-    **settings: Any,
-) -> None:
+def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any) -> None:
     """Fit a multi-label classifier on packed shards.
 
     The defaults are those of the experiment that the project comes from: a frozen ImageNet
@@ -84,35 +111,27 @@ def train(
     missed_together.png.
 
     \b
-    vocscore train shards/ -o run/
-    vocscore train shards/ -o run/ --recipe strong
-    vocscore train shards/ -o run/ --recipe strong --tune all --backbone googlenet
-    vocscore train shards/ -o run/ --weights resnet18.pth      # without a network
+    Examples:
+      vocscore train shards/ -o run/
+      vocscore train shards/ -o run/ --recipe strong
+      vocscore train shards/ -o run/ --recipe strong --tune all --backbone googlenet
+      vocscore train shards/ -o run/ --weights resnet18.pth      # without a network
     """
-    from shards.manifest import manifest_hash, read_manifest
+    from shards.manifest import read_manifest
     from vocscore.machine import usable_cores
-    from vocscore.training.choices import Keeping
-    from vocscore.training.run_folder import check_same, is_finished
+    from vocscore.training.run_folder import is_finished
+    from vocscore.training.train import check_finished
     from vocscore.training.train import train as fit
 
-    if resume and overwrite:
-        raise click.UsageError("--resume keeps what --overwrite removes: give one of them.")
+    kept, config = build(RunConfig, settings), build(TrainConfig, settings)
     ranks = read_ranks(os.environ)
-    config = TrainConfig(**settings)
     read_manifest(shards)  # refuses what is no finished set
-    if resume and is_finished(out):
-        check_same(out, {**asdict(config), "shards_sha256": manifest_hash(shards)})
+    if kept.resume and is_finished(out):
+        check_finished(shards, out, config)
         if ranks.first:
             click.echo(f"{out}: is finished already; nothing to resume.")
         return
-    cores = max(1, usable_cores() // ranks.local_size)
-    asked = {
-        **_everyones(config),
-        "loader": loader,
-        "device": device,
-        "threads": workers or cores,
-        "ranks": ranks,
-    }
+    compute = build(ComputeConfig, settings)
     # Of what runs this command for someone (the demo, a benchmark), the whole is run again.
     again = same_command(resumed=sys.argv[1:2] == ["train"])
     with ExitStack() as entered:
@@ -123,20 +142,22 @@ def train(
             from vocscore.training.distributed import joined
             from vocscore.training.follow import follow
 
+            cores = max(1, usable_cores() // ranks.local_size)
             entered.enter_context(joined(ranks, threads=cores))
             if not ranks.first:
-                follow(shards, **asked)
+                follow(shards, config, compute, ranks=ranks)
                 return
         shown = entered.enter_context(progress("train", quiet=quiet))
-        watch = entered.enter_context(_watched(out, tensorboard=tensorboard, quiet=quiet))
+        watch = entered.enter_context(_watched(out, tensorboard=kept.tensorboard, quiet=quiet))
         report = fit(
             shards,
             out,
-            **asked,
-            keeping=_chosen(Keeping, config),
-            overwrite=overwrite,
-            resume=resume,
+            config,
+            compute,
+            overwrite=kept.overwrite,
+            resume=kept.resume,
             recipe=recipe,
+            ranks=ranks,
             on_step=shown,
             on_epoch=watch,
             on_stage=None if quiet else shown.stage,
@@ -168,26 +189,6 @@ def _watched(
         yield watch
 
 
-def _everyones(config: TrainConfig) -> dict[str, Any]:
-    """What every process of a training has to know."""
-    from vocscore.pipeline.augment import Augmentation
-    from vocscore.training import choices
-
-    return {
-        "network": _chosen(choices.NetworkChoice, config),
-        "data": _chosen(choices.DataChoice, config),
-        "optimization": _chosen(choices.Optimization, config),
-        "loss": _chosen(choices.LossChoice, config),
-        "augmentation": _chosen(Augmentation, config),
-        "seed": config.seed,
-    }
-
-
-def _chosen(kind: type[Choice], config: TrainConfig) -> Choice:
-    """The fields of one group, out of the config."""
-    return kind(**{field.name: getattr(config, field.name) for field in fields(kind)})  # type: ignore[arg-type]
-
-
 def _summarize(report: TrainReport, config: TrainConfig, shards: Path) -> None:
     from vocscore.records.trained_on import chosen_on_validation
 
@@ -200,7 +201,7 @@ def _summarize(report: TrainReport, config: TrainConfig, shards: Path) -> None:
         click.echo(f"kept: epoch {report.kept} of {len(report.epochs)}, the best on validation")
     judged = report.reports["val"]
     click.echo(f"validation mAP {judged.mean_average_precision:.3f} (chance {judged.chance:.3f})")
-    if chosen := chosen_on_validation(asdict(config)):
+    if chosen := chosen_on_validation(asdict(config.checkpoint)):
         click.echo(
             f"the {' and the '.join(chosen)} were chosen on the validation split, so figures on it "
             "flatter; a third split tells more"

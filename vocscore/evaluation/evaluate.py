@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shards.manifest import read_manifest
+from vocscore.config.evaluating import BootstrapConfig, MetricsConfig
 from vocscore.errors import EvalError
 from vocscore.evaluation.bootstrap import bootstrap
 from vocscore.evaluation.calibration import reliability
@@ -34,9 +35,9 @@ def evaluate(
     *,
     split: str | None,
     threshold: float | None,
-    difficult: str = "ignore",
+    difficult: str = MetricsConfig.difficult,
     resamples: int = 0,
-    seed: int = 0,
+    seed: int = BootstrapConfig.seed,
     model: Path | None = None,
 ) -> EvalReport:
     """Compare what `vocscore score` wrote with the labels of packed shards.

@@ -44,14 +44,16 @@ class Exported:
         files: the model first, its description last.
         images: that it was checked on.
         largest: difference of one probability to torch's.
+        source: of these images, in words.
     """
 
     files: tuple[Path, ...]
     images: int
     largest: float
+    source: str
 
 
-def export(
+def write_checked(
     checkpoint: Path,
     out: Path,
     *,
@@ -109,7 +111,7 @@ def export(
         text = json.dumps({**facts, "checked": found}, indent=2, ensure_ascii=False) + "\n"
         description(file).write_text(text, encoding="utf-8")
         _publish(made.files(file), made.files(out))
-    return Exported(tuple(made.files(out)), checked, largest)
+    return Exported(tuple(made.files(out)), checked, largest, source)
 
 
 def _other(made: Format) -> str:

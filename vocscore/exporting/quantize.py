@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vocscore.errors import ExportError
+from vocscore.config.exporting import QuantizeConfig
+from vocscore.errors import AcceptanceError, ExportError
 from vocscore.evaluation.metrics import report
 from vocscore.exporting.quantizable import load_measured
+from vocscore.exporting.run_images import trained_on, validated_on
 from vocscore.machine import usable_cores
 from vocscore.models.card import checkpoint_hash
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shards.reader import LabeledImages
+    from vocscore.config.exporting import AcceptanceConfig, CalibrationConfig
     from vocscore.models.card import ModelCard
     from vocscore.pipeline.batch import Batch
     from vocscore.runtime import Runtime
@@ -49,21 +52,28 @@ class Quantized:
     changed: float
     largest: float
 
-    def holds(self, *, max_map_drop: float, max_changed: float) -> bool:
+    def holds(self, limits: AcceptanceConfig) -> bool:
         """Whether it may be used in the checkpoint's place."""
         drop = self.map_float32 - self.map_int8
-        return drop <= max_map_drop and self.changed <= max_changed
+        return drop <= limits.max_map_drop and self.changed <= limits.max_changed
+
+
+def measured_on(checkpoint: Path, data: CalibrationConfig) -> CalibrationConfig:
+    """The same options with the shards and the split named: by default those of the run.
+
+    Raises:
+        ExportError: it is no finished run.
+        OptionError: it does not say what it was trained on, or that is gone.
+        Error: the set cannot be read.
+    """
+    shards = data.shards or trained_on(checkpoint, instead="Use {shards}.")
+    return replace(data, shards=shards, split=data.split or validated_on(checkpoint, shards))
 
 
 def quantize(
     checkpoint: Path,
-    shards: Path,
+    config: QuantizeConfig | None = None,
     *,
-    split: str,
-    calibration_images: int,
-    max_map_drop: float,
-    max_changed: float,
-    max_pixels: int,
     on_images: Callable[[int, int], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> Quantized:
@@ -73,23 +83,23 @@ def quantize(
 
     Args:
         checkpoint: the folder of a trained network; the result is put into it.
-        shards: a packed set with the checkpoint's classes.
-        split: images to calibrate with and to measure on.
-        calibration_images: that are calibrated with, at most.
-        max_map_drop: by which the mean average precision may fall.
-        max_changed: share of the decisions that may change.
-        max_pixels: a larger image is refused before it is decoded.
+        config: what it is measured on, and how close it has to be.
         on_images: called with the images measured so far, and how many it will be at most.
         on_stage: called with what begins, in words.
 
     Raises:
-        ExportError: other classes, an image that cannot be decoded, or no preset holds; then
-            nothing is written.
+        AcceptanceError: no preset is close enough; then nothing is written.
+        ExportError: other classes, or an image that cannot be decoded.
+        OptionError: the run does not say what it was trained on, or that is gone.
         CheckpointError, SourceError, DamageError: from what is read.
     """
     stage = on_stage or (lambda _name: None)
+    config = config or QuantizeConfig()
+    data, limits = measured_on(checkpoint, config.data), config.acceptance
+    assert data.shards is not None
+    assert data.split is not None
     stage("reading labels")
-    images = load_measured(checkpoint, shards, split=split)
+    images = load_measured(checkpoint, data.shards, split=data.split)
 
     stage("loading the model")  # and torch with it: what could be refused was refused above
     from vocscore.models.checkpoint import load_checkpoint
@@ -111,7 +121,7 @@ def quantize(
             batch_size=GROUP,
             device="cpu",
             threads=usable_cores(),
-            max_pixels=max_pixels,
+            max_pixels=data.max_pixels,
         )
     ) as loader:
 
@@ -120,7 +130,7 @@ def quantize(
 
         stage("measuring float32")
         exact = _probabilities(open_graph(graph, card, shape=shape), batches(), card, shown)
-        ranges = _calibration(batches(), calibration_images)
+        ranges = _calibration(batches(), data.calibration_images)
         tried = []
         for preset in PRESETS:
             stage(f"calibrating ({preset})")
@@ -129,17 +139,23 @@ def quantize(
             stage(f"measuring int8 ({preset})")
             found = _probabilities(runtime, batches(), card, shown)
             result = _compare(preset, images, exact, found, card=card)
-            if result.holds(max_map_drop=max_map_drop, max_changed=max_changed):
+            if result.holds(limits):
                 write(checkpoint, made, identity=identity, report=asdict(result))
                 return result
             tried.append(
                 f"{preset}: mAP {result.map_float32:.4f} to {result.map_int8:.4f}, "
                 f"{result.changed:.1%} of the decisions changed"
             )
-    raise ExportError(
-        f"{checkpoint}: int8 is not close enough on the {len(images.images)} images of "
-        f"{split!r} ({'; '.join(tried)}). Nothing was written; score in bf16 or float32, or allow "
-        f"more with --max-map-drop (now {max_map_drop}) and --max-changed (now {max_changed})."
+    raise AcceptanceError(
+        "{folder}: int8 is not close enough on the {number} images of {where!r} ({tried}). Nothing "
+        "was written; score in bf16 or float32, or allow more with {max_map_drop} (now {drop}) and "
+        "{max_changed} (now {changed}).",
+        folder=checkpoint,
+        number=len(images.images),
+        where=data.split,
+        tried="; ".join(tried),
+        drop=limits.max_map_drop,
+        changed=limits.max_changed,
     )
 
 

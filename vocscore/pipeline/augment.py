@@ -13,6 +13,8 @@ from typing import Final
 
 import numpy as np
 
+from vocscore.config.training import AugmentationConfig
+
 _RATIOS: Final = (3 / 4, 4 / 3)
 """Width to height of a crop, in the image's own pixels; torchvision's default."""
 _TRIES: Final = 10
@@ -20,33 +22,7 @@ _NUMBERS: Final = 2 * _TRIES + 6
 """A row's: an area and a ratio for each try, down, right, flip, three for colors."""
 
 
-@dataclass(frozen=True, slots=True)
-class Augmentation:
-    """What may be done to a training image.
-
-    Attributes:
-        crop_scale: the smallest crop's share of an image's area, above 0; at 1 nothing is cropped.
-        flip: probability, 0 to 1, of mirroring left and right.
-        jitter: brightness, contrast and saturation are each multiplied by a factor from 1 - jitter
-            to 1 + jitter; 0 to 1, and 0 leaves colors alone.
-    """
-
-    crop_scale: float = 1.0
-    flip: float = 0.0
-    jitter: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse what no image can be drawn by."""
-        if not (0 < self.crop_scale <= 1 and 0 <= self.flip <= 1 and 0 <= self.jitter <= 1):
-            raise ValueError(f"crop_scale is in (0, 1], flip and jitter in [0, 1], got {self}")
-
-    @property
-    def crops(self) -> bool:
-        """Whether images are cropped at all."""
-        return self.crop_scale < 1
-
-
-_NOTHING: Final = Augmentation()
+_NOTHING: Final = AugmentationConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +118,7 @@ class Views:
         epoch: likewise.
     """
 
-    augmentation: Augmentation
+    augmentation: AugmentationConfig
     seed: int
     epoch: int
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from vocscore.config.training import MAX_SIZE
+
 if TYPE_CHECKING:
     import torch
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-MAX_SIZE = 16384
-"""Pixels a side; a batch of larger ones fits no memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,26 +11,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shards.file_kinds import count
+from vocscore.config.scoring import ScoreConfig
+from vocscore.machine import usable_cores
 from vocscore.scoring.bad.bad_inputs import BadInputs
 from vocscore.scoring.bad.quarantine import Quarantine, refuse_inside
-from vocscore.scoring.inputs.globs import EVERYTHING as ALL
+from vocscore.scoring.inputs.globs import Globs
 from vocscore.scoring.inputs.sources import read_source, source_name
 from vocscore.scoring.output.describe import describe
 from vocscore.scoring.output.formats.choice import choose
-from vocscore.scoring.output.formats.selection import EVERYTHING
+from vocscore.scoring.output.formats.selection import Selection
 from vocscore.scoring.output.ledger import open_ledger, refuse_existing, work_folder
 from vocscore.scoring.scoring import Scoring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
+    from vocscore.config.scoring import InferenceConfig
     from vocscore.models.card import ModelCard
-    from vocscore.scoring.inputs.globs import Globs
+    from vocscore.scoring.engines.opening import EngineOpener
     from vocscore.scoring.inputs.units import Inputs
-    from vocscore.scoring.output.formats.selection import Selection
     from vocscore.scoring.output.ledger import Ledger
     from vocscore.scoring.scoring import Progress
     from vocscore.scoring.walls import Ceilings, Reached
+
+CEILINGS_AFTER = 20.0
+"""Seconds of a run from which on its ceilings are measured at its end, unless asked otherwise."""
 
 
 @dataclass(frozen=True)
@@ -95,23 +100,9 @@ class ScoreReport:
 def score(
     source: str | Path,
     output: Path,
+    config: ScoreConfig | None = None,
     *,
     checkpoint: Path,
-    loader: str,
-    device: str,
-    devices: Sequence[str] = (),
-    precision: str,
-    batch_size: int,
-    unit_size: int,
-    threads: int,
-    overwrite: bool,
-    max_pixels: int,
-    folder_format: str | None = None,
-    selection: Selection = EVERYTHING,
-    globs: Globs = ALL,
-    max_bad: float | None = None,
-    quarantine: Path | None = None,
-    ceilings_after: float | None = None,
     command: str | None = None,
     progress: Progress | None = None,
     listing: Callable[[int], None] | None = None,
@@ -124,28 +115,11 @@ def score(
 
     Args:
         source: as for `read_source`; text where it may be a URL, which is refused by its name.
-        output: a `.csv`, `.parquet` or `.jsonl`, or with `folder_format` a folder of parts; it
+        output: a `.csv`, `.parquet` or `.jsonl`, or with `output.format` a folder of parts; it
             appears when it is complete.
+        config: the options; with several devices units run in processes of their own (spawned: a
+            script that calls this needs `if __name__ == "__main__":`).
         checkpoint: the folder of a trained network.
-        loader: as for `open_loader`.
-        device: as for `resolve_device`.
-        devices: as for `resolve_devices`; units run on each, in processes of their own (spawned:
-            a script that calls this needs `if __name__ == "__main__":`). `device` does not count
-            then. The output does not depend on how many there are.
-        precision: as for `resolve_precision`.
-        batch_size: images decoded together. On a CPU it does not change a bit of the output; on
-            a GPU it is the network's batch too, and may change the last bits.
-        unit_size: files that are committed together; a tar is one unit.
-        threads: that read and decode, in all processes together; at least one in each.
-        overwrite: replace an output that is there, and an unfinished run with other settings.
-        max_pixels: width times height of an image that is still decoded.
-        folder_format: as for `choose`.
-        selection: what is written of each image.
-        globs: which images of the source are inputs.
-        max_bad: the share of bad inputs, 0 to 1, beyond which `BadInputs` stops; None never stops.
-        quarantine: a folder outside the source, for copies of the bad inputs; None makes none.
-        ceilings_after: a run of at least so many seconds ends with some more, in which the
-            ceilings are measured; None never does.
         command: as it was typed, for the record beside the output.
         progress: called with the rows done, all rows (an estimate where the source does not
             tell), and the errors so far.
@@ -159,37 +133,28 @@ def score(
         RowsError: a row was lost or doubled; a fault of this program.
     """
     stage = on_stage or (lambda _name: None)
-    choice = choose(output, folder_format=folder_format)
+    config = config or ScoreConfig()
+    compute, written = config.compute, config.output
+    choice = choose(output, folder_format=written.format)
     if not work_folder(output).exists():  # else only the ledger can tell whose it is
-        refuse_existing(output, overwrite=overwrite, folder=choice.folder)
-    card, identity = check_model(checkpoint, device=device, devices=devices, precision=precision)
+        refuse_existing(output, overwrite=written.overwrite, folder=choice.folder)
+    card, identity = check_model(checkpoint, compute)
     stage("listing inputs")
+    globs = Globs(config.inputs.include, config.inputs.exclude)
     inputs = read_source(source, globs=globs, listing=listing)
     source = Path(source)
-    kept = None if quarantine is None else _quarantine(quarantine, source, inputs)
+    kept = _quarantine(config.limits.quarantine, source, inputs)
 
     stage("loading the model")  # and torch with it: what could be refused was refused above
-    from vocscore.runtime import resolve_device
-    from vocscore.runtime.precision import resolve_precision
-    from vocscore.scoring.engines.opening import EngineOpener, open_workers, resolve_devices
+    from vocscore.scoring.engines.opening import open_workers
 
-    several = resolve_devices(devices)
-    where = several[0] if several else resolve_device(device)
-    opener = EngineOpener(
-        checkpoint=checkpoint,
-        identity=identity,
-        loader=loader,
-        device=where,
-        precision=resolve_precision(precision, card, device=where),
-        batch_size=batch_size,
-        threads=threads,
-        max_pixels=max_pixels,
-    )
+    opener, several = _opener(config, card, checkpoint=checkpoint, identity=identity)
     origin = {
         "vocscore": version("vocscore"),
         "checkpoint": opener.identity,
         "preprocess": card.preprocess.to_json(),
     }
+    selection = Selection(written.columns, written.top_k, written.min_probability)
     rows_format = choice.open(
         card.classes, card.decision_threshold, selection=selection, origin=origin
     )
@@ -201,18 +166,22 @@ def score(
         "listing": inputs.digest(),
         "include": list(globs.include),
         "exclude": list(globs.exclude),
-        "unit_size": unit_size,
+        "unit_size": config.inputs.unit_size,
         "threshold": card.decision_threshold,
         "maker": engine.loader,
-        "device": where.partition(":")[0],
+        "device": opener.device.partition(":")[0],
         "precision": opener.precision,
-        "max_pixels": max_pixels,
+        "max_pixels": config.decode.max_pixels,
         "output": {**choice.to_json(), **selection.to_json()},
     }
     with (
         closing(engine),
         open_ledger(
-            output, plan, suffix=rows_format.suffix, overwrite=overwrite, folder=choice.folder
+            output,
+            plan,
+            suffix=rows_format.suffix,
+            overwrite=written.overwrite,
+            folder=choice.folder,
         ) as ledger,
     ):
         resumed, started = _rows(ledger), time.monotonic()
@@ -222,33 +191,29 @@ def score(
         scoring = Scoring(
             inputs,
             ledger,
-            unit_size=unit_size,
+            unit_size=config.inputs.unit_size,
             rows_format=rows_format,
             progress=progress,
-            bad=BadInputs(ledger, max_bad=max_bad, quarantine=kept),
+            bad=BadInputs(ledger, max_bad=config.limits.max_bad, quarantine=kept),
             record=record,
             on_stage=stage,
         )
         scoring.run(engine)
         seconds = time.monotonic() - started
         report = _report(inputs, ledger, resumed=resumed, seconds=seconds, output=output)
-        if ceilings_after is None or seconds < ceilings_after:
+        if not (seconds >= CEILINGS_AFTER if written.ceilings is None else written.ceilings):
             return report
         stage("measuring the ceilings")
-        sample = next(inputs.units(unit_size)).read().images
+        sample = next(inputs.units(config.inputs.unit_size)).read().images
         return replace(report, ceilings=engine.ceilings(sample))
 
 
-def check_model(
-    checkpoint: Path, *, device: str, devices: Sequence[str], precision: str
-) -> tuple[ModelCard, str]:
+def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, str]:
     """Refuse a model that cannot be scored with, before torch is loaded and inputs are listed.
 
     Args:
         checkpoint: as for `score`.
-        device: as for `score`.
-        devices: as for `score`.
-        precision: as for `score`.
+        compute: the devices and the precision.
 
     Returns:
         The model's card and its hash.
@@ -262,16 +227,41 @@ def check_model(
     from vocscore.scoring.engines.opening import check_devices
 
     card = load_card(checkpoint)
-    kinds = check_devices(devices or (device,))
+    kinds = check_devices(compute.devices or (compute.device,))
     identity = checkpoint_hash(checkpoint)
-    if precision == "int8":
+    if compute.precision == "int8":
         for kind in kinds:
             check_kind(kind)
         quantized(checkpoint, identity=identity)
     return card, identity
 
 
-def _quarantine(folder: Path, source: Path, inputs: Inputs) -> Quarantine:
+def _opener(
+    config: ScoreConfig, card: ModelCard, *, checkpoint: Path, identity: str
+) -> tuple[EngineOpener, tuple[str, ...]]:
+    """What opens an engine, and the devices of several engines; () for one in this process."""
+    from vocscore.runtime import resolve_device
+    from vocscore.runtime.precision import resolve_precision
+    from vocscore.scoring.engines.opening import EngineOpener, resolve_devices
+
+    several = resolve_devices(config.compute.devices)
+    where = several[0] if several else resolve_device(config.compute.device)
+    opener = EngineOpener(
+        checkpoint=checkpoint,
+        identity=identity,
+        loader=config.compute.loader,
+        device=where,
+        precision=resolve_precision(config.compute.precision, card, device=where),
+        batch_size=config.decode.batch_size,
+        threads=config.compute.workers or usable_cores(),
+        max_pixels=config.decode.max_pixels,
+    )
+    return opener, several
+
+
+def _quarantine(folder: Path | None, source: Path, inputs: Inputs) -> Quarantine | None:
+    if folder is None:
+        return None
     refuse_inside(folder, source)
     globs = {"include": list(inputs.globs.include), "exclude": list(inputs.globs.exclude)}
     run = {"source": source_name(source), "listing": inputs.digest(), **globs}

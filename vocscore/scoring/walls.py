@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from shards.errors import BadImage
 from shards.images.image_file import read_bytes
-from vocscore.config import ScoreConfig
+from vocscore.config.compute import MAX_PIXELS
 from vocscore.machine import usable_cores
 
 if TYPE_CHECKING:
@@ -147,5 +147,5 @@ def _read_rate(sample: Sequence[ImageRef]) -> float:
 
 def _read(ref: ImageRef) -> int:
     with suppress(BadImage):  # it is read as far as it goes, and counts like another
-        read_bytes(ref, max_pixels=ScoreConfig.max_pixels)
+        read_bytes(ref, max_pixels=MAX_PIXELS)
     return 1

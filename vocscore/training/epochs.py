@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from vocscore.training.choices import Keeping
+    from vocscore.config.training import CheckpointConfig
     from vocscore.training.trainer import Trainer
 
 
@@ -83,7 +83,7 @@ class SoFar:
 
 
 def run_epochs(
-    fit: Trainer, so_far: SoFar, *, epochs: int, keeping: Keeping, threshold: float
+    fit: Trainer, so_far: SoFar, *, epochs: int, keeping: CheckpointConfig, threshold: float
 ) -> Iterator[EpochResult]:
     """Train the epochs that are to come.
 

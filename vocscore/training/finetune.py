@@ -30,10 +30,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from shards.reader import LabeledImages
+    from vocscore.config.training import AugmentationConfig, OptimizationConfig
     from vocscore.models.network import Network
-    from vocscore.pipeline.augment import Augmentation
     from vocscore.ranks import Ranks
-    from vocscore.training.choices import Optimization
     from vocscore.training.features import Decoding
     from vocscore.training.losses import Loss
     from vocscore.training.splits import Splits
@@ -58,9 +57,9 @@ class FinetuneTrainer:
         splits: Splits,
         *,
         decoding: Decoding,
-        choice: Optimization,
+        choice: OptimizationConfig,
         loss: Loss,
-        augmentation: Augmentation,
+        augmentation: AugmentationConfig,
         seed: int,
     ) -> None:
         """Keep what every epoch needs."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,8 @@ from torch import nn
 
 from shards.manifest import manifest_hash, read_manifest
 from vocscore.errors import TrainError
+from vocscore.records.keys import stored
+from vocscore.records.run_settings import SEED, recorded_settings
 from vocscore.records.trained_on import PACKED, packed_facts
 from vocscore.runtime.openvino import core
 from vocscore.training.distributed import from_first
@@ -33,9 +34,9 @@ from vocscore.training.splits import used_images
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from vocscore.config.training import OptimizationConfig
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
-    from vocscore.training.choices import Optimization
     from vocscore.training.history import TrainReport
     from vocscore.training.job import Job
     from vocscore.training.splits import Splits
@@ -43,30 +44,32 @@ if TYPE_CHECKING:
 
 def fit(job: Job, splits: Splits) -> TrainReport:
     """Fit a network to the splits, and leave a run; see `vocscore.training.train.train`."""
-    device = choose_device(job.device, job.ranks)
-    if device == "cpu" and job.optimization.tune == "head":
+    device = choose_device(job.compute.device, job.ranks)
+    if device == "cpu" and job.config.optimization.tune == "head":
         core()  # what is missing is said before the folder is made
-    with seeded(job.seed, device=device):
+    with seeded(job.config.data.seed, device=device):
         job.stage("building the network")
         manifest, used = read_manifest(job.shards), used_images(splits)
-        net, card = open_network(job.network, manifest.classes, on_stage=job.on_stage)
-        _check_batches(net, splits, job.optimization)
+        net, card = open_network(job.config.model, manifest.classes, on_stage=job.on_stage)
+        _check_batches(net, splits, job.config.optimization)
         packed = packed_facts(job.shards, manifest, used.train)
         config = _config(job, card, packed, device=device)
         state = load_state(job.out, config) if job.resume else None
         so_far = SoFar() if state is None else SoFar.from_state(state["so_far"])
         run = _open_run(job, net, card, splits, so_far, device=device)
-        if so_far.is_over(epochs=job.optimization.epochs, patience=job.keeping.patience):
+        if so_far.is_over(
+            epochs=job.config.optimization.epochs, patience=job.config.checkpoint.patience
+        ):
             from_first(None, job.ranks)
             return run.finish()
         job.stage("preparing the network")
         decoding = open_decoding(
-            job.loader,
+            job.compute.loader,
             card.preprocess,
-            choice=job.optimization,
+            choice=job.config.optimization,
             device=device,
             threads=job.threads,
-            max_pixels=job.data.max_pixels,
+            max_pixels=job.config.data.max_pixels,
             ranks=job.ranks,
             on_images=_counter(job, splits, done=len(so_far.history)),
         )
@@ -79,17 +82,17 @@ def fit(job: Job, splits: Splits) -> TrainReport:
                 net,
                 splits,
                 decoding,
-                job.optimization,
-                job.loss,
-                augmentation=job.augmentation,
-                seed=job.seed % 2**63,
+                job.config.optimization,
+                job.config.loss,
+                augmentation=job.config.augmentation,
+                seed=job.config.data.seed % 2**63,
             )
             assert trained is not None
             if state is not None:
                 trained.restore(state["fit"])
                 set_generators(state["generators"], device=device)
             job.stage("training" if isinstance(trained, FinetuneTrainer) else "training the head")
-            run.train(trained, epochs=job.optimization.epochs, on_epoch=job.on_epoch)
+            run.train(trained, epochs=job.config.optimization.epochs, on_epoch=job.on_epoch)
             if isinstance(trained, FinetuneTrainer):
                 trained.end()
     return run.finish()
@@ -102,15 +105,10 @@ def _config(job: Job, card: ModelCard, packed: Mapping[str, Any], *, device: str
         "shards": str(job.shards),
         "shards_sha256": manifest_hash(job.shards),
         PACKED: packed,
-        **asdict(job.network),
-        **asdict(job.data),
-        **asdict(job.optimization),
-        **asdict(job.loss),
-        **asdict(job.keeping),
-        **asdict(job.augmentation),
+        **recorded_settings(job.config),
         "weights_from": card.weights,
-        "seed": job.seed,
-        "maker": job.loader,
+        SEED: job.config.data.seed,
+        **stored({"loader": job.compute.loader}),
         "device": device,
         "threads": job.threads,
         "processes": job.ranks.size,
@@ -125,15 +123,15 @@ def _open_run(
         net,
         splits,
         card.preprocess,
-        choice=job.optimization,
-        loss=job.loss,
-        loader=job.loader,
+        choice=job.config.optimization,
+        loss=job.config.loss,
+        loader=job.compute.loader,
         device=device,
         threads=job.threads,
-        max_pixels=job.data.max_pixels,
+        max_pixels=job.config.data.max_pixels,
     )
-    rounded = job.optimization.tune == "head" and in_bf16(
-        job.optimization.precision, device=torch.device(device)
+    rounded = job.config.optimization.tune == "head" and in_bf16(
+        job.config.optimization.precision, device=torch.device(device)
     )
     return TrainingRun(
         job.out,
@@ -141,15 +139,15 @@ def _open_run(
         card,
         splits,
         so_far,
-        job.keeping,
+        job.config.checkpoint,
         device=device,
-        max_pixels=job.data.max_pixels,
+        max_pixels=job.config.data.max_pixels,
         validate_exactly=in_float32 if rounded else None,
         on_stage=job.on_stage,
     )
 
 
-def _check_batches(network: Network, splits: Splits, choice: Optimization) -> None:
+def _check_batches(network: Network, splits: Splits, choice: OptimizationConfig) -> None:
     """Refuse to normalize a batch of one by its own statistics: it has no variance."""
     normalized = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())  # noqa: SLF001 - the only common base
     images = len(splits.train.images)
@@ -166,8 +164,8 @@ def _counter(job: Job, splits: Splits, *, done: int) -> Callable[[int], None]:
 
     The first call ends the preparations: from then on images go through the network.
     """
-    whole = job.optimization.tune == "all"
-    passes = job.optimization.epochs if whole else 1
+    whole = job.config.optimization.tune == "all"
+    passes = job.config.optimization.epochs if whole else 1
     images = len(splits.train.images) + len(splits.val.images)
     seen = images * done if whole else 0
     begun = False

@@ -9,6 +9,7 @@ from shards.manifest import manifest_hash, read_manifest
 from vocscore.errors import TrainError
 from vocscore.training.distributed import from_first
 from vocscore.training.finetune import FinetuneTrainer
+from vocscore.training.job import loader_threads
 from vocscore.training.opening import (
     choose_device,
     open_decoding,
@@ -21,42 +22,22 @@ from vocscore.training.splits import load_splits
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vocscore.pipeline.augment import Augmentation
+    from vocscore.config.compute import ComputeConfig
+    from vocscore.config.training import TrainConfig
     from vocscore.ranks import Ranks
-    from vocscore.training.choices import DataChoice, LossChoice, NetworkChoice, Optimization
     from vocscore.training.opening import Start
 
 
-def follow(
-    shards: Path,
-    *,
-    network: NetworkChoice,
-    data: DataChoice,
-    optimization: Optimization,
-    loss: LossChoice,
-    augmentation: Augmentation,
-    seed: int,
-    loader: str,
-    device: str,
-    threads: int,
-    ranks: Ranks,
-) -> None:
+def follow(shards: Path, config: TrainConfig, compute: ComputeConfig, *, ranks: Ranks) -> None:
     """Do a share of the work, write nothing, and return when there is no more of it.
 
     Nothing is looked at before the first process has found it good, so that each error is shown
     once.
 
     Args:
-        shards: as all that follow, what `train` was given in the first process.
-        network: see there.
-        data: see there.
-        optimization: see there.
-        loss: see there.
-        augmentation: see there.
-        seed: see there.
-        loader: see there.
-        device: see there.
-        threads: of this process's loader.
+        shards: as the next two, what `train` was given in the first process.
+        config: the settings.
+        compute: where this process runs.
         ranks: this process, not the first.
 
     Raises:
@@ -69,17 +50,17 @@ def follow(
         return
     if manifest_hash(shards) != start.shards:
         raise TrainError(f"{shards}: is another set than that of the first process.")
-    device = choose_device(device, ranks)
-    splits = load_splits(shards, data)
-    with seeded(seed, device=device):
-        net, card = open_network(network, read_manifest(shards).classes)
+    device = choose_device(compute.device, ranks)
+    splits = load_splits(shards, config.data)
+    with seeded(config.data.seed, device=device):
+        net, card = open_network(config.model, read_manifest(shards).classes)
         decoding = open_decoding(
-            loader,
+            compute.loader,
             card.preprocess,
-            choice=optimization,
+            choice=config.optimization,
             device=device,
-            threads=threads,
-            max_pixels=data.max_pixels,
+            threads=loader_threads(compute, ranks),
+            max_pixels=config.data.max_pixels,
             ranks=ranks,
             on_images=lambda _more: None,
         )
@@ -88,10 +69,10 @@ def follow(
                 net,
                 splits,
                 decoding,
-                optimization,
-                loss,
-                augmentation=augmentation,
-                seed=seed % 2**63,
+                config.optimization,
+                config.loss,
+                augmentation=config.augmentation,
+                seed=config.data.seed % 2**63,
             )
             if isinstance(fit, FinetuneTrainer):
                 if start.fit is not None:

@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vocscore.machine import usable_cores
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from vocscore.pipeline.augment import Augmentation
+    from vocscore.config.compute import ComputeConfig
+    from vocscore.config.training import TrainConfig
     from vocscore.ranks import Ranks
-    from vocscore.training.choices import (
-        DataChoice,
-        Keeping,
-        LossChoice,
-        NetworkChoice,
-        Optimization,
-    )
     from vocscore.training.history import EpochResult
 
 
@@ -27,16 +23,8 @@ class Job:
 
     shards: Path
     out: Path
-    network: NetworkChoice
-    data: DataChoice
-    optimization: Optimization
-    loss: LossChoice
-    keeping: Keeping
-    augmentation: Augmentation
-    seed: int
-    loader: str
-    device: str
-    threads: int
+    config: TrainConfig
+    compute: ComputeConfig
     resume: bool
     recipe: str | None
     ranks: Ranks
@@ -44,7 +32,17 @@ class Job:
     on_epoch: Callable[[EpochResult], None] | None
     on_stage: Callable[[str], None] | None
 
+    @property
+    def threads(self) -> int:
+        """Threads of this process's loader."""
+        return loader_threads(self.compute, self.ranks)
+
     def stage(self, name: str) -> None:
         """Report what begins."""
         if self.on_stage is not None:
             self.on_stage(name)
+
+
+def loader_threads(compute: ComputeConfig, ranks: Ranks) -> int:
+    """Threads that decode in one process: as asked, else its share of the machine's cores."""
+    return compute.workers or max(1, usable_cores() // ranks.local_size)

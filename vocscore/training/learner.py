@@ -13,7 +13,7 @@ from vocscore.training.schedule import open_schedule
 if TYPE_CHECKING:
     import torch
 
-    from vocscore.training.choices import Optimization
+    from vocscore.config.training import OptimizationConfig
 
 
 class Learner:
@@ -25,7 +25,9 @@ class Learner:
         steps_an_epoch: for the schedule.
     """
 
-    def __init__(self, module: nn.Module, choice: Optimization, *, steps_an_epoch: int) -> None:
+    def __init__(
+        self, module: nn.Module, choice: OptimizationConfig, *, steps_an_epoch: int
+    ) -> None:
         """Start at step 0."""
         self.module = module
         self._clip = choice.clip

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from vocscore.training.choices import Optimization
+    from vocscore.config.training import OptimizationConfig
     from vocscore.training.features import Features
     from vocscore.training.losses import Loss
 
@@ -40,7 +40,7 @@ class HeadTrainer:
         *,
         train: Features,
         val: Features,
-        choice: Optimization,
+        choice: OptimizationConfig,
         loss: Loss,
         seed: int,
     ) -> None:

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vocscore.training.choices import LossChoice
+    from vocscore.config.training import LossConfig
 
     Loss = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
     """Logits (N, C) and int8 labels (N, C) -> the sum over the decisions that count, and how many
     these are; sums, so that batches of unequal size add up to the mean over a split."""
 
 
-def open_loss(choice: LossChoice, labels: NDArray[np.int8], *, device: torch.device) -> Loss:
+def open_loss(choice: LossConfig, labels: NDArray[np.int8], *, device: torch.device) -> Loss:
     """The loss that was asked for.
 
     Args:

@@ -26,11 +26,15 @@ from vocscore.training.trainer import largest_share
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from vocscore.config.training import (
+        AugmentationConfig,
+        LossConfig,
+        ModelConfig,
+        OptimizationConfig,
+    )
     from vocscore.models.network import Network
-    from vocscore.pipeline.augment import Augmentation
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.ranks import Ranks
-    from vocscore.training.choices import LossChoice, NetworkChoice, Optimization
     from vocscore.training.splits import Splits
     from vocscore.training.trainer import SplitOutcome
 
@@ -86,7 +90,7 @@ def seeded(seed: int, *, device: str) -> Iterator[None]:
 
 
 def open_network(
-    choice: NetworkChoice,
+    choice: ModelConfig,
     classes: tuple[str, ...],
     *,
     on_stage: Callable[[str], None] | None = None,
@@ -122,7 +126,7 @@ def open_decoding(
     loader: str,
     preprocess: Preprocess,
     *,
-    choice: Optimization,
+    choice: OptimizationConfig,
     device: str,
     threads: int,
     max_pixels: int,
@@ -151,10 +155,10 @@ def open_fit(
     network: Network,
     splits: Splits,
     decoding: Decoding,
-    choice: Optimization,
-    loss: LossChoice,
+    choice: OptimizationConfig,
+    loss: LossConfig,
     *,
-    augmentation: Augmentation,
+    augmentation: AugmentationConfig,
     seed: int,
 ) -> FinetuneTrainer | HeadTrainer | None:
     """Bring the network to the device; for a head, compute the features of both splits.
@@ -194,8 +198,8 @@ def validate_in_float32(
     splits: Splits,
     preprocess: Preprocess,
     *,
-    choice: Optimization,
-    loss: LossChoice,
+    choice: OptimizationConfig,
+    loss: LossConfig,
     loader: str,
     device: str,
     threads: int,

@@ -9,12 +9,12 @@ import torch
 if TYPE_CHECKING:
     from torch import nn
 
-    from vocscore.training.choices import Optimization
+    from vocscore.config.training import OptimizationConfig
 
 _ADAMW_SECOND_BETA = 0.999
 
 
-def open_optimizer(module: nn.Module, choice: Optimization) -> torch.optim.Optimizer:
+def open_optimizer(module: nn.Module, choice: OptimizationConfig) -> torch.optim.Optimizer:
     """An optimizer over every parameter of a module.
 
     Args:
@@ -28,7 +28,7 @@ def open_optimizer(module: nn.Module, choice: Optimization) -> torch.optim.Optim
     return torch.optim.SGD(groups, lr=choice.learning_rate, momentum=choice.momentum)
 
 
-def parameter_groups(module: nn.Module, choice: Optimization) -> list[dict[str, object]]:
+def parameter_groups(module: nn.Module, choice: OptimizationConfig) -> list[dict[str, object]]:
     """Up to four groups: backbone or head, with weight decay or without.
 
     Vectors (biases, scales and shifts of normalizations) have no decay: they are few, and pulling

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from vocscore.config.training import CheckpointConfig
     from vocscore.evaluation.decisions import Decisions
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
-    from vocscore.training.choices import Keeping
     from vocscore.training.epochs import SoFar
     from vocscore.training.history import EpochResult
     from vocscore.training.splits import Splits
@@ -48,7 +48,7 @@ class TrainingRun:
     card: ModelCard
     splits: Splits
     so_far: SoFar
-    keeping: Keeping
+    keeping: CheckpointConfig
     device: str
     max_pixels: int
     validate_exactly: Callable[[], SplitOutcome] | None = None

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import (
 if TYPE_CHECKING:
     import torch
 
-    from vocscore.training.choices import Optimization
+    from vocscore.config.training import OptimizationConfig
 
 _FIRST_FACTOR = 0.01
 """Of the learning rate at the first step of a warm-up."""
@@ -25,7 +25,7 @@ _ONECYCLE_RISE = 0.3
 
 
 def open_schedule(
-    optimizer: torch.optim.Optimizer, choice: Optimization, *, steps_an_epoch: int
+    optimizer: torch.optim.Optimizer, choice: OptimizationConfig, *, steps_an_epoch: int
 ) -> LRScheduler:
     """A schedule to be stepped after every step of the optimizer.
 

@@ -16,7 +16,7 @@ from vocscore.records.images import UsedImages
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vocscore.training.choices import DataChoice, Keeping
+    from vocscore.config.training import CheckpointConfig, DataConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Splits:
     val: LabeledImages
 
 
-def load_splits(shards: Path, choice: DataChoice) -> Splits:
+def load_splits(shards: Path, choice: DataConfig) -> Splits:
     """Find the images of both splits, and say what their 'difficult' labels are.
 
     Raises:
@@ -47,7 +47,7 @@ def load_splits(shards: Path, choice: DataChoice) -> Splits:
     return Splits(train, val)
 
 
-def check_best(splits: Splits, keeping: Keeping) -> None:
+def check_best(splits: Splits, keeping: CheckpointConfig) -> None:
     """Refuse to look for the best epoch where there is no mAP to tell it by.
 
     Raises:
@@ -74,7 +74,7 @@ def used_images(splits: Splits) -> UsedImages:
     return UsedImages(train, val)
 
 
-def _check_names(choice: DataChoice) -> None:
+def _check_names(choice: DataConfig) -> None:
     """Refuse to count images twice, and to validate on images that were trained on."""
     names = [name.strip() for name in f"{choice.train_split},{choice.val_split}".split(",")]
     for name in names:

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vocscore.errors import TrainError
+from shards.manifest import manifest_hash
+from vocscore.config.compute import ComputeConfig
+from vocscore.config.training import TrainConfig
 from vocscore.evaluation.thresholds import parse_rule
 from vocscore.machine import parse_device
 from vocscore.models.backbones import check_backbone
 from vocscore.models.weight_files import check_weights
-from vocscore.pipeline.augment import Augmentation
 from vocscore.ranks import ALONE
-from vocscore.training.choices import check_warmup
+from vocscore.records.run_settings import SEED, recorded_settings
 from vocscore.training.history import EpochResult, TrainReport
 from vocscore.training.job import Job
-from vocscore.training.run_folder import check_room
+from vocscore.training.run_folder import check_room, check_same
 from vocscore.training.splits import check_best, load_splits
 
 if TYPE_CHECKING:
@@ -27,32 +28,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.ranks import Ranks
-    from vocscore.training.choices import (
-        DataChoice,
-        Keeping,
-        LossChoice,
-        NetworkChoice,
-        Optimization,
-    )
 
-__all__ = ["EpochResult", "TrainReport", "train"]
+__all__ = ["EpochResult", "TrainReport", "check_finished", "train"]
 
 
 def train(
     shards: Path,
     out: Path,
+    config: TrainConfig | None = None,
+    compute: ComputeConfig | None = None,
     *,
-    network: NetworkChoice,
-    data: DataChoice,
-    optimization: Optimization,
-    loss: LossChoice,
-    keeping: Keeping,
-    augmentation: Augmentation,
-    seed: int,
-    loader: str,
-    device: str,
-    threads: int,
-    overwrite: bool,
+    overwrite: bool = False,
     resume: bool = False,
     recipe: str | None = None,
     ranks: Ranks = ALONE,
@@ -73,16 +59,8 @@ def train(
     Args:
         shards: a finished set, as `vocscore pack` leaves it.
         out: the run's folder; made if missing.
-        network: which network.
-        data: which images.
-        optimization: what is trained, in which steps.
-        loss: what is made small.
-        keeping: which epoch's network becomes the checkpoint.
-        augmentation: what is done to training images, anew in each epoch; with tune='all' only.
-        seed: of the new weights, the order of the images, and what is done to them.
-        loader: who decodes, as for `open_loader`.
-        device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
-        threads: of the loader.
+        config: everything that decides what the training comes to.
+        compute: where it runs.
         overwrite: replace a run that is there already.
         resume: go on after the last finished epoch of the run that is there; without one, start.
         recipe: where the settings come from, for the record.
@@ -102,26 +80,17 @@ def train(
         EvalError: no such rule of thresholds or of difficult labels.
         DamageError: the shards are unfinished or damaged.
     """
+    config, compute = config or TrainConfig(), compute or ComputeConfig()
     check_room(out, overwrite=overwrite, resume=resume)
-    parse_rule(keeping.thresholds)
-    check_warmup(optimization)
-    _check_augmentation(augmentation, optimization)
-    parse_device(device)
-    check_backbone(network.backbone)
-    check_weights(network.weights, backbone=network.backbone)
+    parse_rule(config.checkpoint.thresholds)
+    parse_device(compute.device)
+    check_backbone(config.model.backbone)
+    check_weights(config.model.weights, backbone=config.model.backbone)
     job = Job(
         shards=shards,
         out=out,
-        network=network,
-        data=data,
-        optimization=optimization,
-        loss=loss,
-        keeping=keeping,
-        augmentation=augmentation,
-        seed=seed,
-        loader=loader,
-        device=device,
-        threads=threads,
+        config=config,
+        compute=compute,
         resume=resume,
         recipe=recipe,
         ranks=ranks,
@@ -130,18 +99,20 @@ def train(
         on_stage=on_stage,
     )
     job.stage("reading labels")
-    splits = load_splits(shards, data)
-    check_best(splits, keeping)
+    splits = load_splits(shards, config.data)
+    check_best(splits, config.checkpoint)
     job.stage("loading PyTorch")
     from vocscore.training.fitting import fit
 
     return fit(job, splits)
 
 
-def _check_augmentation(augmentation: Augmentation, choice: Optimization) -> None:
-    """Refuse it for features that are computed once: docs/training.md says why."""
-    if choice.tune == "head" and augmentation != Augmentation():
-        raise TrainError(
-            "--crop-scale, --flip and --jitter need --tune all: with --tune head each image goes "
-            "through the backbone once, as it is."
-        )
+def check_finished(shards: Path, out: Path, config: TrainConfig) -> None:
+    """Refuse to take a finished run for what is asked for now.
+
+    Raises:
+        TrainError: it was trained on another set, or with other settings.
+        DamageError: the shards are unfinished or damaged.
+    """
+    settings = {**recorded_settings(config), SEED: config.data.seed}
+    check_same(out, {**settings, "shards_sha256": manifest_hash(shards)})

@@ -1,0 +1,89 @@
+"""`--help`: options in titled panels, and where to read more.
+
+Click's own formatter writes it: importing rich would double the CPU time of `vocscore --help`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from vocscore.cli.options import OTHERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+DOCUMENTATION = "https://github.com/vocscore/vocscore/blob/main/docs/README.md"
+MAX_WIDTH = 120
+"""Columns; wider lines are hard to read."""
+_TERM_WIDTH = 30
+"""Columns for an option's name; a longer one has a line of its own."""
+_LIKE = 0.6
+"""How much a word is like another one that is suggested, as `difflib` measures it."""
+
+
+class Formatter(click.HelpFormatter):
+    """Bold headings; `click.echo` removes what makes them bold where no terminal reads it."""
+
+    def write_heading(self, heading: str) -> None:
+        """Write a title, bold unless NO_COLOR (no-color.org) is set."""
+        super().write_heading(heading if os.environ.get("NO_COLOR") else _bold(heading))
+
+
+def _bold(text: str) -> str:
+    return click.style(text, bold=True)
+
+
+class PanelContext(click.Context):
+    """The context of a command whose help a `Formatter` writes."""
+
+    formatter_class = Formatter
+
+
+class PanelCommand(click.Command):
+    """A command whose `--help` groups the options under titles."""
+
+    context_class = PanelContext
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one section per panel, in the order of the options; the untitled come last."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx)
+            if record is not None and isinstance(option, click.Option):
+                panels.setdefault(getattr(option, "panel", OTHERS), []).append(record)
+        others = panels.pop(OTHERS, [])
+        write_panels(formatter, [*panels.items(), (OTHERS, others)])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say where the documentation is."""
+        del ctx
+        write_link(formatter)
+
+
+def write_panels(
+    formatter: click.HelpFormatter, panels: Iterable[tuple[str, list[tuple[str, str]]]]
+) -> None:
+    """Write sections of two columns that all begin at the same place."""
+    filled = [(title, rows) for title, rows in panels if rows]
+    terms = [term for _, rows in filled for term, _ in rows if len(term) <= _TERM_WIDTH]
+    width = max(map(len, terms), default=0)
+    for title, rows in filled:
+        with formatter.section(title):
+            aligned = [(term.ljust(width), text) for term, text in rows]
+            formatter.write_dl(aligned, col_max=width)
+
+
+def write_link(formatter: click.HelpFormatter) -> None:
+    """Write where the documentation is, on a line that terminals make a link of."""
+    formatter.write_paragraph()
+    formatter.write(f"Documentation: {DOCUMENTATION}\n")
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """A sentence with the known word that is most like another one; '' where none is."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=_LIKE)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,78 @@
+"""All the options of a command: groups, built from plain values and named by their options."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+
+from vocscore.config.option import Group, Option, options_of
+from vocscore.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Config = TypeVar("Config")
+
+
+def groups_of(config: type[Any]) -> dict[str, type[Group]]:
+    """Name of a field -> group, of a dataclass whose fields are groups."""
+    hints = get_type_hints(config)
+    return {one.name: hints[one.name] for one in fields(config)}
+
+
+def declared(*kinds: type[Any]) -> tuple[Option, ...]:
+    """Every option of some groups, or of dataclasses of groups."""
+    found: list[Option] = []
+    for kind in kinds:
+        if issubclass(kind, Group):
+            found += options_of(kind)
+        else:
+            found += declared(*groups_of(kind).values())
+    return tuple(found)
+
+
+def names_of(*kinds: type[Any]) -> set[str]:
+    """The names of every option of some groups, or of dataclasses of groups."""
+    return {option.name for option in declared(*kinds)}
+
+
+def build(kind: type[Config], settings: Mapping[str, Any]) -> Config:
+    """A group, or a dataclass of groups, from values by the names of their options.
+
+    Args:
+        kind: what to build.
+        settings: name -> value; names of other groups are passed over.
+
+    Raises:
+        OptionError: a value is of another type, out of its range, or goes with no other.
+    """
+    if issubclass(kind, Group):
+        names = names_of(kind)
+        return kind(**{name: value for name, value in settings.items() if name in names})
+    return kind(**{name: build(group, settings) for name, group in groups_of(kind).items()})
+
+
+def flat(config: Any) -> dict[str, Any]:
+    """The values of a group, or of a dataclass of groups, by the names of their options."""
+    if isinstance(config, Group):
+        return {option.name: getattr(config, option.name) for option in options_of(type(config))}
+    values: dict[str, Any] = {}
+    for name in groups_of(type(config)):
+        values.update(flat(getattr(config, name)))
+    return values
+
+
+def refuse_unknown(names: Iterable[str], *kinds: type[Any]) -> None:
+    """Refuse a name that is no option, and say which one is nearest.
+
+    Raises:
+        OptionError: there is one.
+    """
+    known = [option.name for option in declared(*kinds)]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            raise OptionError(
+                "no option is called {name!r}. The nearest is {near!r}.", name=name, near=near
+            )

@@ -1,0 +1,82 @@
+"""A checkpoint to a model for other programs: what is refused, what it is checked on, the file."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from vocscore.config.exporting import ExportConfig
+from vocscore.exporting.formats import check_place
+from vocscore.exporting.run_images import trained_on, validated_on
+from vocscore.models.card import load_card
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from shards.sample import ImageRef
+    from vocscore.config.exporting import CheckConfig
+    from vocscore.exporting.export import Exported
+
+
+def export(
+    checkpoint: Path,
+    out: Path,
+    config: ExportConfig | None = None,
+    *,
+    on_images: Callable[[int, int], None] | None = None,
+    on_stage: Callable[[str], None] | None = None,
+) -> Exported:
+    """Write a checkpoint in another format, once it gives torch's probabilities.
+
+    Args:
+        checkpoint: the folder of a trained network.
+        out: the new file; it ends in .onnx or .xml. Its description lies beside it.
+        config: what it is checked on, and whether a file may be replaced.
+        on_images: called with the images checked so far, and how many there are.
+        on_stage: called with what begins, in words.
+
+    Raises:
+        ExportError: the place cannot be written, or as for `write_checked`.
+        OptionError: there are no images to check on.
+        CheckpointError: the checkpoint is damaged, or there is none.
+    """
+    config = config or ExportConfig()
+    check_place(out, overwrite=config.output.overwrite)
+    load_card(checkpoint)  # refuses what is no run
+    with _check_images(checkpoint, config.check) as (images, source):
+        if on_stage is not None:
+            on_stage("loading PyTorch")  # what could be refused was refused above
+        from vocscore.exporting.export import write_checked
+
+        return write_checked(
+            checkpoint,
+            out,
+            images=images,
+            source=source,
+            max_pixels=config.check.max_pixels,
+            on_images=on_images,
+            on_stage=on_stage,
+        )
+
+
+@contextmanager
+def _check_images(checkpoint: Path, check: CheckConfig) -> Iterator[tuple[Sequence[ImageRef], str]]:
+    """What to check with, and what to call it; drawn images are gone when the block ends."""
+    from shards.reader import load_split
+    from vocscore.exporting.images import drawn_in, found_below
+
+    most = check.check_images
+    if check.drawn:
+        with TemporaryDirectory(prefix="vocscore-") as place:
+            yield drawn_in(Path(place), number=most), "drawn"
+        return
+    if check.images is not None:
+        yield found_below(check.images, most=most), "a folder of images"
+        return
+    shards = check.shards or trained_on(
+        checkpoint, instead="Check the export on others with {shards}, {images} or {drawn}."
+    )
+    split = check.split or validated_on(checkpoint, shards)
+    yield load_split(shards, split).images[:most], f"split {split!r} of the shards"

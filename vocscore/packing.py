@@ -1,0 +1,218 @@
+"""A folder of images with labels, or a year of PASCAL VOC, to shards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shards.errors import SourceError
+from shards.paths import shown
+from vocscore.config.packing import PackConfig
+from vocscore.errors import OptionError
+from vocscore.machine import usable_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from shards.packing.pack import PackReport
+    from shards.sample import AnnotatedSet, Rejection, Sample
+    from vocscore.config.packing import LabelsConfig, SplitConfig
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What packing came to.
+
+    Attributes:
+        report: what was written, and what was rejected.
+        unlisted: images of the source that are in no split.
+    """
+
+    report: PackReport
+    unlisted: int
+
+
+def pack(
+    source: Path | None,
+    out: Path,
+    config: PackConfig | None = None,
+    *,
+    on_stage: Callable[[str], None] | None = None,
+    on_images: Callable[[int, int], None] | None = None,
+    on_classes: Callable[[AnnotatedSet, tuple[str, ...]], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
+    on_download: Callable[[str], None] | None = None,
+) -> Packed:
+    """Write images and their labels into WebDataset tar shards.
+
+    Stopped and called again, it resumes where it stopped and ends with the same bytes.
+
+    Args:
+        source: a folder of images; with a download, the folder to fetch into (None: beside `out`).
+        out: folder for the shards.
+        config: the options.
+        on_stage: called with what begins, in words.
+        on_images: called with the images packed so far, and how many there are.
+        on_classes: called with the set and its classes before anything is written.
+        on_warning: called with a line where something of the source was not taken as it stands.
+        on_download: called with a line before each file is fetched or unpacked; None: no progress
+            of a download is shown either.
+
+    Raises:
+        OptionError: there is no source, or no class.
+        FetchError: a year of VOC cannot be fetched.
+        SourceError, LabelError: the source or its labels cannot be read as they stand.
+        PackError: the shards cannot be written, or too many images are bad.
+    """
+    from shards.packing.pack import pack as write_shards
+
+    config = config or PackConfig()
+    stage = on_stage or (lambda _name: None)
+    warn = on_warning or (lambda _line: None)
+    _refuse_file(out)
+    folder = _source(source, out, year=config.labels.download, say=on_download)
+    stage("reading annotations")
+    annotated = _read(folder, config.labels)
+    annotated, classes = _with_classes(annotated, config.labels, warn=warn)
+    if on_classes is not None:
+        on_classes(annotated, classes)
+    stage("splitting")
+    splits, rule = _split(annotated, classes, config.splits)
+    if config.labels.label_separator is not None:
+        rule["label_separator"] = config.labels.label_separator
+    stage("packing")
+    report = write_shards(
+        annotated,
+        splits,
+        out,
+        classes=classes,
+        shard_samples=config.output.shard_samples,
+        verify=config.images.verify,
+        max_bad=config.images.max_bad,
+        max_pixels=config.images.max_pixels,
+        resize=config.images.resize,
+        quality=config.images.quality,
+        workers=config.output.workers or usable_cores(),
+        overwrite=config.output.overwrite,
+        settings=rule,
+        progress=on_images,
+    )
+    return Packed(report, len(annotated.samples) - sum(map(len, splits.values())))
+
+
+def split_and_file(value: str) -> tuple[str | None, Path]:
+    """Take SPLIT=FILE.json apart; a file whose own name has '=' in it is a file."""
+    from shards.manifest import is_split
+
+    split, equals, name = value.partition("=")
+    if not equals or Path(value).exists() or not is_split(split):
+        return None, Path(value)
+    return split, Path(name)
+
+
+def _refuse_file(out: Path) -> None:
+    """Refuse a place for the shards that can be no folder, before the source is read."""
+    there = next((path for path in (out, *out.parents) if path.exists()), None)
+    if there is not None and not there.is_dir():
+        raise OptionError(
+            "{file}: is a file, and the shards need a folder. Name another with {output}.",
+            file=there,
+        )
+
+
+def _source(
+    source: Path | None, out: Path, *, year: str | None, say: Callable[[str], None] | None
+) -> Path:
+    """The folder to pack: the source, or the year that is fetched into it."""
+    if year is not None:
+        from vocscore.fetch import fetch_voc
+
+        named = out if out.name not in ("", "..") else out.resolve()
+        folder = source or named.with_name(f"{named.name}-download")
+        return fetch_voc(year, folder, say=say or (lambda _line: None), quiet=say is None)
+    if source is None:
+        raise OptionError("Name the folder to pack ({src}), or {download} a year of VOC.")
+    if not source.is_dir():
+        raise OptionError(
+            "{src} {folder}: no such folder. {src} takes a folder of images to pack.",
+            folder=source,
+        )
+    return source
+
+
+def _read(source: Path, labels: LabelsConfig) -> AnnotatedSet:
+    """Read a folder of images with the labels that the options name; VOC trees have their own."""
+    from shards.sources.coco.read import read_coco
+    from shards.sources.coco.splits import CocoFile
+    from shards.sources.table.read import read_table
+    from shards.sources.voc.read import read_voc
+
+    if labels.labels:
+        return read_table(source, labels.labels, label_separator=labels.label_separator)
+    if labels.coco:
+        files = [split_and_file(value) for value in labels.coco]
+        return read_coco(source, [CocoFile(file, split) for split, file in files])
+    return read_voc(source)
+
+
+def _with_classes(
+    annotated: AnnotatedSet, labels: LabelsConfig, *, warn: Callable[[str], None]
+) -> tuple[AnnotatedSet, tuple[str, ...]]:
+    """The set with one spelling for each class, and the classes."""
+    from shards.classes import choose_classes, read_classes
+    from shards.vocabulary import question_names, unify_names
+
+    given = read_classes(labels.classes) if labels.classes else None
+    _refuse_nothing(annotated, classes_known=given is not None or annotated.classes is not None)
+    annotated = unify_names(
+        annotated, renames=dict(labels.rename), merge_case=labels.merge_case, given=given
+    )
+    for note in annotated.notes:
+        warn(f"note: {note}")
+    classes = choose_classes(
+        annotated.names(),
+        given,
+        annotated.classes,
+        known=annotated.vocabulary,
+        where=lambda name: f"{annotated.root}: {annotated.place(name)}",
+    )
+    for doubt in question_names(annotated, given):
+        warn(f"warning: {doubt}")
+    return annotated, classes
+
+
+def _split(
+    annotated: AnnotatedSet, classes: Sequence[str], config: SplitConfig
+) -> tuple[Mapping[str, Sequence[Sample]], dict[str, str | int | float]]:
+    """The samples of each split, and the rule as the manifest records it."""
+    from shards.splitting.splits import split_by_lists, split_by_ratio
+
+    if config.split == "voc" or (config.split == "auto" and annotated.splits):
+        return split_by_lists(annotated), {"split": "voc"}
+    fraction = config.train_fraction
+    splits = split_by_ratio(annotated, classes=classes, train_fraction=fraction, seed=config.seed)
+    return splits, {"split": "ratio", "train_fraction": fraction, "seed": config.seed}
+
+
+def _refuse_nothing(annotated: AnnotatedSet, *, classes_known: bool) -> None:
+    """Say what is wrong with all images, where none can be used or none has a label."""
+    if not annotated.samples:
+        first = next((f" First: {shown(b.path)}: {b.detail}." for b in annotated.rejected), "")
+        reasons = rejection_reasons(annotated.rejected) or "there is none"
+        raise SourceError(f"{annotated.root}: no image can be used ({reasons}).{first}")
+    if not classes_known and not annotated.names():
+        number = len(annotated.samples)
+        raise OptionError(
+            "{root}: none of its {images} has a label, so there are no classes. Name them: "
+            "{classes} FILE.",
+            root=annotated.root,
+            images=f"{number} image" if number == 1 else f"{number} images",
+        )
+
+
+def rejection_reasons(rejected: Sequence[Rejection]) -> str:
+    """How many there are of each reason: '2 missing, 1 not_annotated'."""
+    reasons = Counter(str(rejection.reason) for rejection in rejected)
+    return ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))

@@ -1,0 +1,36 @@
+"""Keys that files on disk have had since before the code used today's words; they stay.
+
+Runs, predictions and unfinished work are read by later versions and by other programs, so a field
+that was renamed in the code keeps its key in JSON.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STORED: Final = {
+    "images": "pictures",
+    "labeled": "labelled",
+    "loader": "maker",
+    "optimizer": "optimiser",
+    "standardize": "standardise",
+}
+"""Field in the code -> key in JSON."""
+
+
+def stored(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Give fields their keys on disk; all others keep their names, and all their order."""
+    return {STORED.get(name, name): value for name, value in fields.items()}
+
+
+def stored_loader(kind: str) -> str:
+    """Give an image loader's class its name on disk: 'HostLoader' is 'HostMaker' there."""
+    return kind.replace("Loader", "Maker")
+
+
+def shown(key: str) -> str:
+    """The word of today for a key on disk, for messages."""
+    return next((name for name, old in STORED.items() if old == key), key)
