@@ -154,10 +154,10 @@ def _source(
         folder = source or named.with_name(f"{named.name}-download")
         return fetch_voc(year, folder, say=say or (lambda _line: None), quiet=say is None)
     if source is None:
-        raise OptionError("Name the folder to pack ({src}), or {download} a year of VOC.")
+        raise OptionError("Name the folder to pack ({source}), or {download} a year of VOC.")
     if not source.is_dir():
         raise OptionError(
-            "{src} {folder}: no such folder. {src} takes a folder of images to pack.",
+            "{source} {folder}: no such folder. {source} takes a folder of images to pack.",
             folder=source,
         )
     return source

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from vocscore.cli import help as pages
 from vocscore.cli.main import COMMANDS, main
 from vocscore.cli.options import OTHERS, flag
+from vocscore.config.charts import ChartConfig
 from vocscore.config.compute import ComputeConfig
 from vocscore.config.groups import declared, groups_of
 from vocscore.config.packing import PackConfig
@@ -70,7 +71,7 @@ def test_panels_are_the_groups() -> None:
     """In the order of the work; one panel for a title, whoever declares it."""
     assert titles(told("train", "--help")) == [
         "Output", "Recipe", "Model", "Data", "Optimization", "Augmentation", "Loss", "Checkpoint",
-        "Compute", "Other",
+        "Charts", "Compute", "Other",
     ]  # fmt: skip
     assert titles(told("score", "--help")) == [
         "Model", "Output", "Inputs", "Bad inputs", "Decoding", "Compute", "Other",
@@ -80,7 +81,7 @@ def test_panels_are_the_groups() -> None:
 @pytest.mark.parametrize(
     ("name", "kinds"),
     [
-        ("train", (TrainConfig, ComputeConfig, RunConfig)),
+        ("train", (TrainConfig, ComputeConfig, RunConfig, ChartConfig)),
         ("score", (ScoreConfig,)),
         ("pack", (PackConfig,)),
     ],

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from vocscore.api.messages import python_names
 from vocscore.config.groups import declared, flat, refuse_unknown
 from vocscore.config.option import Group
 from vocscore.errors import OptionError
@@ -24,7 +26,7 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 def takes(*kinds: type[Any]) -> Callable[[Function], Function]:
     """Show every option of some groups in the signature and the help text of a function.
 
-    The function takes them as `**keywords`.
+    The function takes them as `**keywords`. Its errors name options as Python does.
     """
 
     def show(function: Function) -> Function:
@@ -37,10 +39,16 @@ def takes(*kinds: type[Any]) -> Callable[[Function], Function]:
             )
             for one in options
         ]
-        function.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+
+        @wraps(function)
+        def called(*arguments: Any, **keywords: Any) -> Any:
+            with python_names():
+                return function(*arguments, **keywords)
+
+        called.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
         lines = "\n".join(f"        {one.name}: {one.help.format_map(_Plain())}" for one in options)
-        function.__doc__ = (function.__doc__ or "").replace(_PLACE, lines, 1)
-        return function
+        called.__doc__ = (function.__doc__ or "").replace(_PLACE, lines, 1)
+        return cast("Function", called)
 
     return show
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "progress"]  # and what is defined here
 
+_ARGUMENTS = {"source": "src"}
+"""What functions call a value -> what the command line does."""
 LAST_WORDS = 30.0
 """Seconds in which torchrun ends a process whose error is another one's, too."""
 
@@ -89,8 +91,9 @@ def _line(error: Exception, ctx: click.Context) -> str:
     parameters = command.params if command else []
 
     def typed(name: str) -> str:
+        known = {name, _ARGUMENTS.get(name)}
         for parameter in parameters:
-            if name == parameter.name or flag(name) in parameter.opts:
+            if parameter.name in known or flag(name) in parameter.opts:
                 is_option = isinstance(parameter, click.Option)
                 return parameter.opts[0] if is_option else parameter.human_readable_name
         return flag(name)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 )
 @panel_option(
     "--plots",
-    panel="Output",
+    panel=ChartConfig.title,
     metavar="DIR",
     type=paths.new_folder("charts"),
     help="Draw there (made if missing): per_class_ap.png, average precision per class with its "

@@ -96,8 +96,8 @@ def _complete_recipe(
     AugmentationConfig,
     LossConfig,
     CheckpointConfig,
-    ComputeConfig,
     ChartConfig,
+    ComputeConfig,
 )
 @quiet_option
 def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from vocscore.config.compute import ComputeConfig, DecodeConfig
 from vocscore.config.option import Group, option
 from vocscore.errors import OptionError
+
+CEILINGS_AFTER: Final = 20.0
+"""Seconds of a run from which on its ceilings are measured at its end, unless asked otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +139,7 @@ class OutputConfig(Group):
         None,
         help="Measure at the end, for some seconds, how fast this machine reads, decodes and "
         "computes, each alone, and say which of them is the bottleneck.",
-        unset="after runs of 20 s and more",
+        unset=f"after runs of {CEILINGS_AFTER:g} s and more",
     )
 
     def __post_init__(self) -> None:

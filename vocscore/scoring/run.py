@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shards.file_kinds import count
-from vocscore.config.scoring import ScoreConfig
+from vocscore.config.scoring import CEILINGS_AFTER, ScoreConfig
 from vocscore.machine import usable_cores
 from vocscore.printed import Printed
 from vocscore.records.keys import stored, stored_loader
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from vocscore.scoring.inputs.units import Inputs
     from vocscore.scoring.output.ledger import Ledger
     from vocscore.scoring.scoring import Progress
-
-CEILINGS_AFTER = 20.0
-"""Seconds of a run from which on its ceilings are measured at its end, unless asked otherwise."""
 
 
 @dataclass(frozen=True)
