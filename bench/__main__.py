@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.contests import CONTESTS
+from bench.images import KINDS
 from bench.memory import INPUTS, LISTED
 from bench.options import BACKBONES, Options
-from bench.pictures import KINDS
 from bench.report import write_report
 from bench.results import FOLDER as RESULTS
 from bench.results import environment, save
@@ -39,9 +39,9 @@ def _parser() -> argparse.ArgumentParser:
         "contest", nargs="?", choices=("all", *CONTESTS, "report"), default="all", metavar="CONTEST"
     )
     add("--json", action="store_true", help="the rows as JSON lines on standard output")
-    add("--pictures", type=int, help="pictures a repeat [by contest]")
+    add("--images", type=int, help="images a repeat [by contest]")
     add("--repeats", type=int, default=3, help="counted repeats [3]")
-    add("--kind", choices=KINDS, default="voc", help="of the pictures [voc]")
+    add("--kind", choices=KINDS, default="voc", help="of the images [voc]")
     add("--backbones", nargs="+", default=BACKBONES, help=f"networks {list(BACKBONES)}")
     add("--inputs", nargs="+", type=int, default=INPUTS, help=f"memory: inputs {list(INPUTS)}")
     add("--results", type=Path, default=RESULTS, help="folder that keeps the rows [bench/results]")
@@ -73,7 +73,7 @@ def main(words: Sequence[str] | None = None) -> None:
             scratch=Path(scratch),
             repeats=asked.repeats,
             kind=asked.kind,
-            pictures=asked.pictures,
+            images=asked.images,
             backbones=tuple(asked.backbones),
             inputs=tuple(asked.inputs),
             listed=asked.listed,

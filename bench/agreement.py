@@ -23,7 +23,7 @@ class Agreement:
 
     Attributes:
         largest_difference: in probability.
-        changed: share of the decisions (pictures times classes) that are others, 0 to 1.
+        changed: share of the decisions (images times classes) that are others, 0 to 1.
         positive: share of the decisions that are 'present', by the truth; where it is 0, `changed`
             says little.
     """
@@ -66,7 +66,7 @@ FAITHFUL = Limit(MOST_DIFFERENCE, MOST_CHANGED)
 """The default precision of `score`."""
 BF16 = Limit(0.1, 0.01)
 """bf16 where it is asked for; how far it is off is what is to be seen."""
-QUANTISED = Limit(0.5, 0.01)
+QUANTIZED = Limit(0.5, 0.01)
 """int8: decisions count; a probability may move."""
 
 

@@ -1,4 +1,4 @@
-"""What random crops, flips and colours cost the host maker, beside torchvision's way."""
+"""What random crops, flips and colors cost the host loader, beside torchvision's way."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import torch
 
     from bench.peers.task import Loader
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
 
-PICTURES = 512
+IMAGES = 512
 BATCH = 32
 AUGMENTATION = Augmentation(crop_scale=0.35, flip=0.5, jitter=0.2)
 GEOMETRY = Augmentation(crop_scale=0.35, flip=0.5)
@@ -35,16 +35,16 @@ USUAL = "DataLoader, PIL, torchvision v1"
 PLAIN, CROPPED, OURS = "vocscore, host, plain", "vocscore, host, crop and flip", "vocscore, host"
 
 
-def compare_augmented(pictures: Sequence[PictureRef], scratch: Path, *, repeats: int) -> Outcome:
+def compare_augmented(images: Sequence[ImageRef], scratch: Path, *, repeats: int) -> Outcome:
     """Rates with and without; that the pixels are torchvision's is proved in the tests.
 
     Args:
-        pictures: loose files.
+        images: loose files.
         scratch: for whoever needs it.
         repeats: counted rounds.
     """
     preprocess = Preprocess(upright=False)  # as the usual loader has it
-    task = Task(pictures, preprocess, batch=BATCH, workers=usable_cores(), scratch=scratch)
+    task = Task(images, preprocess, batch=BATCH, workers=usable_cores(), scratch=scratch)
     views = {PLAIN: None, CROPPED: GEOMETRY, OURS: AUGMENTATION}
     with closing(TorchLoader(task, ReadAugmented(preprocess))) as usual:
         loaders: dict[str, Loader] = {USUAL: usual}
@@ -58,13 +58,13 @@ def compare_augmented(pictures: Sequence[PictureRef], scratch: Path, *, repeats:
             loader.close()
     return Outcome(
         contest="augment",
-        title="augment: files to normalised, augmented batches of 256x256 on the CPU",
+        title="augment: files to normalized, augmented batches of 256x256 on the CPU",
         rates=rates,
         baseline=USUAL,
         facts={"batch": task.batch, "workers": task.workers},
         lines=tuple(
             f"{name}: {1e3 * task.workers * (1 / rates[name].median - 1 / rates[PLAIN].median):.2f}"
-            " ms of a core a picture more than plain"
+            " ms of a core an image more than plain"
             for name in (CROPPED, OURS)
         ),
     )
@@ -87,7 +87,7 @@ class ReadAugmented:
         )
 
     def __call__(self, file: str) -> torch.Tensor:
-        """One picture, float32 (3, size, size)."""
+        """One image, float32 (3, size, size)."""
         with Image.open(file) as image:
             pixels: torch.Tensor = self._transform(image.convert("RGB"))
         return pixels

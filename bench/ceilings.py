@@ -15,21 +15,21 @@ from bench.runtimes import enough, groups, open_precisions, run_through
 from bench.timing import Rate, interleave, interleave_seconds, interleave_values
 from shards import atomic
 from shards.classes import VOC_CLASSES
-from shards.pictures import picture
+from shards.images import image_file
 from vocscore.config import ScoreConfig
 from vocscore.machine import usable_cores
-from vocscore.pipeline.host import HostMaker
+from vocscore.pipeline.host import HostLoader
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.score.output.formats.choice import choose
-from vocscore.score.output.formats.selection import EVERYTHING
-from vocscore.score.output.rows import Rows
+from vocscore.scoring.output.formats.choice import choose
+from vocscore.scoring.output.formats.selection import EVERYTHING
+from vocscore.scoring.output.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from bench.subjects import Subject
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
 
 WRITTEN_BYTES = 64_000_000
 WRITTEN_ROWS = 10_000
@@ -39,33 +39,33 @@ DECODE = "decode (libjpeg-turbo, strict)"
 BATCH = "decode + resize + batch"
 
 
-def measure_pictures(pictures: Sequence[PictureRef], *, repeats: int) -> Outcome:
+def measure_images(images: Sequence[ImageRef], *, repeats: int) -> Outcome:
     """Reading, decoding, and making batches, each with a thread a core.
 
     Reading is out of the system's cache, where the files lie after the first round.
     """
     cores = usable_cores()
-    read = partial(picture.read_bytes, max_pixels=ScoreConfig.max_pixels)
-    data = [read(ref) for ref in pictures]
-    maker = HostMaker(
+    read = partial(image_file.read_bytes, max_pixels=ScoreConfig.max_pixels)
+    data = [read(ref) for ref in images]
+    loader = HostLoader(
         Preprocess(),
         batch_size=ScoreConfig.batch_size,
         threads=cores,
         max_pixels=ScoreConfig.max_pixels,
     )
-    with ThreadPoolExecutor(cores) as pool, maker:
+    with ThreadPoolExecutor(cores) as pool, loader:
         rates = interleave(
             {
-                READ: lambda: sum(1 for _ in pool.map(read, pictures)),
+                READ: lambda: sum(1 for _ in pool.map(read, images)),
                 DECODE: lambda: sum(pool.map(_decoded, data)),
-                BATCH: lambda: sum(len(batch.rows) for batch in maker.batches(pictures)),
+                BATCH: lambda: sum(len(batch.rows) for batch in loader.batches(images)),
             },
             repeats=repeats,
         )
     size = sum(map(len, data)) / len(data)
     return Outcome(
         contest="ceilings",
-        title=f"ceilings of pictures, {cores} threads",
+        title=f"ceilings of images, {cores} threads",
         rates=rates,
         baseline=BATCH,
         walls={BATCH: DECODE},
@@ -76,30 +76,30 @@ def measure_pictures(pictures: Sequence[PictureRef], *, repeats: int) -> Outcome
 
 
 def _decoded(data: bytes) -> int:
-    return len(picture.decode(data, max_pixels=ScoreConfig.max_pixels)[:1])
+    return len(image_file.decode(data, max_pixels=ScoreConfig.max_pixels)[:1])
 
 
-def measure_models(subjects: Sequence[Subject], *, repeats: int, pictures: int) -> Outcome:
+def measure_models(subjects: Sequence[Subject], *, repeats: int, images: int) -> Outcome:
     """The network alone, of each backbone in each precision of `score`.
 
     Args:
         subjects: the backbones.
         repeats: counted rounds.
-        pictures: sent through a network in each.
+        images: sent through a network in each.
     """
     work: dict[str, Callable[[], int]] = {}
     absent: dict[str, str] = {}
     for subject in subjects:
-        at = np.arange(pictures) % len(subject.images)
+        at = np.arange(images) % len(subject.images)
         ready = list(groups(subject.images[at]))
         runtimes, missing = open_precisions(subject)
         for name, runtime in runtimes.items():
-            some = enough(ready, runtime, pictures=pictures)
+            some = enough(ready, runtime, images=images)
             work[f"{subject.backbone}, {name}"] = partial(run_through, runtime, some)
         absent |= {f"{subject.backbone}, {name}": reason for name, reason in missing.items()}
     return Outcome(
         contest="ceilings",
-        title="ceilings of the network: ready pictures to probabilities on the CPU",
+        title="ceilings of the network: ready images to probabilities on the CPU",
         rates=interleave(work, repeats=repeats),
         absent=absent,
         key={"part": "models"},

@@ -45,7 +45,7 @@ def draw(outcomes: Sequence[Outcome], file: Path, *, title: str) -> None:
     figure.suptitle(title, fontsize=9)
     for axis, outcome in zip(axes[:, 0], outcomes, strict=True):
         _panel(axis, outcome)
-    # No date and no version in the file: equal rows give equal pictures.
+    # No date and no version in the file: equal rows give equal images.
     figure.savefig(file, dpi=110, metadata={"Software": None})
     plt.close(figure)
 
@@ -57,7 +57,7 @@ def _panel(axis: Any, outcome: Outcome) -> None:
     # A ceiling that binds nobody may be far above all else: its bar is cut, and says so.
     top = max(medians[name] for name in bound or names)
     ends = [min(medians[name], top) for name in names]
-    axis.barh(names, ends, color=[_colour(name, outcome) for name in names], height=0.72)
+    axis.barh(names, ends, color=[_color(name, outcome) for name in names], height=0.72)
     axis.invert_yaxis()
     axis.set_title(outcome.title, fontsize=9, loc="left", fontweight="bold")
     axis.set_xlabel(outcome.unit + (" (less is better)" if outcome.unit == "s" else ""), fontsize=8)
@@ -82,7 +82,7 @@ def label(name: str, outcome: Outcome) -> str:
     return ", ".join(parts)
 
 
-def _colour(name: str, outcome: Outcome) -> str:
+def _color(name: str, outcome: Outcome) -> str:
     if _is_ceiling(name) or name in outcome.walls.values():
         return CEILING
     return OURS if name.startswith("vocscore") else OTHERS

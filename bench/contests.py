@@ -34,96 +34,94 @@ class Contest:
 
 
 def _loaders(options: Options) -> Iterator[Outcome]:
-    from bench.loaders import PICTURES, compare_loaders
+    from bench.loaders import IMAGES, compare_loaders
 
-    pictures = options.some(pictures=PICTURES[options.kind])
-    yield options.noted(compare_loaders(pictures.refs, repeats=options.repeats), pictures)
+    images = options.some(images=IMAGES[options.kind])
+    yield options.noted(compare_loaders(images.refs, repeats=options.repeats), images)
 
 
 def _augment(options: Options) -> Iterator[Outcome]:
-    from bench.augment import PICTURES, compare_augmented
+    from bench.augment import IMAGES, compare_augmented
 
-    pictures = options.some(pictures=PICTURES)
-    outcome = compare_augmented(pictures.refs, options.scratch / "augment", repeats=options.repeats)
-    yield options.noted(outcome, pictures)
+    images = options.some(images=IMAGES)
+    outcome = compare_augmented(images.refs, options.scratch / "augment", repeats=options.repeats)
+    yield options.noted(outcome, images)
 
 
 def _models(options: Options) -> Iterator[Outcome]:
-    from bench.models import PICTURES, compare_models
+    from bench.models import IMAGES, compare_models
     from bench.subjects import make_subject
 
     for backbone in options.backbones:
         subject = make_subject(backbone, options.scratch)
-        number = options.pictures or PICTURES
-        yield compare_models(subject, repeats=options.repeats, pictures=number)
+        number = options.images or IMAGES
+        yield compare_models(subject, repeats=options.repeats, images=number)
 
 
 def _ceilings(options: Options) -> Iterator[Outcome]:
     from bench import ceilings
-    from bench.models import PICTURES
+    from bench.models import IMAGES
     from bench.subjects import make_subject
 
-    pictures, repeats = options.some(pictures=256), options.repeats
-    yield options.noted(ceilings.measure_pictures(pictures.refs, repeats=repeats), pictures)
+    images, repeats = options.some(images=256), options.repeats
+    yield options.noted(ceilings.measure_images(images.refs, repeats=repeats), images)
     subjects = [make_subject(backbone, options.scratch) for backbone in options.backbones]
-    number = options.pictures or PICTURES
-    yield ceilings.measure_models(subjects, repeats=repeats, pictures=number)
+    number = options.images or IMAGES
+    yield ceilings.measure_models(subjects, repeats=repeats, images=number)
     yield ceilings.measure_products(repeats=repeats)
     yield from ceilings.measure_writing(options.scratch / "written", repeats=repeats)
 
 
 def _score(options: Options) -> Iterator[Outcome]:
-    from bench.score import PICTURES, compare_scoring
+    from bench.score import IMAGES, compare_scoring
     from bench.subjects import make_subject
 
-    pictures = options.some(pictures=PICTURES)
+    images = options.some(images=IMAGES)
     for backbone in options.backbones:
         subject = make_subject(backbone, options.scratch)
         scratch = options.scratch / f"score-{backbone}"
         yield options.noted(
-            compare_scoring(subject, pictures, scratch, repeats=options.repeats), pictures
+            compare_scoring(subject, images, scratch, repeats=options.repeats), images
         )
 
 
 def _train(options: Options) -> Iterator[Outcome]:
     from bench.subjects import make_subject
-    from bench.training import PICTURES, compare_training
+    from bench.training import IMAGES, compare_training
 
-    pictures = options.some(pictures=PICTURES)
+    images = options.some(images=IMAGES)
     subject = make_subject(TRAINED, options.scratch)
-    outcome = compare_training(
-        subject, pictures, options.scratch / "train", repeats=options.repeats
-    )
-    yield options.noted(outcome, pictures)
+    outcome = compare_training(subject, images, options.scratch / "train", repeats=options.repeats)
+    yield options.noted(outcome, images)
 
 
 def _start(options: Options) -> Iterator[Outcome]:
     from bench.start import FILES, measure_start
     from bench.subjects import make_subject
 
-    pictures = options.some(pictures=100)
+    images = options.some(images=100)
     subject = make_subject(TRAINED, options.scratch)
     outcome = measure_start(
-        subject, pictures.folder, options.scratch / "start", repeats=options.repeats, files=FILES
+        subject, images.folder, options.scratch / "start", repeats=options.repeats, files=FILES
     )
-    yield options.noted(outcome, pictures)
+    yield options.noted(outcome, images)
 
 
 def _dirty(options: Options) -> Iterator[Outcome]:
     from bench.dirty import compare_dirty
 
-    pictures = options.some(pictures=128)
-    outcome = compare_dirty(pictures.refs, options.scratch / "dirty", repeats=options.repeats)
-    yield options.noted(outcome, pictures)
+    images = options.some(images=128)
+    outcome = compare_dirty(images.refs, options.scratch / "dirty", repeats=options.repeats)
+    yield options.noted(outcome, images)
 
 
 def _pack(options: Options) -> Iterator[Outcome]:
     from bench.pack import compare_packing
 
     # so many that starting and ending do not count; three copies of them have to fit on the disk
-    pictures = options.some(pictures={"large": 40, "png": 400}.get(options.kind, 2000))
-    outcome = compare_packing(pictures.refs, options.scratch / "pack", repeats=options.repeats)
-    yield options.noted(outcome, pictures)
+    images = options.some(images={"large": 40, "png": 400}.get(options.kind, 2000))
+    outcome = compare_packing(images.refs, options.scratch / "pack", repeats=options.repeats)
+    yield options.noted(outcome, images)
 
 
 def _memory(options: Options) -> Iterator[Outcome]:
@@ -140,11 +138,11 @@ def _gpu(options: Options) -> Iterator[Outcome]:
 
 CONTESTS = {
     "loaders": Contest(_loaders, "files to batches, beside other loaders"),
-    "augment": Contest(_augment, "random crops, flips and colours, beside torchvision's"),
+    "augment": Contest(_augment, "random crops, flips and colors, beside torchvision's"),
     "models": Contest(_models, "the network alone by precision, and how far its answers move"),
     "ceilings": Contest(_ceilings, "each stage alone: read, decode, network, arithmetic, write"),
     "score": Contest(_score, "folder to CSV, beside the usual loop and the ceilings"),
-    "start": Contest(_start, "process start to the first scored pictures"),
+    "start": Contest(_start, "process start to the first scored images"),
     "train": Contest(_train, "ten epochs of a head, beside a scoring pass and the usual loop"),
     "dirty": Contest(_dirty, "what bad files cost"),
     "pack": Contest(_pack, "VOC tree to shards, beside tar and decoding once"),

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from bench.outcome import Outcome
 from bench.timing import interleave
-from shards.sample import PictureRef
+from shards.sample import ImageRef
 from vocscore.config import ScoreConfig
 from vocscore.machine import usable_cores
-from vocscore.pipeline.makers import open_maker
+from vocscore.pipeline.loaders import open_loader
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vocscore.pipeline.batch import Maker
+    from vocscore.pipeline.batch import ImageLoader
 
 BAD_SHARE = 0.3
 LEAST_RATE = 1 / 3
@@ -34,42 +34,42 @@ def damaged(data: bytes, kind: str) -> bytes:
     return b"<!doctype html><title>404</title>"
 
 
-def dirty_refs(pictures: Sequence[PictureRef], folder: Path) -> list[PictureRef]:
-    """The pictures, 30% of them (three in a row of ten) damaged in turn, in a folder of its own."""
+def dirty_refs(images: Sequence[ImageRef], folder: Path) -> list[ImageRef]:
+    """The images, 30% of them (three in a row of ten) damaged in turn, in a folder of its own."""
     folder.mkdir()
     kinds, refs = cycle(["cut", "zeroed", "html"]), []
-    for number, ref in enumerate(pictures):
+    for number, ref in enumerate(images):
         data = Path(ref.file).read_bytes()
         bad = number % 10 < 10 * BAD_SHARE
         file = folder / ref.name
         file.write_bytes(damaged(data, next(kinds)) if bad else data)
-        refs.append(PictureRef(ref.name, str(file)))
+        refs.append(ImageRef(ref.name, str(file)))
     return refs
 
 
-def _count(maker: Maker, pictures: Sequence[PictureRef], *, bad: int) -> int:
+def _count(loader: ImageLoader, images: Sequence[ImageRef], *, bad: int) -> int:
     """Go through all; a contestant that finds another number of bad files is no contestant."""
     rows = failures = 0
-    for batch in maker.batches(pictures):
+    for batch in loader.batches(images):
         rows += len(batch.rows)
         failures += len(batch.failures)
-    if failures != bad or rows + failures != len(pictures):
-        raise ValueError(f"{failures} bad of {rows + failures}, not {bad} of {len(pictures)}")
+    if failures != bad or rows + failures != len(images):
+        raise ValueError(f"{failures} bad of {rows + failures}, not {bad} of {len(images)}")
     return rows + failures
 
 
-def compare_dirty(pictures: Sequence[PictureRef], scratch: Path, *, repeats: int) -> Outcome:
-    """Inputs (good and bad) per second, files to batches, of each maker; and the share kept.
+def compare_dirty(images: Sequence[ImageRef], scratch: Path, *, repeats: int) -> Outcome:
+    """Inputs (good and bad) per second, files to batches, of each loader; and the share kept.
 
     Args:
-        pictures: good ones.
+        images: good ones.
         scratch: a folder to make for the dirty twin.
         repeats: counted rounds.
     """
-    dirty = dirty_refs(pictures, scratch)
-    bad = sum(number % 10 < 10 * BAD_SHARE for number in range(len(pictures)))
-    makers = {
-        name: open_maker(
+    dirty = dirty_refs(images, scratch)
+    bad = sum(number % 10 < 10 * BAD_SHARE for number in range(len(images)))
+    loaders = {
+        name: open_loader(
             name,
             Preprocess(),
             batch_size=ScoreConfig.batch_size,
@@ -80,15 +80,15 @@ def compare_dirty(pictures: Sequence[PictureRef], scratch: Path, *, repeats: int
         for name in ("host", "dali")
     }
     work = {}
-    for name, maker in makers.items():
-        work[f"{name}, clean"] = lambda maker=maker: _count(maker, pictures, bad=0)
-        work[f"{name}, 30% bad"] = lambda maker=maker: _count(maker, dirty, bad=bad)
+    for name, loader in loaders.items():
+        work[f"{name}, clean"] = lambda loader=loader: _count(loader, images, bad=0)
+        work[f"{name}, 30% bad"] = lambda loader=loader: _count(loader, dirty, bad=bad)
     try:
         rates = interleave(work, repeats=repeats)
     finally:
-        for maker in makers.values():
-            maker.close()
-    kept = {n: rates[f"{n}, 30% bad"].median / rates[f"{n}, clean"].median for n in makers}
+        for loader in loaders.values():
+            loader.close()
+    kept = {n: rates[f"{n}, 30% bad"].median / rates[f"{n}, clean"].median for n in loaders}
     return Outcome(
         contest="dirty",
         title="dirty: inputs from file to batch on the CPU, good and bad",

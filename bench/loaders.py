@@ -1,4 +1,4 @@
-"""From files to normalised batches on the CPU, beside what a user would otherwise pick."""
+"""From files to normalized batches on the CPU, beside what a user would otherwise pick."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.outcome import Outcome
-from bench.peers.agreement import grey_levels, mean_difference, turn
+from bench.peers.agreement import gray_levels, mean_difference, turn
 from bench.peers.dali_graph import open_dali
 from bench.peers.dataloader import open_usual, open_v2
 from bench.peers.opencv import open_opencv
-from bench.peers.ours import open_dali_maker, open_host
+from bench.peers.ours import open_dali_loader, open_host
 from bench.peers.spdl_pipeline import open_spdl
 from bench.peers.task import Task, open_or_say
 from bench.peers.timm_loader import open_timm
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
     from bench.peers.task import Loader
     from bench.timing import Rate
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
 
-PICTURES = {"voc": 512, "large": 32, "thumbnails": 1024, "png": 128}
+IMAGES = {"voc": 512, "large": 32, "thumbnails": 1024, "png": 128}
 """Of a turn: so many of a kind that it lasts a second or more."""
 BATCH = 32
 BATCHES_A_WORKER = 4
-"""At least; of few pictures, batches are smaller, or some workers would have nothing to do."""
+"""At least; of few images, batches are smaller, or some workers would have nothing to do."""
 LARGEST_MEAN_DIFFERENCE = 1.5
-"""Grey levels, mean over all pictures, to the usual loader.
+"""Gray levels, mean over all images, to the usual loader.
 
 Resizers that smooth differ by 0 to 0.3 (rounding) where chroma is upsampled as libjpeg does, and by
 1.1 where it is not (FFmpeg, OpenCV's box filter); one that does not smooth (OpenCV's INTER_LINEAR)
@@ -46,8 +46,8 @@ differs by 2.8 on VOC's photographs.
 
 USUAL = "DataLoader, PIL, torchvision v1"
 HOST = "vocscore, host"
-DALI_MAKER = "vocscore, DALI maker (CPU)"
-OURS = (DALI_MAKER, HOST)
+DALI_LOADER = "vocscore, DALI loader (CPU)"
+OURS = (DALI_LOADER, HOST)
 # In this order: processes are forked before other contestants start threads.
 CONTESTANTS: dict[str, Callable[[Task], Loader]] = {
     USUAL: open_usual,
@@ -57,7 +57,7 @@ CONTESTANTS: dict[str, Callable[[Task], Loader]] = {
     "webdataset": open_webdataset,
     "SPDL": open_spdl,
     "DALI, CPU graph": open_dali,
-    DALI_MAKER: open_dali_maker,
+    DALI_LOADER: open_dali_loader,
     HOST: open_host,
 }
 NEVER = {
@@ -69,7 +69,7 @@ NEVER = {
 
 
 def compare_loaders(
-    pictures: Sequence[PictureRef],
+    images: Sequence[ImageRef],
     *,
     repeats: int,
     contestants: Mapping[str, Callable[[Task], Loader]] = CONTESTANTS,
@@ -77,7 +77,7 @@ def compare_loaders(
     """Rates of all that can run here and whose pixels agree with the first contestant's.
 
     Args:
-        pictures: loose files.
+        images: loose files.
         repeats: counted rounds.
         contestants: name -> what opens it; the first is the baseline.
 
@@ -86,11 +86,11 @@ def compare_loaders(
     """
     baseline, workers = next(iter(contestants)), usable_cores()
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as closing:
-        # upright=False: the usual loader does not turn pictures
+        # upright=False: the usual loader does not turn images
         task = Task(
-            pictures=pictures,
+            images=images,
             preprocess=Preprocess(upright=False),
-            batch=max(1, min(BATCH, len(pictures) // (BATCHES_A_WORKER * workers))),
+            batch=max(1, min(BATCH, len(images) // (BATCHES_A_WORKER * workers))),
             workers=workers,
             scratch=Path(scratch),
         )
@@ -101,7 +101,7 @@ def compare_loaders(
         )
     return Outcome(
         contest="loaders",
-        title="loaders: files to normalised float32 batches of 256x256 on the CPU",
+        title="loaders: files to normalized float32 batches of 256x256 on the CPU",
         rates=rates,
         baseline=baseline,
         absent={**absent, **NEVER},
@@ -145,15 +145,15 @@ def _agreeing(
 
 
 def _levels_or_say(loader: Loader, task: Task, *, ours: bool) -> torch.Tensor | str:
-    """What it makes of the pictures; where a peer fails, the reason in one line."""
+    """What it makes of the images; where a peer fails, the reason in one line."""
     try:
-        return grey_levels(loader, task)
+        return gray_levels(loader, task)
     except Exception as error:
-        # a peer that cannot read these pictures, in whatever way it says so, is absent
+        # a peer that cannot read these images, in whatever way it says so, is absent
         if ours:
             raise
         first = str(error).strip().partition("\n")[0]
-        return f"failed on these pictures: {type(error).__name__}: {first}"
+        return f"failed on these images: {type(error).__name__}: {first}"
 
 
 def _refusal(difference: float) -> str:
@@ -161,7 +161,7 @@ def _refusal(difference: float) -> str:
     if difference <= LARGEST_MEAN_DIFFERENCE:
         return ""
     return (
-        f"not the same work: {difference:.2f} grey levels from the baseline "
+        f"not the same work: {difference:.2f} gray levels from the baseline "
         f"(at most {LARGEST_MEAN_DIFFERENCE})"
     )
 
@@ -169,11 +169,11 @@ def _refusal(difference: float) -> str:
 def _differences_line(differences: Mapping[str, float]) -> str:
     """How far each is from the baseline, for a person."""
     named = ", ".join(f"{name} {value:.2f}" for name, value in differences.items())
-    return f"mean difference to the baseline, grey levels: {named}"
+    return f"mean difference to the baseline, gray levels: {named}"
 
 
 def _ratio_lines(rates: Mapping[str, Rate]) -> list[str]:
-    """The host maker beside each of the families that it is meant to beat."""
+    """The host loader beside each of the families that it is meant to beat."""
     families = {
         "the usual loader": [USUAL],
         "the best DataLoader": [name for name in rates if name.startswith(("DataLoader", "timm"))],

@@ -45,8 +45,8 @@ def _product(matrix: torch.Tensor) -> float:
     return float(products * 2 * len(matrix) ** 3 / seconds / 1e9)
 
 
-def gflop_a_picture(network: nn.Module, *, size: int) -> float:
-    """Operations (a multiplication and an addition are two) of one picture, in 10^9."""
+def gflop_per_image(network: nn.Module, *, size: int) -> float:
+    """Operations (a multiplication and an addition are two) of one image, in 10^9."""
     counter = FlopCounterMode(display=False)
     with torch.inference_mode(), counter:
         network.eval()(torch.zeros(1, 3, size, size))

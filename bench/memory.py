@@ -21,7 +21,7 @@ from vocscore.models.card import ModelCard
 from vocscore.models.checkpoint import save_checkpoint
 from vocscore.models.network import build_network
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.score.inputs.walk import walk
+from vocscore.scoring.inputs.walk import walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ class Run:
     """One process, from its start to its end.
 
     Attributes:
-        inputs: pictures scored.
+        inputs: images scored.
         peak_bytes: the most memory of its own that it held (resident, without files' pages).
         seconds: that it took.
     """
@@ -100,11 +100,11 @@ def _sentences(runs: Sequence[Run], slope: float, listing: Listing) -> tuple[str
 
 
 def measure_memory(inputs: Sequence[int]) -> list[Run]:
-    """Score folders of so many tiny pictures, each in a process of its own."""
+    """Score folders of so many tiny images, each in a process of its own."""
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = _checkpoint(Path(scratch, "run"))
         return [
-            _score(_pictures(Path(scratch, f"{turn}-{number}"), number), checkpoint)
+            _score(_images(Path(scratch, f"{turn}-{number}"), number), checkpoint)
             for turn, number in enumerate(inputs)
         ]
 
@@ -124,8 +124,8 @@ def measure_listing(files: int) -> Listing:
         started = time.perf_counter()
         found = walk(folder, listing=calls.append)
         seconds = time.perf_counter() - started
-    if len(found.pictures) != files:
-        raise ValueError(f"{len(found.pictures)} of {files} files were found")
+    if len(found.images) != files:
+        raise ValueError(f"{len(found.images)} of {files} files were found")
     return Listing(files, seconds, len(calls))
 
 
@@ -142,7 +142,7 @@ def _checkpoint(folder: Path) -> Path:
     return folder
 
 
-def _pictures(folder: Path, number: int) -> Path:
+def _images(folder: Path, number: int) -> Path:
     """16x16 JPEGs under many names each (hard links)."""
     folder.mkdir()
     noise = np.random.default_rng(0)

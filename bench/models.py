@@ -1,4 +1,4 @@
-"""The network alone: ready pictures to probabilities, by precision, beside the matrix product."""
+"""The network alone: ready images to probabilities, by precision, beside the matrix product."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from bench.agreement import BF16, EXACT, Limit, compare
-from bench.matrix import best_product, gflop_a_picture
+from bench.matrix import best_product, gflop_per_image
 from bench.outcome import Outcome
 from bench.runtimes import PRECISIONS, enough, groups, open_precisions, product, run_through
 from bench.timing import interleave_values, timed_rate
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vocscore.runtime import Runtime
 
 BASELINE = "eager float32"
-PICTURES = 64
+IMAGES = 64
 """Sent through a network in a repeat."""
 
 
@@ -34,8 +34,8 @@ class Contestant:
     """One way to run a network.
 
     Attributes:
-        answers: uint8 pictures (N, 3, S, S) -> probabilities float32 (N, C).
-        work: sends batches through, and returns how many pictures that were.
+        answers: uint8 images (N, 3, S, S) -> probabilities float32 (N, C).
+        work: sends batches through, and returns how many images that were.
         limit: of what it may differ by from the baseline.
         product: the precision whose matrix product is its wall; '' where none is known.
     """
@@ -46,13 +46,13 @@ class Contestant:
     product: str
 
 
-def compare_models(subject: Subject, *, repeats: int, pictures: int = PICTURES) -> Outcome:
+def compare_models(subject: Subject, *, repeats: int, images: int = IMAGES) -> Outcome:
     """Rates of one backbone in every precision, and how far its answers are from float32's.
 
     Args:
-        subject: the checkpoint, and the pictures to compare the answers on.
+        subject: the checkpoint, and the images to compare the answers on.
         repeats: counted rounds.
-        pictures: sent through in each.
+        images: sent through in each.
     """
     network, card = subject.load()
     runtimes, absent = open_precisions(subject)
@@ -67,8 +67,8 @@ def compare_models(subject: Subject, *, repeats: int, pictures: int = PICTURES) 
         threshold=card.decision_threshold,
     )
     absent = {f"vocscore, {name}": why for name, why in absent.items()} | compared.refused
-    gflop = gflop_a_picture(network, size=card.preprocess.size)
-    some = subject.images[torch.arange(pictures) % len(subject.images)]
+    gflop = gflop_per_image(network, size=card.preprocess.size)
+    some = subject.images[torch.arange(images) % len(subject.images)]
     ready = list(groups(some.contiguous(memory_format=torch.channels_last)))
     work = {
         name: partial(timed_rate, partial(one.work, ready))
@@ -81,7 +81,7 @@ def compare_models(subject: Subject, *, repeats: int, pictures: int = PICTURES) 
     rates = interleave_values({**work, **products}, repeats=repeats)
     return Outcome(
         contest="models",
-        title=f"models, {subject.backbone}: ready pictures to probabilities on the CPU",
+        title=f"models, {subject.backbone}: ready images to probabilities on the CPU",
         rates=rates,
         baseline=BASELINE,
         walls={
@@ -98,9 +98,9 @@ def compare_models(subject: Subject, *, repeats: int, pictures: int = PICTURES) 
             "gflop_per_second": {name: rate.median * gflop for name, rate in rates.items()},
         },
         lines=(
-            f"{subject.weights}; compared on {len(subject.images)} pictures with {BASELINE}:",
+            f"{subject.weights}; compared on {len(subject.images)} images with {BASELINE}:",
             *(f"  {name}: {found}" for name, found in compared.found.items()),
-            f"{gflop:.2f} GFLOP a picture; GFLOP/s reached: "
+            f"{gflop:.2f} GFLOP an image; GFLOP/s reached: "
             + ", ".join(f"{name} {rate.median * gflop:.0f}" for name, rate in rates.items()),
         ),
     )
@@ -138,7 +138,7 @@ def _eager_answers(
 
     @torch.inference_mode()
     def answers(images: torch.Tensor) -> NDArray[np.float32]:
-        pixels = card.preprocess.normalise(images).contiguous(memory_format=layout)
+        pixels = card.preprocess.normalize(images).contiguous(memory_format=layout)
         with torch.autocast("cpu", torch.bfloat16) if autocast else nullcontext():
             logits = network(pixels)
         scores: NDArray[np.float32] = card.probabilities(logits).numpy()
@@ -161,7 +161,7 @@ def _product(kind: str, gflop: float) -> float:
 def _own(name: str, runtime: Runtime, subject: Subject) -> Contestant:
     return Contestant(
         runtime.probabilities,
-        lambda ready: run_through(runtime, enough(ready, runtime, pictures=sum(map(len, ready)))),
+        lambda ready: run_through(runtime, enough(ready, runtime, images=sum(map(len, ready)))),
         PRECISIONS[name].limit,
         product(name, subject),
     )

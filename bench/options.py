@@ -1,11 +1,11 @@
-"""What the person asked of a contest, and the pictures that it runs on."""
+"""What the person asked of a contest, and the images that it runs on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from bench.pictures import Pictures, make_pictures
+from bench.images import Images, make_images
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +22,8 @@ class Options:
     Attributes:
         scratch: a folder that is removed at the end; a contest may make folders of its own in it.
         repeats: counted rounds.
-        kind: of the pictures, one of `bench.pictures.KINDS`.
-        pictures: a repeat; None for what each contest takes by itself.
+        kind: of the images, one of `bench.images.KINDS`.
+        images: a repeat; None for what each contest takes by itself.
         backbones: of the contests that run a network.
         inputs: of each run of the contest 'memory'.
         listed: files that the contest 'memory' lists.
@@ -35,27 +35,27 @@ class Options:
     scratch: Path
     repeats: int = 3
     kind: str = "voc"
-    pictures: int | None = None
+    images: int | None = None
     backbones: tuple[str, ...] = BACKBONES
     inputs: tuple[int, ...] = ()
     listed: int = 0
     device: str = "cuda:0"
     seconds: float = 450.0
     quick: bool = False
-    _made: dict[int, Pictures] = field(default_factory=dict, repr=False)
+    _made: dict[int, Images] = field(default_factory=dict, repr=False)
 
-    def some(self, *, pictures: int) -> Pictures:
-        """Pictures of the asked kind, in a folder; so many where the person has not said."""
-        number = self.pictures or pictures
+    def some(self, *, images: int) -> Images:
+        """Images of the asked kind, in a folder; so many where the person has not said."""
+        number = self.images or images
         if number not in self._made:
             folder = self.scratch / f"{self.kind}-{number}"
-            self._made[number] = make_pictures(folder, pictures=number, kind=self.kind)
+            self._made[number] = make_images(folder, images=number, kind=self.kind)
         return self._made[number]
 
-    def noted(self, outcome: Outcome, pictures: Pictures) -> Outcome:
+    def noted(self, outcome: Outcome, images: Images) -> Outcome:
         """The outcome with what it was measured on."""
         return replace(
             outcome,
-            key={"kind": pictures.kind, **outcome.key},
-            facts={"pictures": pictures.made_of, **outcome.facts},
+            key={"kind": images.kind, **outcome.key},
+            facts={"pictures": images.made_of, **outcome.facts},
         )

@@ -24,7 +24,7 @@ class Outcome:
         walls: contestant -> the ceiling (another of `rates`) that it cannot exceed; its share of it
             is printed beside it.
         absent: contestant that could not run -> the reason, one line.
-        key: what tells this outcome from others of its contest (backbone, kind of pictures):
+        key: what tells this outcome from others of its contest (backbone, kind of images):
             short text values. The newest outcome of a contest, machine and key is what the README
             shows.
         facts: agreement figures, sizes, seconds: anything that JSON can hold.

@@ -1,4 +1,4 @@
-"""Packing beside its two walls: decoding the same pictures once, and `tar` of the same files."""
+"""Packing beside its two walls: decoding the same images once, and `tar` of the same files."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ import simplejpeg
 from bench.commands import vocscore
 from bench.outcome import Outcome
 from bench.timing import Rate, Timed, interleave
-from shards.drawing.drawn import draw_voc
-from shards.pictures import picture
+from shards.images import image_file
 from shards.reader import load_split
+from shards.synthetic.voc import draw_voc
 from vocscore.config import PackConfig
 from vocscore.machine import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
 
 VERIFIED: Final = "vocscore pack"
 UNVERIFIED: Final = "vocscore pack --no-verify"
@@ -42,33 +42,33 @@ _ANNOTATIONS: Final = 60
 """Drawn ones; they are repeated, each under its own name."""
 
 
-def compare_packing(pictures: Sequence[PictureRef], scratch: Path, *, repeats: int) -> Outcome:
-    """Pictures per second of `pack`, of `tar` of the same tree, and of decoding once.
+def compare_packing(images: Sequence[ImageRef], scratch: Path, *, repeats: int) -> Outcome:
+    """Images per second of `pack`, of `tar` of the same tree, and of decoding once.
 
     Decoding has as many threads. Each starts with nothing left to be written to the disk, and the
     files in the system's cache. The
     start of the interpreter is left out.
 
     Args:
-        pictures: files, all in one folder.
+        images: files, all in one folder.
         scratch: a folder to make, on the disk that is written to.
         repeats: counted rounds.
 
     Raises:
-        ValueError: what `pack` and `tar` wrote does not hold the bytes of the pictures.
+        ValueError: what `pack` and `tar` wrote does not hold the bytes of the images.
     """
-    tree = make_tree(pictures, scratch / "tree")
+    tree = make_tree(images, scratch / "tree")
     out, archive = scratch / "out", scratch / "out.tar"
-    prove_equal(tree, pictures, scratch=scratch)
+    prove_equal(tree, images, scratch=scratch)
     packs = {VERIFIED: (), UNVERIFIED: ("--no-verify",), RESIZED: ("--resize", "256")}
     work: dict[str, Callable[[], None]] = {
         name: partial(_pack, tree, out, *options) for name, options in packs.items()
     }
     work[TAR] = partial(_tar, tree, archive)
     work[SYNCED_TAR] = partial(_tar, tree, archive, sync=True)
-    work[DECODE] = partial(_decode, pictures)
+    work[DECODE] = partial(_decode, images)
     rates = interleave(
-        {name: partial(_timed, job, scratch, len(pictures)) for name, job in work.items()},
+        {name: partial(_timed, job, scratch, len(images)) for name, job in work.items()},
         repeats=repeats,
     )
     shutil.rmtree(scratch)
@@ -83,14 +83,14 @@ def compare_packing(pictures: Sequence[PictureRef], scratch: Path, *, repeats: i
     )
 
 
-def make_tree(pictures: Sequence[PictureRef], root: Path) -> Path:
-    """A VOC tree of these pictures (hard links), with annotations as VOC's are."""
-    drawn = draw_voc(root / "drawn", pictures=_ANNOTATIONS, lists=False)
+def make_tree(images: Sequence[ImageRef], root: Path) -> Path:
+    """A VOC tree of these images (hard links), with annotations as VOC's are."""
+    drawn = draw_voc(root / "drawn", images=_ANNOTATIONS, lists=False)
     annotations = [file.read_bytes() for file in sorted((drawn / "Annotations").iterdir())]
     shutil.rmtree(drawn)
     for name in ("JPEGImages", "Annotations"):
         (root / name).mkdir()
-    for number, ref in enumerate(pictures):
+    for number, ref in enumerate(images):
         file = Path(ref.file)
         (root / "JPEGImages" / file.name).hardlink_to(file)
         xml = annotations[number % len(annotations)]
@@ -98,17 +98,17 @@ def make_tree(pictures: Sequence[PictureRef], root: Path) -> Path:
     return root
 
 
-def prove_equal(tree: Path, pictures: Sequence[PictureRef], *, scratch: Path) -> None:
+def prove_equal(tree: Path, images: Sequence[ImageRef], *, scratch: Path) -> None:
     """Compare what both kinds of packing and tar hold with the files, byte for byte.
 
     Raises:
         ValueError: one of them holds something else.
     """
-    truth = {f"JPEGImages/{Path(ref.file).name}": Path(ref.file) for ref in pictures}
+    truth = {f"JPEGImages/{Path(ref.file).name}": Path(ref.file) for ref in images}
     for options in ((), ("--no-verify",)):
         _pack(tree, scratch / "out", *options)
-        stored = load_split(scratch / "out", "train,val").pictures
-        read = partial(picture.read_bytes, max_pixels=PackConfig.max_pixels)
+        stored = load_split(scratch / "out", "train,val").images
+        read = partial(image_file.read_bytes, max_pixels=PackConfig.max_pixels)
         _compare(truth, {ref.name: partial(read, ref) for ref in stored}, "pack")
         _clear(scratch)
     _tar(tree, scratch / "out.tar")
@@ -129,7 +129,7 @@ def _compare(
     truth: Mapping[str, Path], stored: Mapping[str, Callable[[], bytes]], what: str
 ) -> None:
     if truth.keys() != stored.keys():
-        raise ValueError(f"{what} holds {len(stored)} pictures, not the {len(truth)} of the tree")
+        raise ValueError(f"{what} holds {len(stored)} images, not the {len(truth)} of the tree")
     for name, file in truth.items():
         if stored[name]() != file.read_bytes():
             raise ValueError(f"{what} holds other bytes of {name}")
@@ -148,19 +148,19 @@ def _tar(tree: Path, archive: Path, *, sync: bool = False) -> None:
             os.fsync(file.fileno())
 
 
-def _decode(pictures: Sequence[PictureRef]) -> None:
-    """Read and decode every picture to RGB: JPEG as leniently as libjpeg-turbo does by itself."""
+def _decode(images: Sequence[ImageRef]) -> None:
+    """Read and decode every image to RGB: JPEG as leniently as libjpeg-turbo does by itself."""
     with ThreadPoolExecutor(usable_cores()) as pool:
-        for _ in pool.map(_decoded, pictures):
+        for _ in pool.map(_decoded, images):
             pass
 
 
-def _decoded(ref: PictureRef) -> None:
+def _decoded(ref: ImageRef) -> None:
     data = Path(ref.file).read_bytes()
     if data.startswith(b"\xff\xd8"):
         simplejpeg.decode_jpeg(data)
     else:
-        picture.decode(data, max_pixels=PackConfig.max_pixels)
+        image_file.decode(data, max_pixels=PackConfig.max_pixels)
 
 
 def _timed(work: Callable[[], None], scratch: Path, images: int) -> Timed:

@@ -120,7 +120,7 @@ def _own_lines(outcome: Outcome, environment: Mapping[str, Any]) -> list[str]:
 
 
 def _titled(outcome: Outcome) -> str:
-    """The title, with the kind of the pictures where it is not the usual one."""
+    """The title, with the kind of the images where it is not the usual one."""
     kind = outcome.key.get("kind", "voc")
     return outcome.title + ("" if kind == "voc" else f" ({kind})")
 
@@ -193,7 +193,7 @@ def between_markers(text: str, part: str) -> str:
 
 
 def drawn(rows: Sequence[Row]) -> list[Outcome]:
-    """What has a panel in the chart: contests with peers, on the usual pictures.
+    """What has a panel in the chart: contests with peers, on the usual images.
 
     Of the machine that was measured last: bars of two machines are not to be compared.
     """

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.agreement import BF16, EXACT, FAITHFUL, QUANTISED, Limit
-from vocscore.errors import VocscoreError
+from bench.agreement import BF16, EXACT, FAITHFUL, QUANTIZED, Limit
+from shards.errors import Error
 from vocscore.models.card import checkpoint_hash
 from vocscore.runtime.opening import open_checkpoint
 from vocscore.runtime.precision import resolve_precision
-from vocscore.score.engines.forward import CPU_GROUP
+from vocscore.scoring.engines.forward import CPU_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ PRECISIONS = {
     "default": Precision("auto", FAITHFUL),
     "float32": Precision("float32", EXACT),
     "bf16": Precision("bf16", BF16, in_score=False),
-    "int8": Precision("int8", QUANTISED),
+    "int8": Precision("int8", QUANTIZED),
 }
 """What a contestant is called -> how it is asked for."""
 
@@ -88,27 +88,27 @@ def open_precisions(
 def _reason(absent: dict[str, str], name: str) -> Iterator[None]:
     try:
         yield
-    except (VocscoreError, ImportError) as error:
+    except (Error, ImportError) as error:
         absent[name] = str(error)
 
 
 def groups(images: torch.Tensor) -> list[torch.Tensor]:
-    """Pictures in the numbers that `score` hands to a network on the CPU."""
+    """Images in the numbers that `score` hands to a network on the CPU."""
     return [images[at : at + CPU_GROUP] for at in range(0, len(images), CPU_GROUP)]
 
 
-def enough(ready: Sequence[torch.Tensor], runtime: Runtime, *, pictures: int) -> list[torch.Tensor]:
-    """Repeat batches to so many pictures or a few more, so that no core is idle at the end.
+def enough(ready: Sequence[torch.Tensor], runtime: Runtime, *, images: int) -> list[torch.Tensor]:
+    """Repeat batches to so many images or a few more, so that no core is idle at the end.
 
     A ceiling of five batches on two cores would be that of six.
     """
     at_work = runtime.in_flight - 1
-    number = -(-max(1, pictures // CPU_GROUP) // at_work) * at_work
+    number = -(-max(1, images // CPU_GROUP) // at_work) * at_work
     return [ready[n % len(ready)] for n in range(number)]
 
 
 def run_through(runtime: Runtime, images: Sequence[torch.Tensor]) -> int:
-    """Send batches through a runtime, as many at once as it takes; return how many pictures."""
+    """Send batches through a runtime, as many at once as it takes; return how many images."""
     under_way: deque[Results] = deque()
     for batch in images:
         if len(under_way) >= runtime.in_flight:

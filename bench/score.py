@@ -24,7 +24,7 @@ from bench.runtimes import PRECISIONS, enough, groups, open_precisions, run_thro
 from bench.timing import Timed, interleave
 from vocscore.config import ScoreConfig
 from vocscore.machine import usable_cores
-from vocscore.pipeline.host import HostMaker
+from vocscore.pipeline.host import HostLoader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,67 +32,67 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bench.pictures import Pictures
+    from bench.images import Images
     from bench.subjects import Subject
     from bench.timing import Rate
 
 DECODE = "decode ceiling"
 USUAL_BATCH = 32
-PICTURES = 640
+IMAGES = 640
 """Of the contest; the slower a contestant, the fewer it gets: rates are what is compared."""
 _FEWER = {"usual": 8, "float32": 4}
 _QUICKER = {"alexnet": 2}
-"""Divides the pictures of others' loops in place of 8: or filling their pipelines would count."""
+"""Divides the images of others' loops in place of 8: or filling their pipelines would count."""
 _RAY_WITH = "resnet18"
 """Each turn of Ray Data starts its actor anew, for seconds: once is enough."""
 _COMPARED = 96
 OTHER_PIXELS = Limit(0.1, 0.01)
-"""The usual loop resizes with Pillow: pixels differ by a grey level, and with SqueezeNet's ImageNet
+"""The usual loop resizes with Pillow: pixels differ by a gray level, and with SqueezeNet's ImageNet
 weights a probability by up to 0.05."""
 
 
 class Contest:
-    """One backbone, one folder of pictures.
+    """One backbone, one folder of images.
 
     Args:
         subject: the checkpoint.
-        pictures: what is scored.
+        images: what is scored.
         scratch: for outputs and smaller folders; made here.
     """
 
-    def __init__(self, subject: Subject, pictures: Pictures, scratch: Path) -> None:
+    def __init__(self, subject: Subject, images: Images, scratch: Path) -> None:
         """Load what the contestants need."""
         scratch.mkdir()
         self._scratch = scratch
         self._subject = subject
-        self._pictures = pictures
+        self._images = images
         self._outputs = (scratch / f"{number}.csv" for number in itertools.count())
         network, self._card = subject.load()
         self._network = network.eval()
         self._runtimes, missing = open_precisions(subject, only_scored=True)
         self.absent = {ours(name): reason for name, reason in missing.items()}
-        self.maker = HostMaker(
+        self.loader = HostLoader(
             self._card.preprocess,
             batch_size=ScoreConfig.batch_size,
             threads=usable_cores(),
             max_pixels=ScoreConfig.max_pixels,
         )
-        self.refs = pictures.refs
+        self.refs = images.refs
         self._ready = [
             group
-            for batch in self.maker.batches(self.refs[: self._fewer("float32")])
+            for batch in self.loader.batches(self.refs[: self._fewer("float32")])
             for group in groups(batch.images)
         ]
 
     def work(self) -> dict[str, Callable[[], int | Timed]]:
         """Every contestant, and every ceiling."""
         work: dict[str, Callable[[], int | Timed]] = {
-            DECODE: lambda: sum(len(batch.rows) for batch in self.maker.batches(self.refs)),
+            DECODE: lambda: sum(len(batch.rows) for batch in self.loader.batches(self.refs)),
         }
         for name, runtime in self._runtimes.items():
             if ours(name) in self.absent:
                 continue
-            ready = enough(self._ready, runtime, pictures=self._fewer(name))
+            ready = enough(self._ready, runtime, images=self._fewer(name))
             work[ceiling(name)] = partial(run_through, runtime, ready)
             work[ours(name)] = partial(self._timed, name, self._folder(self._fewer(name)))
         return work
@@ -109,17 +109,17 @@ class Contest:
         )
 
     def _fewer(self, contestant: str) -> int:
-        whole = len(self._pictures.refs)
+        whole = len(self._images.refs)
         return max(min(whole, ScoreConfig.batch_size), whole // _FEWER.get(contestant, 1))
 
-    def _folder(self, pictures: int) -> Path:
+    def _folder(self, images: int) -> Path:
         """The first so many, in a folder of their own where they are not all."""
-        if pictures == len(self.refs):
-            return self._pictures.folder
-        folder = self._scratch / f"first-{pictures}"
+        if images == len(self.refs):
+            return self._images.folder
+        folder = self._scratch / f"first-{images}"
         if not folder.exists():
             folder.mkdir()
-            for ref in self.refs[:pictures]:
+            for ref in self.refs[:images]:
                 shutil.copy(ref.file, folder)
         return folder
 
@@ -136,18 +136,18 @@ class Contest:
         return self.score(name, folder)[1]
 
     @torch.inference_mode()
-    def usual(self, pictures: int) -> NDArray[np.float32]:
+    def usual(self, images: int) -> NDArray[np.float32]:
         """The loop that most people write: DataLoader, PIL, eager float32."""
-        with closing(open_usual(self._task(pictures))) as loader:
+        with closing(open_usual(self._task(images))) as loader:
             parts = [
                 self._card.probabilities(self._network(ready.images)) for ready in loader.batches()
             ]
         return torch.cat(parts).numpy()
 
-    def _task(self, pictures: int) -> Task:
+    def _task(self, images: int) -> Task:
         """The first so many, for a loop of others."""
         return Task(
-            pictures=self.refs[:pictures],
+            images=self.refs[:images],
             preprocess=self._card.preprocess,
             batch=USUAL_BATCH,
             workers=usable_cores(),
@@ -174,13 +174,13 @@ class Contest:
         self.absent |= compared.refused
         return compared
 
-    def _plain(self, pictures: int) -> NDArray[np.float32]:
-        """Eager float32 on the host maker's pixels."""
+    def _plain(self, images: int) -> NDArray[np.float32]:
+        """Eager float32 on the host loader's pixels."""
         scorer = Scorer(self._network, self._card)
         parts = []
-        for batch in self.maker.batches(self.refs[:pictures]):
-            with torch.inference_mode():  # not around the maker: its threads write to its tensors
-                parts.append(scorer(self._card.preprocess.normalise(batch.images)))
+        for batch in self.loader.batches(self.refs[:images]):
+            with torch.inference_mode():  # not around the loader: its threads write to its tensors
+                parts.append(scorer(self._card.preprocess.normalize(batch.images)))
         return torch.cat(parts).numpy()
 
 
@@ -200,7 +200,7 @@ def read_probabilities(file: Path, names: list[str]) -> NDArray[np.float32]:
     with file.open(newline="") as opened:
         rows = list(csv.reader(opened))[1:]
     if [row[0] for row in rows] != names or any(row[1] != "ok" for row in rows):
-        raise ValueError(f"{file}: not one good row for each of {len(names)} pictures")
+        raise ValueError(f"{file}: not one good row for each of {len(names)} images")
     return np.array([row[3:-1] for row in rows], np.float32)
 
 
@@ -219,19 +219,17 @@ def binding(name: str, rates: Mapping[str, Rate]) -> str:
     return min(DECODE, ceiling(name), key=lambda wall: rates[wall].median)
 
 
-def compare_scoring(
-    subject: Subject, pictures: Pictures, scratch: Path, *, repeats: int
-) -> Outcome:
+def compare_scoring(subject: Subject, images: Images, scratch: Path, *, repeats: int) -> Outcome:
     """Rates of the ceilings, of `score` in every precision, and of the usual loop.
 
     Args:
         subject: the checkpoint.
-        pictures: that are scored.
+        images: that are scored.
         scratch: a folder to make.
         repeats: counted rounds.
     """
-    contest = Contest(subject, pictures, scratch)
-    with contest.maker, ExitStack() as stack:
+    contest = Contest(subject, images, scratch)
+    with contest.loader, ExitStack() as stack:
         found = contest.prove_equal().found
         peers = contest.peers(stack)
         rates = interleave({**peers.work, **contest.work()}, repeats=repeats)

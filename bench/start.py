@@ -1,4 +1,4 @@
-"""From the start of the process to the first scored pictures, beside `import torch`."""
+"""From the start of the process to the first scored images, beside `import torch`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FIRST = "vocscore score, to its first batch"
 
 
 def measure_start(
-    subject: Subject, pictures: Path, scratch: Path, *, repeats: int, files: int
+    subject: Subject, images: Path, scratch: Path, *, repeats: int, files: int
 ) -> Outcome:
     """Seconds of whole processes.
 
@@ -33,14 +33,14 @@ def measure_start(
 
     Args:
         subject: the checkpoint.
-        pictures: a folder of pictures; links to them make the large one.
+        images: a folder of images; links to them make the large one.
         scratch: a folder to make.
         repeats: counted rounds.
         files: of the folder that is scored.
     """
     folder = scratch / "many"
     folder.mkdir(parents=True)
-    sources = sorted(pictures.iterdir())
+    sources = sorted(images.iterdir())
     for number, source in zip(range(files), itertools.cycle(sources)):
         os.link(source, folder / f"{number:09d}{source.suffix}")
     numbers = itertools.count()

@@ -12,29 +12,29 @@ import torchvision.models
 from torch.hub import get_dir
 
 from bench.commands import vocscore
-from bench.pictures import real_data
-from shards.drawing.drawn import draw_voc
+from bench.images import real_data
 from shards.reader import load_split
+from shards.synthetic.voc import draw_voc
 from vocscore.cli.common import KnownError
 from vocscore.config import ScoreConfig, TrainConfig
 from vocscore.models.checkpoint import load_checkpoint
-from vocscore.pipeline.host import HostMaker
+from vocscore.pipeline.host import HostLoader
 
 if TYPE_CHECKING:
     import torch
 
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
 
 CALIBRATION = 32
-"""Pictures: the speed does not depend on them, and the default number takes minutes."""
+"""Images: the speed does not depend on them, and the default number takes minutes."""
 _DRAWN = 60
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A checkpoint, and packed pictures to look at its answers on.
+    """A checkpoint, and packed images to look at its answers on.
 
     Attributes:
         backbone: the name of a torchvision classification model.
@@ -55,23 +55,23 @@ class Subject:
         return load_checkpoint(self.run)
 
     @cached_property
-    def refs(self) -> tuple[PictureRef, ...]:
-        """Every picture of the set."""
-        return load_split(self.shards, "train,val").pictures
+    def refs(self) -> tuple[ImageRef, ...]:
+        """Every image of the set."""
+        return load_split(self.shards, "train,val").images
 
     @cached_property
     def images(self) -> torch.Tensor:
-        """Every picture of the set, decoded: uint8 (N, 3, S, S), channels-last."""
+        """Every image of the set, decoded: uint8 (N, 3, S, S), channels-last."""
         _, card = self.load()
         size = len(self.refs)
-        with HostMaker(
+        with HostLoader(
             card.preprocess, batch_size=size, threads=1, max_pixels=ScoreConfig.max_pixels
-        ) as maker:
-            return next(iter(maker.batches(self.refs))).images
+        ) as loader:
+            return next(iter(loader.batches(self.refs))).images
 
 
 def make_subject(backbone: str, scratch: Path, *, size: int = TrainConfig.size) -> Subject:
-    """Train the head of a backbone on real pictures, or on drawn ones where there are none.
+    """Train the head of a backbone on real images, or on drawn ones where there are none.
 
     Args:
         backbone: the name of a torchvision classification model.
@@ -79,24 +79,24 @@ def make_subject(backbone: str, scratch: Path, *, size: int = TrainConfig.size) 
         size: of the network's input, pixels a side.
     """
     weights = _weights(backbone)
-    source, pictures = _source(scratch)
+    source, images = _source(scratch)
     shards, run = scratch / "subject-shards", scratch / f"subject-{backbone}"
     if not shards.exists():
         vocscore("pack", source, "-o", shards, "--split", "ratio")
     if not run.exists():
         words = ["--backbone", backbone, "--weights", weights, "--size", size]
         vocscore("train", shards, "-o", run, *words, "--quiet", "--device", "cpu")
-        _quantise(run)
+        _quantize(run)
     described = "random weights" if weights == "none" else "ImageNet weights"
-    return Subject(backbone, run, shards, weights, f"{described}, head trained on {pictures}")
+    return Subject(backbone, run, shards, weights, f"{described}, head trained on {images}")
 
 
-def _quantise(run: Path) -> None:
+def _quantize(run: Path) -> None:
     """Make the int8 form, whatever it is worth: how far its answers move is printed beside it.
 
     Where that cannot be done, 'has no int8 model' is the reason for the absent contestant.
     """
-    words = ["--calibration-pictures", CALIBRATION, "--max-map-drop", 1, "--max-changed", 1]
+    words = ["--calibration-images", CALIBRATION, "--max-map-drop", 1, "--max-changed", 1]
     with suppress(KnownError):
         vocscore("quantize", run, *words, "--quiet")
 
@@ -117,5 +117,5 @@ def _source(scratch: Path) -> tuple[Path, str]:
         return real, "100 real VOC photographs"
     drawn = scratch / "subject-drawn"
     if not drawn.exists():
-        draw_voc(drawn, pictures=_DRAWN, width=500, height=375)
-    return drawn, f"{_DRAWN} drawn pictures"
+        draw_voc(drawn, images=_DRAWN, width=500, height=375)
+    return drawn, f"{_DRAWN} drawn images"

@@ -48,7 +48,7 @@ def interleave(
 
     Args:
         contestants: name -> a call that does the work once and returns how many images it did,
-            or a `Timed`. On a GPU it must synchronise before it returns.
+            or a `Timed`. On a GPU it must synchronize before it returns.
         repeats: counted rounds, after one that is not counted.
 
     Returns:

@@ -17,9 +17,9 @@ from bench.outcome import Outcome
 from bench.peers.dataloader import open_usual
 from bench.peers.task import Task
 from bench.timing import interleave_seconds
-from shards.pictures import picture
+from shards.images import image_file
 from shards.reader import load_split
-from shards.sample import PictureRef
+from shards.sample import ImageRef
 from vocscore.config import TrainConfig
 from vocscore.machine import usable_cores
 from vocscore.models.checkpoint import load_checkpoint
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from bench.images import Images
     from bench.peers.task import Loader
-    from bench.pictures import Pictures
     from bench.subjects import Subject
     from bench.timing import Rate
     from vocscore.models.card import ModelCard
@@ -40,35 +40,33 @@ if TYPE_CHECKING:
     from vocscore.pipeline.preprocess import Preprocess
 
 EPOCHS = 10
-PICTURES = 512
-USUAL_PICTURES = 64
-"""Of the usual loop's one epoch; its seconds are multiplied up to all pictures and epochs."""
+IMAGES = 512
+USUAL_IMAGES = 64
+"""Of the usual loop's one epoch; its seconds are multiplied up to all images and epochs."""
 USUAL = "usual loop (DataLoader, PIL, eager float32)"
 PASS = "one scoring pass"  # noqa: S105 - no password
 OURS = "vocscore train --precision auto"
 MOST_PASSES = 1.3
 LEAST_RATIO = 6.0
 TRAINED = Limit(0.05, 0.01)
-"""The plain loop resizes with Pillow: its pixels differ by a grey level."""
+"""The plain loop resizes with Pillow: its pixels differ by a gray level."""
 _CLASSES = 20
 
 
-def compare_training(
-    subject: Subject, pictures: Pictures, scratch: Path, *, repeats: int
-) -> Outcome:
+def compare_training(subject: Subject, images: Images, scratch: Path, *, repeats: int) -> Outcome:
     """Seconds of the whole commands, and of the usual loop.
 
     Args:
         subject: its backbone is trained behind, its set proves the outputs equal.
-        pictures: of the set that is timed.
+        images: of the set that is timed.
         scratch: a folder to make.
         repeats: counted rounds.
     """
     scratch.mkdir()
     found = prove_equal(subject, scratch)
-    shards, number = pack(pictures, scratch), itertools.count()
+    shards, number = pack(images, scratch), itertools.count()
     network, card = subject.load()
-    some = pictures.refs[:USUAL_PICTURES]
+    some = images.refs[:USUAL_IMAGES]
 
     def train() -> None:
         _train(subject, shards, scratch / f"timed-{next(number)}", batch=TrainConfig.batch_size)
@@ -83,13 +81,13 @@ def compare_training(
             {USUAL: lambda: _usual_epoch(network, loader, labels), PASS: score, OURS: train},
             repeats=repeats,
         )
-    times = EPOCHS * len(pictures.refs) / len(some)
+    times = EPOCHS * len(images.refs) / len(some)
     rates[USUAL] = rates[USUAL].times(times)
     return Outcome(
         contest="train",
         title=(
-            f"train, {subject.backbone}: {EPOCHS} epochs of a head on {len(pictures.refs)} packed "
-            "pictures, on the CPU"
+            f"train, {subject.backbone}: {EPOCHS} epochs of a head on {len(images.refs)} packed "
+            "images, on the CPU"
         ),
         rates=rates,
         unit="s",
@@ -98,11 +96,11 @@ def compare_training(
         facts={
             "weights": subject.weights,
             "agreement": found.to_json(),
-            "usual_loop": f"one epoch of {len(some)} pictures, its seconds times {times:.0f}",
+            "usual_loop": f"one epoch of {len(some)} images, its seconds times {times:.0f}",
         },
         lines=(
             f"trained outputs, beside the plain loop's: {found}",
-            f"the usual loop: one epoch of {len(some)} pictures, its seconds times {times:.0f}",
+            f"the usual loop: one epoch of {len(some)} images, its seconds times {times:.0f}",
             *_verdicts(rates),
         ),
     )
@@ -119,14 +117,14 @@ def _verdicts(rates: dict[str, Rate]) -> tuple[str, str]:
     )
 
 
-def pack(pictures: Pictures, scratch: Path) -> Path:
-    """Pack a folder of pictures with labels that go round the classes."""
+def pack(images: Images, scratch: Path) -> Path:
+    """Pack a folder of images with labels that go round the classes."""
     table, shards = scratch / "labels.csv", scratch / "timed-shards"
     with table.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["path", "labels"])
-        rows.writerows((ref.name, f"class{n % _CLASSES}") for n, ref in enumerate(pictures.refs))
-    vocscore("pack", pictures.folder, "-o", shards, "--labels", table, "--split", "ratio")
+        rows.writerows((ref.name, f"class{n % _CLASSES}") for n, ref in enumerate(images.refs))
+    vocscore("pack", images.folder, "-o", shards, "--labels", table, "--split", "ratio")
     return shards
 
 
@@ -140,9 +138,9 @@ def _train(subject: Subject, shards: Path, out: Path, *, batch: int) -> None:
 def prove_equal(
     subject: Subject, scratch: Path, *, plain: Callable[..., nn.Linear] | None = None
 ) -> Agreement:
-    """Train by the command and by the plain loop, and compare what both heads say of each picture.
+    """Train by the command and by the plain loop, and compare what both heads say of each image.
 
-    Each step is over the whole training split, so that the order of the pictures does not count.
+    Each step is over the whole training split, so that the order of the images does not count.
 
     Args:
         subject: the backbone and the set.
@@ -154,10 +152,10 @@ def prove_equal(
     """
     split = load_split(subject.shards, TrainConfig.train_split)
     out = scratch / "proof"
-    _train(subject, subject.shards, out, batch=len(split.pictures))
+    _train(subject, subject.shards, out, batch=len(split.images))
     network, card = load_checkpoint(out)
     ours = _answers(network, card, subject.images)
-    refs = _loose(split.pictures, scratch / "loose")
+    refs = _loose(split.images, scratch / "loose")
     network.head = (plain or train_plainly)(
         network, card.preprocess, refs, split.labels, scratch, epochs=EPOCHS
     )
@@ -171,33 +169,33 @@ def prove_equal(
 @torch.inference_mode()
 def _answers(network: Network, card: ModelCard, images: torch.Tensor) -> NDArray[np.float32]:
     parts = [
-        card.probabilities(network.eval()(card.preprocess.normalise(images[at : at + 32])))
+        card.probabilities(network.eval()(card.preprocess.normalize(images[at : at + 32])))
         for at in range(0, len(images), 32)
     ]
     return torch.cat(parts).numpy()
 
 
-def _loose(pictures: Sequence[PictureRef], folder: Path) -> list[PictureRef]:
-    """The pictures of shards as files of their own, as the usual loop reads them."""
+def _loose(images: Sequence[ImageRef], folder: Path) -> list[ImageRef]:
+    """The images of shards as files of their own, as the usual loop reads them."""
     folder.mkdir()
     found = []
-    for number, ref in enumerate(pictures):
+    for number, ref in enumerate(images):
         file = folder / f"{number:06d}.jpg"
-        file.write_bytes(picture.read_bytes(ref, max_pixels=TrainConfig.max_pixels))
-        found.append(PictureRef(file.name, str(file)))
+        file.write_bytes(image_file.read_bytes(ref, max_pixels=TrainConfig.max_pixels))
+        found.append(ImageRef(file.name, str(file)))
     return found
 
 
 def train_plainly(
     network: Network,
     preprocess: Preprocess,
-    pictures: Sequence[PictureRef],
+    images: Sequence[ImageRef],
     labels: NDArray[np.int8],
     scratch: Path,
     *,
     epochs: int,
 ) -> nn.Linear:
-    """The loop in full: every picture decoded and sent through the network in every epoch.
+    """The loop in full: every image decoded and sent through the network in every epoch.
 
     Gradients are summed over the batches, and an epoch is one step.
 
@@ -209,7 +207,7 @@ def train_plainly(
     torch.nn.init.zeros_(head.bias)
     descent = _descent(head)
     counted = int((labels >= 0).sum())
-    with closing(_open_usual(preprocess, pictures, scratch)) as loader:
+    with closing(_open_usual(preprocess, images, scratch)) as loader:
         for _ in range(epochs):
             descent.zero_grad()
             for features, rows in _features(network, loader):
@@ -229,10 +227,10 @@ def _usual_epoch(network: Network, loader: Loader, labels: NDArray[np.int8]) -> 
         descent.step()
 
 
-def _open_usual(preprocess: Preprocess, pictures: Sequence[PictureRef], scratch: Path) -> Loader:
+def _open_usual(preprocess: Preprocess, images: Sequence[ImageRef], scratch: Path) -> Loader:
     return open_usual(
         Task(
-            pictures=pictures,
+            images=images,
             preprocess=preprocess,
             batch=TrainConfig.batch_size,
             workers=usable_cores(),

@@ -1,1 +1,1 @@
-"""Bytes on disk: annotated sets, tar shards, pictures. No tensors, no devices, no models."""
+"""Bytes on disk: annotated sets, tar shards, images. No tensors, no devices, no models."""

@@ -1,4 +1,4 @@
-"""The vocabulary: which classes there are, in which column, and a picture's labels in numbers."""
+"""The vocabulary: which classes there are, in which column, and an image's labels in numbers."""
 
 from __future__ import annotations
 
@@ -130,10 +130,10 @@ def _read_lines(file: Path) -> list[str]:
 
 
 def encode(sample: Sample, classes: Sequence[str]) -> NDArray[np.int8]:
-    """Turn one picture's class names into its row of the label matrix.
+    """Turn one image's class names into its row of the label matrix.
 
     Args:
-        sample: the picture.
+        sample: the image.
         classes: the vocabulary, in column order.
 
     Returns:
@@ -141,7 +141,7 @@ def encode(sample: Sample, classes: Sequence[str]) -> NDArray[np.int8]:
         'difficult' instances, else 0.
 
     Raises:
-        LabelError: the picture has a class that is not in `classes`.
+        LabelError: the image has a class that is not in `classes`.
     """
     columns = _columns(tuple(classes))
     row = np.zeros(len(classes), dtype=np.int8)

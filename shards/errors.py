@@ -6,28 +6,28 @@ from enum import Enum
 from typing import NamedTuple
 
 
-class ShardsError(Exception):
+class Error(Exception):
     """A known failure: `str()` is one line that says where, what, and the cure."""
 
 
-class SourceError(ShardsError):
+class SourceError(Error):
     """An annotated set cannot be read as it stands."""
 
 
-class LabelError(ShardsError):
+class LabelError(Error):
     """A label does not fit the classes."""
 
 
-class PackError(ShardsError):
+class PackError(Error):
     """A set of shards cannot be written."""
 
 
-class DamageError(ShardsError):
+class DamageError(Error):
     """A shard, an index or a manifest is not what it should be."""
 
 
 class Reason(str, Enum):
-    """Why a picture, or its annotation, was refused. The codes are stable: filter by them."""
+    """Why an image, or its annotation, was refused. The codes are stable: filter by them."""
 
     EMPTY = "empty"
     """The file has no bytes."""
@@ -38,15 +38,15 @@ class Reason(str, Enum):
     UNSUPPORTED = "unsupported"
     """Not an image, or an image of a kind that is not decoded here; the detail says what to do."""
     TRUNCATED = "truncated"
-    """The picture ends before it is complete."""
+    """The image ends before it is complete."""
     CORRUPT = "corrupt"
-    """The bytes are damaged: decoding them fails or gives pixels that were never in the picture."""
+    """The bytes are damaged: decoding them fails or gives pixels that were never in the image."""
     TOO_LARGE = "too_large"
     """More pixels or bytes than the limit that guards memory, or than memory holds."""
     MISSING = "missing"
-    """An annotation or a list names a picture that is not there."""
+    """An annotation or a list names an image that is not there."""
     NOT_ANNOTATED = "not_annotated"
-    """A picture without an annotation."""
+    """An image without an annotation."""
     BAD_ANNOTATION = "bad_annotation"
     """The annotation itself cannot be read."""
 
@@ -67,8 +67,8 @@ class Fault(NamedTuple):
     detail: str
 
 
-class BadPicture(ShardsError):  # noqa: N818 - a picture is bad; that is the fact
-    """One picture cannot be used. The rest of the set goes on.
+class BadImage(Error):  # noqa: N818 - an image is bad; that is the fact
+    """One image cannot be used. The rest of the set goes on.
 
     Attributes:
         reason: the stable code.
@@ -81,6 +81,6 @@ class BadPicture(ShardsError):  # noqa: N818 - a picture is bad; that is the fac
         self.reason = reason
         self.detail = detail
 
-    def __reduce__(self) -> tuple[type[BadPicture], tuple[Reason, str]]:
+    def __reduce__(self) -> tuple[type[BadImage], tuple[Reason, str]]:
         """Let it travel between processes: an exception pickles its text, which is not enough."""
         return type(self), (self.reason, self.detail)

@@ -54,7 +54,7 @@ class Split:
 
     @property
     def samples(self) -> int:
-        """Pictures in the split."""
+        """Images in the split."""
         return sum(shard.samples for shard in self.shards)
 
 
@@ -65,7 +65,7 @@ class Manifest:
     Attributes:
         classes: in column order.
         splits: in the order that they were packed in.
-        rejected: pictures left out; they stand in `rejected.csv`.
+        rejected: images left out; they stand in `rejected.csv`.
         config: the settings that decided the bytes.
         listing: sha256 of what there was to pack (paths, sizes and labels), hexadecimal.
     """

@@ -1,4 +1,4 @@
-"""The members of a sample beside its picture: their names, and what they look like inside."""
+"""The members of a sample beside its image: their names, and what they look like inside."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Description:
 
     Attributes:
         sample: the original path and the names of the labels.
-        width: of the picture, pixels.
+        width: of the image, pixels.
         height: likewise.
-        sha256: of the picture's bytes, hexadecimal.
+        sha256: of the image's bytes, hexadecimal.
     """
 
     sample: Sample

@@ -1,4 +1,4 @@
-"""Paths as annotated sets write them: which names are pictures, and what stands in one line."""
+"""Paths as annotated sets write them: which names are images, and what stands in one line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def first_names(names: Sequence[str], *, most: int = 3) -> str:
     return told if len(names) <= most else f"{told} and {len(names) - most} others"
 
 
-def is_picture(name: str) -> bool:
+def is_image(name: str) -> bool:
     """Whether a file is an image by its name, decoded or not, and not hidden."""
     return not name.startswith(".") and format_of_name(name) is not None
 

@@ -1,4 +1,4 @@
-"""Where the pictures of a packed set lie, and their labels: found without reading a picture."""
+"""Where the images of a packed set lie, and their labels: found without reading an image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shards.members import (
     npy_header,
     parse_description,
 )
-from shards.sample import PictureRef, Sample
+from shards.sample import ImageRef, Sample
 from shards.tar.ustar import BLOCK, padding
 
 if TYPE_CHECKING:
@@ -35,22 +35,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LabelledPictures:
-    """Pictures with their labels.
+class LabeledImages:
+    """Images with their labels.
 
     Attributes:
-        pictures: in the order of the shards; `name` is the original path.
-        labels: int8, shape (len(pictures), C): 1 present, 0 absent, -1 only difficult.
+        images: in the order of the shards; `name` is the original path.
+        labels: int8, shape (len(images), C): 1 present, 0 absent, -1 only difficult.
         sha256: of the bytes of each image as packed, hexadecimal.
     """
 
-    pictures: tuple[PictureRef, ...]
+    images: tuple[ImageRef, ...]
     labels: NDArray[np.int8]
     sha256: tuple[str, ...] = ()
 
 
-def load_split(folder: Path, split: str) -> LabelledPictures:
-    """Find the pictures of a packed split, and read their labels.
+def load_split(folder: Path, split: str) -> LabeledImages:
+    """Find the images of a packed split, and read their labels.
 
     Only indexes, labels and descriptions are read.
 
@@ -66,7 +66,7 @@ def load_split(folder: Path, split: str) -> LabelledPictures:
         DamageError: the set is unfinished or damaged.
     """
     manifest = read_manifest(folder)
-    pictures: list[PictureRef] = []
+    images: list[ImageRef] = []
     labels = bytearray()
     hashes: list[str] = []
     for name in split.split(","):
@@ -76,17 +76,17 @@ def load_split(folder: Path, split: str) -> LabelledPictures:
                 f"{folder}: no split '{name}' in it. There are: {', '.join(manifest.splits)}."
             )
         for shard in found.shards:
-            for row, picture, sha256 in _load_shard(folder, shard, manifest.classes):
+            for row, image, sha256 in _load_shard(folder, shard, manifest.classes):
                 labels += row
-                pictures.append(picture)
+                images.append(image)
                 hashes.append(sha256)
-    matrix = np.frombuffer(labels, np.int8).reshape(len(pictures), len(manifest.classes))
-    return LabelledPictures(tuple(pictures), matrix, tuple(hashes))
+    matrix = np.frombuffer(labels, np.int8).reshape(len(images), len(manifest.classes))
+    return LabeledImages(tuple(images), matrix, tuple(hashes))
 
 
 def _load_shard(
     folder: Path, shard: Shard, classes: tuple[str, ...]
-) -> Iterator[tuple[bytes, PictureRef, str]]:
+) -> Iterator[tuple[bytes, ImageRef, str]]:
     """Labels, place and hash of each sample of one shard."""
     tar = folder / shard.name
     samples = read_index(folder / index_name(shard.name))
@@ -100,7 +100,7 @@ def _load_shard(
         head = npy_header(len(classes))
         for sample in samples:
             row, path, sha256 = _read_sample(descriptor, sample, head, classes, tar)
-            yield row, PictureRef(path, str(tar), sample[0].offset, sample[0].size), sha256
+            yield row, ImageRef(path, str(tar), sample[0].offset, sample[0].size), sha256
     finally:
         os.close(descriptor)
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One annotated picture, before its bytes are read.
+    """One annotated image, before its bytes are read.
 
     Attributes:
-        path: where the picture lies, relative to the set's root, with '/' between folders.
+        path: where the image lies, relative to the set's root, with '/' between folders.
         present: classes with at least one ordinary instance, sorted, each once.
         difficult: classes with only 'difficult' instances, sorted, each once; disjoint from
             `present`.
@@ -37,7 +37,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One picture left out, and why; a row of `rejected.csv`."""
+    """One image left out, and why; a row of `rejected.csv`."""
 
     path: str
     reason: Reason
@@ -46,16 +46,16 @@ class Rejection:
 
 @dataclass(frozen=True)
 class AnnotatedSet:
-    """A folder of pictures with labels, whatever its layout: what every source returns.
+    """A folder of images with labels, whatever its layout: what every source returns.
 
     Attributes:
         root: the folder that sample paths are relative to.
         samples: sorted by path (code points), each path once.
         splits: split name -> the paths in it, where the layout has lists of its own; empty
-            elsewhere. Paths of pictures that `rejected` names are left out.
-        rejected: pictures that cannot be samples (no picture, no or broken annotation).
+            elsewhere. Paths of images that `rejected` names are left out.
+        rejected: images that cannot be samples (no image, no or broken annotation).
         classes: the vocabulary that the layout itself declares, in its order (a table's columns,
-            COCO's categories), with or without a picture; None where it declares none.
+            COCO's categories), with or without an image; None where it declares none.
         notes: one line for a person on each thing that was left aside or read in a special way
             (ignored columns, repeated ids, lists under another name).
         places: class name -> where it first stands in the source ('Annotations/a.xml, line 7'),
@@ -86,11 +86,11 @@ class AnnotatedSet:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureRef:
-    """Where the bytes of one picture lie: a loose file, or a stretch of a tar.
+class ImageRef:
+    """Where the bytes of one image lie: a loose file, or a stretch of a tar.
 
     Attributes:
-        name: what the user knows the picture by, and what stands in the predictions.
+        name: what the user knows the image by, and what stands in the predictions.
         file: the file to open.
         offset: the first byte in it.
         size: how many bytes; -1 for the whole file.

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from shards.classes import encode
-from shards.errors import BadPicture, DamageError, LabelError
+from shards.errors import BadImage, DamageError, LabelError
 from shards.files import open_binary, read_regular
+from shards.images import image_file
 from shards.index import Component, format_index, group
 from shards.manifest import NAME, UNFINISHED, Manifest, Shard, index_name, read_manifest, split_of
 from shards.members import (
@@ -24,7 +25,6 @@ from shards.members import (
     npy_header,
     parse_description,
 )
-from shards.pictures import picture
 from shards.tar.walk import members
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ def verify(
     workers: int = 1,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> list[str]:
-    """Check hashes, sizes, indexes, counts, keys, labels, descriptions and pictures' hashes.
+    """Check hashes, sizes, indexes, counts, keys, labels, descriptions and images' hashes.
 
     Args:
         folder: the set.
-        decode: decode every picture too, strictly.
+        decode: decode every image too, strictly.
         workers: shards that are checked at the same time, a thread each.
         progress: called with the samples checked, all samples, and the problems so far.
 
@@ -171,21 +171,21 @@ def _check_sample(
     if described is None:
         yield f"its .{DESCRIPTION} is damaged"
     else:
-        yield from _check_picture(data, described, decode=decode)
+        yield from _check_image(data, described, decode=decode)
     yield from _check_labels(labels, described, classes)
 
 
-def _check_picture(data: bytes, described: Description, *, decode: bool) -> Iterator[str]:
+def _check_image(data: bytes, described: Description, *, decode: bool) -> Iterator[str]:
     if hashlib.sha256(data).hexdigest() != described.sha256:
-        yield f"its picture's sha256 is not that of its .{DESCRIPTION}"
+        yield f"its image's sha256 is not that of its .{DESCRIPTION}"
     width, height = described.width, described.height
     try:
-        head = picture.check(data, max_pixels=width * height, whole=decode)
-    except BadPicture as bad:
-        yield f"its picture cannot be used: {bad}"
+        head = image_file.check(data, max_pixels=width * height, whole=decode)
+    except BadImage as bad:
+        yield f"its image cannot be used: {bad}"
     else:
         if (head.width, head.height) != (width, height):
-            yield f"its picture is {head.width} x {head.height}, its .{DESCRIPTION} says otherwise"
+            yield f"its image is {head.width} x {head.height}, its .{DESCRIPTION} says otherwise"
 
 
 def _check_labels(

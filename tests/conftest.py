@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shards.drawing.drawn import draw_voc
+from shards.synthetic.voc import draw_voc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,19 +54,17 @@ def compiled_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def voc_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A drawn VOC tree: 48 small pictures of the 20 classes, with lists."""
-    return draw_voc(tmp_path_factory.mktemp("voc") / "VOC2012", pictures=48, seed=1)
+    """A drawn VOC tree: 48 small images of the 20 classes, with lists."""
+    return draw_voc(tmp_path_factory.mktemp("voc") / "VOC2012", images=48, seed=1)
 
 
 @pytest.fixture(scope="session")
 def voc_data() -> Path:
-    """The folder of real pictures, where there is one."""
+    """The folder of real images, where there is one."""
     default = Path(__file__).parents[2] / "shared" / "data"
     folder = Path(os.environ.get("VOCSCORE_DATA", default))
     if not (folder / "voc2012-100").is_dir():
-        pytest.skip(
-            f"no real pictures at {folder}; set VOCSCORE_DATA to the folder that holds them"
-        )
+        pytest.skip(f"no real images at {folder}; set VOCSCORE_DATA to the folder that holds them")
     return folder
 
 

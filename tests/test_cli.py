@@ -70,7 +70,7 @@ def test_the_page_of_the_command_line_is_the_program() -> None:
     assert page.read_text() == cli_page()
 
 
-def test_a_folder_without_pictures_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_one_line(tmp_path: Path) -> None:
     """An input that cannot be packed exits 2 with one line that names it."""
     code, output = run("pack", tmp_path, "-o", tmp_path / "out")
     assert code == 2
@@ -110,7 +110,7 @@ def test_a_demo_that_is_interrupted_goes_no_further(
 
     found = type(main).get_command
     monkeypatch.setattr(type(main), "get_command", get_command)
-    monkeypatch.setattr("shards.drawing.drawn.draw_voc", lambda *_, **__: None)
+    monkeypatch.setattr("shards.synthetic.voc.draw_voc", lambda *_, **__: None)
     code, _ = run("demo", "-o", tmp_path)
     assert (code, begun) == (130, ["pack"])
 

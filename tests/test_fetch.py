@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from shards.drawing.drawn import draw_voc
 from shards.manifest import read_manifest
+from shards.synthetic.voc import draw_voc
 from vocscore import fetch
 from vocscore.cli.main import main
 from vocscore.errors import FetchError
@@ -69,7 +69,7 @@ class Site:
 
 
 def pack_tars(tree: Path, folder: Path) -> None:
-    """Two tars as VOC2007's are: the pictures of train and val with their lists, and those of test.
+    """Two tars as VOC2007's are: the images of train and val with their lists, and those of test.
 
     The second holds nothing of the first but the folders.
     """
@@ -88,7 +88,7 @@ def pack_tars(tree: Path, folder: Path) -> None:
 def tars(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archives of a tiny VOC 2007."""
     folder = tmp_path_factory.mktemp("archives")
-    pack_tars(draw_voc(folder / "VOC2007", pictures=60, seed=3, width=40, height=30), folder)
+    pack_tars(draw_voc(folder / "VOC2007", images=60, seed=3, width=40, height=30), folder)
     return folder
 
 
@@ -118,7 +118,7 @@ def get(folder: Path) -> Path:
 
 
 def test_the_published_archives() -> None:
-    """2007 has its test pictures, 2012 has none; torchvision knows address and md5 of each."""
+    """2007 has its test images, 2012 has none; torchvision knows address and md5 of each."""
     for name in ("2007", "2007-test", "2012"):
         entry = fetch.DATASET_YEAR_DICT[name]
         assert entry["url"].startswith("https://thor.robots.ox.ac.uk/pascal/VOC/")
@@ -149,12 +149,12 @@ def test_what_is_there_is_used_again(site: Site, tmp_path: Path) -> None:
     assert site.fetched == ["trainval.tar", "test.tar"]
     (tmp_path / "trainval.tar").unlink()
     (tmp_path / "test.tar.unpacked").unlink()
-    picture = next((tree / "JPEGImages").iterdir())
-    picture.unlink()
+    image = next((tree / "JPEGImages").iterdir())
+    image.unlink()
     (tmp_path / "trainval.tar.unpacked").write_text("another md5")
     assert get(tmp_path) == tree
     assert site.fetched == ["trainval.tar", "test.tar", "trainval.tar"]
-    assert picture.exists()
+    assert image.exists()
     site.close()
     for name in ("trainval.tar", "test.tar"):
         (tmp_path / name).unlink()

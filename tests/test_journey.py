@@ -45,12 +45,12 @@ def journey(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
-def test_every_picture_is_a_row_in_sorted_order(journey: Path, voc_tree: Path) -> None:
-    """The rows are the folder's pictures, each once, sorted by path, with all probabilities."""
+def test_every_image_is_a_row_in_sorted_order(journey: Path, voc_tree: Path) -> None:
+    """The rows are the folder's images, each once, sorted by path, with all probabilities."""
     with (journey / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    pictures = sorted(path.relative_to(voc_tree) for path in voc_tree.rglob("*.jpg"))
-    assert [row["path"] for row in rows] == [path.as_posix() for path in pictures]
+    images = sorted(path.relative_to(voc_tree) for path in voc_tree.rglob("*.jpg"))
+    assert [row["path"] for row in rows] == [path.as_posix() for path in images]
     assert {row["status"] for row in rows} == {"ok"}
     assert all(0 <= float(row["person"]) <= 1 for row in rows)
 
@@ -86,7 +86,7 @@ def test_what_was_trained_on_is_not_judged(journey: Path) -> None:
 
 
 def test_a_packed_set_scores_like_its_folder(journey: Path, voc_tree: Path) -> None:
-    """Scored from shards, each picture gets the probabilities that it gets from the folder."""
+    """Scored from shards, each image gets the probabilities that it gets from the folder."""
     out = journey / "from_shards.csv"
     run("score", journey / "shards", "-m", journey / "run", "-o", out, *EXACT)
     found, expected = persons(out), persons(journey / "predictions.csv")
@@ -105,7 +105,7 @@ def test_by_default_probabilities_are_faithful(journey: Path, voc_tree: Path) ->
 
 
 def test_quiet_does_not_hide_that_a_shard_is_cut_short(journey: Path, tmp_path: Path) -> None:
-    """With --quiet, too, standard error says which pictures of a damaged shard are missing."""
+    """With --quiet, too, standard error says which images of a damaged shard are missing."""
     shards = tmp_path / "shards"
     shutil.copytree(journey / "shards", shards)
     tar = shards / "train-000000.tar"

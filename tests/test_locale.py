@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
-
 from tests.export.exported_runs import make_run
 
 if TYPE_CHECKING:

@@ -107,7 +107,7 @@ def test_splits_of_a_table(photos: Path, tmp_path: Path) -> None:
     code, output = run("pack", photos, "--labels", table, "-o", tmp_path / "out")
     assert code == 0, output
     names = {
-        split: [ref.name for ref in load_split(tmp_path / "out", split).pictures]
+        split: [ref.name for ref in load_split(tmp_path / "out", split).images]
         for split in ("train", "val", "test")
     }
     assert names == {"train": ["p0.jpg"], "val": ["p1.jpg"], "test": ["p2.jpg"]}

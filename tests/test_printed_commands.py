@@ -290,8 +290,8 @@ def training(monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(shards: Path, out: Path, **asked: Any) -> None:
         check_room(out, overwrite=asked["overwrite"], resume=asked["resume"])
         splits = load_splits(shards, asked["data"])
-        assert len(splits.train.pictures)
-        assert len(splits.val.pictures)
+        assert len(splits.train.images)
+        assert len(splits.val.images)
         raise Trained
 
     monkeypatch.setattr(module, "train", opened)
@@ -373,7 +373,7 @@ def test_from_pack_to_scores_as_printed(tmp_path: Path, monkeypatch: pytest.Monk
     packed = run("pack", voc(tmp_path / "v", *["yak", "emu"] * 2), "-o", "the shards")
     trained = run(*shown(packed, "next: "))
     scored = run(*shown(trained, "next: "))
-    assert "pictures: 4" in scored.stdout or "images: 4" in scored.stdout
+    assert "images: 4" in scored.stdout or "images: 4" in scored.stdout
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 5
 
 

@@ -1,4 +1,4 @@
-"""Turn folders of pictures into multi-label predictions."""
+"""Turn folders of images into multi-label predictions."""
 
 from vocscore import offline
 

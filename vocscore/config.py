@@ -19,12 +19,12 @@ class PackConfig:
     train_fraction: float = 0.7
     seed: int = 0
     shard_samples: int = 1000
-    """Pictures a shard."""
+    """Images a shard."""
     verify: bool = True
     max_bad: float = 0.01
-    """Fraction of pictures that may be rejected before packing fails."""
+    """Fraction of images that may be rejected before packing fails."""
     max_pixels: int = 200_000_000
-    """Pixels of one picture, width times height; more is taken for a decompression bomb."""
+    """Pixels of one image, width times height; more is taken for a decompression bomb."""
     resize: int | None = None
     """Pixels a side to re-encode to; None keeps the original bytes."""
     quality: int = 95
@@ -51,7 +51,7 @@ class TrainConfig:
     """'head': the backbone stays frozen; 'all': every parameter is trained."""
     epochs: int = 10
     batch_size: int = 20
-    optimiser: str = "sgd"
+    optimizer: str = "sgd"
     """'sgd' or 'adamw'."""
     learning_rate: float = 0.01
     backbone_rate: float = 1.0
@@ -66,15 +66,15 @@ class TrainConfig:
     """Largest norm of a gradient; 0 is none."""
     ema: float = 0.0
     """Decay a step of the average of the weights; 0 is no average."""
-    standardise: bool = False
-    """Whether a head is trained on centred features of one scale, from the log odds of classes."""
+    standardize: bool = False
+    """Whether a head is trained on centered features of one scale, from the log odds of classes."""
     precision: str = "float32"
     """'float32', 'bf16', or 'auto': bf16 where the device has it."""
 
     crop_scale: float = 1.0
-    """Smallest share of a training picture's area that is cropped; 1 is no crop."""
+    """Smallest share of a training image's area that is cropped; 1 is no crop."""
     flip: float = 0.0
-    """Probability of mirroring a training picture."""
+    """Probability of mirroring a training image."""
     jitter: float = 0.0
     """Largest change of brightness, contrast and saturation; 0 is none."""
 
@@ -137,7 +137,7 @@ class QuantizeConfig:
 
     split: str | None = None
     """None: the one that the run was validated on."""
-    calibration_pictures: int = 256
+    calibration_images: int = 256
     """That the ranges of 8 bits are taken from."""
     max_map_drop: float = 0.005
     """Of the mean average precision, by which int8 may be worse than float32."""
@@ -152,20 +152,20 @@ class ExportConfig:
 
     split: str | None = None
     """Whose images the new model is checked on; None: that of the run's validation."""
-    check_pictures: int = 64
+    check_images: int = 64
     max_pixels: int = 200_000_000
 
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """`vocscore demo`: small pictures, no pretrained weights, a few minutes on two cores."""
+    """`vocscore demo`: small images, no pretrained weights, a few minutes on two cores."""
 
-    pictures: int = 1200
+    images: int = 1200
     epochs: int = 10
     backbone: str = "resnet18"
     size: int = 64
     learning_rate: float = 0.08
-    """Higher than the experiment's: the network starts from nothing and sees few pictures."""
+    """Higher than the experiment's: the network starts from nothing and sees few images."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class EvalConfig:
     threshold: float | None = None
     """None: what the predictions have as labels counts as predicted."""
     difficult: str = "ignore"
-    """What a class of which a picture shows only 'difficult' instances is: 'ignore' (weighs
+    """What a class of which an image shows only 'difficult' instances is: 'ignore' (weighs
     nothing), 'positive' or 'negative'."""
     resamples: int = 1000
     """Of the bootstrap intervals; 0 makes none."""

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-
-class VocscoreError(Exception):
-    """A known failure: `str()` is one line that says where, what, and the cure."""
+from shards.errors import Error
 
 
-class FetchError(VocscoreError):
+class FetchError(Error):
     """A data set cannot be had from where it is published."""
 
 
-class CheckpointError(VocscoreError):
+class CheckpointError(Error):
     """A checkpoint or a file of weights cannot be used."""
 
 
-class DeviceError(VocscoreError):
+class DeviceError(Error):
     """The device asked for is not there or cannot do what was asked."""
 
 
-class TrainError(VocscoreError):
+class TrainError(Error):
     """Training cannot start or cannot go on."""
 
 
@@ -27,7 +25,7 @@ class DivergedError(TrainError):
     """The loss is not a number."""
 
 
-class ScoreError(VocscoreError):
+class ScoreError(Error):
     """Scoring cannot start or cannot go on."""
 
 
@@ -35,17 +33,17 @@ class StoppedOnPurposeError(ScoreError):
     """A limit that the user has set ended the run; everything so far is kept."""
 
 
-class ExportError(VocscoreError):
+class ExportError(Error):
     """A checkpoint cannot be brought into another form, or would not be the same in it."""
 
 
-class RecordError(VocscoreError):
+class RecordError(Error):
     """What stands in the place of a record is none, or none that this version reads."""
 
 
-class EvalError(VocscoreError):
+class EvalError(Error):
     """Predictions and labels cannot be compared."""
 
 
-class ChartError(VocscoreError):
+class ChartError(Error):
     """Charts cannot be drawn."""

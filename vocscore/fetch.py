@@ -84,7 +84,7 @@ def fetch_voc(year: str, folder: Path, *, say: Callable[[str], None], quiet: boo
             raise FetchError(
                 f"{folder}: {error.strerror or error}. Name another folder to fetch into, as SRC."
             ) from error
-    return archives[0].tree  # an archive of the test pictures adds to the same folder
+    return archives[0].tree  # an archive of the test images adds to the same folder
 
 
 def _archive(name: str, folder: Path) -> _Archive:

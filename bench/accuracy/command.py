@@ -15,9 +15,8 @@ from bench.accuracy.tables import by_recipe, write_tables
 from bench.options import BACKBONES
 from bench.outcome import Outcome
 from bench.results import environment, save
-from shards.errors import ShardsError
+from shards.errors import Error
 from vocscore.config import TrainConfig
-from vocscore.errors import VocscoreError
 from vocscore.machine import settle_threads
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def main(words: Sequence[str]) -> None:
         results = run_all(experiment, say=_say)
     except click.ClickException as error:
         sys.exit(_fail(error.format_message(), code=error.exit_code))
-    except (VocscoreError, ShardsError) as error:
+    except Error as error:
         sys.exit(_fail(str(error), code=2))
     out = experiment.out
     _say(write_tables(results, out, options=experiment.options, environment=environment()))
@@ -123,10 +122,10 @@ def _outcome(results: Sequence[Result]) -> Outcome:
     return Outcome(
         contest="accuracy",
         unit="mAP",
-        title=f"accuracy on {rows[0]['judged_pictures']} pictures",
+        title=f"accuracy on {rows[0]['judged_images']} images",
         key={
             "weights": rows[0]["weights"],
-            "pictures": str(rows[0]["train_pictures"]),
+            "pictures": str(rows[0]["train_images"]),
             "seeds": f"{rows[0]['seed']} to {rows[-1]['seed']}",
         },
         facts={

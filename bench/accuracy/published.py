@@ -18,5 +18,5 @@ PUBLISHED: Final = {
 """Backbone -> figure, on VOC 2007: frozen backbones, 10 epochs, batch 20, SGD 0.01 with momentum
 0.9, 256x256, threshold 0.5."""
 
-PICTURES: Final = {"train": 5011, "val": 4952}
-"""VOC 2007's trainval and test: with these the pictures are those of the publication."""
+IMAGES: Final = {"train": 5011, "val": 4952}
+"""VOC 2007's trainval and test: with these the images are those of the publication."""

@@ -76,7 +76,7 @@ class Result:
 
     Attributes:
         run: which.
-        curves: its picture, relative to the experiment's folder.
+        curves: its image, relative to the experiment's folder.
         config: every setting, as the run's config.json has them.
         metrics: as the run's metrics.json has them; its 'val' is the split that judges.
     """
@@ -88,7 +88,7 @@ class Result:
 
     @property
     def judged(self) -> dict[str, Any]:
-        """The figures on the pictures that judge."""
+        """The figures on the images that judge."""
         figures: dict[str, Any] = self.metrics["val"]
         return figures
 
@@ -240,7 +240,7 @@ def run_all(asked: Experiment, *, say: Callable[[str], None]) -> list[Result]:
 def _in_short(figures: dict[str, Any]) -> str:
     found = figures["mean_average_precision"]
     ap = "not defined" if found is None else f"{found:.3f}"
-    return f"mAP {ap}, IoU {figures['samples']['iou']:.3f} (averaged over pictures)"
+    return f"mAP {ap}, IoU {figures['samples']['iou']:.3f} (averaged over images)"
 
 
 def _packed(asked: Experiment, *, seed: int) -> Path:
@@ -266,7 +266,7 @@ def _pack(asked: Experiment, shards: Path, *, seed: int) -> None:
 
 
 def _train(asked: Experiment, run: Run, shards: Path, folder: Path) -> None:
-    """Train on everything but the pictures that judge: the split 'test', or else 'val'."""
+    """Train on everything but the images that judge: the split 'test', or else 'val'."""
     splits = list(read_manifest(shards).splits)
     judge = HELD_BACK if HELD_BACK in splits else "val"
     others = ",".join(name for name in splits if name != judge)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.accuracy.figures import AVERAGES, MEANS, RATIOS, comparisons, flat, groups, spread
-from bench.accuracy.published import COMPARED, PICTURES, PUBLISHED
+from bench.accuracy.published import COMPARED, IMAGES, PUBLISHED
 from shards import atomic
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ Row = dict[str, Any]
 NOTES: Final = """\
 - *published*: AlexNet, ResNet-18 and GoogLeNet with frozen ImageNet backbones on VOC 2007; 10
   epochs, batch 20, SGD 0.01 with momentum 0.9, 256x256, threshold 0.5.
-- The publication does not say how it averages. *here* is `samples`: each picture's figure, averaged
-  over pictures. The other averages stand below.
+- The publication does not say how it averages. *here* is `samples`: each image's figure, averaged
+  over images. The other averages stand below.
 - Its column F1 repeats its column recall digit for digit, which no definition of F1 gives with
   these precisions. It is taken for a slip and left out.
 """
@@ -69,7 +69,7 @@ def as_json(rows: Sequence[Row], results: Sequence[Result], environment: Row) ->
     ]
     return {
         "published": PUBLISHED,
-        "published_pictures": PICTURES,
+        "published_images": IMAGES,
         "runs": full,
         "comparisons": [{**asdict(c), "wins": c.wins} for c in comparisons(rows)],
         "environment": environment,
@@ -100,29 +100,29 @@ def _conditions(rows: Sequence[Row], options: Sequence[str]) -> str:
     first = rows[0]
     many = f"{seeds} seeds: mean ± standard deviation of one." if seeds > 1 else "One seed."
     weights = dict.fromkeys(row["weights"] for row in rows)
-    pictures = (
-        f"Trained on '{first['train_split']}' ({first['train_pictures']} pictures), judged on "
-        f"'{first['judged_on']}' ({first['judged_pictures']})."
+    images = (
+        f"Trained on '{first['train_split']}' ({first['train_images']} images), judged on "
+        f"'{first['judged_on']}' ({first['judged_images']})."
     )
-    lines = [f"{pictures} Weights: {', '.join(weights)}. {many}"]
+    lines = [f"{images} Weights: {', '.join(weights)}. {many}"]
     if options:
         lines.append(f"Beside the recipes: `{shlex.join(options)}`.")
-    if (first["train_pictures"], first["judged_pictures"]) != tuple(PICTURES.values()):
+    if (first["train_images"], first["judged_images"]) != tuple(IMAGES.values()):
         lines.append(
-            f"**These are not the pictures of the publication** (VOC 2007: {PICTURES['train']} and "
-            f"{PICTURES['val']}): its figures stand here for orientation only."
+            f"**These are not the images of the publication** (VOC 2007: {IMAGES['train']} and "
+            f"{IMAGES['val']}): its figures stand here for orientation only."
         )
     choosing = sorted({row["recipe"] for row in rows if row["chosen_by_judge"]})
     if choosing:
         lines.append(
             f"**Flattered**: {', '.join(choosing)} chose an epoch, thresholds or a temperature by "
-            f"the pictures that judge."
+            f"the images that judge."
         )
     return "\n\n".join(lines)
 
 
 def beside_published(rows: Sequence[Row]) -> str:
-    """IoU, precision and recall, published and here (averaged over pictures), and mAP."""
+    """IoU, precision and recall, published and here (averaged over images), and mAP."""
     heads = [f"{NAMES[name]}, {who}" for name in COMPARED for who in ("published", "here")]
     lines = [_line(["backbone", "recipe", *heads, "mAP, here"]), _rule(2, len(heads) + 1)]
     for (backbone, recipe), its in groups(rows).items():

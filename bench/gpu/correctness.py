@@ -1,4 +1,4 @@
-"""Does the GPU's way say what the CPU's says, of good pictures and of bad ones?"""
+"""Does the GPU's way say what the CPU's says, of good images and of bad ones?"""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import torch
 from bench.agreement import agreement
 from bench.gpu.place import DIETS, JPEG
 from bench.outcome import Outcome
-from shards.pictures import jpeg, picture
-from shards.sample import PictureRef
+from shards.images import image_file, jpeg
+from shards.sample import ImageRef
 from vocscore.config import ScoreConfig
 from vocscore.machine import usable_cores
 from vocscore.models.checkpoint import load_checkpoint
-from vocscore.pipeline import routing
-from vocscore.pipeline.host import HostMaker
+from vocscore.pipeline import dali_routing
+from vocscore.pipeline.host import HostLoader
 from vocscore.runtime.cuda import CudaRuntime
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.gpu.place import Place
-    from vocscore.pipeline.batch import Maker
+    from vocscore.pipeline.batch import ImageLoader
 
 _COMPARED = 200
 _GOOD = 60
@@ -37,7 +37,7 @@ _GOOD = 60
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a maker made of some pictures.
+    """What a loader made of some images.
 
     Attributes:
         pixels: uint8, (N, 3, S, S); a failed row is 0.
@@ -48,20 +48,20 @@ class Decoded:
     failed: dict[int, str]
 
 
-def decoded(maker: Maker, refs: Sequence[PictureRef], *, size: int) -> Decoded:
+def decoded(loader: ImageLoader, refs: Sequence[ImageRef], *, size: int) -> Decoded:
     """Decode, and put every row on its place, in main memory."""
     pixels = torch.zeros((len(refs), 3, size, size), dtype=torch.uint8)
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     failed: dict[int, str] = {}
-    for batch in maker.batches(refs):
+    for batch in loader.batches(refs):
         pixels[torch.from_numpy(batch.rows)] = batch.images.cpu()
         failed |= {failure.row: str(failure.reason) for failure in batch.failures}
     return Decoded(pixels, failed)
 
 
-def host_maker(place: Place) -> HostMaker:
-    """The CPU's maker: the truth here."""
-    return HostMaker(
+def host_loader(place: Place) -> HostLoader:
+    """The CPU's loader: the truth here."""
+    return HostLoader(
         place.preprocess,
         batch_size=place.batch,
         threads=usable_cores(),
@@ -83,13 +83,13 @@ def runtime(place: Place, backbone: str, *, device: str, precision: str) -> Cuda
 
 
 def compare(place: Place) -> Iterator[Outcome]:
-    """Pixels and probabilities beside the host maker's and the CPU's float32."""
+    """Pixels and probabilities beside the host loader's and the CPU's float32."""
     for diet in DIETS:
         refs = place.refs(diet)[:_COMPARED]
-        with host_maker(place) as host:
+        with host_loader(place) as host:
             truth = decoded(host, refs, size=place.size)
-        with place.maker() as maker:
-            found = decoded(maker, refs, size=place.size)
+        with place.loader() as loader:
+            found = decoded(loader, refs, size=place.size)
         yield _pixels(diet, truth.pixels, found.pixels)
         if diet == JPEG:
             for backbone in place.backbones:
@@ -100,8 +100,8 @@ def _pixels(diet: str, truth: torch.Tensor, found: torch.Tensor) -> Outcome:
     apart = (truth.short() - found.short()).abs()
     facts = {
         "pictures": len(truth),
-        "largest_grey_levels": int(apart.max()),
-        "mean_grey_levels": float(apart.float().mean()),
+        "largest_gray_levels": int(apart.max()),
+        "mean_gray_levels": float(apart.float().mean()),
         "share_beyond_3": float((apart > 3).float().mean()),
     }
     line = ", ".join(f"{name.replace('_', ' ')} {value:.5g}" for name, value in facts.items())
@@ -169,12 +169,12 @@ def bad_files(good: bytes) -> dict[str, bytes]:
     }
 
 
-def bad_pictures(place: Place) -> Iterator[Outcome]:
-    """One bad picture of each kind inside good batches: with the look, and without it."""
-    good = picture.read_bytes(place.refs(JPEG)[0], max_pixels=ScoreConfig.max_pixels)
+def bad_images(place: Place) -> Iterator[Outcome]:
+    """One bad image of each kind inside good batches: with the look, and without it."""
+    good = image_file.read_bytes(place.refs(JPEG)[0], max_pixels=ScoreConfig.max_pixels)
     for kind, data in bad_files(good).items():
         refs = _mixed(place.scratch / f"bad-{kind}", good, data)
-        with host_maker(place) as host:
+        with host_loader(place) as host:
             truth = decoded(host, refs, size=place.size)
         facts: dict[str, object] = {"host": truth.failed}
         lines = [f"host: {_verdict(truth)}"]
@@ -191,32 +191,32 @@ def bad_pictures(place: Place) -> Iterator[Outcome]:
                 "largest_difference_of_the_good": int(apart),
             }
             lines.append(
-                f"{name}: {_verdict(found)}; the good ones within {int(apart)} grey levels"
+                f"{name}: {_verdict(found)}; the good ones within {int(apart)} gray levels"
             )
         yield Outcome(
             contest="gpu",
-            title=f"a bad picture inside a mixed batch: {kind}",
-            key={"part": "bad picture", "kind": kind},
+            title=f"a bad image inside a mixed batch: {kind}",
+            key={"part": "bad image", "kind": kind},
             facts=facts,
             lines=tuple(lines),
         )
 
 
-def _mixed(folder: Path, good: bytes, bad: bytes) -> list[PictureRef]:
+def _mixed(folder: Path, good: bytes, bad: bytes) -> list[ImageRef]:
     folder.mkdir()
     for row in range(_GOOD):
         (folder / f"{row:03d}.jpg").write_bytes(bad if row == _GOOD // 2 else good)
-    return [PictureRef(file.name, str(file)) for file in sorted(folder.iterdir())]
+    return [ImageRef(file.name, str(file)) for file in sorted(folder.iterdir())]
 
 
-def _with_or_without_look(place: Place, refs: list[PictureRef], *, checked: bool) -> Decoded:
+def _with_or_without_look(place: Place, refs: list[ImageRef], *, checked: bool) -> Decoded:
     """Decode with DALI; unchecked, everything that is not empty enters the graph as it is."""
     with ExitStack() as stack:
         if not checked:
             stack.enter_context(patch.object(jpeg, "check", lambda _data: None))
-            stack.enter_context(patch.object(routing, "is_for_dali", lambda *_: True))
-        maker = stack.enter_context(place.maker(batch=16))
-        return decoded(maker, refs, size=place.size)
+            stack.enter_context(patch.object(dali_routing, "is_for_dali", lambda *_: True))
+        loader = stack.enter_context(place.loader(batch=16))
+        return decoded(loader, refs, size=place.size)
 
 
 def _verdict(found: Decoded) -> str:

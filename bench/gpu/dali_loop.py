@@ -1,4 +1,4 @@
-"""A peer: DALI's own graph, from its own reader to normalised batches on the device.
+"""A peer: DALI's own graph, from its own reader to normalized batches on the device.
 
 https://docs.nvidia.com/deeplearning/dali/user-guide/docs/examples/use_cases/pytorch/resnet50/pytorch-resnet50.html
 """
@@ -25,7 +25,7 @@ class DaliLoop:
         self._device = torch.device(device)
 
     def batches(self) -> Iterator[torch.Tensor]:
-        """float32 (N, 3, S, S), normalised, on the device; every picture once.
+        """float32 (N, 3, S, S), normalized, on the device; every image once.
 
         The call builds the graph, and nothing is read before the first `next`.
         """

@@ -1,4 +1,4 @@
-"""How fast pictures reach the device as batches, and what decides it."""
+"""How fast images reach the device as batches, and what decides it."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from typing import TYPE_CHECKING
 
 from bench.gpu.place import DIETS, JPEG
 from bench.outcome import Outcome
-from shards.pictures import jpeg, picture
+from shards.images import image_file, jpeg
 from vocscore.config import ScoreConfig
 from vocscore.machine import usable_cores
-from vocscore.pipeline.decoder import DEFAULT_TUNING
+from vocscore.pipeline.dali_decoder import DEFAULT_TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from bench.gpu.place import Place
     from bench.timing import Rate
-    from vocscore.pipeline.decoder import Decoder, Tuning
+    from vocscore.pipeline.dali_decoder import Decoder, Tuning
 
 LOADS = (0.0, 0.5, 0.65, 0.8, 1.0)
 BATCHES = (64, 128, 256, 512)
 _SHARDS_SWEPT = 3
-"""There are many settings; each is measured on so many shards' pictures."""
-READ, LOOK, GRAPH, MAKER = "read", "strict look", "DALI alone, bytes ready", "maker"
+"""There are many settings; each is measured on so many shards' images."""
+READ, LOOK, GRAPH, LOADER = "read", "strict look", "DALI alone, bytes ready", "loader"
 
 
 def ceilings(place: Place) -> Iterator[Outcome]:
-    """Each stage alone: reading, the strict look, DALI's graph, and the maker that joins them."""
+    """Each stage alone: reading, the strict look, DALI's graph, and the loader that joins them."""
     yield from (_stages(place, diet) for diet in DIETS)
 
 
 def _stages(place: Place, diet: str) -> Outcome:
     refs = place.refs(diet)
-    read = partial(picture.read_bytes, max_pixels=ScoreConfig.max_pixels)
+    read = partial(image_file.read_bytes, max_pixels=ScoreConfig.max_pixels)
     data = [read(ref) for ref in refs[: place.shard]]
-    with ThreadPoolExecutor(usable_cores()) as pool, place.maker() as maker:
-        graph = maker.open_decoder()
+    with ThreadPoolExecutor(usable_cores()) as pool, place.loader() as loader:
+        graph = loader.open_decoder()
         rates = {
             READ: place.rate(lambda: sum(1 for _ in pool.map(read, refs))),
             LOOK: place.rate(lambda: sum(1 for _ in pool.map(jpeg.check, data))),
             GRAPH: place.rate(lambda: _graph_alone(place, graph, data)),
-            MAKER: place.rate(lambda: place.consume(maker.batches(refs))),
+            LOADER: place.rate(lambda: place.consume(loader.batches(refs))),
         }
     return Outcome(
         contest="gpu",
-        title=f"ceilings of pictures, {diet}, {usable_cores()} threads",
+        title=f"ceilings of images, {diet}, {usable_cores()} threads",
         rates=rates,
-        walls={MAKER: min((READ, LOOK, GRAPH), key=lambda name: rates[name].median)},
+        walls={LOADER: min((READ, LOOK, GRAPH), key=lambda name: rates[name].median)},
         key={"part": "decoding", "diet": diet},
         facts={"bytes_a_picture": sum(map(len, data)) / len(data)},
     )
@@ -113,8 +113,8 @@ def _rate(
     tuning: Tuning = DEFAULT_TUNING,
 ) -> Rate:
     refs = place.refs(diet)[: _SHARDS_SWEPT * place.shard]
-    with place.maker(batch=batch, threads=threads, tuning=tuning) as maker:
-        return place.rate(lambda: place.consume(maker.batches(refs)))
+    with place.loader(batch=batch, threads=threads, tuning=tuning) as loader:
+        return place.rate(lambda: place.consume(loader.batches(refs)))
 
 
 def _swept(

@@ -1,4 +1,4 @@
-"""The network alone on the device: ready pictures to probabilities in main memory."""
+"""The network alone on the device: ready images to probabilities in main memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bench.matrix import gflop_a_picture
+from bench.matrix import gflop_per_image
 from bench.outcome import Outcome
 from bench.peers.task import AbsentError
 from vocscore.models.checkpoint import load_checkpoint
@@ -118,7 +118,7 @@ def _compared(place: Place, backbone: str, ways: dict[str, Way], *, part: str) -
     )
     absent |= dict.fromkeys(ways.keys() - runs.keys(), _NO_GPU)
     network, card = load_checkpoint(place.checkpoint(backbone))
-    gflop = gflop_a_picture(network, size=card.preprocess.size)
+    gflop = gflop_per_image(network, size=card.preprocess.size)
     return Outcome(
         contest="gpu",
         title=f"{backbone} alone, batch {place.batch}, {place.size}x{place.size}",
@@ -132,7 +132,7 @@ def _compared(place: Place, backbone: str, ways: dict[str, Way], *, part: str) -
             "peak_megabytes": memory,
         },
         lines=(
-            f"{gflop:.2f} GFLOP a picture; peak memory of torch, MB: "
+            f"{gflop:.2f} GFLOP an image; peak memory of torch, MB: "
             + ", ".join(f"{name} {size:.0f}" for name, size in memory.items()),
         ),
     )

@@ -14,29 +14,29 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from bench.images import make_images
 from bench.peers.task import AbsentError
-from bench.pictures import make_pictures
 from bench.timing import Rate
 from shards.classes import VOC_CLASSES
-from shards.pictures import picture
+from shards.images import image_file
 from vocscore.config import PackConfig, ScoreConfig
 from vocscore.machine import usable_cores
 from vocscore.models.card import ModelCard
 from vocscore.models.checkpoint import save_checkpoint
 from vocscore.models.network import build_network
-from vocscore.pipeline.dali import DaliMaker
-from vocscore.pipeline.decoder import DEFAULT_TUNING
+from vocscore.pipeline.dali import DaliLoader
+from vocscore.pipeline.dali_decoder import DEFAULT_TUNING
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.score.inputs.globs import EVERYTHING
-from vocscore.score.inputs.sources import read_source
+from vocscore.scoring.inputs.globs import EVERYTHING
+from vocscore.scoring.inputs.sources import read_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
     from vocscore.pipeline.batch import Batch
-    from vocscore.pipeline.decoder import Tuning
+    from vocscore.pipeline.dali_decoder import Tuning
 
 JPEG = "JPEG shards"
 RESIZED = "pre-resized shards"
@@ -55,10 +55,10 @@ class Place:
         quick: smaller sweeps.
         seconds: that each measurement takes at least.
         repeats: counted turns of each contestant.
-        shard: pictures a shard.
+        shard: images a shard.
         shards: of each diet; one file under several names.
         size: pixels a side of the networks' input.
-        batch: pictures that decode and network take at once, where that is not swept.
+        batch: images that decode and network take at once, where that is not swept.
         backbones: that are measured.
         until: of `time.monotonic`; what has not begun by then is left out.
     """
@@ -105,17 +105,17 @@ class Place:
                 os.link(folder / "000000.tar", folder / f"{number:06d}.tar")
         return folder
 
-    def refs(self, diet: str) -> list[PictureRef]:
-        """Every picture of a diet, as the makers take them."""
+    def refs(self, diet: str) -> list[ImageRef]:
+        """Every image of a diet, as the loaders take them."""
         inputs = read_source(self.folder(diet), globs=EVERYTHING, listing=None)
         units = inputs.units(ScoreConfig.unit_size)
-        return [ref for unit in units for ref in unit.read().pictures]
+        return [ref for unit in units for ref in unit.read().images]
 
     def _write(self, file: Path, diet: str) -> None:
-        pictures = _pictures(self.scratch, self.size if diet == RESIZED else None)
+        images = _images(self.scratch, self.size if diet == RESIZED else None)
         with tarfile.open(file, "w", format=tarfile.USTAR_FORMAT) as tar:
             for number in range(self.shard):
-                data = pictures[number % len(pictures)]
+                data = images[number % len(images)]
                 member = tarfile.TarInfo(f"{number:06d}.jpg")
                 member.size = len(data)
                 tar.addfile(member, io.BytesIO(data))
@@ -134,16 +134,16 @@ class Place:
             save_checkpoint(folder, network, card)
         return folder
 
-    def maker(
+    def loader(
         self,
         *,
         device: str | None = None,
         batch: int | None = None,
         threads: int | None = None,
         tuning: Tuning = DEFAULT_TUNING,
-    ) -> DaliMaker:
-        """Open DALI's maker; what is not named is the place's."""
-        return DaliMaker(
+    ) -> DaliLoader:
+        """Open DALI's loader; what is not named is the place's."""
+        return DaliLoader(
             self.preprocess,
             batch_size=batch or self.batch,
             threads=threads or usable_cores(),
@@ -213,16 +213,16 @@ class Place:
 
 
 @cache
-def _pictures(scratch: Path, size: int | None) -> tuple[bytes, ...]:
+def _images(scratch: Path, size: int | None) -> tuple[bytes, ...]:
     """The JPEGs that differ; with a size, as `pack --resize` re-encodes them."""
     folder = scratch / "different"
     if not folder.exists():
-        make_pictures(folder, pictures=_DIFFERENT)
+        make_images(folder, images=_DIFFERENT)
     data = [file.read_bytes() for file in sorted(folder.iterdir())]
     if size is None:
         return tuple(data)
     return tuple(
-        picture.resize_jpeg(
+        image_file.resize_jpeg(
             one, size=size, quality=PackConfig.quality, max_pixels=PackConfig.max_pixels
         )
         for one in data

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 SECTIONS: Mapping[str, Section] = {
     "correctness": correctness.compare,
-    "bad pictures": correctness.bad_pictures,
-    "ceilings of pictures": decoding.ceilings,
+    "bad images": correctness.bad_images,
+    "ceilings of images": decoding.ceilings,
     "networks alone": networks.precisions,
     "score": whole.scoring,
     "peers": whole.peers,
@@ -50,7 +50,7 @@ def contest(options: Options) -> Iterator[Outcome]:
         raise SystemExit(2) from error
     if device != "cpu":
         torch.cuda.init()  # type: ignore[no-untyped-call]  # or whoever asks for its memory before anything ran would fail
-    few = options.pictures
+    few = options.images
     place = Place(
         device=device,
         scratch=options.scratch / "gpu",

@@ -15,13 +15,13 @@ from bench.commands import vocscore
 from bench.gpu.networks import BASELINE, DEFAULT, WAYS, opened
 from bench.gpu.networks import rate as model_rate
 from bench.gpu.place import DIETS, JPEG
+from bench.images import make_images
 from bench.outcome import Outcome
 from bench.peers.dataloader import open_usual
 from bench.peers.task import AbsentError, Task
-from bench.pictures import make_pictures
 from bench.timing import Rate, Timed, interleave, timed_rate
-from shards.drawing.drawn import draw_voc
 from shards.reader import load_split
+from shards.synthetic.voc import draw_voc
 from vocscore.machine import usable_cores
 from vocscore.models.checkpoint import load_checkpoint
 
@@ -46,8 +46,8 @@ def scoring(place: Place) -> Iterator[Outcome]:
     """Each backbone from each diet: shards to CSV, in one process and in several on one device."""
     for diet in DIETS:
         refs = place.refs(diet)
-        with place.maker() as maker:
-            decode = place.rate(lambda: place.consume(maker.batches(refs)))  # noqa: B023 - called here
+        with place.loader() as loader:
+            decode = place.rate(lambda: place.consume(loader.batches(refs)))  # noqa: B023 - called here
         for backbone in place.backbones:
             place.tidy()
             way = WAYS[DEFAULT if place.on_gpu else BASELINE]
@@ -97,12 +97,12 @@ def run_score(place: Place, backbone: str, diet: str, *, workers: int = 1) -> Ti
     if workers > 1:
         where = ["--devices", ",".join([place.device.removeprefix("cuda:")] * workers)]
     words: list[object] = ["-m", place.checkpoint(backbone), "-o", output]
-    words += ["--maker", "dali", "--batch-size", place.batch, "--precision", place.precision]
+    words += ["--loader", "dali", "--batch-size", place.batch, "--precision", place.precision]
     vocscore("score", place.folder(diet), *words, *where, "-q", "--no-ceilings", "--json", summary)
     report = json.loads(summary.read_text())
     output.unlink()
     if report["errors"] or report["pictures"] != place.shard * place.shards:
-        raise RuntimeError(f"score lost pictures: {report}")
+        raise RuntimeError(f"score lost images: {report}")
     return Timed(report["pictures"], report["seconds"])
 
 
@@ -111,9 +111,9 @@ def peers(place: Place) -> Iterator[Outcome]:
     from bench.gpu.dali_loop import DaliLoop
 
     backbone = place.backbones[0]
-    pictures = make_pictures(place.scratch / "peers", pictures=_PEERS_SHARDS * place.shard)
+    images = make_images(place.scratch / "peers", images=_PEERS_SHARDS * place.shard)
     task = Task(
-        pictures=pictures.refs,
+        images=images.refs,
         preprocess=place.preprocess,
         batch=min(place.batch, 64),
         workers=usable_cores(),
@@ -134,8 +134,8 @@ def peers(place: Place) -> Iterator[Outcome]:
         rates=rates,
         baseline=USUAL,
         key={"part": "peers", "backbone": backbone},
-        facts={"pictures": pictures.made_of, "workers": task.workers},
-        lines=("the peers read loose files, score reads shards of the same pictures",),
+        facts={"pictures": images.made_of, "workers": task.workers},
+        lines=("the peers read loose files, score reads shards of the same images",),
     )
 
 
@@ -154,7 +154,7 @@ def _eager(place: Place, network: torch.nn.Module, batches: Iterator[torch.Tenso
 def training(place: Place) -> Iterator[Outcome]:
     """`train --tune all`: images per second of an epoch, starting up left out."""
     tree, shards = place.scratch / "voc", place.scratch / "voc-shards"
-    draw_voc(tree, pictures=_TRAINED if place.on_gpu else 30, width=500, height=375)
+    draw_voc(tree, images=_TRAINED if place.on_gpu else 30, width=500, height=375)
     vocscore("pack", tree, "-o", shards, "--split", "ratio", "-q")
     precisions = ("bf16", "float32") if place.on_gpu else ("float32",)
     rates, absent = place.rates(
@@ -162,7 +162,7 @@ def training(place: Place) -> Iterator[Outcome]:
     )
     yield Outcome(
         contest="gpu",
-        title=f"train --tune all, {place.backbones[0]}, training and validation pictures",
+        title=f"train --tune all, {place.backbones[0]}, training and validation images",
         rates=rates,
         absent=absent,
         key={"part": "train", "backbone": place.backbones[0]},
@@ -175,14 +175,14 @@ def _epochs(place: Place, shards: Path, precision: str) -> Rate:
     Raises:
         AbsentError: the long one took hardly longer, so that the difference is noise.
     """
-    pictures = len(load_split(shards, "train,val").pictures)
+    images = len(load_split(shards, "train,val").images)
     epochs = _EPOCHS if place.on_gpu else _EPOCHS_ON_CPU
     values: list[float] = []
     while not values or (len(values) < place.repeats and not place.time_is_up):
         short, long = (_seconds(place, shards, precision, n) for n in (1, 1 + epochs))
         if long < (1 + _LEAST_GROWTH) * short:
             raise AbsentError(f"{epochs} more epochs took {long - short:.1f} s beside {short:.1f}")
-        values.append(epochs * pictures / (long - short))
+        values.append(epochs * images / (long - short))
     return Rate(tuple(values))
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from bench.peers.task import Loader, Ready, Task
 
 
-def grey_levels(loader: Loader, task: Task) -> torch.Tensor:
-    """Go through all pictures and undo the normalisation.
+def gray_levels(loader: Loader, task: Task) -> torch.Tensor:
+    """Go through all images and undo the normalization.
 
     Returns:
         uint8, shape (N, 3, size, size), in the order of rows.
@@ -39,14 +39,14 @@ def grey_levels(loader: Loader, task: Task) -> torch.Tensor:
 
 
 def mean_difference(levels: torch.Tensor, truth: torch.Tensor) -> float:
-    """Mean absolute difference, grey levels, of two results of `grey_levels`."""
-    # a picture at a time: a difference needs more memory than its pixels
+    """Mean absolute difference, gray levels, of two results of `gray_levels`."""
+    # an image at a time: a difference needs more memory than its pixels
     total = sum(int((a.int() - b.int()).abs().sum()) for a, b in zip(levels, truth, strict=True))
     return total / truth.numel()
 
 
 def turn(loader: Loader, task: Task) -> Timed:
-    """Go through all pictures; the clock stops at the last batch.
+    """Go through all images; the clock stops at the last batch.
 
     Raises:
         ValueError: a row is missing or comes twice.

@@ -1,4 +1,4 @@
-"""DALI's CPU graph alone: its own reader, decoder, resize and normalisation.
+"""DALI's CPU graph alone: its own reader, decoder, resize and normalization.
 
 https://docs.nvidia.com/deeplearning/dali/user-guide/docs/examples/getting_started.html and
 .../plugins/pytorch_plugin_api.html

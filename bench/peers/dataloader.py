@@ -1,4 +1,4 @@
-"""torch's DataLoader, with the three ways to a picture that its users write.
+"""torch's DataLoader, with the three ways to an image that its users write.
 
 Workers are kept between turns (`persistent_workers`), idle: their start is in nobody's clock.
 https://docs.pytorch.org/docs/stable/data.html
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Files(Dataset[tuple[torch.Tensor, int]]):
-    """A map-style data set: row -> picture and row."""
+    """A map-style data set: row -> image and row."""
 
     def __init__(self, files: Sequence[str], read: Read) -> None:
         """Keep the names; open nothing yet."""
@@ -35,11 +35,11 @@ class Files(Dataset[tuple[torch.Tensor, int]]):
         self._read = read
 
     def __len__(self) -> int:
-        """How many pictures."""
+        """How many images."""
         return len(self._files)
 
     def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
-        """One picture, float32 (3, size, size), and its row."""
+        """One image, float32 (3, size, size), and its row."""
         return self._read(self._files[row]), row
 
 
@@ -96,7 +96,7 @@ class ReadUsual:
         self._transform = usual_transform(preprocess)
 
     def __call__(self, file: str) -> torch.Tensor:
-        """One picture, float32 (3, size, size)."""
+        """One image, float32 (3, size, size)."""
         with Image.open(file) as image:
             pixels: torch.Tensor = self._transform(image.convert("RGB"))
         return pixels
@@ -119,7 +119,7 @@ class ReadV2:
         )
 
     def __call__(self, file: str) -> torch.Tensor:
-        """One picture, float32 (3, size, size)."""
+        """One image, float32 (3, size, size)."""
         pixels: torch.Tensor = self._transform(decode_image(file, mode=ImageReadMode.RGB))
         return pixels
 

@@ -34,7 +34,7 @@ class Loop(Protocol):
     """A contestant: files to probabilities, as often as it is asked to."""
 
     def run(self) -> tuple[NDArray[np.float32], Timed]:
-        """Every picture once: probabilities (N, C) in the order of rows, and the clock's word."""
+        """Every image once: probabilities (N, C) in the order of rows, and the clock's word."""
         ...
 
     def close(self) -> None:
@@ -89,7 +89,7 @@ def open_loops(
     """Open those that can run here.
 
     Args:
-        task: the pictures; a loop never sees vocscore's way to them.
+        task: the images; a loop never sees vocscore's way to them.
         network: float32 images (N, 3, size, size) to probabilities (N, C).
         closing: closes them.
         names: of `LOOPS`.

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class ReadOpenCV:
-    """`imread` and `resize`; torch normalises."""
+    """`imread` and `resize`; torch normalizes."""
 
     def __init__(self, preprocess: Preprocess) -> None:
-        """Keep what is done to each picture."""
+        """Keep what is done to each image."""
         self._preprocess = preprocess
 
     def __call__(self, file: str) -> torch.Tensor:
-        """One picture, float32 (3, size, size)."""
+        """One image, float32 (3, size, size)."""
         import cv2
 
         size = self._preprocess.size
@@ -35,7 +35,7 @@ class ReadOpenCV:
         way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         image = cv2.cvtColor(cv2.resize(image, (size, size), interpolation=way), cv2.COLOR_BGR2RGB)
         planes = np.ascontiguousarray(image.transpose(2, 0, 1))
-        return self._preprocess.normalise(torch.from_numpy(planes)[None])[0]
+        return self._preprocess.normalize(torch.from_numpy(planes)[None])[0]
 
 
 def _one_thread(_worker: int) -> None:

@@ -1,4 +1,4 @@
-"""vocscore's own makers, as contestants."""
+"""vocscore's own loaders, as contestants."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench.peers.task import Loader, Ready
 from vocscore.config import ScoreConfig
-from vocscore.pipeline.makers import open_maker
+from vocscore.pipeline.loaders import open_loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class MakerLoader(Loader):
-    """A maker, and the normalisation that runs where the network runs."""
+    """A loader, and the normalization that runs where the network runs."""
 
     def __init__(self, task: Task, name: str, *, views: Views | None = None) -> None:
-        """Open the maker."""
+        """Open the loader."""
         self._task = task
         self._views = views
-        self._maker = open_maker(
+        self._loader = open_loader(
             name,
             task.preprocess,
             batch_size=task.batch,
@@ -32,20 +32,20 @@ class MakerLoader(Loader):
         )
 
     def batches(self) -> Iterator[Ready]:
-        """As the maker gives them, in order."""
-        for batch in self._maker.batches(self._task.pictures, views=self._views):
-            yield Ready(self._task.preprocess.normalise(batch.images), batch.rows.tolist())
+        """As the loader gives them, in order."""
+        for batch in self._loader.batches(self._task.images, views=self._views):
+            yield Ready(self._task.preprocess.normalize(batch.images), batch.rows.tolist())
 
     def close(self) -> None:
         """End the threads."""
-        self._maker.close()
+        self._loader.close()
 
 
 def open_host(task: Task) -> Loader:
-    """The host maker."""
+    """The host loader."""
     return MakerLoader(task, "host")
 
 
-def open_dali_maker(task: Task) -> Loader:
-    """The DALI maker, on the CPU."""
+def open_dali_loader(task: Task) -> Loader:
+    """The DALI loader, on the CPU."""
     return MakerLoader(task, "dali")

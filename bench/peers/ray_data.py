@@ -1,13 +1,13 @@
 """Ray Data's documented batch inference: `read_images`, then `map_batches` with an actor.
 
 https://docs.ray.io/en/latest/data/examples/pytorch_resnet_batch_prediction.html and
-https://docs.ray.io/en/latest/data/working-with-images.html. Pictures are decoded and resized by the
-reading tasks (`read_images(size=..., mode=...)`: PIL, bilinear), normalised and classified by one
+https://docs.ray.io/en/latest/data/working-with-images.html. Images are decoded and resized by the
+reading tasks (`read_images(size=..., mode=...)`: PIL, bilinear), normalized and classified by one
 actor. Ray gives an actor as many threads as it reserves cores; this one reserves all but one, which
 the reading tasks need, and may use all.
 
-Ray starts its actor anew with every execution, which takes many times as long as these pictures
-take. That is not in its clock: it runs from the moment when the actor is given its first pictures.
+Ray starts its actor anew with every execution, which takes many times as long as these images
+take. That is not in its clock: it runs from the moment when the actor is given its first images.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Classifier:
     """What the actor runs."""
 
     def __init__(self, network: nn.Module, preprocess: Preprocess, threads: int) -> None:
-        """Take the network; it has travelled through Ray's object store."""
+        """Take the network; it has traveled through Ray's object store."""
         torch.set_num_threads(threads)
         self._network = network.eval()
         self._preprocess = preprocess
@@ -47,7 +47,7 @@ class Classifier:
         """Pixels (N, size, size, 3) to probabilities (N, C), and when it began."""
         began = time.time()
         pixels = torch.from_numpy(np.ascontiguousarray(batch["image"])).permute(0, 3, 1, 2)
-        images = self._preprocess.normalise(pixels).contiguous()
+        images = self._preprocess.normalize(pixels).contiguous()
         probabilities = self._network(images).numpy()
         count = len(probabilities)
         return {
@@ -78,7 +78,7 @@ class RayLoop:
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
-        # or pictures would be read, off the clock, while the actor starts
+        # or images would be read, off the clock, while the actor starts
         context.wait_for_min_actors_s = _SECONDS_FOR_AN_ACTOR
 
     def _dataset(self) -> Any:
@@ -86,10 +86,8 @@ class RayLoop:
 
         task = self._task
         size = task.preprocess.size
-        pictures = ray.data.read_images(
-            task.files, size=(size, size), mode="RGB", include_paths=True
-        )
-        return pictures.map_batches(
+        images = ray.data.read_images(task.files, size=(size, size), mode="RGB", include_paths=True)
+        return images.map_batches(
             Classifier,
             fn_constructor_args=(self._network, task.preprocess, task.workers),
             batch_size=task.batch,

@@ -57,10 +57,10 @@ class Peers:
 def open_peers(
     task: Task, network: nn.Module, closing: ExitStack, *, names: tuple[str, ...]
 ) -> Peers:
-    """Open loops and let each score the pictures once.
+    """Open loops and let each score the images once.
 
     Args:
-        task: the pictures of a turn.
+        task: the images of a turn.
         network: float32 images (N, 3, size, size) to probabilities (N, C).
         closing: ends their workers.
         names: of `bench.peers.loops.LOOPS`, beside the usual one.

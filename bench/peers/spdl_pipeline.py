@@ -21,7 +21,7 @@ class SpdlLoader(Loader):
     """A pipeline with a thread a core; it starts and ends with each turn, in milliseconds."""
 
     def __init__(self, task: Task) -> None:
-        """Say what is done to each picture."""
+        """Say what is done to each image."""
         from spdl.io import get_video_filter_desc
 
         self._task = task
@@ -57,7 +57,7 @@ class SpdlLoader(Loader):
         )
         with pipeline.auto_stop():
             for rows, images in pipeline.get_iterator():
-                yield Ready(self._task.preprocess.normalise(images.permute(0, 3, 1, 2)), rows)
+                yield Ready(self._task.preprocess.normalize(images.permute(0, 3, 1, 2)), rows)
 
     def close(self) -> None:
         """Nothing outlives a turn."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
     from vocscore.pipeline.preprocess import Preprocess
 
 Opened = TypeVar("Opened")
@@ -20,17 +20,17 @@ NOT_INSTALLED = "not installed: pip install 'vocscore[bench]'"
 
 @dataclass(frozen=True)
 class Task:
-    """Files to normalised batches in main memory.
+    """Files to normalized batches in main memory.
 
     Attributes:
-        pictures: loose files; the position in this list is the row number.
-        preprocess: size, mean and std. Pictures are not turned upright: the usual loader does not.
-        batch: pictures a batch.
+        images: loose files; the position in this list is the row number.
+        preprocess: size, mean and std. Images are not turned upright: the usual loader does not.
+        batch: images a batch.
         workers: processes or threads that each contestant gets: the cores.
-        scratch: an empty folder for a contestant that needs the pictures in another form.
+        scratch: an empty folder for a contestant that needs the images in another form.
     """
 
-    pictures: Sequence[PictureRef]
+    images: Sequence[ImageRef]
     preprocess: Preprocess
     batch: int
     workers: int
@@ -39,7 +39,7 @@ class Task:
     @property
     def files(self) -> list[str]:
         """The paths, in the order of the rows."""
-        return [picture.file for picture in self.pictures]
+        return [image.file for image in self.images]
 
 
 class Ready(NamedTuple):
@@ -55,13 +55,13 @@ class Ready(NamedTuple):
 
 
 class Loader(Protocol):
-    """A contestant: opened once, it goes through all pictures as often as it is asked to."""
+    """A contestant: opened once, it goes through all images as often as it is asked to."""
 
     def batches(self) -> Iterator[Ready]:
-        """Every picture once, in whatever order.
+        """Every image once, in whatever order.
 
         The clock runs from the first `next` to the last batch. What the call itself does is not
-        timed (a pipeline may be built), but it must not read a picture; and once the iterator has
+        timed (a pipeline may be built), but it must not read an image; and once the iterator has
         ended, nothing goes on working: the next turn is another contestant's.
         """
         ...

@@ -56,7 +56,7 @@ class TimmLoader(Loader):
 
 
 def _folder(task: Task) -> Path:
-    """The pictures under their row numbers."""
+    """The images under their row numbers."""
     folder = task.scratch / "timm"
     folder.mkdir()
     for row, file in enumerate(map(Path, task.files)):

@@ -1,4 +1,4 @@
-"""webdataset with its own reader, decoder and loader, over tars of the same pictures.
+"""webdataset with its own reader, decoder and loader, over tars of the same images.
 
 The tars are written before the clock runs.
 https://webdataset.github.io/webdataset/ (decode, to_tuple, batched; WebLoader)
@@ -51,7 +51,7 @@ class WebDatasetLoader(Loader):
 
 
 def write_tars(task: Task) -> list[str]:
-    """The pictures under their row numbers, in equal shards."""
+    """The images under their row numbers, in equal shards."""
     from webdataset import TarWriter
 
     folder = task.scratch / "webdataset"

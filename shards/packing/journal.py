@@ -45,14 +45,14 @@ _JOURNAL: Final = "journal.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ShardRecord:
     """One finished shard.
 
     Attributes:
         split: its split.
         shard: the tar.
         next: the candidate of the split, counted from 0, that the next shard begins with.
-        rejected: pictures left out since the shard before.
+        rejected: images left out since the shard before.
     """
 
     split: str
@@ -106,7 +106,7 @@ class Journal:
         self._plan = self.stage / "plan.json"
         self._file = self.stage / _JOURNAL
         self._replaced = self.stage / "replaced.json"
-        self.records: list[Record] = []
+        self.records: list[ShardRecord] = []
 
     def begin(self, plan: Plan, *, overwrite: bool) -> None:
         """Take up the unfinished set of this plan, or start one.
@@ -133,7 +133,7 @@ class Journal:
             atomic.write(self._plan, plan.to_json())
         self.records = self._read_records()
 
-    def append(self, record: Record) -> None:
+    def append(self, record: ShardRecord) -> None:
         """Note, durably, that a shard is finished and under its name."""
         line = json.dumps(asdict(record)).encode("ascii") + b"\n"
         with self._file.open("ab") as file:
@@ -203,10 +203,10 @@ class Journal:
                 "with -o."
             ) from error
 
-    def _read_records(self) -> list[Record]:
+    def _read_records(self) -> list[ShardRecord]:
         """The finished shards that are still there; what follows a gap is packed again."""
         lines = read_regular(self._file).split(b"\n") if self._file.exists() else []
-        records: list[Record] = []
+        records: list[ShardRecord] = []
         for line in lines[:-1]:  # the last one is empty, or was cut short when the run died
             record = _parse_record(line)
             if record is None or not self._stands(record.shard):
@@ -225,7 +225,7 @@ class Journal:
         return size == shard.bytes and (self._folder / index_name(shard.name)).exists()
 
 
-def _parse_record(line: bytes) -> Record | None:
+def _parse_record(line: bytes) -> ShardRecord | None:
     """Read one line of the journal; None where it is damaged."""
     try:
         value = json.loads(line)
@@ -233,7 +233,7 @@ def _parse_record(line: bytes) -> Record | None:
             Rejection(bad["path"], Reason(bad["reason"]), bad["detail"])
             for bad in value["rejected"]
         )
-        return Record(value["split"], parse_shard(value["shard"]), value["next"], rejected)
+        return ShardRecord(value["split"], parse_shard(value["shard"]), value["next"], rejected)
     except (ValueError, TypeError, KeyError):
         return None
 

@@ -14,7 +14,7 @@ from shards.manifest import NAME, UNFINISHED, Manifest, Split, read_manifest, wr
 from shards.packing.journal import count_finished, packing
 from shards.packing.packer import Commits, SplitPacker
 from shards.packing.plan import Plan, survey
-from shards.packing.prepare import Candidate, Handling, Ready, prepare_all
+from shards.packing.prepare import Candidate, Handling, PreparedSample, prepare_all
 from shards.packing.rejected import REJECTED, write_rejected
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class PackReport:
 
     Attributes:
         manifest: the set.
-        rejected: the pictures left out, by this run and those that it continued, the source's own
+        rejected: the images left out, by this run and those that it continued, the source's own
             first; empty where `unchanged`.
         unchanged: this very set was there already, and nothing was written.
     """
@@ -61,9 +61,9 @@ def pack(
     settings: Mapping[str, JSON],
     progress: Callable[[int, int, int], None] | None = None,
 ) -> PackReport:
-    """Write pictures and labels into shards.
+    """Write images and labels into shards.
 
-    A shard is closed when it has `shard_samples` good pictures, so all but the last of a split
+    A shard is closed when it has `shard_samples` good images, so all but the last of a split
     are full. Equal arguments give equal bytes, whatever `workers` and however often the run was
     killed and started again.
 
@@ -72,23 +72,23 @@ def pack(
         splits: the samples of each split, packed in this order and sorted by path.
         out: the folder for the shards; made where it is missing.
         classes: in column order.
-        shard_samples: pictures a shard.
-        verify: decode every picture strictly and leave the bad ones out; otherwise only headers
+        shard_samples: images a shard.
+        verify: decode every image strictly and leave the bad ones out; otherwise only headers
             are read.
-        max_bad: fraction of the pictures that may be left out. The run goes through the whole set
+        max_bad: fraction of the images that may be left out. The run goes through the whole set
             before it fails, so that `rejected.csv` lists them all and a run with a higher limit
             has nothing left to do.
         max_pixels: width times height that is not yet taken for a decompression bomb.
-        resize: both sides of re-encoded pictures, pixels; None keeps the bytes.
+        resize: both sides of re-encoded images, pixels; None keeps the bytes.
         quality: JPEG quality of the re-encoding.
         workers: threads that read and check.
         overwrite: replace a finished set, or an unfinished one of another plan.
         settings: what else decided the splits; recorded beside the above and compared when a run
             is started again.
-        progress: called with the pictures done, all pictures, and those rejected so far.
+        progress: called with the images done, all images, and those rejected so far.
 
     Raises:
-        PackError: too many bad pictures, a split without a good one, another set or another run
+        PackError: too many bad images, a split without a good one, another set or another run
             in the folder, a folder that is full or read-only.
         LabelError: a sample's class is not among `classes`.
         DamageError: the set that is there cannot be read.
@@ -144,7 +144,7 @@ class _Run:
     plan: Plan
     candidates: Mapping[str, Sequence[Candidate]]
     listed: tuple[Rejection, ...]
-    prepare: Callable[[Sequence[Candidate]], Generator[list[Ready | Rejection]]]
+    prepare: Callable[[Sequence[Candidate]], Generator[list[PreparedSample | Rejection]]]
     shard_samples: int
     max_bad: float
     progress: Callable[[int, int, int], None] | None
@@ -203,7 +203,7 @@ class _Run:
         if len(rejected) > self.max_bad * total:
             reasons = Counter(str(bad.reason) for bad in rejected).most_common()
             raise PackError(
-                f"{file}: {len(rejected)} of {total} pictures ({len(rejected) / total:.1%}) cannot "
+                f"{file}: {len(rejected)} of {total} images ({len(rejected) / total:.1%}) cannot "
                 f"be used ({', '.join(f'{count} {reason}' for reason, count in reasons)}), more "
                 f"than --max-bad {self.max_bad:g} allows. Raise it and run again, which goes on "
                 "from here, or mend them and run again with --overwrite."
@@ -213,7 +213,7 @@ class _Run:
         for split, packer in packers.items():
             if not packer.shards:
                 raise PackError(
-                    f"split '{split}': none of its {packer.next} pictures can be used; the reasons "
+                    f"split '{split}': none of its {packer.next} images can be used; the reasons "
                     f"are in {self.out / REJECTED}. Mend them and run again with --overwrite."
                 )
 

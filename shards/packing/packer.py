@@ -1,4 +1,4 @@
-"""A split's pictures into shards: one shard is brought to the disk while the next is written."""
+"""A split's images into shards: one shard is brought to the disk while the next is written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from shards.manifest import Shard, shard_name
-from shards.packing.journal import Journal, Record
+from shards.packing.journal import Journal, ShardRecord
 from shards.packing.writer import ShardWriter
 from shards.sample import Rejection
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from shards.packing.prepare import Ready
+    from shards.packing.prepare import PreparedSample
 
 
 class Commits:
     """Brings finished shards to the disk, one at a time and in order, in a thread.
 
-    On a slow disk, fsync of a shard takes as long as decoding hundreds of pictures; nobody waits
+    On a slow disk, fsync of a shard takes as long as decoding hundreds of images; nobody waits
     for it here but the next fsync.
     """
 
@@ -39,7 +39,7 @@ class Commits:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._running: Future[None] | None = None
 
-    def submit(self, shard: ShardWriter, record: Record) -> None:
+    def submit(self, shard: ShardWriter, record: ShardRecord) -> None:
         """Commit a sealed shard when the one before is done.
 
         Raises:
@@ -58,7 +58,7 @@ class Commits:
         if running is not None:
             running.result()
 
-    def _commit(self, shard: ShardWriter, record: Record) -> None:
+    def _commit(self, shard: ShardWriter, record: ShardRecord) -> None:
         try:
             shard.commit(self._folder)
         except OSError:
@@ -83,11 +83,11 @@ class Commits:
 
 
 class SplitPacker:
-    """Cuts a stream of pictures into shards of equal size, the last one smaller.
+    """Cuts a stream of images into shards of equal size, the last one smaller.
 
     Attributes:
         shards: the finished ones, also those of earlier runs.
-        rejected: the pictures left out, also by earlier runs.
+        rejected: the images left out, also by earlier runs.
         next: the candidate that comes next, counted from 0.
     """
 
@@ -114,8 +114,8 @@ class SplitPacker:
         self._shard_samples = shard_samples
         self._open: ShardWriter | None = None
 
-    def take(self, outcome: Ready | Rejection) -> None:
-        """Store the next picture, or note why it is left out.
+    def take(self, outcome: PreparedSample | Rejection) -> None:
+        """Store the next image, or note why it is left out.
 
         Raises:
             OSError: the disk does not take it.
@@ -137,7 +137,7 @@ class SplitPacker:
         if self._open is None:
             return
         shard = self._open.seal()
-        record = Record(self._split, shard, self.next, tuple(self.rejected[self._noted :]))
+        record = ShardRecord(self._split, shard, self.next, tuple(self.rejected[self._noted :]))
         self._commits.submit(self._open, record)
         self._open = None
         self._noted = len(self.rejected)

@@ -32,7 +32,7 @@ class Plan:
         listing: sha256 of what there is to pack: splits, paths, sizes, labels and what the source
             rejected; hexadecimal.
         stamps: sha256 of the times of last change; hexadecimal. Not part of a finished set: a
-            copy of the same pictures makes the same set.
+            copy of the same images makes the same set.
     """
 
     classes: tuple[str, ...]
@@ -70,9 +70,9 @@ class Plan:
         if self.classes != other.classes:
             found.append(f"classes {_brief(other.classes)}, now {_brief(self.classes)}")
         if self.listing != other.listing:
-            found.append("other pictures, labels or splits")
+            found.append("other images, labels or splits")
         elif isinstance(other, Plan) and self.stamps != other.stamps:
-            found.append("pictures that have been changed since")
+            found.append("images that have been changed since")
         return "; ".join(found)
 
 
@@ -83,7 +83,7 @@ def survey(
     classes: Sequence[str],
     config: Mapping[str, JSON],
 ) -> tuple[Plan, dict[str, list[Candidate]]]:
-    """Look at every picture's name, size and time, and check that its labels fit.
+    """Look at every image's name, size and time, and check that its labels fit.
 
     Args:
         annotated: the set.
@@ -128,7 +128,7 @@ def _check_split(split: str, samples: Sequence[Sample]) -> None:
         raise PackError(f"split {split!r}: use letters, digits and '_' only, at most 32.")
     if not samples:
         raise PackError(
-            f"split '{split}' has no pictures. Check its list, or choose another way to split."
+            f"split '{split}' has no images. Check its list, or choose another way to split."
         )
 
 

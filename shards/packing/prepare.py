@@ -1,4 +1,4 @@
-"""Pictures made ready to be stored: read, checked and described by threads, handed on in order."""
+"""Images made ready to be stored: read, checked and described by threads, handed on in order."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from shards.errors import BadPicture
-from shards.pictures import picture
-from shards.pictures.memory import spared
-from shards.sample import PictureRef, Rejection, Sample
+from shards.errors import BadImage
+from shards.images import image_file
+from shards.images.memory import spared
+from shards.sample import ImageRef, Rejection, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
-_CHUNK_PICTURES: Final = 16
+_CHUNK_IMAGES: Final = 16
 _CHUNK_BYTES: Final = 4 << 20
 _CHUNKS_A_WORKER: Final = 3
-"""Chunks read ahead: bounds the memory to about 12 MiB a thread, or three pictures if larger."""
+"""Chunks read ahead: bounds the memory to about 12 MiB a thread, or three images if larger."""
 
 _EXTENSIONS: Final = {"JPEG": "jpg", "TIFF": "tif"}
 
@@ -42,12 +42,12 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Handling:
-    """What is done to each picture.
+    """What is done to each image.
 
     Attributes:
         verify: decode it, strictly.
         max_pixels: width times height that is not yet taken for a decompression bomb.
-        resize: both sides of the re-encoded picture, pixels; None keeps the bytes.
+        resize: both sides of the re-encoded image, pixels; None keeps the bytes.
         quality: JPEG quality of the re-encoding.
     """
 
@@ -57,18 +57,18 @@ class Handling:
     quality: int
 
 
-class Ready(NamedTuple):
-    """A picture that can be stored.
+class PreparedSample(NamedTuple):
+    """An image that can be stored.
 
     Attributes:
         sample: its name and labels.
         data: the bytes to store.
-        extension: by the kind of picture that it is, whatever its name says.
+        extension: by the kind of image that it is, whatever its name says.
         width: pixels, as stored.
         height: likewise.
         sha256: of `data`, hexadecimal.
         original: width and height as the file had them, pixels, before EXIF turned it, where the
-            picture was resized; None where the bytes are kept.
+            image was resized; None where the bytes are kept.
     """
 
     sample: Sample
@@ -82,8 +82,8 @@ class Ready(NamedTuple):
 
 def prepare_all(
     candidates: Sequence[Candidate], *, root: Path, handling: Handling, workers: int
-) -> Generator[list[Ready | Rejection]]:
-    """Prepare pictures with several threads.
+) -> Generator[list[PreparedSample | Rejection]]:
+    """Prepare images with several threads.
 
     Args:
         candidates: in the order that the results come in.
@@ -92,11 +92,11 @@ def prepare_all(
         workers: threads; the results do not depend on it.
 
     Yields:
-        Runs of results, in order, each with what became of its pictures. Only a few runs are
+        Runs of results, in order, each with what became of its images. Only a few runs are
         held at a time.
     """
     work = partial(_prepare_chunk, root=root, handling=handling)
-    window: deque[Future[list[Ready | Rejection]]] = deque()
+    window: deque[Future[list[PreparedSample | Rejection]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
     try:
         for chunk in _chunks(candidates):
@@ -113,7 +113,7 @@ def _chunks(candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
     """Cut into runs that are worth a thread's while and bounded in memory."""
     start = taken = 0
     for at, candidate in enumerate(candidates):
-        full = taken + candidate.size > _CHUNK_BYTES or at - start == _CHUNK_PICTURES
+        full = taken + candidate.size > _CHUNK_BYTES or at - start == _CHUNK_IMAGES
         if full and at > start:
             yield candidates[start:at]
             start, taken = at, 0
@@ -124,41 +124,43 @@ def _chunks(candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
 
 def _prepare_chunk(
     candidates: Sequence[Candidate], *, root: Path, handling: Handling
-) -> list[Ready | Rejection]:
+) -> list[PreparedSample | Rejection]:
     return [prepare(candidate, root=root, handling=handling) for candidate in candidates]
 
 
-def prepare(candidate: Candidate, *, root: Path, handling: Handling) -> Ready | Rejection:
-    """Read one picture, check it, and describe what is to be stored.
+def prepare(candidate: Candidate, *, root: Path, handling: Handling) -> PreparedSample | Rejection:
+    """Read one image, check it, and describe what is to be stored.
 
     Args:
-        candidate: the picture.
+        candidate: the image.
         root: the folder that its path is relative to.
         handling: what to do to it.
 
     Returns:
-        The picture, or why it is left out.
+        The image, or why it is left out.
     """
     sample = candidate.sample
-    ref = PictureRef(sample.path, os.path.join(root, sample.path))  # noqa: PTH118 - a fifth of the time
+    ref = ImageRef(sample.path, os.path.join(root, sample.path))  # noqa: PTH118 - a fifth of the time
     try:
         return spared(lambda: _ready(sample, ref, handling))
-    except BadPicture as bad:
+    except BadImage as bad:
         return Rejection(sample.path, bad.reason, bad.detail)
 
 
-def _ready(sample: Sample, ref: PictureRef, handling: Handling) -> Ready:
-    data = picture.read_bytes(ref, max_pixels=handling.max_pixels)
+def _ready(sample: Sample, ref: ImageRef, handling: Handling) -> PreparedSample:
+    data = image_file.read_bytes(ref, max_pixels=handling.max_pixels)
     original = None
     if handling.resize is not None:  # which is as strict as decoding: it decodes
         size, quality = handling.resize, handling.quality
-        head = picture.probe(data)
+        head = image_file.probe(data)
         original = head.width, head.height
-        data = picture.resize_jpeg(data, size=size, quality=quality, max_pixels=handling.max_pixels)
-        head = picture.probe(data)
+        data = image_file.resize_jpeg(
+            data, size=size, quality=quality, max_pixels=handling.max_pixels
+        )
+        head = image_file.probe(data)
     else:
-        head = picture.check(data, max_pixels=handling.max_pixels, whole=handling.verify)
-    return Ready(
+        head = image_file.check(data, max_pixels=handling.max_pixels, whole=handling.verify)
+    return PreparedSample(
         sample=sample,
         data=data,
         extension=_EXTENSIONS.get(head.format, head.format.lower()),

@@ -1,4 +1,4 @@
-"""`rejected.csv`: the pictures that were left out of a set, and why."""
+"""`rejected.csv`: the images that were left out of a set, and why."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REJECTED: Final = "rejected.csv"
 
 
 def write_rejected(file: Path, rejected: Iterable[Rejection]) -> None:
-    """Write a line for each picture left out, sorted by path; the header also where there is none.
+    """Write a line for each image left out, sorted by path; the header also where there is none.
 
     UTF-8; a file name's bytes that are not UTF-8 stand as they are, and what no file name can hold
     (a table may name it) stands as its escape.

@@ -1,4 +1,4 @@
-"""Pictures into tars: one shard on its way to the disk."""
+"""Images into tars: one shard on its way to the disk."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from shards.packing.prepare import Ready
+    from shards.packing.prepare import PreparedSample
     from shards.sample import Sample
 
 _STRETCH_BYTES: Final = 1 << 20
 """What is gathered before it is written. A sample is 3 KiB at least and two parts of a stretch, so
 that a stretch has fewer than the 1,024 parts which one `writev` takes."""
 _SYNC_BYTES: Final = 16 << 20
-"""The disk is sent what there is after so many, so that it is at work while pictures are read, and
+"""The disk is sent what there is after so many, so that it is at work while images are read, and
 `commit` has little left to wait for."""
 
 
-def describe(picture: Ready) -> bytes:
-    r"""Make the .json member: ASCII, keys sorted, equal pictures with equal bytes.
+def describe(image: PreparedSample) -> bytes:
+    r"""Make the .json member: ASCII, keys sorted, equal images with equal bytes.
 
     A byte of a file name that is not UTF-8 stands as the escape of a lone surrogate (`\udcNN`),
     as Python names such files: `os.fsencode` of the parsed path gives the name's bytes back.
@@ -40,15 +40,15 @@ def describe(picture: Ready) -> bytes:
     As `json.dumps(..., sort_keys=True, separators=(",", ":"))` has it, at a fifth of its time:
     while it runs, no other thread runs Python.
     """
-    sample = picture.sample
+    sample = image.sample
     original = ""
-    if picture.original is not None:
-        width, height = picture.original
+    if image.original is not None:
+        width, height = image.original
         original = f'"original":{{"height":{height},"width":{width}}},'
     text = (
-        f'{{"difficult":{_listed(sample.difficult)},"height":{picture.height},'
+        f'{{"difficult":{_listed(sample.difficult)},"height":{image.height},'
         f'"labels":{_listed(sample.present)},{original}"path":{quoted(sample.path)},'
-        f'"sha256":"{picture.sha256}","width":{picture.width}}}'
+        f'"sha256":"{image.sha256}","width":{image.width}}}'
     )
     return text.encode("ascii")
 
@@ -84,7 +84,7 @@ class ShardWriter:
         self._size = 0
         self._parts: list[bytes] = []
         self._between: list[bytes] = []
-        """What follows the last picture of `_parts`: joined, as it is small."""
+        """What follows the last image of `_parts`: joined, as it is small."""
         self._begun = 0
         """The size of the tar where `_parts` begin."""
         self._sha256 = hashlib.sha256()
@@ -98,21 +98,21 @@ class ShardWriter:
         # must not try to write again.
         self._file = self._tar.open("wb", buffering=0)
 
-    def add(self, picture: Ready, *, key: str) -> None:
-        """Append the three members of a sample: picture, labels, description.
+    def add(self, image: PreparedSample, *, key: str) -> None:
+        """Append the three members of a sample: image, labels, description.
 
         Raises:
             OSError: the disk does not take them, or what was added before.
         """
-        picture_at = self._begin(name := f"{key}.{picture.extension}", size := len(picture.data))
-        self._parts += (b"".join(self._between), picture.data)
+        image_at = self._begin(name := f"{key}.{image.extension}", size := len(image.data))
+        self._parts += (b"".join(self._between), image.data)
         self._between = [ustar.padding(size)]
         self._size += size + len(self._between[0])
         self._components.append(
             (
-                Component(picture.extension, picture_at, size, name),
-                self._append(LABELS, self._row(picture.sample), key=key),
-                self._append(DESCRIPTION, describe(picture), key=key),
+                Component(image.extension, image_at, size, name),
+                self._append(LABELS, self._row(image.sample), key=key),
+                self._append(DESCRIPTION, describe(image), key=key),
             )
         )
         self.samples += 1
@@ -171,7 +171,7 @@ class ShardWriter:
         return Component(extension, at, size, name)
 
     def _row(self, sample: Sample) -> bytes:
-        """The .npy of a picture's labels; few sets of labels occur often, so they are kept."""
+        """The .npy of an image's labels; few sets of labels occur often, so they are kept."""
         labels = (sample.present, sample.difficult)
         row = self._labels.get(labels)
         if row is None:

@@ -6,7 +6,7 @@ import os
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from shards.paths import is_picture, shown
+from shards.paths import is_image, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -116,7 +116,7 @@ def _other_suffix(root: Path, names: Sequence[str]) -> str:
         files = os.listdir(root / folder.lstrip("/"))  # noqa: PTH208
     except (OSError, ValueError):  # a hint is not worth a failure
         return ""
-    near = sorted(file for file in files if is_picture(file) and file.rpartition(".")[0] == stem)
+    near = sorted(file for file in files if is_image(file) and file.rpartition(".")[0] == stem)
     if near:
         return f"There is {' and '.join(map(shown, near[:_TRIED]))}: correct the suffix."
     return ""

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
-from shards.paths import is_picture, relative_path
+from shards.paths import is_image, relative_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,7 +177,7 @@ def _list(folder: str) -> _Names | None:
         form = _form(name)
         names.by_form.setdefault(form, []).append(name)
         names.by_case.setdefault(form.casefold(), []).append(name)
-        if is_picture(name):
+        if is_image(name):
             names.by_stem.setdefault(form.rpartition(".")[0], []).append(name)
     return names
 

@@ -1,4 +1,4 @@
-"""Which pictures are to train on and which to judge by: the set's own lists, or a fraction."""
+"""Which images are to train on and which to judge by: the set's own lists, or a fraction."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def split_by_lists(annotated: AnnotatedSet) -> dict[str, tuple[Sample, ...]]:
 
     Returns:
         'train', 'val' and 'test', those that there are lists of; 'trainval' only where there is
-        neither 'train' nor 'val'. Samples sorted by path. Pictures in none of these are left out.
+        neither 'train' nor 'val'. Samples sorted by path. Images in none of these are left out.
 
     Raises:
-        SourceError: there are no lists; one of these names no picture that can be used; a picture
+        SourceError: there are no lists; one of these names no image that can be used; an image
             is in two of them.
     """
     lists = dict(annotated.splits)
@@ -57,7 +57,7 @@ def split_by_lists(annotated: AnnotatedSet) -> dict[str, tuple[Sample, ...]]:
 
 
 def _refuse_leaks(annotated: AnnotatedSet, lists: Mapping[str, frozenset[str]]) -> None:
-    """A picture that is trained on must not judge the result."""
+    """An image that is trained on must not judge the result."""
     for (one, ones), (other, others) in combinations(lists.items(), 2):
         both = ones & others
         if both:
@@ -72,23 +72,23 @@ def split_by_ratio(
 ) -> dict[str, tuple[Sample, ...]]:
     """Split by a fraction, stratified for several labels.
 
-    The same pictures, labels and seed give the same split, whatever the order of the samples.
-    Classes that a picture has only 'difficult' instances of do not count for it.
+    The same images, labels and seed give the same split, whatever the order of the samples.
+    Classes that an image has only 'difficult' instances of do not count for it.
 
     Args:
         annotated: the set; its own lists are not looked at.
         classes: the vocabulary.
-        train_fraction: of the pictures, to train on; 0 to 1.
+        train_fraction: of the images, to train on; 0 to 1.
         seed: another number gives another split.
 
     Returns:
         'train' and 'val', samples sorted by path; only one of them where the fraction is 0 or 1
-        or there is only one picture. Every class with two pictures or more is on both sides, and
+        or there is only one image. Every class with two images or more is on both sides, and
         the sizes are the fraction's, rounded, as far as `stratify` says.
 
     Raises:
-        SourceError: there are no pictures.
-        LabelError: a picture has a class that is not in `classes`.
+        SourceError: there are no images.
+        LabelError: an image has a class that is not in `classes`.
         ValueError: the fraction is not from 0 to 1.
     """
     if not 0 <= train_fraction <= 1:

@@ -15,8 +15,8 @@ from shards.files import open_regular
 from shards.index import group
 from shards.members import DESCRIPTION
 from shards.packed_set import is_own_shard
-from shards.paths import first_names, is_picture
-from shards.sample import PictureRef
+from shards.paths import first_names, is_image
+from shards.sample import ImageRef
 from shards.tar.links import read_links
 from shards.tar.walk import CompressedTarError, Kind, Member, all_members, members
 
@@ -36,14 +36,14 @@ class TarListing:
     """The images of one tar.
 
     Attributes:
-        pictures: in the order of the tar; every image of a sample is one of its own. A member
+        images: in the order of the tar; every image of a sample is one of its own. A member
             whose name promises an image, and of which there is nothing to read, has a fault.
         damage: a line on why the tar has not been read to its end, or None.
         skipped: how many members of each kind are no images; none in a packed set.
         notes: a line for each thing in the tar that a person should know.
     """
 
-    pictures: tuple[PictureRef, ...]
+    images: tuple[ImageRef, ...]
     damage: str | None
     skipped: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -129,7 +129,7 @@ class _Found:
         """Find nothing yet."""
         self.file = file
         self._file, self._prefix = str(file), f"{file.name}/"
-        self.refs: list[PictureRef] = []
+        self.refs: list[ImageRef] = []
         self.skipped: dict[str, int] = {}
         self._links: list[tuple[int, Member]] = []
         self._archives: list[str] = []
@@ -145,7 +145,7 @@ class _Found:
     ) -> None:
         """Take a member as an image."""
         path = path or self._prefix + name
-        self.refs.append(PictureRef(path, self._file, offset, size, fault))
+        self.refs.append(ImageRef(path, self._file, offset, size, fault))
 
     def take(self, member: Member, descriptor: int) -> None:
         """Look what a member of a tar from anywhere is."""
@@ -163,7 +163,7 @@ class _Found:
                 self._archives.append(name)
         elif kind is Kind.LINK or kind is Kind.SYMLINK:
             self._links.append((len(self.refs), member))
-        elif is_picture(base):
+        elif is_image(base):
             self._add_faulty(name, f"{kind.value}, not a file")
         else:
             count(self.skipped, _KINDS[kind])
@@ -183,13 +183,13 @@ class _Found:
     def _add_link(self, link: Member, found: Member | str, descriptor: int) -> None:
         base = link.name.rpartition("/")[2]
         if isinstance(found, str):
-            if is_picture(base):
+            if is_image(base):
                 self._add_faulty(link.name, found)
             else:
                 count(self.skipped, "links that lead to no file")
             return
         target = found.name.rpartition("/")[2]
-        if is_picture(base) or _nature(target, found, descriptor) is Nature.IMAGE:
+        if is_image(base) or _nature(target, found, descriptor) is Nature.IMAGE:
             self.add(link.name, found.offset, found.size)
         else:
             count(self.skipped, kind_of(base))

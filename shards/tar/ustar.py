@@ -23,7 +23,7 @@ def header(name: str, size: int) -> bytes:
     """Make the USTAR header of an ordinary file: mode 644, owner 0, time 0.
 
     Equal to `tarfile.TarInfo.tobuf(USTAR_FORMAT)` byte for byte, at a tenth of its time: three
-    headers a picture are written.
+    headers an image are written.
 
     Args:
         name: ASCII, at most 100 characters.

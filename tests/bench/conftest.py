@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def small_subject(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Subject:
-    """A head trained behind a random SqueezeNet for 64x64 pixels, on 48 drawn pictures."""
+    """A head trained behind a random SqueezeNet for 64x64 pixels, on 48 drawn images."""
     from bench import subjects
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subjects, "_source", lambda _scratch: (voc_tree, "48 drawn pictures"))
+        patch.setattr(subjects, "_source", lambda _scratch: (voc_tree, "48 drawn images"))
         patch.setattr(subjects, "_weights", lambda _backbone: "none")
-        patch.setattr(subjects, "_quantise", lambda _run: None)  # seconds; int8 is absent then
+        patch.setattr(subjects, "_quantize", lambda _run: None)  # seconds; int8 is absent then
         return subjects.make_subject("squeezenet1_1", tmp_path_factory.mktemp("subject"), size=64)

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
 
 SIZE = 128
 
 
-def make_task(pictures: Sequence[PictureRef], scratch: Path, *, batch: int = 4) -> Task:
-    return Task(pictures, Preprocess(size=SIZE, upright=False), batch, 2, scratch)
+def make_task(images: Sequence[ImageRef], scratch: Path, *, batch: int = 4) -> Task:
+    return Task(images, Preprocess(size=SIZE, upright=False), batch, 2, scratch)
 
 
 def plain_levels(task: Task) -> np.ndarray:
-    """Pillow alone, one picture after another: uint8 (N, 3, size, size)."""
+    """Pillow alone, one image after another: uint8 (N, 3, size, size)."""
     size = task.preprocess.size
     levels = []
     for file in task.files:
@@ -52,7 +52,7 @@ class Scripted(Loader):
         self._dtype = dtype
         self.closed = False
 
-    def _picture(self, row: int) -> torch.Tensor:
+    def _image(self, row: int) -> torch.Tensor:
         size = self._task.preprocess.size
         with Image.open(self._task.files[row]) as image:
             small = image.convert("RGB").resize((size, size), self._way)
@@ -60,8 +60,8 @@ class Scripted(Loader):
 
     def batches(self) -> Iterator[Ready]:
         for rows in self._rows:
-            pixels = torch.stack([self._picture(row) for row in rows])
-            yield Ready(self._task.preprocess.normalise(pixels).to(self._dtype), list(rows))
+            pixels = torch.stack([self._image(row) for row in rows])
+            yield Ready(self._task.preprocess.normalize(pixels).to(self._dtype), list(rows))
 
     def close(self) -> None:
         self.closed = True

@@ -18,8 +18,8 @@ from bench.accuracy import command, runs
 from bench.accuracy.figures import MEANS, RATIOS, comparisons, flat, groups, spread
 from bench.accuracy.published import PUBLISHED
 from bench.accuracy.tables import every_average, markdown
-from shards.drawing.drawn import draw_voc
 from shards.manifest import read_manifest
+from shards.synthetic.voc import draw_voc
 from vocscore.cli.common import KnownError, same_command
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def test_trained_on_all_but_what_judges(done: Path) -> None:
     splits = read_manifest(done / "shards").splits
     for row in rows_of(done):
         assert (row["train_split"], row["judged_on"]) == ("train,val", "test")
-        assert int(row["train_pictures"]) == splits["train"].samples + splits["val"].samples
-        assert int(row["judged_pictures"]) == splits["test"].samples
+        assert int(row["train_images"]) == splits["train"].samples + splits["val"].samples
+        assert int(row["judged_images"]) == splits["test"].samples
 
 
 def test_figures_are_those_of_the_runs(done: Path) -> None:
@@ -114,7 +114,7 @@ def test_beside_the_published_figures(done: Path) -> None:
         pairs = zip(published[row["backbone"]], here, strict=True)
         cells = " | ".join(f"{theirs:.3f} | {own:.3f}" for theirs, own in pairs)
         assert f"| {row['backbone']} | baseline | {cells} |" in page
-    assert "These are not the pictures of the publication" in page
+    assert "These are not the images of the publication" in page
     assert "taken for a slip" in page
     assert "`samples`" in page
 
@@ -124,8 +124,8 @@ def test_curves_of_every_run(done: Path) -> None:
     page = (done / "accuracy.md").read_text()
     for row in rows_of(done):
         assert f"]({row['curves']})" in page
-        with Image.open(done / row["curves"]) as picture:
-            assert picture.format == "PNG"
+        with Image.open(done / row["curves"]) as image:
+            assert image.format == "PNG"
 
 
 def test_what_is_finished_is_not_done_again(
@@ -213,7 +213,7 @@ def test_a_recipe_that_was_changed(
 @pytest.mark.slow
 def test_seeds_and_recipes_without_lists(tmp_path: Path) -> None:
     """Without lists each seed has a split of its own, the same for all recipes."""
-    tree = draw_voc(tmp_path / "tree", pictures=60, seed=2, width=48, height=36, lists=False)
+    tree = draw_voc(tmp_path / "tree", images=60, seed=2, width=48, height=36, lists=False)
     out, kept = tmp_path / "out", tmp_path / "kept"
     words = [tree, "-o", out, "--backbones", "squeezenet1_1", "--weights", "none", "--seeds", 2]
     accuracy(*words, "--recipe", "baseline", "--recipe", "strong", "--results", kept, options=QUICK)
@@ -447,8 +447,8 @@ def made_up(values: dict[str, list[float | None]], **more: object) -> list[Row]:
             "weights": "w",
             "train_split": "train,val",
             "judged_on": "test",
-            "train_pictures": 5011,
-            "judged_pictures": 4952,
+            "train_images": 5011,
+            "judged_images": 4952,
             "chosen_by_judge": False,
             "curves": "c.png",
             "chance": 0.1,
@@ -492,16 +492,16 @@ def test_a_backbone_that_was_not_published() -> None:
     assert "| squeezenet1_1 | baseline |  | 0.700 |  | 0.700 |  | 0.700 | 0.500 |" in page
 
 
-def test_the_pictures_of_the_publication() -> None:
-    """With VOC 2007's 5011 and 4952 pictures no warning stands over the table."""
+def test_the_images_of_the_publication() -> None:
+    """With VOC 2007's 5011 and 4952 images no warning stands over the table."""
     rows = made_up({"baseline": [0.5]})
-    assert "not the pictures" not in markdown(rows, ())
-    assert "not the pictures" in markdown(made_up({"baseline": [0.5]}, judged_pictures=4951), ())
+    assert "not the images" not in markdown(rows, ())
+    assert "not the images" in markdown(made_up({"baseline": [0.5]}, judged_images=4951), ())
     assert "Beside the recipes: `--epochs 3`" in markdown(rows, ("--epochs", "3"))
 
 
 def test_who_chose_by_the_judge_is_named(done: Path) -> None:
-    """A recipe that fits anything to the judging pictures is called flattered."""
+    """A recipe that fits anything to the judging images is called flattered."""
     assert "Flattered" not in (done / "accuracy.md").read_text()
     assert "**Flattered**: best" in markdown(made_up({"best": [0.5]}, chosen_by_judge=True), ())
 
@@ -527,5 +527,5 @@ def test_real_photographs_and_weights(voc_data: Path, tmp_path: Path) -> None:
     words = ["--backbones", "squeezenet1_0", "--weights", weights]
     accuracy(voc_data / "voc2012-100", "-o", tmp_path, *words, options=["--device", "cpu"])
     (row,) = rows_of(tmp_path)
-    assert (int(row["train_pictures"]), int(row["judged_pictures"])) == (70, 30)
+    assert (int(row["train_images"]), int(row["judged_images"])) == (70, 30)
     assert float(row["mean_average_precision"]) > 0.5 > 5 * float(row["chance"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.augment import OURS, PLAIN, USUAL, ReadAugmented, compare_augmented
-from bench.pictures import make_pictures
+from bench.images import make_images
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def test_the_contest_compares_with_and_without(tmp_path: Path) -> None:
     """Each contestant has a rate, the usual loader is the baseline, and costs are told."""
-    pictures = make_pictures(tmp_path / "pictures", pictures=6, kind="thumbnails")
-    outcome = compare_augmented(pictures.refs, tmp_path, repeats=1)
+    images = make_images(tmp_path / "images", images=6, kind="thumbnails")
+    outcome = compare_augmented(images.refs, tmp_path, repeats=1)
     assert outcome.baseline == USUAL
     assert {USUAL, PLAIN, OURS} < set(outcome.rates)
     assert all(rate.median > 0 for rate in outcome.rates.values())
@@ -25,9 +25,9 @@ def test_the_contest_compares_with_and_without(tmp_path: Path) -> None:
 
 
 def test_the_usual_loader_augments(tmp_path: Path) -> None:
-    """What is compared with does the same kind of work: another picture each time."""
-    pictures = make_pictures(tmp_path / "pictures", pictures=1, kind="thumbnails")
+    """What is compared with does the same kind of work: another image each time."""
+    images = make_images(tmp_path / "images", images=1, kind="thumbnails")
     read = ReadAugmented(Preprocess(size=32))
-    first, second = (read(pictures.refs[0].file).numpy() for _ in range(2))
+    first, second = (read(images.refs[0].file).numpy() for _ in range(2))
     assert first.shape == (3, 32, 32)
     assert not np.allclose(first, second)

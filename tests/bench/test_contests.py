@@ -1,4 +1,4 @@
-"""The contests on a small network and few small pictures: who takes part, and who is refused."""
+"""The contests on a small network and few small images: who takes part, and who is refused."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ import torch
 from bench import __main__ as program
 from bench import ceilings, matrix, models, results, score, training
 from bench.contests import CONTESTS, Contest
+from bench.images import make_images
 from bench.outcome import Outcome
-from bench.pictures import make_pictures
 from bench.timing import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from bench.images import Images
     from bench.options import Options
-    from bench.pictures import Pictures
     from bench.subjects import Subject
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
     """A dozen thumbnails."""
-    return make_pictures(tmp_path_factory.mktemp("few") / "p", pictures=12, kind="thumbnails")
+    return make_images(tmp_path_factory.mktemp("few") / "p", images=12, kind="thumbnails")
 
 
 @pytest.fixture
@@ -42,14 +42,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("quick")
 def test_models_compares_every_way_with_eager_float32(small_subject: Subject) -> None:
     """All that can run have a rate; int8, which was not made, is absent with the cure."""
-    outcome = models.compare_models(small_subject, repeats=1, pictures=4)
+    outcome = models.compare_models(small_subject, repeats=1, images=4)
     assert outcome.baseline == "eager float32"
     assert {"vocscore, default", "vocscore, float32"} <= set(outcome.rates)
     assert "quantize" in outcome.absent["vocscore, int8"]
     found = outcome.facts["agreement"]
     assert isinstance(found, dict)
     assert found["vocscore, float32"]["largest_difference"] < 0.001
-    gflop = outcome.facts["gflop_a_picture"]
+    gflop = outcome.facts["gflop_per_image"]
     assert isinstance(gflop, float)
     assert outcome.rates["matrix product, bf16"].median == pytest.approx(100 / gflop)
 
@@ -68,7 +68,7 @@ def test_models_refuses_a_runtime_that_answers_something_else(
 
     opened = ({"default": Wrong()}, {})
     monkeypatch.setattr(models, "open_precisions", lambda _subject: opened)
-    outcome = models.compare_models(small_subject, repeats=1, pictures=4)
+    outcome = models.compare_models(small_subject, repeats=1, images=4)
     assert "vocscore, default" not in outcome.rates
     assert outcome.absent["vocscore, default"].startswith("refused")
 
@@ -76,9 +76,9 @@ def test_models_refuses_a_runtime_that_answers_something_else(
 def test_operations_are_counted_as_the_layers_say() -> None:
     """Two operations for each multiplication and addition: a linear layer, a convolution."""
     linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 4 * 4, 7))
-    assert matrix.gflop_a_picture(linear, size=4) * 1e9 == pytest.approx(2 * 48 * 7)
+    assert matrix.gflop_per_image(linear, size=4) * 1e9 == pytest.approx(2 * 48 * 7)
     convolution = torch.nn.Conv2d(3, 5, 3, padding=1)
-    assert matrix.gflop_a_picture(convolution, size=8) * 1e9 == pytest.approx(2 * 64 * 5 * 27)
+    assert matrix.gflop_per_image(convolution, size=8) * 1e9 == pytest.approx(2 * 64 * 5 * 27)
 
 
 def test_a_matrix_product_has_a_rate() -> None:
@@ -88,14 +88,14 @@ def test_a_matrix_product_has_a_rate() -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_ceilings_of_every_stage(
-    small_subject: Subject, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_subject: Subject, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Read, decode and batch; the network; arithmetic; bytes and rows to the disk."""
     monkeypatch.setattr(ceilings, "WRITTEN_BYTES", 1000)
     monkeypatch.setattr(ceilings, "WRITTEN_ROWS", 10)
-    stages = ceilings.measure_pictures(pictures.refs, repeats=1)
+    stages = ceilings.measure_images(images.refs, repeats=1)
     assert list(stages.rates) == [ceilings.READ, ceilings.DECODE, ceilings.BATCH]
-    network = ceilings.measure_models([small_subject], repeats=1, pictures=4)
+    network = ceilings.measure_models([small_subject], repeats=1, images=4)
     assert "squeezenet1_1, default" in network.rates
     assert ceilings.measure_products(repeats=1).rates["bf16"] == Rate((100.0,))
     disk, rows = ceilings.measure_writing(tmp_path / "written", repeats=1)
@@ -104,10 +104,10 @@ def test_ceilings_of_every_stage(
 
 
 def test_score_beside_the_usual_loop_and_its_walls(
-    small_subject: Subject, pictures: Pictures, tmp_path: Path
+    small_subject: Subject, images: Images, tmp_path: Path
 ) -> None:
     """Every contestant has a rate, and the share is of the slower stage of the two."""
-    outcome = score.compare_scoring(small_subject, pictures, tmp_path / "s", repeats=1)
+    outcome = score.compare_scoring(small_subject, images, tmp_path / "s", repeats=1)
     ours = score.ours("default")
     assert {score.USUAL, score.DECODE, score.ceiling("default"), ours} <= set(outcome.rates)
     assert outcome.walls[ours] in (score.DECODE, score.ceiling("default"))
@@ -121,7 +121,7 @@ def test_the_wall_is_the_slower_of_two_stages() -> None:
         assert score.binding("x", rates) == wall
 
 
-def test_rows_of_other_pictures_are_refused(tmp_path: Path) -> None:
+def test_rows_of_other_images_are_refused(tmp_path: Path) -> None:
     """A CSV with a name too few, or an error, is no evidence."""
     file = tmp_path / "p.csv"
     file.write_text("path,status,error,cat,labels\na.jpg,ok,,0.5,cat\nb.jpg,error,empty,,\n")
@@ -166,11 +166,11 @@ def test_json_has_rows_only(
         yield replace(outcome, title="another")
 
     monkeypatch.setitem(CONTESTS, "dirty", Contest(run, "help"))
-    words = ["dirty", "--json", "--results", str(tmp_path), "--kind", "png", "--pictures", "7"]
+    words = ["dirty", "--json", "--results", str(tmp_path), "--kind", "png", "--images", "7"]
     program.main(words)
     printed = capsys.readouterr()
     rows = [json.loads(line) for line in printed.out.splitlines()]
     assert [row["title"] for row in rows] == ["a title", "another"]
     assert "a title" in printed.err
-    assert (asked[0].kind, asked[0].pictures) == ("png", 7)
+    assert (asked[0].kind, asked[0].images) == ("png", 7)
     assert len((tmp_path / "dirty.jsonl").read_text().splitlines()) == 2

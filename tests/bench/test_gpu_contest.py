@@ -70,21 +70,21 @@ def test_when_the_time_is_up_the_rest_is_named(place: Place) -> None:
     assert [outcome.title for outcome in found].count("one more") <= 1
 
 
-def test_both_diets_hold_the_same_number_of_readable_pictures(place: Place) -> None:
-    """Every shard's pictures are found; the resized ones are of the network's size."""
+def test_both_diets_hold_the_same_number_of_readable_images(place: Place) -> None:
+    """Every shard's images are found; the resized ones are of the network's size."""
     for diet in DIETS:
         refs = place.refs(diet)
         assert len(refs) == 24
-        with place.maker() as maker:
-            batches = list(maker.batches(refs))
+        with place.loader() as loader:
+            batches = list(loader.batches(refs))
         assert sum(len(batch.rows) for batch in batches) == 24
     sizes = {diet: place.refs(diet)[0].size for diet in DIETS}
     assert sizes[RESIZED] < min(size for diet, size in sizes.items() if diet != RESIZED)
 
 
-def test_bad_pictures_are_found_by_the_look_and_not_without_it(place: Place) -> None:
-    """Both makers give one verdict; without the look a flipped JPEG passes for a good one."""
-    found = {outcome.key["kind"]: outcome for outcome in correctness.bad_pictures(place)}
+def test_bad_images_are_found_by_the_look_and_not_without_it(place: Place) -> None:
+    """Both loaders give one verdict; without the look a flipped JPEG passes for a good one."""
+    found = {outcome.key["kind"]: outcome for outcome in correctness.bad_images(place)}
     assert set(found) == {"truncated", "flipped", "html", "gif", "empty"}
     row = correctness._GOOD // 2
     for outcome in found.values():
@@ -113,8 +113,8 @@ def test_without_a_gpu_there_is_one_line_and_exit_code_2(
 
 @pytest.mark.slow
 def test_every_section_runs_on_the_cpu(tmp_path: Path) -> None:
-    """With a few pictures, no section fails; what needs CUDA says so."""
-    words = ["gpu", "--device", "cpu", "--quick", "--pictures", "24", "--repeats", "1"]
+    """With a few images, no section fails; what needs CUDA says so."""
+    words = ["gpu", "--device", "cpu", "--quick", "--images", "24", "--repeats", "1"]
     command.main([*words, "--backbones", "resnet18", "--results", str(tmp_path), "--json"])
     text = (tmp_path / "gpu.jsonl").read_text()
     rows = [Outcome.from_row(json.loads(line)) for line in text.splitlines()]
@@ -122,5 +122,5 @@ def test_every_section_runs_on_the_cpu(tmp_path: Path) -> None:
     assert absent
     assert all(reason.startswith(ON_CPU) for reason in absent.values()), absent
     parts = {row.key["part"] for row in rows}
-    assert {"pixels", "probabilities", "bad picture", "decoding", "model", "score"} <= parts
+    assert {"pixels", "probabilities", "bad image", "decoding", "model", "score"} <= parts
     assert {"peers", "train", "compiled", "model batch"} <= parts

@@ -8,25 +8,25 @@ import pytest
 
 import bench.pack
 from bench.pack import DECODE, SYNCED_TAR, TAR, UNVERIFIED, VERIFIED, compare_packing
-from shards.drawing.drawn import draw_photo
-from shards.sample import PictureRef
+from shards.sample import ImageRef
+from shards.synthetic.voc import draw_photo
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> list[PictureRef]:
+def photos(tmp_path: Path) -> list[ImageRef]:
     """Six small photographs in a folder."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for seed in range(6):
         (folder / f"{seed}.jpg").write_bytes(draw_photo(80, 60, seed=seed))
-    return [PictureRef(file.name, str(file)) for file in sorted(folder.iterdir())]
+    return [ImageRef(file.name, str(file)) for file in sorted(folder.iterdir())]
 
 
 def test_every_contestant_has_a_rate_and_every_goal_a_line(
-    photos: list[PictureRef], tmp_path: Path
+    photos: list[ImageRef], tmp_path: Path
 ) -> None:
     """Medians of `repeats` rounds, a line for each goal that agrees with them, nothing left."""
     outcome = compare_packing(photos, tmp_path / "scratch", repeats=2)
@@ -43,9 +43,9 @@ def test_every_contestant_has_a_rate_and_every_goal_a_line(
 
 @pytest.mark.parametrize("which", ["pack", "tar"])
 def test_other_bytes_are_no_contest(
-    which: str, photos: list[PictureRef], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    which: str, photos: list[ImageRef], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A contestant that stores something else than the pictures is named, and nothing is timed."""
+    """A contestant that stores something else than the images is named, and nothing is timed."""
     real = getattr(bench.pack, f"_{which}")
 
     def swap(tree: Path, *rest: object, **options: object) -> None:
@@ -61,10 +61,10 @@ def test_other_bytes_are_no_contest(
         compare_packing(photos, tmp_path / "scratch", repeats=1)
 
 
-def test_a_picture_too_few_is_no_contest(
-    photos: list[PictureRef], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_image_too_few_is_no_contest(
+    photos: list[ImageRef], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A contestant that leaves a picture out is named."""
+    """A contestant that leaves an image out is named."""
     real = bench.pack._pack
 
     def lose(tree: Path, *rest: object, **options: object) -> None:
@@ -73,5 +73,5 @@ def test_a_picture_too_few_is_no_contest(
         real(tree, *rest, **options)
 
     monkeypatch.setattr(bench.pack, "_pack", lose)
-    with pytest.raises(ValueError, match="pack holds 5 pictures, not the 6"):
+    with pytest.raises(ValueError, match="pack holds 5 images, not the 6"):
         compare_packing(photos, tmp_path / "scratch", repeats=1)

@@ -14,8 +14,8 @@ from torch import nn
 
 from bench.peers.loops import RAY, TIMM, USUAL, EagerLoop, open_loops
 from bench.peers.scoring import Scorer, open_peers
-from shards.drawing.drawn import draw_photo
-from shards.sample import PictureRef
+from shards.sample import ImageRef
+from shards.synthetic.voc import draw_photo
 from vocscore.models.card import ModelCard
 from vocscore.pipeline.preprocess import Preprocess
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
     from bench.peers.task import Task
 
-PICTURES = 10
+IMAGES = 10
 CLASSES = 3
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> list[PictureRef]:
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[ImageRef]:
     folder = tmp_path_factory.mktemp("photos")
-    for seed in range(PICTURES):
+    for seed in range(IMAGES):
         (folder / f"{seed}.jpg").write_bytes(draw_photo(320 + 8 * seed, 240, seed=seed))
-    return [PictureRef(file.name, str(file)) for file in sorted(folder.iterdir())]
+    return [ImageRef(file.name, str(file)) for file in sorted(folder.iterdir())]
 
 
 def small_network() -> nn.Module:
-    """A network whose answers differ from picture to picture; dropout shows a forgotten eval()."""
+    """A network whose answers differ from image to image; dropout shows a forgotten eval()."""
     torch.manual_seed(0)
     return nn.Sequential(
         nn.AvgPool2d(SIZE // 4),
@@ -49,7 +49,7 @@ def small_network() -> nn.Module:
 
 
 def plain_probabilities(task: Task, network: nn.Module) -> np.ndarray:
-    """One picture after another, by Pillow and the formulas."""
+    """One image after another, by Pillow and the formulas."""
     mean = np.array(task.preprocess.mean)[:, None, None]
     std = np.array(task.preprocess.std)[:, None, None]
     pixels = ((plain_levels(task) / 255 - mean) / std).astype(np.float32)
@@ -58,7 +58,7 @@ def plain_probabilities(task: Task, network: nn.Module) -> np.ndarray:
     return np.stack(answers)
 
 
-def assert_loop_is_right(name: str, photos: list[PictureRef], scratch: Path) -> None:
+def assert_loop_is_right(name: str, photos: list[ImageRef], scratch: Path) -> None:
     task, network = make_task(photos, scratch), small_network()
     truth = plain_probabilities(task, network)
     with ExitStack() as closing:
@@ -68,39 +68,39 @@ def assert_loop_is_right(name: str, photos: list[PictureRef], scratch: Path) -> 
         for _turn in range(2):
             found, timed = loops[name].run()
             np.testing.assert_allclose(found, truth, atol=1e-4)
-            assert timed.images == PICTURES
+            assert timed.images == IMAGES
             assert timed.seconds > 0
     assert np.ptp(truth, axis=0).min() > 0.01, "rows could be exchanged unseen"
 
 
 @pytest.mark.parametrize("name", [USUAL, TIMM])
 def test_the_probabilities_are_the_plain_loops(
-    name: str, photos: list[PictureRef], tmp_path: Path
+    name: str, photos: list[ImageRef], tmp_path: Path
 ) -> None:
-    """Every picture's own, in the order of rows, twice."""
+    """Every image's own, in the order of rows, twice."""
     assert_loop_is_right(name, photos, tmp_path)
 
 
 @pytest.mark.slow
 def test_ray_datas_probabilities_are_the_plain_loops(
-    photos: list[PictureRef], tmp_path: Path
+    photos: list[ImageRef], tmp_path: Path
 ) -> None:
     """Ray gives rows in whatever order; its actor takes a network that is not ours."""
     assert_loop_is_right(RAY, photos, tmp_path)
 
 
 def test_rows_that_come_in_another_order_are_put_in_theirs(
-    photos: list[PictureRef], tmp_path: Path
+    photos: list[ImageRef], tmp_path: Path
 ) -> None:
     """Loaders with workers need not keep the order."""
     task, network = make_task(photos, tmp_path), small_network()
     mixed = Scripted(task, rows=[[7, 3], [9, 0, 1], [8, 2, 4, 6, 5]])
     found, timed = EagerLoop(task, network, mixed).run()
     np.testing.assert_allclose(found, plain_probabilities(task, network), atol=1e-4)
-    assert timed.images == PICTURES
+    assert timed.images == IMAGES
 
 
-def test_a_loop_that_loses_a_row_is_refused(photos: list[PictureRef], tmp_path: Path) -> None:
+def test_a_loop_that_loses_a_row_is_refused(photos: list[ImageRef], tmp_path: Path) -> None:
     """Whoever leaves work out is not faster."""
     task = make_task(photos, tmp_path)
     with pytest.raises(ValueError, match="rows of 10"):
@@ -108,7 +108,7 @@ def test_a_loop_that_loses_a_row_is_refused(photos: list[PictureRef], tmp_path: 
 
 
 def test_loops_that_are_not_installed_are_listed_with_the_reason(
-    photos: list[PictureRef], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: list[ImageRef], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The usual one runs everywhere."""
     for module in ("ray", "timm", "timm.data"):
@@ -133,7 +133,7 @@ class Shifted(nn.Module):
 
 
 def test_a_loop_with_other_probabilities_takes_no_part(
-    photos: list[PictureRef], tmp_path: Path
+    photos: list[ImageRef], tmp_path: Path
 ) -> None:
     """It is listed with its difference; the usual loop stays."""
     pytest.importorskip("timm")
@@ -145,16 +145,16 @@ def test_a_loop_with_other_probabilities_takes_no_part(
 
 
 def test_a_loop_with_the_same_probabilities_takes_part(
-    photos: list[PictureRef], tmp_path: Path
+    photos: list[ImageRef], tmp_path: Path
 ) -> None:
-    """And a turn of it scores every picture."""
+    """And a turn of it scores every image."""
     pytest.importorskip("timm")
     with ExitStack() as closing:
         peers = open_peers(make_task(photos, tmp_path), small_network(), closing, names=(TIMM,))
         assert list(peers.work) == [USUAL, TIMM]
         assert not peers.absent
         assert peers.differences[TIMM] < 1e-4
-        assert [work().images for work in peers.work.values()] == [PICTURES] * 2
+        assert [work().images for work in peers.work.values()] == [IMAGES] * 2
 
 
 def test_a_scorer_ends_as_the_checkpoint_does() -> None:

@@ -32,7 +32,7 @@ def _row(ours: float, *, backbone: str = "resnet18", **environment: Any) -> dict
         walls={"vocscore score": "model ceiling"},
         absent={"peer": "not\ninstalled | at all"},
         key={"backbone": backbone, "kind": "voc"},
-        facts={"pictures": "20 drawn ones"},
+        facts={"images": "20 drawn ones"},
     )
     return {**outcome.row(), "environment": {**ENVIRONMENT, **environment}}
 
@@ -96,9 +96,7 @@ def test_the_machine_measured_last_comes_first_and_has_the_chart() -> None:
     assert report.drawn([]) == []
 
 
-def test_the_chart_is_drawn_and_equal_rows_give_equal_pictures(
-    tmp_path: Path, readme: Path
-) -> None:
+def test_the_chart_is_drawn_and_equal_rows_give_equal_images(tmp_path: Path, readme: Path) -> None:
     """A PNG as wide as it should be, without a date in it."""
     rows = _write(tmp_path / "rows", _row(40.0), _row(41.0, backbone="alexnet"))
     charts = [tmp_path / "one.png", tmp_path / "two.png"]

@@ -1,4 +1,4 @@
-"""The three pictures of an evaluation: what is drawn is what was measured."""
+"""The three images of an evaluation: what is drawn is what was measured."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def table(classes: int, *, pictures: int = 300) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def table(classes: int, *, images: int = 300) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Labels, and probabilities that know something of them."""
     rng = np.random.default_rng(classes)
-    labels = (rng.random((pictures, classes)) < rng.uniform(0.05, 0.4, classes)).astype(np.int8)
+    labels = (rng.random((images, classes)) < rng.uniform(0.05, 0.4, classes)).astype(np.int8)
     noise = rng.normal(0, rng.uniform(0.5, 4, classes), labels.shape)
     return labels, (1 / (1 + np.exp(-(4.0 * labels - 2 + noise)))).astype(np.float32)
 
@@ -60,16 +60,16 @@ def drawn(module: ModuleType, monkeypatch: pytest.MonkeyPatch, function: str, *a
 
 @pytest.mark.parametrize("classes", [1, 2, 20, 80, 250])
 def test_any_number_of_classes(classes: int, tmp_path: Path) -> None:
-    """Three pictures that can be looked at, without a word on standard error."""
+    """Three images that can be looked at, without a word on standard error."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         draw(tmp_path, *table(classes))
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(NAMES)
     for file in tmp_path.iterdir():
-        with Image.open(file) as picture:
-            assert picture.format == "PNG"
-            assert min(picture.size) >= 200
-            assert max(picture.size) <= 3000
+        with Image.open(file) as image:
+            assert image.format == "PNG"
+            assert min(image.size) >= 200
+            assert max(image.size) <= 3000
 
 
 @pytest.mark.parametrize("label", [-1, 0, 1])
@@ -140,7 +140,7 @@ def test_reliability_is_scikit_learns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pairs_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A field is the number of pictures that miss both; the diagonal stands behind the names."""
+    """A field is the number of images that miss both; the diagonal stands behind the names."""
     labels = np.array([[1, 1, 0], [1, 1, 1], [0, 0, 1], [1, 0, 0]], dtype=np.int8)
     missed = missed_together(labels, np.zeros((4, 3), dtype=np.bool_))
     axes = drawn(missed_chart, monkeypatch, "missed_chart", missed, ("cat", "dog", "cow")).axes[0]

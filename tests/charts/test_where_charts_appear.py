@@ -1,4 +1,4 @@
-"""`train` and `eval --plots` leave the same three pictures, each of what it measured."""
+"""`train` and `eval --plots` leave the same three images, each of what it measured."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from vocscore.charts.evaluation_charts import NAMES
 from vocscore.cli.main import main
 from vocscore.models.card import load_card
 from vocscore.training import plots
-from vocscore.training.fit import Outcome
 from vocscore.training.run_folder import RUN_FILES
+from vocscore.training.trainer import SplitOutcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +92,7 @@ def test_before_and_after_calibration(
     card = load_card(trained[1])
     rng = np.random.default_rng(0)
     labels = (rng.random((50, 20)) < 0.2).astype(np.int8)
-    outcome = Outcome(0.0, labels, rng.normal(0, 3, labels.shape).astype(np.float32))
+    outcome = SplitOutcome(0.0, labels, rng.normal(0, 3, labels.shape).astype(np.float32))
     plots.validation_charts(tmp_path, outcome, card, figures=None)
     before, after = seen["calibration"].values()
     expected = 1 / (1 + np.exp(-outcome.logits.astype(float)))

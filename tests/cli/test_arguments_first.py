@@ -45,7 +45,7 @@ for words in json.load(sys.stdin):
 """
 
 TRAIN = ["train", "shards", "-o", "new", "--weights", "none"]
-SCORE = ["score", "pictures", "-m", "run", "-o", "p.csv"]
+SCORE = ["score", "images", "-m", "run", "-o", "p.csv"]
 CASES = [
     ([*TRAIN, "--train-split", "nosuch"], "no split 'nosuch'"),
     ([*TRAIN, "--val-split", "train,nosuch"], "named twice"),
@@ -80,7 +80,7 @@ CASES = [
     (["score", "nowhere", *SCORE[2:]], "no such file"),
     (["score", "empty", *SCORE[2:]], "no image"),
     ([*SCORE, "--include", "*.nothing"], "leaves none"),
-    ([*SCORE, "--quarantine", "pictures/bad"], "copies would be inputs"),
+    ([*SCORE, "--quarantine", "images/bad"], "copies would be inputs"),
     (["eval", "nowhere.csv", "shards"], "no such file"),
     (["eval", "there.csv", "empty"], "no dataset.json"),
     (["eval", "there.csv", "shards", "--split", "nosuch"], "no split 'nosuch'"),
@@ -94,7 +94,7 @@ CASES = [
     (["export", "run", "-o", "there.xml"], "there already"),
     (["export", "empty", "-o", "m.xml"], "model.json"),
     (["export", "run", "-o", "m.xml", "--shards", "shards", "--split", "nosuch"], "no split"),
-    (["export", "run", "-o", "m.xml", "--pictures", "empty"], "no pictures"),
+    (["export", "run", "-o", "m.xml", "--images", "empty"], "no images"),
 ]
 
 
@@ -107,7 +107,7 @@ def refusals(
     packed = CliRunner().invoke(main, ["pack", str(voc_tree), "-o", str(place / "shards"), "-q"])
     assert packed.exit_code == 0
     classes = json.loads((place / "shards" / "dataset.json").read_bytes())["classes"]
-    for name in ("run", "other", "cut", "noweights", "empty", "pictures"):
+    for name in ("run", "other", "cut", "noweights", "empty", "images"):
         (place / name).mkdir()
     for name, card in (
         ("run", {**CARD, "classes": classes}),
@@ -118,8 +118,8 @@ def refusals(
         (place / name / "model.safetensors").write_bytes(b"x")
     (place / "noweights" / "model.safetensors").unlink()
     (place / "cut" / "model.json").write_text("{")
-    picture = next((voc_tree / "JPEGImages").iterdir())
-    (place / "pictures" / "a.jpg").write_bytes(picture.read_bytes())
+    image = next((voc_tree / "JPEGImages").iterdir())
+    (place / "images" / "a.jpg").write_bytes(image.read_bytes())
     (place / "page.pth").write_text("<!DOCTYPE html><html>")
     (place / "bad.toml").write_text("learnin_rate = 1\n")
     columns = ["path", "status", "error", *classes, "labels"]

@@ -91,7 +91,7 @@ TRAIN = ("train", "folder", "-o")
         (("quantize", "run", "--shards", "nowhere"), ["--shards nowhere: no such folder"]),
         (("export", "model.onnx", "-o", "x.onnx"), ["RUN model.onnx: a file"]),
         (("export", "run", "-o", "folder"), ["-o folder: a folder", "folder/model.onnx"]),
-        (("export", "run", "-o", "x.onnx", "--pictures", "file"), ["--pictures file: a file"]),
+        (("export", "run", "-o", "x.onnx", "--images", "file"), ["--images file: a file"]),
         (("demo", "-o", "file"), ["-o file: a file, not a folder"]),
     ],
 )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def packed(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The drawn tree as shards with the splits train (24 pictures), val (16) and test (8)."""
+    """The drawn tree as shards with the splits train (24 images), val (16) and test (8)."""
     out = tmp_path_factory.mktemp("packed") / "shards"
     annotated = read_voc(voc_tree)
     pack(
@@ -41,5 +41,5 @@ def packed(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def val(voc_tree: Path) -> Truth:
-    """The 16 pictures of the split 'val'."""
+    """The 16 images of the split 'val'."""
     return Truth(voc_tree, "val")

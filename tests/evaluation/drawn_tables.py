@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 Table = tuple[NDArray[np.int8], NDArray[np.float32]]
 
 
-def draw(seed: int, *, pictures: int = 200, classes: int = 7, ignored: float = 0.1) -> Table:
+def draw(seed: int, *, images: int = 200, classes: int = 7, ignored: float = 0.1) -> Table:
     """Random labels and probabilities, with ties where the seed is odd.
 
-    Some labels are ignored, some pictures have neither labels nor predictions, the last class is
+    Some labels are ignored, some images have neither labels nor predictions, the last class is
     never present and the last but one only ever difficult.
     """
     rng = np.random.default_rng(seed)
-    labels = (rng.random((pictures, classes)) < 0.25).astype(np.int8)
+    labels = (rng.random((images, classes)) < 0.25).astype(np.int8)
     drawn = 0.3 * labels + 0.7 * rng.random(labels.shape)
     probabilities: NDArray[np.float32] = (drawn.round(2) if seed % 2 else drawn).astype(np.float32)
     labels[rng.random(labels.shape) < ignored] = -1

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def one_by_one(seed: int, *, pictures: int, resamples: int) -> tuple[room.Intervals, list[Report]]:
+def one_by_one(seed: int, *, images: int, resamples: int) -> tuple[room.Intervals, list[Report]]:
     """The intervals of a drawn table, and a report of each resample, rows repeated for real."""
-    labels, probabilities = draw(seed, pictures=pictures)
+    labels, probabilities = draw(seed, images=images)
     got = bootstrap(labels, probabilities, probabilities >= 0.5, resamples=resamples, seed=seed)
     generator = np.random.default_rng(seed)
-    rows = generator.integers(0, pictures, (resamples, pictures))
+    rows = generator.integers(0, images, (resamples, images))
     return got, [report(labels[r], probabilities[r], threshold=0.5) for r in rows]
 
 
@@ -36,7 +36,7 @@ def percentiles(values: list[float]) -> list[float]:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_intervals_are_those_of_the_resamples_one_by_one(seed: int) -> None:
     """Every interval, ties included, is the percentile of full reports on repeated rows."""
-    got, reports = one_by_one(seed, pictures=60, resamples=40)
+    got, reports = one_by_one(seed, images=60, resamples=40)
     for kind, name in enumerate(POINTS):
         expected = percentiles([getattr(r, f"mean_{name}") for r in reports])
         assert got.mean_average_precision[kind] == pytest.approx(expected)
@@ -50,7 +50,7 @@ def test_intervals_are_those_of_the_resamples_one_by_one(seed: int) -> None:
 
 
 def test_a_class_that_some_resamples_lack_has_the_interval_of_the_others() -> None:
-    """With one positive among 12 pictures, a third of the resamples have none: left out."""
+    """With one positive among 12 images, a third of the resamples have none: left out."""
     labels = np.zeros((12, 2), np.int8)
     labels[3, 0], labels[::2, 1] = 1, 1
     probabilities = np.random.default_rng(0).random((12, 2))
@@ -90,13 +90,13 @@ def test_the_seed_decides_and_the_memory_does_not(monkeypatch: pytest.MonkeyPatc
 
 
 def world(generator: np.random.Generator) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-    """300 pictures of one and the same kind."""
+    """300 images of one and the same kind."""
     labels = (generator.random((300, 3)) < 0.3).astype(np.int8)
     return labels, 0.3 * labels + 0.7 * generator.random(labels.shape)
 
 
-def test_an_interval_is_as_wide_as_other_pictures_make_the_figures_differ() -> None:
-    """95% of fresh sets of pictures spread as far as the resamples of one set say."""
+def test_an_interval_is_as_wide_as_other_images_make_the_figures_differ() -> None:
+    """95% of fresh sets of images spread as far as the resamples of one set say."""
     generator = np.random.default_rng(0)
     fresh = [report(*world(generator), threshold=0.5) for _ in range(150)]
     sets = [world(generator) for _ in range(10)]

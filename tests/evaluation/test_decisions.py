@@ -28,7 +28,7 @@ def table(seed: int = 0) -> tuple[Any, Any]:
 
 
 def test_thresholds_are_those_of_the_calibrated_probabilities() -> None:
-    """They part the pictures after the temperature, as `score` will see them."""
+    """They part the images after the temperature, as `score` will see them."""
     labels, logits = table()
     got = fit_decisions(labels, logits, thresholds="f1", fixed=0.5, calibrate=True)
     assert got.temperature == fit_temperature(labels, logits) != 1

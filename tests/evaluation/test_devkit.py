@@ -105,9 +105,9 @@ def as_devkit(labels: NDArray[np.int8]) -> list[int]:
 @pytest.mark.parametrize("seed", range(0, 40, 2))
 @pytest.mark.parametrize("figure", TWINS)
 def test_average_precision_is_the_devkits(seed: int, figure: str) -> None:
-    """Without ties every class has the devkit's figure, from 1 to 60 pictures."""
+    """Without ties every class has the devkit's figure, from 1 to 60 images."""
     rng = np.random.default_rng(seed)
-    labels, probabilities = draw(seed, pictures=8 + int(rng.integers(1, 61)), ignored=0.2)
+    labels, probabilities = draw(seed, images=8 + int(rng.integers(1, 61)), ignored=0.2)
     labels, probabilities = labels[8:], probabilities[8:]
     assert len(np.unique(probabilities)) == probabilities.size
     got = getattr(report(labels, probabilities, threshold=0.5), figure)
@@ -120,7 +120,7 @@ def test_average_precision_is_the_devkits(seed: int, figure: str) -> None:
 
 
 @pytest.mark.parametrize("figure", TWINS)
-def test_a_difficult_picture_ranked_first_changes_nothing(figure: str) -> None:
+def test_a_difficult_image_ranked_first_changes_nothing(figure: str) -> None:
     """The devkit's precision is 0/0 there, and its max passes over it; here it is not ranked."""
     labels = np.array([[-1], [1], [0], [1], [-1]], dtype=np.int8)
     probabilities = np.array([[0.9], [0.8], [0.7], [0.6], [0.5]])
@@ -133,7 +133,7 @@ def test_a_difficult_picture_ranked_first_changes_nothing(figure: str) -> None:
 def test_packed_labels_give_the_devkits_figures_on_the_lists(packed: Path, voc_tree: Path) -> None:
     """From a VOC tree: the devkit reads its lists, this project its annotations; same figures."""
     split = load_split(packed, "train")
-    keys = [picture.name.removesuffix(".jpg").rpartition("/")[2] for picture in split.pictures]
+    keys = [image.name.removesuffix(".jpg").rpartition("/")[2] for image in split.images]
     guesses = np.random.default_rng(0).random(split.labels.shape)
     got = report(split.labels, guesses, threshold=0.5)
     compared = 0
@@ -145,4 +145,4 @@ def test_packed_labels_give_the_devkits_figures_on_the_lists(packed: Path, voc_t
             twin = devkit_2007(gt, guesses[:, c].tolist())
             assert got.average_precision_voc2007[c] == pytest.approx(twin)
             compared += 0 in gt
-    assert compared  # classes that have difficult pictures too
+    assert compared  # classes that have difficult images too

@@ -31,7 +31,7 @@ def test_another_rule_is_refused() -> None:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("rule", ["positive", "negative"])
 def test_figures_of_other_papers_are_scikit_learns(seed: int, rule: str) -> None:
-    """Counted as present or absent, difficult pictures enter as scikit-learn takes them."""
+    """Counted as present or absent, difficult images enter as scikit-learn takes them."""
     labels, probabilities = draw(seed)
     truth = labels != 0 if rule == "positive" else labels == 1
     got = report(apply_difficult(labels, rule), probabilities, threshold=0.5)

@@ -69,7 +69,7 @@ def test_without_labels_a_threshold_is_asked_for(packed: Path, scored: Path) -> 
     scored.write_text("".join(line.rpartition(",")[0] + "\n" for line in lines))
     with pytest.raises(EvalError, match=r"no labels to compare .* --threshold 0\.5"):
         evaluate(scored, packed, split="val", threshold=None)
-    assert evaluate(scored, packed, split="val", threshold=0.5).figures.pictures == 16
+    assert evaluate(scored, packed, split="val", threshold=0.5).figures.images == 16
 
 
 @pytest.mark.parametrize("rule", ["ignore", "positive", "negative"])

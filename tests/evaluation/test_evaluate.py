@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from voc_truth import Truth, plain, write
 
 from shards.classes import VOC_CLASSES
-from shards.errors import ShardsError
+from shards.errors import Error
 from vocscore.cli.main import main
 from vocscore.errors import EvalError
 from vocscore.evaluation.eval_text import eval_text
@@ -35,7 +35,7 @@ def test_figures_are_those_of_the_lists(packed: Path, val: Truth, tmp_path: Path
     assert got.figures.average_precision[c] == pytest.approx(
         sklearn.metrics.average_precision_score(val.labels[counts, c], val.guesses[counts, c])
     )
-    assert (got.labelled, got.missing, got.failed, got.unlabelled) == (16, (), (), 0)
+    assert (got.labeled, got.missing, got.failed, got.unlabeled) == (16, (), (), 0)
     assert got.matched_as is None
 
 
@@ -60,24 +60,24 @@ def test_the_threshold_decides_what_is_predicted(packed: Path, val: Truth, tmp_p
     assert recalls == [1, 0]
 
 
-def test_pictures_without_probabilities_are_left_out_and_counted(
+def test_images_without_probabilities_are_left_out_and_counted(
     packed: Path, val: Truth, tmp_path: Path
 ) -> None:
-    """Figures are of the pictures scored; missing and failed ones are counted, named and shown."""
+    """Figures are of the images scored; missing and failed ones are counted, named and shown."""
     failed = val.paths[2:5]
     file = write(tmp_path / "p.csv", val.paths[1:], val.guesses[1:], failed=failed)
     got = evaluate(file, packed, split="val", threshold=0.5)
     rows = [1, *range(5, 16)]
     expected = report(val.labels[rows], val.guesses[rows], threshold=0.5)
     assert plain(got.figures.to_json(VOC_CLASSES)) == plain(expected.to_json(VOC_CLASSES))
-    assert (got.labelled, got.figures.pictures) == (16, 12)
+    assert (got.labeled, got.figures.images) == (16, 12)
     assert got.missing == (val.paths[0],)
     assert got.failed == tuple(failed)
     value = got.to_json()
     assert (value["missing"], value["failed"]) == (1, 3)
     text = eval_text(got)
-    assert "scored 12 of 16 labelled images (val)" in text
-    assert "NOT IN THE FIGURES: 4 labelled images (1 without a row, 3 with status=error)" in text
+    assert "scored 12 of 16 labeled images (val)" in text
+    assert "NOT IN THE FIGURES: 4 labeled images (1 without a row, 3 with status=error)" in text
     assert val.paths[0] in text
 
 
@@ -94,7 +94,7 @@ def test_odd_names_are_shown_escaped(packed: Path, val: Truth, tmp_path: Path) -
 
 
 def test_a_complete_table_gets_no_warning(packed: Path, val: Truth, tmp_path: Path) -> None:
-    """When every picture was scored under its own path, the text warns of nothing."""
+    """When every image was scored under its own path, the text warns of nothing."""
     file = write(tmp_path / "p.csv", val.paths, val.guesses)
     text = eval_text(evaluate(file, packed, split="val", threshold=0.5))
     assert "scored 16 of 16" in text
@@ -105,32 +105,32 @@ def test_a_complete_table_gets_no_warning(packed: Path, val: Truth, tmp_path: Pa
 def test_without_a_split_those_scored_are_compared(
     packed: Path, voc_tree: Path, val: Truth, tmp_path: Path
 ) -> None:
-    """A split of which no picture was scored is not missed; one of which some were, is."""
+    """A split of which no image was scored is not missed; one of which some were, is."""
     test = Truth(voc_tree, "test")
     paths = [*val.paths, *test.paths[:3], "JPEGImages/stranger.jpg"]
     guesses = np.concatenate([val.guesses, test.guesses[:4]])
     got = evaluate(write(tmp_path / "p.csv", paths, guesses), packed, split=None, threshold=0.5)
     assert got.splits == ("val", "test")
-    assert got.labelled == 24
+    assert got.labeled == 24
     assert got.missing == tuple(test.paths[3:])
-    assert got.unlabelled == 1
+    assert got.unlabeled == 1
     both = [np.concatenate([val.labels, test.labels[:3]]), guesses[:19]]
     expected = report(both[0], both[1], threshold=0.5)
     assert plain(got.figures.to_json(VOC_CLASSES)) == plain(expected.to_json(VOC_CLASSES))
 
 
 def test_splits_can_be_joined(packed: Path, voc_tree: Path, tmp_path: Path) -> None:
-    """`train,val` compares with the pictures of both."""
+    """`train,val` compares with the images of both."""
     truth = Truth(voc_tree, "trainval")
     file = write(tmp_path / "p.csv", truth.paths, truth.guesses)
     got = evaluate(file, packed, split="train,val", threshold=0.5)
     expected = report(truth.labels, truth.guesses, threshold=0.5)
     assert got.splits == ("train", "val")
     assert got.figures.mean_average_precision == pytest.approx(expected.mean_average_precision)
-    assert got.labelled == 40
+    assert got.labeled == 40
 
 
-def test_a_picture_in_two_splits_counts_once(packed: Path, val: Truth, tmp_path: Path) -> None:
+def test_an_image_in_two_splits_counts_once(packed: Path, val: Truth, tmp_path: Path) -> None:
     """A split that is named twice gives the figures of one."""
     file = write(tmp_path / "p.csv", val.paths, val.guesses)
     one, two = (
@@ -179,15 +179,15 @@ def test_other_classes_are_refused_by_name(packed: Path, val: Truth, tmp_path: P
         evaluate(file, packed, split="val", threshold=0.5)
 
 
-def test_other_pictures_are_refused_with_examples(packed: Path, val: Truth, tmp_path: Path) -> None:
-    """A table of other pictures ends in an error that shows a path of each side."""
+def test_other_images_are_refused_with_examples(packed: Path, val: Truth, tmp_path: Path) -> None:
+    """A table of other images ends in an error that shows a path of each side."""
     file = write(tmp_path / "p.csv", [f"x/{n}.jpg" for n in range(16)], val.guesses)
-    with pytest.raises(EvalError, match=r"predicted: 'x/0\.jpg'; labelled: 'JPEGImages/20"):
+    with pytest.raises(EvalError, match=r"predicted: 'x/0\.jpg'; labeled: 'JPEGImages/20"):
         evaluate(file, packed, split="val", threshold=0.5)
 
 
-def test_only_failed_pictures_are_refused(packed: Path, val: Truth, tmp_path: Path) -> None:
-    """A table in which every labelled picture failed cannot be evaluated."""
+def test_only_failed_images_are_refused(packed: Path, val: Truth, tmp_path: Path) -> None:
+    """A table in which every labeled image failed cannot be evaluated."""
     file = write(tmp_path / "p.csv", val.paths, val.guesses, failed=val.paths)
     with pytest.raises(EvalError, match=r"every image of val .* has status=error"):
         evaluate(file, packed, split="val", threshold=0.5)
@@ -196,7 +196,7 @@ def test_only_failed_pictures_are_refused(packed: Path, val: Truth, tmp_path: Pa
 def test_an_unknown_split_is_refused(packed: Path, val: Truth, tmp_path: Path) -> None:
     """A split that the shards do not have ends in one line that names it."""
     file = write(tmp_path / "p.csv", val.paths, val.guesses)
-    with pytest.raises(ShardsError, match="holdout"):
+    with pytest.raises(Error, match="holdout"):
         evaluate(file, packed, split="holdout", threshold=0.5)
 
 

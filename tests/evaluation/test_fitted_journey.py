@@ -32,7 +32,7 @@ def test_eval_measures_the_decisions_that_train_fitted(
 ) -> None:
     """What train wrote to metrics.json decides the labels that score writes and eval measures.
 
-    A network that knows nothing has pictures on both sides of a threshold by its last digits, and
+    A network that knows nothing has images on both sides of a threshold by its last digits, and
     these differ between training and scoring: decisions are worked out from what score wrote.
     """
     out, file = tmp_path / "run", tmp_path / "p.csv"

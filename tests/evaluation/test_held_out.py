@@ -13,10 +13,10 @@ from model_doubles import images_of, make_record, make_run
 from voc_truth import Truth, plain, write
 
 from shards.classes import VOC_CLASSES
-from shards.drawing.drawn import draw_voc
 from shards.packing.pack import pack
 from shards.sources.voc.read import read_voc
 from shards.splitting.splits import split_by_lists
+from shards.synthetic.voc import draw_voc
 from vocscore.cli.main import main
 from vocscore.evaluation.metrics import report
 
@@ -140,7 +140,7 @@ def test_by_default_the_rest_is_judged(
     for split in judged:
         counts = {"labelled": sizes[split], "compared": sizes[split], "trained_on": 0}
         assert value["images_by_split"][split] == counts
-    assert f"scored {number} of {number} labelled images ({', '.join(judged)})" in text
+    assert f"scored {number} of {number} labeled images ({', '.join(judged)})" in text
     assert f"none of these {number} images was trained on (says " in text
     listed = ", ".join(f"{size} of {split}" for split, size in out.items())
     assert f"left out, because trained on: {listed} (--split all" in text
@@ -241,7 +241,7 @@ def test_images_of_other_bytes_are_other_images(
     packed: Path, tmp_path: Path, everything: Everything
 ) -> None:
     """A set with the same names, and no image in common, is judged whole; the text says both."""
-    other = draw_voc(tmp_path / "VOC2012", pictures=48, seed=2)
+    other = draw_voc(tmp_path / "VOC2012", images=48, seed=2)
     shards = pack_again(other, tmp_path / "other")
     theirs = Everything(other)
     assert set(theirs.paths) & set(everything.paths)

@@ -1,4 +1,4 @@
-"""Two lists of paths of the same pictures, and which belong together."""
+"""Two lists of paths of the same images, and which belong together."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from vocscore.errors import EvalError
 from vocscore.evaluation.matching import match_paths
 
 
-def matched(labelled: list[str], predicted: list[str]) -> dict[str, str]:
-    """Labelled path -> predicted path."""
-    return {labelled[i]: predicted[j] for i, j in match_paths(labelled, predicted).pairs.items()}
+def matched(labeled: list[str], predicted: list[str]) -> dict[str, str]:
+    """Labeled path -> predicted path."""
+    return {labeled[i]: predicted[j] for i, j in match_paths(labeled, predicted).pairs.items()}
 
 
 def test_equal_paths_are_pairs_in_any_order() -> None:
@@ -30,20 +30,20 @@ def test_one_equal_path_rules_out_a_match_by_ending() -> None:
 
 @pytest.mark.parametrize("prefix", ["", "VOC2012/JPEGImages/", "/data/VOC2012/JPEGImages/"])
 def test_a_deeper_or_higher_folder_is_matched_by_endings(prefix: str) -> None:
-    """Scoring JPEGImages itself, or a folder above the packed one, still finds every picture."""
-    labelled = [f"JPEGImages/{n}.jpg" for n in range(5)]
+    """Scoring JPEGImages itself, or a folder above the packed one, still finds every image."""
+    labeled = [f"JPEGImages/{n}.jpg" for n in range(5)]
     predicted = [f"{prefix}{n}.jpg" for n in (4, 2, 0, 1, 7)]
-    assert not match_paths(labelled, predicted).exact
-    assert matched(labelled, predicted) == {
+    assert not match_paths(labeled, predicted).exact
+    assert matched(labeled, predicted) == {
         f"JPEGImages/{n}.jpg": f"{prefix}{n}.jpg" for n in (0, 1, 2, 4)
     }
 
 
 def test_the_longest_ending_decides_between_equal_names() -> None:
-    """Pictures of one name in several folders are told apart by their folders."""
-    labelled = ["2007/J/1.jpg", "2012/J/1.jpg"]
+    """Images of one name in several folders are told apart by their folders."""
+    labeled = ["2007/J/1.jpg", "2012/J/1.jpg"]
     predicted = ["kit/2012/J/1.jpg", "kit/2007/J/1.jpg", "kit/thumbs/1.jpg"]
-    assert matched(labelled, predicted) == {
+    assert matched(labeled, predicted) == {
         "2007/J/1.jpg": "kit/2007/J/1.jpg",
         "2012/J/1.jpg": "kit/2012/J/1.jpg",
     }
@@ -55,7 +55,7 @@ def test_endings_are_whole_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labelled", "predicted"),
+    ("labeled", "predicted"),
     [
         (["a/1.jpg", "b/1.jpg"], ["1.jpg"]),
         (["1.jpg"], ["a/1.jpg", "b/1.jpg"]),
@@ -63,15 +63,15 @@ def test_endings_are_whole_names() -> None:
         (["x/a/1.jpg", "x/c/1.jpg"], ["r/a/1.jpg", "q/1.jpg"]),
     ],
 )
-def test_doubt_is_refused(labelled: list[str], predicted: list[str]) -> None:
-    """A file name that could be several pictures ends in an error that names two of the paths."""
-    with pytest.raises(EvalError, match=r"1\.jpg' may or may not be the labelled '.*1\.jpg'"):
-        match_paths(labelled, predicted)
+def test_doubt_is_refused(labeled: list[str], predicted: list[str]) -> None:
+    """A file name that could be several images ends in an error that names two of the paths."""
+    with pytest.raises(EvalError, match=r"1\.jpg' may or may not be the labeled '.*1\.jpg'"):
+        match_paths(labeled, predicted)
 
 
 def test_nothing_in_common_is_refused_with_two_examples() -> None:
     """Lists without a pair end in an error that shows a path of each."""
-    with pytest.raises(EvalError, match=r"'x/7\.jpg'; labelled: 'a/1\.jpg'"):
+    with pytest.raises(EvalError, match=r"'x/7\.jpg'; labeled: 'a/1\.jpg'"):
         match_paths(["a/1.jpg"], ["x/7.jpg"])
     with pytest.raises(EvalError, match="predicted: none"):
         match_paths(["a/1.jpg"], [])
@@ -87,7 +87,7 @@ def test_pairs_equal_those_of_a_plain_comparison_of_all_with_all(seed: int) -> N
         paths = {"/".join([*rng.choices("ab", k=d), rng.choice("123")]) for d in depth}
         return sorted(paths)
 
-    labelled, predicted = draw(), [f"top/{path}" for path in draw()]
+    labeled, predicted = draw(), [f"top/{path}" for path in draw()]
 
     def common(one: str, other: str) -> int:
         a, b = one.split("/"), other.split("/")
@@ -99,24 +99,24 @@ def test_pairs_equal_those_of_a_plain_comparison_of_all_with_all(seed: int) -> N
         return best[0] if most > 0 and len(best) == 1 else None
 
     expected = {}
-    for path in labelled:
+    for path in labeled:
         other = only_best(path, predicted)
-        if other is not None and only_best(other, labelled) == path:
+        if other is not None and only_best(other, labeled) == path:
             expected[path] = other
     names_left = {p.rpartition("/")[2] for p in predicted if p not in expected.values()}
-    doubtful = any(p.rpartition("/")[2] in names_left for p in labelled if p not in expected)
+    doubtful = any(p.rpartition("/")[2] in names_left for p in labeled if p not in expected)
     if doubtful or not expected:
         with pytest.raises(EvalError):
-            match_paths(labelled, predicted)
+            match_paths(labeled, predicted)
     else:
-        assert matched(labelled, predicted) == expected
+        assert matched(labeled, predicted) == expected
 
 
-def test_many_pictures_of_one_name_take_no_quadratic_time() -> None:
+def test_many_images_of_one_name_take_no_quadratic_time() -> None:
     """50,000 folders that each hold an `image.jpg` are matched in seconds, not hours."""
-    labelled = [f"{n}/image.jpg" for n in range(50_000)]
+    labeled = [f"{n}/image.jpg" for n in range(50_000)]
     started = time.process_time()
-    found = match_paths(labelled, [f"top/{path}" for path in reversed(labelled)])
+    found = match_paths(labeled, [f"top/{path}" for path in reversed(labeled)])
     assert found.pairs[0] == 49_999
     assert len(found.pairs) == 50_000
     assert time.process_time() - started < 5

@@ -42,7 +42,7 @@ def test_averages_equal_scikit_learns(seed: int, average: str) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_figures_of_a_class_equal_scikit_learns_on_the_cells_that_count(seed: int) -> None:
-    """Each class's figures are scikit-learn's on its column with the ignored pictures removed."""
+    """Each class's figures are scikit-learn's on its column with the ignored images removed."""
     labels, probabilities = draw(seed)
     got = report(labels, probabilities, threshold=0.5).per_class
     for c in range(labels.shape[1]):
@@ -98,7 +98,7 @@ def test_eleven_points_by_hand() -> None:
 
 
 def test_no_point_is_added_at_recall_zero() -> None:
-    """With the first picture wrong and the second right, precision is 1/2 at all 11 recalls."""
+    """With the first image wrong and the second right, precision is 1/2 at all 11 recalls."""
     labels = np.array([[0], [1]], dtype=np.int8)
     got = report(labels, np.array([[0.9], [0.8]]), threshold=0.5)
     assert got.mean_average_precision_voc2007 == pytest.approx(0.5)
@@ -106,8 +106,8 @@ def test_no_point_is_added_at_recall_zero() -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 3, 5])
-def test_ties_do_not_depend_on_the_order_of_pictures(seed: int) -> None:
-    """With tied probabilities, any order of the pictures gives the same figures, scikit-learn's."""
+def test_ties_do_not_depend_on_the_order_of_images(seed: int) -> None:
+    """With tied probabilities, any order of the images gives the same figures, scikit-learn's."""
     labels, probabilities = draw(seed)
     assert len(np.unique(probabilities)) < probabilities.size / 5
     order = np.random.default_rng(seed).permutation(len(labels))
@@ -171,7 +171,7 @@ def test_guessing_approaches_chance() -> None:
     assert got.mean_average_precision == pytest.approx(got.chance, rel=0.05)
 
 
-def test_one_class_and_one_picture_are_enough() -> None:
+def test_one_class_and_one_image_are_enough() -> None:
     """A single class (for which scikit-learn's multi-label forms refuse to work) is scored."""
     got = report(np.array([[1]], dtype=np.int8), np.array([[0.7]]), threshold=0.5)
     assert (got.samples.f1, got.micro.iou, got.macro.recall) == (1, 1, 1)
@@ -209,7 +209,7 @@ def test_what_cannot_be_compared_is_refused(labels: Any, probabilities: Any, say
 
 
 def test_an_epoch_of_voc_is_measured_in_a_blink() -> None:
-    """5,000 pictures of 20 classes take well under half a second of processor time."""
+    """5,000 images of 20 classes take well under half a second of processor time."""
     rng = np.random.default_rng(0)
     labels = (rng.random((5000, 20)) < 0.07).astype(np.int8)
     probabilities = rng.random(labels.shape, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Which labels are missed together, beside a count picture by picture."""
+"""Which labels are missed together, beside a count image by image."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from vocscore.evaluation.mistakes import missed_together
 
 
 def test_counts_are_those_of_a_plain_loop() -> None:
-    """For every pair: the pictures in which both are there and neither is predicted."""
+    """For every pair: the images in which both are there and neither is predicted."""
     labels, probabilities = draw(0)
     predicted = probabilities >= 0.4
     got = missed_together(labels, predicted)
     for a, b in itertools.product(range(7), repeat=2):
-        pictures = sum(
+        images = sum(
             bool(y[a] == 1 and y[b] == 1 and not p[a] and not p[b])
             for y, p in zip(labels, predicted, strict=True)
         )
-        assert got[a, b] == pictures
+        assert got[a, b] == images
     assert got.sum() > 0
 
 

@@ -24,7 +24,7 @@ CLASSES = ("cat", "dog")
 
 
 def packed(root: Path, labels: Sequence[Any], classes: tuple[str, ...]) -> Path:
-    """A set with one small picture for each (present, difficult), all in the split 'val'."""
+    """A set with one small image for each (present, difficult), all in the split 'val'."""
     samples = []
     for number, (present, difficult) in enumerate(labels):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(root / f"{number}.jpg")
@@ -74,14 +74,14 @@ def test_all_difficult(tmp_path: Path) -> None:
 
 
 def test_no_positive_at_all(tmp_path: Path) -> None:
-    """Pictures without any label: AP is not defined, calibration is."""
+    """Images without any label: AP is not defined, calibration is."""
     text, value = evaluated(tmp_path, [((), ())] * 3, CLASSES)
     assert "mAP leaves out 2 of 2 classes" in text
     assert value["mean_average_precision"] is None
     assert 0 < value["expected_calibration_error"] <= 1
 
 
-def test_one_picture_of_one_class(tmp_path: Path) -> None:
+def test_one_image_of_one_class(tmp_path: Path) -> None:
     """The smallest set: AP is 1, its interval a point."""
     _, value = evaluated(tmp_path, [(("cat",), ())], ("cat",))
     assert value["mean_average_precision"] == 1

@@ -60,7 +60,7 @@ def test_names_that_are_no_text_come_through(tmp_path: Path) -> None:
 
 
 def test_a_table_without_rows_is_empty(tmp_path: Path) -> None:
-    """A header alone is a table of no pictures."""
+    """A header alone is a table of no images."""
     found = read_predictions(table(tmp_path, HEADER))
     assert found.paths == ()
     assert found.probabilities.shape == (0, 2)

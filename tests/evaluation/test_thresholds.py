@@ -36,7 +36,7 @@ def choose(truth: NDArray[np.int8], values: NDArray[np.float32], threshold: obje
 
 
 def columns(seed: int) -> Iterator[tuple[int, NDArray[np.int8], NDArray[np.float32]]]:
-    """The classes with positives, without the pictures that do not count."""
+    """The classes with positives, without the images that do not count."""
     labels, probabilities = draw(seed)
     for c in np.flatnonzero((labels == 1).any(0)):
         counts = labels[:, c] >= 0
@@ -82,15 +82,15 @@ def test_a_precision_out_of_reach_predicts_nothing() -> None:
     assert found.unreached == (0,)
 
 
-def test_the_value_lies_half_way_to_the_next_picture() -> None:
-    """Between 0.8 and 0.4 the threshold is 0.6; the lowest picture's own where none comes after."""
+def test_the_value_lies_half_way_to_the_next_image() -> None:
+    """Between 0.8 and 0.4 the threshold is 0.6; the lowest image's own where none comes after."""
     labels = np.array([[1, 1], [0, 1]], np.int8)
     probabilities = np.array([[0.8, 0.8], [0.4, 0.4]], np.float32)
     found = fit_thresholds(labels, probabilities, rule=F1, fixed=0.5)
     assert found.values == (0.6, 0.4)
 
 
-def test_neighbours_of_the_last_bit_are_parted() -> None:
+def test_neighbors_of_the_last_bit_are_parted() -> None:
     """Where no number of few digits lies between two float32, the upper one itself is taken."""
     lower = np.float32(0.3)  # what the middle of the two would be rounded to
     upper = np.nextafter(lower, np.float32(1))

@@ -1,4 +1,4 @@
-"""Labels from the class lists of VOC, and tables of predictions about their pictures."""
+"""Labels from the class lists of VOC, and tables of predictions about their images."""
 
 from __future__ import annotations
 

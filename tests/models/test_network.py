@@ -41,16 +41,16 @@ def torchvision_model(name: str) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def small() -> nn.Module:
-    """The fastest to build; like a ResNet it has batch normalisation and ends in 'fc'."""
+    """The fastest to build; like a ResNet it has batch normalization and ends in 'fc'."""
     return torchvision_model(SMALL)
 
 
 def features(backbone: str, weights: str, size: int = SIZE) -> torch.Tensor:
-    """What the built backbone makes of two fixed pictures."""
+    """What the built backbone makes of two fixed images."""
     network = build_network(backbone, classes=3, weights=weights, size=size).eval()
     preprocess = input_preprocess(backbone, weights=weights, size=size)
     with torch.no_grad():
-        return network.backbone(preprocess.normalise(pixels(size)))
+        return network.backbone(preprocess.normalize(pixels(size)))
 
 
 def pixels(size: int) -> torch.Tensor:
@@ -131,7 +131,7 @@ def test_logits_are_unbounded(name: str) -> None:
     assert (logits[:, 1] < 0).all()
 
 
-def test_unknown_backbone_names_its_neighbours() -> None:
+def test_unknown_backbone_names_its_neighbors() -> None:
     """A misspelt backbone is one line with the names it may have been meant for."""
     with pytest.raises(CheckpointError, match=r"'ResNet_18' .*resnet18") as caught:
         build_network("ResNet_18", classes=2, weights="none", size=SIZE)
@@ -358,7 +358,7 @@ def test_code_in_the_cache_is_not_run(tmp_path: Path, monkeypatch: pytest.Monkey
         ("vit_h_14", "imagenet", IMAGENET_MEAN),
     ],
 )
-def test_input_is_normalised_as_the_weights_expect(
+def test_input_is_normalized_as_the_weights_expect(
     backbone: str, weights: str, mean: tuple[float, ...]
 ) -> None:
     """Weights that were trained on other statistics than ImageNet's get them."""

@@ -277,7 +277,7 @@ OTHER_FILES = {
     "keras.h5": (b"\x89HDF\r\n\x1a\n" + bytes(600), "HDF5"),
     "weights.pth.gz": (b"\x1f\x8b\x08" + bytes(60), "gzip"),
     "weights.tar": (bytes(257) + b"ustar\0" + bytes(300), "a tar archive"),
-    "picture.pth": (b"\x89PNG\r\n\x1a\n" + bytes(60), r"an image \(PNG\)"),
+    "image.pth": (b"\x89PNG\r\n\x1a\n" + bytes(60), r"an image \(PNG\)"),
     "model.onnx": (b"\x08\x07\x12\x07pytorch" + bytes(90), "an ONNX model"),
     "model.gguf": (b"GGUF\3\0\0\0" + bytes(90), "GGUF"),
     "array.npy": (array(np.save), "a NumPy array"),

@@ -1,4 +1,4 @@
-"""One drawn picture of every kind, encoded; and the ways in which pictures are bad."""
+"""One drawn image of every kind, encoded; and the ways in which images are bad."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random crops, flips and colours: drawn by row alone, and the same from every maker."""
+"""Random crops, flips and colors: drawn by row alone, and the same from every loader."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tolerances import assert_close, recoloured_tolerance, tolerance
+from tolerances import assert_close, recolored_tolerance, tolerance
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms import functional as tv
 from workshop import by_row, make, rows_in_order, write
 
-from shards.pictures import exif
+from shards.images import exif
 from vocscore.pipeline.augment import Augmentation, Box, Views
-from vocscore.pipeline.colour import recolour
-from vocscore.pipeline.decoder import Decoder
+from vocscore.pipeline.color import recolor
+from vocscore.pipeline.dali_decoder import Decoder
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
 
 ALL = Augmentation(crop_scale=0.25, flip=0.5, jitter=0.4)
 GEOMETRY = replace(ALL, jitter=0.0)
 GOOD = kinds.good()
-MAKERS = {"host": "host", "dali": "dali cpu"}
+LOADERS = {"host": "host", "dali": "dali cpu"}
 
 
 def _pixels(
-    maker: str, refs: list[PictureRef], views: Views | None, *, size: int = 64, upright: bool = True
+    loader: str, refs: list[ImageRef], views: Views | None, *, size: int = 64, upright: bool = True
 ) -> dict[int, np.ndarray]:
-    with make(maker, Preprocess(size=size, upright=upright)) as opened:
+    with make(loader, Preprocess(size=size, upright=upright)) as opened:
         return by_row(opened.batches(refs, views=views))
 
 
@@ -54,13 +54,13 @@ def test_a_view_depends_on_seed_epoch_and_row_alone() -> None:
 
 
 def test_one_setting_does_not_change_what_another_draws() -> None:
-    """Without crops or colours the same pictures are mirrored, and so on."""
+    """Without crops or colors the same images are mirrored, and so on."""
     for row in range(20):
         full = Views(ALL, seed=0, epoch=1).of(row)
         assert Views(replace(ALL, crop_scale=1.0), seed=0, epoch=1).of(row) == replace(
             full, crop=None
         )
-        assert Views(GEOMETRY, seed=0, epoch=1).of(row) == replace(full, colours=None)
+        assert Views(GEOMETRY, seed=0, epoch=1).of(row) == replace(full, colors=None)
         unflipped = Views(replace(ALL, flip=0.0), seed=0, epoch=1).of(row)
         assert unflipped == replace(full, mirrored=False)
 
@@ -74,7 +74,7 @@ def test_as_many_are_mirrored_as_asked_for() -> None:
 
 def test_factors_fill_their_range() -> None:
     """Brightness, contrast and saturation are drawn from 1 - jitter to 1 + jitter, each its own."""
-    factors = np.array([Views(ALL, seed=0, epoch=1).of(row).colours for row in range(2000)])
+    factors = np.array([Views(ALL, seed=0, epoch=1).of(row).colors for row in range(2000)])
     assert (factors >= 0.6).all()
     assert (factors <= 1.4).all()
     np.testing.assert_allclose(np.quantile(factors, [0.1, 0.5, 0.9], axis=0).T,
@@ -111,8 +111,8 @@ def test_crops_are_distributed_as_torchvisions(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3000, 2), (2, 3000), (10, 10), (1, 7), (5, 3)], ids=str)
-def test_a_crop_lies_in_the_picture(size: tuple[int, int]) -> None:
-    """However small or long the picture, a crop has a pixel at least and none outside."""
+def test_a_crop_lies_in_the_image(size: tuple[int, int]) -> None:
+    """However small or long the image, a crop has a pixel at least and none outside."""
     width, height = size
     for row in range(200):
         box = Views(ALL, seed=1, epoch=1).of(row).crop.box(width, height)  # type: ignore[union-attr]
@@ -122,7 +122,7 @@ def test_a_crop_lies_in_the_picture(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [(3000, 20), (20, 3000)], ids=str)
 def test_where_no_try_fits_the_middle_is_torchvisions(size: tuple[int, int]) -> None:
-    """Of a very long picture the crop is the one that RandomResizedCrop falls back to."""
+    """Of a very long image the crop is the one that RandomResizedCrop falls back to."""
     width, height = size
     box = Views(ALL, seed=1, epoch=1).of(0).crop.box(width, height)  # type: ignore[union-attr]
     blank = torch.empty(3, height, width)
@@ -142,7 +142,7 @@ def test_settings_that_mean_nothing_are_refused(wrong: dict[str, float]) -> None
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_box_is_found_in_the_stored_picture(orientation: int) -> None:
+def test_a_box_is_found_in_the_stored_image(orientation: int) -> None:
     """Cut out as stored and then turned is turned and then cut out; mirrored likewise."""
     stored = np.arange(7 * 11 * 3, dtype=np.uint8).reshape(7, 11, 3)
     upright = exif.turned(stored, orientation)
@@ -157,13 +157,13 @@ def test_a_box_is_found_in_the_stored_picture(orientation: int) -> None:
     )
 
 
-def test_colours_are_torchvisions() -> None:
-    """Each picture of a batch gets what torchvision makes of it alone, rounded once."""
+def test_colors_are_torchvisions() -> None:
+    """Each image of a batch gets what torchvision makes of it alone, rounded once."""
     noise = np.random.default_rng(0).integers(0, 256, (5, 3, 40, 30), dtype=np.uint8)
     images = torch.from_numpy(noise).contiguous(memory_format=torch.channels_last)
     factors = [(0.6, 1.4, 0.5), (1.4, 0.6, 1.4), (1.0, 1.0, 1.0), (2.0, 2.0, 0.0), (0.0, 1.0, 1.0)]
     changed = images.clone()
-    recolour(changed, factors)
+    recolor(changed, factors)
     for before, after, (brightness, contrast, saturation) in zip(
         images, changed, factors, strict=True
     ):
@@ -175,7 +175,7 @@ def test_colours_are_torchvisions() -> None:
 
 
 def test_the_reference_is_torchvision_on_pillow(tmp_path: Path) -> None:
-    """Crop, resize and flip are bit for bit what torchvision does to the upright PIL picture."""
+    """Crop, resize and flip are bit for bit what torchvision does to the upright PIL image."""
     names = [name for name in GOOD if name.startswith("jpeg exif")]
     refs = write(tmp_path, {name: GOOD[name] for name in names})
     views = Views(GEOMETRY, seed=0, epoch=4)
@@ -192,52 +192,52 @@ def test_the_reference_is_torchvision_on_pillow(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("upright", [True, False])
 @pytest.mark.parametrize("epoch", [1, 2, 3])
-@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize("loader", LOADERS)
 def test_every_kind_is_augmented_alike(
-    tmp_path: Path, maker: str, epoch: int, upright: bool
+    tmp_path: Path, loader: str, epoch: int, upright: bool
 ) -> None:
-    """Every kind of picture, turned by EXIF or not, comes out as the reference has it."""
+    """Every kind of image, turned by EXIF or not, comes out as the reference has it."""
     refs = write(tmp_path, GOOD)
     for augmentation in (GEOMETRY, ALL):
         views = Views(augmentation, seed=5, epoch=epoch)
         truth = _pixels("reference", refs, views, upright=upright)
-        got = _pixels(maker, refs, views, upright=upright)
+        got = _pixels(loader, refs, views, upright=upright)
         assert sorted(got) == sorted(truth) == list(range(len(GOOD)))
         for row, name in enumerate(GOOD):
-            allowed = tolerance(MAKERS[maker], name)
+            allowed = tolerance(LOADERS[loader], name)
             if augmentation.jitter:
-                allowed = recoloured_tolerance(allowed, views.of(row).colours)
+                allowed = recolored_tolerance(allowed, views.of(row).colors)
             assert_close(got[row], truth[row], allowed=allowed, name=f"{name}, {augmentation}")
 
 
-def test_pictures_decoded_smaller_are_cropped_as_the_others(tmp_path: Path) -> None:
+def test_images_decoded_smaller_are_cropped_as_the_others(tmp_path: Path) -> None:
     """A JPEG so large that it would be decoded at an eighth has the crop that it should have."""
     large = kinds.encoded(kinds.photo(1200, 900), "JPEG", exif=kinds.with_orientation(6))
     refs = write(tmp_path, {str(n): large for n in range(4)})
     views = Views(GEOMETRY, seed=0, epoch=1)
     truth = _pixels("reference", refs, views)
-    for maker in MAKERS:
-        got = _pixels(maker, refs, views)
+    for loader in LOADERS:
+        got = _pixels(loader, refs, views)
         for row in range(4):
             allowed = tolerance("host", "jpeg")
-            assert_close(got[row], truth[row], allowed=allowed, name=f"{maker} {row}")
+            assert_close(got[row], truth[row], allowed=allowed, name=f"{loader} {row}")
 
 
 # By whom and when does not matter.
 
 
-@pytest.mark.parametrize("maker", ["reference", *MAKERS])
+@pytest.mark.parametrize("loader", ["reference", *LOADERS])
 @pytest.mark.parametrize(("threads", "batch_size"), [(1, 7), (3, 4), (3, 50)])
 def test_neither_threads_nor_batches_change_a_pixel(
-    tmp_path: Path, maker: str, threads: int, batch_size: int
+    tmp_path: Path, loader: str, threads: int, batch_size: int
 ) -> None:
     """One thread or three, four rows a batch or seven, any order: equal pixels, each row once."""
     refs = write(tmp_path, GOOD)
     views = Views(ALL, seed=9, epoch=1)
-    with make(maker, Preprocess(size=32), batch_size=4, threads=2) as opened:
+    with make(loader, Preprocess(size=32), batch_size=4, threads=2) as opened:
         expected = by_row(opened.batches(refs, views=views))
     order = np.random.default_rng(1).permutation(len(refs)).tolist()
-    with make(maker, Preprocess(size=32), batch_size=batch_size, threads=threads) as opened:
+    with make(loader, Preprocess(size=32), batch_size=batch_size, threads=threads) as opened:
         batches = list(opened.batches(refs, order=order, views=views))
     found = by_row(batches)
     assert sorted(rows_in_order(batches)) == list(range(len(refs)))
@@ -245,50 +245,50 @@ def test_neither_threads_nor_batches_change_a_pixel(
         np.testing.assert_array_equal(found[row], pixels)
 
 
-@pytest.mark.parametrize("maker", ["reference", *MAKERS])
-def test_without_augmentation_nothing_changes(tmp_path: Path, maker: str) -> None:
+@pytest.mark.parametrize("loader", ["reference", *LOADERS])
+def test_without_augmentation_nothing_changes(tmp_path: Path, loader: str) -> None:
     """Views that change nothing, and none at all, give the very same pixels; others do not."""
     refs = write(tmp_path, GOOD)
-    plain = _pixels(maker, refs, None)
-    unchanged = _pixels(maker, refs, Views(Augmentation(), seed=0, epoch=1))
+    plain = _pixels(loader, refs, None)
+    unchanged = _pixels(loader, refs, Views(Augmentation(), seed=0, epoch=1))
     for row, pixels in plain.items():
         np.testing.assert_array_equal(unchanged[row], pixels)
-    changed = _pixels(maker, refs, Views(ALL, seed=0, epoch=1))
+    changed = _pixels(loader, refs, Views(ALL, seed=0, epoch=1))
     assert sum(np.array_equal(changed[row], plain[row]) for row in plain) <= 2  # 1x1, say
 
 
-@pytest.mark.parametrize("maker", ["reference", *MAKERS])
-def test_one_maker_serves_both(tmp_path: Path, maker: str) -> None:
-    """Training and validation take turns with one maker, and neither changes the other."""
+@pytest.mark.parametrize("loader", ["reference", *LOADERS])
+def test_one_loader_serves_both(tmp_path: Path, loader: str) -> None:
+    """Training and validation take turns with one loader, and neither changes the other."""
     refs = write(tmp_path, GOOD)
     views = Views(ALL, seed=0, epoch=1)
-    with make(maker, Preprocess(size=32)) as opened:
+    with make(loader, Preprocess(size=32)) as opened:
         runs = [by_row(opened.batches(refs, views=v)) for v in (None, views, None, views)]
     for row in range(len(refs)):
         np.testing.assert_array_equal(runs[0][row], runs[2][row])
         np.testing.assert_array_equal(runs[1][row], runs[3][row])
 
 
-@pytest.mark.parametrize("maker", ["reference", *MAKERS])
-def test_bad_pictures_stay_failures(tmp_path: Path, maker: str) -> None:
-    """A picture that cannot be decoded fails for the same reason, and shifts no other's view."""
+@pytest.mark.parametrize("loader", ["reference", *LOADERS])
+def test_bad_images_stay_failures(tmp_path: Path, loader: str) -> None:
+    """An image that cannot be decoded fails for the same reason, and shifts no other's view."""
     bad = kinds.bad()
     files = {**{name: data for name, (data, _) in bad.items()}, "good": GOOD["jpeg"]}
     refs = write(tmp_path, files)
     views = Views(ALL, seed=0, epoch=1)
-    with make(maker, Preprocess(size=32)) as opened:
+    with make(loader, Preprocess(size=32)) as opened:
         batches = list(opened.batches(refs, views=views))
     reasons = {f.row: str(f.reason) for batch in batches for f in batch.failures}
     assert reasons == dict(enumerate(code for _, code in bad.values()))
     padding = [refs[-1]] * len(refs)
-    expected = _pixels(maker, padding, views, size=32)[len(bad)]
+    expected = _pixels(loader, padding, views, size=32)[len(bad)]
     np.testing.assert_array_equal(by_row(batches)[len(bad)], expected)
 
 
 def test_a_batch_that_dali_gives_up_is_augmented_on_the_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is decoded one by one after a failure has the crop, flip and colours of its row."""
+    """What is decoded one by one after a failure has the crop, flip and colors of its row."""
     refs = write(tmp_path, GOOD)
     views = Views(ALL, seed=2, epoch=1)
     expected = _pixels("host", refs, views)
@@ -304,7 +304,7 @@ def test_a_batch_that_dali_gives_up_is_augmented_on_the_host(
 
 
 class _FakeGraph:
-    """Gives up once; what it gives back for a picture is the first row of its box."""
+    """Gives up once; what it gives back for an image is the first row of its box."""
 
     deaths = 0
 
@@ -327,7 +327,7 @@ class _FakeGraph:
         return (type("Tensors", (), {"as_tensor": lambda _self: values})(),)
 
 
-def test_boxes_are_fed_again_with_their_pictures() -> None:
+def test_boxes_are_fed_again_with_their_images() -> None:
     """When the graph dies, the batches behind the failing one keep their boxes."""
     _FakeGraph.deaths = 0
     decoder = Decoder(_FakeGraph, device=torch.device("cpu"))

@@ -14,40 +14,40 @@ import torch
 from PIL import Image
 from workshop import make, rows_in_order, write
 
-from shards.pictures import jpeg, picture
-from shards.sample import PictureRef
-from vocscore.pipeline.crew import Crew
-from vocscore.pipeline.decoder import Decoder
+from shards.images import image_file, jpeg
+from shards.sample import ImageRef
+from vocscore.pipeline.dali_decoder import Decoder
 from vocscore.pipeline.preprocess import Preprocess
+from vocscore.pipeline.thread_pool import OrderedThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from vocscore.pipeline.batch import Batch, Maker
+    from vocscore.pipeline.batch import Batch, ImageLoader
 
-MAKERS = ("reference", "host", "dali")
-SIZE = 20  # no smaller, or the broken picture is reduced on the host and never meets the graph
+LOADERS = ("reference", "host", "dali")
+SIZE = 20  # no smaller, or the broken image is reduced on the host and never meets the graph
 COUNT = 24
 HALF = kinds.bad()["half a JPEG"][0]
 
 
 def _flat(row: int) -> bytes:
-    """A picture whose colour says its row; every third one takes DALI's other way."""
+    """An image whose color says its row; every third one takes DALI's other way."""
     image = Image.new("RGB", (9, 7), (row * 10, 250 - row * 10, 128))
     return kinds.encoded(image, "PNG" if row % 3 == 2 else "JPEG", quality=95)
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[PictureRef]:
-    """Pictures that can be told apart."""
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[ImageRef]:
+    """Images that can be told apart."""
     folder = tmp_path_factory.mktemp("rows")
     return write(folder, {f"{row}": _flat(row) for row in range(COUNT)})
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> PictureRef:
-    """One picture that no maker decodes."""
+def broken(tmp_path_factory: pytest.TempPathFactory) -> ImageRef:
+    """One image that no loader decodes."""
     return write(tmp_path_factory.mktemp("broken"), {"broken": HALF})[0]
 
 
@@ -65,22 +65,22 @@ def _check(batches: Sequence[Batch], *, order: Sequence[int], bad: set[int], siz
 
 
 def _run(
-    maker: Maker, refs: Sequence[PictureRef], *, order: Sequence[int] | None = None
+    loader: ImageLoader, refs: Sequence[ImageRef], *, order: Sequence[int] | None = None
 ) -> list[Batch]:
     labels = np.arange(len(refs), dtype=np.int8)[:, None].repeat(2, axis=1)
-    return list(maker.batches(refs, labels=labels, order=order))
+    return list(loader.batches(refs, labels=labels, order=order))
 
 
-@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize("loader", LOADERS)
 @pytest.mark.parametrize("batch_size", [1, 3, 8, COUNT, 100])
 def test_counts_batches_and_ranks(
-    pictures: list[PictureRef], broken: PictureRef, maker: str, batch_size: int
+    images: list[ImageRef], broken: ImageRef, loader: str, batch_size: int
 ) -> None:
-    """Any number of pictures, any batch size, any share of the rows, any place of a bad one."""
-    with make(maker, Preprocess(size=SIZE), batch_size=batch_size) as opened:
+    """Any number of images, any batch size, any share of the rows, any place of a bad one."""
+    with make(loader, Preprocess(size=SIZE), batch_size=batch_size) as opened:
         for count in (0, 1, 2, 8, 9, COUNT):
             for bad in (set[int](), {0}, {count - 1}, {0, 1, 2}, set(range(count))):
-                refs = [broken if row in bad else pictures[row] for row in range(count)]
+                refs = [broken if row in bad else images[row] for row in range(count)]
                 for ranks in (1, 2, 5) if bad == {0} else (1,):
                     for rank in range(ranks):
                         order = range(rank, count, ranks)
@@ -88,52 +88,52 @@ def test_counts_batches_and_ranks(
                         _check(batches, order=order, bad=bad, size=batch_size)
 
 
-@pytest.mark.parametrize("maker", MAKERS)
-def test_shuffled_rows_keep_their_order(pictures: list[PictureRef], maker: str) -> None:
+@pytest.mark.parametrize("loader", LOADERS)
+def test_shuffled_rows_keep_their_order(images: list[ImageRef], loader: str) -> None:
     """Rows come in the order that was asked for, not in that of the list."""
     order = np.random.default_rng(5).permutation(COUNT)[:17].tolist()
-    with make(maker, Preprocess(size=SIZE), batch_size=4) as opened:
-        batches = _run(opened, pictures, order=order)
+    with make(loader, Preprocess(size=SIZE), batch_size=4) as opened:
+        batches = _run(opened, images, order=order)
         _check(batches, order=order, bad=set(), size=4)
-        whole = list(opened.batches(pictures))
+        whole = list(opened.batches(images))
     assert np.concatenate([b.rows for b in batches]).tolist() == order
     assert np.concatenate([b.rows for b in whole]).tolist() == list(range(COUNT))
     assert all(b.labels is None for b in whole)
 
 
-@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize("loader", LOADERS)
 @pytest.mark.parametrize("order", [[0, 0], [-1], [COUNT]], ids=str)
 def test_an_order_that_is_none_is_refused(
-    pictures: list[PictureRef], maker: str, order: list[int]
+    images: list[ImageRef], loader: str, order: list[int]
 ) -> None:
     """A row twice, or one that is not there, is an error before anything is decoded."""
-    with make(maker, Preprocess(size=SIZE)) as opened, pytest.raises(ValueError, match="order"):
-        opened.batches(pictures, order=order)
+    with make(loader, Preprocess(size=SIZE)) as opened, pytest.raises(ValueError, match="order"):
+        opened.batches(images, order=order)
 
 
-def test_labels_of_another_length_are_refused(pictures: list[PictureRef]) -> None:
-    """Labels that do not fit the pictures can never stand beside them."""
+def test_labels_of_another_length_are_refused(images: list[ImageRef]) -> None:
+    """Labels that do not fit the images can never stand beside them."""
     labels = np.zeros((COUNT - 1, 2), np.int8)
     with make("host", Preprocess(size=SIZE)) as opened, pytest.raises(ValueError, match="labels"):
-        opened.batches(pictures, labels=labels)
+        opened.batches(images, labels=labels)
 
 
-@pytest.mark.parametrize("maker", MAKERS)
-def test_stretches_of_one_file(tmp_path: Path, maker: str) -> None:
-    """Pictures that lie in one file, as in a shard, are told apart by offset and size."""
+@pytest.mark.parametrize("loader", LOADERS)
+def test_stretches_of_one_file(tmp_path: Path, loader: str) -> None:
+    """Images that lie in one file, as in a shard, are told apart by offset and size."""
     parts = [_flat(row) for row in range(7)]
     file = tmp_path / "some.tar"
     file.write_bytes(b"".join(parts))
     ends = np.cumsum([len(part) for part in parts]).tolist()
     refs = [
-        PictureRef(str(row), str(file), end - len(part), len(part))
+        ImageRef(str(row), str(file), end - len(part), len(part))
         for row, (part, end) in enumerate(zip(parts, ends, strict=True))
     ]
-    with make(maker, Preprocess(size=SIZE), batch_size=3) as opened:
+    with make(loader, Preprocess(size=SIZE), batch_size=3) as opened:
         _check(_run(opened, refs), order=range(7), bad=set(), size=3)
 
 
-# DALI's failures. The check in front of the graph is taken away, so that a bad picture kills it.
+# DALI's failures. The check in front of the graph is taken away, so that a bad image kills it.
 
 
 @pytest.fixture
@@ -146,33 +146,33 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
 @pytest.mark.parametrize("bad", [{0}, {23}, {4}, {3, 4}, {0, 1, 3, 4, 6, 7}, "all"], ids=str)
 def test_rows_survive_the_graph(
-    pictures: list[PictureRef],
-    broken: PictureRef,
+    images: list[ImageRef],
+    broken: ImageRef,
     caplog: pytest.LogCaptureFixture,
     batch_size: int,
     bad: set[int] | str,
 ) -> None:
-    """A picture that ends DALI's graph costs its own row alone, and later runs nothing."""
+    """An image that ends DALI's graph costs its own row alone, and later runs nothing."""
     rows = set(range(COUNT)) if isinstance(bad, str) else bad
-    refs = [broken if row in rows else pictures[row] for row in range(COUNT)]
+    refs = [broken if row in rows else images[row] for row in range(COUNT)]
     with make("dali", Preprocess(size=SIZE), batch_size=batch_size) as opened:
         _check(_run(opened, refs), order=range(COUNT), bad=rows, size=batch_size)
         assert "DALI gave up on a batch" in caplog.text
         caplog.clear()
-        _check(_run(opened, pictures), order=range(COUNT), bad=set(), size=batch_size)
+        _check(_run(opened, images), order=range(COUNT), bad=set(), size=batch_size)
         assert not caplog.text
 
 
 def test_a_good_set_never_leaves_the_graph(
-    pictures: list[PictureRef], monkeypatch: pytest.MonkeyPatch
+    images: list[ImageRef], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """JPEGs are decoded by DALI and not, unnoticed, by the tolerant way."""
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("decoded on the host")
 
-    monkeypatch.setattr(picture, "decode", refuse)
-    refs = [ref for row, ref in enumerate(pictures) if row % 3 != 2]
+    monkeypatch.setattr(image_file, "decode", refuse)
+    refs = [ref for row, ref in enumerate(images) if row % 3 != 2]
     with make("dali", Preprocess(size=SIZE)) as opened:
         assert sum(len(batch.rows) for batch in opened.batches(refs)) == len(refs)
 
@@ -242,53 +242,53 @@ def test_batches_in_flight_survive_a_dead_graph(fails_at: str, in_flight: int) -
 # Threads.
 
 
-@pytest.mark.parametrize("maker", ["host", "dali"])
-def test_stopping_early_leaves_nothing_behind(pictures: list[PictureRef], maker: str) -> None:
+@pytest.mark.parametrize("loader", ["host", "dali"])
+def test_stopping_early_leaves_nothing_behind(images: list[ImageRef], loader: str) -> None:
     """A consumer that stops after one batch does not hang, and closing ends every thread."""
     before = set(threading.enumerate())
-    with make(maker, Preprocess(size=SIZE), batch_size=2) as opened:
+    with make(loader, Preprocess(size=SIZE), batch_size=2) as opened:
         for _ in range(3):
-            batches = opened.batches(pictures)
+            batches = opened.batches(images)
             next(batches)
             batches.close()  # type: ignore[attr-defined]
         _check(
-            _run(opened, pictures), order=range(COUNT), bad=set(), size=2
+            _run(opened, images), order=range(COUNT), bad=set(), size=2
         )  # and it can still be used
     assert set(threading.enumerate()) == before
 
 
-@pytest.mark.parametrize("maker", ["host", "dali"])
-def test_two_runs_at_once(pictures: list[PictureRef], maker: str) -> None:
-    """Two runs of one maker, taken in turns, do not mix."""
-    with make(maker, Preprocess(size=SIZE), batch_size=5) as opened:
+@pytest.mark.parametrize("loader", ["host", "dali"])
+def test_two_runs_at_once(images: list[ImageRef], loader: str) -> None:
+    """Two runs of one loader, taken in turns, do not mix."""
+    with make(loader, Preprocess(size=SIZE), batch_size=5) as opened:
         labels = np.arange(COUNT, dtype=np.int8)[:, None]
         runs = zip(
-            opened.batches(pictures, labels=labels),
-            opened.batches(pictures, labels=labels),
+            opened.batches(images, labels=labels),
+            opened.batches(images, labels=labels),
             strict=True,
         )
         for run in zip(*runs, strict=True):
             _check(run, order=range(COUNT), bad=set(), size=5)
 
 
-@pytest.mark.parametrize("maker", MAKERS)
-def test_an_unforeseen_failure_names_the_picture(
-    pictures: list[PictureRef], monkeypatch: pytest.MonkeyPatch, maker: str
+@pytest.mark.parametrize("loader", LOADERS)
+def test_an_unforeseen_failure_names_the_image(
+    images: list[ImageRef], monkeypatch: pytest.MonkeyPatch, loader: str
 ) -> None:
-    """What is not a bad picture reaches the consumer, with the name of the picture it met."""
+    """What is not a bad image reaches the consumer, with the name of the image it met."""
 
-    def stumble(ref: PictureRef, *, max_pixels: int) -> bytes:
+    def stumble(ref: ImageRef, *, max_pixels: int) -> bytes:
         if ref.name == "13":
             raise ZeroDivisionError("stumbled")
         return read(ref, max_pixels=max_pixels)
 
-    read = picture.read_bytes
-    monkeypatch.setattr(picture, "read_bytes", stumble)
+    read = image_file.read_bytes
+    monkeypatch.setattr(image_file, "read_bytes", stumble)
     with (
-        make(maker, Preprocess(size=SIZE), batch_size=4) as opened,
+        make(loader, Preprocess(size=SIZE), batch_size=4) as opened,
         pytest.raises(RuntimeError, match=r"^13: ZeroDivisionError: stumbled$"),
     ):
-        list(opened.batches(pictures))
+        list(opened.batches(images))
 
 
 def test_decoding_threads_leave_torch_alone() -> None:
@@ -297,7 +297,7 @@ def test_decoding_threads_leave_torch_alone() -> None:
     torch.set_num_threads(3)
     later: list[int] = []
     try:
-        crew = Crew(2)
+        crew = OrderedThreadPool(2)
         (_, inside), *_ = crew.ahead([range(64)], work=lambda _, __: _threads_after_work())
         outside = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
         outside.start()
@@ -325,7 +325,7 @@ def test_work_ahead_is_bounded() -> None:
             taken += 1
             yield range(2)
 
-    crew = Crew(2)
+    crew = OrderedThreadPool(2)
     results = crew.ahead(jobs(), work=lambda _, position: position)
     for consumed in range(1, 6):
         assert next(results)[1] == [0, 1]
@@ -343,7 +343,7 @@ def test_stopping_early_drops_the_work() -> None:
         begun.append(position)
         time.sleep(0.002)
 
-    crew = Crew(1)
+    crew = OrderedThreadPool(1)
     results = crew.ahead([range(8), range(800), range(800)], work=work)
     next(results)
     results.close()
@@ -356,25 +356,25 @@ def test_stopping_early_drops_the_work() -> None:
 
 
 def test_results_keep_their_order() -> None:
-    """A slow picture does not fall behind the quick ones after it."""
+    """A slow image does not fall behind the quick ones after it."""
 
     def work(job: range, position: int) -> int:
         time.sleep(0.02 if position == 0 else 0)
         return job[position]
 
-    crew = Crew(4)
+    crew = OrderedThreadPool(4)
     jobs = [range(start, start + 20) for start in range(0, 100, 20)]
     results = [value for _, values in crew.ahead(jobs, work=work) for value in values]
     crew.close()
     assert results == list(range(100))
 
 
-@pytest.mark.parametrize("maker", MAKERS)
-def test_batches_outlive_their_maker(pictures: list[PictureRef], maker: str) -> None:
+@pytest.mark.parametrize("loader", LOADERS)
+def test_batches_outlive_their_loader(images: list[ImageRef], loader: str) -> None:
     """Pixels that the consumer keeps are not overwritten by later batches, nor freed at the end."""
-    with make(maker, Preprocess(size=SIZE), batch_size=5) as opened:
+    with make(loader, Preprocess(size=SIZE), batch_size=5) as opened:
         labels = np.arange(COUNT, dtype=np.int8)[:, None]
-        kept = list(opened.batches(pictures, labels=labels))
-        list(opened.batches(pictures[::-1]))
+        kept = list(opened.batches(images, labels=labels))
+        list(opened.batches(images[::-1]))
     del opened
     _check(kept, order=range(COUNT), bad=set(), size=5)

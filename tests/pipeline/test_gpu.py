@@ -1,4 +1,4 @@
-"""The DALI maker on a GPU, held against the host path."""
+"""The DALI loader on a GPU, held against the host path."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import kinds
 import numpy as np
 import pytest
 import torch
-from tolerances import assert_close, recoloured_tolerance, tolerance
+from tolerances import assert_close, recolored_tolerance, tolerance
 from workshop import by_row, make, rows_in_order, write
 
-from shards.pictures import jpeg
-from shards.sample import PictureRef
+from shards.images import jpeg
+from shards.sample import ImageRef
 from vocscore.pipeline.augment import Augmentation, Views
-from vocscore.pipeline.dali import DaliMaker
+from vocscore.pipeline.dali import DaliLoader
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ SIZE = 64
 
 
 def test_drawn_kinds_agree_with_the_reference(tmp_path: Path) -> None:
-    """Every kind of picture comes out of the GPU as Pillow would make it."""
+    """Every kind of image comes out of the GPU as Pillow would make it."""
     good = kinds.good()
     refs = write(tmp_path, good)
     outcomes = {}
     for name in ("reference", "dali"):
-        with make(name, Preprocess(size=SIZE), device=DEVICE) as maker:
-            outcomes[name] = by_row(maker.batches(refs))
+        with make(name, Preprocess(size=SIZE), device=DEVICE) as loader:
+            outcomes[name] = by_row(loader.batches(refs))
     assert sorted(outcomes["dali"]) == list(range(len(good)))
     for row, name in enumerate(good):
         allowed = tolerance("dali cuda", name)
@@ -40,27 +40,27 @@ def test_drawn_kinds_agree_with_the_reference(tmp_path: Path) -> None:
 
 
 def test_augmented_kinds_agree_with_the_reference(tmp_path: Path) -> None:
-    """Crops, flips and colours come out of the GPU as Pillow and NumPy would make them."""
+    """Crops, flips and colors come out of the GPU as Pillow and NumPy would make them."""
     good = kinds.good()
     refs = write(tmp_path, good)
     views = Views(Augmentation(crop_scale=0.25, flip=0.5, jitter=0.4), seed=5, epoch=1)
     outcomes = {}
     for name in ("reference", "dali"):
-        with make(name, Preprocess(size=SIZE), device=DEVICE) as maker:
-            outcomes[name] = by_row(maker.batches(refs, views=views))
+        with make(name, Preprocess(size=SIZE), device=DEVICE) as loader:
+            outcomes[name] = by_row(loader.batches(refs, views=views))
     for row, name in enumerate(good):
-        allowed = recoloured_tolerance(tolerance("dali cuda", name), views.of(row).colours)
+        allowed = recolored_tolerance(tolerance("dali cuda", name), views.of(row).colors)
         assert_close(outcomes["dali"][row], outcomes["reference"][row], allowed=allowed, name=name)
 
 
 def test_photographs_agree_with_the_host(voc_data: Path) -> None:
     """Real photographs come out of the GPU as out of the host path; the difference is printed."""
     files = sorted((voc_data / "voc2012-100" / "JPEGImages").iterdir())
-    refs = [PictureRef(file.name, str(file)) for file in files]
+    refs = [ImageRef(file.name, str(file)) for file in files]
     outcomes = {}
     for name in ("host", "dali"):
-        with make(name, Preprocess(), device=DEVICE, batch_size=32, threads=4) as maker:
-            outcomes[name] = by_row(maker.batches(refs))
+        with make(name, Preprocess(), device=DEVICE, batch_size=32, threads=4) as loader:
+            outcomes[name] = by_row(loader.batches(refs))
     differences = [
         np.abs(outcomes["dali"][row].astype(int) - outcomes["host"][row])
         for row in range(len(refs))
@@ -68,7 +68,7 @@ def test_photographs_agree_with_the_host(voc_data: Path) -> None:
     print(  # noqa: T201 - the figure that the tolerance is chosen by
         f"GPU against host: largest {max(d.max() for d in differences)}, "
         f"inside the border {max(d[:, 1:-1, 1:-1].max() for d in differences)}, "
-        f"mean {np.mean([d.mean() for d in differences]):.3f} grey levels"
+        f"mean {np.mean([d.mean() for d in differences]):.3f} gray levels"
     )
     for row, ref in enumerate(refs):
         allowed = tolerance("dali cuda", "jpeg")
@@ -78,32 +78,32 @@ def test_photographs_agree_with_the_host(voc_data: Path) -> None:
 def test_auto_is_dali_on_a_gpu(tmp_path: Path) -> None:
     """On a GPU the fast path is DALI, and its batches lie there, channels-last."""
     refs = write(tmp_path, {"a": kinds.good()["jpeg"], "b": kinds.good()["png"]})
-    with make("auto", Preprocess(size=SIZE), device=DEVICE) as maker:
-        assert isinstance(maker, DaliMaker)
-        (batch,) = maker.batches(refs)
+    with make("auto", Preprocess(size=SIZE), device=DEVICE) as loader:
+        assert isinstance(loader, DaliLoader)
+        (batch,) = loader.batches(refs)
     assert batch.images.device == torch.device(DEVICE)
     assert batch.images.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8, 100])
 @pytest.mark.parametrize("checked", [True, False], ids=["checked", "unchecked"])
-def test_bad_pictures_cost_their_own_rows(
+def test_bad_images_cost_their_own_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int, checked: bool
 ) -> None:
-    """Bad pictures among good ones are failures, and every other row comes out as it was."""
+    """Bad images among good ones are failures, and every other row comes out as it was."""
     if not checked:  # so that they reach nvJPEG and end the graph
         monkeypatch.setattr(jpeg, "check", lambda data: None)
     good = kinds.encoded(kinds.photo(), "JPEG")
     bad = {0, 5, 6, 7, 19}
     half = kinds.bad()["half a JPEG"][0]
     refs = write(tmp_path, {f"{row}": half if row in bad else good for row in range(20)})
-    with make("dali", Preprocess(size=SIZE), device=DEVICE, batch_size=batch_size) as maker:
-        batches = list(maker.batches(refs))
-        again = by_row(maker.batches(refs[1:5]))
+    with make("dali", Preprocess(size=SIZE), device=DEVICE, batch_size=batch_size) as loader:
+        batches = list(loader.batches(refs))
+        again = by_row(loader.batches(refs[1:5]))
     assert rows_in_order(batches) == list(range(20))
     assert all(b.images.is_contiguous(memory_format=torch.channels_last) for b in batches)
     pixels = by_row(batches)
-    if checked:  # without the check nvJPEG may decode half a picture to half of its pixels
+    if checked:  # without the check nvJPEG may decode half an image to half of its pixels
         assert {f.row for batch in batches for f in batch.failures} == bad
     for row in set(range(20)) - bad:
         assert_close(
@@ -115,9 +115,9 @@ def test_batches_outlive_the_graph(tmp_path: Path) -> None:
     """Pixels that the consumer keeps are not overwritten by the batches after them."""
     files = {f"{row}": kinds.encoded(kinds.photo(100 + row, 80), "JPEG") for row in range(40)}
     refs = write(tmp_path, files)
-    with make("dali", Preprocess(size=SIZE), device=DEVICE, batch_size=4) as maker:
+    with make("dali", Preprocess(size=SIZE), device=DEVICE, batch_size=4) as loader:
         kept, copies = [], []
-        for batch in maker.batches(refs):
+        for batch in loader.batches(refs):
             kept.append(batch.images)
             copies.append(batch.images.clone())
     assert all(torch.equal(one, copy) for one, copy in zip(kept, copies, strict=True))

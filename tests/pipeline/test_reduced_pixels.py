@@ -1,4 +1,4 @@
-"""How far pictures that were decoded smaller are from full decoding: the bound, on worst cases."""
+"""How far images that were decoded smaller are from full decoding: the bound, on worst cases."""
 
 from __future__ import annotations
 
@@ -58,16 +58,16 @@ def _drawn(width: int, height: int) -> dict[str, tuple[Image.Image, Tolerance]]:
 
 
 def _compare(
-    folder: Path, pictures: dict[str, tuple[bytes, Tolerance]], *, maker: str, size: int
+    folder: Path, images: dict[str, tuple[bytes, Tolerance]], *, loader: str, size: int
 ) -> None:
-    refs = write(folder, {name: data for name, (data, _) in pictures.items()})
+    refs = write(folder, {name: data for name, (data, _) in images.items()})
     made = {}
-    for one in ("reference", maker):
+    for one in ("reference", loader):
         with make(one, Preprocess(size=size)) as opened:
             made[one] = by_row(opened.batches(refs))
-    for row, (name, (_, allowed)) in enumerate(pictures.items()):
-        assert_close(made[maker][row], made["reference"][row], allowed=allowed, name=name)
-        assert not np.array_equal(made[maker][row], made["reference"][row]), f"{name}: not reduced"
+    for row, (name, (_, allowed)) in enumerate(images.items()):
+        assert_close(made[loader][row], made["reference"][row], allowed=allowed, name=name)
+        assert not np.array_equal(made[loader][row], made["reference"][row]), f"{name}: not reduced"
 
 
 @pytest.mark.parametrize(
@@ -84,42 +84,42 @@ def test_the_worst_cases_are_within_the_bound(
     tmp_path: Path, width: int, height: int, subsampling: str
 ) -> None:
     """Eighths and quarters, with the least room and more, and where the last block is not full."""
-    pictures = {
+    images = {
         name: (kinds.encoded(image, "JPEG", quality=95, subsampling=subsampling), allowed)
         for name, (image, allowed) in _drawn(width, height).items()
     }
-    _compare(tmp_path, pictures, maker="host", size=SIZE)
+    _compare(tmp_path, images, loader="host", size=SIZE)
 
 
-@pytest.mark.parametrize("maker", ["host", "dali"])
-def test_twelve_megapixels_are_within_the_bound(tmp_path: Path, maker: str) -> None:
-    """A camera's picture at the usual size, by both fast makers."""
+@pytest.mark.parametrize("loader", ["host", "dali"])
+def test_twelve_megapixels_are_within_the_bound(tmp_path: Path, loader: str) -> None:
+    """A camera's image at the usual size, by both fast loaders."""
     enlarged = kinds.photo(500, 375).resize((4000, 3000), Image.Resampling.BICUBIC)
     stripes = _stripes(4000, 3000, period=11)
-    pictures = {
+    images = {
         "photograph": (kinds.encoded(enlarged, "JPEG", quality=90), REDUCED),
         "stripes": (kinds.encoded(stripes, "JPEG", quality=90), REDUCED_STRIPES),
     }
-    _compare(tmp_path, pictures, maker=maker, size=256)
+    _compare(tmp_path, images, loader=loader, size=256)
 
 
 def test_large_photographs_are_within_the_bound(voc_data: Path, tmp_path: Path) -> None:
     """Mosaics of real photographs, sharp to the pixel, which few large ones are."""
     files = sorted((voc_data / "voc2012-100" / "JPEGImages").iterdir())
-    pictures = {}
+    images = {}
     for start in range(0, 96, 32):
         mosaic = Image.new("RGB", (4000, 1500))
         for at, file in enumerate(files[start : start + 32]):
             tile = Image.open(file).resize((500, 375))
             mosaic.paste(tile, (at % 8 * 500, at // 8 * 375))
-        pictures[f"from {start}"] = kinds.encoded(mosaic, "JPEG", quality=90), REDUCED
-    _compare(tmp_path, pictures, maker="host", size=128)
+        images[f"from {start}"] = kinds.encoded(mosaic, "JPEG", quality=90), REDUCED
+    _compare(tmp_path, images, loader="host", size=128)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_reduced_picture_is_turned(tmp_path: Path, orientation: int) -> None:
+def test_a_reduced_image_is_turned(tmp_path: Path, orientation: int) -> None:
     """Each orientation, also where a last block that is not full comes to lie first."""
     exif = kinds.with_orientation(orientation)
     image = kinds.photo(1001, 755)
     data = {"jpeg": (kinds.encoded(image, "JPEG", quality=90, exif=exif), REDUCED)}
-    _compare(tmp_path, data, maker="host", size=SIZE)
+    _compare(tmp_path, data, loader="host", size=SIZE)

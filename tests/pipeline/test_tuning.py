@@ -10,8 +10,8 @@ import pytest
 from tolerances import assert_close, tolerance
 from workshop import by_row, write
 
-from vocscore.pipeline.dali import DaliMaker
-from vocscore.pipeline.decoder import DEFAULT_TUNING, Tuning
+from vocscore.pipeline.dali import DaliLoader
+from vocscore.pipeline.dali_decoder import DEFAULT_TUNING, Tuning
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def made(refs: list, tuning: Tuning, *, device: str) -> dict[int, np.ndarray]:
-    maker = DaliMaker(
+    loader = DaliLoader(
         Preprocess(size=64),
         batch_size=3,
         threads=2,
@@ -27,8 +27,8 @@ def made(refs: list, tuning: Tuning, *, device: str) -> dict[int, np.ndarray]:
         max_pixels=10**7,
         tuning=tuning,
     )
-    with maker:
-        return by_row(maker.batches(refs))
+    with loader:
+        return by_row(loader.batches(refs))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def made(refs: list, tuning: Tuning, *, device: str) -> dict[int, np.ndarray]:
 )
 @pytest.mark.parametrize("in_flight", [1, 2, 5])
 def test_every_row_comes_whatever_the_tuning(tmp_path: Path, device: str, in_flight: int) -> None:
-    """Depth, hardware share and tied threads change no row of a maker.
+    """Depth, hardware share and tied threads change no row of a loader.
 
     On a GPU the engines and the other units may round differently, as hardware decoders do.
     """

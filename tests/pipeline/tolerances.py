@@ -1,4 +1,4 @@
-"""How far each maker may be from the PIL reference: the one table, each line with its reason."""
+"""How far each loader may be from the PIL reference: the one table, each line with its reason."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Grey levels of 255.
+    """Gray levels of 255.
 
     Attributes:
         inner: largest difference of a pixel that is not in the outermost row or column.
         border: largest difference of any pixel.
-        mean: mean absolute difference of one picture.
+        mean: mean absolute difference of one image.
     """
 
     inner: float
@@ -32,37 +32,37 @@ class Tolerance:
 #   where a photograph's edge has a hard frame.
 _RESIZED_BY_TORCH = Tolerance(inner=1, border=1, mean=0.25)
 _RESIZED_BY_DALI = Tolerance(inner=1, border=16, mean=0.25)
-# On the GPU nvJPEG decodes, with a transform and a colour conversion of its own; a few levels
-# where contrasts are hard are its makers' own expectation. To be narrowed where it is measured.
+# On the GPU nvJPEG decodes, with a transform and a color conversion of its own; a few levels
+# where contrasts are hard are its loaders' own expectation. To be narrowed where it is measured.
 _DECODED_BY_NVJPEG = Tolerance(inner=16, border=32, mean=1.0)
 
 # Large JPEGs are decoded at an eighth or a quarter on the host, whoever makes the batch, and differ
-# from a full decode by what `shards.pictures.jpeg.reduction` says; measured at the least room that
+# from a full decode by what `shards.images.jpeg.reduction` says; measured at the least room that
 # its rule leaves, 1.4 to 1.5 pixels for one: 17 levels, mean 1.3, on a mosaic of sharp photographs.
 REDUCED = Tolerance(inner=20, border=20, mean=1.4)
 # The worst that could be found: stripes from black to white, upright, with the period that a
 # block's average misses most (48 levels, mean 22).
 REDUCED_STRIPES = Tolerance(inner=50, border=50, mean=24)
 
-# JPEGs in the usual colours; everything else is decoded and resized by the host path.
+# JPEGs in the usual colors; everything else is decoded and resized by the host path.
 _INTO_DALI = "jpeg"
 _NOT_INTO_DALI = ("jpeg cmyk", "jpeg rgb")
 
 
-def tolerance(maker: str, kind: str) -> Tolerance:
-    """Look up the line for a maker ('host', 'dali cpu' or 'dali cuda') and a kind of picture."""
-    if maker == "host" or not kind.startswith(_INTO_DALI) or kind in _NOT_INTO_DALI:
+def tolerance(loader: str, kind: str) -> Tolerance:
+    """Look up the line for a loader ('host', 'dali cpu' or 'dali cuda') and a kind of image."""
+    if loader == "host" or not kind.startswith(_INTO_DALI) or kind in _NOT_INTO_DALI:
         return _RESIZED_BY_TORCH
-    return {"dali cpu": _RESIZED_BY_DALI, "dali cuda": _DECODED_BY_NVJPEG}[maker]
+    return {"dali cpu": _RESIZED_BY_DALI, "dali cuda": _DECODED_BY_NVJPEG}[loader]
 
 
-def recoloured_tolerance(plain: Tolerance, colours: tuple[float, float, float] | None) -> Tolerance:
-    """What becomes of a difference when the colours are changed after it.
+def recolored_tolerance(plain: Tolerance, colors: tuple[float, float, float] | None) -> Tolerance:
+    """What becomes of a difference when the colors are changed after it.
 
     Brightness and contrast multiply it. Saturation s takes s of a channel and 1 - s of the gray,
     so at most s + |1 - s| of it. Two roundings add at most 1, on the mean 0.25.
     """
-    brightness, contrast, saturation = colours or (1, 1, 1)
+    brightness, contrast, saturation = colors or (1, 1, 1)
     factor = brightness * max(contrast, 1) * (saturation + abs(1 - saturation))
     return Tolerance(
         inner=plain.inner * factor + 1,
@@ -72,7 +72,7 @@ def recoloured_tolerance(plain: Tolerance, colours: tuple[float, float, float] |
 
 
 def assert_close(got: np.ndarray, truth: np.ndarray, *, allowed: Tolerance, name: str) -> None:
-    """Compare two pictures: uint8, shape (3, size, size)."""
+    """Compare two images: uint8, shape (3, size, size)."""
     difference = np.abs(got.astype(int) - truth.astype(int))
     found = Tolerance(
         inner=float(difference[:, 1:-1, 1:-1].max()),

@@ -1,11 +1,11 @@
-"""What tests of the makers share: pictures on disk, makers by name, batches taken apart."""
+"""What tests of the loaders share: images on disk, loaders by name, batches taken apart."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shards.sample import PictureRef
-from vocscore.pipeline.makers import open_maker
+from shards.sample import ImageRef
+from vocscore.pipeline.loaders import open_loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from vocscore.pipeline.batch import Batch, Maker
+    from vocscore.pipeline.batch import Batch, ImageLoader
     from vocscore.pipeline.preprocess import Preprocess
 
 MAX_PIXELS = 50_000_000
 
 
-def write(folder: Path, files: Mapping[str, bytes]) -> list[PictureRef]:
+def write(folder: Path, files: Mapping[str, bytes]) -> list[ImageRef]:
     """Write each file under a number; its reference keeps the name."""
     folder.mkdir(exist_ok=True)
     refs = []
     for number, (name, data) in enumerate(files.items()):
         path = folder / f"{number:04d}"
         path.write_bytes(data)
-        refs.append(PictureRef(name, str(path)))
+        refs.append(ImageRef(name, str(path)))
     return refs
 
 
 def make(
     name: str, preprocess: Preprocess, *, batch_size: int = 7, device: str = "cpu", threads: int = 2
-) -> Maker:
-    return open_maker(
+) -> ImageLoader:
+    return open_loader(
         name,
         preprocess,
         batch_size=batch_size,

@@ -21,7 +21,7 @@ PREPROCESS = Preprocess(size=SIZE, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
 
 
 def network_of(backbone: str = "resnet18") -> Network:
-    """A network whose head and normalisations are not trivial."""
+    """A network whose head and normalizations are not trivial."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
         network = build_network(backbone, classes=5, weights="none", size=SIZE)
@@ -35,7 +35,7 @@ def network_of(backbone: str = "resnet18") -> Network:
     return network.eval()
 
 
-def pictures(count: int, *, seed: int = 0) -> torch.Tensor:
+def random_images(count: int, *, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     shape = (count, 3, SIZE, SIZE)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
@@ -44,8 +44,8 @@ def pictures(count: int, *, seed: int = 0) -> torch.Tensor:
 
 @torch.inference_mode()
 def plain(images: torch.Tensor, backbone: str = "resnet18") -> np.ndarray:
-    """The plain network on normalised pixels, in float32."""
-    return network_of(backbone)(PREPROCESS.normalise(images)).sigmoid().numpy()
+    """The plain network on normalized pixels, in float32."""
+    return network_of(backbone)(PREPROCESS.normalize(images)).sigmoid().numpy()
 
 
 def runtime_of(
@@ -67,11 +67,11 @@ def runtime_of(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_pixels_are_normalised_in_float32_and_rounded_once(dtype: torch.dtype) -> None:
-    """The fused step gives what `Preprocess.normalise` gives, rounded to the network's type."""
-    images = pictures(2)
-    found = Step(nn.Identity(), PREPROCESS, dtype=dtype).normalised(images)
-    expected = PREPROCESS.normalise(images)
+def test_pixels_are_normalized_in_float32_and_rounded_once(dtype: torch.dtype) -> None:
+    """The fused step gives what `Preprocess.normalize` gives, rounded to the network's type."""
+    images = random_images(2)
+    found = Step(nn.Identity(), PREPROCESS, dtype=dtype).normalized(images)
+    expected = PREPROCESS.normalize(images)
     assert found.dtype == dtype
     assert found.is_contiguous(memory_format=torch.channels_last)
     # bfloat16 keeps 8 bits: half a unit in the last place is 2**-9 of the value
@@ -83,7 +83,7 @@ def test_pixels_are_normalised_in_float32_and_rounded_once(dtype: torch.dtype) -
 @pytest.mark.parametrize(("precision", "atol"), [("float32", 1e-5), ("bf16", 0.02)])
 def test_probabilities_are_the_plain_networks(backbone: str, precision: str, atol: float) -> None:
     """Folded, fused and in bf16, the probabilities stay within the promised 0.02."""
-    images = pictures(5)
+    images = random_images(5)
     found = runtime_of(backbone, precision=precision).probabilities(images)
     expected = plain(images, backbone)
     assert expected.std() > 1e-3
@@ -91,7 +91,7 @@ def test_probabilities_are_the_plain_networks(backbone: str, precision: str, ato
     np.testing.assert_allclose(found, expected, atol=atol)
 
 
-def test_batch_normalisation_is_folded_away() -> None:
+def test_batch_normalization_is_folded_away() -> None:
     """Nothing of it is left, padding included, and the answers stay."""
     network = network_of()
     found = folded(network, size=SIZE)
@@ -104,7 +104,7 @@ def test_batch_normalisation_is_folded_away() -> None:
 
 def test_the_checkpoints_temperature_counts() -> None:
     """Logits are divided by it, as the card says."""
-    images = pictures(3)
+    images = random_images(3)
     warm = CudaRuntime(
         network_of(),
         preprocess=PREPROCESS,
@@ -144,7 +144,7 @@ def test_a_folding_that_changes_answers_is_not_used(monkeypatch: pytest.MonkeyPa
 def recorded() -> CudaRuntime:
     """A runtime on the CPU with a double of the graph: one static batch, replayed."""
     runtime = runtime_of()
-    images, scores = pictures(BATCH, seed=99), torch.full((BATCH, 5), torch.nan)
+    images, scores = random_images(BATCH, seed=99), torch.full((BATCH, 5), torch.nan)
 
     def replay() -> None:
         scores.copy_(runtime._run(images))
@@ -155,16 +155,16 @@ def recorded() -> CudaRuntime:
 
 @pytest.mark.parametrize("count", [1, 3, BATCH, BATCH + 1, 3 * BATCH])
 def test_a_batch_of_any_size_has_its_own_rows(recorded: CudaRuntime, count: int) -> None:
-    """Full, smaller, and larger than what was recorded: every row is its own picture's."""
+    """Full, smaller, and larger than what was recorded: every row is its own image's."""
     for seed in range(3):
-        images = pictures(count, seed=seed)
+        images = random_images(count, seed=seed)
         found = recorded.probabilities(images)
         np.testing.assert_allclose(found, plain(images), atol=1e-5)
 
 
 def test_results_outlive_the_batches_after_them(recorded: CudaRuntime) -> None:
     """Fetched late, the first batch's results are still its own."""
-    batches = [pictures(count, seed=count) for count in (BATCH, 3, BATCH)]
+    batches = [random_images(count, seed=count) for count in (BATCH, 3, BATCH)]
     results = [recorded.submit(images) for images in batches]
     for images, fetch in zip(batches, results, strict=True):
         np.testing.assert_allclose(fetch(), plain(images), atol=1e-5)
@@ -182,7 +182,7 @@ def test_a_graph_that_cannot_be_had_is_done_without(
     with caplog.at_level(logging.WARNING):
         assert runtime_of()._captured_or_none(BATCH) is None
     (record,) = caplog.records
-    assert "no CUDA graph of 8 pictures (CUDA out of memory.)" in record.getMessage()
+    assert "no CUDA graph of 8 images (CUDA out of memory.)" in record.getMessage()
 
 
 def test_float32_means_float32_and_leaves_the_setting_as_it_was() -> None:
@@ -191,7 +191,7 @@ def test_float32_means_float32_and_leaves_the_setting_as_it_was() -> None:
     seen = []
     runtime = runtime_of()
     runtime._step = lambda images: seen.append(torch.backends.cudnn.conv.fp32_precision)
-    runtime._run(pictures(1))
+    runtime._run(random_images(1))
     assert seen == ["ieee"]
     assert torch.backends.cudnn.conv.fp32_precision == before
 
@@ -199,7 +199,7 @@ def test_float32_means_float32_and_leaves_the_setting_as_it_was() -> None:
 def test_pixels_of_another_kind_are_refused_and_none_are_no_rows() -> None:
     """As every runtime does."""
     runtime = runtime_of()
-    assert runtime.probabilities(pictures(0)).shape == (0, 5)
+    assert runtime.probabilities(random_images(0)).shape == (0, 5)
     with pytest.raises(ValueError, match=r"takes uint8 \(N, 3, 64, 64\)"):
         runtime.probabilities(torch.zeros(2, 3, SIZE, SIZE))
 
@@ -212,7 +212,7 @@ def test_on_a_gpu_it_agrees_with_the_cpu(backbone: str, precision: str, atol: fl
     runtime = runtime_of(backbone, device="cuda:0", precision=precision)
     assert runtime._captured is not None
     for count in (BATCH, 3, 2 * BATCH + 1):
-        images = pictures(count, seed=count)
+        images = random_images(count, seed=count)
         expected = plain(images, backbone)
         np.testing.assert_allclose(runtime.probabilities(images), expected, atol=atol)
         np.testing.assert_allclose(runtime.probabilities(images.cuda()), expected, atol=atol)
@@ -226,7 +226,7 @@ def test_the_graph_gives_what_the_layers_give(precision: str) -> None:
     singly = runtime_of(device="cuda:0", precision=precision, graph=False)
     assert recorded._captured is not None
     assert singly._captured is None
-    whole = pictures(BATCH).cuda()
+    whole = random_images(BATCH).cuda()
     for count in (BATCH, 5):
         # singly on the full shape, because kernels cut their work by it
         expected = singly.probabilities(whole)[:count]
@@ -235,9 +235,9 @@ def test_the_graph_gives_what_the_layers_give(precision: str) -> None:
 
 @pytest.mark.gpu
 def test_nothing_waits_for_the_gpu_before_the_results_are_fetched() -> None:
-    """With synchronisation forbidden, batches are submitted; each keeps its own rows."""
+    """With synchronization forbidden, batches are submitted; each keeps its own rows."""
     runtime = runtime_of(device="cuda:0")
-    batches = [pictures(BATCH - seed % 2, seed=seed) for seed in range(6)]
+    batches = [random_images(BATCH - seed % 2, seed=seed) for seed in range(6)]
     on_gpu = [images.cuda() for images in batches]
     runtime.probabilities(on_gpu[0])
     torch.cuda.set_sync_debug_mode("error")
@@ -250,12 +250,12 @@ def test_nothing_waits_for_the_gpu_before_the_results_are_fetched() -> None:
 
 
 @pytest.mark.gpu
-def test_pictures_may_be_overwritten_once_their_results_are_fetched() -> None:
-    """A maker that uses its memory again changes no row of a batch that was fetched."""
+def test_images_may_be_overwritten_once_their_results_are_fetched() -> None:
+    """A loader that uses its memory again changes no row of a batch that was fetched."""
     runtime = runtime_of(device="cuda:0")
-    memory = torch.empty_like(pictures(BATCH)).cuda()
+    memory = torch.empty_like(random_images(BATCH)).cuda()
     for seed in range(5):
-        images = pictures(BATCH, seed=seed)
+        images = random_images(BATCH, seed=seed)
         memory.copy_(images)
         found = runtime.submit(memory)()
         memory.zero_()

@@ -45,7 +45,7 @@ def network() -> Network:
     return made.eval()
 
 
-def pictures(count: int) -> torch.Tensor:
+def random_images(count: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (count, 3, SIZE, SIZE), dtype=torch.uint8, generator=generator)
 
@@ -53,7 +53,7 @@ def pictures(count: int) -> torch.Tensor:
 def plain_logits(network: Network, images: torch.Tensor, preprocess: Preprocess) -> np.ndarray:
     """Eager PyTorch, float32."""
     with torch.no_grad():
-        return network(preprocess.normalise(images)).numpy()
+        return network(preprocess.normalize(images)).numpy()
 
 
 def opened(network: Network, *, group: int, cores: int, precision: str = "float32"):
@@ -97,7 +97,7 @@ def test_windows_are_torchs() -> None:
 @pytest.mark.parametrize("count", [1, 4, 5, 11])
 def test_batches_of_any_number(network: Network, count: int) -> None:
     """Part of a group, a group, and several groups at once give the rows that PyTorch gives."""
-    images = pictures(count)
+    images = random_images(count)
     found = opened(network, group=4, cores=2).probabilities(images)
     assert found.std() > 1e-3, "the rows must differ, or this test shows nothing"
     np.testing.assert_allclose(found, plain_logits(network, images, CARD.preprocess), atol=1e-5)
@@ -105,7 +105,7 @@ def test_batches_of_any_number(network: Network, count: int) -> None:
 
 def test_bits_do_not_depend_on_the_number_of_cores(network: Network) -> None:
     """One thread works on a batch, however many batches are worked on."""
-    images = pictures(8)
+    images = random_images(8)
     one, three = (opened(network, group=4, cores=cores).probabilities(images) for cores in (1, 3))
     np.testing.assert_array_equal(one, three)
 
@@ -113,7 +113,7 @@ def test_bits_do_not_depend_on_the_number_of_cores(network: Network) -> None:
 def test_results_are_those_of_their_own_batch(network: Network) -> None:
     """Many batches under way, fetched in the order of submission, do not mix."""
     runtime = opened(network, group=2, cores=2)
-    images = pictures(20)
+    images = random_images(20)
     waiting = [runtime.submit(images[at : at + 2].clone()) for at in range(0, 20, 2)]
     found = np.concatenate([results() for results in waiting])
     np.testing.assert_array_equal(found, runtime.probabilities(images))
@@ -121,7 +121,7 @@ def test_results_are_those_of_their_own_batch(network: Network) -> None:
 
 def test_temperature_divides_logits(network: Network) -> None:
     """Probabilities are the sigmoid of logits over the card's temperature."""
-    images = pictures(3)
+    images = random_images(3)
     card = replace(CARD, temperature=2.5)
     expected = 1 / (1 + np.exp(-plain_logits(network, images, card.preprocess) / 2.5))
     runtime = open_runtime(network, card, device="cpu", precision="float32", group=3)
@@ -130,10 +130,10 @@ def test_temperature_divides_logits(network: Network) -> None:
 
 def test_features(network: Network) -> None:
     """A backbone's results are its features."""
-    images = pictures(3)
+    images = random_images(3)
     runtime = open_backbone(network.backbone, CARD.preprocess, precision="float32", group=2)
     with torch.no_grad():
-        expected = network.backbone(CARD.preprocess.normalise(images)).numpy()
+        expected = network.backbone(CARD.preprocess.normalize(images)).numpy()
     assert expected.shape == (3, 512)
     np.testing.assert_allclose(runtime.probabilities(images), expected, rtol=1e-4, atol=1e-4)
 
@@ -142,7 +142,7 @@ def test_bf16_is_near(network: Network) -> None:
     """bf16 has 8 bits of mantissa: logits are within a few hundredths, and not float32's."""
     if not has_bf16():
         pytest.skip("this processor does not compute in bf16")
-    images = pictures(8)
+    images = random_images(8)
     found = opened(network, group=4, cores=2, precision="bf16").probabilities(images)
     exact = plain_logits(network, images, CARD.preprocess)
     assert 0 < np.abs(found - exact).max() < 0.05 * np.abs(exact).max()

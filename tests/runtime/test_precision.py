@@ -52,7 +52,7 @@ def test_comparison() -> None:
     exact = np.array([[0.10, 0.52], [0.49, 0.90]], np.float32)
     other = np.array([[0.12, 0.49], [0.49, 0.60]], np.float32)
     found = compare(exact, other, threshold=0.5)
-    assert found.pictures == 2
+    assert found.images == 2
     assert found.largest == pytest.approx(0.3)
     assert found.changed == 0.25
     assert compare(exact, other, threshold=(0.11, 0.7)).changed == 0.5
@@ -73,7 +73,7 @@ def test_large_logits_are_not_faithful() -> None:
         torch.manual_seed(0)
         network = build_network("squeezenet1_1", classes=2, weights="none", size=64)
         images = [torch.randint(0, 256, (16, 3, 64, 64), dtype=torch.uint8) for _ in range(2)]
-        features = network.eval().backbone(CARD.preprocess.normalise(images[0])).detach()
+        features = network.eval().backbone(CARD.preprocess.normalize(images[0])).detach()
         direction = features[0] / features[0].norm() ** 2
     found = []
     for scale in (1.0, 2000.0):
@@ -81,5 +81,5 @@ def test_large_logits_are_not_faithful() -> None:
             network.head.weight.copy_(scale * torch.stack((direction, -direction)))
             network.head.bias.copy_(scale * torch.tensor([-1.0, 1.0]))
         found.append(measure_bf16(network, CARD, images))
-    assert [one.pictures for one in found] == [32, 32]
+    assert [one.images for one in found] == [32, 32]
     assert found[0].largest <= 0.02 < found[1].largest

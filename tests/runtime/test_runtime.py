@@ -34,7 +34,7 @@ def network_of(backbone: str) -> Network:
     return network
 
 
-def pictures(count: int) -> torch.Tensor:
+def random_images(count: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     shape = (count, 3, SIZE, SIZE)
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
@@ -42,8 +42,8 @@ def pictures(count: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("backbone", ["resnet18", "alexnet", "squeezenet1_0"])
 def test_probabilities_are_the_sigmoid_of_the_plain_network(backbone: str) -> None:
-    """A runtime gives what normalising, the network and a sigmoid give, as float32 (N, C)."""
-    images = pictures(5)
+    """A runtime gives what normalizing, the network and a sigmoid give, as float32 (N, C)."""
+    images = random_images(5)
     network = network_of(backbone).eval()
     mean = np.array([0.4, 0.5, 0.6]).reshape(1, 3, 1, 1)
     std = np.array([0.2, 0.25, 0.3]).reshape(1, 3, 1, 1)
@@ -60,28 +60,28 @@ def test_probabilities_are_the_sigmoid_of_the_plain_network(backbone: str) -> No
 
 
 def test_memory_format_does_not_matter() -> None:
-    """Channels-last pixels, as makers give them, and plain ones have equal probabilities."""
+    """Channels-last pixels, as loaders give them, and plain ones have equal probabilities."""
     runtime = open_runtime(network_of("resnet18"), card_of("resnet18"), device="cpu")
-    images = pictures(4)
+    images = random_images(4)
     last = images.contiguous(memory_format=torch.channels_last)
     np.testing.assert_array_equal(runtime.probabilities(images), runtime.probabilities(last))
 
 
 @pytest.mark.slow
 def test_dropout_and_batch_statistics_are_inert() -> None:
-    """A picture scores the same alone, in company, and again."""
+    """An image scores the same alone, in company, and again."""
     for backbone in ("alexnet", "resnet18"):
         runtime = open_runtime(network_of(backbone).train(), card_of(backbone), device="cpu")
-        images = pictures(6)
+        images = random_images(6)
         together = runtime.probabilities(images)
         np.testing.assert_allclose(runtime.probabilities(images[2:3]), together[2:3], atol=1e-5)
         np.testing.assert_array_equal(runtime.probabilities(images), together)
 
 
 def test_empty_batch() -> None:
-    """No pictures give no rows, and the columns of the classes."""
+    """No images give no rows, and the columns of the classes."""
     runtime = open_runtime(network_of("resnet18"), card_of("resnet18"), device="cpu")
-    found = runtime.probabilities(pictures(0))
+    found = runtime.probabilities(random_images(0))
     assert found.shape == (0, 3)
     assert found.dtype == np.float32
 
@@ -148,7 +148,7 @@ def test_device_that_is_not_there(
 @pytest.mark.parametrize("backbone", ["resnet18", "alexnet", "googlenet"])
 def test_gpu_and_cpu_agree(backbone: str) -> None:
     """The same pixels score the same on CUDA, from the CPU's memory and from the GPU's."""
-    images = pictures(9)
+    images = random_images(9)
     on_cpu = open_runtime(network_of(backbone), card_of(backbone), device="cpu")
     on_gpu = open_runtime(network_of(backbone), card_of(backbone), device="cuda:0")
     expected = on_cpu.probabilities(images)

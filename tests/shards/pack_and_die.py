@@ -57,7 +57,7 @@ def killed(folder: Path, *, step: int = 0, delay: float = 0, overwrite: bool) ->
 
 
 def pack(folder: Path, out: str = "out", **changes: object) -> None:
-    """Pack the set of 14 pictures, two of which are bad."""
+    """Pack the set of 14 images, two of which are bad."""
     annotated = small_set(folder / "in", bad=(4, 9))
     pack_small(annotated, folder / out, **{"max_bad": 0.5, **changes})
 

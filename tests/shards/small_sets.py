@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 CLASSES = ("cat", "dog", "person")
 
 
-def picture_bytes(seed: int, kind: str = "JPEG", *, width: int = 20, height: int = 16) -> bytes:
-    """A picture of noise, 20 x 16 pixels, in any format of Pillow."""
+def image_bytes(seed: int, kind: str = "JPEG", *, width: int = 20, height: int = 16) -> bytes:
+    """An image of noise, 20 x 16 pixels, in any format of Pillow."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind)
     return file.getvalue()
 
 
-def small_set(root: Path, *, pictures: int = 14, bad: Collection[int] = ()) -> AnnotatedSet:
-    """Pictures of noise with labels, 1 in 3 with a 'difficult' class; those of `bad` cut short.
+def small_set(root: Path, *, images: int = 14, bad: Collection[int] = ()) -> AnnotatedSet:
+    """Images of noise with labels, 1 in 3 with a 'difficult' class; those of `bad` cut short.
 
-    Pictures that are there already stay as they are: their times are part of the plan.
+    Images that are there already stay as they are: their times are part of the plan.
     """
     root.mkdir(parents=True, exist_ok=True)
     samples = []
-    for i in range(pictures):
+    for i in range(images):
         file = root / f"{i:03d}.jpg"
         if not file.exists():
-            file.write_bytes(picture_bytes(i)[: -200 if i in bad else None])
+            file.write_bytes(image_bytes(i)[: -200 if i in bad else None])
         difficult = ("person",) if i % 3 == 0 else ()
         samples.append(Sample(file.name, (CLASSES[i % 2],), difficult))
     return AnnotatedSet(root, tuple(samples))

@@ -105,6 +105,6 @@ def test_encode() -> None:
     "sample", [Sample("x/a.jpg", ("zebra",)), Sample("x/a.jpg", (), ("zebra",))]
 )
 def test_encode_unknown(sample: Sample) -> None:
-    """An unknown class is an error that names the picture, the class and the option."""
+    """An unknown class is an error that names the image, the class and the option."""
     with pytest.raises(LabelError, match=r"x/a\.jpg.*'zebra'.*--classes"):
         encode(sample, ("cat",))

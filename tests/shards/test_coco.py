@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def content() -> dict[str, Any]:
-    """A small COCO file: two pictures with annotations, one without."""
+    """A small COCO file: two images with annotations, one without."""
     return {
         "info": {"year": 2017},
         "categories": [
@@ -43,7 +43,7 @@ def content() -> dict[str, Any]:
 
 
 def read(root: Path, value: object) -> AnnotatedSet:
-    """Read a COCO file about the three pictures."""
+    """Read a COCO file about the three images."""
     (root / "val").mkdir(exist_ok=True)
     for name in ("val/b.jpg", "a.jpg", "none.jpg", "unnamed.jpg"):
         (root / name).touch()
@@ -67,7 +67,7 @@ def test_samples(tmp_path: Path) -> None:
 
 
 def test_categories_are_the_classes(tmp_path: Path) -> None:
-    """The categories are the classes, in their order, with and without pictures."""
+    """The categories are the classes, in their order, with and without images."""
     found = read(tmp_path, content())
     assert found.classes == ("zebra", "person", "yak")
     assert choose_classes(found.names(), None, found.classes) == ("zebra", "person", "yak")
@@ -84,7 +84,7 @@ def test_ids_may_be_text(tmp_path: Path) -> None:
 
 
 def test_missing(tmp_path: Path) -> None:
-    """A picture that is not there is rejected with its id; the rest goes on."""
+    """An image that is not there is rejected with its id; the rest goes on."""
     value = content()
     value["images"][1]["file_name"] = "gone.jpg"
     found = read(tmp_path, value)

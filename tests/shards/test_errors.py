@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pickle
 
-from shards.errors import BadPicture, Reason
+from shards.errors import BadImage, Reason
 
 
-def test_a_bad_picture_travels_between_processes() -> None:
+def test_a_bad_image_travels_between_processes() -> None:
     """Pickled and back, reason, detail and line are the same."""
-    bad = pickle.loads(pickle.dumps(BadPicture(Reason.TRUNCATED, "ends at byte 7")))
+    bad = pickle.loads(pickle.dumps(BadImage(Reason.TRUNCATED, "ends at byte 7")))
     assert (bad.reason, bad.detail) == (Reason.TRUNCATED, "ends at byte 7")
     assert str(bad) == "truncated: ends at byte 7"

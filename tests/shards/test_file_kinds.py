@@ -13,7 +13,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
-from small_sets import picture_bytes
+from small_sets import image_bytes
 
 from shards.archives import archive_of_head, archive_of_name
 from shards.file_kinds import (
@@ -65,8 +65,8 @@ def test_first_bytes_tell_what_an_unknown_name_does_not(name: str) -> None:
         archive.writestr("x", "x")
     plain = tar.getvalue()
     for nature, data in (
-        *((Nature.IMAGE, picture_bytes(1, kind)) for kind in ("JPEG", "PNG", "GIF", "WEBP")),
-        *((Nature.IMAGE, picture_bytes(1, kind)) for kind in ("TIFF", "BMP", "PPM", "AVIF")),
+        *((Nature.IMAGE, image_bytes(1, kind)) for kind in ("JPEG", "PNG", "GIF", "WEBP")),
+        *((Nature.IMAGE, image_bytes(1, kind)) for kind in ("TIFF", "BMP", "PPM", "AVIF")),
         (Nature.TAR, plain),
         *((Nature.ARCHIVE, pack(plain)) for pack in (gzip.compress, bz2.compress, lzma.compress)),
         (Nature.ARCHIVE, packed.getvalue()),
@@ -81,7 +81,7 @@ def test_first_bytes_tell_what_an_unknown_name_does_not(name: str) -> None:
 def test_headers_of_two_letters_are_proved_by_what_follows() -> None:
     """BMP and PNM are told from texts that begin with the same letters."""
     for kind, name in (("BMP", "BMP"), ("PPM", "PNM")):
-        found = sniff(picture_bytes(1, kind)[:64])
+        found = sniff(image_bytes(1, kind)[:64])
         assert found is not None
         assert found.name == name
     assert [sniff(text) for text in (b"BM", b"BM" + bytes(62), b"P6", b"P4 Pentium")] == [None] * 4

@@ -10,13 +10,13 @@ import pytest
 from small_sets import pack_small, small_set
 
 from shards.classes import read_classes
-from shards.errors import BadPicture, DamageError, ShardsError
+from shards.errors import BadImage, DamageError, Error
 from shards.files import NotAFileError, open_binary, open_regular, open_text, read_regular
+from shards.images.image_file import read_bytes
 from shards.index import read_index
 from shards.manifest import read_manifest
-from shards.pictures.picture import read_bytes
 from shards.reader import load_split
-from shards.sample import PictureRef
+from shards.sample import ImageRef
 from shards.sources.coco.read import read_coco
 from shards.sources.coco.splits import CocoFile
 from shards.sources.table.read import read_table
@@ -74,7 +74,7 @@ def test_text_and_bytes_come_as_from_open(tmp_path: Path) -> None:
         (lambda file: list(members(file)), "a.tar"),
         (lambda file: read_coco(file.parent, [CocoFile(file, None)]), "coco.json"),
         (lambda file: read_table(file.parent, file), "labels.csv"),
-        (lambda file: read_bytes(PictureRef("a", str(file)), max_pixels=10**6), "a.jpg"),
+        (lambda file: read_bytes(ImageRef("a", str(file)), max_pixels=10**6), "a.jpg"),
     ],
 )
 def test_no_reader_waits_for_a_pipe(
@@ -82,11 +82,11 @@ def test_no_reader_waits_for_a_pipe(
 ) -> None:
     """Tables, lists, manifests, indexes, tars and images: each is refused at once, in one line."""
     os.mkfifo(tmp_path / name)
-    with pytest.raises((ShardsError, OSError)) as error:
+    with pytest.raises((Error, OSError)) as error:
         read(tmp_path / name)
     told = getattr(error.value, "strerror", None) or str(error.value)
     assert "a named pipe, not a file" in told
-    assert isinstance(error.value, BadPicture) or error.type is not OSError
+    assert isinstance(error.value, BadImage) or error.type is not OSError
 
 
 @pytest.mark.parametrize("name", ["train-000000.tar", "train-000000.idx", "dataset.json"])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from small_sets import CLASSES, build_index, pack_small, picture_bytes, small_set
+from small_sets import CLASSES, build_index, image_bytes, pack_small, small_set
 
 from shards.sample import AnnotatedSet, Sample
 from shards.tar.images import list_tar
@@ -25,20 +25,20 @@ ODD = ("ä b;c.JPG", 'q"\n.jpg', os.fsdecode(b"n\xff.jpg"), "deep.er/a.b.c.jpg")
 KINDS = ("PNG", "WEBP", "BMP", "TIFF", "GIF")
 
 Seen = dict[str, tuple[bytes, list[int], str]]
-"""Key -> picture, labels, path."""
+"""Key -> image, labels, path."""
 
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A set of JPEGs, one picture of each other kind, and pictures with odd names."""
+    """A set of JPEGs, one image of each other kind, and images with odd names."""
     root = tmp_path_factory.mktemp("interop")
-    annotated = small_set(root / "in", pictures=20)
+    annotated = small_set(root / "in", images=20)
     samples = list(annotated.samples)
     for i, name in enumerate([*ODD, *(f"{kind}.jpg" for kind in KINDS)]):
         file = root / "in" / name
         file.parent.mkdir(exist_ok=True)
         kind = name.removesuffix(".jpg")
-        file.write_bytes(picture_bytes(100 + i, kind if kind in KINDS else "JPEG"))
+        file.write_bytes(image_bytes(100 + i, kind if kind in KINDS else "JPEG"))
         samples.append(Sample(name, (CLASSES[i % 2],), ("person",)))
     everything = AnnotatedSet(annotated.root, tuple(samples))
     pack_small(everything, root / "out", splits={"train": samples[::2], "val": samples[1::2]})
@@ -51,8 +51,8 @@ def tars(packed: Path) -> list[Path]:
     return found
 
 
-def seen(key: str, picture: bytes, labels: Iterable[int], description: bytes) -> Seen:
-    return {key: (picture, [int(value) for value in labels], json.loads(description)["path"])}
+def seen(key: str, image: bytes, labels: Iterable[int], description: bytes) -> Seen:
+    return {key: (image, [int(value) for value in labels], json.loads(description)["path"])}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def expected(packed: Path) -> Seen:
     for split in ("train", "val"):
         serial = 0
         for tar in sorted(packed.glob(f"{split}-*.tar")):
-            for ref in list_tar(tar).pictures:
+            for ref in list_tar(tar).images:
                 data = (packed.with_name("in") / ref.name).read_bytes()
                 if ref.name[:3].isdigit():
                     number = int(ref.name[:3])
@@ -83,13 +83,13 @@ def test_webdataset_reads_them(packed: Path, expected: Seen) -> None:
     for tar in tars(packed):
         raw = webdataset.WebDataset(str(tar), shardshuffle=False)
         decoded = webdataset.WebDataset(str(tar), shardshuffle=False).decode()
-        for sample, labelled in zip(raw, decoded, strict=True):
-            (picture,) = [
+        for sample, labeled in zip(raw, decoded, strict=True):
+            (image,) = [
                 name for name in sample if name in {"jpg", "png", *map(str.lower, KINDS), "tif"}
             ]
-            labels = labelled["labels.npy"]
+            labels = labeled["labels.npy"]
             assert labels.dtype == np.int8
-            found |= seen(sample["__key__"], sample[picture], labels, sample["json"])
+            found |= seen(sample["__key__"], sample[image], labels, sample["json"])
     assert found == expected
 
 
@@ -116,10 +116,10 @@ def read_with_dali(packed: Path, indexes: list[Path]) -> Seen:
     size = pipe.epoch_size("reader")
     while len(found) < size:
         batch = [[np.asarray(row) for row in output] for output in pipe.run()]
-        for picture, labels, description, source in zip(*batch, strict=True):
+        for image, labels, description, source in zip(*batch, strict=True):
             key = source.tobytes().decode().rsplit(":", 1)[1].partition(".")[0]
             row = labels[128:].view(np.int8)
-            found |= seen(key, picture.tobytes(), row, description.tobytes())
+            found |= seen(key, image.tobytes(), row, description.tobytes())
     return found
 
 
@@ -190,16 +190,16 @@ def test_plain_tar_unpacks_them(packed: Path, expected: Seen, tmp_path: Path) ->
             names = opened.getnames()
             assert not opened.pax_headers
         for first in range(0, len(names), 3):
-            picture, labels, description = (
+            image, labels, description = (
                 (tmp_path / name).read_bytes() for name in names[first : first + 3]
             )
             key = names[first].partition(".")[0]
-            found |= seen(key, picture, np.frombuffer(labels[128:], np.int8), description)
+            found |= seen(key, image, np.frombuffer(labels[128:], np.int8), description)
     assert found == expected
 
 
-def test_pictures_of_other_kinds_keep_their_bytes(packed: Path, expected: Seen) -> None:
-    """Whatever its name says, a picture's stored bytes hash to what its description says."""
+def test_images_of_other_kinds_keep_their_bytes(packed: Path, expected: Seen) -> None:
+    """Whatever its name says, an image's stored bytes hash to what its description says."""
     hashes = {hashlib.sha256(data).hexdigest() for data, _, _ in expected.values()}
     stored, names = set(), []
     for tar in tars(packed):

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 from small_disk import in_a_small_disk
-from small_sets import CLASSES, content, pack_small, picture_bytes, small_set
+from small_sets import CLASSES, content, image_bytes, pack_small, small_set
 
 import shards.packing.packer
 from shards import atomic
 from shards.errors import DamageError, LabelError, PackError, Reason
+from shards.images.image_file import read_bytes
 from shards.manifest import read_manifest
-from shards.pictures.picture import read_bytes
 from shards.reader import load_split
 from shards.sample import AnnotatedSet, Rejection, Sample
 from shards.verify import verify
@@ -38,7 +38,7 @@ def rows(out: Path) -> list[dict[str, str]]:
 
 def test_a_set_has_its_files_and_no_other(tmp_path: Path) -> None:
     """Full shards, a smaller last one a split, an index each, manifest, rejected.csv; no more."""
-    report = pack_small(small_set(tmp_path / "in", pictures=14), tmp_path / "out")
+    report = pack_small(small_set(tmp_path / "in", images=14), tmp_path / "out")
     names = [
         f"{shard.name[:-4]}{end}" for shard in report.manifest.shards() for end in (".idx", ".tar")
     ]
@@ -72,7 +72,7 @@ def test_the_manifest_records_what_decided_the_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", [1, 5])
 def test_bytes_do_not_depend_on_workers_or_place(workers: int, tmp_path: Path) -> None:
     """Packed from a copy elsewhere, with any number of threads, a set has the same bytes."""
-    first = small_set(tmp_path / "in", pictures=40, bad=(3, 17, 18))
+    first = small_set(tmp_path / "in", images=40, bad=(3, 17, 18))
     pack_small(first, tmp_path / "one", workers=2, max_bad=1)
     shutil.copytree(tmp_path / "in", tmp_path / "elsewhere")
     again = AnnotatedSet(tmp_path / "elsewhere", first.samples)
@@ -86,7 +86,7 @@ def test_the_order_of_samples_does_not_matter(tmp_path: Path) -> None:
     pack_small(annotated, tmp_path / "one", splits={"train": annotated.samples})
     pack_small(annotated, tmp_path / "two", splits={"train": annotated.samples[::-1]})
     assert content(tmp_path / "two") == content(tmp_path / "one")
-    names = [ref.name for ref in load_split(tmp_path / "two", "train").pictures]
+    names = [ref.name for ref in load_split(tmp_path / "two", "train").images]
     assert names == [sample.path for sample in annotated.samples]
 
 
@@ -121,11 +121,11 @@ def test_finished_shards_are_not_written_again(
     read: list[str] = []
     real = shards.packing.packer.ShardWriter.add
 
-    def add(self: Any, picture: Any, *, key: str) -> None:
-        read.append(picture.sample.path)
+    def add(self: Any, image: Any, *, key: str) -> None:
+        read.append(image.sample.path)
         if len(read) == 8:
             raise KeyboardInterrupt
-        real(self, picture, key=key)
+        real(self, image, key=key)
 
     monkeypatch.setattr(shards.packing.packer.ShardWriter, "add", add)
     with pytest.raises(KeyboardInterrupt):
@@ -160,7 +160,7 @@ def test_bytes_are_on_the_disk_before_their_names_and_those_before_the_journal(
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "replace", replace)
-    annotated = small_set(tmp_path / "in", pictures=2)
+    annotated = small_set(tmp_path / "in", images=2)
     pack_small(annotated, tmp_path / "out", splits={"train": annotated.samples})
     start = calls.index("sync train-000000.tar")
     assert calls[start:] == [
@@ -257,9 +257,9 @@ def test_another_plan_says_in_what_it_differs(
         assert content(tmp_path / folder) == before
 
 
-@pytest.mark.parametrize("change", ["label", "picture", "more", "rejected", "split", "touched"])
+@pytest.mark.parametrize("change", ["label", "image", "more", "rejected", "split", "touched"])
 def test_another_source_is_not_mixed_in(change: str, tmp_path: Path) -> None:
-    """Other labels, pictures or splits since the run was stopped are noticed."""
+    """Other labels, images or splits since the run was stopped are noticed."""
     annotated = small_set(tmp_path / "in", bad=(13,))
     with pytest.raises(PackError):
         pack_small(annotated, tmp_path / "out")
@@ -267,8 +267,8 @@ def test_another_source_is_not_mixed_in(change: str, tmp_path: Path) -> None:
     rejected: tuple[Rejection, ...] = ()
     if change == "label":
         samples[0] = Sample(samples[0].path, ("dog",))
-    elif change == "picture":
-        (tmp_path / "in" / "000.jpg").write_bytes(picture_bytes(99, "PNG"))
+    elif change == "image":
+        (tmp_path / "in" / "000.jpg").write_bytes(image_bytes(99, "PNG"))
     elif change == "more":
         samples.append(Sample("new.jpg", ()))
     elif change == "rejected":
@@ -278,7 +278,7 @@ def test_another_source_is_not_mixed_in(change: str, tmp_path: Path) -> None:
     else:
         os.utime(tmp_path / "in" / "000.jpg", ns=(1, 1))
     other = AnnotatedSet(annotated.root, tuple(samples), rejected=rejected)
-    line = "pictures that have been changed" if change == "touched" else "other pictures, labels or"
+    line = "images that have been changed" if change == "touched" else "other images, labels or"
     with pytest.raises(PackError, match=f"begun with {line}.* --overwrite"):
         pack_small(other, tmp_path / "out", max_bad=1, **changes)
 
@@ -287,7 +287,7 @@ def test_another_source_is_not_mixed_in(change: str, tmp_path: Path) -> None:
 def test_overwrite_removes_the_old_set_and_only_that(finished: bool, tmp_path: Path) -> None:
     """With --overwrite every file of the old set goes; files of other people stay."""
     out = tmp_path / "out"
-    annotated = small_set(tmp_path / "in", pictures=30, bad=(29,))
+    annotated = small_set(tmp_path / "in", images=30, bad=(29,))
     if finished:
         pack_small(annotated, out, max_bad=1)
     else:
@@ -350,13 +350,13 @@ def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
     assert content(tmp_path / "out") == {".progress/lock": b""}
 
 
-def test_too_many_bad_pictures_are_an_error_that_a_higher_limit_undoes(tmp_path: Path) -> None:
+def test_too_many_bad_images_are_an_error_that_a_higher_limit_undoes(tmp_path: Path) -> None:
     """Above --max-bad the run fails with count, share and place; with a higher one it ends well."""
-    annotated = small_set(tmp_path / "in", pictures=20, bad=(2, 11, 19))
+    annotated = small_set(tmp_path / "in", images=20, bad=(2, 11, 19))
     with pytest.raises(PackError) as caught:
         pack_small(annotated, tmp_path / "out", max_bad=0.14)
     line = str(caught.value)
-    assert line.startswith(f"{tmp_path / 'out' / 'rejected.csv'}: 3 of 20 pictures (15.0%) cannot")
+    assert line.startswith(f"{tmp_path / 'out' / 'rejected.csv'}: 3 of 20 images (15.0%) cannot")
     assert "(3 truncated), more than --max-bad 0.14 allows" in line
     assert [row["path"] for row in rows(tmp_path / "out")] == ["002.jpg", "011.jpg", "019.jpg"]
     assert not (tmp_path / "out" / "dataset.json").exists()
@@ -372,9 +372,9 @@ def test_what_the_source_rejects_counts_and_is_listed(tmp_path: Path) -> None:
     """What a source rejects stands in rejected.csv and counts against --max-bad."""
     names = ("z.jpg", 'a,"b"\n.jpg', os.fsdecode(b"\xff.jpg"), "\ud800.jpg")
     listed = tuple(Rejection(name, Reason.MISSING, f"no {name}") for name in names)
-    whole = small_set(tmp_path / "in", pictures=12, bad=(1,))
+    whole = small_set(tmp_path / "in", images=12, bad=(1,))
     annotated = AnnotatedSet(whole.root, whole.samples, rejected=listed)
-    with pytest.raises(PackError, match=r"4 of 16 pictures \(25.0%\).*4 missing"):
+    with pytest.raises(PackError, match=r"4 of 16 images \(25.0%\).*4 missing"):
         pack_small(annotated, tmp_path / "out", max_bad=0.24)
     assert not list((tmp_path / "out").glob("*.tar"))  # it was certain before anything was read
     report = pack_small(annotated, tmp_path / "out", max_bad=0.5)
@@ -388,13 +388,13 @@ def test_what_the_source_rejects_counts_and_is_listed(tmp_path: Path) -> None:
     ]
 
 
-def test_a_split_without_a_good_picture_is_an_error(tmp_path: Path) -> None:
-    """A split whose pictures are all bad, or that has none, is an error that names it."""
-    annotated = small_set(tmp_path / "in", pictures=6, bad=(4, 5))
-    with pytest.raises(PackError, match="split 'val': none of its 2 pictures can be used"):
+def test_a_split_without_a_good_image_is_an_error(tmp_path: Path) -> None:
+    """A split whose images are all bad, or that has none, is an error that names it."""
+    annotated = small_set(tmp_path / "in", images=6, bad=(4, 5))
+    with pytest.raises(PackError, match="split 'val': none of its 2 images can be used"):
         pack_small(annotated, tmp_path / "out", max_bad=1)
     assert len(rows(tmp_path / "out")) == 2
-    with pytest.raises(PackError, match="split 'test' has no pictures"):
+    with pytest.raises(PackError, match="split 'test' has no images"):
         pack_small(annotated, tmp_path / "other", splits={"test": ()})
     with pytest.raises(PackError, match="split 'a b': use letters"):
         pack_small(annotated, tmp_path / "other", splits={"a b": annotated.samples})
@@ -402,15 +402,15 @@ def test_a_split_without_a_good_picture_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_label_that_fits_no_class_is_found_before_anything_is_written(tmp_path: Path) -> None:
-    """An unknown class is an error that names picture and class, and no folder is made."""
+    """An unknown class is an error that names image and class, and no folder is made."""
     annotated = small_set(tmp_path / "in")
     with pytest.raises(LabelError, match=r"000\.jpg.*'person'"):
         pack_small(annotated, tmp_path / "out", classes=("cat", "dog"))
     assert not (tmp_path / "out").exists()
 
 
-def test_a_picture_that_vanishes_is_rejected(tmp_path: Path) -> None:
-    """A picture that is gone when it is to be read costs its own row."""
+def test_an_image_that_vanishes_is_rejected(tmp_path: Path) -> None:
+    """An image that is gone when it is to be read costs its own row."""
     annotated = small_set(tmp_path / "in")
     (tmp_path / "in" / "003.jpg").unlink()
     report = pack_small(annotated, tmp_path / "out", max_bad=0.1)
@@ -424,7 +424,7 @@ def test_real_photographs_are_packed_whole(voc_data: Path, tmp_path: Path) -> No
     annotated = AnnotatedSet(root, samples)
     splits = {"train": samples}
     pack_small(annotated, tmp_path / "out", splits=splits, shard_samples=30)
-    found = load_split(tmp_path / "out", "train").pictures
+    found = load_split(tmp_path / "out", "train").images
     assert [ref.name for ref in found] == [sample.path for sample in samples]
     assert all(read_bytes(ref, max_pixels=10**8) == (root / ref.name).read_bytes() for ref in found)
     assert verify(tmp_path / "out", decode=True, workers=2) == []
@@ -447,9 +447,9 @@ def test_odd_files_cost_their_own_row(odd: Path, tmp_path: Path) -> None:
 
 
 def test_progress_ends_with_everything(tmp_path: Path) -> None:
-    """Progress never goes back, counts the bad ones, and ends with all pictures done."""
+    """Progress never goes back, counts the bad ones, and ends with all images done."""
     seen: list[tuple[int, int, int]] = []
-    annotated = small_set(tmp_path / "in", pictures=60, bad=(2, 50))
+    annotated = small_set(tmp_path / "in", images=60, bad=(2, 50))
 
     def note(done: int, total: int, rejected: int) -> None:
         seen.append((done, total, rejected))
@@ -467,7 +467,7 @@ from pathlib import Path
 from small_sets import content, pack_small, small_set
 from shards.errors import PackError
 folder = Path(sys.argv[1])
-annotated = small_set(folder / "in", pictures=200)
+annotated = small_set(folder / "in", images=200)
 try:
     pack_small(annotated, folder / "disk" / "out", shard_samples=20)
 except PackError as error:

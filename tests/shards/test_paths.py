@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shards.paths import is_picture, relative_path, shown
+from shards.paths import is_image, relative_path, shown
 
 
 @pytest.mark.parametrize(
@@ -46,10 +46,10 @@ def test_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert relative_path(str(tmp_path / "realm" / "a.jpg"), real) is None
 
 
-def test_is_picture() -> None:
-    """A picture is known by its suffix in any case; hidden files are none."""
-    assert all(map(is_picture, ["a.jpg", "a.b.JPEG", "a.Png", "ä .webp"]))
-    assert not any(map(is_picture, [".a.jpg", ".jpg", "Thumbs.db", "jpg", "a.xml", "a.jpg.txt"]))
+def test_is_image() -> None:
+    """An image is known by its suffix in any case; hidden files are none."""
+    assert all(map(is_image, ["a.jpg", "a.b.JPEG", "a.Png", "ä .webp"]))
+    assert not any(map(is_image, [".a.jpg", ".jpg", "Thumbs.db", "jpg", "a.xml", "a.jpg.txt"]))
 
 
 def test_shown() -> None:

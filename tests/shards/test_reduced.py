@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shards.errors import BadPicture
-from shards.pictures import jpeg, picture
+from shards.errors import BadImage
+from shards.images import image_file, jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,7 @@ def test_the_verdict_is_that_of_the_full_decode(
 ) -> None:
     """Of 300 seeded mutations the reduced decode says, to the letter, what the full one says."""
     whole = _encoded(_photo(61, 47), quality=90, **options)
-    assert picture.decode_to_resize(whole, side, max_pixels=MANY).reduced == reduced
+    assert image_file.decode_to_resize(whole, side, max_pixels=MANY).reduced == reduced
     random = np.random.default_rng(12)
     verdicts = set()
     for _ in range(300):
@@ -72,8 +72,10 @@ def test_the_verdict_is_that_of_the_full_decode(
         if random.random() < 0.3:
             del damaged[random.integers(len(damaged)) :]
         data = bytes(damaged)
-        full = _verdict(lambda data=data: picture.decode(data, max_pixels=10**6))
-        small = _verdict(lambda data=data: picture.decode_to_resize(data, side, max_pixels=10**6))
+        full = _verdict(lambda data=data: image_file.decode(data, max_pixels=10**6))
+        small = _verdict(
+            lambda data=data: image_file.decode_to_resize(data, side, max_pixels=10**6)
+        )
         assert small == full
         verdicts.add(full.split(":")[0])
     assert {"whole", "corrupt", "truncated"} <= verdicts
@@ -82,16 +84,16 @@ def test_the_verdict_is_that_of_the_full_decode(
 def _verdict(attempt: Callable[[], object]) -> str:
     try:
         attempt()
-    except BadPicture as bad:
+    except BadImage as bad:
         return str(bad)
     return "whole"
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (7, 7), (8, 9), (15, 17), (300, 2), (61, 47)])
-def test_small_pictures_are_decoded_in_full(shape: tuple[int, int]) -> None:
+def test_small_images_are_decoded_in_full(shape: tuple[int, int]) -> None:
     """What the rule leaves alone has Pillow's pixels, every one, also where a block is not full."""
     data = _encoded(_photo(*shape))
-    decoded = picture.decode_to_resize(data, 256, max_pixels=MANY)
+    decoded = image_file.decode_to_resize(data, 256, max_pixels=MANY)
     np.testing.assert_array_equal(decoded.pixels, np.asarray(Image.open(io.BytesIO(data))))
     assert (decoded.width, decoded.height, decoded.reduced, decoded.orientation) == (*shape, 1, 1)
 
@@ -99,29 +101,31 @@ def test_small_pictures_are_decoded_in_full(shape: tuple[int, int]) -> None:
 def test_real_photographs_are_decoded_in_full(voc_data: Path) -> None:
     """A VOC photograph on its way to 256 x 256 keeps, bit for bit, the pixels it always had."""
     for file in sorted((voc_data / "voc2012-100" / "JPEGImages").iterdir()):
-        decoded = picture.decode_to_resize(file.read_bytes(), 256, max_pixels=MANY)
+        decoded = image_file.decode_to_resize(file.read_bytes(), 256, max_pixels=MANY)
         np.testing.assert_array_equal(decoded.pixels, np.asarray(Image.open(file)))
 
 
-def test_a_reduced_picture_tells_what_it_covers() -> None:
+def test_a_reduced_image_tells_what_it_covers() -> None:
     """The last column of 1001 at an eighth stands for one pixel: 125.125 columns are covered."""
     exif = Image.Exif()
     exif[0x0112] = 6
     data = _encoded(_photo(1001, 750), exif=exif)
-    decoded = picture.decode_to_resize(data, 64, max_pixels=MANY)
+    decoded = image_file.decode_to_resize(data, 64, max_pixels=MANY)
     assert decoded.pixels.shape == (94, 126, 3)
     assert (decoded.width, decoded.height) == (1001 / 8, 750 / 8)
     assert (decoded.reduced, decoded.orientation) == (8, 6)
-    assert picture.decode_to_resize(data, 64, upright=False, max_pixels=MANY).orientation == 1
+    assert image_file.decode_to_resize(data, 64, upright=False, max_pixels=MANY).orientation == 1
 
 
 def test_only_ordinary_jpegs_are_reduced() -> None:
     """Other formats and inks are decoded in full, however large."""
     image = _photo(1000, 750)
     for data in (_encoded(image, "PNG"), _encoded(image.convert("CMYK"))):
-        decoded = picture.decode_to_resize(data, 64, max_pixels=MANY)
-        np.testing.assert_array_equal(decoded.pixels, picture.decode(data, max_pixels=MANY))
-    assert picture.decode_to_resize(_encoded(image.convert("L")), 64, max_pixels=MANY).reduced == 8
+        decoded = image_file.decode_to_resize(data, 64, max_pixels=MANY)
+        np.testing.assert_array_equal(decoded.pixels, image_file.decode(data, max_pixels=MANY))
+    assert (
+        image_file.decode_to_resize(_encoded(image.convert("L")), 64, max_pixels=MANY).reduced == 8
+    )
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -130,10 +134,10 @@ def test_resize_jpeg_of_a_large_one(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = _encoded(_photo(1001, 755), quality=90, exif=exif)
-    small = picture.resize_jpeg(data, size=64, quality=95, max_pixels=MANY)
-    whole = Image.fromarray(picture.decode(data, max_pixels=MANY))
+    small = image_file.resize_jpeg(data, size=64, quality=95, max_pixels=MANY)
+    whole = Image.fromarray(image_file.decode(data, max_pixels=MANY))
     expected = _encoded(
         whole.resize((64, 64), Image.Resampling.BILINEAR), quality=95, subsampling="4:2:0"
     )
-    got, wanted = (picture.decode(one, max_pixels=MANY).astype(int) for one in (small, expected))
+    got, wanted = (image_file.decode(one, max_pixels=MANY).astype(int) for one in (small, expected))
     assert np.abs(got - wanted).mean() < 1.5

@@ -24,7 +24,7 @@ CLASSES = tuple(f"c{column:02d}" for column in range(30))
 
 
 def annotated(labels: NDArray[np.bool_]) -> AnnotatedSet:
-    """A set with these labels, shape (pictures, classes)."""
+    """A set with these labels, shape (images, classes)."""
     samples = [
         Sample(f"{number:05d}.jpg", tuple(CLASSES[column] for column in np.flatnonzero(row)))
         for number, row in enumerate(labels)
@@ -35,7 +35,7 @@ def annotated(labels: NDArray[np.bool_]) -> AnnotatedSet:
 def split(
     labels: NDArray[np.bool_], fraction: float, *, seed: int = 0
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Labels of the pictures to train on, and of the others."""
+    """Labels of the images to train on, and of the others."""
     splits = split_by_ratio(annotated(labels), classes=CLASSES, train_fraction=fraction, seed=seed)
     numbers = {name: [int(s.path[:5]) for s in samples] for name, samples in splits.items()}
     assert sorted(itertools.chain(*numbers.values())) == list(range(len(labels)))
@@ -44,17 +44,17 @@ def split(
 
 
 def one_sided(train: NDArray[np.bool_], val: NDArray[np.bool_]) -> int:
-    """How many classes with two pictures or more are on one side only; counted afresh."""
+    """How many classes with two images or more are on one side only; counted afresh."""
     return sum(
         a + b > 1 and min(a, b) == 0
         for a, b in zip(train.sum(axis=0).tolist(), val.sum(axis=0).tolist(), strict=True)
     )
 
 
-def random_labels(rng: np.random.Generator, *, pictures: int, classes: int) -> NDArray[np.bool_]:
-    """Labels with rare classes, common ones, empty ones and pictures without any."""
+def random_labels(rng: np.random.Generator, *, images: int, classes: int) -> NDArray[np.bool_]:
+    """Labels with rare classes, common ones, empty ones and images without any."""
     frequency = rng.uniform(0.02, 0.5) * rng.random(classes) ** 2
-    return rng.random((pictures, classes)) < frequency
+    return rng.random((images, classes)) < frequency
 
 
 @pytest.mark.parametrize("block", range(10))
@@ -62,12 +62,12 @@ def test_every_class_on_both_sides_and_the_fraction_met(block: int) -> None:
     """Over 300 random sets, each class of two or more is on both sides and the size is right."""
     rng = np.random.default_rng(block)
     for number in range(30):
-        pictures = int(rng.integers(30, 300))
-        labels = random_labels(rng, pictures=pictures, classes=int(rng.integers(1, 25)))
+        images = int(rng.integers(30, 300))
+        labels = random_labels(rng, images=images, classes=int(rng.integers(1, 25)))
         fraction = float(rng.uniform(0.25, 0.8))
         train, val = split(labels, fraction, seed=number)
         assert one_sided(train, val) == 0
-        assert abs(len(train) - fraction * pictures) <= 0.5 + 1e-9
+        assert abs(len(train) - fraction * images) <= 0.5 + 1e-9
 
 
 def test_best_division_of_small_sets() -> None:
@@ -75,9 +75,9 @@ def test_best_division_of_small_sets() -> None:
     rng = np.random.default_rng(7)
     impossible = 0
     for number in range(80):
-        pictures, classes = int(rng.integers(2, 9)), int(rng.integers(1, 15))
-        labels = rng.random((pictures, classes)) < rng.uniform(0.1, 0.6)
-        sides = np.array(list(itertools.product((False, True), repeat=pictures)))
+        images, classes = int(rng.integers(2, 9)), int(rng.integers(1, 15))
+        labels = rng.random((images, classes)) < rng.uniform(0.1, 0.6)
+        sides = np.array(list(itertools.product((False, True), repeat=images)))
         fewest = min(one_sided(labels[side], labels[~side]) for side in sides)
         impossible += fewest > 0
         train = stratify(labels, float(rng.uniform(0.1, 0.9)), seed=number)
@@ -86,18 +86,18 @@ def test_best_division_of_small_sets() -> None:
 
 
 def test_search_is_needed_and_finds() -> None:
-    """A chain of classes of two pictures, divided 90/10, has one division only; it is found."""
-    pictures = 24
-    labels = np.zeros((pictures, pictures - 1), dtype=np.bool_)
-    for column in range(pictures - 1):
+    """A chain of classes of two images, divided 90/10, has one division only; it is found."""
+    images = 24
+    labels = np.zeros((images, images - 1), dtype=np.bool_)
+    for column in range(images - 1):
         labels[column : column + 2, column] = True
     train, val = split(labels, 0.9)
     assert (len(train), len(val)) == (12, 12)
     assert one_sided(train, val) == 0
 
 
-def test_three_pictures_that_no_division_serves() -> None:
-    """Of three classes that join three pictures in a ring, one must be on one side; one is."""
+def test_three_images_that_no_division_serves() -> None:
+    """Of three classes that join three images in a ring, one must be on one side; one is."""
     ring = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1]], dtype=np.bool_)
     train, val = split(ring, 0.7)
     assert (len(train), len(val), one_sided(train, val)) == (2, 1, 1)
@@ -107,7 +107,7 @@ def test_three_pictures_that_no_division_serves() -> None:
 def test_hidden_division_is_found(block: int) -> None:
     """In sets made so that one division has every class on both sides, such a one is found.
 
-    Forty pictures, a hundred classes of three: what the search meets in no real set.
+    Forty images, a hundred classes of three: what the search meets in no real set.
     """
     rng = np.random.default_rng(block)
     for number in range(5):
@@ -124,9 +124,9 @@ def test_hidden_division_is_found(block: int) -> None:
 @pytest.mark.parametrize("fraction", [0.5, 0.7, 0.9])
 @pytest.mark.parametrize("seed", range(5))
 def test_proportions_are_kept(fraction: float, seed: int) -> None:
-    """Each class's share of the training side is the fraction within two pictures.
+    """Each class's share of the training side is the fraction within two images.
 
-    So it is where every picture has a label, so that none is free to even the sizes out; a plain
+    So it is where every image has a label, so that none is free to even the sizes out; a plain
     random split of the same set is three times as far off on average.
     """
     rng = np.random.default_rng(seed)
@@ -142,7 +142,7 @@ def test_proportions_are_kept(fraction: float, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_difficult_is_no_positive(seed: int) -> None:
-    """The two pictures where a class is ordinary are on either side, whatever the difficult do."""
+    """The two images where a class is ordinary are on either side, whatever the difficult do."""
     ordinary = [Sample(f"a{n}.jpg", ("c00",)) for n in range(2)]
     difficult = [Sample(f"b{n}.jpg", (), ("c00",)) for n in range(18)]
     whole = AnnotatedSet(Path("root"), (*ordinary, *difficult))
@@ -155,7 +155,7 @@ def test_difficult_is_no_positive(seed: int) -> None:
 
 def test_order_of_the_input_does_not_matter() -> None:
     """The same samples in another order give the same split."""
-    labels = random_labels(np.random.default_rng(4), pictures=120, classes=15)
+    labels = random_labels(np.random.default_rng(4), images=120, classes=15)
     whole = annotated(labels)
     samples = list(whole.samples)
     random.Random(0).shuffle(samples)
@@ -168,7 +168,7 @@ def test_order_of_the_input_does_not_matter() -> None:
 
 def test_seed() -> None:
     """The same seed gives the same split, another one another."""
-    whole = annotated(random_labels(np.random.default_rng(4), pictures=120, classes=15))
+    whole = annotated(random_labels(np.random.default_rng(4), images=120, classes=15))
     ways = [
         split_by_ratio(whole, classes=CLASSES, train_fraction=0.7, seed=seed) for seed in (1, 1, 2)
     ]
@@ -191,24 +191,24 @@ def test_one_side_only(fraction: float, name: str) -> None:
     assert splits == {name: whole.samples}
 
 
-@pytest.mark.parametrize("pictures", [1, 2, 3])
+@pytest.mark.parametrize("images", [1, 2, 3])
 @pytest.mark.parametrize("fraction", [0.01, 0.5, 0.99])
-def test_few_pictures(pictures: int, fraction: float) -> None:
-    """Two pictures or more are never all on one side; one is to train on."""
-    train, val = split(np.zeros((pictures, 2), dtype=np.bool_), fraction)
-    assert len(train) == min(max(round(fraction * pictures), 1), max(pictures - 1, 1))
-    assert len(val) >= 1 or pictures == 1
+def test_few_images(images: int, fraction: float) -> None:
+    """Two images or more are never all on one side; one is to train on."""
+    train, val = split(np.zeros((images, 2), dtype=np.bool_), fraction)
+    assert len(train) == min(max(round(fraction * images), 1), max(images - 1, 1))
+    assert len(val) >= 1 or images == 1
 
 
-def test_no_pictures() -> None:
-    """A set without a usable picture cannot be split."""
+def test_no_images() -> None:
+    """A set without a usable image cannot be split."""
     nothing = AnnotatedSet(Path("root"), ())
     with pytest.raises(SourceError, match="root: no images"):
         split_by_ratio(nothing, classes=CLASSES, train_fraction=0.7, seed=0)
 
 
 def test_unknown_class() -> None:
-    """A class that is not among the given ones is an error that names the picture."""
+    """A class that is not among the given ones is an error that names the image."""
     whole = AnnotatedSet(Path("root"), (Sample("a.jpg", ("zebra",)), Sample("b.jpg", ())))
     with pytest.raises(LabelError, match=r"a\.jpg.*'zebra'"):
         split_by_ratio(whole, classes=CLASSES, train_fraction=0.7, seed=0)
@@ -223,7 +223,7 @@ def test_fraction_out_of_range(fraction: float) -> None:
 
 
 def listed(**lists: str) -> AnnotatedSet:
-    """Pictures a to f, and lists of them."""
+    """Images a to f, and lists of them."""
     samples = tuple(Sample(name, ()) for name in "abcdef")
     return AnnotatedSet(
         Path("root"), samples, {name: frozenset(ids) for name, ids in lists.items()}
@@ -247,7 +247,7 @@ def paths(splits: dict[str, tuple[Sample, ...]]) -> dict[str, str]:
 def test_lists(lists: dict[str, str], splits: str) -> None:
     """Train, val and test are the splits, trainval only without the first two; sorted by path.
 
-    Pictures in no list are left out.
+    Images in no list are left out.
     """
     found = paths(split_by_lists(listed(**lists)))
     assert " ".join(f"{name}:{ids}" for name, ids in found.items()) == splits
@@ -272,6 +272,6 @@ def test_lists_of_a_tree(voc_tree: Path) -> None:
     ],
 )
 def test_bad_lists(lists: dict[str, str], said: str) -> None:
-    """No lists, an empty one and a picture in two of them are refused by name."""
+    """No lists, an empty one and an image in two of them are refused by name."""
     with pytest.raises(SourceError, match=said):
         split_by_lists(listed(**lists))

@@ -310,7 +310,7 @@ def test_splits(tmp_path: Path) -> None:
 
 
 def test_missing(tmp_path: Path) -> None:
-    """A picture that is not there, or is a folder, is rejected with its line; the rest goes on."""
+    """An image that is not there, or is a folder, is rejected with its line; the rest goes on."""
     (tmp_path / "folder.jpg").mkdir()
     found = read(tmp_path, "path,labels\nno.jpg,cat\na.jpg,cat\nfolder.jpg,cat\n", "a.jpg")
     assert [sample.path for sample in found.samples] == ["a.jpg"]

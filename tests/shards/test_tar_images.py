@@ -9,11 +9,11 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from small_sets import pack_small, picture_bytes, small_set
+from small_sets import image_bytes, pack_small, small_set
 from test_tar_walk import make_tar
 
-from shards.errors import BadPicture, DamageError
-from shards.pictures.picture import read_bytes
+from shards.errors import BadImage, DamageError
+from shards.images.image_file import read_bytes
 from shards.reader import load_split
 from shards.tar.images import list_tar
 from shards.tar.walk import CompressedTarError, members
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def packed(tmp_path: Path) -> Path:
-    """A set of 9 pictures in 'train' and 5 in 'val', in shards of 3."""
+    """A set of 9 images in 'train' and 5 in 'val', in shards of 3."""
     pack_small(small_set(tmp_path / "in"), tmp_path / "out")
     return tmp_path / "out"
 
@@ -39,24 +39,24 @@ def tar_of(file: Path, parts: dict[str, bytes], *, kind: int = tarfile.PAX_FORMA
 
 
 def test_a_packed_tar_lists_original_paths(tmp_path: Path) -> None:
-    """With dataset.json beside it, a tar's pictures have their original paths as names."""
+    """With dataset.json beside it, a tar's images have their original paths as names."""
     out = packed(tmp_path)
     listing = list_tar(out / "val-000000.tar")
     assert listing.damage is None
-    assert listing.pictures == load_split(out, "val").pictures[:3]
+    assert listing.images == load_split(out, "val").images[:3]
 
 
 def test_a_tar_that_the_manifest_does_not_name_is_foreign(tmp_path: Path) -> None:
-    """Without our manifest beside it, or not named in it, a tar's pictures are TAR/MEMBER."""
+    """Without our manifest beside it, or not named in it, a tar's images are TAR/MEMBER."""
     out = packed(tmp_path)
     (out / "other.tar").write_bytes((out / "val-000000.tar").read_bytes())
-    assert list_tar(out / "other.tar").pictures[0].name == "other.tar/val-00000000.jpg"
+    assert list_tar(out / "other.tar").images[0].name == "other.tar/val-00000000.jpg"
     (out / "dataset.json").write_text('{"name": "a data set of someone else"}')
     os.utime(out / "dataset.json", ns=(1, 1))
-    first = list_tar(out / "val-000000.tar").pictures[0]
+    first = list_tar(out / "val-000000.tar").images[0]
     assert first.name == "val-000000.tar/val-00000000.jpg"
     (out / "dataset.json").unlink()
-    assert list_tar(out / "val-000000.tar").pictures[0] == first
+    assert list_tar(out / "val-000000.tar").images[0] == first
 
 
 def test_a_damaged_manifest_is_not_taken_for_none(tmp_path: Path) -> None:
@@ -70,20 +70,20 @@ def test_a_damaged_manifest_is_not_taken_for_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_every_picture_of_a_foreign_tar_is_found(kind: int, tmp_path: Path) -> None:
-    """Any suffix in any case, several a sample, long names, pictures that only their bytes tell."""
+def test_every_image_of_a_foreign_tar_is_found(kind: int, tmp_path: Path) -> None:
+    """Any suffix in any case, several a sample, long names, images that only their bytes tell."""
     long = "a/" * 40 + "long.jpg"
-    pictures = {
-        "0.JPEG": picture_bytes(1),
-        "0.left.png": picture_bytes(2, "PNG"),
-        "0.mask.webp": picture_bytes(3, "WEBP"),
-        "1.image": picture_bytes(4),
-        "d/2.input": picture_bytes(5, "WEBP"),
-        "3": picture_bytes(6, "PNG"),
-        "e.f/4.Bmp": picture_bytes(7, "BMP"),
+    images = {
+        "0.JPEG": image_bytes(1),
+        "0.left.png": image_bytes(2, "PNG"),
+        "0.mask.webp": image_bytes(3, "WEBP"),
+        "1.image": image_bytes(4),
+        "d/2.input": image_bytes(5, "WEBP"),
+        "3": image_bytes(6, "PNG"),
+        "e.f/4.Bmp": image_bytes(7, "BMP"),
         "5.empty.jpg": b"",
-        "ä b.tiff": picture_bytes(8, "TIFF"),
-        long: picture_bytes(9),
+        "ä b.tiff": image_bytes(8, "TIFF"),
+        long: image_bytes(9),
     }
     others = {
         "0.txt": b"BMW on a road",
@@ -93,24 +93,24 @@ def test_every_picture_of_a_foreign_tar_is_found(kind: int, tmp_path: Path) -> N
         "d/._2.jpg": b"x",
         "6.npy": b"\x93NUMPY",
     }
-    names = sorted({**pictures, **others})
-    tar = tar_of(tmp_path / "x.tar", {n: {**pictures, **others}[n] for n in names}, kind=kind)
+    names = sorted({**images, **others})
+    tar = tar_of(tmp_path / "x.tar", {n: {**images, **others}[n] for n in names}, kind=kind)
     listing = list_tar(tar)
     assert listing.damage is None
-    assert [ref.name for ref in listing.pictures] == [f"x.tar/{n}" for n in names if n in pictures]
-    for ref in listing.pictures:
+    assert [ref.name for ref in listing.images] == [f"x.tar/{n}" for n in names if n in images]
+    for ref in listing.images:
         if ref.size:
-            assert read_bytes(ref, max_pixels=10**6) == pictures[ref.name.removeprefix("x.tar/")]
+            assert read_bytes(ref, max_pixels=10**6) == images[ref.name.removeprefix("x.tar/")]
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_a_half_written_tar_gives_its_readable_pictures_and_the_damage(
+def test_a_half_written_tar_gives_its_readable_images_and_the_damage(
     own: bool, tmp_path: Path
 ) -> None:
-    """Cut at any block, every picture that is whole is listed, with a line on the damage."""
+    """Cut at any block, every image that is whole is listed, with a line on the damage."""
     out = packed(tmp_path)
     tar = out / "train-000000.tar"
-    whole = list_tar(tar).pictures
+    whole = list_tar(tar).images
     data = tar.read_bytes()
     stored = [(m.offset + m.size, m.name) for m in members(tar)]
     stops = [stop for stop, name in stored if name.endswith(".jpg")]
@@ -122,20 +122,20 @@ def test_a_half_written_tar_gives_its_readable_pictures_and_the_damage(
         listing = list_tar(tar)
         assert listing.damage is not None
         assert listing.damage.startswith("train-000000.tar: cut short: ")
-        places = [(ref.offset, ref.size) for ref in listing.pictures]
+        places = [(ref.offset, ref.size) for ref in listing.images]
         assert places == [(ref.offset, ref.size) for ref in whole][: sum(s <= cut for s in stops)]
-        named = [ref.name for ref in listing.pictures if ref.name.startswith("0")]
+        named = [ref.name for ref in listing.images if ref.name.startswith("0")]
         expected = sum(stop <= cut for stop in described) if own else 0
         assert named == [ref.name for ref in whole][:expected]
 
 
 def test_a_damaged_description_costs_only_the_name(tmp_path: Path) -> None:
-    """A picture whose description is damaged is listed all the same, as TAR/MEMBER."""
+    """An image whose description is damaged is listed all the same, as TAR/MEMBER."""
     out = packed(tmp_path)
     tar = out / "train-000000.tar"
     data = tar.read_bytes()
     tar.write_bytes(data.replace(b'"path":"001.jpg"', b'"path"?"001.jpg"'))
-    names = [ref.name for ref in list_tar(tar).pictures]
+    names = [ref.name for ref in list_tar(tar).images]
     assert names == ["000.jpg", "train-000000.tar/train-00000001.jpg", "002.jpg"]
 
 
@@ -146,7 +146,7 @@ def test_an_empty_or_missing_tar_is_damage(tmp_path: Path) -> None:
     expected = {"empty.tar": "cut short", "text.tar": "not a tar", "gone.tar": "cannot be read"}
     for name, line in expected.items():
         listing = list_tar(tmp_path / name)
-        assert listing.pictures == ()
+        assert listing.images == ()
         assert listing.damage is not None
         assert listing.damage.startswith(f"{name}: {line}")
 
@@ -174,11 +174,11 @@ def rows(tar: Path) -> dict[str, bytes | str]:
     """The rows of a tar by their members: the bytes of good ones, the detail of others."""
     listing = list_tar(tar)
     assert listing.damage is None
-    names = [ref.name.removeprefix(f"{tar.name}/") for ref in listing.pictures]
+    names = [ref.name.removeprefix(f"{tar.name}/") for ref in listing.images]
     assert len(set(names)) == len(names)
     return {
         name: read_bytes(ref, max_pixels=10**6) if ref.fault is None else ref.fault.detail
-        for name, ref in zip(names, listing.pictures, strict=True)
+        for name, ref in zip(names, listing.images, strict=True)
     }
 
 
@@ -188,9 +188,9 @@ def test_a_link_is_the_image_that_it_leads_to(kind: str, prefix: str, tmp_path: 
     """Every link that GNU tar packs to an image of the tar has the bytes that the folder has."""
     folder = tmp_path / "in"
     (folder / "deep/er").mkdir(parents=True)
-    (folder / "a.jpg").write_bytes(picture_bytes(1))
-    (folder / "deep/b.jpg").write_bytes(picture_bytes(2))
-    (folder / "deep/plain").write_bytes(picture_bytes(3, "PNG"))
+    (folder / "a.jpg").write_bytes(image_bytes(1))
+    (folder / "deep/b.jpg").write_bytes(image_bytes(2))
+    (folder / "deep/plain").write_bytes(image_bytes(3, "PNG"))
     (folder / "note.txt").write_bytes(b"text")
     (folder / "hard.jpg").hardlink_to(folder / "a.jpg")
     (folder / "hard").hardlink_to(folder / "a.jpg")
@@ -229,24 +229,24 @@ def test_links_are_resolved_as_tarfile_does(tmp_path: Path) -> None:
     tar = tmp_path / "x.tar"
     link, symlink = {"type": tarfile.LNKTYPE}, {"type": tarfile.SYMTYPE}
     with tarfile.open(tar, "w") as made:
-        add(made, "a.jpg", picture_bytes(1))
+        add(made, "a.jpg", image_bytes(1))
         add(made, "old.jpg", **link, linkname="a.jpg")
         add(made, "last.jpg", **symlink, linkname="a.jpg")
         add(made, "d/last.jpg", **symlink, linkname="../a.jpg")
-        add(made, "a.jpg", picture_bytes(2))
+        add(made, "a.jpg", image_bytes(2))
         add(made, "new.jpg", **link, linkname="./a.jpg")
         add(made, "of_link.jpg", **link, linkname="last.jpg")
-        add(made, "./b.jpg", picture_bytes(3))
+        add(made, "./b.jpg", image_bytes(3))
         add(made, "dot.jpg", **link, linkname="b.jpg")
         add(made, "L" * 150 + ".jpg", **link, linkname="./b.jpg")
-        add(made, "l" * 150, picture_bytes(4))
+        add(made, "l" * 150, image_bytes(4))
         add(made, "long.jpg", **symlink, linkname="l" * 150)
     with tarfile.open(tar) as made:
         expected = [made.extractfile(member).read() for member in made]  # type: ignore[union-attr]
         names = [member.name for member in made]
     listing = list_tar(tar)
-    assert [ref.name for ref in listing.pictures] == [f"x.tar/{name}" for name in names]
-    assert [read_bytes(ref, max_pixels=10**6) for ref in listing.pictures] == expected
+    assert [ref.name for ref in listing.images] == [f"x.tar/{name}" for name in names]
+    assert [read_bytes(ref, max_pixels=10**6) for ref in listing.images] == expected
     assert listing.notes == ("x.tar/a.jpg: several images of this name; each is a row.",)
 
 
@@ -256,7 +256,7 @@ def test_hard_links_with_and_without_a_slash_in_front_and_ahead_of_their_image(
     """Absolute names and links are compared without the slash; a target may come late."""
     tar = tmp_path / "x.tar"
     with tarfile.open(tar, "w") as made:
-        add(made, "/data/a.jpg", picture_bytes(1))
+        add(made, "/data/a.jpg", image_bytes(1))
         for name, target in {
             "b.jpg": "data/a.jpg",
             "c.jpg": "/data/a.jpg",
@@ -264,8 +264,8 @@ def test_hard_links_with_and_without_a_slash_in_front_and_ahead_of_their_image(
         }.items():
             add(made, name, type=tarfile.LNKTYPE, linkname=target)
         add(made, "f.jpg", type=tarfile.SYMTYPE, linkname="/data/a.jpg")
-        add(made, "d.jpg", picture_bytes(2))
-    one, two = picture_bytes(1), picture_bytes(2)
+        add(made, "d.jpg", image_bytes(2))
+    one, two = image_bytes(1), image_bytes(2)
     expected = {"/data/a.jpg": one, "b.jpg": one, "c.jpg": one, "e.jpg": two, "f.jpg": one}
     assert rows(tar) == expected | {"d.jpg": two}
 
@@ -286,7 +286,7 @@ def test_links_that_lead_to_no_image_are_rows_that_say_where_they_lead(tmp_path:
         "pipe.jpg": ("fifo", "is a named pipe in the tar"),
     }
     with tarfile.open(tar, "w") as made:
-        add(made, "d/a.jpg", picture_bytes(1))
+        add(made, "d/a.jpg", image_bytes(1))
         add(made, "void", type=tarfile.DIRTYPE)
         add(made, "fifo", type=tarfile.FIFOTYPE)
         add(made, "tty.jpg", type=tarfile.CHRTYPE)
@@ -296,7 +296,7 @@ def test_links_that_lead_to_no_image_are_rows_that_say_where_they_lead(tmp_path:
             add(made, name, type=tarfile.SYMTYPE, linkname=target)
         add(made, "hard.jpg", type=tarfile.LNKTYPE, linkname="nowhere.jpg")
     found = rows(tar)
-    assert found.pop("d/a.jpg") == picture_bytes(1)
+    assert found.pop("d/a.jpg") == image_bytes(1)
     assert found.pop("tty.jpg") == "a device, not a file"
     assert found.pop("hard.jpg") == "a link to 'nowhere.jpg', which is not in the tar"
     assert found == {name: f"a link to '{to}', which {why}" for name, (to, why) in bad.items()}
@@ -305,8 +305,8 @@ def test_links_that_lead_to_no_image_are_rows_that_say_where_they_lead(tmp_path:
         "devices": 1,
         "links that lead to no file": 1,
     }
-    for ref in list_tar(tar).pictures[1:]:
-        with pytest.raises(BadPicture, match=r"^unreadable: a"):
+    for ref in list_tar(tar).images[1:]:
+        with pytest.raises(BadImage, match=r"^unreadable: a"):
             read_bytes(ref, max_pixels=10**6)
 
 
@@ -314,15 +314,15 @@ def test_links_before_the_damage_of_a_tar_are_resolved(tmp_path: Path) -> None:
     """A tar that is cut short loses no link in front of the cut."""
     tar = tmp_path / "x.tar"
     with tarfile.open(tar, "w") as made:
-        add(made, "a.jpg", picture_bytes(1))
+        add(made, "a.jpg", image_bytes(1))
         add(made, "b.jpg", type=tarfile.LNKTYPE, linkname="a.jpg")
-        add(made, "c.jpg", picture_bytes(2) * 50)
+        add(made, "c.jpg", image_bytes(2) * 50)
         cut = made.offset - 512
     tar.write_bytes(tar.read_bytes()[:cut])
     listing = list_tar(tar)
     assert listing.damage is not None
-    assert [ref.name for ref in listing.pictures] == ["x.tar/a.jpg", "x.tar/b.jpg"]
-    assert {read_bytes(ref, max_pixels=10**6) for ref in listing.pictures} == {picture_bytes(1)}
+    assert [ref.name for ref in listing.images] == ["x.tar/a.jpg", "x.tar/b.jpg"]
+    assert {read_bytes(ref, max_pixels=10**6) for ref in listing.images} == {image_bytes(1)}
 
 
 def test_what_is_no_image_is_counted_by_its_kind(tmp_path: Path) -> None:
@@ -331,16 +331,16 @@ def test_what_is_no_image_is_counted_by_its_kind(tmp_path: Path) -> None:
     with tarfile.open(tar, "w") as made:
         made.add(tmp_path, "folder", recursive=False)
         for name in ("a.jpg", "b", "c.jpg_orig", "d.HEIC", "e.avif", "f.Ppm", "./g.jxl"):
-            add(made, name, picture_bytes(1))
+            add(made, name, image_bytes(1))
         for name in ("._a.jpg", ".h/i.jpg", "__MACOSX/j.jpg", "k/.l.png"):
-            add(made, name, picture_bytes(1))
+            add(made, name, image_bytes(1))
         for name in ("a.json", "b.json", "a.cls", "readme", "x.y z", "v.zip", "w.tar"):
             add(made, name, b"text")
         add(made, "z", b"PK\x03\x04" + bytes(60))
-        add(made, "contiguous.jpg", picture_bytes(2), type=tarfile.CONTTYPE)
-        add(made, "unknown.jpg", picture_bytes(2), type=b"Q")
+        add(made, "contiguous.jpg", image_bytes(2), type=tarfile.CONTTYPE)
+        add(made, "unknown.jpg", image_bytes(2), type=b"Q")
     listing = list_tar(tar)
-    names = [ref.name.removeprefix("x.tar/") for ref in listing.pictures]
+    names = [ref.name.removeprefix("x.tar/") for ref in listing.images]
     assert names == [
         *("a.jpg", "b", "c.jpg_orig", "d.HEIC", "e.avif", "f.Ppm", "./g.jxl"),
         *("contiguous.jpg", "unknown.jpg"),
@@ -362,5 +362,5 @@ def test_a_pipe_named_as_a_tar_is_damage_and_not_waited_for(tmp_path: Path) -> N
     """A named pipe without a writer is refused at once."""
     os.mkfifo(tmp_path / "x.tar")
     listing = list_tar(tmp_path / "x.tar")
-    assert listing.pictures == ()
+    assert listing.images == ()
     assert listing.damage == "x.tar: cannot be read: a named pipe, not a file."

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CUT_SHORT = 12
-"""The picture of the set that only decoding finds out."""
+"""The image of the set that only decoding finds out."""
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A packed set, not verified while packing: one picture of it is cut short."""
+    """A packed set, not verified while packing: one image of it is cut short."""
     folder = tmp_path_factory.mktemp("verify")
     annotated = small_set(folder / "in", bad=(CUT_SHORT,))
     pack_small(annotated, folder / "out", verify=False)
@@ -64,11 +64,11 @@ def test_a_whole_set_has_no_problems(whole: Path) -> None:
     assert verify(whole, decode=False, workers=3) == []
 
 
-def test_decoding_finds_the_picture_that_packing_did_not_check(whole: Path) -> None:
-    """With --decode a picture cut short is named with shard, sample and reason."""
+def test_decoding_finds_the_image_that_packing_did_not_check(whole: Path) -> None:
+    """With --decode an image cut short is named with shard, sample and reason."""
     (line,) = verify(whole, decode=True)
     assert re.match(
-        r"val-000001\.tar: sample val-00000003: its picture cannot be used: truncated: ", line
+        r"val-000001\.tar: sample val-00000003: its image cannot be used: truncated: ", line
     )
 
 
@@ -80,7 +80,7 @@ def test_progress_counts_samples(whole: Path) -> None:
     assert seen[-1] == (14, 14, 1)
 
 
-def flip_in_picture(out: Path) -> None:
+def flip_in_image(out: Path) -> None:
     at = (out / "train-000001.tar").read_bytes().index(b"\xff\xda") + 100
     with (out / "train-000001.tar").open("r+b") as file:
         file.seek(at)
@@ -135,7 +135,7 @@ def other_size(out: Path) -> None:
     rehash(out)
 
 
-def swap_picture(out: Path) -> None:
+def swap_image(out: Path) -> None:
     data = bytearray((out / "train-000000.tar").read_bytes())
     at = data.index(b"\xff\xda") + 30
     data[at] ^= 1
@@ -181,11 +181,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
         lambda out: swap(out / "train-000001.idx", b" 512 ", b" 513 "),
         [INDEX + "not the index of its tar"],
     ),
-    "flipped bit in a picture": (
-        flip_in_picture,
+    "flipped bit in an image": (
+        flip_in_image,
         [
             TAR + r"its sha256 is not that of dataset\.json",
-            TAR + r"sample train-00000003: its picture's sha256 is not that of its \.json",
+            TAR + r"sample train-00000003: its image's sha256 is not that of its \.json",
         ],
     ),
     "flipped bit in a header": (
@@ -223,8 +223,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
         unknown_name,
         [r"sample train-00000000: the names in its \.json are no classes .*'cow'"],
     ),
-    "other width": (other_size, [SAMPLE + r"picture is 20 x 16, its \.json says otherwise"]),
-    "other picture": (swap_picture, [SAMPLE + r"picture's sha256 is not that of its \.json"]),
+    "other width": (other_size, [SAMPLE + r"image is 20 x 16, its \.json says otherwise"]),
+    "other image": (swap_image, [SAMPLE + r"image's sha256 is not that of its \.json"]),
     "shards changed over": (
         renumbered,
         [

@@ -29,12 +29,12 @@ def annotation(*things: str) -> bytes:
     return f"<annotation><folder>x</folder>\n{''.join(things)}</annotation>".encode()
 
 
-def add(root: Path, stem: str, xml: bytes | None = None, *, picture: str | None = ".jpg") -> None:
-    """Add what belongs to one stem; the picture's bytes do not matter here."""
+def add(root: Path, stem: str, xml: bytes | None = None, *, image: str | None = ".jpg") -> None:
+    """Add what belongs to one stem; the image's bytes do not matter here."""
     for folder in ("JPEGImages", "Annotations"):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    if picture is not None:
-        (root / "JPEGImages" / f"{stem}{picture}").touch()
+    if image is not None:
+        (root / "JPEGImages" / f"{stem}{image}").touch()
     if xml is not None:
         (root / "Annotations" / f"{stem}.xml").write_bytes(xml)
 
@@ -74,7 +74,7 @@ def test_drawn_tree_against_element_tree(voc_tree: Path) -> None:
 
 
 def test_real_tree_against_element_tree(voc_data: Path) -> None:
-    """The real annotations: 100 pictures, 20 classes, 1.64 a picture, 45 with two or more."""
+    """The real annotations: 100 images, 20 classes, 1.64 an image, 45 with two or more."""
     folder = voc_data / "voc2012-100"
     found = read_voc(folder)
     files = sorted((folder / "Annotations").iterdir())
@@ -198,43 +198,43 @@ def test_unreadable_annotation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_missing_and_not_annotated(tmp_path: Path) -> None:
-    """An annotation without a picture is MISSING, a picture without one NOT_ANNOTATED."""
-    add(tmp_path, "no_picture", annotation(thing("cat")), picture=None)
-    add(tmp_path, "no_xml", picture=".png")
+    """An annotation without an image is MISSING, an image without one NOT_ANNOTATED."""
+    add(tmp_path, "no_image", annotation(thing("cat")), image=None)
+    add(tmp_path, "no_xml", image=".png")
     (tmp_path / "JPEGImages" / "folder.jpg").mkdir()
-    add(tmp_path, "folder", annotation(), picture=None)
+    add(tmp_path, "folder", annotation(), image=None)
     found = read_voc(tmp_path)
     assert found.samples == ()
     assert rejections(found) == [
         ("JPEGImages/folder.jpg", Reason.MISSING),
-        ("JPEGImages/no_picture.jpg", Reason.MISSING),
+        ("JPEGImages/no_image.jpg", Reason.MISSING),
         ("JPEGImages/no_xml.png", Reason.NOT_ANNOTATED),
     ]
     assert "Annotations/no_xml.xml is not there" in found.rejected[2].detail
 
 
 def test_other_suffixes(tmp_path: Path) -> None:
-    """A picture of any known kind, in any case, belongs to the annotation of its stem."""
+    """An image of any known kind, in any case, belongs to the annotation of its stem."""
     for stem, suffix in (("a", ".JPG"), ("b", ".png"), ("c", ".WebP"), ("d", ".jpeg")):
-        add(tmp_path, stem, annotation(), picture=suffix)
+        add(tmp_path, stem, annotation(), image=suffix)
     paths = [sample.path for sample in read_voc(tmp_path).samples]
     assert paths == [f"JPEGImages/{name}" for name in ("a.JPG", "b.png", "c.WebP", "d.jpeg")]
 
 
 def test_jpg_comes_first(tmp_path: Path) -> None:
-    """Where STEM.jpg is there it is meant; the picture beside it has no annotation, visibly."""
+    """Where STEM.jpg is there it is meant; the image beside it has no annotation, visibly."""
     add(tmp_path, "a", annotation(thing("cat")))
-    add(tmp_path, "a", picture=".png")
+    add(tmp_path, "a", image=".png")
     found = read_voc(tmp_path)
     assert found.samples == (Sample("JPEGImages/a.jpg", ("cat",)),)
     assert rejections(found) == [("JPEGImages/a.png", Reason.NOT_ANNOTATED)]
     assert "belongs to a.jpg" in found.rejected[0].detail
 
 
-def test_two_pictures_one_stem(tmp_path: Path) -> None:
-    """Two pictures that could both be meant are one bad annotation that names both."""
-    add(tmp_path, "a", annotation(thing("cat")), picture=".png")
-    add(tmp_path, "a", picture=".JPG")
+def test_two_images_one_stem(tmp_path: Path) -> None:
+    """Two images that could both be meant are one bad annotation that names both."""
+    add(tmp_path, "a", annotation(thing("cat")), image=".png")
+    add(tmp_path, "a", image=".JPG")
     found = read_voc(tmp_path)
     assert found.samples == ()
     assert rejections(found) == [("JPEGImages/a.JPG", Reason.BAD_ANNOTATION)]
@@ -242,7 +242,7 @@ def test_two_pictures_one_stem(tmp_path: Path) -> None:
 
 
 def test_two_annotations_one_stem(tmp_path: Path) -> None:
-    """Two annotations of one picture are a bad annotation that names both."""
+    """Two annotations of one image are a bad annotation that names both."""
     add(tmp_path, "a", annotation(thing("cat")))
     (tmp_path / "Annotations" / "a.XML").write_bytes(annotation(thing("dog")))
     found = read_voc(tmp_path)
@@ -256,7 +256,7 @@ def test_two_annotations_one_stem(tmp_path: Path) -> None:
 def test_odd_names(tmp_path: Path, stem: str) -> None:
     """Blanks, dots, quotes, line ends and bytes that are no text are names like others."""
     add(tmp_path, stem, annotation(thing("cat")))
-    add(tmp_path, f"{stem}2", picture=".jpg")
+    add(tmp_path, f"{stem}2", image=".jpg")
     add(tmp_path, f"{stem}3", b"<")
     found = read_voc(tmp_path)
     assert found.samples == (Sample(f"JPEGImages/{stem}.jpg", ("cat",)),)
@@ -279,7 +279,7 @@ def test_ids_with_odd_names(tmp_path: Path) -> None:
 
 
 def test_other_files_are_left_aside(tmp_path: Path) -> None:
-    """Hidden files and files that are no pictures are neither samples nor rejections."""
+    """Hidden files and files that are no images are neither samples nor rejections."""
     add(tmp_path, "a", annotation())
     for name in (".DS_Store", "._a.jpg", "Thumbs.db", "notes.txt"):
         (tmp_path / "JPEGImages" / name).touch()
@@ -309,12 +309,12 @@ def test_lists(tmp_path: Path) -> None:
 
 
 def test_lists_and_rejections(tmp_path: Path) -> None:
-    """An id with neither file is MISSING, once, with its lists; rejected pictures are in none."""
+    """An id with neither file is MISSING, once, with its lists; rejected images are in none."""
     add(tmp_path, "good", annotation())
     add(tmp_path, "bad", b"<")
     add(tmp_path, "no_xml")
-    add(tmp_path, "no_picture", annotation(), picture=None)
-    everything = b"good\nbad\nno_xml\nno_picture\nghost\n"
+    add(tmp_path, "no_image", annotation(), image=None)
+    everything = b"good\nbad\nno_xml\nno_image\nghost\n"
     add_list(tmp_path, "train", everything)
     add_list(tmp_path, "trainval", everything)
     found = read_voc(tmp_path)
@@ -323,7 +323,7 @@ def test_lists_and_rejections(tmp_path: Path) -> None:
     assert rejections(found) == [
         ("JPEGImages/bad.jpg", Reason.BAD_ANNOTATION),
         ("JPEGImages/ghost.jpg", Reason.MISSING),
-        ("JPEGImages/no_picture.jpg", Reason.MISSING),
+        ("JPEGImages/no_image.jpg", Reason.MISSING),
         ("JPEGImages/no_xml.jpg", Reason.NOT_ANNOTATED),
     ]
     detail = found.rejected[1].detail

@@ -1,4 +1,4 @@
-"""One shard, and the pictures made ready for it."""
+"""One shard, and the images made ready for it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
-from small_sets import CLASSES, build_index, picture_bytes
+from small_sets import CLASSES, build_index, image_bytes
 
-from shards.errors import BadPicture, Reason
-from shards.packing.prepare import Candidate, Handling, Ready, prepare, prepare_all
+from shards.errors import BadImage, Reason
+from shards.images import image_file
+from shards.packing.prepare import Candidate, Handling, PreparedSample, prepare, prepare_all
 from shards.packing.writer import ShardWriter, describe, npy_header
-from shards.pictures import picture
 from shards.sample import Rejection, Sample
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 HANDLING = Handling(verify=True, max_pixels=100_000, resize=None, quality=95)
 
 
-def made_ready(root: Path, path: str, handling: Handling = HANDLING) -> Ready | Rejection:
-    """What becomes of one file, labelled as a cat with a difficult person."""
+def made_ready(root: Path, path: str, handling: Handling = HANDLING) -> PreparedSample | Rejection:
+    """What becomes of one file, labeled as a cat with a difficult person."""
     file = root / path
     size = file.stat().st_size if file.exists() else -1
     candidate = Candidate(Sample(path, ("cat",), ("person",)), size)
@@ -43,7 +43,7 @@ def write_shard(root: Path, paths: list[str]) -> Path:
     writer = ShardWriter(root / "stage", "train-000000.tar", classes=CLASSES)
     for serial, path in enumerate(paths):
         ready = made_ready(root, path)
-        assert isinstance(ready, Ready)
+        assert isinstance(ready, PreparedSample)
         writer.add(ready, key=f"train-{serial:08d}")
     shard = writer.seal()
     writer.commit(root)
@@ -55,9 +55,9 @@ def write_shard(root: Path, paths: list[str]) -> Path:
     return tar
 
 
-def test_a_sample_is_picture_labels_and_description(tmp_path: Path) -> None:
+def test_a_sample_is_image_labels_and_description(tmp_path: Path) -> None:
     """Tarfile finds the original bytes, the labels as NumPy reads them, and the description."""
-    data = picture_bytes(1)
+    data = image_bytes(1)
     (tmp_path / "a.jpg").write_bytes(data)
     with tarfile.open(write_shard(tmp_path, ["a.jpg"])) as tar:
         members = tar.getmembers()
@@ -104,10 +104,10 @@ def test_labels_start_after_128_bytes(classes: int) -> None:
     ],
 )
 def test_the_extension_is_that_of_the_bytes(kind: str, extension: str, tmp_path: Path) -> None:
-    """A picture whose name lies is stored under the extension of what it is."""
-    (tmp_path / "a.jpeg").write_bytes(picture_bytes(1, kind))
+    """An image whose name lies is stored under the extension of what it is."""
+    (tmp_path / "a.jpeg").write_bytes(image_bytes(1, kind))
     ready = made_ready(tmp_path, "a.jpeg")
-    assert isinstance(ready, Ready)
+    assert isinstance(ready, PreparedSample)
     assert ready.extension == extension
 
 
@@ -116,7 +116,7 @@ def test_the_extension_is_that_of_the_bytes(kind: str, extension: str, tmp_path:
 )
 def test_odd_names_come_back(name: str, tmp_path: Path) -> None:
     """Blanks, quotes, line ends and bytes that are not UTF-8 survive the ASCII description."""
-    (tmp_path / name).write_bytes(picture_bytes(1))
+    (tmp_path / name).write_bytes(image_bytes(1))
     with tarfile.open(write_shard(tmp_path, [name])) as tar:
         text = tar.extractfile("train-00000000.json").read()  # type: ignore[union-attr]
     assert text.isascii()
@@ -125,10 +125,12 @@ def test_odd_names_come_back(name: str, tmp_path: Path) -> None:
     assert text == json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
-def ready_of(data: bytes, name: str = "a.jpg") -> Ready:
-    """A picture as threads hand it on; its bytes need not be one."""
+def ready_of(data: bytes, name: str = "a.jpg") -> PreparedSample:
+    """An image as threads hand it on; its bytes need not be one."""
     sha256 = hashlib.sha256(data).hexdigest()
-    return Ready(Sample(name, ("cat", 'd\u00f6g"'), ()), data, "jpg", 20, 16, sha256, (40, 30))
+    return PreparedSample(
+        Sample(name, ("cat", 'd\u00f6g"'), ()), data, "jpg", 20, 16, sha256, (40, 30)
+    )
 
 
 def test_the_description_is_plain_json() -> None:
@@ -159,9 +161,9 @@ def test_stretches_join_to_one_tar(
         return real(descriptor, buffers if whole else [buffers[0][:100]])
 
     monkeypatch.setattr(os, "writev", writev)
-    pictures = [bytes([i % 251]) * size for i, size in enumerate(sizes)]
+    images = [bytes([i % 251]) * size for i, size in enumerate(sizes)]
     writer = ShardWriter(tmp_path, "train-000000.tar", classes=("cat", 'd\u00f6g"'))
-    for serial, data in enumerate(pictures):
+    for serial, data in enumerate(images):
         writer.add(ready_of(data), key=f"train-{serial:08d}")
     shard = writer.seal()
     (tmp_path / "out").mkdir()
@@ -176,7 +178,7 @@ def test_stretches_join_to_one_tar(
     assert tar.with_suffix(".idx").read_bytes() == build_index(tar)
     with tarfile.open(tar) as opened:
         stored = [opened.extractfile(m).read() for m in opened if m.name.endswith("jpg")]  # type: ignore[union-attr]
-    assert stored == pictures
+    assert stored == images
 
 
 def test_writing_does_not_run_ahead_of_hashing(
@@ -247,7 +249,7 @@ def test_the_disk_is_sent_what_there_is_before_the_end(
 
 def bomb() -> bytes:
     """A PNG of 60,000 x 60,000 pixels, by its header."""
-    data = bytearray(picture_bytes(1, "PNG"))
+    data = bytearray(image_bytes(1, "PNG"))
     data[16:24] = (60_000).to_bytes(4, "big") * 2
     import zlib
 
@@ -271,14 +273,14 @@ def test_what_no_header_saves_is_rejected(
     assert (rejection.path, rejection.reason) == ("a.jpg", reason)
 
 
-def test_only_verification_finds_a_picture_cut_short(tmp_path: Path) -> None:
+def test_only_verification_finds_an_image_cut_short(tmp_path: Path) -> None:
     """Half a JPEG is truncated when it is decoded; its header alone is in order."""
-    (tmp_path / "a.jpg").write_bytes(picture_bytes(1)[:-200])
+    (tmp_path / "a.jpg").write_bytes(image_bytes(1)[:-200])
     rejection = made_ready(tmp_path, "a.jpg")
     assert isinstance(rejection, Rejection)
     assert rejection.reason is Reason.TRUNCATED
     unverified = Handling(verify=False, max_pixels=100_000, resize=None, quality=95)
-    assert isinstance(made_ready(tmp_path, "a.jpg", unverified), Ready)
+    assert isinstance(made_ready(tmp_path, "a.jpg", unverified), PreparedSample)
 
 
 def test_the_cheap_check_agrees_with_decoding(odd: Path) -> None:
@@ -287,15 +289,15 @@ def test_the_cheap_check_agrees_with_decoding(odd: Path) -> None:
     def verdict(attempt: Callable[[], object]) -> str:
         try:
             attempt()
-        except BadPicture as bad:
+        except BadImage as bad:
             return str(bad)
         return "whole"
 
     verdicts = []
     for file in sorted(path for path in odd.rglob("*") if path.is_file()):
         data = file.read_bytes()
-        checked = verdict(lambda: picture.check(data, max_pixels=10**8, whole=True))  # noqa: B023 - now
-        decoded = verdict(lambda: picture.decode(data, max_pixels=10**8))  # noqa: B023 - now
+        checked = verdict(lambda: image_file.check(data, max_pixels=10**8, whole=True))  # noqa: B023 - now
+        decoded = verdict(lambda: image_file.decode(data, max_pixels=10**8))  # noqa: B023 - now
         assert (file.name, checked) == (file.name, decoded)
         verdicts.append(checked)
     assert len(verdicts) > 20
@@ -314,7 +316,7 @@ def test_what_is_no_file_is_rejected(tmp_path: Path) -> None:
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
-    """A file of 40 GB that calls itself a picture is rejected by its size alone."""
+    """A file of 40 GB that calls itself an image is rejected by its size alone."""
     with (tmp_path / "a.jpg").open("wb") as file:
         file.truncate(40_000_000_000)
     rejection = made_ready(tmp_path, "a.jpg")
@@ -324,11 +326,11 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
 
 def test_resizing_stores_a_jpeg_of_that_size(tmp_path: Path) -> None:
     """With `resize`, a PNG becomes a square JPEG; hash and size are those of what is stored."""
-    (tmp_path / "a.png").write_bytes(picture_bytes(1, "PNG"))
+    (tmp_path / "a.png").write_bytes(image_bytes(1, "PNG"))
     ready = made_ready(
         tmp_path, "a.png", Handling(verify=True, max_pixels=999, resize=8, quality=90)
     )
-    assert isinstance(ready, Ready)
+    assert isinstance(ready, PreparedSample)
     with Image.open(io.BytesIO(ready.data)) as stored:
         assert (stored.format, stored.size) == ("JPEG", (8, 8))
     assert (ready.extension, ready.width, ready.height) == ("jpg", 8, 8)
@@ -337,8 +339,8 @@ def test_resizing_stores_a_jpeg_of_that_size(tmp_path: Path) -> None:
 
 
 def test_resizing_rejects_what_decoding_rejects(tmp_path: Path) -> None:
-    """With `resize` and without verification, a picture cut short is still rejected."""
-    (tmp_path / "a.jpg").write_bytes(picture_bytes(1)[:-200])
+    """With `resize` and without verification, an image cut short is still rejected."""
+    (tmp_path / "a.jpg").write_bytes(image_bytes(1)[:-200])
     handling = Handling(verify=False, max_pixels=999, resize=8, quality=90)
     assert isinstance(made_ready(tmp_path, "a.jpg", handling), Rejection)
 

@@ -23,7 +23,7 @@ def drawn_shards(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(scope="session")
 def few_shards(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Splits of 5, 4 and 1 pictures."""
+    """Splits of 5, 4 and 1 images."""
     annotated = read_voc(voc_tree)
     some = annotated.samples
     splits = {"train": some[:5], "val": some[5:9], "one": some[9:10]}

@@ -14,7 +14,7 @@ from vocscore.training.choices import (
     Keeping,
     LossChoice,
     NetworkChoice,
-    Optimisation,
+    Optimization,
 )
 from vocscore.training.train import TrainReport, train
 
@@ -29,7 +29,7 @@ FAST = {
     "weights": "none",
     "size": 64,
     "epochs": 2,
-    "maker": "host",
+    "loader": "host",
     "device": "cpu",
     "threads": 2,
     "overwrite": False,
@@ -37,7 +37,7 @@ FAST = {
 GROUPS = {
     "network": NetworkChoice,
     "data": DataChoice,
-    "optimisation": Optimisation,
+    "optimization": Optimization,
     "loss": LossChoice,
     "keeping": Keeping,
     "augmentation": Augmentation,

@@ -1,4 +1,4 @@
-"""Augmented training: which pictures the steps see, and that they are the same every time."""
+"""Augmented training: which images the steps see, and that they are the same every time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shards.reader import load_split
 from vocscore.cli.main import main
 from vocscore.errors import TrainError
 from vocscore.pipeline.augment import Augmentation, Views
-from vocscore.pipeline.makers import open_maker
+from vocscore.pipeline.loaders import open_loader
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -27,22 +27,22 @@ WHOLE: dict[str, Any] = {"tune": "all", "size": 32, "batch_size": 2, **AUGMENTED
 
 
 class Watched:
-    """A maker whose batches are written down."""
+    """A loader whose batches are written down."""
 
-    def __init__(self, maker: Any, seen: list[dict[str, np.ndarray]]) -> None:
-        self._maker = maker
+    def __init__(self, loader: Any, seen: list[dict[str, np.ndarray]]) -> None:
+        self._loader = loader
         self._seen = seen
 
-    def batches(self, pictures: Any, **options: Any) -> Any:
+    def batches(self, images: Any, **options: Any) -> Any:
         seen: dict[str, np.ndarray] = {}
-        for batch in self._maker.batches(pictures, **options):
+        for batch in self._loader.batches(images, **options):
             for row, image in zip(batch.rows, batch.images, strict=True):
-                seen[pictures[row].name] = image.numpy().copy()
+                seen[images[row].name] = image.numpy().copy()
             yield batch
         self._seen.append(seen)
 
     def close(self) -> None:
-        self._maker.close()
+        self._loader.close()
 
 
 @pytest.fixture
@@ -51,28 +51,28 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, np.ndarray]]:
     passes: list[dict[str, np.ndarray]] = []
     monkeypatch.setattr(
         vocscore.training.opening,
-        "open_maker",
-        lambda *arguments, **options: Watched(open_maker(*arguments, **options), passes),
+        "open_loader",
+        lambda *arguments, **options: Watched(open_loader(*arguments, **options), passes),
     )
     return passes
 
 
 def expected(shards: Path, split: str, views: Views | None) -> dict[str, np.ndarray]:
-    pictures = load_split(shards, split).pictures
-    with open_maker(
+    images = load_split(shards, split).images
+    with open_loader(
         "host", Preprocess(size=32), batch_size=3, device="cpu", threads=1, max_pixels=10**6
-    ) as maker:
+    ) as loader:
         return {
-            pictures[row].name: image.numpy().copy()
-            for batch in maker.batches(pictures, views=views)
+            images[row].name: image.numpy().copy()
+            for batch in loader.batches(images, views=views)
             for row, image in zip(batch.rows, batch.images, strict=True)
         }
 
 
-def test_steps_see_augmented_pictures_and_validation_does_not(
+def test_steps_see_augmented_images_and_validation_does_not(
     seen: list[dict[str, np.ndarray]], few_shards: Path, tmp_path: Path
 ) -> None:
-    """In epoch e, row r looks as seed, e and r say; a validation picture looks as it is."""
+    """In epoch e, row r looks as seed, e and r say; a validation image looks as it is."""
     fit(few_shards, tmp_path, seed=4, epochs=2, **WHOLE)
     augmentation = Augmentation(**AUGMENTED)
     wanted = [
@@ -84,11 +84,11 @@ def test_steps_see_augmented_pictures_and_validation_does_not(
     assert len(seen) == len(wanted)
     for got, pixels in zip(seen, wanted, strict=True):
         assert got.keys() == pixels.keys()
-        for name, picture in pixels.items():
-            np.testing.assert_array_equal(got[name], picture)
+        for name, image in pixels.items():
+            np.testing.assert_array_equal(got[name], image)
 
 
-def test_without_augmentation_steps_see_pictures_as_they_are(
+def test_without_augmentation_steps_see_images_as_they_are(
     seen: list[dict[str, np.ndarray]], few_shards: Path, tmp_path: Path
 ) -> None:
     """The default changes no pixel."""
@@ -111,7 +111,7 @@ class StopError(Exception):
 
 
 def test_an_augmented_training_resumes_to_the_same_bytes(few_shards: Path, tmp_path: Path) -> None:
-    """Stopped after an epoch, it goes on with the pictures that would have come."""
+    """Stopped after an epoch, it goes on with the images that would have come."""
 
     def stop(result: Any) -> None:
         if result.epoch == 2:
@@ -127,7 +127,7 @@ def test_an_augmented_training_resumes_to_the_same_bytes(few_shards: Path, tmp_p
 
 
 def test_a_resume_with_other_crops_is_refused(few_shards: Path, tmp_path: Path) -> None:
-    """The rest of a training cannot be made with other pictures unnoticed."""
+    """The rest of a training cannot be made with other images unnoticed."""
 
     def stop(_result: Any) -> None:
         raise StopError

@@ -12,14 +12,14 @@ from small_training import chosen
 from vocscore.errors import DivergedError
 from vocscore.training.choices import Keeping
 from vocscore.training.epochs import SoFar, run_epochs
-from vocscore.training.fit import Outcome
+from vocscore.training.trainer import SplitOutcome
 
 
-def outcome(rank: int) -> Outcome:
-    """One positive among ten pictures, at this rank: its average precision is 1 / rank."""
+def outcome(rank: int) -> SplitOutcome:
+    """One positive among ten images, at this rank: its average precision is 1 / rank."""
     labels = np.zeros((10, 1), dtype=np.int8)
     labels[rank - 1] = 1
-    return Outcome(0.5, labels, -np.arange(10, dtype=np.float32)[:, None])
+    return SplitOutcome(0.5, labels, -np.arange(10, dtype=np.float32)[:, None])
 
 
 class Told:
@@ -32,7 +32,7 @@ class Told:
     def rate(self) -> float:
         return 0.01
 
-    def epoch(self, number: int) -> tuple[Outcome, Outcome]:
+    def epoch(self, number: int) -> tuple[SplitOutcome, SplitOutcome]:
         self._at = number
         if self._ranks[number - 1] == 0:
             raise DivergedError("not a number")

@@ -30,23 +30,23 @@ def epoch(number: int, *, loss: float = 0.5, positives: bool = True) -> EpochRes
 TRAIN, VAL = (0, 114, 178), (213, 94, 0)
 
 
-def colours(file: Path) -> set[tuple[int, ...]]:
-    with Image.open(file) as picture:
-        assert picture.format == "PNG"
-        assert min(picture.size) >= 400
-        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+def colors(file: Path) -> set[tuple[int, ...]]:
+    with Image.open(file) as image:
+        assert image.format == "PNG"
+        assert min(image.size) >= 400
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
     return {tuple(pixel) for pixel in np.unique(pixels, axis=0).tolist()}
 
 
 @pytest.mark.parametrize("epochs", [1, 10, 100])
 def test_curves_of_any_length(epochs: int, tmp_path: Path) -> None:
-    """From one epoch on, both splits are drawn, each in its colour."""
+    """From one epoch on, both splits are drawn, each in its color."""
     curves([epoch(n + 1) for n in range(epochs)], tmp_path / "curves.png")
-    assert {TRAIN, VAL} <= colours(tmp_path / "curves.png")
+    assert {TRAIN, VAL} <= colors(tmp_path / "curves.png")
 
 
 def test_curves_show_the_figures(tmp_path: Path) -> None:
-    """Another history gives another picture, the same history the same."""
+    """Another history gives another image, the same history the same."""
     for name, loss in (("a", 0.5), ("b", 0.5), ("c", 0.9)):
         curves([epoch(1), epoch(2, loss=loss)], tmp_path / f"{name}.png")
     first, same, other = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
@@ -57,11 +57,11 @@ def test_curves_show_the_figures(tmp_path: Path) -> None:
 def test_undefined_figures_are_left_out(tmp_path: Path) -> None:
     """Without a positive label there is no average precision, and the curves are drawn."""
     curves([epoch(1, positives=False), epoch(2, positives=False)], tmp_path / "curves.png")
-    assert {TRAIN, VAL} <= colours(tmp_path / "curves.png")
+    assert {TRAIN, VAL} <= colors(tmp_path / "curves.png")
 
 
-def test_failed_drawing_leaves_the_old_picture(tmp_path: Path) -> None:
-    """A picture is replaced whole or not at all."""
+def test_failed_drawing_leaves_the_old_image(tmp_path: Path) -> None:
+    """An image is replaced whole or not at all."""
     file = tmp_path / "curves.png"
     file.write_bytes(b"old")
     with pytest.raises(IndexError):

@@ -19,12 +19,12 @@ from safetensors.torch import load_file
 from small_training import fit
 
 from shards.reader import load_split
-from vocscore.distributed import ALONE, Ranks, read_ranks
 from vocscore.errors import DeviceError, TrainError
 from vocscore.pipeline.batch import Batch
-from vocscore.training.fit import share
+from vocscore.ranks import ALONE, Ranks, read_ranks
+from vocscore.training.finetune import regroup
 from vocscore.training.opening import choose_device
-from vocscore.training.whole import regroup
+from vocscore.training.trainer import share
 
 pytestmark = pytest.mark.exclusive
 
@@ -33,7 +33,7 @@ WHOLE = {
     "weights": "none",
     "size": 64,
     "tune": "all",
-    "batch_size": 3,  # of 5 pictures: 3 and 2, so that the last batch leaves one of 3 without any
+    "batch_size": 3,  # of 5 images: 3 and 2, so that the last batch leaves one of 3 without any
     "epochs": 2,
     "learning_rate": 0.001,
     "weight_decay": 0.01,
@@ -56,7 +56,7 @@ def command(processes: int, shards: Path, out: Path, *more: str, **settings: Any
         processes,
     ]
     train = ["-m", "vocscore", "train", shards, "-o", out, "--device", "cpu"]
-    return [str(word) for word in (*torchrun, *train, "--maker", "host", *options, *more)]
+    return [str(word) for word in (*torchrun, *train, "--loader", "host", *options, *more)]
 
 
 def run(*words: Any, **settings: Any) -> subprocess.CompletedProcess[str]:
@@ -75,7 +75,7 @@ def history(out: Path) -> np.ndarray[Any, Any]:
 def test_whole_network_is_one_process_s(processes: int, few_shards: Path, tmp_path: Path) -> None:
     """Batch statistics, steps, average and figures are those of one process but for rounding.
 
-    Three processes have one shard a split, 4 validation pictures and a last batch of 2.
+    Three processes have one shard a split, 4 validation images and a last batch of 2.
     """
     fit(few_shards, tmp_path / "one", **WHOLE)
     done = run(processes, few_shards, tmp_path / "many", **WHOLE)
@@ -137,10 +137,10 @@ def test_killed_rank_ends_the_job_and_a_resume_goes_on(few_shards: Path, tmp_pat
 
 @pytest.mark.slow
 def test_error_of_one_rank_is_shown_once(drawn_shards: Path, tmp_path: Path) -> None:
-    """A picture that only the second process meets ends the job with that one line."""
+    """An image that only the second process meets ends the job with that one line."""
     shards = tmp_path / "shards"
     shutil.copytree(drawn_shards, shards)
-    last = load_split(shards, "val").pictures[-1]
+    last = load_split(shards, "val").images[-1]
     with Path(last.file).open("r+b") as tar:
         tar.seek(last.offset)
         tar.write(bytes(last.size))
@@ -195,7 +195,7 @@ def test_shares_are_all_rows_once(rows: int, size: int) -> None:
 
 
 def test_a_share_of_nothing_is_an_empty_batch() -> None:
-    """Pictures of the network's size, none of them: batch statistics need every process."""
+    """Images of the network's size, none of them: batch statistics need every process."""
     rows = np.arange(3)
     made = list(regroup([Batch(torch.zeros(3, 3, 8, 8, dtype=torch.uint8), rows)], [3, 0], side=8))
     assert [batch.rows.tolist() for batch in made] == [[0, 1, 2], []]

@@ -46,8 +46,8 @@ def test_recipes_that_come_along() -> None:
         ("learning_rat = 1", r"'learning_rat'\. The nearest is 'learning_rate'"),
         ("batch-size = 3", r"'batch-size'\. The nearest is 'batch_size'"),
         ("epochs = ", "not TOML"),
-        ("[optimiser]\nname = 'sgd'", r"optimiser is \{'name': 'sgd'\}, and has to be a text"),
-        ("standardise = 1", "standardise is 1, and has to be true or false"),
+        ("[optimizer]\nname = 'sgd'", r"optimizer is \{'name': 'sgd'\}, and has to be a text"),
+        ("standardize = 1", "standardize is 1, and has to be true or false"),
         ("epochs = true", "epochs is True, and has to be a whole number"),
         ("epochs = 2.5", r"epochs is 2\.5, and has to be a whole number"),
         ("patience = 1.0", r"patience is 1\.0, and has to be a whole number"),
@@ -87,13 +87,13 @@ def config(run: Path) -> dict[str, object]:
 def test_typed_options_go_before_the_recipe(few_shards: Path, tmp_path: Path) -> None:
     """Typed, then recipe, then default, wherever --recipe stands; all of it is in config.json."""
     recipe = tmp_path / "mine.toml"
-    recipe.write_text('epochs = 3\nlearning_rate = 0.5\nkeep = "best"\nstandardise = true\n')
-    typed = ["--epochs", 1, "--no-standardise"]
+    recipe.write_text('epochs = 3\nlearning_rate = 0.5\nkeep = "best"\nstandardize = true\n')
+    typed = ["--epochs", 1, "--no-standardize"]
     for name, order in (("a", [*typed, "--recipe", recipe]), ("b", ["--recipe", recipe, *typed])):
         code, text = train(few_shards, "-o", tmp_path / name, *NOTHING, *order)
         assert code == 0, text
         found = config(tmp_path / name)
-        expected = {"epochs": 1, "learning_rate": 0.5, "keep": "best", "standardise": False}
+        expected = {"epochs": 1, "learning_rate": 0.5, "keep": "best", "standardize": False}
         assert {key: found[key] for key in expected} == expected
         assert found["batch_size"] == TrainConfig.batch_size
         assert found["recipe"] == str(recipe)
@@ -107,7 +107,7 @@ def test_every_setting_reaches_the_run(few_shards: Path, tmp_path: Path) -> None
         "backbone": "squeezenet1_1",
         "size": 32,
         "epochs": 1,
-        "optimiser": "adamw",
+        "optimizer": "adamw",
         "loss": "asl",
         "keep": "best",
         "patience": 5,
@@ -130,7 +130,7 @@ def test_every_setting_reaches_the_run(few_shards: Path, tmp_path: Path) -> None
     ("line", "message"),
     [
         ("epochs = 0", "--epochs"),
-        ('optimiser = "adam"', "--optimiser"),
+        ('optimizer = "adam"', "--optimizer"),
         ("momentum = 1.5", "--momentum"),
         ("learning_rate = nan", "--learning-rate"),
         ("weight_decay = inf", "--weight-decay"),
@@ -148,13 +148,13 @@ def test_recipe_out_of_range(line: str, message: str, few_shards: Path, tmp_path
 
 
 def test_strong_trains(few_shards: Path, tmp_path: Path) -> None:
-    """The recipe runs as it is on few pictures, and with --tune all."""
+    """The recipe runs as it is on few images, and with --tune all."""
     for tune in ("head", "all"):
         run = tmp_path / tune
         options = ["--recipe", "strong", "--tune", tune, "--epochs", 3, "--batch-size", 2]
         code, text = train(few_shards, "-o", run, *options, *NOTHING)
         assert code == 0, text
-        assert config(run)["optimiser"] == "adamw"
+        assert config(run)["optimizer"] == "adamw"
         assert re.search(r"validation mAP 0\.\d+", text)
 
 

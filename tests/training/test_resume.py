@@ -15,7 +15,7 @@ from small_training import fit
 from vocscore.errors import TrainError
 
 EVERYTHING: dict[str, Any] = {
-    "optimiser": "adamw",
+    "optimizer": "adamw",
     "learning_rate": 0.003,
     "weight_decay": 0.1,
     "schedule": "cosine",
@@ -58,7 +58,7 @@ def killed(shards: Path, folder: Path, how: str, **settings: Any) -> list[dict[s
 @pytest.mark.slow
 def test_killed_at_any_touch_of_the_disk(few_shards: Path, tmp_path: Path) -> None:
     """Killed before any step on the disk, a head's training resumes to the same bytes."""
-    lines = killed(few_shards, tmp_path, "steps", **EVERYTHING, epochs=2, standardise=True)
+    lines = killed(few_shards, tmp_path, "steps", **EVERYTHING, epochs=2, standardize=True)
     assert len(lines) > 12, "the run changes its folder more often than that"
     for number, line in enumerate(lines, start=1):
         assert line["resumed"], (number, line)
@@ -81,12 +81,12 @@ def test_killed_after_any_epoch(settings: dict[str, Any], few_shards: Path, tmp_
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "onecycle"])
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
-def test_every_optimiser_and_schedule_resumes(
-    schedule: str, optimiser: str, few_shards: Path, tmp_path: Path
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_every_optimizer_and_schedule_resumes(
+    schedule: str, optimizer: str, few_shards: Path, tmp_path: Path
 ) -> None:
     """Stopped in the middle, every combination goes on to the same bytes."""
-    settings = {"schedule": schedule, "optimiser": optimiser, "warmup": 0.5, "epochs": 3}
+    settings = {"schedule": schedule, "optimizer": optimizer, "warmup": 0.5, "epochs": 3}
     fit(few_shards, tmp_path / "whole", **settings)
     with pytest.raises(StopError):
         fit(few_shards, tmp_path / "cut", **settings, on_epoch=stop_after(2))
@@ -105,7 +105,7 @@ def test_every_optimiser_and_schedule_resumes(
 
 
 def test_progress_goes_on_where_it_was(few_shards: Path, tmp_path: Path) -> None:
-    """A resumed whole network's training counts on from the pictures that it has seen."""
+    """A resumed whole network's training counts on from the images that it has seen."""
     settings = {"tune": "all", "epochs": 3}
     with pytest.raises(StopError):
         fit(few_shards, tmp_path, **settings, on_epoch=stop_after(2))

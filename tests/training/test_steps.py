@@ -1,4 +1,4 @@
-"""Optimiser, schedule, average: what a step does."""
+"""Optimizer, schedule, average: what a step does."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from small_training import chosen
 from torch import nn
 
 from vocscore.errors import TrainError
-from vocscore.training.choices import Optimisation, check_warmup
+from vocscore.training.choices import Optimization, check_warmup
 from vocscore.training.learner import Learner
-from vocscore.training.optimiser import open_optimiser
+from vocscore.training.optimizer import open_optimizer
 from vocscore.training.schedule import open_schedule
 
 
 class Small(nn.Module):
-    """A backbone with batch normalisation, and a head."""
+    """A backbone with batch normalization, and a head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,13 +33,13 @@ class Small(nn.Module):
 
 def rates(steps: int, **changes: Any) -> list[float]:
     """The head's learning rate at each step of a training of 10 steps an epoch."""
-    choice = chosen(Optimisation, **{"learning_rate": 0.5, **changes})
-    optimiser = open_optimiser(nn.Linear(2, 2), choice)
-    schedule = open_schedule(optimiser, choice, steps_an_epoch=10)
+    choice = chosen(Optimization, **{"learning_rate": 0.5, **changes})
+    optimizer = open_optimizer(nn.Linear(2, 2), choice)
+    schedule = open_schedule(optimizer, choice, steps_an_epoch=10)
     found = []
     for _ in range(steps):
-        found.append(optimiser.param_groups[0]["lr"])
-        optimiser.step()
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
         schedule.step()
     return found
 
@@ -89,7 +89,7 @@ def test_every_length_of_a_warm_up_and_a_training(schedule: str) -> None:
 def test_warm_up_longer_than_training_is_refused() -> None:
     """One line, with the cure."""
     with pytest.raises(TrainError, match=r"warm-up of 3 epochs.*--warmup"):
-        check_warmup(chosen(Optimisation, epochs=3, warmup=3))
+        check_warmup(chosen(Optimization, epochs=3, warmup=3))
 
 
 def test_backbone_moves_at_its_own_rate() -> None:
@@ -99,7 +99,7 @@ def test_backbone_moves_at_its_own_rate() -> None:
         torch.manual_seed(0)
         network = Small()
         before = {name: p.detach().clone() for name, p in network.named_parameters()}
-        choice = chosen(Optimisation, backbone_rate=factor, momentum=0.0)
+        choice = chosen(Optimization, backbone_rate=factor, momentum=0.0)
         learner = Learner(network, choice, steps_an_epoch=5)
         learner.step(network(torch.ones(3, 4) * torch.arange(3)[:, None]).square().sum())
         moved.append({n: p.detach() - before[n] for n, p in network.named_parameters()})
@@ -109,13 +109,13 @@ def test_backbone_moves_at_its_own_rate() -> None:
     assert float(moved[0]["backbone.0.weight"].abs().max()) > 1e-4
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
-def test_decay_is_for_matrices(optimiser: str) -> None:
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_decay_is_for_matrices(optimizer: str) -> None:
     """Without a gradient, weight decay shrinks matrices by rate x decay, and no vector."""
     network = Small()
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
     choice = chosen(
-        Optimisation, optimiser=optimiser, learning_rate=0.1, weight_decay=0.2, momentum=0.0
+        Optimization, optimizer=optimizer, learning_rate=0.1, weight_decay=0.2, momentum=0.0
     )
     learner = Learner(network, choice, steps_an_epoch=5)
     learner.step(sum(p.sum() * 0 for p in network.parameters()))  # type: ignore[arg-type]
@@ -130,14 +130,14 @@ def test_default_is_plain_descent() -> None:
     network = Small()
     twin = Small()
     twin.load_state_dict(network.state_dict())
-    optimiser = torch.optim.SGD(twin.parameters(), lr=0.01, momentum=0.9)
-    learner = Learner(network, chosen(Optimisation), steps_an_epoch=3)
+    optimizer = torch.optim.SGD(twin.parameters(), lr=0.01, momentum=0.9)
+    learner = Learner(network, chosen(Optimization), steps_an_epoch=3)
     for step in range(9):
         x = torch.from_numpy(np.random.default_rng(step).normal(size=(6, 4))).float()
         learner.step(network(x).square().mean())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         twin(x).square().mean().backward()
-        optimiser.step()
+        optimizer.step()
     for name, value in twin.state_dict().items():
         assert torch.equal(network.state_dict()[name], value), name
 
@@ -147,7 +147,7 @@ def test_clipped_step_is_no_longer_than_the_norm() -> None:
     for clip, expected in ((0.0, 5.0), (2.0, 2.0), (9.0, 5.0)):
         head = nn.Linear(2, 1, bias=False)
         before = head.weight.detach().clone()
-        choice = chosen(Optimisation, clip=clip, learning_rate=1.0, momentum=0.0)
+        choice = chosen(Optimization, clip=clip, learning_rate=1.0, momentum=0.0)
         learner = Learner(head, choice, steps_an_epoch=3)
         learner.step((head.weight * torch.tensor([[3.0, 4.0]])).sum())
         assert float((head.weight.detach() - before).norm()) == pytest.approx(expected, rel=1e-5)
@@ -157,7 +157,7 @@ def test_average_forgets() -> None:
     """The average is decay x average + (1 - decay) x weights after each step; buffers, too."""
     torch.manual_seed(0)
     network = Small()
-    learner = Learner(network, chosen(Optimisation, ema=0.7, learning_rate=0.1), steps_an_epoch=9)
+    learner = Learner(network, chosen(Optimization, ema=0.7, learning_rate=0.1), steps_an_epoch=9)
     expected: dict[str, torch.Tensor] = {}
     for step in range(6):
         x = torch.from_numpy(np.random.default_rng(step).normal(size=(6, 4)) + step).float()
@@ -173,4 +173,4 @@ def test_average_forgets() -> None:
 def test_without_average_the_weights_are_best() -> None:
     """No copy of the network is made for nothing."""
     network = Small()
-    assert Learner(network, chosen(Optimisation), steps_an_epoch=1).best is network
+    assert Learner(network, chosen(Optimization), steps_an_epoch=1).best is network

@@ -62,7 +62,7 @@ def test_every_figure_of_every_epoch(drawn_shards: Path, tmp_path: Path) -> None
     assert result.exit_code == 0, result.output
     assert_as_history(run, epochs=3)
     rates = read(run, "train")["learning_rate"]
-    # 24 pictures in 3 steps an epoch: the 3rd, 6th and 9th of 9 steps along a cosine from 0.1
+    # 24 images in 3 steps an epoch: the 3rd, 6th and 9th of 9 steps along a cosine from 0.1
     assert rates == pytest.approx({1: 0.0883022, 2: 0.0413176, 3: 0.00301537}, rel=1e-4)
     assert "learning_rate" not in read(run, "val")
 

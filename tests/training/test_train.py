@@ -27,11 +27,11 @@ from vocscore.evaluation.metrics import report
 from vocscore.models.checkpoint import load_checkpoint
 from vocscore.models.network import build_network
 from vocscore.pipeline.batch import Batch
-from vocscore.pipeline.makers import open_maker
+from vocscore.pipeline.loaders import open_loader
 from vocscore.runtime import open_runtime
 from vocscore.runtime.precision import Fidelity
-from vocscore.training.fit import epoch_order, row_batches, steps_an_epoch
-from vocscore.training.whole import regroup
+from vocscore.training.finetune import regroup
+from vocscore.training.trainer import epoch_order, row_batches, steps_an_epoch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def starting_network(*, seed: int = 0, **changes: Any) -> dict[str, torch.Tensor
 
 
 @pytest.mark.parametrize(
-    ("tune", "backbone", "maker"),
+    ("tune", "backbone", "loader"),
     [
         *itertools.product(["head"], ["alexnet", "resnet18", "googlenet"], ["host", "dali"]),
         ("all", "alexnet", "dali"),
@@ -69,20 +69,20 @@ def starting_network(*, seed: int = 0, **changes: Any) -> dict[str, torch.Tensor
     ],
 )
 def test_each_backbone_trains_and_scores(
-    tune: str, backbone: str, maker: str, few_shards: Path, tmp_path: Path
+    tune: str, backbone: str, loader: str, few_shards: Path, tmp_path: Path
 ) -> None:
-    """The checkpoint, run by the runtime on the validation pictures, has the reported figures."""
+    """The checkpoint, run by the runtime on the validation images, has the reported figures."""
     # Behind frozen random layers, whose features are small, a large step for the head to matter.
     rate = 0.5 if tune == "head" else 0.01
-    changes = {"backbone": backbone, "maker": maker, "tune": tune, "learning_rate": rate}
+    changes = {"backbone": backbone, "loader": loader, "tune": tune, "learning_rate": rate}
     done = fit(few_shards, tmp_path, epochs=1, batch_size=3, **changes)
     network, card = load_checkpoint(tmp_path)
     runtime = open_runtime(network, card, device="cpu")
     val = load_split(few_shards, "val")
-    found = np.empty((len(val.pictures), 20), dtype=np.float32)
+    found = np.empty((len(val.images), 20), dtype=np.float32)
     with closing(
-        open_maker(
-            maker,
+        open_loader(
+            loader,
             card.preprocess,
             batch_size=3,
             device="cpu",
@@ -90,7 +90,7 @@ def test_each_backbone_trains_and_scores(
             max_pixels=TrainConfig.max_pixels,
         )
     ) as opened:
-        for batch in opened.batches(val.pictures):
+        for batch in opened.batches(val.images):
             found[batch.rows] = runtime.probabilities(batch.images)
     assert np.isfinite(found).all()
     assert found.std() > 1e-4, "a head that has learnt nothing shows nothing"
@@ -114,11 +114,11 @@ def test_what_is_kept_of_a_backbone_in_bf16_is_what_score_computes(
     assert card.precision == precision
     runtime = open_runtime(network, card, device="cpu", precision=precision)
     val = load_split(few_shards, "val")
-    maker = open_maker(
+    loader = open_loader(
         "host", card.preprocess, batch_size=32, device="cpu", threads=1, max_pixels=10**8
     )
-    with closing(maker):
-        (batch,) = maker.batches(val.pictures)
+    with closing(loader):
+        (batch,) = loader.batches(val.images)
     found = runtime.probabilities(batch.images)
     metrics = json.loads((tmp_path / "metrics.json").read_text())["val"]
     exactly = 2e-3 if faithful else 1e-5
@@ -159,8 +159,8 @@ def test_a_run_is_complete(drawn_shards: Path, tmp_path: Path) -> None:
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["device"] == "cpu"
     assert set(TrainConfig.__dataclass_fields__) <= set(config)
-    with Image.open(tmp_path / "curves.png") as picture:
-        picture.load()
+    with Image.open(tmp_path / "curves.png") as image:
+        image.load()
     _, card = load_checkpoint(tmp_path)
     assert card.threshold == 0.3
     assert card.preprocess.size == 64
@@ -244,14 +244,16 @@ def test_training_equals_the_plain_loop(
     optimizer = torch.optim.SGD(learnt.parameters(), lr=0.1, momentum=0.9)
     during = np.empty(split.labels.shape, dtype=np.float32)
     with closing(
-        open_maker("host", card.preprocess, batch_size=8, device="cpu", threads=1, max_pixels=10**8)
-    ) as maker:
+        open_loader(
+            "host", card.preprocess, batch_size=8, device="cpu", threads=1, max_pixels=10**8
+        )
+    ) as loader:
         for epoch in range(1, FAST["epochs"] + 1):
-            order = epoch_order(len(split.pictures), seed=0, epoch=epoch)
+            order = epoch_order(len(split.images), seed=0, epoch=epoch)
             sizes = [len(rows) for rows in row_batches(order, batch_size=8)]
-            batches = maker.batches(split.pictures, order=order.tolist())
+            batches = loader.batches(split.images, order=order.tolist())
             for batch in regroup(batches, sizes, side=64):
-                logits = network(card.preprocess.normalise(batch.images))
+                logits = network(card.preprocess.normalize(batch.images))
                 during[batch.rows] = logits.detach().sigmoid().numpy()
                 labels = torch.from_numpy(split.labels[batch.rows]).float()
                 each = torch.nn.functional.binary_cross_entropy_with_logits(
@@ -274,32 +276,32 @@ def test_training_equals_the_plain_loop(
 
 
 @pytest.mark.parametrize(("tune", "passes"), [("head", 1), ("all", 3)])
-def test_pictures_are_decoded(
+def test_images_are_decoded(
     tune: str,
     passes: int,
     few_shards: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Three epochs decode each picture of both splits once for a head, else once an epoch."""
+    """Three epochs decode each image of both splits once for a head, else once an epoch."""
     decoded: list[str] = []
 
     class Counting:
-        def __init__(self, maker: Any) -> None:
-            self._maker = maker
+        def __init__(self, loader: Any) -> None:
+            self._loader = loader
 
-        def batches(self, pictures: Any, **options: Any) -> Any:
-            for batch in self._maker.batches(pictures, **options):
-                decoded.extend(pictures[row].name for row in batch.rows)
+        def batches(self, images: Any, **options: Any) -> Any:
+            for batch in self._loader.batches(images, **options):
+                decoded.extend(images[row].name for row in batch.rows)
                 yield batch
 
         def close(self) -> None:
-            self._maker.close()
+            self._loader.close()
 
     def counting(*arguments: Any, **options: Any) -> Counting:
-        return Counting(open_maker(*arguments, **options))
+        return Counting(open_loader(*arguments, **options))
 
-    monkeypatch.setattr(vocscore.training.opening, "open_maker", counting)
+    monkeypatch.setattr(vocscore.training.opening, "open_loader", counting)
     steps: list[tuple[int, int]] = []
     told: list[str] = []
     fit(
@@ -320,7 +322,7 @@ def test_pictures_are_decoded(
         "checking bf16",
         "drawing charts",
     ]
-    names = [p.name for split in ("train", "val") for p in load_split(few_shards, split).pictures]
+    names = [p.name for split in ("train", "val") for p in load_split(few_shards, split).images]
     assert sorted(decoded) == sorted(names * passes)
     assert steps[-1] == (9 * passes, 9 * passes)
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
@@ -342,7 +344,7 @@ def test_callers_hear_of_each_epoch_and_nothing_is_printed(
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 9, 10, 21])
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 20])
 def test_no_lone_last_batch(rows: int, batch_size: int) -> None:
-    """Every row comes once; a lone last row joins its neighbours, alike for rows and batches."""
+    """Every row comes once; a lone last row joins its neighbors, alike for rows and batches."""
     order = np.random.default_rng(rows).permutation(rows)
     cut = row_batches(order, batch_size=batch_size)
     assert np.concatenate(cut).tolist() == order.tolist()
@@ -366,18 +368,18 @@ def test_order_changes_with_epoch_and_seed_only() -> None:
     assert len({tuple(order(seed, epoch)) for seed in (3, 4) for epoch in (1, 2)}) == 4
 
 
-def test_last_batch_of_one_with_batch_normalisation(few_shards: Path, tmp_path: Path) -> None:
-    """5 pictures in batches of 4 train a network that normalises 1x1 maps over the batch."""
+def test_last_batch_of_one_with_batch_normalization(few_shards: Path, tmp_path: Path) -> None:
+    """5 images in batches of 4 train a network that normalizes 1x1 maps over the batch."""
     done = fit(few_shards, tmp_path, backbone="resnet18", tune="all", size=32, batch_size=4)
     assert math.isfinite(done.train.loss)
 
 
 @pytest.mark.parametrize("changes", [{"batch_size": 1}, {"train_split": "one"}])
-def test_batch_normalisation_over_one_picture_is_refused(
+def test_batch_normalization_over_one_image_is_refused(
     changes: dict[str, Any], few_shards: Path, tmp_path: Path
 ) -> None:
-    """Where every batch has one picture, batch normalisation is refused in one line."""
-    with pytest.raises(TrainError, match=r"normalises batches.*--batch-size"):
+    """Where every batch has one image, batch normalization is refused in one line."""
+    with pytest.raises(TrainError, match=r"normalizes batches.*--batch-size"):
         fit(few_shards, tmp_path / "run", backbone="resnet18", tune="all", **changes)
     assert not (tmp_path / "run").exists()
     fit(few_shards, tmp_path / "head", backbone="resnet18", tune="head", epochs=1, **changes)
@@ -441,11 +443,11 @@ def test_loss_that_is_not_a_number(tune: str, few_shards: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("tune", ["head", "all"])
-@pytest.mark.parametrize("maker", ["host", "dali"])
-def test_picture_that_cannot_be_decoded(
-    maker: str, tune: str, voc_tree: Path, tmp_path: Path
+@pytest.mark.parametrize("loader", ["host", "dali"])
+def test_image_that_cannot_be_decoded(
+    loader: str, tune: str, voc_tree: Path, tmp_path: Path
 ) -> None:
-    """A damaged picture in the shards stops training with its name and 'vocscore verify'."""
+    """A damaged image in the shards stops training with its name and 'vocscore verify'."""
     annotated = read_voc(voc_tree)
     copy = tmp_path / "VOC"
     for sample in annotated.samples[:6]:
@@ -457,7 +459,7 @@ def test_picture_that_cannot_be_decoded(
     part = AnnotatedSet(copy, some[:6])
     shards = pack_set(part, {"train": some[:4], "val": some[4:6]}, tmp_path / "set", verify=False)
     with pytest.raises(TrainError, match="vocscore verify") as caught:
-        fit(shards, tmp_path / "run", maker=maker, tune=tune)
+        fit(shards, tmp_path / "run", loader=loader, tune=tune)
     assert bad in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -477,7 +479,7 @@ def test_interrupted_training_is_no_finished_run(few_shards: Path, tmp_path: Pat
 
 
 def test_several_splits_are_joined(few_shards: Path, tmp_path: Path) -> None:
-    """'train,one' trains on the pictures of both."""
+    """'train,one' trains on the images of both."""
     totals: list[int] = []
     fit(
         few_shards, tmp_path, train_split="train,one", on_step=lambda _, total: totals.append(total)
@@ -485,7 +487,7 @@ def test_several_splits_are_joined(few_shards: Path, tmp_path: Path) -> None:
     assert set(totals) == {5 + 1 + 4}
 
 
-def test_real_pictures(voc_data: Path, tmp_path: Path) -> None:
+def test_real_images(voc_data: Path, tmp_path: Path) -> None:
     """70 of 100 VOC photographs and ImageNet weights give a validation mAP far above chance."""
     weights = voc_data / "weights" / "squeezenet1_0-imagenet.pth"
     if not weights.is_file():
@@ -506,7 +508,7 @@ def test_real_pictures(voc_data: Path, tmp_path: Path) -> None:
 def test_training_on_a_gpu(backbone: str, tune: str, drawn_shards: Path, tmp_path: Path) -> None:
     """On CUDA, with DALI's mixed decoding, the loss falls and the checkpoint loads on the CPU."""
     done = fit(
-        drawn_shards, tmp_path, backbone=backbone, tune=tune, epochs=4, maker="dali", device="cuda"
+        drawn_shards, tmp_path, backbone=backbone, tune=tune, epochs=4, loader="dali", device="cuda"
     )
     assert done.epochs[-1].train.loss < done.epochs[0].train.loss
     assert load_checkpoint(tmp_path)[0].head.weight.device.type == "cpu"

@@ -15,7 +15,7 @@ from small_training import fit, pack_set
 
 import vocscore.training.opening
 from shards.errors import DamageError
-from shards.reader import LabelledPictures, load_split
+from shards.reader import LabeledImages, load_split
 from shards.sample import AnnotatedSet
 from shards.sources.voc.read import read_voc
 from vocscore.errors import DivergedError, TrainError
@@ -33,7 +33,7 @@ def relabel(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give the splits other labels than the shards have."""
 
     def use(**changed: Any) -> None:
-        def load(folder: Path, split: str) -> LabelledPictures:
+        def load(folder: Path, split: str) -> LabeledImages:
             found = load_split(folder, split)
             change = changed.get(split)
             return found if change is None else replace(found, labels=change(found.labels.copy()))
@@ -64,7 +64,7 @@ def no_positive(labels: np.ndarray) -> np.ndarray:
 def test_class_without_positives(
     tune: str, recipe: dict[str, Any], few_shards: Path, relabel: Any, tmp_path: Path
 ) -> None:
-    """A class that no training picture shows is named, gets rare, and takes part in no mean."""
+    """A class that no training image shows is named, gets rare, and takes part in no mean."""
     relabel(train=without(3), val=without(4))
     done = fit(few_shards, tmp_path, tune=tune, epochs=3, **recipe)
     _, card = load_checkpoint(tmp_path)
@@ -100,7 +100,7 @@ def test_one_class_only(tune: str, loss: str, voc_tree: Path, tmp_path: Path) ->
 
 
 def test_empty_split(few_shards: Path, tmp_path: Path) -> None:
-    """A split without pictures is in no set; a manifest that claims one is refused as damaged."""
+    """A split without images is in no set; a manifest that claims one is refused as damaged."""
     import shutil
 
     shutil.copytree(few_shards, tmp_path / "set")
@@ -140,7 +140,7 @@ def test_validation_split_without_a_positive(
 
 @BOTH
 def test_batch_larger_than_the_set(tune: str, few_shards: Path, tmp_path: Path) -> None:
-    """Five pictures in batches of 500 are one step an epoch, with the result of batches of 5."""
+    """Five images in batches of 500 are one step an epoch, with the result of batches of 5."""
     for size in (5, 500):
         fit(few_shards, tmp_path / str(size), tune=tune, batch_size=size, schedule="cosine")
     found = [load_checkpoint(tmp_path / str(size))[0].state_dict() for size in (5, 500)]
@@ -162,7 +162,7 @@ def test_shards_that_disagree_on_classes(few_shards: Path, voc_tree: Path, tmp_p
 
 
 def test_shards_whose_classes_were_renamed(voc_tree: Path, tmp_path: Path) -> None:
-    """A name that the pictures' own descriptions do not know is refused, and not trained."""
+    """A name that the images' own descriptions do not know is refused, and not trained."""
     annotated = read_voc(voc_tree)
     some = annotated.samples[:12]
     pack_set(annotated, {"train": some[:6], "val": some[6:]}, tmp_path / "set")
@@ -178,7 +178,7 @@ def test_shards_whose_classes_were_renamed(voc_tree: Path, tmp_path: Path) -> No
     ("train", "val"), [("val", "val"), ("train,val", "val"), ("train, train", "val")]
 )
 def test_splits_that_overlap(train: str, val: str, few_shards: Path, tmp_path: Path) -> None:
-    """Nothing is validated on pictures that were trained on, and none counts twice."""
+    """Nothing is validated on images that were trained on, and none counts twice."""
     with pytest.raises(TrainError, match=r"split '\w+' is named twice"):
         fit(few_shards, tmp_path / "run", train_split=train, val_split=val)
 

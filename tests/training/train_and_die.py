@@ -76,7 +76,7 @@ def make_light() -> None:
 
     def features(_backbone: Any, splits: Any, **_options: Any) -> list[Features]:
         generator = np.random.default_rng(0)
-        made = (generator.normal(size=(len(split.pictures), 3)) for split in splits)
+        made = (generator.normal(size=(len(split.images), 3)) for split in splits)
         return [
             Features(torch.from_numpy(values).float(), split.labels)
             for values, split in zip(made, splits, strict=True)

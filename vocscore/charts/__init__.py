@@ -1,1 +1,1 @@
-"""Figures as pictures: PNG files, without a window and without global state."""
+"""Figures as images: PNG files, without a window and without global state."""

@@ -1,4 +1,4 @@
-"""What every chart shares: a figure without a window, colours, and a file written whole."""
+"""What every chart shares: a figure without a window, colors, and a file written whole."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-# told apart by colour-blind people too (Okabe and Ito)
+# told apart by color-blind people too (Okabe and Ito)
 BLUE, ORANGE, SKY = "#0072b2", "#d55e00", "#56b4e9"
 GRAY, BLACK = "#7f7f7f", "#1a1a1a"
 

@@ -48,7 +48,7 @@ def class_chart(figures: Report, classes: Sequence[str], file: Path, *, subject:
     if not math.isnan(mean):
         axes.axvline(mean, color=ORANGE, linewidth=1, label=f"mean, {mean:.3f}")
     some = f", {left_out} in the middle left out" if left_out else ""
-    axes.set_title(f"average precision a class ({figures.pictures} images{some})", fontsize=11)
+    axes.set_title(f"average precision a class ({figures.images} images{some})", fontsize=11)
     say_of_what(figure, subject)
     figure.legend(loc="outside lower center", ncols=3, fontsize=9)
     save(figure, file)
@@ -70,7 +70,7 @@ def _bars(axes: Axes, figures: Report, names: Sequence[str], shown: NDArray[np.i
     axes.barh(places, np.nan_to_num(points), color=SKY, height=min(0.75, 0.25 * len(shown)))
     axes.plot(
         chance[known], places[known], "|", color=BLACK, markersize=9, markeredgewidth=2,
-        label="chance: share of the pictures that show it", zorder=4,  # above the texts
+        label="chance: share of the images that show it", zorder=4,  # above the texts
     )  # fmt: skip
     for place, point, count in zip(places.tolist(), points, positives, strict=True):
         text = f"{point:.2f}   n={count}" if count else "no positives"

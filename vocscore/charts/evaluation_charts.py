@@ -1,4 +1,4 @@
-"""The three pictures of an evaluation."""
+"""The three images of an evaluation."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def evaluation_charts(
     """Draw average precision a class, reliability, and which labels are missed together.
 
     Args:
-        folder: for the pictures, which are called `NAMES`; those there already are replaced.
+        folder: for the images, which are called `NAMES`; those there already are replaced.
         classes: the names, in column order.
-        figures: of the pictures that were compared.
+        figures: of the images that were compared.
         calibration: of the same, by the name that the legend has for it; one, or before and after
             calibration.
         missed: of the same, int64, shape (C, C), as `missed_together` gives it.

@@ -1,4 +1,4 @@
-"""missed_together.png: which labels are missed in the same pictures."""
+"""missed_together.png: which labels are missed in the same images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _INCHES_A_FIELD = 0.32
 def missed_chart(
     missed: NDArray[np.int64], classes: Sequence[str], file: Path, *, subject: str = ""
 ) -> None:
-    """Draw how often two classes are missed in one picture, the most missed class first.
+    """Draw how often two classes are missed in one image, the most missed class first.
 
     How often a class is missed at all stands behind its name; on the diagonal it would outshine
     every pair.
@@ -55,7 +55,7 @@ def missed_chart(
     most = int(pairs.max()) if pairs.count() else 0
     axes.set_facecolor("#dddddd")  # the diagonal
     fields = axes.imshow(pairs, cmap="Blues", vmin=0, vmax=max(most, 1))
-    bar = figure.colorbar(fields, ax=axes, shrink=0.7, label="pictures that miss both")
+    bar = figure.colorbar(fields, ax=axes, shrink=0.7, label="images that miss both")
     bar.locator = whole_numbers()
     bar.update_ticks()
     _names(axes, [label(classes[c]) for c in shown], alone[shown])
@@ -76,7 +76,7 @@ def _names(axes: Axes, names: Sequence[str], alone: NDArray[np.int64]) -> None:
     counted = [f"{name}  {count}" for name, count in zip(names, alone, strict=True)]
     axes.set_yticks(places, counted, fontsize=8, parse_math=False)
     axes.set_xticks(places, names, fontsize=8, rotation=90, parse_math=False)
-    axes.set_ylabel("class, and pictures that miss it")
+    axes.set_ylabel("class, and images that miss it")
     axes.set_xticks(places[:-1] + 0.5, minor=True)
     axes.set_yticks(places[:-1] + 0.5, minor=True)
     axes.grid(visible=True, which="minor", color="#eeeeee", linewidth=0.5)

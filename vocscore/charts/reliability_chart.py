@@ -52,11 +52,11 @@ def reliability_chart(of: Mapping[str, Reliability], file: Path, *, subject: str
 
 
 def _line(axes: Axes, name: str, found: Reliability, style: tuple[str, str, str]) -> None:
-    colour, marker, line = style
+    color, marker, line = style
     used = found.decisions > 0
     error = found.expected_calibration_error
     label = name if math.isnan(error) else f"{name}: expected calibration error {error:.3f}"
     axes.plot(
         found.mean_probability[used], found.share_present[used],
-        color=colour, marker=marker, linestyle=line, markersize=5, label=label,
+        color=color, marker=marker, linestyle=line, markersize=5, label=label,
     )  # fmt: skip

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from shards.errors import ShardsError
+from shards.errors import Error
 from vocscore.cli.libraries import cannot_be_loaded
 from vocscore.cli.progress import Progress, progress
 from vocscore.cli.shown_commands import program
 from vocscore.cli.status_line import is_terminal
 from vocscore.cli.streams import lost_output
-from vocscore.distributed import read_ranks
-from vocscore.errors import StoppedOnPurposeError, VocscoreError
+from vocscore.errors import StoppedOnPurposeError
+from vocscore.ranks import read_ranks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ class OneLineErrors(click.Group):
             return super().invoke(ctx)
         except StoppedOnPurposeError as error:
             raise StoppedError(error) from error
-        except (ShardsError, VocscoreError) as error:
+        except Error as error:
             raise KnownError(error) from error
         except (click.UsageError, KnownError):
             if _is_follower():
@@ -84,7 +84,7 @@ def _is_follower() -> bool:
     """Whether another process of torchrun's says the same."""
     try:
         return not read_ranks(os.environ).first
-    except VocscoreError:  # variables of another launcher
+    except Error:  # variables of another launcher
         return False
 
 
@@ -147,7 +147,7 @@ def same_command(*, resumed: bool = False) -> str:
 
 
 def runtime_options(command: Command) -> Command:
-    """The options of every command that decodes pictures and runs a network."""
+    """The options of every command that decodes images and runs a network."""
     for option in (
         click.option(
             "--workers",
@@ -156,7 +156,7 @@ def runtime_options(command: Command) -> Command:
             help="Threads that read and decode.  [default: one a usable core]",
         ),
         click.option(
-            "--maker",
+            "--loader",
             type=click.Choice(["auto", "dali", "host", "reference"]),
             default="auto",
             show_default=True,

@@ -1,4 +1,4 @@
-"""`vocscore demo`: the whole job on pictures that it draws itself."""
+"""`vocscore demo`: the whole job on images that it draws itself."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ OWN_FILES = ("predictions.csv", "predictions.csv.json", "eval.json")
     help="Folder for everything the demo makes.",
 )
 @click.option(
-    "--pictures",
+    "--images",
     type=click.IntRange(min=60),
-    default=DemoConfig.pictures,
+    default=DemoConfig.images,
     show_default=True,
-    help="Pictures to draw.",
+    help="Images to draw.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), default=DemoConfig.epochs, show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier demo left in DIR.")
-def demo(out: Path, *, pictures: int, epochs: int, overwrite: bool) -> None:
+def demo(out: Path, *, images: int, epochs: int, overwrite: bool) -> None:
     """Draw a small VOC set, then pack, train, score and evaluate it.
 
-    Needs no download: the pictures are drawn, and the network learns from nothing. Takes a few
+    Needs no download: the images are drawn, and the network learns from nothing. Takes a few
     minutes on two cores. Every command is shown as you would type it.
     """
-    from shards.drawing.drawn import draw_voc
+    from shards.synthetic.voc import draw_voc
 
     _make_room(out, overwrite=overwrite)
     voc = out / "VOCdrawn"
-    click.echo(f"drawing {pictures} pictures of 20 classes in {voc}")
+    click.echo(f"drawing {images} images of 20 classes in {voc}")
     with progress("demo", quiet=False) as shown:
         shown.stage("drawing")
-        draw_voc(voc, pictures=pictures, seed=1)
+        draw_voc(voc, images=images, seed=1)
     shards, run, predictions = out / "shards", out / "run", out / "predictions.csv"
     _show(["pack", voc, "-o", shards])
     _show(["train", shards, "-o", run, *_from_nothing(), "--epochs", epochs])
-    _spoil_one_picture(voc / "JPEGImages")
+    _spoil_one_image(voc / "JPEGImages")
     _show(["score", voc / "JPEGImages", "-m", run, "-o", predictions])
     _show(["eval", predictions, shards, "--json", out / "eval.json"])
     click.echo(f"\npredictions: {predictions}\nmetrics:     {out / 'eval.json'}")
@@ -80,12 +80,12 @@ def _make_room(out: Path, *, overwrite: bool) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _spoil_one_picture(folder: Path) -> None:
-    """Add a picture that was cut short, as real folders hold them."""
+def _spoil_one_image(folder: Path) -> None:
+    """Add an image that was cut short, as real folders hold them."""
     whole = min(folder.glob("*.jpg")).read_bytes()
     bad = folder / "cut_short.jpg"
     bad.write_bytes(whole[: len(whole) // 2])
-    click.echo(f"\n(a picture cut short is put into the folder: {bad.name})")
+    click.echo(f"\n(an image cut short is put into the folder: {bad.name})")
 
 
 def _show(words: list[object]) -> None:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     type=click.Choice(["ignore", "positive", "negative"]),
     default=EvalConfig.difficult,
     show_default=True,
-    help="What a class is of which a picture shows only instances marked 'difficult'. VOC's own "
+    help="What a class is of which an image shows only instances marked 'difficult'. VOC's own "
     "figures ignore it; other papers count it as present or as absent, and theirs can be "
     "compared only with figures made the same way.",
 )
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     default=EvalConfig.resamples,
     show_default=True,
     metavar="N",
-    help="Draw the pictures anew so often, with repeats, to say between which values 95% of the "
+    help="Draw the images anew so often, with repeats, to say between which values 95% of the "
     "figures then lie (bootstrap). 0 leaves the intervals out.",
 )
 @click.option(
@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     type=paths.new_folder("charts"),
     help="Draw there (made if missing): per_class_ap.png, average precision a class; "
     "reliability.png, whether 7 in 10 decisions with probability 0.7 come true; "
-    "missed_together.png, which labels are missed in the same pictures.",
+    "missed_together.png, which labels are missed in the same images.",
 )
 @quiet_option
 def evaluate(
@@ -108,8 +108,8 @@ def evaluate(
     splits train and trainval are taken for it, and the output says so.
 
     Prints average precision a class, mAP (all points, and VOC's own two ways), and IoU,
-    precision, recall and F1, averaged over pictures, over decisions (micro) and over classes
-    (macro), each with the interval in which it lies when other pictures are drawn; and how far
+    precision, recall and F1, averaged over images, over decisions (micro) and over classes
+    (macro), each with the interval in which it lies when other images are drawn; and how far
     probabilities are from the share that comes true (expected calibration error). docs/metrics.md
     defines every figure.
 

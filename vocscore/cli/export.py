@@ -17,7 +17,7 @@ from vocscore.config import ExportConfig
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
 
 
 @click.command()
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     "--shards",
     metavar="SHARDS",
     type=paths.SHARDS,
-    help="Check the new model on these packed pictures.  [default: those RUN was trained on]",
+    help="Check the new model on these packed images.  [default: those RUN was trained on]",
 )
 @click.option(
     "--split",
@@ -51,24 +51,24 @@ if TYPE_CHECKING:
     help="Split of SHARDS, or several joined by commas.",
 )
 @click.option(
-    "--pictures",
+    "--images",
     "folder",
     metavar="DIR",
-    type=paths.PICTURES,
-    help="Check it on the pictures in this folder, in place of shards.",
+    type=paths.IMAGES,
+    help="Check it on the images in this folder, in place of shards.",
 )
 @click.option(
     "--drawn",
     is_flag=True,
-    help="Check it on pictures that the program draws: where the shards are out of reach, and no "
+    help="Check it on images that the program draws: where the shards are out of reach, and no "
     "photographs are at hand.",
 )
 @click.option(
-    "--check-pictures",
+    "--check-images",
     type=click.IntRange(min=1),
-    default=ExportConfig.check_pictures,
+    default=ExportConfig.check_images,
     show_default=True,
-    metavar="PICTURES",
+    metavar="IMAGES",
     help="Check on so many, at most.",
 )
 @click.option(
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     default=ExportConfig.max_pixels,
     show_default=True,
     metavar="PIXELS",
-    help="A picture with more (width times height) is passed over in the check.",
+    help="An image with more (width times height) is passed over in the check.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a model that is already at FILE.")
 @quiet_option
@@ -89,80 +89,80 @@ def export(
     split: str | None,
     folder: Path | None,
     drawn: bool,
-    check_pictures: int,
+    check_images: int,
     max_pixels: int,
     overwrite: bool,
     quiet: bool,
 ) -> None:
     """Write a model for ONNX Runtime, OpenVINO and whatever else reads their formats.
 
-    RUN is a folder that 'vocscore train' wrote. The new model takes decoded and resized pictures,
-    uint8, (pictures, size, size, 3), and gives probabilities: normalisation, temperature and
+    RUN is a folder that 'vocscore train' wrote. The new model takes decoded and resized images,
+    uint8, (images, size, size, 3), and gives probabilities: normalization, temperature and
     sigmoid are inside. docs/exporting.md shows the few lines before it. ONNX needs
     pip install 'vocscore[export]'.
 
-    The new model is run beside the old one on pictures, and kept only if no probability differs by
+    The new model is run beside the old one on images, and kept only if no probability differs by
     more than 0.0001. There is no way around this check.
 
     \b
     vocscore export run/ -o model.onnx
-    vocscore export run/ -o model.xml --pictures photos/
+    vocscore export run/ -o model.xml --images photos/
     """
     if sum((shards is not None, folder is not None, drawn)) > 1:
-        raise click.UsageError("--shards, --pictures and --drawn: give one of them.")
-    from vocscore.export.formats import check_place
+        raise click.UsageError("--shards, --images and --drawn: give one of them.")
+    from vocscore.exporting.formats import check_place
     from vocscore.models.card import load_card
 
-    config = ExportConfig(split=split, check_pictures=check_pictures, max_pixels=max_pixels)
+    config = ExportConfig(split=split, check_images=check_images, max_pixels=max_pixels)
     check_place(out, overwrite=overwrite)
     load_card(checkpoint)  # refuses what is no run
     with (
         progress("export", quiet=quiet) as shown,
-        _pictures(checkpoint, shards, folder, config=config, drawn=drawn) as (pictures, source),
+        _images(checkpoint, shards, folder, config=config, drawn=drawn) as (images, source),
     ):
         shown.stage("loading PyTorch")  # what could be refused was refused above
-        from vocscore.export.export import export as write
+        from vocscore.exporting.export import export as write
 
         result = write(
             checkpoint,
             out,
-            pictures=pictures,
+            images=images,
             source=source,
             max_pixels=config.max_pixels,
-            on_pictures=shown,
+            on_images=shown,
             on_stage=shown.stage,
         )
     if not quiet:
         click.echo(
             f"largest difference of a probability to PyTorch: {result.largest:.1g}, "
-            f"on {result.pictures} pictures ({source})"
+            f"on {result.images} images ({source})"
         )
         click.echo(f"model: {', '.join(map(str, result.files))}")
 
 
 @contextmanager
-def _pictures(
+def _images(
     checkpoint: Path,
     shards: Path | None,
     folder: Path | None,
     *,
     config: ExportConfig,
     drawn: bool,
-) -> Iterator[tuple[Sequence[PictureRef], str]]:
-    """What to check with, and what to call it; drawn pictures are gone when the block ends."""
+) -> Iterator[tuple[Sequence[ImageRef], str]]:
+    """What to check with, and what to call it; drawn images are gone when the block ends."""
     from shards.reader import load_split
-    from vocscore.export.pictures import drawn_in, found_below
+    from vocscore.exporting.images import drawn_in, found_below
 
-    most = config.check_pictures
+    most = config.check_images
     if drawn:
         with TemporaryDirectory(prefix="vocscore-") as place:
             yield drawn_in(Path(place), number=most), "drawn"
         return
     if folder is not None:
-        yield found_below(folder, most=most), "a folder of pictures"
+        yield found_below(folder, most=most), "a folder of images"
         return
     shards = shards or trained_on(
-        checkpoint, instead="Check the export on others with --shards, --pictures or --drawn."
+        checkpoint, instead="Check the export on others with --shards, --images or --drawn."
     )
     split = config.split or validated_on(checkpoint, shards)
-    yield load_split(shards, split).pictures[:most], f"split {split!r} of the shards"
+    yield load_split(shards, split).images[:most], f"split {split!r} of the shards"

@@ -47,7 +47,7 @@ def format_options(command: Command) -> Command:
                 "--top-k",
                 type=click.IntRange(min=1),
                 metavar="K",
-                help="Write only the K largest probabilities of a picture; the others are empty "
+                help="Write only the K largest probabilities of an image; the others are empty "
                 "cells, nulls, or keys left out. Labels stay.  [default: all]",
             ),
             click.option(

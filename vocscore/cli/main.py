@@ -93,7 +93,7 @@ class Commands(OneLineErrors):
 @click.group(cls=Commands, context_settings={"help_option_names": HELP})
 @click.version_option(package_name="vocscore", message="vocscore %(version)s")
 def main() -> None:
-    """Turn folders of pictures into multi-label predictions.
+    """Turn folders of images into multi-label predictions.
 
     \b
     Three commands do the job:
@@ -102,6 +102,6 @@ def main() -> None:
       vocscore score photos/ -m run/ -o predictions.csv  # images -> one row each
 
     'vocscore eval predictions.csv shards/' then says how good they are, and
-    'vocscore demo -o demo' does all of it on pictures that it draws itself.
+    'vocscore demo -o demo' does all of it on images that it draws itself.
     """
     settle_threads()

@@ -1,4 +1,4 @@
-"""`vocscore pack` and `vocscore verify`: a folder of pictures to shards, and are they whole."""
+"""`vocscore pack` and `vocscore verify`: a folder of images to shards, and are they whole."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ if TYPE_CHECKING:
     type=FiniteRange(0, 1),
     default=PackConfig.train_fraction,
     show_default=True,
-    help="Share of the pictures to train on, with --split ratio.",
+    help="Share of the images to train on, with --split ratio.",
 )
 @click.option("--seed", type=int, default=PackConfig.seed, show_default=True, help="Of the split.")
 @click.option(
@@ -110,14 +110,14 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=PackConfig.shard_samples,
     show_default=True,
-    metavar="PICTURES",
-    help="Pictures a shard.",
+    metavar="IMAGES",
+    help="Images a shard.",
 )
 @click.option(
     "--verify/--no-verify",
     default=PackConfig.verify,
     show_default=True,
-    help="Decode every picture once, strictly, and leave the bad ones out.",
+    help="Decode every image once, strictly, and leave the bad ones out.",
 )
 @click.option(
     "--max-bad",
@@ -125,7 +125,7 @@ if TYPE_CHECKING:
     default=PackConfig.max_bad,
     show_default=True,
     metavar="FRACTION",
-    help="More rejected pictures than this is an error.",
+    help="More rejected images than this is an error.",
 )
 @click.option(
     "--max-pixels",
@@ -133,7 +133,7 @@ if TYPE_CHECKING:
     default=PackConfig.max_pixels,
     show_default=True,
     metavar="PIXELS",
-    help="A picture with more (width times height) is rejected before it is decoded.",
+    help="An image with more (width times height) is rejected before it is decoded.",
 )
 @click.option(
     "--resize",
@@ -141,7 +141,7 @@ if TYPE_CHECKING:
     default=PackConfig.resize,
     metavar="PIXELS",
     help="Re-encode to a square of this height and width, upright, as --size of train would: a "
-    "third of the bytes, a quarter of the decoding. Costs a second JPEG compression (mean 1.8 grey "
+    "third of the bytes, a quarter of the decoding. Costs a second JPEG compression (mean 1.8 gray "
     "levels at 256), so score what you train on alike.  [default: keep the original bytes]",
 )
 @click.option(
@@ -197,7 +197,7 @@ def pack(
     _refuse_file(out)
     labels = Labels(table, coco, config.label_separator)
     labels.check()
-    source = _source(src, out, year=year, labelled=bool(table or coco), quiet=quiet)
+    source = _source(src, out, year=year, labeled=bool(table or coco), quiet=quiet)
     with interruptible(f"Go on with: {same_command()}"), progress("pack", quiet=quiet) as shown:
         shown.stage("reading annotations")
         annotated = labels.read(source)
@@ -265,7 +265,7 @@ def _with_classes(
     return annotated, classes
 
 
-def _source(src: Path | None, out: Path, *, year: str | None, labelled: bool, quiet: bool) -> Path:
+def _source(src: Path | None, out: Path, *, year: str | None, labeled: bool, quiet: bool) -> Path:
     """The folder to pack: SRC, or the year that is fetched into it."""
     if year is None:
         if src is None:
@@ -273,7 +273,7 @@ def _source(src: Path | None, out: Path, *, year: str | None, labelled: bool, qu
         if not src.is_dir():
             raise KnownError(f"SRC {src}: no such folder. SRC takes a folder of images to pack.")
         return src
-    if labelled:
+    if labeled:
         raise click.UsageError("--download brings its own labels: leave --labels and --coco away.")
     from vocscore.fetch import fetch_voc
 
@@ -299,7 +299,7 @@ def _split(
 
 @click.command()
 @click.argument("shards", type=paths.SHARDS)
-@click.option("--decode", is_flag=True, help="Decode every picture too.")
+@click.option("--decode", is_flag=True, help="Decode every image too.")
 @quiet_option
 def verify(shards: Path, *, decode: bool, quiet: bool) -> None:
     """Prove a packed set whole: hashes, indexes, counts, labels.

@@ -11,7 +11,7 @@ import click
 
 from vocscore.cli.common import KnownError
 from vocscore.errors import ScoreError
-from vocscore.score.inputs.urls import refuse_url
+from vocscore.scoring.inputs.urls import refuse_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -187,7 +187,7 @@ RUN = PathType(
 SHARDS = PathType(
     "the folder of a set that 'vocscore pack' wrote", exists=True, folder=True, hint=_shards_hint
 )
-PICTURES = PathType("a folder with images", exists=True, folder=True)
+IMAGES = PathType("a folder with images", exists=True, folder=True)
 PREDICTIONS = PathType("what 'vocscore score' wrote", exists=True, folder=None)
 SOURCE = PathType(
     "a folder of images to pack, or with --download one to fetch them into",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     "--shards",
     metavar="SHARDS",
     type=paths.SHARDS,
-    help="Packed pictures to calibrate and to measure with.  [default: those RUN was trained on]",
+    help="Packed images to calibrate and to measure with.  [default: those RUN was trained on]",
 )
 @click.option(
     "--split",
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     help="Split of SHARDS, or several joined by commas. Not one that the model was trained on.",
 )
 @click.option(
-    "--calibration-pictures",
+    "--calibration-images",
     type=click.IntRange(min=1),
-    default=QuantizeConfig.calibration_pictures,
+    default=QuantizeConfig.calibration_images,
     show_default=True,
-    metavar="PICTURES",
-    help="Pictures from which the ranges of the 8 bits are taken.",
+    metavar="IMAGES",
+    help="Images from which the ranges of the 8 bits are taken.",
 )
 @click.option(
     "--max-map-drop",
@@ -65,39 +65,39 @@ if TYPE_CHECKING:
     default=QuantizeConfig.max_pixels,
     show_default=True,
     metavar="PIXELS",
-    help="A picture with more (width times height) is refused.",
+    help="An image with more (width times height) is refused.",
 )
 @quiet_option
 def quantize(checkpoint: Path, shards: Path | None, *, quiet: bool, **settings: Any) -> None:
     """Make the 8-bit form of a model, for 'vocscore score' with --precision int8.
 
     RUN is a folder that 'vocscore train' wrote; the 8-bit model is put beside its weights. It is
-    calibrated on packed pictures (validation pictures, by default), measured beside float32 on the
+    calibrated on packed images (validation images, by default), measured beside float32 on the
     same split, and written only if it is close enough. Needs NNCF: pip install 'vocscore[int8]'.
 
     \b
     vocscore quantize run/
     vocscore score photos/ -m run/ -o predictions.csv --precision int8
     """
-    from vocscore.export.quantise import quantise
+    from vocscore.exporting.quantize import quantize
 
     config = QuantizeConfig(**settings)
     shards = shards or trained_on(checkpoint)
     split = config.split or validated_on(checkpoint, shards)
     with progress("quantize", quiet=quiet) as shown:
-        result = quantise(
+        result = quantize(
             checkpoint,
             shards,
             split=split,
-            calibration_pictures=config.calibration_pictures,
+            calibration_images=config.calibration_images,
             max_map_drop=config.max_map_drop,
             max_changed=config.max_changed,
             max_pixels=config.max_pixels,
-            on_pictures=shown,
+            on_images=shown,
             on_stage=shown.stage,
         )
     if not quiet:
-        click.echo(f"images: {result.pictures} of split {split!r}")
+        click.echo(f"images: {result.images} of split {split!r}")
         click.echo(seen_line(checkpoint, shards, split))
         click.echo(f"mAP: float32 {result.map_float32:.4f}, int8 {result.map_int8:.4f}")
         click.echo(

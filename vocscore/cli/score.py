@@ -1,4 +1,4 @@
-"""`vocscore score`: pictures to one row each."""
+"""`vocscore score`: images to one row each."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from vocscore.config import ScoreConfig
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vocscore.score.run import ScoreReport
-    from vocscore.score.walls import Reached
+    from vocscore.scoring.run import ScoreReport
+    from vocscore.scoring.walls import Reached
 
 ALL_BAD = 3
 """The exit code where the output is there and no row of it has a probability."""
@@ -58,7 +58,7 @@ ALL_BAD = 3
     type=click.IntRange(min=1),
     default=ScoreConfig.batch_size,
     show_default=True,
-    metavar="PICTURES",
+    metavar="IMAGES",
 )
 @click.option(
     "--unit-size",
@@ -74,7 +74,7 @@ ALL_BAD = 3
     default=ScoreConfig.max_pixels,
     show_default=True,
     metavar="PIXELS",
-    help="A picture with more (width times height) is an error row.",
+    help="An image with more (width times height) is an error row.",
 )
 @input_options
 @runtime_options
@@ -100,7 +100,7 @@ def score(
     out: Path,
     *,
     workers: int | None,
-    maker: str,
+    loader: str,
     device: str,
     folder_format: str | None,
     overwrite: bool,
@@ -110,14 +110,14 @@ def score(
     quiet: bool,
     **settings: Any,
 ) -> None:
-    """Write one row of class probabilities for every picture.
+    """Write one row of class probabilities for every image.
 
     SRC is a folder (searched to the bottom), packed shards, a folder of other WebDataset tars or
     one tar, a list file (.txt, .lst or .list, one path a line; '-' for standard input), or one
     image.
 
     The columns are path, status, error, one a class, labels; rows are in sorted path order.
-    A picture that cannot be read is a row with status 'error' and the reason; it costs no other
+    An image that cannot be read is a row with status 'error' and the reason; it costs no other
     row. Stopped for whatever reason, the same command goes on where it stopped.
 
     Beside the output stands its record (predictions.csv.json): the model, what it was trained on,
@@ -129,9 +129,9 @@ def score(
     find /data -name '*.jpg' | vocscore score - -m run/ -o predictions.csv
     """
     from vocscore.machine import usable_cores
-    from vocscore.score.inputs.globs import Globs
-    from vocscore.score.output.formats.selection import Selection
-    from vocscore.score.run import score as run
+    from vocscore.scoring.inputs.globs import Globs
+    from vocscore.scoring.output.formats.selection import Selection
+    from vocscore.scoring.run import score as run
 
     config = ScoreConfig(**settings)
     refuse_both(device, config.devices)
@@ -144,7 +144,7 @@ def score(
             src,
             out,
             checkpoint=checkpoint,
-            maker=maker,
+            loader=loader,
             device=device,
             devices=config.devices,
             precision=config.precision,
@@ -167,7 +167,7 @@ def score(
     for problem in report.problems:  # --quiet or not: something of the source was not scored
         click.echo(f"warning: {problem}", err=True)
     if not quiet:
-        _summarise(report)
+        _summarize(report)
         if quarantine is not None:
             click.echo(f"copies of bad inputs: {quarantine} (why: quarantine.csv in it)")
     if json_file:
@@ -194,12 +194,12 @@ def _say_all_bad(report: ScoreReport) -> None:
     )
 
 
-def _summarise(report: ScoreReport) -> None:
+def _summarize(report: ScoreReport) -> None:
     """Images, errors, rate, and where the file is."""
     from shards.file_kinds import listed
 
     resumed = f" ({report.resumed} of them by an earlier run)" if report.resumed else ""
-    click.echo(f"pictures: {report.pictures}{resumed}")
+    click.echo(f"images: {report.images}{resumed}")
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.reasons.items()))
     click.echo(f"errors: {report.errors}" + (f" ({reasons})" if reasons else ""))
     if report.skipped:

@@ -22,7 +22,7 @@ from vocscore.cli.common import (
 from vocscore.cli.shown_commands import free_path, vocscore_command
 from vocscore.cli.train_options import settings_options
 from vocscore.config import TrainConfig
-from vocscore.distributed import read_ranks
+from vocscore.ranks import read_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ def train(
     *,
     recipe: str,
     workers: int | None,
-    maker: str,
+    loader: str,
     device: str,
     resume: bool,
     overwrite: bool,
@@ -108,7 +108,7 @@ def train(
     cores = max(1, usable_cores() // ranks.local_size)
     asked = {
         **_everyones(config),
-        "maker": maker,
+        "loader": loader,
         "device": device,
         "threads": workers or cores,
         "ranks": ranks,
@@ -120,8 +120,8 @@ def train(
             advice = f"No checkpoint was made in {out}. Go on: {again}"
             entered.enter_context(interruptible(advice))
         else:  # torchrun ends all of them, and has the last word
+            from vocscore.training.distributed import joined
             from vocscore.training.follow import follow
-            from vocscore.training.together import joined
 
             entered.enter_context(joined(ranks, threads=cores))
             if not ranks.first:
@@ -144,7 +144,7 @@ def train(
     for problem in report.problems:  # --quiet or not
         click.echo(f"warning: {problem}", err=True)
     if not quiet:
-        _summarise(report, config, shards)
+        _summarize(report, config, shards)
 
 
 @contextmanager
@@ -176,7 +176,7 @@ def _everyones(config: TrainConfig) -> dict[str, Any]:
     return {
         "network": _chosen(choices.NetworkChoice, config),
         "data": _chosen(choices.DataChoice, config),
-        "optimisation": _chosen(choices.Optimisation, config),
+        "optimization": _chosen(choices.Optimization, config),
         "loss": _chosen(choices.LossChoice, config),
         "augmentation": _chosen(Augmentation, config),
         "seed": config.seed,
@@ -188,14 +188,14 @@ def _chosen(kind: type[Choice], config: TrainConfig) -> Choice:
     return kind(**{field.name: getattr(config, field.name) for field in fields(kind)})  # type: ignore[arg-type]
 
 
-def _summarise(report: TrainReport, config: TrainConfig, shards: Path) -> None:
+def _summarize(report: TrainReport, config: TrainConfig, shards: Path) -> None:
     from vocscore.records.trained_on import chosen_on_validation
 
     out = report.out
     if report.weights != "none" and not report.weights.startswith("torchvision "):
         click.echo(f"started from: {report.weights}")  # with the place in the file
     if report.unseen:
-        click.echo(f"no training picture shows: {', '.join(report.unseen)}")
+        click.echo(f"no training image shows: {', '.join(report.unseen)}")
     if len(report.epochs) > report.kept:
         click.echo(f"kept: epoch {report.kept} of {len(report.epochs)}, the best on validation")
     judged = report.reports["val"]

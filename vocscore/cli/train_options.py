@@ -73,7 +73,7 @@ _NETWORK = (
     _option(
         "--size",
         click.IntRange(1, MAX_SIZE),
-        "Height and width that pictures are resized to; kept in the checkpoint.",
+        "Height and width that images are resized to; kept in the checkpoint.",
         metavar="PIXELS",
     ),
     _option(
@@ -90,22 +90,22 @@ _DATA = (
     _option(
         "--difficult",
         click.Choice(["ignore", "positive", "negative"]),
-        "What a class is of which a picture has only 'difficult' instances: left out of the loss "
+        "What a class is of which an image has only 'difficult' instances: left out of the loss "
         "and of every figure (the VOC devkit's way), present, or absent.",
     ),
-    _option("--seed", int, "Of the new head and the order of the pictures."),
+    _option("--seed", int, "Of the new head and the order of the images."),
 )
 
-_OPTIMISATION = (
+_OPTIMIZATION = (
     _option(
         "--tune",
         click.Choice(["head", "all"]),
         "head: the backbone stays as it is, and is run once. all: every parameter is trained.",
     ),
-    _option("--epochs", click.IntRange(min=1), "Passes over the training pictures, at most."),
-    _option("--batch-size", click.IntRange(min=1), "Pictures a step.", metavar="PICTURES"),
+    _option("--epochs", click.IntRange(min=1), "Passes over the training images, at most."),
+    _option("--batch-size", click.IntRange(min=1), "Images a step.", metavar="IMAGES"),
     _option(
-        "--optimiser",
+        "--optimizer",
         click.Choice(["sgd", "adamw"]),
         "AdamW wants a learning rate some 30 times smaller than SGD's.",
     ),
@@ -121,7 +121,7 @@ _OPTIMISATION = (
     _option(
         "--weight-decay",
         _FROM_0,
-        "Pulls weights to zero; biases and normalisations are left alone.",
+        "Pulls weights to zero; biases and normalizations are left alone.",
     ),
     _option(
         "--schedule",
@@ -141,8 +141,8 @@ _OPTIMISATION = (
         metavar="DECAY",
     ),
     _flag(
-        "standardise",
-        "With --tune head: train on centred features of one scale, starting from how frequent each "
+        "standardize",
+        "With --tune head: train on centered features of one scale, starting from how frequent each "
         "class is. The checkpoint needs no extra step.",
     ),
     _option(
@@ -158,21 +158,21 @@ _AUGMENTATION = (
     _option(
         "--crop-scale",
         FiniteRange(0, 1, min_open=True),
-        "With --tune all: train on random crops, of this share of a picture's area at least, "
-        "resized to --size; 1: on whole pictures. 0.35 is usual with pretrained weights.",
+        "With --tune all: train on random crops, of this share of an image's area at least, "
+        "resized to --size; 1: on whole images. 0.35 is usual with pretrained weights.",
         metavar="SHARE",
     ),
     _option(
         "--flip",
         FiniteRange(0, 1),
-        "With --tune all: mirror training pictures left to right, this often. 0.5 suits what has "
+        "With --tune all: mirror training images left to right, this often. 0.5 suits what has "
         "no left and right, as most photographs.",
         metavar="PROBABILITY",
     ),
     _option(
         "--jitter",
         FiniteRange(0, 1),
-        "With --tune all: change brightness, contrast and saturation of training pictures, each by "
+        "With --tune all: change brightness, contrast and saturation of training images, each by "
         "up to this: 0.2 is from 80% to 120%.",
         metavar="STRENGTH",
     ),
@@ -219,7 +219,7 @@ _KEEPING = (
     ),
     _flag(
         "calibrate",
-        "Fit a temperature on the validation split, so that of the pictures with probability 0.8 "
+        "Fit a temperature on the validation split, so that of the images with probability 0.8 "
         "about 80% show the class; kept in the checkpoint.",
     ),
 )
@@ -227,7 +227,7 @@ _KEEPING = (
 
 def settings_options(command: Command) -> Command:
     """Every option that a recipe may set, and --recipe."""
-    for group in (_KEEPING, _LOSS, _AUGMENTATION, _OPTIMISATION, _DATA, _NETWORK):
+    for group in (_KEEPING, _LOSS, _AUGMENTATION, _OPTIMIZATION, _DATA, _NETWORK):
         for option in reversed(group):
             command = option(command)
     return _RECIPE(command)

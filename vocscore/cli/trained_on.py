@@ -45,7 +45,7 @@ def validated_on(run: Path, shards: Path) -> str:
         shards: a packed set.
 
     Raises:
-        ShardsError: the set cannot be read.
+        Error: the set cannot be read.
     """
     from shards.manifest import read_manifest
     from vocscore.records.trained_on import read_trained_on
@@ -65,16 +65,16 @@ def seen_line(run: Path, shards: Path, split: str) -> str:
         split: names with ',' between.
 
     Raises:
-        ShardsError: the set cannot be read.
+        Error: the set cannot be read.
     """
     from shards.manifest import read_manifest
-    from vocscore.evaluation.labelled import load_labelled
+    from vocscore.evaluation.labeled import load_labeled
     from vocscore.evaluation.seen import find_seen, run_origin
     from vocscore.records.trained_on import split_names
 
-    labelled = load_labelled(shards, split_names(split))
-    seen = find_seen(labelled, shards, read_manifest(shards), run_origin(run))
-    trained, images = int(seen.trained.sum()), len(labelled.names)
+    labeled = load_labeled(shards, split_names(split))
+    seen = find_seen(labeled, shards, read_manifest(shards), run_origin(run))
+    trained, images = int(seen.trained.sum()), len(labeled.names)
     assumed = ", by the names of splits" if seen.known_by == "assumption" else ""
     if trained:
         return f"NOT HELD OUT: {trained} of these {images} images were trained on{assumed}"

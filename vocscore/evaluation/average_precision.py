@@ -1,7 +1,7 @@
-"""Average precision of one class, three ways: of the pictures as they are, and of resamples.
+"""Average precision of one class, three ways: of the images as they are, and of resamples.
 
-Pictures of equal probability enter together, as in scikit-learn, so that no figure depends on the
-order of the pictures. (The devkit's loops take them one by one, in the order of the file; without
+Images of equal probability enter together, as in scikit-learn, so that no figure depends on the
+order of the images. (The devkit's loops take them one by one, in the order of the file; without
 ties that is the same.)
 
 Source: VOCdevkit 2007, `VOCcode/VOCevalcls.m` (the recalls are exact tenths here); VOCdevkit 2010,
@@ -43,7 +43,7 @@ def average_precisions(
         return math.nan, math.nan, math.nan
     precision, recall, _ = precision_recall_curve(positive, probabilities[counts])
     # From the highest threshold down; scikit-learn's closing point (recall 0, precision 1) is no
-    # picture's, and VOC knows no such point.
+    # image's, and VOC knows no such point.
     precision, recall = precision[-2::-1], recall[-2::-1]
     best = np.maximum.accumulate(precision[::-1])[::-1]
     steps = np.diff(recall, prepend=0)
@@ -60,7 +60,7 @@ def resampled_average_precisions(
 
     Args:
         ranking: the class.
-        weights: int32, shape (N, R): how often each picture is in each resample.
+        weights: int32, shape (N, R): how often each image is in each resample.
 
     Returns:
         float64, shape (3, R); nan where a resample has no positive.

@@ -33,8 +33,8 @@ def ratios(both: Any, truth: Any, guess: Any) -> Ratios:
     """IoU, precision, recall and F1; 0 where there is nothing to divide by.
 
     Args:
-        both: how many decisions are labelled and predicted; a number or an array, as the others.
-        truth: how many are labelled.
+        both: how many decisions are labeled and predicted; a number or an array, as the others.
+        truth: how many are labeled.
         guess: how many are predicted.
 
     Returns:

@@ -1,4 +1,4 @@
-"""How far figures would move with other pictures: percentile bootstrap intervals."""
+"""How far figures would move with other images: percentile bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -85,10 +85,10 @@ def bootstrap(
     resamples: int,
     seed: int,
 ) -> Intervals:
-    """Draw as many pictures again, with repeats, and take every figure anew; many times.
+    """Draw as many images again, with repeats, and take every figure anew; many times.
 
-    What is drawn is pictures, with all their labels, since the labels of one picture belong
-    together. The model stays as it is, so an interval says what other pictures of the same kind
+    What is drawn is images, with all their labels, since the labels of one image belong
+    together. The model stays as it is, so an interval says what other images of the same kind
     would change, and not what another training would. A class without positives in a resample is
     left out of its means of average precision, as in `Report`.
 
@@ -119,34 +119,34 @@ def bootstrap(
 
 
 class _Counts:
-    """What IoU, precision, recall and F1 are made of, for every picture."""
+    """What IoU, precision, recall and F1 are made of, for every image."""
 
     def __init__(self, labels: NDArray[np.int8], predicted: NDArray[np.bool_]) -> None:
         truth, guess = labels == 1, predicted & (labels >= 0)
         three = (truth & guess, truth, guess)
         self._decisions = [table.astype(np.float64) for table in three]
-        self._of_pictures = np.stack(ratios(*(table.sum(axis=1) for table in three)))
+        self._of_images = np.stack(ratios(*(table.sum(axis=1) for table in three)))
 
     def averages(self, weights: NDArray[np.int32]) -> NDArray[np.float64]:
         """float64, shape (3, 4, R): samples, micro and macro averages of each resample."""
-        pictures = weights.astype(np.float64)
-        samples = self._of_pictures @ pictures / len(pictures)
-        of_classes = [table.T @ pictures for table in self._decisions]
+        images = weights.astype(np.float64)
+        samples = self._of_images @ images / len(images)
+        of_classes = [table.T @ images for table in self._decisions]
         micro = ratios(*(table.sum(axis=0) for table in of_classes))
         macro = [ratio.mean(axis=0) for ratio in ratios(*of_classes)]
         return np.stack([samples, np.stack(micro), np.stack(macro)])
 
 
-def _weights(pictures: int, resamples: int, *, seed: int) -> Iterator[NDArray[np.int32]]:
-    """How often each picture is drawn, shape (pictures, R); R adds up to `resamples`."""
+def _weights(images: int, resamples: int, *, seed: int) -> Iterator[NDArray[np.int32]]:
+    """How often each image is drawn, shape (images, R); R adds up to `resamples`."""
     generator = np.random.default_rng(seed)
-    at_once = max(1, _NUMBERS_AT_ONCE // pictures)
+    at_once = max(1, _NUMBERS_AT_ONCE // images)
     for start in range(0, resamples, at_once):
         drawn = min(at_once, resamples - start)
-        rows = generator.integers(0, pictures, (drawn, pictures))
-        rows += pictures * np.arange(drawn)[:, None]
-        times = np.bincount(rows.ravel(), minlength=drawn * pictures)
-        yield np.ascontiguousarray(times.reshape(drawn, pictures).T, dtype=np.int32)
+        rows = generator.integers(0, images, (drawn, images))
+        rows += images * np.arange(drawn)[:, None]
+        times = np.bincount(rows.ravel(), minlength=drawn * images)
+        yield np.ascontiguousarray(times.reshape(drawn, images).T, dtype=np.int32)
 
 
 def _mean_over_classes(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -37,7 +37,7 @@ class Reliability:
     def expected_calibration_error(self) -> float:
         """Mean over decisions of |share present - mean probability| of the bin; nan without any.
 
-        Source: Guo et al. 2017, formula 5, with decisions of one class each in place of pictures.
+        Source: Guo et al. 2017, formula 5, with decisions of one class each in place of images.
         """
         used = self.decisions > 0
         if not used.any():
@@ -81,7 +81,7 @@ def fit_temperature(labels: NDArray[np.int8], logits: NDArray[np.floating[Any]])
 
     It has the least binary cross-entropy over all decisions that count (Guo et al. 2017, section
     4.2, with a sigmoid in place of the softmax). One number for all classes: the order of
-    pictures within a class stays.
+    images within a class stays.
 
     Args:
         labels: int8, shape (N, C): 1 present, 0 absent, -1 ignored. Validation data: on training

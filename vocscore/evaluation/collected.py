@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """One row a picture.
+    """One row an image.
 
     Attributes:
         classes: the columns of `probabilities`.
-        paths: of the pictures, in the order of the rows; each once.
+        paths: of the images, in the order of the rows; each once.
         probabilities: float32, shape (len(paths), len(classes)); nan where `failed`.
-        failed: bool, shape (len(paths),): the picture could not be read.
+        failed: bool, shape (len(paths),): the image could not be read.
         predicted: bool, shape (len(paths), len(classes)): what the column of labels says, False
             where `failed`; None where some row has none.
         notes: what a reader has to know of the file.
@@ -91,7 +91,7 @@ class Collector:
         """Take a row.
 
         Args:
-            path: of the picture.
+            path: of the image.
             status: 'ok' or 'error'.
             values: probabilities in the order of the classes; not looked at for an error.
             labels: names of the classes that count as predicted; None where the row does not say.

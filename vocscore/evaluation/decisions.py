@@ -31,7 +31,7 @@ class Decisions:
             have the fixed threshold.
         unreached: columns of classes that cannot be as precise as asked; their threshold is 2.
         error_before: expected calibration error with temperature 1; nan where nothing counts.
-        error_after: with `temperature`. Fitted and measured on the same pictures.
+        error_after: with `temperature`. Fitted and measured on the same images.
     """
 
     rule: str
@@ -71,7 +71,7 @@ def fit_decisions(
     """Fit thresholds and temperature on the validation split, after the last epoch.
 
     The temperature comes first and the thresholds are those of the probabilities that `score`
-    will write. Neither changes the order of pictures within a class; probabilities that float32
+    will write. Neither changes the order of images within a class; probabilities that float32
     had rounded to 1 come apart.
 
     Args:
@@ -87,7 +87,7 @@ def fit_decisions(
     rule = parse_rule(thresholds)
     if labels.shape != logits.shape or labels.ndim != 2:
         raise EvalError(
-            f"labels {labels.shape} and logits {logits.shape} must both be pictures, classes."
+            f"labels {labels.shape} and logits {logits.shape} must both be images, classes."
         )
     if not np.isfinite(logits).all():
         raise EvalError("a logit of the validation split is not a number: nothing can be fitted.")

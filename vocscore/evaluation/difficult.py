@@ -16,10 +16,10 @@ DIFFICULT_RULES = tuple(_BECOMES)
 
 
 def apply_difficult(labels: NDArray[np.int8], rule: str) -> NDArray[np.int8]:
-    """Say what a class of which a picture shows only 'difficult' instances is.
+    """Say what a class of which an image shows only 'difficult' instances is.
 
     Everything that learns from labels or counts them goes through here, so that the loss, average
-    precision and the counts mean the same. A class of which a picture also shows an instance that
+    precision and the counts mean the same. A class of which an image also shows an instance that
     is not difficult is 1 in `labels`, whatever the rule.
 
     Args:

@@ -26,12 +26,12 @@ class SplitCounts:
     """How many images of one split there are.
 
     Attributes:
-        labelled: to be judged.
+        labeled: to be judged.
         compared: of these, with probabilities; figures are made of them.
         trained_on: of these, trained on.
     """
 
-    labelled: int
+    labeled: int
     compared: int
     trained_on: int
 
@@ -77,25 +77,25 @@ class Training:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvalReport:
-    """How good predictions are, and of how many pictures that can be said.
+    """How good predictions are, and of how many images that can be said.
 
-    A labelled image without probabilities (no row, or a row with status=error) is in no figure:
+    A labeled image without probabilities (no row, or a row with status=error) is in no figure:
     what a model would have said of it is not known. It is counted, and the text says so.
 
     Attributes:
         classes: in the order of the shards.
         splits: the splits of the images to be judged.
-        labelled: how many images that is; without a split being asked for, images that were
+        labeled: how many images that is; without a split being asked for, images that were
             trained on are not among them.
         missing: those without a row in the predictions.
         failed: those whose row has status=error.
-        unlabelled: rows of the predictions about images that are in none of the splits looked at:
+        unlabeled: rows of the predictions about images that are in none of the splits looked at:
             those asked for, else all.
-        matched_as: (predicted path, labelled path) of one image, where paths were not equal and
+        matched_as: (predicted path, labeled path) of one image, where paths were not equal and
             were matched by how they end; else None.
         training: what the model had seen of them.
         difficult: what labels of only difficult instances were taken for; see `apply_difficult`.
-        figures: of the `labelled` images that are neither missing nor failed; its threshold is
+        figures: of the `labeled` images that are neither missing nor failed; its threshold is
             None where the labels that the predictions hold were compared.
         intervals: of the figures; None where none were asked for.
         calibration: of all decisions.
@@ -104,10 +104,10 @@ class EvalReport:
 
     classes: tuple[str, ...]
     splits: tuple[str, ...]
-    labelled: int
+    labeled: int
     missing: tuple[str, ...]
     failed: tuple[str, ...]
-    unlabelled: int
+    unlabeled: int
     matched_as: tuple[str, str] | None
     training: Training
     difficult: str
@@ -121,12 +121,12 @@ class EvalReport:
         return {
             "splits": list(self.splits),
             **self.training.to_json(),
-            "labelled": self.labelled,
+            "labelled": self.labeled,
             "missing": len(self.missing),
             "missing_examples": list(self.missing[:_EXAMPLES]),
             "failed": len(self.failed),
             "failed_examples": list(self.failed[:_EXAMPLES]),
-            "unlabelled": self.unlabelled,
+            "unlabelled": self.unlabeled,
             "matched_by": "ending" if self.matched_as else "path",
             "difficult": self.difficult,
             "decided_by": "labels" if self.figures.threshold is None else "threshold",

@@ -38,21 +38,20 @@ def eval_text(report: EvalReport) -> str:
 
 def _coverage(report: EvalReport) -> Iterator[str]:
     yield (
-        f"scored {report.figures.pictures} of {report.labelled} labelled images "
-        f"({', '.join(report.splits)}); {report.unlabelled} predictions are of other images"
+        f"scored {report.figures.images} of {report.labeled} labeled images "
+        f"({', '.join(report.splits)}); {report.unlabeled} predictions are of other images"
     )
     left_out = len(report.missing) + len(report.failed)
     if left_out:
         example = (*report.missing, *report.failed)[0]
         yield (
-            f"NOT IN THE FIGURES: {left_out} labelled images ({len(report.missing)} without a "
+            f"NOT IN THE FIGURES: {left_out} labeled images ({len(report.missing)} without a "
             f"row, {len(report.failed)} with status=error), such as {shown(example)}"
         )
     if report.matched_as:
-        predicted, labelled = report.matched_as
+        predicted, labeled = report.matched_as
         yield (
-            "paths differ and were matched by how they end: "
-            f"{shown(predicted)} is {shown(labelled)}"
+            f"paths differ and were matched by how they end: {shown(predicted)} is {shown(labeled)}"
         )
     if report.difficult != "ignore":
         yield f"NOT THE USUAL FIGURES: 'difficult' instances count as {report.difficult}"
@@ -117,7 +116,7 @@ def _summary(report: EvalReport) -> Iterator[str]:
 
 
 def _missed(report: EvalReport) -> Iterator[str]:
-    """The pairs of classes that are most often missed in one picture."""
+    """The pairs of classes that are most often missed in one image."""
     pairs = np.triu(report.missed, k=1)
     most = np.argsort(-pairs, axis=None, kind="stable")[:_PAIRS]
     places = [divmod(int(place), len(pairs)) for place in most]
@@ -132,7 +131,7 @@ def _missed(report: EvalReport) -> Iterator[str]:
 
 def _explained(intervals: Intervals) -> str:
     return (
-        f"between: {LEVEL:.0%} of {intervals.resamples} resamples of these pictures lie there; "
+        f"between: {LEVEL:.0%} of {intervals.resamples} resamples of these images lie there; "
         "another training may lie elsewhere"
     )
 

@@ -13,7 +13,7 @@ from vocscore.evaluation.calibration import reliability
 from vocscore.evaluation.difficult import apply_difficult
 from vocscore.evaluation.eval_report import EvalReport, SplitCounts, Training
 from vocscore.evaluation.judged import choose_images
-from vocscore.evaluation.labelled import NO_ROW
+from vocscore.evaluation.labeled import NO_ROW
 from vocscore.evaluation.metrics import decide, report_decided
 from vocscore.evaluation.mistakes import missed_together
 from vocscore.evaluation.predictions import read_predictions
@@ -57,35 +57,35 @@ def evaluate(
     Raises:
         EvalError: the table cannot be used, has no labels where they are asked for, its classes
             are not those of the shards, its paths cannot be matched with theirs
-            (`matching.match_paths`), no labelled image has probabilities, every one was trained on
+            (`matching.match_paths`), no labeled image has probabilities, every one was trained on
             and no split is asked for, or `model` did not make the predictions.
-        ShardsError: the shards cannot be read, or have no such split.
+        Error: the shards cannot be read, or have no such split.
     """
     found = read_predictions(predictions)
     classes = read_manifest(shards).classes
     columns = _align(found.classes, classes, predictions=predictions)
     predicted = _predicted(found, threshold, predictions=predictions)
     judged = choose_images(predictions, found, shards, split=split, model=model)
-    labelled, row = judged.labelled, judged.row
+    labeled, row = judged.labeled, judged.row
     failed = (row != NO_ROW) & found.failed[row]
     compared = (row != NO_ROW) & ~failed
     if not compared.any():
         raise EvalError(
-            f"{predictions}: every image of {', '.join(labelled.splits)} in {shards} has "
+            f"{predictions}: every image of {', '.join(labeled.splits)} in {shards} has "
             "status=error; there is nothing to compare."
         )
-    labels = apply_difficult(labelled.labels[compared], difficult)
+    labels = apply_difficult(labeled.labels[compared], difficult)
     probabilities = found.probabilities[row[compared]][:, columns]
     decided = predicted[row[compared]][:, columns]
     first = int(np.argmax(compared))
     return EvalReport(
         classes=classes,
-        splits=labelled.splits,
-        labelled=len(row),
-        missing=tuple(labelled.names[i] for i in np.flatnonzero(row == NO_ROW)),
-        failed=tuple(labelled.names[i] for i in np.flatnonzero(failed)),
-        unlabelled=len(found.paths) - judged.matched,
-        matched_as=None if judged.exact else (found.paths[row[first]], labelled.names[first]),
+        splits=labeled.splits,
+        labeled=len(row),
+        missing=tuple(labeled.names[i] for i in np.flatnonzero(row == NO_ROW)),
+        failed=tuple(labeled.names[i] for i in np.flatnonzero(failed)),
+        unlabeled=len(found.paths) - judged.matched,
+        matched_as=None if judged.exact else (found.paths[row[first]], labeled.names[first]),
         training=training_of(judged, compared),
         difficult=difficult,
         figures=report_decided(labels, probabilities, decided, threshold=threshold),
@@ -102,7 +102,7 @@ def evaluate(
 def _predicted(
     found: Predictions, threshold: float | None, *, predictions: Path
 ) -> NDArray[np.bool_]:
-    """What counts as predicted, shape (rows, C); False where a picture has no probabilities."""
+    """What counts as predicted, shape (rows, C); False where an image has no probabilities."""
     if threshold is not None:
         return decide(found.probabilities, threshold)
     if found.predicted is None:
@@ -134,9 +134,9 @@ def training_of(judged: Judged, compared: NDArray[np.bool_]) -> Training:
         judged: the images.
         compared: bool, shape (N,): those with probabilities.
     """
-    labelled, seen = judged.labelled, judged.seen
+    labeled, seen = judged.labeled, judged.seen
     every, trained = np.ones(len(judged.row), np.bool_), compared & seen.trained
-    counts = [labelled.counts(images) for images in (every, compared, trained)]
+    counts = [labeled.counts(images) for images in (every, compared, trained)]
     return Training(
         known_by=seen.known_by,
         source=seen.source,

@@ -9,7 +9,7 @@ import numpy as np
 
 from shards.manifest import read_manifest
 from vocscore.errors import EvalError
-from vocscore.evaluation.labelled import NO_ROW, Labelled, load_labelled
+from vocscore.evaluation.labeled import NO_ROW, Labeled, load_labeled
 from vocscore.evaluation.matching import match_paths
 from vocscore.evaluation.seen import Seen, find_origin, find_seen
 
@@ -28,10 +28,10 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """Labelled images that are to be judged, and where their predictions stand.
+    """Labeled images that are to be judged, and where their predictions stand.
 
     Attributes:
-        labelled: the images, N of them.
+        labeled: the images, N of them.
         row: int64, shape (N,): the row of the predictions of each image, or `NO_ROW`.
         seen: what the model has seen of them.
         left_out: split -> scored images of it that are not judged, because they were trained on.
@@ -39,7 +39,7 @@ class Judged:
         exact: rows and images have equal paths; else they were matched by how these end.
     """
 
-    labelled: Labelled
+    labeled: Labeled
     row: NDArray[np.int64]
     seen: Seen
     left_out: Mapping[str, int]
@@ -50,7 +50,7 @@ class Judged:
         """The images of a mask, shape (N,)."""
         return replace(
             self,
-            labelled=self.labelled.only(images),
+            labeled=self.labeled.only(images),
             row=self.row[images],
             seen=self.seen.only(images),
         )
@@ -71,16 +71,16 @@ def choose_images(
     Raises:
         EvalError: paths cannot be matched, every image was trained on and no split is asked for,
             or `model` did not make the predictions.
-        ShardsError: the shards cannot be read, or have no such split.
+        Error: the shards cannot be read, or have no such split.
     """
     manifest = read_manifest(shards)
     origin = find_origin(predictions, found, model=model)
-    labelled = load_labelled(shards, _asked(split, manifest))
-    matches = match_paths(labelled.names, found.paths)
+    labeled = load_labeled(shards, _asked(split, manifest))
+    matches = match_paths(labeled.names, found.paths)
     judged = Judged(
-        labelled,
-        np.array([matches.pairs.get(i, NO_ROW) for i in range(len(labelled.names))], np.int64),
-        find_seen(labelled, shards, manifest, origin),
+        labeled,
+        np.array([matches.pairs.get(i, NO_ROW) for i in range(len(labeled.names))], np.int64),
+        find_seen(labeled, shards, manifest, origin),
         left_out={},
         matched=len(matches.pairs),
         exact=matches.exact,
@@ -88,7 +88,7 @@ def choose_images(
     if split is None:
         judged = _held_out(judged, predictions)
     if split is None or _is_all(split, manifest):
-        judged = judged.only(judged.labelled.in_scored_splits(judged.row))
+        judged = judged.only(judged.labeled.in_scored_splits(judged.row))
     return judged
 
 
@@ -111,7 +111,7 @@ def _held_out(judged: Judged, predictions: Path) -> Judged:
         EvalError: no scored image is left.
     """
     trained, has_row = judged.seen.trained, judged.row != NO_ROW
-    counts = judged.labelled.counts(trained & has_row)
+    counts = judged.labeled.counts(trained & has_row)
     left_out = {name: number for name, number in counts.items() if number}
     if not (has_row & ~trained).any():
         raise EvalError(

@@ -1,4 +1,4 @@
-"""Pairs the paths of two lists of the same pictures, seen from different folders."""
+"""Pairs the paths of two lists of the same images, seen from different folders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Matches:
     """Which path of one list is which of the other.
 
     Attributes:
-        pairs: position in the labelled list -> position in the predicted list.
+        pairs: position in the labeled list -> position in the predicted list.
         exact: the paths were equal; else they were matched by how they end.
     """
 
@@ -26,7 +26,7 @@ class Matches:
     exact: bool
 
 
-def match_paths(labelled: Sequence[str], predicted: Sequence[str]) -> Matches:
+def match_paths(labeled: Sequence[str], predicted: Sequence[str]) -> Matches:
     """Pair two lists of paths.
 
     Equal paths are pairs. Only when there is no such pair at all, the folder that was scored is
@@ -36,49 +36,49 @@ def match_paths(labelled: Sequence[str], predicted: Sequence[str]) -> Matches:
     so.
 
     Args:
-        labelled: with '/' between folders, each path once.
+        labeled: with '/' between folders, each path once.
         predicted: likewise.
 
     Returns:
         The pairs; a path of either list may have none.
 
     Raises:
-        EvalError: nothing matches, or a file name stands for several pictures.
+        EvalError: nothing matches, or a file name stands for several images.
     """
     places = {path: j for j, path in enumerate(predicted)}
-    equal = {i: places[path] for i, path in enumerate(labelled) if path in places}
+    equal = {i: places[path] for i, path in enumerate(labeled) if path in places}
     if equal:
         return Matches(equal, exact=True)
-    pairs = _match_ends(labelled, predicted)
+    pairs = _match_ends(labeled, predicted)
     if not pairs:
         raise EvalError(
-            f"no predicted path is a labelled one (predicted: {_first(predicted)}; labelled: "
-            f"{_first(labelled)}). Score the folder that was packed."
+            f"no predicted path is a labeled one (predicted: {_first(predicted)}; labeled: "
+            f"{_first(labeled)}). Score the folder that was packed."
         )
     return Matches(pairs, exact=False)
 
 
-def _match_ends(labelled: Sequence[str], predicted: Sequence[str]) -> dict[int, int]:
-    labelled_ends, predicted_ends = _ends(labelled), _ends(predicted)
+def _match_ends(labeled: Sequence[str], predicted: Sequence[str]) -> dict[int, int]:
+    labeled_ends, predicted_ends = _ends(labeled), _ends(predicted)
     pairs = {}
-    for i, path in enumerate(labelled):
+    for i, path in enumerate(labeled):
         j = _nearest(path, predicted_ends)
-        if j not in (None, _SEVERAL) and _nearest(predicted[j], labelled_ends) == i:
+        if j not in (None, _SEVERAL) and _nearest(predicted[j], labeled_ends) == i:
             pairs[i] = j
-    _refuse_doubt(labelled, predicted, pairs=pairs)
+    _refuse_doubt(labeled, predicted, pairs=pairs)
     return pairs
 
 
 def _refuse_doubt(
-    labelled: Sequence[str], predicted: Sequence[str], *, pairs: Mapping[int, int]
+    labeled: Sequence[str], predicted: Sequence[str], *, pairs: Mapping[int, int]
 ) -> None:
-    """A path left over on both sides under one file name could be the same picture, or not."""
+    """A path left over on both sides under one file name could be the same image, or not."""
     taken = set(pairs.values())
     left = {_name(path): path for j, path in enumerate(predicted) if j not in taken}
-    for i, path in enumerate(labelled):
+    for i, path in enumerate(labeled):
         if i not in pairs and _name(path) in left:
             raise EvalError(
-                f"the predicted path {left[_name(path)]!r} may or may not be the labelled "
+                f"the predicted path {left[_name(path)]!r} may or may not be the labeled "
                 f"{path!r}: several paths end so. Score the folder that was packed."
             )
 

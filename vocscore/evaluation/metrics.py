@@ -5,8 +5,8 @@ Three rules hold for every figure:
 - A label of -1 (only 'difficult' instances) is ignored: it is neither a positive nor a negative,
   and a prediction there is neither right nor wrong.
 - A class is predicted where probability >= threshold. A tie with the threshold is a prediction.
-- 0/0 counts as 0, scikit-learn's default: a picture without labels and without predictions adds 0
-  to the average over pictures; a class without either adds 0 to the average over classes.
+- 0/0 counts as 0, scikit-learn's default: an image without labels and without predictions adds 0
+  to the average over images; a class without either adds 0 to the average over classes.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class PerClass:
     """Figures of each class, in column order; every array has shape (C,).
 
     Attributes:
-        positives: int64, pictures where the class is present.
-        negatives: int64, pictures where it is absent.
-        iou: float64, intersection over union of the pictures labelled and the pictures predicted.
+        positives: int64, images where the class is present.
+        negatives: int64, images where it is absent.
+        iou: float64, intersection over union of the images labeled and the images predicted.
         precision: float64.
         recall: float64.
         f1: float64.
@@ -61,10 +61,10 @@ class Report:
     means over classes; without any positive at all the means are nan.
 
     Attributes:
-        pictures: how many pictures were compared.
+        images: how many images were compared.
         threshold: the probability from which on a class counts as predicted: one number, one a
             class, or None where somebody else decided.
-        samples: averaged over pictures (scikit-learn's average='samples').
+        samples: averaged over images (scikit-learn's average='samples').
         micro: over all decisions at once.
         macro: the plain mean over all classes, those without positives included.
         per_class: each class by itself.
@@ -73,7 +73,7 @@ class Report:
         average_precision_voc2010: float64 (C,), area under the precision made monotonic.
     """
 
-    pictures: int
+    images: int
     threshold: float | tuple[float, ...] | None
     samples: Averages
     micro: Averages
@@ -113,7 +113,7 @@ class Report:
         """
         one = self.per_class
         return {
-            "pictures": self.pictures,
+            "pictures": self.images,
             "threshold": (
                 dict(zip(classes, self.threshold, strict=True))
                 if isinstance(self.threshold, tuple)
@@ -206,7 +206,7 @@ def report_decided(
         [average_precisions(*pair) for pair in zip(labels.T, probabilities.T, strict=True)]
     )
     return Report(
-        pictures=len(labels),
+        images=len(labels),
         threshold=threshold,
         samples=_mean(ratios(both.sum(1), truth.sum(1), guess.sum(1))),
         micro=_mean(ratios(both.sum(), truth.sum(), guess.sum())),
@@ -223,7 +223,7 @@ def _check(labels: NDArray[np.int8], probabilities: NDArray[np.floating[Any]]) -
     if labels.ndim != 2 or labels.shape != probabilities.shape or labels.size == 0:
         raise EvalError(
             f"labels {labels.shape} and probabilities {probabilities.shape} must have the same "
-            "shape: pictures, classes; at least one of each."
+            "shape: images, classes; at least one of each."
         )
     if labels.min() < -1 or labels.max() > 1:
         raise EvalError(

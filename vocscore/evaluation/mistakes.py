@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def missed_together(labels: NDArray[np.int8], predicted: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Count pictures in which two classes are both there and both not predicted.
+    """Count images in which two classes are both there and both not predicted.
 
-    Several labels a picture leave no confusion matrix: a missed class was not taken for one
+    Several labels an image leave no confusion matrix: a missed class was not taken for one
     certain other. What is missed together shows where small, hidden or crowded things fail.
 
     Args:

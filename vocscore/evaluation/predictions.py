@@ -28,7 +28,7 @@ def read_predictions(source: Path) -> Predictions:
             'vocscore score --format' made.
 
     Raises:
-        EvalError: it is not what `vocscore score` writes, lacks probabilities, names a picture
+        EvalError: it is not what `vocscore score` writes, lacks probabilities, names an image
             twice, or holds something else than probabilities.
         OSError: a file cannot be read.
     """

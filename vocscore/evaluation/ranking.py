@@ -1,4 +1,4 @@
-"""The pictures of one class by falling probability: what average precision and thresholds read."""
+"""The images of one class by falling probability: what average precision and thresholds read."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
-    """One class, from the highest probability down; pictures with an ignored label are not in it.
+    """One class, from the highest probability down; images with an ignored label are not in it.
 
-    Pictures of equal probability are one step: no threshold comes between them.
+    Images of equal probability are one step: no threshold comes between them.
 
     Attributes:
-        rows: int64 (n,), the places of the pictures in the table.
+        rows: int64 (n,), the places of the images in the table.
         positive: bool (n,).
         probabilities: floating (n,), falling.
         ends: int64 (k,), the last place in `rows` of each step.

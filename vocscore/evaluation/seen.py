@@ -1,7 +1,7 @@
-"""Which labelled images the model that made predictions was trained on.
+"""Which labeled images the model that made predictions was trained on.
 
 Predictions say nothing of their model. What does: the record beside them (`vocscore.records`), or
-the model's run where the user names it. Where the labelled set is the one of the training, its
+the model's run where the user names it. Where the labeled set is the one of the training, its
 splits decide, however it was cut into shards since. Where it is another, the images are compared
 one by one with those of the training, by content. Where nothing can be known, splits called
 'train' or 'trainval' are taken as trained on, and that is said to be an assumption.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from shards.errors import ShardsError
+from shards.errors import Error
 from shards.manifest import manifest_hash, read_manifest
 from shards.reader import load_split
 from vocscore.errors import EvalError, RecordError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shards.manifest import Manifest
-    from vocscore.evaluation.labelled import Labelled
+    from vocscore.evaluation.labeled import Labeled
     from vocscore.evaluation.predictions import Predictions
     from vocscore.records.score_record import ScoreRecord
 
@@ -40,7 +40,7 @@ _TRAINING_NAMES = ("train", "trainval")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What a model has seen of some labelled images.
+    """What a model has seen of some labeled images.
 
     Attributes:
         trained: bool, shape (N,): it was trained on the image.
@@ -122,22 +122,22 @@ def run_origin(run: Path, notes: tuple[str, ...] = ()) -> Origin:
     return Origin(told, (run,), "model", str(run), notes)
 
 
-def find_seen(labelled: Labelled, shards: Path, manifest: Manifest, origin: Origin) -> Seen:
-    """Tell of each labelled image whether the model was trained, or validated, on it.
+def find_seen(labeled: Labeled, shards: Path, manifest: Manifest, origin: Origin) -> Seen:
+    """Tell of each labeled image whether the model was trained, or validated, on it.
 
     Args:
-        labelled: images of `shards`.
+        labeled: images of `shards`.
         shards: the packed set.
         manifest: of that set.
         origin: of the predictions.
     """
     told = origin.trained_on
     if told is None:
-        return _assumed(labelled, origin, why=origin.source)
+        return _assumed(labeled, origin, why=origin.source)
     same = told.shards_sha256 == manifest_hash(shards) or told.listing == manifest.listing
     if same:
-        trained = labelled.in_splits(told.train_splits)
-        validated = labelled.in_splits(told.val_splits)
+        trained = labeled.in_splits(told.train_splits)
+        validated = labeled.in_splits(told.val_splits)
         return Seen(trained, validated, told.chosen, origin.known_by, origin.source, origin.notes)
     used = _used_images(told, origin.runs)
     if used is None:
@@ -145,12 +145,12 @@ def find_seen(labelled: Labelled, shards: Path, manifest: Manifest, origin: Orig
             f"the model was trained on another set, {told.shards}, and neither that nor the "
             "images.csv of its run is there to compare images with"
         )
-        return _assumed(labelled, origin, why=why)
+        return _assumed(labeled, origin, why=why)
     images, encoding = used
     by_content = encoding == encoding_of(manifest)
-    trained = _among(labelled, images.train, by_content=by_content)
-    validated = _among(labelled, images.val, by_content=by_content)
-    notes = (*origin.notes, *_alike(labelled, trained, images.train, by_content=by_content))
+    trained = _among(labeled, images.train, by_content=by_content)
+    validated = _among(labeled, images.val, by_content=by_content)
+    notes = (*origin.notes, *_alike(labeled, trained, images.train, by_content=by_content))
     return Seen(trained, validated, told.chosen, origin.known_by, origin.source, notes)
 
 
@@ -226,39 +226,39 @@ def _packed_images(shards: Path, told: TrainedOn) -> tuple[UsedImages, str] | No
             load_split(shards, ",".join(names)) for names in (told.train_splits, told.val_splits)
         )
         encoding = encoding_of(read_manifest(shards))
-    except (OSError, ShardsError):
+    except (OSError, Error):
         return None
     named = [
-        dict(zip((picture.name for picture in part.pictures), part.sha256, strict=True))
+        dict(zip((image.name for image in part.images), part.sha256, strict=True))
         for part in (train, val)
     ]
     return UsedImages(*named), encoding
 
 
-def _among(labelled: Labelled, used: Mapping[str, str], *, by_content: bool) -> NDArray[np.bool_]:
-    """Which labelled images are used ones: of equal bytes, or else of equal path."""
+def _among(labeled: Labeled, used: Mapping[str, str], *, by_content: bool) -> NDArray[np.bool_]:
+    """Which labeled images are used ones: of equal bytes, or else of equal path."""
     if not by_content:
-        return np.array([name in used for name in labelled.names], np.bool_)
+        return np.array([name in used for name in labeled.names], np.bool_)
     contents = frozenset(used.values())
-    return np.array([sha256 in contents for sha256 in labelled.sha256], np.bool_)
+    return np.array([sha256 in contents for sha256 in labeled.sha256], np.bool_)
 
 
 def _alike(
-    labelled: Labelled, trained: NDArray[np.bool_], used: Mapping[str, str], *, by_content: bool
+    labeled: Labeled, trained: NDArray[np.bool_], used: Mapping[str, str], *, by_content: bool
 ) -> tuple[str, ...]:
     """What a reader has to know of a comparison of images one by one."""
     if not by_content:
         how = "images were compared by their paths: the set of the training has another --resize"
         return (how,)
-    alike = sum(name in used for name, was in zip(labelled.names, trained, strict=True) if not was)
+    alike = sum(name in used for name, was in zip(labeled.names, trained, strict=True) if not was)
     if not alike:
         return ()
     return (f"{alike} images have the path of an image that was trained on, and other bytes",)
 
 
-def _assumed(labelled: Labelled, origin: Origin, *, why: str) -> Seen:
+def _assumed(labeled: Labeled, origin: Origin, *, why: str) -> Seen:
     """Go by the names of the splits."""
     told = origin.trained_on.train_splits if origin.trained_on else ()
-    trained = labelled.in_splits([*_TRAINING_NAMES, *told])
-    nothing = np.zeros(len(labelled.names), np.bool_)
+    trained = labeled.in_splits([*_TRAINING_NAMES, *told])
+    nothing = np.zeros(len(labeled.names), np.bool_)
     return Seen(trained, nothing, (), "assumption", why, origin.notes)

@@ -60,7 +60,7 @@ class Thresholds:
     """The outcome of a fit.
 
     Attributes:
-        values: one a class; as float32 it parts the pictures as it was meant to.
+        values: one a class; as float32 it parts the images as it was meant to.
         without_positives: columns of classes of which the data has no positive; nothing can be
             fitted, and they keep the fixed threshold.
         unreached: columns of classes that reach the asked-for precision at no threshold; theirs
@@ -83,11 +83,11 @@ def fit_thresholds(
 
     With 'f1', of the thresholds of equal F1 the highest is taken; with 'precision', of those that
     are precise enough the one with the highest recall, and of these again the highest. The value
-    lies half-way between the last picture predicted and the next: neither decides by a hair.
+    lies half-way between the last image predicted and the next: neither decides by a hair.
 
     Args:
         labels: int8, shape (N, C): 1 present, 0 absent, -1 ignored. Validation data; fitted on
-            the pictures that it is then measured with, F1 and precision come out too high.
+            the images that it is then measured with, F1 and precision come out too high.
         probabilities: floating, shape (N, C), 0 to 1.
         rule: of the choice; with 'fixed' every class gets `fixed`.
         fixed: the threshold of a class without positives.

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 def training_lines(report: EvalReport) -> Iterator[str]:
     """Say how many of the judged images the model had seen, and how that is known."""
-    training, images = report.training, report.figures.pictures
+    training, images = report.training, report.figures.images
     yield _seen(training, images)
     if training.left_out:
         many = ", ".join(f"{number} of {name}" for name, number in training.left_out.items())
         yield f"left out, because trained on: {many} (--split all judges these, too)"
     if len(training.splits) > 1:
         counts = (
-            f"{name} {split.compared} of {split.labelled}"
+            f"{name} {split.compared} of {split.labeled}"
             + (f" ({split.trained_on} trained on)" if split.trained_on else "")
             for name, split in training.splits.items()
         )
@@ -36,7 +36,7 @@ def training_lines(report: EvalReport) -> Iterator[str]:
 
 def subject_line(report: EvalReport) -> str:
     """Which images were judged, and whether they were held out: for charts."""
-    training, images = report.training, report.figures.pictures
+    training, images = report.training, report.figures.images
     seen = f"{training.trained_on} of them trained on" if training.trained_on else "not trained on"
     assumed = " (assumed)" if training.known_by == "assumption" else ""
     return f"{', '.join(report.splits)}: {images} images, {seen}{assumed}"

@@ -35,7 +35,7 @@ class ModelCard:
     Attributes:
         backbone: the name of a torchvision classification model.
         classes: the names of the logits, in column order, each once.
-        preprocess: what turns a picture into the network's input.
+        preprocess: what turns an image into the network's input.
         threshold: a class counts as predicted from this probability on, 0 to 1.
         weights: where the backbone's first weights came from, for people.
         thresholds: one a class, in column order, in place of `threshold`: from 0 to 1, or above

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 AUXILIARY_HEADS = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
 """Backbones with further classifiers half-way up, and the prefixes of their keys. They help
-training only, and on one label a picture; they are never built, and their keys are dropped."""
+training only, and on one label an image; they are never built, and their keys are dropped."""
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -28,7 +28,7 @@ class Network(nn.Module):
     """A backbone and a linear head; every logit is unbounded and independent of the others.
 
     Attributes:
-        backbone: float32 images (N, 3, S, S), normalised by the checkpoint's Preprocess ->
+        backbone: float32 images (N, 3, S, S), normalized by the checkpoint's Preprocess ->
             features (N, F).
         head: features (N, F) -> logits (N, C).
         weights_at: where in their file the backbone's first weights were, as `fit_weights` gives
@@ -46,7 +46,7 @@ class Network(nn.Module):
         self.head = head
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised float32 images (N, 3, S, S) -> logits (N, C)."""
+        """Normalized float32 images (N, 3, S, S) -> logits (N, C)."""
         logits: torch.Tensor = self.head(self.backbone(images))
         return logits
 
@@ -68,7 +68,7 @@ def build_network(
             program, or the path of a torchvision state dict, pickled or safetensors, also within
             what a training script saves around it. Keys of its classifier and auxiliary heads are
             left aside, so it may have any number of classes.
-        size: height and width of the pictures, pixels.
+        size: height and width of the images, pixels.
         on_stage: told before weights are downloaded.
 
     Returns:
@@ -76,7 +76,7 @@ def build_network(
 
     Raises:
         CheckpointError: no such backbone, the weights cannot be had or do not fit, or the
-            backbone cannot take pictures of this size.
+            backbone cannot take images of this size.
     """
     network, dropped = _bare(backbone, classes=classes, authors_init=weights == "none")
     if weights == "imagenet":
@@ -104,8 +104,8 @@ def input_preprocess(backbone: str, *, weights: str, size: int) -> Preprocess:
 
     Most take ImageNet's mean and standard deviation. `efficientnet_v2_l` documents 0.5 and 0.5.
     So do, in effect, `googlenet` and `inception_v3`: their weights were trained elsewhere, and
-    torchvision sets `transform_input` with them, which turns ImageNet's normalisation into this
-    one inside the model. Here the pictures are normalised so in the first place.
+    torchvision sets `transform_input` with them, which turns ImageNet's normalization into this
+    one inside the model. Here the images are normalized so in the first place.
 
     Raises:
         CheckpointError: no such backbone.
@@ -169,10 +169,10 @@ def _cut_head(model: nn.Module, backbone: str) -> tuple[int, str]:
 
 
 def _check_size(network: Network, backbone: str, *, size: int) -> None:
-    """Send one black picture through.
+    """Send one black image through.
 
     Raises:
-        CheckpointError: the backbone cannot take pictures of this size.
+        CheckpointError: the backbone cannot take images of this size.
     """
     network.eval()
     try:

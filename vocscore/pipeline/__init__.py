@@ -1,5 +1,5 @@
-"""Pictures to batches, three ways that agree: DALI's graph, the host's threads, the PIL reference.
+"""Images to batches, three ways that agree: DALI's graph, the host's threads, the PIL reference.
 
-`preprocess.Preprocess` says what is done, `batch.Batch` is what comes out, `makers.open_maker`
+`preprocess.Preprocess` says what is done, `batch.Batch` is what comes out, `loaders.open_loader`
 chooses who does it.
 """

@@ -1,4 +1,4 @@
-"""The one type that travels from pictures to the network."""
+"""The one type that travels from images to the network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shards.errors import Reason
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
     from vocscore.pipeline.augment import Views
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One picture of a batch that could not be decoded.
+    """One image of a batch that could not be decoded.
 
     Attributes:
         row: its row number in the list that was asked for.
@@ -38,17 +38,17 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pictures ready for a network, each with its row number.
+    """Images ready for a network, each with its row number.
 
-    A row number travels with every picture, so that padding, shuffling, threads and several
+    A row number travels with every image, so that padding, shuffling, threads and several
     devices can never put a score beside the wrong name.
 
     Attributes:
-        images: uint8, shape (N, 3, size, size), RGB, channels-last in memory, on the maker's
-            device. `Preprocess.normalise` turns it into the network's input.
-        rows: int64, shape (N,): the row of each picture in the list that was asked for.
+        images: uint8, shape (N, 3, size, size), RGB, channels-last in memory, on the loader's
+            device. `Preprocess.normalize` turns it into the network's input.
+        rows: int64, shape (N,): the row of each image in the list that was asked for.
         labels: int8, shape (N, C): 1 present, 0 absent, -1 only difficult; None without labels.
-        failures: the pictures of this batch that could not be decoded; their rows are not in
+        failures: the images of this batch that could not be decoded; their rows are not in
             `rows`.
     """
 
@@ -75,22 +75,22 @@ class Batch:
             )
 
 
-class Maker(Protocol):
-    """Turns picture files into batches: the DALI graph, the host path or the PIL reference."""
+class ImageLoader(Protocol):
+    """Turns image files into batches: the DALI graph, the host path or the PIL reference."""
 
     def batches(
         self,
-        pictures: Sequence[PictureRef],
+        refs: Sequence[ImageRef],
         *,
         labels: NDArray[np.int8] | None = None,
         order: Sequence[int] | None = None,
         views: Views | None = None,
     ) -> Iterator[Batch]:
-        """Decode every picture once.
+        """Decode every image once.
 
         Args:
-            pictures: where the bytes lie; the position in this list is the row number.
-            labels: int8, shape (len(pictures), C), handed on with the rows; or None.
+            refs: where the bytes lie; the position in this list is the row number.
+            labels: int8, shape (len(refs), C), handed on with the rows; or None.
             order: the rows to visit, in this order; every row once, in order, when None. A row
                 may be left out (another rank has it).
             views: how each row is looked at: what training augments by; None: as they are.
@@ -106,7 +106,7 @@ class Maker(Protocol):
         ...
 
     def __enter__(self) -> Self:
-        """Hand out the maker itself; `close` is called at the end of the `with` block."""
+        """Hand out the loader itself; `close` is called at the end of the `with` block."""
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -1,6 +1,6 @@
-"""The DALI maker: one graph from `Preprocess`, on GPU (`mixed` decoding) and on CPU.
+"""The DALI loader: one graph from `Preprocess`, on GPU (`mixed` decoding) and on CPU.
 
-Strict fast path, tolerant slow path. Only JPEGs in the usual colours that libjpeg-turbo finds
+Strict fast path, tolerant slow path. Only JPEGs in the usual colors that libjpeg-turbo finds
 whole enter the graph: DALI decodes a damaged one to wrong pixels without a word, and ends at the
 first that it cannot decode. Everything else (PNG, WebP, CMYK, ...), most of which DALI decodes on
 the CPU as well, goes through the host path in the same threads that read and check.
@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from vocscore.errors import DeviceError
-from vocscore.pipeline import host, plan
+from vocscore.pipeline import batching, host
 from vocscore.pipeline.augment import AS_IT_IS
-from vocscore.pipeline.batch import Failure, Maker
-from vocscore.pipeline.colour import recolour
-from vocscore.pipeline.crew import Crew
-from vocscore.pipeline.decoder import (
+from vocscore.pipeline.batch import Failure, ImageLoader
+from vocscore.pipeline.color import recolor
+from vocscore.pipeline.dali_decoder import (
     DEFAULT_TUNING,
     INPUT,
     SHAPES,
     STARTS,
     Decoder,
 )
+from vocscore.pipeline.dali_routing import Jpeg, Router
 from vocscore.pipeline.devices import bring, index, on_device
-from vocscore.pipeline.routing import Jpeg, Router
+from vocscore.pipeline.thread_pool import OrderedThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -37,27 +37,27 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
     from vocscore.pipeline.augment import Views
     from vocscore.pipeline.batch import Batch
-    from vocscore.pipeline.decoder import Graph, Tuning
+    from vocscore.pipeline.dali_decoder import Graph, Tuning
+    from vocscore.pipeline.dali_routing import Prepared
     from vocscore.pipeline.preprocess import Preprocess
-    from vocscore.pipeline.routing import Prepared
 
 
 class DaliMissingError(DeviceError):
     """DALI is not installed."""
 
 
-class DaliMaker(Maker):
+class DaliLoader(ImageLoader):
     """Makes batches with DALI.
 
     Args:
-        preprocess: what is done to each picture.
+        preprocess: what is done to each image.
         batch_size: rows a batch.
-        threads: pictures read and checked at the same time; DALI decodes with as many again.
+        threads: images read and checked at the same time; DALI decodes with as many again.
         device: 'cpu', 'cuda' or 'cuda:N'.
-        max_pixels: as for `picture.decode`.
+        max_pixels: as for `image.decode`.
         tuning: what decides its speed.
 
     Raises:
@@ -85,27 +85,27 @@ class DaliMaker(Maker):
         self._router = Router(preprocess, max_pixels)
         # Graphs that wait: those that do not crop, which most work needs, and those that do.
         self._idle: dict[bool, list[Decoder]] = {False: [self.open_decoder()], True: []}
-        self._crew = Crew(threads)
+        self._crew = OrderedThreadPool(threads)
 
     def batches(
         self,
-        pictures: Sequence[PictureRef],
+        refs: Sequence[ImageRef],
         *,
         labels: NDArray[np.int8] | None = None,
         order: Sequence[int] | None = None,
         views: Views | None = None,
     ) -> Iterator[Batch]:
-        """Decode every picture once; see `Maker.batches`.
+        """Decode every image once; see `ImageLoader.batches`.
 
         Raises:
-            RuntimeError: something other than a bad picture went wrong; names the picture.
+            RuntimeError: something other than a bad image went wrong; names the image.
         """
-        jobs = plan.split(len(pictures), batch_size=self._batch_size, labels=labels, order=order)
+        jobs = batching.split(len(refs), batch_size=self._batch_size, labels=labels, order=order)
 
         def work(rows: NDArray[np.int64], position: int) -> Prepared:
             row = int(rows[position])
             view = AS_IT_IS if views is None else views.of(row)
-            return self._router.prepare(pictures[row], row, view)
+            return self._router.prepare(refs[row], row, view)
 
         crops = views is not None and views.augmentation.crops
         return self._decoded(self._crew.ahead(jobs, work=work), labels, crops=crops)
@@ -146,7 +146,7 @@ class DaliMaker(Maker):
         failures = [item for item in items if isinstance(item, Failure)]
         with on_device(self._device):
             images = self._joined(decoded, items)
-            return plan.gather(images, rows=rows, failures=failures, labels=labels)
+            return batching.gather(images, rows=rows, failures=failures, labels=labels)
 
     def _joined(self, decoded: torch.Tensor | None, items: list[Prepared]) -> torch.Tensor:
         """Put what came out of the graph and what did not in the order of the rows."""
@@ -155,7 +155,7 @@ class DaliMaker(Maker):
             _complete(decoded, [item for item in items if isinstance(item, Jpeg)])
             if len(at) == len(items):
                 return decoded
-        images = plan.empty_images(len(items), self._preprocess.size, device=self._device)
+        images = batching.empty_images(len(items), self._preprocess.size, device=self._device)
         if decoded is not None:
             images[index(at, self._device)] = decoded
         for slot, item in zip(images, items, strict=True):
@@ -167,10 +167,10 @@ class DaliMaker(Maker):
         """Build a graph of its own, for bytes that need no look; the bench measures it alone.
 
         Args:
-            crops: whether a box comes with each picture.
+            crops: whether a box comes with each image.
 
         Raises:
-            DaliMissingError, DeviceError: as for the maker.
+            DaliMissingError, DeviceError: as for the loader.
         """
 
         def build() -> Graph:
@@ -193,13 +193,13 @@ class DaliMaker(Maker):
 
 
 def _complete(decoded: torch.Tensor, jpegs: Sequence[Jpeg]) -> None:
-    """Do in place what the graph leaves: turn, mirror, recolour."""
+    """Do in place what the graph leaves: turn, mirror, recolor."""
     host.turn(decoded, [item.turned for item in jpegs])
-    # Of one batch either all are recoloured or none. DALI's own operators take contrast about a
+    # Of one batch either all are recolored or none. DALI's own operators take contrast about a
     # fixed gray, and are not what anybody trains with.
-    colours = [item.view.colours for item in jpegs if item.view.colours is not None]
-    if colours:
-        recolour(decoded, colours)
+    colors = [item.view.colors for item in jpegs if item.view.colors is not None]
+    if colors:
+        recolor(decoded, colors)
 
 
 def _graph(
@@ -223,7 +223,7 @@ def _graph(
     except ImportError as error:
         raise DaliMissingError(
             "DALI is not installed. Install it with 'pip install nvidia-dali-cuda130', "
-            "or choose '--maker host'."
+            "or choose '--loader host'."
         ) from error
     on_gpu = device.type == "cuda"
     fn, types = dali.fn, dali.types
@@ -237,7 +237,7 @@ def _graph(
     with pipeline:
         encoded = fn.external_source(name=INPUT, dtype=types.UINT8, ndim=1, no_copy=True)
         # Upright is made afterwards: DALI's reading of damaged EXIF differs from everyone's.
-        # Fancy upsampling is libjpeg-turbo's; without it, colours differ between GPU and CPU.
+        # Fancy upsampling is libjpeg-turbo's; without it, colors differ between GPU and CPU.
         decoded = fn.decoders.image(
             encoded,
             device="mixed" if on_gpu else "cpu",
@@ -248,7 +248,7 @@ def _graph(
             affine=tuning.affine,
         )
         if crops:
-            # After decoding in full: the pixels along the edge of a crop are then the picture's
+            # After decoding in full: the pixels along the edge of a crop are then the image's
             # own, whichever decoder of the GPU it was.
             starts, shapes = (
                 fn.external_source(name=name, dtype=types.INT32, ndim=1)

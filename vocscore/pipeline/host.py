@@ -1,4 +1,4 @@
-"""The host maker: libjpeg-turbo decodes, torch resizes, in threads; fast where there is no GPU."""
+"""The host loader: libjpeg-turbo decodes, torch resizes, in threads; fast where there is no GPU."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from shards.pictures import picture
-from vocscore.pipeline import plan
+from shards.images import image_file
+from vocscore.pipeline import batching
 from vocscore.pipeline.augment import AS_IT_IS
-from vocscore.pipeline.batch import Maker
-from vocscore.pipeline.colour import recolour
-from vocscore.pipeline.crew import Crew
+from vocscore.pipeline.batch import ImageLoader
+from vocscore.pipeline.color import recolor
 from vocscore.pipeline.devices import index
+from vocscore.pipeline.thread_pool import OrderedThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
     from vocscore.pipeline.augment import Crop, View, Views
     from vocscore.pipeline.batch import Batch, Failure
     from vocscore.pipeline.preprocess import Preprocess
@@ -36,59 +36,59 @@ def decode_into(
     max_pixels: int,
     view: View = AS_IT_IS,
 ) -> None:
-    """Make the network's picture of a file's bytes: decode, crop, resize, turn upright, recolour.
+    """Make the network's image of a file's bytes: decode, crop, resize, turn upright, recolor.
 
     Args:
         out: where to write it: uint8, shape (3, size, size), channels-last in memory.
         data: the whole file.
         preprocess: what is done to it.
-        max_pixels: as for `picture.decode`.
+        max_pixels: as for `image_file.decode`.
         view: what of it, and how.
 
     Raises:
-        BadPicture: as `picture.decode` does.
+        BadImage: as `image_file.decode` does.
     """
     upright = preprocess.upright
     if view.crop is None:
-        whole = picture.decode_to_resize(
+        whole = image_file.decode_to_resize(
             data, preprocess.size, upright=upright, max_pixels=max_pixels
         )
     else:
-        whole = _cropped(picture.decode(data, upright=upright, max_pixels=max_pixels), view.crop)
+        whole = _cropped(image_file.decode(data, upright=upright, max_pixels=max_pixels), view.crop)
     fit(whole, out=out)
     turn(out[None], [view.turned(whole.orientation)])
-    if view.colours is not None:
-        recolour(out[None], [view.colours])
+    if view.colors is not None:
+        recolor(out[None], [view.colors])
 
 
-def _cropped(pixels: NDArray[np.uint8], crop: Crop) -> picture.Decoded:
-    """Look at a part of an upright picture; nothing is copied."""
+def _cropped(pixels: NDArray[np.uint8], crop: Crop) -> image_file.Decoded:
+    """Look at a part of an upright image; nothing is copied."""
     height, width = pixels.shape[:2]
     box = crop.box(width, height)
     part = pixels[box.top : box.top + box.height, box.left : box.left + box.width]
-    return picture.Decoded(part, box.width, box.height, reduced=1, orientation=1)
+    return image_file.Decoded(part, box.width, box.height, reduced=1, orientation=1)
 
 
-def fit(whole: picture.Decoded, *, out: torch.Tensor) -> None:
-    """Resize one picture to a square: bilinear, antialiased.
+def fit(whole: image_file.Decoded, *, out: torch.Tensor) -> None:
+    """Resize one image to a square: bilinear, antialiased.
 
     Args:
-        whole: the picture; its orientation is not applied.
+        whole: the image; its orientation is not applied.
         out: where to write it: uint8, shape (3, size, size), channels-last in memory.
     """
-    image = torch.from_numpy(whole.pixels).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(whole.pixels).permute(2, 0, 1)[None]
     height = width = None
     if whole.reduced > 1:  # else torch finds the ratio itself, rounded in its own way
         height, width = out.shape[1] / whole.height, out.shape[2] / whole.width
     # What `F.interpolate(..., mode="bilinear", antialias=True)` calls, which has no `out`: writing
     # in place spares an eighth of the whole way from bytes to batch.
     torch.ops.aten._upsample_bilinear2d_aa.out(  # noqa: SLF001
-        image, out.shape[1:], False, height, width, out=out[None]
+        pixels, out.shape[1:], False, height, width, out=out[None]
     )
 
 
 def turn(images: torch.Tensor, orientations: Sequence[int]) -> None:
-    """Turn square pictures upright, in place, by their EXIF orientations (EXIF 2.3, tag 0x0112).
+    """Turn square images upright, in place, by their EXIF orientations (EXIF 2.3, tag 0x0112).
 
     Args:
         images: shape (N, channels, size, size).
@@ -105,7 +105,7 @@ def turn(images: torch.Tensor, orientations: Sequence[int]) -> None:
 
 
 def _turned(images: torch.Tensor, orientation: int) -> torch.Tensor:
-    """Turned copies of square pictures, shape (..., size, size)."""
+    """Turned copies of square images, shape (..., size, size)."""
     if orientation >= 5:
         images = images.transpose(-2, -1)
     axes = [-2] * (orientation in (3, 4, 7, 8)) + [-1] * (orientation in (2, 3, 6, 7))
@@ -121,14 +121,14 @@ class _Job:
         return len(self.rows)
 
 
-class HostMaker(Maker):
+class HostLoader(ImageLoader):
     """Makes batches on the CPU.
 
     Args:
-        preprocess: what is done to each picture.
+        preprocess: what is done to each image.
         batch_size: rows a batch.
-        threads: pictures decoded at the same time; the machine's cores, as a rule.
-        max_pixels: as for `picture.decode`.
+        threads: images decoded at the same time; the machine's cores, as a rule.
+        max_pixels: as for `image_file.decode`.
     """
 
     def __init__(
@@ -138,43 +138,43 @@ class HostMaker(Maker):
         self._preprocess = preprocess
         self._batch_size = batch_size
         self._max_pixels = max_pixels
-        self._crew = Crew(threads)
+        self._crew = OrderedThreadPool(threads)
 
     def batches(
         self,
-        pictures: Sequence[PictureRef],
+        refs: Sequence[ImageRef],
         *,
         labels: NDArray[np.int8] | None = None,
         order: Sequence[int] | None = None,
         views: Views | None = None,
     ) -> Iterator[Batch]:
-        """Decode every picture once, a few batches ahead; see `Maker.batches`.
+        """Decode every image once, a few batches ahead; see `ImageLoader.batches`.
 
         Raises:
-            RuntimeError: something other than a bad picture went wrong; names the picture.
+            RuntimeError: something other than a bad image went wrong; names the image.
         """
         size = self._preprocess.size
-        chunks = plan.split(len(pictures), batch_size=self._batch_size, labels=labels, order=order)
-        jobs = (_Job(rows, plan.empty_images(len(rows), size)) for rows in chunks)
+        chunks = batching.split(len(refs), batch_size=self._batch_size, labels=labels, order=order)
+        jobs = (_Job(rows, batching.empty_images(len(rows), size)) for rows in chunks)
 
         def work(job: _Job, position: int) -> Failure | None:
             row = int(job.rows[position])
             view = AS_IT_IS if views is None else views.of(row)
-            return self._fill(job.images[position], pictures[row], row, view)
+            return self._fill(job.images[position], refs[row], row, view)
 
         return _gathered(self._crew.ahead(jobs, work=work), labels)
 
-    def _fill(self, slot: torch.Tensor, ref: PictureRef, row: int, view: View) -> Failure | None:
+    def _fill(self, slot: torch.Tensor, ref: ImageRef, row: int, view: View) -> Failure | None:
         def fill() -> None:
             decode_into(
                 slot,
-                picture.read_bytes(ref, max_pixels=self._max_pixels),
+                image_file.read_bytes(ref, max_pixels=self._max_pixels),
                 preprocess=self._preprocess,
                 max_pixels=self._max_pixels,
                 view=view,
             )
 
-        return plan.attempt(fill, ref=ref, row=row)
+        return batching.attempt(fill, ref=ref, row=row)
 
     def close(self) -> None:
         """End the threads."""
@@ -187,4 +187,4 @@ def _gathered(
     with closing(done):  # a consumer that stops early stops the threads, too
         for job, results in done:
             failures = [result for result in results if result is not None]
-            yield plan.gather(job.images, rows=job.rows, failures=failures, labels=labels)
+            yield batching.gather(job.images, rows=job.rows, failures=failures, labels=labels)

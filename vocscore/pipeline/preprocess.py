@@ -1,4 +1,4 @@
-"""The one preprocessing, as a value: stored in the checkpoint, it decides all three makers."""
+"""The one preprocessing, as a value: stored in the checkpoint, it decides all three loaders."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ MAX_SIZE = 16384
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """Decode to RGB, turn upright, resize to a square, normalise.
+    """Decode to RGB, turn upright, resize to a square, normalize.
 
     The resize is bilinear and antialiased (a triangle filter as wide as the reduction) and does
     not keep the aspect ratio: both sides become `size` pixels.
 
-    The makers come to it within bounds; large JPEGs are decoded smaller than they are, by a rule
-    that follows from their size and `size` alone (`shards.pictures.jpeg.reduction`).
+    The loaders come to it within bounds; large JPEGs are decoded smaller than they are, by a rule
+    that follows from their size and `size` alone (`shards.images.jpeg.reduction`).
 
     Attributes:
         size: height and width of the result, pixels.
-        upright: turn a picture by its EXIF orientation.
+        upright: turn an image by its EXIF orientation.
         mean: per channel (R, G, B), of pixel values scaled to 0..1.
         std: per channel, likewise.
 
@@ -39,13 +39,13 @@ class Preprocess:
     std: tuple[float, float, float] = IMAGENET_STD
 
     def __post_init__(self) -> None:
-        """Refuse values that no picture can be brought to."""
+        """Refuse values that no image can be brought to."""
         if not 1 <= self.size <= MAX_SIZE:
             raise ValueError(f"size must be 1 to {MAX_SIZE} pixels, got {self.size}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ValueError(f"mean {self.mean} and std {self.std} need three values, std above 0")
 
-    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+    def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """Turn pixels into the network's input, on the device that they are on.
 
         Args:

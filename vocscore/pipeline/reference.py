@@ -1,4 +1,4 @@
-"""The reference maker: Pillow and NumPy, one thread, no haste; the truth for the other two."""
+"""The reference loader: Pillow and NumPy, one thread, no haste; the truth for the other two."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from shards.pictures import picture, png
-from vocscore.pipeline import plan
+from shards.images import image_file, png
+from vocscore.pipeline import batching
 from vocscore.pipeline.augment import AS_IT_IS
-from vocscore.pipeline.batch import Failure, Maker
-from vocscore.pipeline.colour import GRAY
+from vocscore.pipeline.batch import Failure, ImageLoader
+from vocscore.pipeline.color import GRAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from shards.sample import PictureRef
+    from shards.sample import ImageRef
     from vocscore.pipeline.augment import View, Views
     from vocscore.pipeline.batch import Batch
     from vocscore.pipeline.preprocess import Preprocess
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 _BY_PILLOW = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "AVIF")
 
 
-class ReferenceMaker(Maker):
+class ReferenceLoader(ImageLoader):
     """Makes batches with Pillow alone.
 
-    Only the verdict on a broken picture is `picture.decode`'s, because Pillow accepts JPEGs whose
+    Only the verdict on a broken image is `image_file.decode`'s, because Pillow accepts JPEGs whose
     pixels are wrong; the pixels of the good ones are made independently of it.
 
     Args:
-        preprocess: what is done to each picture.
+        preprocess: what is done to each image.
         batch_size: rows a batch.
-        max_pixels: as for `picture.decode`.
+        max_pixels: as for `image_file.decode`.
     """
 
     def __init__(self, preprocess: Preprocess, *, batch_size: int, max_pixels: int) -> None:
@@ -50,40 +50,40 @@ class ReferenceMaker(Maker):
 
     def batches(
         self,
-        pictures: Sequence[PictureRef],
+        refs: Sequence[ImageRef],
         *,
         labels: NDArray[np.int8] | None = None,
         order: Sequence[int] | None = None,
         views: Views | None = None,
     ) -> Iterator[Batch]:
-        """Decode every picture once; see `Maker.batches`."""
-        chunks = plan.split(len(pictures), batch_size=self._batch_size, labels=labels, order=order)
-        return (self._batch(pictures, rows, labels, views) for rows in chunks)
+        """Decode every image once; see `ImageLoader.batches`."""
+        chunks = batching.split(len(refs), batch_size=self._batch_size, labels=labels, order=order)
+        return (self._batch(refs, rows, labels, views) for rows in chunks)
 
     def _batch(
         self,
-        pictures: Sequence[PictureRef],
+        refs: Sequence[ImageRef],
         rows: NDArray[np.int64],
         labels: NDArray[np.int8] | None,
         views: Views | None,
     ) -> Batch:
-        images = plan.empty_images(len(rows), self._preprocess.size)
+        images = batching.empty_images(len(rows), self._preprocess.size)
         failures = []
         for slot, row in zip(images, rows.tolist(), strict=True):
             view = AS_IT_IS if views is None else views.of(row)
-            ref = pictures[row]
-            pixels = plan.attempt(partial(self._pixels, ref, view), ref=ref, row=row)
+            ref = refs[row]
+            pixels = batching.attempt(partial(self._pixels, ref, view), ref=ref, row=row)
             if isinstance(pixels, Failure):
                 failures.append(pixels)
             else:
                 slot.copy_(torch.from_numpy(pixels).permute(2, 0, 1))
-        return plan.gather(images, rows=rows, failures=failures, labels=labels)
+        return batching.gather(images, rows=rows, failures=failures, labels=labels)
 
-    def _pixels(self, ref: PictureRef, view: View) -> NDArray[np.uint8]:
+    def _pixels(self, ref: ImageRef, view: View) -> NDArray[np.uint8]:
         """Return uint8, shape (size, size, 3)."""
-        data = picture.read_bytes(ref, max_pixels=self._max_pixels)
+        data = image_file.read_bytes(ref, max_pixels=self._max_pixels)
         upright, size = self._preprocess.upright, self._preprocess.size
-        verdict = picture.decode(data, upright=upright, max_pixels=self._max_pixels)
+        verdict = image_file.decode(data, upright=upright, max_pixels=self._max_pixels)
         image = _by_pillow(data, upright=upright)
         if image is None:
             image = Image.fromarray(verdict)
@@ -94,15 +94,15 @@ class ReferenceMaker(Maker):
         if view.mirrored:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         pixels = np.array(image)
-        return pixels if view.colours is None else recoloured(pixels, view.colours)
+        return pixels if view.colors is None else recolored(pixels, view.colors)
 
     def close(self) -> None:
         """Do nothing: nothing was started."""
 
 
-def recoloured(pixels: NDArray[np.uint8], colours: tuple[float, float, float]) -> NDArray[np.uint8]:
-    """What `colour.recolour` does, to one picture: shape (H, W, 3)."""
-    brightness, contrast, saturation = colours
+def recolored(pixels: NDArray[np.uint8], colors: tuple[float, float, float]) -> NDArray[np.uint8]:
+    """What `color.recolor` does, to one image: shape (H, W, 3)."""
+    brightness, contrast, saturation = colors
     values: NDArray[np.float64] = np.minimum(pixels * brightness, 255)
     values = np.clip(contrast * values + (1 - contrast) * (values @ GRAY).mean(), 0, 255)
     gray = (values @ GRAY)[:, :, None]
@@ -114,7 +114,7 @@ def _by_pillow(data: bytes, *, upright: bool) -> Image.Image | None:
     """Decode without the product's rules: RGB; None for formats that Pillow alone gets wrong.
 
     Those are TIFF (signs, bits and negatives that it ignores; it turns unasked), PNM of 16 bits,
-    and HEIC, which it does not know: `tests/shards/pictures` compares them with what they hold.
+    and HEIC, which it does not know: `tests/shards/images` compares them with what they hold.
     """
     if data.startswith(png.SIGNATURE):
         data = png.plain(data)  # of the metadata over which Pillow refuses an image

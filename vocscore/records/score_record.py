@@ -59,7 +59,7 @@ class ScoreRecord:
         finished: likewise, when the rows were complete.
         model: that scored.
         source: what was scored: 'given', 'path', 'listing' (sha256), 'include', 'exclude'.
-        settings: that decide bytes beside the model: maker, device, unit size, limits.
+        settings: that decide bytes beside the model: loader, device, unit size, limits.
         output: 'format', 'folder', 'bytes', and what of a row was selected.
         rows: how many.
         resumed: how many of them an earlier run had scored.

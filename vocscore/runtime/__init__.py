@@ -25,7 +25,7 @@ caches.settle()
 
 
 class Runtime(Protocol):
-    """Pixels -> probabilities (or whatever else a network makes of pictures, float32, (N, F)).
+    """Pixels -> probabilities (or whatever else a network makes of images, float32, (N, F)).
 
     Attributes:
         in_flight: batches that are best submitted and not yet fetched: those at work, and one
@@ -70,7 +70,7 @@ def open_runtime(
         card: says how pixels become its input, and logits probabilities.
         device: 'cpu' or 'cuda:N', as `resolve_device` gives it.
         precision: 'float32' or 'bf16'.
-        group: pictures of a full batch; others are scored as well, but not as fast.
+        group: images of a full batch; others are scored as well, but not as fast.
     """
     if device == "cpu":
         from vocscore.runtime.opening import open_network

@@ -1,8 +1,8 @@
 """The network on an NVIDIA GPU: one CUDA graph for the full batch, and no waiting in the loop.
 
-Pixels arrive as uint8 and are normalised by one kernel that reads them, computes in float32 and
+Pixels arrive as uint8 and are normalized by one kernel that reads them, computes in float32 and
 writes the network's own type, channels-last. Mean and standard deviation are not folded into the
-first convolution: its zero padding stands for a normalised 0, which no pixel value is.
+first convolution: its zero padding stands for a normalized 0, which no pixel value is.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ class Step(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (N, 3, S, S), channels-last -> float32 (N, C), 0 to 1."""
-        logits: torch.Tensor = self.network(self.normalised(images))
+        logits: torch.Tensor = self.network(self.normalized(images))
         return (logits.float() / self._temperature).sigmoid()
 
-    def normalised(self, images: torch.Tensor) -> torch.Tensor:
+    def normalized(self, images: torch.Tensor) -> torch.Tensor:
         """(pixel / 255 - mean) / std: computed in float32, rounded once."""
         pixels = torch.empty(
             images.shape,
@@ -103,7 +103,7 @@ class CudaRuntime(Runtime):
         device: 'cuda:N'. On 'cpu' the same code runs without a graph, which the tests use.
         precision: 'float32', exact but for the order of its sums; 'tf32', the same with products
             rounded to 10 bits; or 'bf16'.
-        batch_size: pictures of a full batch. Smaller ones are filled up to it; larger ones are
+        batch_size: images of a full batch. Smaller ones are filled up to it; larger ones are
             run as they come, without the graph.
         temperature: the checkpoint's.
         graph: capture the full batch in a CUDA graph.
@@ -167,7 +167,7 @@ class CudaRuntime(Runtime):
         if captured is None or count > len(captured.images):
             images = images.to(self._device, non_blocking=True)
             return self._run(images.contiguous(memory_format=torch.channels_last))
-        # What lies behind the last picture are pictures of a batch before; nothing reads them.
+        # What lies behind the last image are images of a batch before; nothing reads them.
         captured.images[:count].copy_(images, non_blocking=True)
         captured.replay()
         return captured.scores[:count]
@@ -186,7 +186,7 @@ class CudaRuntime(Runtime):
             # of a capture that fails at its end, torch tells that something failed before
             why = str(error.__context__ or error).partition("\n")[0]
         _log.warning(
-            "no CUDA graph of %d pictures (%s); the layers are launched singly", batch_size, why
+            "no CUDA graph of %d images (%s); the layers are launched singly", batch_size, why
         )
         torch.cuda.empty_cache()
         return None

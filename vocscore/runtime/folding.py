@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolutions before it: fewer kernels, the same function."""
+"""Batch normalization folded into the convolutions before it: fewer kernels, the same function."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 def folded(network: nn.Module, *, size: int) -> nn.Module:
     """Fold what can be folded, prove that nothing has changed, or leave the network as it is.
 
-    Exact but for rounding, zero padding included: in evaluation mode the normalisation is a scale
+    Exact but for rounding, zero padding included: in evaluation mode the normalization is a scale
     and a shift of the convolution's output (Jacob et al. 2018, section 3.2).
 
     Args:
@@ -34,6 +34,6 @@ def folded(network: nn.Module, *, size: int) -> nn.Module:
         found: nn.Module = fuse(copy.deepcopy(network))
         same = torch.allclose(found(noise), network(noise), rtol=_CLOSE, atol=_CLOSE)
     except Exception as error:  # noqa: BLE001 - tracing runs the network's code with stand-ins, which may break it in any way
-        _log.info("batch normalisation is not folded: %s", error)
+        _log.info("batch normalization is not folded: %s", error)
         return network
     return found if same else network

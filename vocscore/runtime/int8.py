@@ -1,6 +1,6 @@
-"""A checkpoint's network in 8-bit integers: what quantising leaves beside it, and how it is made.
+"""A checkpoint's network in 8-bit integers: what quantizing leaves beside it, and how it is made.
 
-NNCF's post-training quantisation; Nagel et al., 'A White Paper on Neural Network Quantization',
+NNCF's post-training quantization; Nagel et al., 'A White Paper on Neural Network Quantization',
 arXiv:2106.08295.
 """
 
@@ -33,12 +33,12 @@ PRESETS = ("performance", "mixed")
 """NNCF's, the fastest first; 'mixed' has ranges that need not be symmetric around 0."""
 
 
-def quantise(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -> Any:
-    """Quantise a graph.
+def quantize(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -> Any:
+    """Quantize a graph.
 
     Args:
         graph: an `openvino.Model`, uint8 (group, S, S, 3) -> float32 (group, F); it stays.
-        batches: pictures that the ranges are taken from, each (group, S, S, 3).
+        batches: images that the ranges are taken from, each (group, S, S, 3).
         preset: one of `PRESETS`.
 
     Returns:
@@ -83,11 +83,11 @@ def check_kind(kind: str) -> None:
 
 
 def write(folder: Path, graph: Any, *, identity: str, report: Mapping[str, Any]) -> None:
-    """Put a quantised graph beside its checkpoint, in place of an earlier one.
+    """Put a quantized graph beside its checkpoint, in place of an earlier one.
 
     Args:
         folder: of the checkpoint.
-        graph: as `quantise` gives it.
+        graph: as `quantize` gives it.
         identity: the checkpoint's hash.
         report: plain values: what it was made from, how good it is.
     """
@@ -99,12 +99,12 @@ def write(folder: Path, graph: Any, *, identity: str, report: Mapping[str, Any])
     openvino.save_model(graph, model, compress_to_fp16=False)
     digest = hashlib.sha256(model.read_bytes() + model.with_suffix(".bin").read_bytes())
     written = {"checkpoint": identity, "sha256": digest.hexdigest(), **report}
-    # last: without it there is no quantised model
+    # last: without it there is no quantized model
     atomic.write(folder / FOLDER / REPORT, (json.dumps(written, indent=2) + "\n").encode())
 
 
-def quantised(folder: Path, *, identity: str) -> tuple[Path, str]:
-    """Find the quantised model of a checkpoint.
+def quantized(folder: Path, *, identity: str) -> tuple[Path, str]:
+    """Find the quantized model of a checkpoint.
 
     Returns:
         Its file, in OpenVINO's format, and its hash.

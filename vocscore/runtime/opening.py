@@ -49,7 +49,7 @@ def open_checkpoint(
         identity: its hash when it was chosen.
         device: 'cpu' or 'cuda:N', as `resolve_device` gives it.
         precision: as `resolve_precision` gives it.
-        group: pictures of a full batch.
+        group: images of a full batch.
 
     Raises:
         CheckpointError: it is damaged, or not what it was.
@@ -67,9 +67,9 @@ def open_checkpoint(
 
     shape = shape_of(card, precision=precision, group=group)
     if precision == "int8":
-        from vocscore.runtime.int8 import quantised
+        from vocscore.runtime.int8 import quantized
 
-        file, name = quantised(folder, identity=identity)
+        file, name = quantized(folder, identity=identity)
         make = partial(read_model, file, shape=shape)
     else:
         name = identity
@@ -100,11 +100,11 @@ def open_backbone(
     """Make a frozen backbone ready to run on the CPU.
 
     Args:
-        backbone: normalised float32 images (N, 3, S, S) -> features (N, F); set to evaluation
+        backbone: normalized float32 images (N, 3, S, S) -> features (N, F); set to evaluation
             mode.
         preprocess: its input.
         precision: 'float32' or 'bf16'.
-        group: pictures of a full batch.
+        group: images of a full batch.
 
     Returns:
         A runtime whose results are features, float32, (N, F).

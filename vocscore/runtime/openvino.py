@@ -40,8 +40,8 @@ class Shape:
     """What a compiled module is made for; another shape is another module.
 
     Attributes:
-        group: pictures a batch.
-        size: height and width of a picture, pixels.
+        group: images a batch.
+        size: height and width of an image, pixels.
         precision: 'float32', 'bf16' or 'int8'; of the arithmetic between input and output.
         streams: batches that are worked on at the same time.
         threads: that work, in all streams together.
@@ -57,7 +57,7 @@ class Shape:
     def hints(self) -> dict[str, str]:
         """The CPU plugin's settings."""
         return {
-            # of what is not quantised, where the model is; without the hint the plugin decides
+            # of what is not quantized, where the model is; without the hint the plugin decides
             "INFERENCE_PRECISION_HINT": "f32" if self.precision == "float32" else "bf16",
             "NUM_STREAMS": str(self.streams),
             "INFERENCE_NUM_THREADS": str(self.threads),
@@ -112,8 +112,8 @@ def convert(module: nn.Module, preprocess: Preprocess, *, shape: Shape) -> Any:
     """Turn a module into OpenVINO's graph.
 
     Args:
-        module: normalised float32 images (N, 3, S, S) -> (N, F); in evaluation mode, on the CPU.
-        preprocess: its normalisation becomes the graph's first step.
+        module: normalized float32 images (N, 3, S, S) -> (N, F); in evaluation mode, on the CPU.
+        preprocess: its normalization becomes the graph's first step.
         shape: group and size count.
 
     Returns:
@@ -133,11 +133,11 @@ def convert(module: nn.Module, preprocess: Preprocess, *, shape: Shape) -> Any:
         )
     _pool_plainly(model)
     pixels = openvino.opset13.parameter([shape.group, *sides, 3], openvino.Type.u8)
-    model.get_parameters()[0].output(0).replace(_normalised(pixels, preprocess))
+    model.get_parameters()[0].output(0).replace(_normalized(pixels, preprocess))
     return openvino.Model([model.get_results()[0]], [pixels], "network")
 
 
-def _normalised(pixels: Any, preprocess: Preprocess) -> Any:
+def _normalized(pixels: Any, preprocess: Preprocess) -> Any:
     """(pixel - mean) / std, then channels first.
 
     In this order the transposition joins the one that the first convolution wants undone, and
@@ -150,8 +150,8 @@ def _normalised(pixels: Any, preprocess: Preprocess) -> Any:
         255 * np.array(values, np.float32).reshape(1, 1, 1, 3)
         for values in (preprocess.mean, preprocess.std)
     )
-    centred = ops.subtract(ops.convert(pixels, "f32"), ops.constant(mean))
-    scaled = ops.multiply(centred, ops.constant(1 / std))
+    centered = ops.subtract(ops.convert(pixels, "f32"), ops.constant(mean))
+    scaled = ops.multiply(centered, ops.constant(1 / std))
     return ops.transpose(scaled, ops.constant(np.array([0, 3, 1, 2]))).output(0)
 
 
@@ -214,7 +214,7 @@ def load(blob: bytes, *, shape: Shape) -> Any:
 
 
 def read_model(file: Path, *, shape: Shape) -> Any:
-    """Read a graph in OpenVINO's format (.xml beside .bin), and set the pictures of a batch."""
+    """Read a graph in OpenVINO's format (.xml beside .bin), and set the images of a batch."""
     model = core().read_model(file)
     model.reshape([shape.group, shape.size, shape.size, 3])
     return model

@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 PRECISIONS = ("auto", "float32", "bf16", "int8")
 
 MOST_DIFFERENCE = 0.02
-"""In probability, to float32: more, on one class of one picture, is not faithful."""
+"""In probability, to float32: more, on one class of one image, is not faithful."""
 MOST_CHANGED = 0.002
 """Share of the decisions at the thresholds that may be others than float32's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """Probabilities of some arithmetic beside float32's, on the same pictures.
+    """Probabilities of some arithmetic beside float32's, on the same images.
 
     Attributes:
-        pictures: compared.
+        images: compared.
         largest: difference of one probability, 0 to 1.
-        changed: share of the decisions (pictures times classes) that are others, 0 to 1.
+        changed: share of the decisions (images times classes) that are others, 0 to 1.
     """
 
-    pictures: int
+    images: int
     largest: float
     changed: float
 
@@ -56,7 +56,7 @@ def compare(
     """Hold probabilities (N, C) against float32's; `threshold` is one number or one a class."""
     at = np.asarray(threshold)
     return Fidelity(
-        pictures=len(exact),
+        images=len(exact),
         largest=float(np.abs(exact - other).max(initial=0.0)),
         changed=float(((exact >= at) != (other >= at)).mean()) if exact.size else 0.0,
     )
@@ -77,7 +77,7 @@ def measure_bf16(network: Network, card: ModelCard, batches: Iterable[torch.Tens
     network.eval()
     exact, other = [], []
     for images in batches:
-        pixels = card.preprocess.normalise(images)
+        pixels = card.preprocess.normalize(images)
         exact.append(card.probabilities(network(pixels)).cpu().numpy())
         with torch.autocast(images.device.type, torch.bfloat16):
             logits = network(pixels)

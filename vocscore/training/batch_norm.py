@@ -1,4 +1,4 @@
-"""Batch normalisation over the pictures of all processes, as if one had them all."""
+"""Batch normalization over the images of all processes, as if one had them all."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from vocscore.training.together import summed
+from vocscore.training.distributed import summed
 
 if TYPE_CHECKING:
-    from vocscore.distributed import Ranks
     from vocscore.models.network import Network
+    from vocscore.ranks import Ranks
 
 
 class HostBatchNorm(_BatchNorm):
@@ -23,7 +23,7 @@ class HostBatchNorm(_BatchNorm):
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
-        """Normalise by the batch in training, by the running statistics in evaluation."""
+        """Normalize by the batch in training, by the running statistics in evaluation."""
         if not self.training:
             return super().forward(input)
         axes = [0, *range(2, input.ndim)]
@@ -32,11 +32,11 @@ class HostBatchNorm(_BatchNorm):
         number = x.new_tensor([x.numel() / x.shape[1]])
         sums = _sum(torch.cat((x.sum(axes), number)))
         mean, count = sums[:-1] / sums[-1], sums[-1]
-        centred = x - mean.view(across)
-        variance = _sum(centred.square().sum(axes)) / count
+        centered = x - mean.view(across)
+        variance = _sum(centered.square().sum(axes)) / count
         self._run(mean.detach(), variance.detach() * count / (count - 1))
         scale = (variance + self.eps).rsqrt() * self.weight
-        output: torch.Tensor = centred * scale.view(across) + self.bias.view(across)
+        output: torch.Tensor = centered * scale.view(across) + self.bias.view(across)
         return output.to(input.dtype)
 
     def _check_input_dim(self, input: torch.Tensor) -> None:  # noqa: A002 - torch's name
@@ -78,7 +78,7 @@ def _sum(own: torch.Tensor) -> torch.Tensor:
 
 
 def with_shared_statistics(network: Network, ranks: Ranks, *, device: torch.device) -> Network:
-    """A copy that normalises over all processes, with the same names; one process: the network."""
+    """A copy that normalizes over all processes, with the same names; one process: the network."""
     if ranks.size == 1:
         return network
     network = copy.deepcopy(network)

@@ -14,7 +14,7 @@ class NetworkChoice:
     Attributes:
         backbone: the name of a torchvision classification model.
         weights: 'imagenet', 'none' or a file; see `vocscore.models.network.build_network`.
-        size: height and width of the pictures, pixels; kept in the checkpoint.
+        size: height and width of the images, pixels; kept in the checkpoint.
         threshold: a class counts as predicted from this probability on; kept in the checkpoint.
     """
 
@@ -26,12 +26,12 @@ class NetworkChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataChoice:
-    """Which pictures, and what their labels mean.
+    """Which images, and what their labels mean.
 
     Attributes:
         train_split: name, or names joined by commas.
         val_split: likewise.
-        max_pixels: a larger picture is refused before it is decoded.
+        max_pixels: a larger image is refused before it is decoded.
         difficult: 'ignore', 'positive' or 'negative'; see `apply_difficult`.
     """
 
@@ -42,32 +42,32 @@ class DataChoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Optimisation:
+class Optimization:
     """What is trained, in which steps.
 
     Attributes:
         tune: 'head' trains the head on features of the frozen backbone, which are computed once;
             'all' trains every parameter.
         epochs: passes over the training split, at least 1.
-        batch_size: pictures a step; a last batch of one joins the one before it.
-        optimiser: 'sgd' or 'adamw'.
+        batch_size: images a step; a last batch of one joins the one before it.
+        optimizer: 'sgd' or 'adamw'.
         learning_rate: of the head, and of the backbone before `backbone_rate`; above 0.
         backbone_rate: the backbone's learning rate as a multiple of the head's; above 0.
         momentum: of SGD, or the first beta of AdamW; 0 up to, not including, 1.
-        weight_decay: of matrices and filters; biases and normalisations have none.
+        weight_decay: of matrices and filters; biases and normalizations have none.
         schedule: of the learning rate: 'constant', 'cosine' or 'onecycle'.
         warmup: epochs over which the learning rate rises at the start; 0 is no warm-up.
         clip: the largest norm of the gradient of a step; 0 leaves gradients as they are.
         ema: decay a step of the moving average of the weights; 0 keeps no average.
-        standardise: train the head on centred features of one scale, from biases at the log odds
-            of the classes (`standardise.py`).
+        standardize: train the head on centered features of one scale, from biases at the log odds
+            of the classes (`feature_scaling.py`).
         precision: of a frozen backbone, or of a whole network's steps: 'float32', 'bf16', 'auto'.
     """
 
     tune: str
     epochs: int
     batch_size: int
-    optimiser: str
+    optimizer: str
     learning_rate: float
     backbone_rate: float
     momentum: float
@@ -76,7 +76,7 @@ class Optimisation:
     warmup: float
     clip: float
     ema: float
-    standardise: bool
+    standardize: bool
     precision: str
 
 
@@ -117,7 +117,7 @@ class Keeping:
     calibrate: bool
 
 
-def check_warmup(choice: Optimisation) -> None:
+def check_warmup(choice: Optimization) -> None:
     """Refuse a warm-up that leaves no step for what follows.
 
     Raises:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vocscore.evaluation.metrics import report
-from vocscore.training.fit import Outcome
 from vocscore.training.history import EpochResult, best_epoch, split_figures
+from vocscore.training.trainer import SplitOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from vocscore.training.choices import Keeping
-    from vocscore.training.fit import Fit
+    from vocscore.training.trainer import Trainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,15 @@ class Kept:
 
     Attributes:
         epoch: counted from 1.
-        weights: as `Fit.weights` gives them.
+        weights: as `Trainer.weights` gives them.
         train: the outcome of the training split.
         val: the outcome of the validation split.
     """
 
     epoch: int
     weights: dict[str, torch.Tensor]
-    train: Outcome
-    val: Outcome
+    train: SplitOutcome
+    val: SplitOutcome
 
     def to_state(self) -> dict[str, Any]:
         """Tensors and plain values."""
@@ -42,7 +42,7 @@ class Kept:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Kept:
         """The inverse of `to_state`."""
-        train, val = (Outcome.from_state(state[name]) for name in ("train", "val"))
+        train, val = (SplitOutcome.from_state(state[name]) for name in ("train", "val"))
         return cls(state["epoch"], state["weights"], train, val)
 
 
@@ -83,7 +83,7 @@ class SoFar:
 
 
 def run_epochs(
-    fit: Fit, so_far: SoFar, *, epochs: int, keeping: Keeping, threshold: float
+    fit: Trainer, so_far: SoFar, *, epochs: int, keeping: Keeping, threshold: float
 ) -> Iterator[EpochResult]:
     """Train the epochs that are to come.
 
@@ -99,7 +99,7 @@ def run_epochs(
 
     Raises:
         DivergedError: a loss is not a number; `so_far` is as the last epoch left it.
-        TrainError: a picture cannot be decoded.
+        TrainError: an image cannot be decoded.
     """
     while not so_far.is_over(epochs=epochs, patience=keeping.patience):
         number = len(so_far.history) + 1

@@ -8,33 +8,33 @@ from typing import TYPE_CHECKING
 import torch
 
 from vocscore.machine import usable_cores
-from vocscore.pipeline.makers import open_maker
+from vocscore.pipeline.loaders import open_loader
 from vocscore.runtime.precision import measure_bf16
 
 if TYPE_CHECKING:
-    from shards.reader import LabelledPictures
+    from shards.reader import LabeledImages
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
     from vocscore.runtime.precision import Fidelity
 
-MOST_PICTURES = 64
+MOST_IMAGES = 64
 """One decision of 20 classes that changes among them is 0.08%."""
 _BATCH = 32
 
 
 def measure_faithfulness(
-    network: Network, card: ModelCard, split: LabelledPictures, *, device: str, max_pixels: int
+    network: Network, card: ModelCard, split: LabeledImages, *, device: str, max_pixels: int
 ) -> Fidelity:
-    """Compare bf16 with float32 on the first pictures of a split.
+    """Compare bf16 with float32 on the first images of a split.
 
     Args:
         network: trained; it is moved to the device and back to the CPU.
         card: its thresholds and temperature count.
-        split: pictures that it was not trained on.
+        split: images that it was not trained on.
         device: 'cpu' or 'cuda:N'.
-        max_pixels: as for `open_maker`.
+        max_pixels: as for `open_loader`.
     """
-    maker = open_maker(
+    loader = open_loader(
         "host",
         card.preprocess,
         batch_size=_BATCH,
@@ -42,8 +42,8 @@ def measure_faithfulness(
         threads=usable_cores(),
         max_pixels=max_pixels,
     )
-    with closing(maker):
-        batches = [batch.images for batch in maker.batches(split.pictures[:MOST_PICTURES])]
+    with closing(loader):
+        batches = [batch.images for batch in loader.batches(split.images[:MOST_IMAGES])]
     network.to(torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
     try:
         return measure_bf16(network, card, (images.to(device) for images in batches))

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from vocscore.distributed import ALONE
 from vocscore.errors import TrainError
 from vocscore.pipeline.devices import bring, on_device
+from vocscore.ranks import ALONE
 from vocscore.runtime.cuda import fetched_later
 from vocscore.runtime.opening import open_backbone
-from vocscore.training.fit import share
-from vocscore.training.together import gather
+from vocscore.training.distributed import gather
+from vocscore.training.trainer import share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from shards.reader import LabelledPictures
-    from shards.sample import PictureRef
-    from vocscore.distributed import Ranks
+    from shards.reader import LabeledImages
+    from shards.sample import ImageRef
     from vocscore.pipeline.augment import Views
-    from vocscore.pipeline.batch import Batch, Failure, Maker
+    from vocscore.pipeline.batch import Batch, Failure, ImageLoader
     from vocscore.pipeline.preprocess import Preprocess
+    from vocscore.ranks import Ranks
     from vocscore.runtime import Results
 
 
 FEATURE_BATCH = 32
-"""Pictures a batch; how the head is trained does not depend on it."""
+"""Images a batch; how the head is trained does not depend on it."""
 _EAGER_IN_FLIGHT = 3
 """Batches on a GPU whose features are not yet fetched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a backbone makes of one split, in the order of its pictures.
+    """What a backbone makes of one split, in the order of its images.
 
     Attributes:
-        values: float32, shape (N, F), on the CPU: 4 F bytes a picture, 8 KB for ResNet-50.
+        values: float32, shape (N, F), on the CPU: 4 F bytes an image, 8 KB for ResNet-50.
         labels: int8, shape (N, C): 1 present, 0 absent, -1 only difficult.
     """
 
@@ -56,65 +56,65 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How the pictures of a split reach a network.
+    """How the images of a split reach a network.
 
     Attributes:
-        maker: decodes them.
+        loader: decodes them.
         preprocess: how pixels become the network's input.
         device: where the network is.
-        batch_size: pictures of the maker's full batch.
-        on_pictures: called with the number of pictures done since the last call, in all processes
+        batch_size: images of the loader's full batch.
+        on_images: called with the number of images done since the last call, in all processes
             together, as far as this one can tell; with 0 when the first one is begun.
-        ranks: who shares the pictures.
+        ranks: who shares the images.
     """
 
-    maker: Maker
+    loader: ImageLoader
     preprocess: Preprocess
     device: torch.device
     batch_size: int
-    on_pictures: Callable[[int], None]
+    on_images: Callable[[int], None]
     ranks: Ranks = ALONE
 
     def input(self, batch: Batch) -> torch.Tensor:
-        """Normalised float32 pixels (N, 3, S, S) on the device, channels-last."""
-        pixels = self.preprocess.normalise(bring(batch.images, self.device))
+        """Normalized float32 pixels (N, 3, S, S) on the device, channels-last."""
+        pixels = self.preprocess.normalize(bring(batch.images, self.device))
         return pixels.contiguous(memory_format=torch.channels_last)
 
     def batches(
-        self, split: LabelledPictures, rows: NDArray[np.int64], *, views: Views | None = None
+        self, split: LabeledImages, rows: NDArray[np.int64], *, views: Views | None = None
     ) -> Iterator[Batch]:
-        """Decode this process's pictures of a split, each exactly once.
+        """Decode this process's images of a split, each exactly once.
 
         Args:
-            split: pictures and labels.
+            split: images and labels.
             rows: which of them, in which order; the other processes take the others.
             views: how each is looked at; None: as it is.
 
         Raises:
-            TrainError: a picture cannot be decoded.
+            TrainError: an image cannot be decoded.
         """
-        times = np.zeros(len(split.pictures), dtype=np.int64)
+        times = np.zeros(len(split.images), dtype=np.int64)
         told = 0
-        self.on_pictures(0)
-        for batch in self.maker.batches(
-            split.pictures, labels=split.labels, order=rows.tolist(), views=views
+        self.on_images(0)
+        for batch in self.loader.batches(
+            split.images, labels=split.labels, order=rows.tolist(), views=views
         ):
             if batch.failures:
                 bad = batch.failures[0]
-                raise TrainError(_undecodable(split.pictures[bad.row], bad))
+                raise TrainError(_undecodable(split.images[bad.row], bad))
             np.add.at(times, batch.rows, 1)
             yield batch
-            done = int(times.sum()) * len(split.pictures) // len(rows)
-            self.on_pictures(done - told)
+            done = int(times.sum()) * len(split.images) // len(rows)
+            self.on_images(done - told)
             told = done
         times[rows] -= 1
         assert not times.any(), f"rows not decoded once: {np.flatnonzero(times)[:5]}"
 
 
 def compute_features(
-    backbone: nn.Module, splits: Sequence[LabelledPictures], *, decoding: Decoding, bf16: bool
+    backbone: nn.Module, splits: Sequence[LabeledImages], *, decoding: Decoding, bf16: bool
 ) -> list[Features]:
-    """Send every picture of some splits through a backbone, once.
+    """Send every image of some splits through a backbone, once.
 
     Several processes take runs of whole batches, so that every batch is what it is for one.
 
@@ -122,15 +122,15 @@ def compute_features(
 
     Args:
         backbone: set to evaluation mode, so that dropout and batch statistics are inert.
-        splits: pictures and labels.
-        decoding: how the pictures reach it; its maker's batches are the backbone's.
+        splits: images and labels.
+        decoding: how the images reach it; its loader's batches are the backbone's.
         bf16: the arithmetic, in place of float32's.
 
     Returns:
         A split's features each; in any but the first process nothing.
 
     Raises:
-        TrainError: a picture cannot be decoded.
+        TrainError: an image cannot be decoded.
     """
     if decoding.device.type == "cpu":
         runtime = open_backbone(
@@ -153,7 +153,7 @@ def compute_features(
     return found
 
 
-def _undecodable(image: PictureRef, failure: Failure) -> str:
+def _undecodable(image: ImageRef, failure: Failure) -> str:
     command = shlex.join(["vocscore", "verify", str(Path(image.file).parent), "--decode"])
     return (
         f"{image.name}: {failure.reason}: {failure.detail}. The shards hold an image that cannot "
@@ -161,11 +161,11 @@ def _undecodable(image: PictureRef, failure: Failure) -> str:
     )
 
 
-def _whole_batches(split: LabelledPictures, decoding: Decoding) -> NDArray[np.int64]:
+def _whole_batches(split: LabeledImages, decoding: Decoding) -> NDArray[np.int64]:
     """The rows that this process takes."""
-    size, pictures = decoding.batch_size, len(split.pictures)
-    batches = share(np.arange(-(-pictures // size)), decoding.ranks)
-    return np.arange(pictures)[np.isin(np.arange(pictures) // size, batches)]
+    size, refs = decoding.batch_size, len(split.images)
+    batches = share(np.arange(-(-refs // size)), decoding.ranks)
+    return np.arange(refs)[np.isin(np.arange(refs) // size, batches)]
 
 
 def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
@@ -177,7 +177,7 @@ def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
 def _run_ahead(
     submit: Callable[[Batch], Results],
     in_flight: int,
-    split: LabelledPictures,
+    split: LabeledImages,
     rows: NDArray[np.int64],
     decoding: Decoding,
 ) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
@@ -194,7 +194,7 @@ def _run_ahead(
 
 def _submit_eager(backbone: nn.Module, decoding: Decoding, batch: Batch, *, bf16: bool) -> Results:
     """Start on a batch, layer by layer."""
-    with (  # the network alone: the mode would leak into the maker
+    with (  # the network alone: the mode would leak into the loader
         torch.inference_mode(),
         torch.autocast(decoding.device.type, torch.bfloat16, enabled=bf16),
         on_device(decoding.device),

@@ -14,7 +14,9 @@ from shards.manifest import manifest_hash, read_manifest
 from vocscore.errors import TrainError
 from vocscore.records.trained_on import PACKED, packed_facts
 from vocscore.runtime.openvino import core
+from vocscore.training.distributed import from_first
 from vocscore.training.epochs import SoFar
+from vocscore.training.finetune import FinetuneTrainer, in_bf16
 from vocscore.training.opening import (
     Start,
     choose_device,
@@ -24,18 +26,16 @@ from vocscore.training.opening import (
     seeded,
     validate_in_float32,
 )
-from vocscore.training.run import Run, set_generators
+from vocscore.training.run import TrainingRun, set_generators
 from vocscore.training.run_folder import load_state, start_run
 from vocscore.training.splits import used_images
-from vocscore.training.together import from_first
-from vocscore.training.whole import WholeFit, in_bf16
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
-    from vocscore.training.choices import Optimisation
+    from vocscore.training.choices import Optimization
     from vocscore.training.history import TrainReport
     from vocscore.training.job import Job
     from vocscore.training.splits import Splits
@@ -44,33 +44,33 @@ if TYPE_CHECKING:
 def fit(job: Job, splits: Splits) -> TrainReport:
     """Fit a network to the splits, and leave a run; see `vocscore.training.train.train`."""
     device = choose_device(job.device, job.ranks)
-    if device == "cpu" and job.optimisation.tune == "head":
+    if device == "cpu" and job.optimization.tune == "head":
         core()  # what is missing is said before the folder is made
     with seeded(job.seed, device=device):
         job.stage("building the network")
         manifest, used = read_manifest(job.shards), used_images(splits)
         net, card = open_network(job.network, manifest.classes, on_stage=job.on_stage)
-        _check_batches(net, splits, job.optimisation)
+        _check_batches(net, splits, job.optimization)
         packed = packed_facts(job.shards, manifest, used.train)
         config = _config(job, card, packed, device=device)
         state = load_state(job.out, config) if job.resume else None
         so_far = SoFar() if state is None else SoFar.from_state(state["so_far"])
         run = _open_run(job, net, card, splits, so_far, device=device)
-        if so_far.is_over(epochs=job.optimisation.epochs, patience=job.keeping.patience):
+        if so_far.is_over(epochs=job.optimization.epochs, patience=job.keeping.patience):
             from_first(None, job.ranks)
             return run.finish()
         job.stage("preparing the network")
         decoding = open_decoding(
-            job.maker,
+            job.loader,
             card.preprocess,
-            choice=job.optimisation,
+            choice=job.optimization,
             device=device,
             threads=job.threads,
             max_pixels=job.data.max_pixels,
             ranks=job.ranks,
-            on_pictures=_counter(job, splits, done=len(so_far.history)),
+            on_images=_counter(job, splits, done=len(so_far.history)),
         )
-        with closing(decoding.maker):
+        with closing(decoding.loader):
             if state is None:
                 start_run(job.out, config, images=used)
             begun = None if state is None else state["fit"]
@@ -79,7 +79,7 @@ def fit(job: Job, splits: Splits) -> TrainReport:
                 net,
                 splits,
                 decoding,
-                job.optimisation,
+                job.optimization,
                 job.loss,
                 augmentation=job.augmentation,
                 seed=job.seed % 2**63,
@@ -88,9 +88,9 @@ def fit(job: Job, splits: Splits) -> TrainReport:
             if state is not None:
                 trained.restore(state["fit"])
                 set_generators(state["generators"], device=device)
-            job.stage("training" if isinstance(trained, WholeFit) else "training the head")
-            run.train(trained, epochs=job.optimisation.epochs, on_epoch=job.on_epoch)
-            if isinstance(trained, WholeFit):
+            job.stage("training" if isinstance(trained, FinetuneTrainer) else "training the head")
+            run.train(trained, epochs=job.optimization.epochs, on_epoch=job.on_epoch)
+            if isinstance(trained, FinetuneTrainer):
                 trained.end()
     return run.finish()
 
@@ -104,13 +104,13 @@ def _config(job: Job, card: ModelCard, packed: Mapping[str, Any], *, device: str
         PACKED: packed,
         **asdict(job.network),
         **asdict(job.data),
-        **asdict(job.optimisation),
+        **asdict(job.optimization),
         **asdict(job.loss),
         **asdict(job.keeping),
         **asdict(job.augmentation),
         "weights_from": card.weights,
         "seed": job.seed,
-        "maker": job.maker,
+        "maker": job.loader,
         "device": device,
         "threads": job.threads,
         "processes": job.ranks.size,
@@ -119,23 +119,23 @@ def _config(job: Job, card: ModelCard, packed: Mapping[str, Any], *, device: str
 
 def _open_run(
     job: Job, net: Network, card: ModelCard, splits: Splits, so_far: SoFar, *, device: str
-) -> Run:
+) -> TrainingRun:
     in_float32 = partial(
         validate_in_float32,
         net,
         splits,
         card.preprocess,
-        choice=job.optimisation,
+        choice=job.optimization,
         loss=job.loss,
-        maker=job.maker,
+        loader=job.loader,
         device=device,
         threads=job.threads,
         max_pixels=job.data.max_pixels,
     )
-    rounded = job.optimisation.tune == "head" and in_bf16(
-        job.optimisation.precision, device=torch.device(device)
+    rounded = job.optimization.tune == "head" and in_bf16(
+        job.optimization.precision, device=torch.device(device)
     )
-    return Run(
+    return TrainingRun(
         job.out,
         net,
         card,
@@ -149,27 +149,27 @@ def _open_run(
     )
 
 
-def _check_batches(network: Network, splits: Splits, choice: Optimisation) -> None:
-    """Refuse to normalise a batch of one by its own statistics: it has no variance."""
-    normalised = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())  # noqa: SLF001 - the only common base
-    pictures = len(splits.train.pictures)
-    if choice.tune == "all" and normalised and min(choice.batch_size, pictures) < 2:
+def _check_batches(network: Network, splits: Splits, choice: Optimization) -> None:
+    """Refuse to normalize a batch of one by its own statistics: it has no variance."""
+    normalized = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())  # noqa: SLF001 - the only common base
+    images = len(splits.train.images)
+    if choice.tune == "all" and normalized and min(choice.batch_size, images) < 2:
         raise TrainError(
-            f"{pictures} pictures in batches of {choice.batch_size}: this backbone normalises "
-            f"batches and needs two pictures in each. Use a larger --batch-size, more pictures, "
+            f"{images} images in batches of {choice.batch_size}: this backbone normalizes "
+            f"batches and needs two images in each. Use a larger --batch-size, more images, "
             f"or --tune head."
         )
 
 
 def _counter(job: Job, splits: Splits, *, done: int) -> Callable[[int], None]:
-    """Add up pictures as they are done, after those of epochs done before, and pass the sum on.
+    """Add up images as they are done, after those of epochs done before, and pass the sum on.
 
-    The first call ends the preparations: from then on pictures go through the network.
+    The first call ends the preparations: from then on images go through the network.
     """
-    whole = job.optimisation.tune == "all"
-    passes = job.optimisation.epochs if whole else 1
-    pictures = len(splits.train.pictures) + len(splits.val.pictures)
-    seen = pictures * done if whole else 0
+    whole = job.optimization.tune == "all"
+    passes = job.optimization.epochs if whole else 1
+    images = len(splits.train.images) + len(splits.val.images)
+    seen = images * done if whole else 0
     begun = False
 
     def add(more: int) -> None:
@@ -179,6 +179,6 @@ def _counter(job: Job, splits: Splits, *, done: int) -> Callable[[int], None]:
         begun = True
         seen += more
         if job.on_step is not None:
-            job.on_step(seen, passes * pictures)
+            job.on_step(seen, passes * images)
 
     return add

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from shards.manifest import manifest_hash, read_manifest
 from vocscore.errors import TrainError
+from vocscore.training.distributed import from_first
+from vocscore.training.finetune import FinetuneTrainer
 from vocscore.training.opening import (
     choose_device,
     open_decoding,
@@ -15,15 +17,13 @@ from vocscore.training.opening import (
     seeded,
 )
 from vocscore.training.splits import load_splits
-from vocscore.training.together import from_first
-from vocscore.training.whole import WholeFit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vocscore.distributed import Ranks
     from vocscore.pipeline.augment import Augmentation
-    from vocscore.training.choices import DataChoice, LossChoice, NetworkChoice, Optimisation
+    from vocscore.ranks import Ranks
+    from vocscore.training.choices import DataChoice, LossChoice, NetworkChoice, Optimization
     from vocscore.training.opening import Start
 
 
@@ -32,11 +32,11 @@ def follow(
     *,
     network: NetworkChoice,
     data: DataChoice,
-    optimisation: Optimisation,
+    optimization: Optimization,
     loss: LossChoice,
     augmentation: Augmentation,
     seed: int,
-    maker: str,
+    loader: str,
     device: str,
     threads: int,
     ranks: Ranks,
@@ -50,17 +50,17 @@ def follow(
         shards: as all that follow, what `train` was given in the first process.
         network: see there.
         data: see there.
-        optimisation: see there.
+        optimization: see there.
         loss: see there.
         augmentation: see there.
         seed: see there.
-        maker: see there.
+        loader: see there.
         device: see there.
-        threads: of this process's maker.
+        threads: of this process's loader.
         ranks: this process, not the first.
 
     Raises:
-        TrainError: the shards are not the first process's, or a picture cannot be decoded.
+        TrainError: the shards are not the first process's, or an image cannot be decoded.
         CheckpointError: the weights cannot be had on this machine.
         DeviceError: the device is not there.
     """
@@ -74,26 +74,26 @@ def follow(
     with seeded(seed, device=device):
         net, card = open_network(network, read_manifest(shards).classes)
         decoding = open_decoding(
-            maker,
+            loader,
             card.preprocess,
-            choice=optimisation,
+            choice=optimization,
             device=device,
             threads=threads,
             max_pixels=data.max_pixels,
             ranks=ranks,
-            on_pictures=lambda _more: None,
+            on_images=lambda _more: None,
         )
-        with closing(decoding.maker):
+        with closing(decoding.loader):
             fit = open_fit(
                 net,
                 splits,
                 decoding,
-                optimisation,
+                optimization,
                 loss,
                 augmentation=augmentation,
                 seed=seed % 2**63,
             )
-            if isinstance(fit, WholeFit):
+            if isinstance(fit, FinetuneTrainer):
                 if start.fit is not None:
                     fit.restore(start.fit)
                 fit.follow()

@@ -23,13 +23,13 @@ COLUMNS = ("epoch", *(f"{split}_{figure}" for split in SPLITS for figure in FIGU
 
 @dataclass(frozen=True, slots=True)
 class SplitFigures:
-    """How well a split is predicted; IoU to F1 are averaged over pictures.
+    """How well a split is predicted; IoU to F1 are averaged over images.
 
     Attributes:
         loss: of the kind that is trained with, over all decisions that are not 'difficult'.
-        iou: intersection over union of labelled and predicted classes.
-        precision: share of the predicted classes that are labelled.
-        recall: share of the labelled classes that are predicted.
+        iou: intersection over union of labeled and predicted classes.
+        precision: share of the predicted classes that are labeled.
+        recall: share of the labeled classes that are predicted.
         f1: harmonic mean of precision and recall.
         mean_average_precision: over classes, all points; nan without any positive.
         chance: the mean average precision that guessing approaches.
@@ -100,7 +100,7 @@ class TrainReport:
         epochs: one result an epoch.
         kept: the epoch whose network is the checkpoint, counted from 1.
         reports: 'train' and 'val': every figure of the kept epoch, with its fitted thresholds.
-        unseen: classes that no training picture shows; nothing was learnt but that they are rare.
+        unseen: classes that no training image shows; nothing was learnt but that they are rare.
         weights: where the backbone's first weights came from, as the checkpoint's card has it.
         problems: what a person should know and the run went on without, a line each.
     """

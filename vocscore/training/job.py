@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from vocscore.distributed import Ranks
     from vocscore.pipeline.augment import Augmentation
+    from vocscore.ranks import Ranks
     from vocscore.training.choices import (
         DataChoice,
         Keeping,
         LossChoice,
         NetworkChoice,
-        Optimisation,
+        Optimization,
     )
     from vocscore.training.history import EpochResult
 
@@ -29,12 +29,12 @@ class Job:
     out: Path
     network: NetworkChoice
     data: DataChoice
-    optimisation: Optimisation
+    optimization: Optimization
     loss: LossChoice
     keeping: Keeping
     augmentation: Augmentation
     seed: int
-    maker: str
+    loader: str
     device: str
     threads: int
     resume: bool

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from vocscore.training.average import open_average
-from vocscore.training.optimiser import open_optimiser
+from vocscore.training.ema import open_average
+from vocscore.training.optimizer import open_optimizer
 from vocscore.training.schedule import open_schedule
 
 if TYPE_CHECKING:
     import torch
 
-    from vocscore.training.choices import Optimisation
+    from vocscore.training.choices import Optimization
 
 
 class Learner:
-    """A module, its optimiser, the schedule of the learning rate, and the average of the weights.
+    """A module, its optimizer, the schedule of the learning rate, and the average of the weights.
 
     Args:
         module: a head or a whole network, on its device.
@@ -25,12 +25,12 @@ class Learner:
         steps_an_epoch: for the schedule.
     """
 
-    def __init__(self, module: nn.Module, choice: Optimisation, *, steps_an_epoch: int) -> None:
+    def __init__(self, module: nn.Module, choice: Optimization, *, steps_an_epoch: int) -> None:
         """Start at step 0."""
         self.module = module
         self._clip = choice.clip
-        self._optimiser = open_optimiser(module, choice)
-        self._schedule = open_schedule(self._optimiser, choice, steps_an_epoch=steps_an_epoch)
+        self._optimizer = open_optimizer(module, choice)
+        self._schedule = open_schedule(self._optimizer, choice, steps_an_epoch=steps_an_epoch)
         self._average = open_average(module, decay=choice.ema)
         self.rate = 0.0
         """The learning rate of the last step, the head's where the backbone has its own."""
@@ -42,11 +42,11 @@ class Learner:
 
     def step(self, loss: torch.Tensor) -> None:
         """One step down the gradient of a loss."""
-        self._optimiser.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if self._clip:
             nn.utils.clip_grad_norm_(self.module.parameters(), self._clip)
-        self._optimiser.step()
+        self._optimizer.step()
         self.rate = float(self._schedule.get_last_lr()[-1])
         self._schedule.step()
         if self._average is not None:
@@ -64,7 +64,7 @@ class Learner:
     def _parts(self) -> dict[str, Any]:
         parts = {
             "module": self.module,
-            "optimiser": self._optimiser,
+            "optimiser": self._optimizer,
             "schedule": self._schedule,
             "average": self._average,
         }

@@ -1,4 +1,4 @@
-"""What every process of a training opens: the network, the maker, and what trains the network."""
+"""What every process of a training opens: the network, the loader, and what trains the network."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from vocscore.distributed import ALONE
 from vocscore.errors import DeviceError
 from vocscore.models.card import ModelCard
 from vocscore.models.network import build_network, input_preprocess
 from vocscore.models.weights import describe_weights
-from vocscore.pipeline.makers import open_maker
+from vocscore.pipeline.loaders import open_loader
+from vocscore.ranks import ALONE
 from vocscore.runtime import resolve_device
 from vocscore.training.batch_norm import with_shared_statistics
 from vocscore.training.features import FEATURE_BATCH, Decoding, compute_features
-from vocscore.training.fit import largest_share
-from vocscore.training.head import HeadFit, measure
+from vocscore.training.finetune import FinetuneTrainer, in_bf16
+from vocscore.training.linear_probe import HeadTrainer, measure
 from vocscore.training.losses import open_loss
-from vocscore.training.whole import WholeFit, in_bf16
+from vocscore.training.trainer import largest_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from vocscore.distributed import Ranks
     from vocscore.models.network import Network
     from vocscore.pipeline.augment import Augmentation
     from vocscore.pipeline.preprocess import Preprocess
-    from vocscore.training.choices import LossChoice, NetworkChoice, Optimisation
-    from vocscore.training.fit import Outcome
+    from vocscore.ranks import Ranks
+    from vocscore.training.choices import LossChoice, NetworkChoice, Optimization
     from vocscore.training.splits import Splits
+    from vocscore.training.trainer import SplitOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,44 +119,44 @@ def open_network(
 
 
 def open_decoding(
-    maker: str,
+    loader: str,
     preprocess: Preprocess,
     *,
-    choice: Optimisation,
+    choice: Optimization,
     device: str,
     threads: int,
     max_pixels: int,
     ranks: Ranks,
-    on_pictures: Callable[[int], None],
+    on_images: Callable[[int], None],
 ) -> Decoding:
-    """Open a maker of this process's share of each batch; it is the caller's to close.
+    """Open a loader of this process's share of each batch; it is the caller's to close.
 
     Raises:
-        DeviceError: see `open_maker`.
+        DeviceError: see `open_loader`.
     """
     whole = choice.tune == "all"
     batch_size = largest_share(choice.batch_size, ranks) if whole else FEATURE_BATCH
-    opened = open_maker(
-        maker,
+    opened = open_loader(
+        loader,
         preprocess,
         batch_size=batch_size,
         device=device,
         threads=threads,
         max_pixels=max_pixels,
     )
-    return Decoding(opened, preprocess, torch.device(device), batch_size, on_pictures, ranks)
+    return Decoding(opened, preprocess, torch.device(device), batch_size, on_images, ranks)
 
 
 def open_fit(
     network: Network,
     splits: Splits,
     decoding: Decoding,
-    choice: Optimisation,
+    choice: Optimization,
     loss: LossChoice,
     *,
     augmentation: Augmentation,
     seed: int,
-) -> WholeFit | HeadFit | None:
+) -> FinetuneTrainer | HeadTrainer | None:
     """Bring the network to the device; for a head, compute the features of both splits.
 
     Returns:
@@ -166,7 +166,7 @@ def open_fit(
         network = with_shared_statistics(network, decoding.ranks, device=decoding.device)
         network.to(decoding.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         opened = open_loss(loss, splits.train.labels, device=decoding.device)
-        return WholeFit(
+        return FinetuneTrainer(
             network,
             splits,
             decoding=decoding,
@@ -186,7 +186,7 @@ def open_fit(
     _start_at_zero(network.head)
     train, val = features
     opened = open_loss(loss, splits.train.labels, device=torch.device("cpu"))
-    return HeadFit(network.head, train=train, val=val, choice=choice, loss=opened, seed=seed)
+    return HeadTrainer(network.head, train=train, val=val, choice=choice, loss=opened, seed=seed)
 
 
 def validate_in_float32(
@@ -194,13 +194,13 @@ def validate_in_float32(
     splits: Splits,
     preprocess: Preprocess,
     *,
-    choice: Optimisation,
+    choice: Optimization,
     loss: LossChoice,
-    maker: str,
+    loader: str,
     device: str,
     threads: int,
     max_pixels: int,
-) -> Outcome:
+) -> SplitOutcome:
     """The validation split's outcome for a network with a frozen backbone, as it is now.
 
     Args:
@@ -209,25 +209,25 @@ def validate_in_float32(
         preprocess: of the network's card.
         choice: of the training.
         loss: likewise.
-        maker: as for `open_maker`.
+        loader: as for `open_loader`.
         device: likewise.
         threads: likewise.
         max_pixels: likewise.
 
     Raises:
-        TrainError: a picture cannot be decoded.
+        TrainError: an image cannot be decoded.
     """
     decoding = open_decoding(
-        maker,
+        loader,
         preprocess,
         choice=choice,
         device=device,
         threads=threads,
         max_pixels=max_pixels,
         ranks=ALONE,
-        on_pictures=lambda _more: None,
+        on_images=lambda _more: None,
     )
-    with closing(decoding.maker):
+    with closing(decoding.loader):
         (found,) = compute_features(network.backbone, (splits.val,), decoding=decoding, bf16=False)
     network.cpu()
     return measure(
@@ -245,7 +245,7 @@ def _start_at_zero(head: nn.Linear) -> None:
     After 10 epochs of 70 photographs, with features of norm 33 (the usual order), the mean
     validation mAP over ten splits was 0.40 from zero and 0.36 from torch's random start; with
     features of norm 330 (SqueezeNet's) 0.59 and 0.60. A whole network needs the random start: from
-    zero nothing reaches the layers below at first (ResNet-18 from nothing on 300 drawn pictures,
+    zero nothing reaches the layers below at first (ResNet-18 from nothing on 300 drawn images,
     10 epochs, three seeds: 0.25 to 0.28 from zero, 0.40 to 0.45 from random).
     """
     nn.init.zeros_(head.weight)

@@ -1,4 +1,4 @@
-"""The pictures in a run: how training went, and what the network is like that it left."""
+"""The images in a run: how training went, and what the network is like that it left."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from vocscore.evaluation.metrics import Report
     from vocscore.models.card import ModelCard
-    from vocscore.training.fit import Outcome
     from vocscore.training.history import EpochResult
+    from vocscore.training.trainer import SplitOutcome
 
 PANELS = (
     ("loss", "loss (nats a decision)"),
     ("iou", "IoU"),
     ("mean_average_precision", "mean average precision"),
 )
-COLOURS = {"train": BLUE, "val": ORANGE}
+COLORS = {"train": BLUE, "val": ORANGE}
 MARKED_EPOCHS = 40
 """Up to so many epochs each has a dot; a single epoch would be invisible without."""
 
@@ -44,9 +44,9 @@ def curves(history: Sequence[EpochResult], file: Path) -> None:
     marker = "o" if len(epochs) <= MARKED_EPOCHS else None
     panels = figure.subplots(1, len(PANELS))
     for axes, (name, title) in zip(panels, PANELS, strict=True):
-        for split, colour in COLOURS.items():
+        for split, color in COLORS.items():
             values = [getattr(getattr(result, split), name) for result in history]
-            axes.plot(epochs, values, color=colour, marker=marker, markersize=4, label=split)
+            axes.plot(epochs, values, color=color, marker=marker, markersize=4, label=split)
         axes.set_title(title)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(whole_numbers())
@@ -62,12 +62,12 @@ def curves(history: Sequence[EpochResult], file: Path) -> None:
 
 
 def validation_charts(
-    folder: Path, val: Outcome, card: ModelCard, *, figures: Report, chosen: Sequence[str] = ()
+    folder: Path, val: SplitOutcome, card: ModelCard, *, figures: Report, chosen: Sequence[str] = ()
 ) -> None:
-    """Draw the pictures of an evaluation of the validation split.
+    """Draw the images of an evaluation of the validation split.
 
     Args:
-        folder: for the pictures.
+        folder: for the images.
         val: the outcome of the split with the network that is kept.
         card: of that network; its thresholds and its temperature count.
         figures: of the same outcome with them.

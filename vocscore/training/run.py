@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from vocscore.models.network import Network
     from vocscore.training.choices import Keeping
     from vocscore.training.epochs import SoFar
-    from vocscore.training.fit import Fit, Outcome
     from vocscore.training.history import EpochResult
     from vocscore.training.splits import Splits
+    from vocscore.training.trainer import SplitOutcome, Trainer
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TrainingRun:
     """A training on its way into its folder.
 
     Attributes:
@@ -51,12 +51,12 @@ class Run:
     keeping: Keeping
     device: str
     max_pixels: int
-    validate_exactly: Callable[[], Outcome] | None = None
+    validate_exactly: Callable[[], SplitOutcome] | None = None
     on_stage: Callable[[str], None] | None = None
 
     def train(
         self,
-        fit: Fit,
+        fit: Trainer,
         *,
         epochs: int,
         on_epoch: Callable[[EpochResult], None] | None,
@@ -129,7 +129,7 @@ class Run:
         if self.on_stage is not None:
             self.on_stage(name)
 
-    def _decided(self, val: Outcome) -> tuple[ModelCard, Decisions]:
+    def _decided(self, val: SplitOutcome) -> tuple[ModelCard, Decisions]:
         """The card with thresholds and temperature fitted to the validation split."""
         fitted = fit_decisions(
             val.labels,

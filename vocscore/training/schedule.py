@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import (
 if TYPE_CHECKING:
     import torch
 
-    from vocscore.training.choices import Optimisation
+    from vocscore.training.choices import Optimization
 
 _FIRST_FACTOR = 0.01
 """Of the learning rate at the first step of a warm-up."""
@@ -25,9 +25,9 @@ _ONECYCLE_RISE = 0.3
 
 
 def open_schedule(
-    optimiser: torch.optim.Optimizer, choice: Optimisation, *, steps_an_epoch: int
+    optimizer: torch.optim.Optimizer, choice: Optimization, *, steps_an_epoch: int
 ) -> LRScheduler:
-    """A schedule to be stepped after every step of the optimiser.
+    """A schedule to be stepped after every step of the optimizer.
 
     'constant' stays, 'cosine' falls to zero with the last step, 'onecycle' rises from a 25th and
     falls to almost nothing (Smith and Topin 2018, torch's `OneCycleLR`).
@@ -35,21 +35,21 @@ def open_schedule(
     total = choice.epochs * steps_an_epoch
     rise = min(round(choice.warmup * steps_an_epoch), total - 1)
     if choice.schedule == "onecycle":
-        rates = [group["lr"] for group in optimiser.param_groups]
+        rates = [group["lr"] for group in optimizer.param_groups]
         # torch divides by the steps of the rise less one; half a step more is no step more
         share = max(rise, 1.5) / total if rise else _ONECYCLE_RISE
         return OneCycleLR(
-            optimiser, rates, total_steps=total, pct_start=share, cycle_momentum=False
+            optimizer, rates, total_steps=total, pct_start=share, cycle_momentum=False
         )
     after: LRScheduler = (
-        CosineAnnealingLR(optimiser, T_max=total - rise)
+        CosineAnnealingLR(optimizer, T_max=total - rise)
         if choice.schedule == "cosine"
-        else LambdaLR(optimiser, _stay)
+        else LambdaLR(optimizer, _stay)
     )
     if not rise:
         return after
-    warm = LinearLR(optimiser, start_factor=_FIRST_FACTOR, total_iters=rise)
-    return SequentialLR(optimiser, [warm, after], milestones=[rise])
+    warm = LinearLR(optimizer, start_factor=_FIRST_FACTOR, total_iters=rise)
+    return SequentialLR(optimizer, [warm, after], milestones=[rise])
 
 
 def _stay(_step: int) -> float:

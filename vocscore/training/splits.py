@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shards.errors import SourceError
-from shards.reader import LabelledPictures, load_split
+from shards.reader import LabeledImages, load_split
 from vocscore.errors import TrainError
 from vocscore.evaluation.difficult import apply_difficult
 from vocscore.records.images import UsedImages
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 class Splits:
     """What is trained on, and what is validated on."""
 
-    train: LabelledPictures
-    val: LabelledPictures
+    train: LabeledImages
+    val: LabeledImages
 
 
 def load_splits(shards: Path, choice: DataChoice) -> Splits:
-    """Find the pictures of both splits, and say what their 'difficult' labels are.
+    """Find the images of both splits, and say what their 'difficult' labels are.
 
     Raises:
         TrainError: a split is missing or named twice, or no label is left to learn from.
@@ -42,7 +42,7 @@ def load_splits(shards: Path, choice: DataChoice) -> Splits:
     if not (train.labels >= 0).any():
         raise TrainError(
             f"split '{choice.train_split}': every label is 'difficult', and there is nothing to "
-            f"learn from. Choose other pictures, or --difficult positive."
+            f"learn from. Choose other images, or --difficult positive."
         )
     return Splits(train, val)
 
@@ -60,33 +60,33 @@ def check_best(splits: Splits, keeping: Keeping) -> None:
         )
 
 
-def without_positives(split: LabelledPictures) -> list[int]:
-    """The columns of the classes that no picture of a split shows."""
+def without_positives(split: LabeledImages) -> list[int]:
+    """The columns of the classes that no image of a split shows."""
     return [int(c) for c in np.flatnonzero(~(split.labels == 1).any(0))]
 
 
 def used_images(splits: Splits) -> UsedImages:
     """What a run keeps of the images that it sees: their paths and hashes."""
     train, val = (
-        dict(zip((p.name for p in split.pictures), split.sha256, strict=True))
+        dict(zip((p.name for p in split.images), split.sha256, strict=True))
         for split in (splits.train, splits.val)
     )
     return UsedImages(train, val)
 
 
 def _check_names(choice: DataChoice) -> None:
-    """Refuse to count pictures twice, and to validate on pictures that were trained on."""
+    """Refuse to count images twice, and to validate on images that were trained on."""
     names = [name.strip() for name in f"{choice.train_split},{choice.val_split}".split(",")]
     for name in names:
         if names.count(name) > 1:
             raise TrainError(
                 f"split '{name}' is named twice (--train-split {choice.train_split}, --val-split "
-                f"{choice.val_split}): figures on pictures that were trained on say nothing of "
+                f"{choice.val_split}): figures on images that were trained on say nothing of "
                 f"others. Name it once."
             )
 
 
-def _load(shards: Path, split: str, *, difficult: str) -> LabelledPictures:
+def _load(shards: Path, split: str, *, difficult: str) -> LabeledImages:
     try:
         found = load_split(shards, split)
     except SourceError as error:

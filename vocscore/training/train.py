@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vocscore.distributed import ALONE
 from vocscore.errors import TrainError
 from vocscore.evaluation.thresholds import parse_rule
 from vocscore.machine import parse_device
 from vocscore.models.backbones import check_backbone
 from vocscore.models.weight_files import check_weights
 from vocscore.pipeline.augment import Augmentation
+from vocscore.ranks import ALONE
 from vocscore.training.choices import check_warmup
 from vocscore.training.history import EpochResult, TrainReport
 from vocscore.training.job import Job
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from vocscore.distributed import Ranks
+    from vocscore.ranks import Ranks
     from vocscore.training.choices import (
         DataChoice,
         Keeping,
         LossChoice,
         NetworkChoice,
-        Optimisation,
+        Optimization,
     )
 
 __all__ = ["EpochResult", "TrainReport", "train"]
@@ -44,12 +44,12 @@ def train(
     *,
     network: NetworkChoice,
     data: DataChoice,
-    optimisation: Optimisation,
+    optimization: Optimization,
     loss: LossChoice,
     keeping: Keeping,
     augmentation: Augmentation,
     seed: int,
-    maker: str,
+    loader: str,
     device: str,
     threads: int,
     overwrite: bool,
@@ -74,27 +74,27 @@ def train(
         shards: a finished set, as `vocscore pack` leaves it.
         out: the run's folder; made if missing.
         network: which network.
-        data: which pictures.
-        optimisation: what is trained, in which steps.
+        data: which images.
+        optimization: what is trained, in which steps.
         loss: what is made small.
         keeping: which epoch's network becomes the checkpoint.
-        augmentation: what is done to training pictures, anew in each epoch; with tune='all' only.
-        seed: of the new weights, the order of the pictures, and what is done to them.
-        maker: who decodes, as for `open_maker`.
+        augmentation: what is done to training images, anew in each epoch; with tune='all' only.
+        seed: of the new weights, the order of the images, and what is done to them.
+        loader: who decodes, as for `open_loader`.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
-        threads: of the maker.
+        threads: of the loader.
         overwrite: replace a run that is there already.
         resume: go on after the last finished epoch of the run that is there; without one, start.
         recipe: where the settings come from, for the record.
         ranks: the first of the processes that train together; the others are in `follow`.
-        on_step: called with the pictures sent through the backbone so far, and how many it will
+        on_step: called with the images sent through the backbone so far, and how many it will
             be in all.
         on_epoch: called after each epoch.
         on_stage: called with what begins, in words.
 
     Raises:
         TrainError: a run is there already or was asked for something else, a split is missing or
-            cannot be learnt from, or a picture cannot be decoded.
+            cannot be learnt from, or an image cannot be decoded.
         DivergedError: the loss is not a number; the run holds the network that was kept before, if
             an epoch had been finished.
         CheckpointError: the backbone or its weights cannot be had.
@@ -104,8 +104,8 @@ def train(
     """
     check_room(out, overwrite=overwrite, resume=resume)
     parse_rule(keeping.thresholds)
-    check_warmup(optimisation)
-    _check_augmentation(augmentation, optimisation)
+    check_warmup(optimization)
+    _check_augmentation(augmentation, optimization)
     parse_device(device)
     check_backbone(network.backbone)
     check_weights(network.weights, backbone=network.backbone)
@@ -114,12 +114,12 @@ def train(
         out=out,
         network=network,
         data=data,
-        optimisation=optimisation,
+        optimization=optimization,
         loss=loss,
         keeping=keeping,
         augmentation=augmentation,
         seed=seed,
-        maker=maker,
+        loader=loader,
         device=device,
         threads=threads,
         resume=resume,
@@ -138,10 +138,10 @@ def train(
     return fit(job, splits)
 
 
-def _check_augmentation(augmentation: Augmentation, choice: Optimisation) -> None:
+def _check_augmentation(augmentation: Augmentation, choice: Optimization) -> None:
     """Refuse it for features that are computed once: docs/training.md says why."""
     if choice.tune == "head" and augmentation != Augmentation():
         raise TrainError(
-            "--crop-scale, --flip and --jitter need --tune all: with --tune head each picture goes "
+            "--crop-scale, --flip and --jitter need --tune all: with --tune head each image goes "
             "through the backbone once, as it is."
         )

@@ -12,7 +12,7 @@ import shlex
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shards.errors import SourceError
-from shards.paths import is_picture, shown
+from shards.paths import is_image, shown
 from shards.sources.folders import files_below, folders_in
 from shards.split_names import known_split
 
@@ -162,7 +162,7 @@ def _beside(files: Sequence[str]) -> bool:
     """Whether an image and an annotation of one stem lie in one folder."""
     stems = {name.rpartition(".")[0] for name in files if is_xml(name)}
     return any(
-        is_picture(name.rpartition("/")[2]) and name.rpartition(".")[0] in stems for name in files
+        is_image(name.rpartition("/")[2]) and name.rpartition(".")[0] in stems for name in files
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from shards.classes import VOC_CLASSES
 from shards.errors import Reason
 from shards.files import open_regular
-from shards.paths import is_picture, shown
+from shards.paths import is_image, shown
 from shards.sample import AnnotatedSet, Rejection, Sample
 from shards.sources.folders import by_suffix, files_below
 from shards.sources.voc.annotation import BadAnnotationError, parse_objects
@@ -31,7 +31,7 @@ def read_voc(root: Path) -> AnnotatedSet:
     """Read an annotated set in the format of PASCAL VOC.
 
     A class is present where at least one object of it is not 'difficult', and only difficult
-    where all of them are. A picture belongs to the annotation with the same stem, in the same
+    where all of them are. An image belongs to the annotation with the same stem, in the same
     folder below that of the images, whatever the annotation's <filename> says.
 
     Args:
@@ -44,8 +44,8 @@ def read_voc(root: Path) -> AnnotatedSet:
         of; without any, those whose names the folders of all images have (train/, valid/).
         `vocabulary` is VOC's where the folders are named as VOC names them. `notes` tell what was
         left aside: files that are neither image nor annotation, lists, folders.
-        Rejected are: an annotation without its picture and an id of a list without either
-        (MISSING); a picture without an annotation of its own (NOT_ANNOTATED); an annotation that
+        Rejected are: an annotation without its image and an id of a list without either
+        (MISSING); an image without an annotation of its own (NOT_ANNOTATED); an annotation that
         `parse_objects` refuses or cannot be read, and a stem that several files share, where no
         STEM.jpg settles it (BAD_ANNOTATION).
 
@@ -93,17 +93,17 @@ class _Stem(NamedTuple):
     place: Place
     stem: str
     annotations: Sequence[str]
-    pictures: Sequence[str]
+    images: Sequence[str]
 
     @property
     def chosen(self) -> str:
-        """The picture that the annotation means: STEM.jpg, else the first, if there is one."""
+        """The image that the annotation means: STEM.jpg, else the first, if there is one."""
         name = f"{self.stem}.jpg"
-        return name if name in self.pictures or not self.pictures else self.pictures[0]
+        return name if name in self.images or not self.images else self.images[0]
 
     @property
     def path(self) -> str:
-        """Where that picture lies or ought to."""
+        """Where that image lies or ought to."""
         return f"{self.place.images}{self.chosen}"
 
     def read(self, root: Path, places: dict[str, str]) -> Iterator[Sample | Rejection]:
@@ -111,25 +111,25 @@ class _Stem(NamedTuple):
         name = self.annotations[0] if self.annotations else f"{self.stem}.xml"
         xml = shown(f"{self.place.annotations}{name}")
         rivals = self._rivals()
-        if not self.pictures:
-            yield Rejection(self.path, Reason.MISSING, f"{xml} is there, its picture is not")
+        if not self.images:
+            yield Rejection(self.path, Reason.MISSING, f"{xml} is there, its image is not")
         elif not self.annotations:
-            yield from self._without_annotation(self.pictures, f"{xml} is not there")
+            yield from self._without_annotation(self.images, f"{xml} is not there")
         elif rivals:
             names = ", ".join(map(shown, rivals))
             yield Rejection(self.path, Reason.BAD_ANNOTATION, f"one stem, several files: {names}")
         else:
             file = f"{root}/{self.place.annotations}{name}"
             yield _read_annotation(file, path=self.path, xml=xml, places=places)
-            others = [name for name in self.pictures if name != self.chosen]
+            others = [name for name in self.images if name != self.chosen]
             yield from self._without_annotation(others, f"{xml} belongs to {shown(self.chosen)}")
 
     def _rivals(self) -> Sequence[str]:
         """Files of which nothing says which one is meant; a STEM.jpg is always meant."""
         if len(self.annotations) > 1:
             return self.annotations
-        settled = len(self.pictures) == 1 or self.chosen == f"{self.stem}.jpg"
-        return () if settled else self.pictures
+        settled = len(self.images) == 1 or self.chosen == f"{self.stem}.jpg"
+        return () if settled else self.images
 
     def _without_annotation(self, names: Iterable[str], why: str) -> Iterator[Rejection]:
         for name in names:
@@ -138,10 +138,10 @@ class _Stem(NamedTuple):
 
 def _read_place(root: Path, place: Place, places: dict[str, str]) -> _Part:
     """Read one pair of folders; `places` learns where each class first stands."""
-    pictures, xml, notes = _files(root, place)
+    images, xml, notes = _files(root, place)
     stems = [
-        _Stem(place, stem, xml.get(stem, ()), pictures.get(stem, ()))
-        for stem in sorted(pictures.keys() | xml.keys())
+        _Stem(place, stem, xml.get(stem, ()), images.get(stem, ()))
+        for stem in sorted(images.keys() | xml.keys())
     ]
     found = [one for stem in stems for one in stem.read(root, places)]
     samples = [one for one in found if isinstance(one, Sample)]
@@ -155,7 +155,7 @@ def _read_place(root: Path, place: Place, places: dict[str, str]) -> _Part:
         classes={*VOC_CLASSES, *places},
     )
     for name, files in lists.missing.items():
-        detail = f"named in {', '.join(files)}; neither picture nor annotation is there"
+        detail = f"named in {', '.join(files)}; neither image nor annotation is there"
         rejected.append(Rejection(f"{place.images}{name}", Reason.MISSING, detail))
     good = {sample.path for sample in samples}
     splits = {
@@ -172,22 +172,22 @@ def _read_place(root: Path, place: Place, places: dict[str, str]) -> _Part:
 def _files(
     root: Path, place: Place
 ) -> tuple[dict[str, list[str]], dict[str, list[str]], list[str]]:
-    """Pictures and annotations by their stems, and lines on the other files."""
-    images = files_below(root / place.images)
+    """Images and annotations by their stems, and lines on the other files."""
+    names = files_below(root / place.images)
     beside = place.images == place.annotations
-    annotations = images if beside else files_below(root / place.annotations)
-    pictures = [name for name in images if is_picture(name.rpartition("/")[2])]
+    annotations = names if beside else files_below(root / place.annotations)
+    images = [name for name in names if is_image(name.rpartition("/")[2])]
     xml = [name for name in annotations if is_xml(name)]
     if beside:
-        used = {*pictures, *xml}
-        others = [n for n in images if n not in used and not n.startswith(place.lists)]
+        used = {*images, *xml}
+        others = [n for n in names if n not in used and not n.startswith(place.lists)]
         notes = _aside("", others, "neither images nor annotations")
     else:
-        used = set(pictures)
-        notes = _aside(place.images, [n for n in images if n not in used], "not images")
+        used = set(images)
+        notes = _aside(place.images, [n for n in names if n not in used], "not images")
         others = [name for name in annotations if not is_xml(name)]
         notes += _aside(place.annotations, others, "not .xml")
-    return _by_stem(pictures), _by_stem(xml), notes
+    return _by_stem(images), _by_stem(xml), notes
 
 
 def _aside(folder: str, names: Sequence[str], what: str) -> list[str]:
@@ -223,7 +223,7 @@ def _by_folder(
 def _read_annotation(
     file: str, *, path: str, xml: str, places: dict[str, str]
 ) -> Sample | Rejection:
-    """Read the labels of the picture at `path`; `xml` is what messages call the file."""
+    """Read the labels of the image at `path`; `xml` is what messages call the file."""
     try:
         objects = parse_objects(_read_bytes(file))
     except BadAnnotationError as error:
@@ -239,7 +239,7 @@ def _read_annotation(
 
 
 def _read_bytes(file: str) -> bytes:
-    # Without a buffer and a Path: a third of the time, and there is a file a picture.
+    # Without a buffer and a Path: a third of the time, and there is a file an image.
     with open(open_regular(file), "rb", buffering=0) as opened:  # noqa: PTH123
         if os.fstat(opened.fileno()).st_size > _LARGEST_FILE:
             raise BadAnnotationError(f"more than {_LARGEST_FILE >> 20} MiB")

@@ -1,0 +1,111 @@
+"""The images that are measured on: real ones where there are any, else drawn like VOC's."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import Image
+
+from shards.sample import ImageRef
+from shards.synthetic.voc import draw_photo
+
+DEFAULT_REAL = Path(__file__).parents[2] / "shared" / "data"
+KINDS = ("voc", "large", "thumbnails", "png")
+"""Real VOC photographs (or such as them), 12-megapixel photographs, 120x90 ones, and PNG."""
+
+_DRAWN_VOC = 20
+_DRAWN_LARGE = 4  # each takes seconds to draw
+_LARGE_QUALITY = 88
+"""Of the drawn 12-megapixel JPEG: about 3 MB, as a camera's."""
+_THUMBNAIL = (120, 90)
+
+
+@dataclass(frozen=True)
+class Images:
+    """A folder of them.
+
+    Attributes:
+        folder: holds nothing else.
+        kind: one of `KINDS`.
+        made_of: what they are, for the results.
+    """
+
+    folder: Path
+    kind: str
+    made_of: str
+
+    @property
+    def refs(self) -> list[ImageRef]:
+        """The images as the loaders take them, in the order of their names."""
+        return [ImageRef(file.name, str(file)) for file in sorted(self.folder.iterdir())]
+
+
+def real_data() -> Path:
+    """Where real images and weights would be: VOCSCORE_DATA, or beside the checkout."""
+    return Path(os.environ.get("VOCSCORE_DATA", DEFAULT_REAL))
+
+
+def real_images() -> Path | None:
+    """The folder of real VOC photographs, where it is."""
+    folder = real_data() / "voc2012-100" / "JPEGImages"
+    return folder if folder.is_dir() else None
+
+
+def make_images(folder: Path, *, images: int, kind: str = "voc") -> Images:
+    """Make a folder of images of one kind.
+
+    Args:
+        folder: made here.
+        images: how many; few different ones are repeated, each under its own name.
+        kind: one of `KINDS`.
+    """
+    different, made_of = _different(kind)
+    suffix = ".png" if kind == "png" else ".jpg"
+    folder.mkdir(parents=True)
+    for number in range(images):
+        (folder / f"{number:06d}{suffix}").write_bytes(different[number % len(different)])
+    size = sum(map(len, different)) / len(different) / 1e3
+    return Images(folder, kind, f"{made_of}, {size:.0f} KB on average, repeated")
+
+
+@lru_cache(maxsize=len(KINDS))
+def _different(kind: str) -> tuple[tuple[bytes, ...], str]:
+    """The images of a kind that differ, and what they are."""
+    if kind == "large":
+        drawn = (
+            draw_photo(4000, 3000, seed=seed, quality=_LARGE_QUALITY)
+            for seed in range(_DRAWN_LARGE)
+        )
+        return tuple(drawn), f"{_DRAWN_LARGE} drawn 4000x3000 JPEGs"
+    photos, named = _voc()
+    if kind == "voc":
+        return photos, f"{named} (JPEG)"
+    if kind == "thumbnails":
+        small = tuple(_encoded(photo, "JPEG", size=_THUMBNAIL) for photo in photos)
+        return small, f"{named} at {_THUMBNAIL[0]}x{_THUMBNAIL[1]} (JPEG)"
+    if kind == "png":
+        return tuple(_encoded(photo, "PNG") for photo in photos), f"{named} (PNG)"
+    raise ValueError(f"{kind!r} is none of {KINDS}")
+
+
+def _voc() -> tuple[tuple[bytes, ...], str]:
+    if real := real_images():
+        photos = tuple(file.read_bytes() for file in sorted(real.glob("*.jpg")))
+        return photos, f"{len(photos)} real VOC photographs"
+    drawn = tuple(draw_photo(500, 375, seed=seed) for seed in range(_DRAWN_VOC))
+    return drawn, f"{_DRAWN_VOC} drawn 500x375 images"
+
+
+def _encoded(photo: bytes, form: str, *, size: tuple[int, int] | None = None) -> bytes:
+    """The image in another form, and in another size where one is given."""
+    with Image.open(io.BytesIO(photo)) as opened:
+        image = opened.convert("RGB")
+    if size:
+        image = image.resize(size, Image.Resampling.BILINEAR)
+    buffer = io.BytesIO()
+    image.save(buffer, form)
+    return buffer.getvalue()

@@ -1,1 +1,0 @@
-"""Pictures drawn by ourselves, for the demo, the tests and the benchmarks."""

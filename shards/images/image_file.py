@@ -1,0 +1,221 @@
+"""Bytes of one image to pixels, on the CPU, strictly: an image is whole or it is refused.
+
+The verdict (`BadImage` with its reason) is the same for every loader of batches.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from shards.errors import BadImage, Reason
+from shards.images import exif, jpeg, pillow
+from shards.images.reading import most_bytes, read_bytes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "Decoded",
+    "Header",
+    "check",
+    "decode",
+    "decode_to_resize",
+    "most_bytes",
+    "probe",
+    "read_bytes",
+    "resize_jpeg",
+]
+
+
+_FILLED = 1 << 24
+"""Pixels that an image's tiles may have more than itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an image says of itself before it is decoded.
+
+    Attributes:
+        format: Pillow's name, such as 'JPEG' or 'PNG'.
+        width: pixels, as stored, before EXIF turns it.
+        height: likewise.
+    """
+
+    format: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """An image on its way to be resized.
+
+    Attributes:
+        pixels: uint8, shape (H, W, 3), C-contiguous.
+        width: what of the W columns the image covers; less than W where the last column of an
+            image that was decoded smaller stands for fewer of its pixels than the others.
+        height: likewise of the H rows.
+        reduced: how many times smaller than stored.
+        orientation: by EXIF, 1 to 8, to be applied to the resized image.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: float
+    height: float
+    reduced: int
+    orientation: int
+
+
+def probe(data: bytes) -> Header:
+    """Read format and size from the header; no pixel is decoded.
+
+    Raises:
+        BadImage: EMPTY, UNSUPPORTED, TRUNCATED or CORRUPT.
+    """
+    if data.startswith(jpeg.SIGNATURE):
+        known = jpeg.header(data)
+        if known is not None:
+            return Header("JPEG", known[0], known[1])
+    return _header(pillow.open_(data))
+
+
+def check(data: bytes, *, max_pixels: int, whole: bool) -> Header:
+    """Look whether an image can be used.
+
+    Args:
+        data: the whole file.
+        max_pixels: width times height that is not yet too large.
+        whole: find out whether it is whole, as strictly as `decode` and for most JPEGs at 0.6 of
+            its price.
+
+    Returns:
+        Its header.
+
+    Raises:
+        BadImage: as `decode` does; without `whole`, only what the header tells.
+    """
+    known = jpeg.header(data) if data.startswith(jpeg.SIGNATURE) else None
+    if known is None:
+        opened = _opened(data, max_pixels)
+        if whole:
+            pillow.decode(opened, data, upright=False)
+        else:
+            pillow.look(opened, data)
+        return _header(opened)
+    width, height, colors = known
+    _refuse_too_large(width, height, max_pixels)
+    if whole and colors in jpeg.PLAIN_COLORS:
+        jpeg.check(data)
+    elif whole:
+        decode(data, upright=False, max_pixels=max_pixels)
+    return Header("JPEG", width, height)
+
+
+def decode(data: bytes, *, upright: bool = True, max_pixels: int) -> NDArray[np.uint8]:
+    """Decode an image to RGB, or refuse it.
+
+    Alpha is dropped, gray is repeated, 16 bits become 8, a GIF gives its first frame.
+
+    Args:
+        data: the whole file.
+        upright: turn the image by its EXIF orientation; one that makes no sense is ignored.
+        max_pixels: width times height that is still decoded.
+
+    Returns:
+        uint8, shape (H, W, 3), C-contiguous.
+
+    Raises:
+        BadImage: EMPTY, UNSUPPORTED, TRUNCATED, CORRUPT, or TOO_LARGE (before decoding).
+    """
+    return _decode(data, None, upright=upright, max_pixels=max_pixels).pixels
+
+
+def decode_to_resize(data: bytes, side: int, *, upright: bool = True, max_pixels: int) -> Decoded:
+    """Decode what is going to be resized to a square: large JPEGs smaller than they are.
+
+    `jpeg.reduction` is the rule. What is not reduced has the pixels that `decode` gives.
+
+    Args:
+        data: the whole file.
+        side: both sides of the square, pixels.
+        upright: as for `decode`.
+        max_pixels: as for `decode`.
+
+    Raises:
+        BadImage: as `decode` does, for the same images.
+    """
+    return _decode(data, side, upright=upright, max_pixels=max_pixels)
+
+
+def resize_jpeg(data: bytes, *, size: int, quality: int, max_pixels: int) -> bytes:
+    """Re-encode an image as an upright square JPEG.
+
+    Bilinear and antialiased by Pillow; chroma at half resolution (4:2:0), which every hardware
+    decoder takes and which makes the smallest and fastest files; no metadata.
+
+    Args:
+        data: the whole file, any format that `decode` takes.
+        size: both sides, pixels; the aspect ratio is not kept.
+        quality: libjpeg's, 1 to 100.
+        max_pixels: as for `decode`.
+
+    Raises:
+        BadImage: as `decode` does.
+    """
+    whole = decode_to_resize(data, size, upright=True, max_pixels=max_pixels)
+    covered = (0, 0, whole.width, whole.height)
+    square = Image.fromarray(whole.pixels).resize((size, size), Image.Resampling.BILINEAR, covered)
+    small = Image.fromarray(exif.turned(np.asarray(square), whole.orientation))
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=quality, subsampling="4:2:0")
+    return out.getvalue()
+
+
+def _decode(data: bytes, side: int | None, *, upright: bool, max_pixels: int) -> Decoded:
+    known = jpeg.header(data) if data.startswith(jpeg.SIGNATURE) else None
+    if known is None:
+        opened = _opened(data, max_pixels)
+        return _in_full(pillow.decode(opened, data, upright=upright))
+    width, height, colors = known
+    _refuse_too_large(width, height, max_pixels)
+    if colors in ("CMYK", "YCCK"):
+        # Whether inks are stored inverted is a convention that Pillow knows and TurboJPEG does
+        # not; TurboJPEG is asked only whether the image is whole.
+        jpeg.decode(data, colors="CMYK")
+        return _in_full(pillow.decode(pillow.open_(data), data, upright=upright))
+    reduced = 1 if side is None else jpeg.reduction(width, height, side=side)
+    least = (-(-width // reduced), -(-height // reduced)) if reduced > 1 else (0, 0)
+    pixels = jpeg.decode(data, least=least)
+    orientation = jpeg.orientation(data) if upright else 1
+    if reduced == 1:
+        return _in_full(exif.turned(pixels, orientation))
+    return Decoded(pixels, width / reduced, height / reduced, reduced, orientation)
+
+
+def _opened(data: bytes, max_pixels: int) -> pillow.Opened:
+    opened = pillow.open_(data)
+    _refuse_too_large(opened.width, opened.height, max_pixels)
+    _refuse_too_large(*opened.coded, max_pixels + _FILLED)
+    return opened
+
+
+def _in_full(pixels: NDArray[np.uint8]) -> Decoded:
+    height, width = pixels.shape[:2]
+    return Decoded(pixels, width, height, reduced=1, orientation=1)
+
+
+def _refuse_too_large(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise BadImage(
+            Reason.TOO_LARGE,
+            f"{width} x {height} is more than {max_pixels} pixels (--max-pixels)",
+        )
+
+
+def _header(opened: pillow.Opened) -> Header:
+    return Header(opened.format, opened.width, opened.height)

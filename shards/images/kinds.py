@@ -1,0 +1,56 @@
+"""Which kind of image some bytes are, and what is said of one that is not decoded."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from shards.errors import BadImage, Reason
+from shards.image_formats import FORMATS, SNIFFED_BYTES, ImageFormat, format_of_name, sniff
+
+_BY_NAME: Final = {one.name: one for one in FORMATS}
+# No proof that a file is an image, but reason enough to try: the decoder has the last word.
+_PNM: Final = re.compile(rb"P[1-6][\s#]")
+
+
+def kind_of(data: bytes) -> ImageFormat | None:
+    """The format of a file by its first bytes, whatever its name says; None where it is none.
+
+    Args:
+        data: the whole file, or its first `SNIFFED_BYTES`.
+    """
+    first = data[:SNIFFED_BYTES]
+    if first.startswith(b"BM"):
+        return _BY_NAME["BMP"]
+    return _BY_NAME["PNM"] if _PNM.match(first) else sniff(first)
+
+
+def not_decoded(kind: ImageFormat | None) -> BadImage:
+    """The verdict on a file of a format that is not decoded, or of none."""
+    if kind is None:
+        return BadImage(Reason.UNSUPPORTED, "not an image of a format that is decoded here")
+    return BadImage(Reason.UNSUPPORTED, f"{kind.name} is not decoded. {kind.cure}")
+
+
+def refuse_other_formats(first: bytes, name: str) -> None:
+    """Refuse what is an image of a format that no decoder here reads.
+
+    A format without a signature (TGA, some cameras' raw files) is told by the file's name, where
+    the bytes are not those of another format.
+
+    Args:
+        first: `SNIFFED_BYTES` of the file, or as many as there are.
+        name: the file's.
+
+    Raises:
+        BadImage: UNSUPPORTED, with the format's name and what the user can do.
+    """
+    if kind_of(first) is None:
+        promised = format_of_name(name)
+        if promised is not None and not is_decoded(promised):
+            raise not_decoded(promised)
+
+
+def is_decoded(kind: ImageFormat) -> bool:
+    """Whether a decoder for a format belongs to this program, installed or not."""
+    return kind.decoded or kind.name == "HEIC"

@@ -1,0 +1,263 @@
+"""Every format but ordinary JPEG, by Pillow, made strict where Pillow is lenient."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import warnings
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from PIL import (
+    AvifImagePlugin,
+    Image,
+    ImagePalette,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    features,
+)
+
+from shards.errors import BadImage, Reason
+from shards.images import exif, heif, isobmff, kinds, libtiff, memory, png, tiff, webp
+from shards.images.rgb import to_rgb
+from shards.images.tiff_directory import Directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+_T = TypeVar("_T")
+
+# Pillow's limit is one number for the process; here each call has its own `max_pixels`, decided
+# from the header. Set once, at import: toggling it for a call would race between threads.
+Image.MAX_IMAGE_PIXELS = None
+# Pillow's own reader of uncompressed TIFFs takes planes of 16 bits for planes of 8, and does not
+# see that strips are missing; libtiff is right about both. Likewise once.
+TiffImagePlugin.READ_LIBTIFF = bool(features.check("libtiff"))
+# An AVIF would be decoded with a thread for each core, in each of the threads that decode here.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+# Pillow tells of odd metadata, which nobody reads here, on standard error. Likewise once.
+warnings.filterwarnings("ignore", module=r"PIL\..*")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+_BYTES_A_PIXEL: Final = 8
+"""That the hungriest decoder takes, libwebp with its two canvases."""
+_UNKNOWN_TIFF: Final = re.compile(r"unknown (pixel mode|data organization)|\d+")
+"""What Pillow says of a layout, or, by its number, of a compression that it does not know."""
+
+
+def _nothing() -> None:
+    """The header was enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An image whose header was read.
+
+    Attributes:
+        format: Pillow's name, such as 'PNG'; 'HEIC' for what it does not know.
+        width: pixels, as stored, before anything turns it upright.
+        height: likewise.
+        coded: width and height of the largest image that decoding makes on its way.
+        pixels: decodes: uint8, shape (H, W, 3), as stored, and the orientation, 1 to 8, that
+            turns them upright.
+        look: raises what can be told of it without decoding, where the header was not enough.
+    """
+
+    format: str
+    width: int
+    height: int
+    coded: tuple[int, int]
+    pixels: Callable[[], tuple[NDArray[np.uint8], int]]
+    look: Callable[[], object] = _nothing
+
+
+def open_(data: bytes) -> Opened:
+    """Read an image's header.
+
+    Its first bytes decide what it is, and only the decoder of that format sees it: Pillow would
+    also start other programs (EPS) or fetch stubs.
+
+    Raises:
+        BadImage: EMPTY, UNSUPPORTED, TRUNCATED or CORRUPT.
+        MemoryError: there is not enough.
+    """
+    if not data:
+        raise BadImage(Reason.EMPTY, "no bytes")
+    kind = kinds.kind_of(data)
+    opener = _OPENERS.get(kind.name) if kind else None
+    if opener is None:
+        raise kinds.not_decoded(kind)
+    return _judged(partial(opener, data), data)
+
+
+def look(opened: Opened, data: bytes) -> None:
+    """Refuse what can be seen to be refused without decoding.
+
+    Raises:
+        BadImage: as `decode`.
+        MemoryError: there is not enough.
+    """
+    _judged(opened.look, data)
+
+
+def decode(opened: Opened, data: bytes, *, upright: bool) -> NDArray[np.uint8]:
+    """Decode what `open_` opened.
+
+    Args:
+        opened: by `open_`.
+        data: the whole file, again.
+        upright: turn the image by its orientation.
+
+    Returns:
+        uint8, shape (H, W, 3), C-contiguous.
+
+    Raises:
+        BadImage: UNSUPPORTED, TRUNCATED or CORRUPT.
+        MemoryError: there is not enough.
+    """
+    try:
+        pixels, orientation = _judged(opened.pixels, data)
+    except BadImage as bad:
+        if bad.reason is Reason.CORRUPT:  # libwebp and dav1d say no more than that they failed
+            memory.look_for(_BYTES_A_PIXEL * opened.coded[0] * opened.coded[1])
+        raise
+    return exif.turned(pixels, orientation) if upright else pixels
+
+
+def _judged(work: Callable[[], _T], data: bytes) -> _T:
+    """Give the verdict on what a decoder raises."""
+    try:
+        return work()
+    except (BadImage, MemoryError):
+        raise
+    except Exception as error:  # Pillow's readers raise anything on damaged bytes
+        if memory.is_exhausted(error):
+            raise MemoryError(str(error)) from error
+        raise _refusal(error, data) from error
+
+
+def _refusal(error: Exception, data: bytes) -> BadImage:
+    line = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, UnidentifiedImageError):  # its text names an object in memory
+        line = "its header cannot be read"
+    told = line.lower()
+    early = isinstance(error, EOFError) or "truncated" in told or "not enough image data" in told
+    # GIF's readers call a file that is cut many names.
+    early = early or (data.startswith(b"GIF8") and not data.endswith(b";"))
+    return BadImage(Reason.TRUNCATED if early else Reason.CORRUPT, line)
+
+
+def _image(data: bytes, form: str) -> Image.Image:
+    return Image.open(io.BytesIO(data), formats=(form,))
+
+
+def _opened(
+    form: str, size: tuple[int, int], pixels: Callable[[], tuple[NDArray[np.uint8], int]]
+) -> Opened:
+    return Opened(form, *size, size, pixels)
+
+
+# Openers: one for each format.
+
+
+def _open_plain(data: bytes, form: str) -> Opened:
+    """Open what Pillow reads as it is."""
+    image = _image(data, form)
+    return _opened(image.format or form, image.size, partial(_loaded, image))
+
+
+def _loaded(image: Image.Image) -> tuple[NDArray[np.uint8], int]:
+    image.load()
+    tiff_of_exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+    return to_rgb(image), exif.orientation(tiff_of_exif)
+
+
+def _open_png(data: bytes) -> Opened:
+    return _opened("PNG", png.size(data), lambda: _loaded(_image(png.plain(data), "PNG")))
+
+
+def _open_webp(data: bytes) -> Opened:
+    return _opened("WEBP", webp.size(data), lambda: _first_frame(data))
+
+
+def _first_frame(data: bytes) -> tuple[NDArray[np.uint8], int]:
+    plain, found = webp.plain(data)
+    pixels, _ = _loaded(_image(plain, "WEBP"))
+    return pixels, exif.orientation(found.removeprefix(b"Exif\0\0"))
+
+
+def _open_tiff(data: bytes) -> Opened:
+    directory = Directory(data)
+    size = directory.size()
+    # Not yet: how large it is, is to be judged first.
+    image = cache(lambda: _readable_tiff(directory, data))
+    return Opened("TIFF", *size, size, lambda: _decode_tiff(*image()), image)
+
+
+def _readable_tiff(directory: Directory, data: bytes) -> tuple[Image.Image, tiff.Readable]:
+    readable = tiff.readable(directory, data)
+    try:
+        # Not through `Image.open`, which does not say why it cannot.
+        return TiffImagePlugin.TiffImageFile(io.BytesIO(readable.data)), readable
+    except SyntaxError as error:
+        if _UNKNOWN_TIFF.fullmatch(str(error)):
+            raise tiff.unknown(directory) from error
+        raise
+
+
+def _decode_tiff(image: Image.Image, readable: tiff.Readable) -> tuple[NDArray[np.uint8], int]:
+    if readable.colors is not None:
+        image.palette = ImagePalette.raw("RGB;L", readable.colors)
+    with libtiff.errors_kept() as messages:
+        try:
+            image.load()
+        except Exception as error:  # as in `_judged`
+            raise tiff.refusal(error, messages) from error
+    if damage := tiff.damage(messages):
+        raise damage
+    return to_rgb(image, highest=readable.highest, negative=readable.negative), readable.orientation
+
+
+def _open_avif(data: bytes) -> Opened:
+    if not features.check("avif"):
+        raise BadImage(
+            Reason.UNSUPPORTED,
+            "AVIF, and this Pillow was built without it. Run: pip install 'pillow>=11.3'",
+        )
+    still = isobmff.still(data)
+    if still is None:  # a film, of which Pillow finds the first frame
+        return _open_plain(data, "AVIF")
+    plain = isobmff.without_exif(data)
+    # Pillow does not cut off what encoders add to fill their blocks.
+    return Opened("AVIF", *still.filled, still.coded, lambda: _loaded(_image(plain, "AVIF")))
+
+
+def _open_heic(data: bytes) -> Opened:
+    still = heif.still(data)
+
+    def pixels() -> tuple[NDArray[np.uint8], int]:
+        image = heif.decode(data)  # which comes out upright
+        bits = image.info["bit_depth"]
+        upright = to_rgb(image, highest=((1 << bits) - 1) << (16 - bits))
+        return exif.turned(upright, exif.undone(still.orientation)), still.orientation
+
+    return Opened(heif.FORMAT, still.width, still.height, still.coded, pixels)
+
+
+_OPENERS: Final[dict[str, Callable[[bytes], Opened]]] = {
+    "JPEG": partial(_open_plain, form="JPEG"),
+    "PNG": _open_png,
+    "WebP": _open_webp,
+    "BMP": partial(_open_plain, form="BMP"),
+    "TIFF": _open_tiff,
+    "GIF": partial(_open_plain, form="GIF"),
+    "PNM": partial(_open_plain, form="PPM"),
+    "AVIF": _open_avif,
+    "HEIC": _open_heic,
+}

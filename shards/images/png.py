@@ -1,0 +1,112 @@
+"""PNG before Pillow sees it: whole by its checksums, and without what decides no pixel.
+
+Pillow reads every chunk, and refuses an image over a text that is too long for it, a color profile
+that it cannot unpack, or a comment whose checksum is wrong. Nothing of this touches the pixels; so
+only the critical chunks and EXIF are handed on, and Pillow's own limits stay as they are.
+
+Source: PNG specification, third edition, sections 5 (chunks), 11.2 (critical ones) and 11.3 (eXIf).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from shards.errors import BadImage, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_ANCILLARY: Final = 0x20
+"""The bit of a chunk's first letter that makes it a small one: a decoder may leave it out."""
+
+
+class _Chunk(NamedTuple):
+    """Where a chunk lies, from its length to its checksum."""
+
+    kind: bytes
+    start: int
+    end: int
+
+
+def size(data: bytes) -> tuple[int, int]:
+    """Read width and height, pixels.
+
+    Raises:
+        BadImage: TRUNCATED, CORRUPT, or UNSUPPORTED (Apple's CgBI).
+    """
+    first = next(_critical(data))
+    if first.end - first.start < 12 + 13:
+        raise BadImage(Reason.CORRUPT, "the PNG's IHDR chunk is too short")
+    width, height = struct.unpack_from(">II", data, first.start + 8)
+    return width, height
+
+
+def plain(data: bytes) -> bytes:
+    """Leave out the ancillary chunks but for EXIF, once the critical ones are seen to be whole.
+
+    Animation is among what is left out: what remains is the image that every viewer shows first.
+    Transparency is, too: it gives alpha, which is dropped.
+
+    Returns:
+        A PNG of the same pixels; the data itself where nothing is left out.
+
+    Raises:
+        BadImage: as `size` does, for any part of the file.
+    """
+    kept: list[tuple[int, int]] = [(0, len(SIGNATURE))]
+    for chunk in _critical(data):
+        if kept[-1][1] == chunk.start:
+            kept[-1] = kept[-1][0], chunk.end
+        else:
+            kept.append((chunk.start, chunk.end))
+    if len(kept) == 1:
+        return data
+    view = memoryview(data)
+    return b"".join(view[start:end] for start, end in kept)
+
+
+def _critical(data: bytes) -> Iterator[_Chunk]:
+    """Yield what decides pixels, and whole EXIF, up to and with IEND.
+
+    Each with its checksum compared, which Pillow does not do for pixels.
+    """
+    chunks = _chunks(data)
+    first = next(chunks, None)
+    if first is not None and first.kind == b"CgBI":
+        raise BadImage(
+            Reason.UNSUPPORTED, "Apple's CgBI form of PNG is not decoded. Convert it to PNG."
+        )
+    if data[12:16] not in (b"IHDR", b""):
+        raise BadImage(Reason.CORRUPT, "the PNG does not begin with its IHDR chunk")
+    chunk = first
+    while chunk is not None:
+        if not chunk.kind[0] & _ANCILLARY:
+            if not _checksum_is_right(data, chunk):
+                raise BadImage(Reason.CORRUPT, f"checksum of PNG chunk {chunk.kind!r} is wrong")
+            yield chunk
+            if chunk.kind == b"IEND":
+                return
+        elif chunk.kind == b"eXIf" and _checksum_is_right(data, chunk):
+            yield chunk
+        chunk = next(chunks, None)
+    raise BadImage(Reason.TRUNCATED, "the PNG ends before its IEND chunk")
+
+
+def _checksum_is_right(data: bytes, chunk: _Chunk) -> bool:
+    (told,) = struct.unpack_from(">I", data, chunk.end - 4)
+    return bool(zlib.crc32(memoryview(data)[chunk.start + 4 : chunk.end - 4]) == told)
+
+
+def _chunks(data: bytes) -> Iterator[_Chunk]:
+    """Walk the chunks that are there as a whole."""
+    at = len(SIGNATURE)
+    while at + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        end = at + 12 + length
+        if end > len(data):
+            return
+        yield _Chunk(data[at + 4 : at + 8], at, end)
+        at = end

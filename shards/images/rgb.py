@@ -1,0 +1,50 @@
+"""An image of any of Pillow's modes, to three channels of 8 bits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from shards.errors import BadImage, Reason
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+
+SIXTEEN_BITS: Final = 65535
+
+
+def to_rgb(
+    image: Image.Image, *, highest: int = SIXTEEN_BITS, negative: bool = False
+) -> NDArray[np.uint8]:
+    """Repeat gray, scale 16 bits to 8, look palettes up, drop alpha.
+
+    Args:
+        image: loaded.
+        highest: the value of the brightest sample, where gray has more than 8 bits.
+        negative: whether that is black.
+
+    Returns:
+        uint8, shape (H, W, 3), C-contiguous.
+
+    Raises:
+        BadImage: UNSUPPORTED: 32 bits a sample.
+    """
+    # PPM has 32 bits where it says that it has more than 8, and scales them to 16.
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        gray = _eight_bits(np.asarray(image), highest, negative=negative)
+        return np.repeat(gray[:, :, None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise BadImage(Reason.UNSUPPORTED, "32 bits a pixel: no rule to make them 8")
+    if image.mode in ("La", "RGBa"):  # colors that were multiplied by alpha
+        image = image.convert(image.mode.upper())
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _eight_bits(samples: NDArray[np.uint16], highest: int, *, negative: bool) -> NDArray[np.uint8]:
+    """Scale and round by a table, which takes less memory than computing does."""
+    levels = np.arange(SIXTEEN_BITS + 1, dtype=np.float64).clip(0, highest)
+    if negative:
+        levels = highest - levels
+    return np.rint(levels * (255 / highest)).astype(np.uint8)[samples]

@@ -1,0 +1,211 @@
+"""The first directory of a TIFF: its tags, and the file again with the tags that decide pixels.
+
+Source: TIFF 6.0, section 2; libtiff's BigTIFF design for files with offsets of 64 bits.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from shards.errors import BadImage, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
+STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES, PLANES = (
+    273,
+    274,
+    277,
+    278,
+    279,
+    284,
+)
+COLORS, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 320, 322, 323, 324, 325
+INKS, SAMPLE_FORMAT = 332, 339
+NEW_SUBFILE_TYPE, DNG_VERSION = 254, 50706
+
+_PIXEL_TAGS: Final = frozenset(
+    (
+        *(WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, PLANES, COLORS, INKS),
+        *(STRIP_OFFSETS, ROWS_PER_STRIP, STRIP_BYTES),
+        *(TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES),
+        *(266, 292, 293, 317),  # fill order, options of Group 3 and 4, predictor
+        338,  # extra samples
+        *(347, 512, 513, 514, 515, 517, 518, 519, 520, 521),  # JPEG, as it is and as it was
+        *(529, 530, 531, 532),  # YCbCr
+    )
+)
+"""Not among them: the orientation, which is applied here, and the sample format (see `tiff`)."""
+_NUMBERS: Final = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_LONG: Final = 4
+_MOST_VALUES: Final = 1024
+_BIG: Final = (b"+\0", b"\0+")
+
+
+class _Entry(NamedTuple):
+    """A tag as the directory has it: its twelve bytes, twenty in BigTIFF."""
+
+    kind: int
+    numbers: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How numbers are stored: byte order, and the sizes of classic TIFF or BigTIFF."""
+
+    order: str
+    big: bool
+
+    @property
+    def entry(self) -> str:
+        return self.order + ("HHQ" if self.big else "HHI")
+
+    @property
+    def offset(self) -> str:
+        return self.order + ("Q" if self.big else "I")
+
+    @property
+    def count(self) -> str:
+        return self.order + ("Q" if self.big else "H")
+
+    def packed(self, tag: int, count: int, value: bytes) -> bytes:
+        """An entry of long numbers: their bytes where they fit, else their offset."""
+        room = struct.calcsize(self.offset)
+        return struct.pack(self.entry, tag, _LONG, count) + value.ljust(room, b"\0")
+
+
+class Directory:
+    """The first directory of a TIFF.
+
+    Args:
+        data: the whole file.
+
+    Raises:
+        BadImage: TRUNCATED or CORRUPT.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        """Read the entries; of a tag that is there twice the first one counts."""
+        self._data = data
+        self._layout = layout = _Layout("<" if data.startswith(b"II") else ">", data[2:4] in _BIG)
+        self._entries: dict[int, _Entry] = {}
+        size = struct.calcsize(layout.entry) + struct.calcsize(layout.offset)
+        try:
+            (at,) = struct.unpack_from(layout.offset, data, 8 if layout.big else 4)
+            (count,) = struct.unpack_from(layout.count, data, at)
+            at += struct.calcsize(layout.count)
+            if at + count * size > len(data):
+                raise _cut()
+            for start in range(at, at + count * size, size):
+                tag, kind, numbers = struct.unpack_from(layout.entry, data, start)
+                self._entries.setdefault(tag, _Entry(kind, numbers, data[start : start + size]))
+        except struct.error as error:
+            raise _cut() from error
+
+    def __contains__(self, tag: int) -> bool:
+        """Whether there is such a tag."""
+        return tag in self._entries
+
+    @property
+    def is_big_endian_bigtiff(self) -> bool:
+        """Whether it is the one form of TIFF that Pillow takes for another."""
+        return self._layout.big and self._layout.order == ">"
+
+    def values(self, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
+        """The whole numbers of a tag, the first 1024; the default where it is not there.
+
+        Raises:
+            BadImage: TRUNCATED (they are not in the file), or CORRUPT (no whole numbers).
+        """
+        entry = self._entries.get(tag)
+        if entry is None:
+            return default
+        if entry.kind not in _NUMBERS:
+            raise BadImage(Reason.CORRUPT, f"TIFF tag {tag} is not a whole number")
+        order, letter = self._layout.order, _NUMBERS[entry.kind]
+        form = f"{order}{min(entry.numbers, _MOST_VALUES)}{letter}"
+        inside = entry.raw[struct.calcsize(self._layout.entry) :]
+        if struct.calcsize(order + letter) * entry.numbers <= len(inside):
+            return struct.unpack_from(form, inside)
+        (at,) = struct.unpack(self._layout.offset, inside)
+        try:
+            return struct.unpack_from(form, self._data, at)
+        except struct.error as error:
+            raise _cut() from error
+
+    def array(self, tag: int) -> NDArray[np.int64]:
+        """All whole numbers of a tag; none where it is not there.
+
+        Raises:
+            BadImage: as `values`.
+        """
+        entry = self._entries.get(tag)
+        if entry is None or entry.numbers <= _MOST_VALUES:
+            return np.array(self.values(tag), np.uint64).astype(np.int64)
+        self.values(tag)  # raises what is to be raised
+        (at,) = struct.unpack(self._layout.offset, entry.raw[struct.calcsize(self._layout.entry) :])
+        form = np.dtype(self._layout.order + _NUMBERS[entry.kind])
+        if at + entry.numbers * form.itemsize > len(self._data):
+            raise _cut()
+        return np.frombuffer(self._data, form, entry.numbers, at).astype(np.int64)
+
+    def value(self, tag: int, default: int) -> int:
+        """The first whole number of a tag, or the default."""
+        return (*self.values(tag), default)[0]
+
+    def size(self) -> tuple[int, int]:
+        """Width and height as stored, pixels.
+
+        Raises:
+            BadImage: CORRUPT.
+        """
+        width, height = self.value(WIDTH, 0), self.value(HEIGHT, 0)
+        if not width or not height:
+            raise BadImage(Reason.CORRUPT, "the TIFF has no width or no height")
+        return width, height
+
+    def rewritten(self, changed: Mapping[int, Sequence[int] | NDArray[np.int64]]) -> bytes:
+        """The file with a directory of the tags that decide pixels, and no other directory.
+
+        Args:
+            changed: tags with values of their own, numbers of 32 bits. Everything else that the
+                file says of its pixels has to lie in it: what lies behind its end is the directory.
+        """
+        layout, data = self._layout, self._data
+        start = len(data) + len(data) % 2
+        entries = {tag: one.raw for tag, one in self._entries.items() if tag in _PIXEL_TAGS}
+        arrays = b""
+        for tag, values in changed.items():
+            value = np.asarray(values).astype(layout.order + "u4").tobytes()
+            if len(value) > struct.calcsize(layout.offset):
+                value, at = struct.pack(layout.offset, start + len(arrays)), value
+                arrays += at
+            entries[tag] = layout.packed(tag, len(values), value)
+        kept = b"".join(raw for _, raw in sorted(entries.items()))
+        directory = struct.pack(layout.count, len(entries)) + kept
+        head = data[:8] if layout.big else data[:4]
+        if not layout.big and start + len(arrays) + len(directory) >= 1 << 32:
+            raise BadImage(Reason.CORRUPT, "the TIFF is larger than its offsets can say")
+        return b"".join(
+            (
+                head,
+                struct.pack(layout.offset, start + len(arrays)),
+                memoryview(data)[len(head) + struct.calcsize(layout.offset) :],
+                bytes(start - len(data)),
+                arrays,
+                directory,
+                struct.pack(layout.offset, 0),
+            )
+        )
+
+
+def _cut() -> BadImage:
+    return BadImage(Reason.TRUNCATED, "the TIFF ends before its directory")

@@ -1,1 +1,0 @@
-"""The bytes of one picture: header, pixels, or the reason why there are none."""

@@ -1,0 +1,95 @@
+"""8-bit models: written only where they are proved, run only with the weights they were made of."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from exported_runs import invoke, probabilities
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_proved_model_is_written_and_scores(run: Path, packed: Path, tmp_path: Path) -> None:
+    """`score --precision int8` runs what `quantize` wrote: near float32, and not equal to it."""
+    result = invoke("quantize", run, "--shards", packed, "--max-map-drop", 1, "--max-changed", 1)
+    assert result.exit_code == 0, result.output
+    report = json.loads((run / "int8" / "report.json").read_text())
+    assert report["pictures"] > 0
+    assert f"int8 {report['map_int8']:.4f}" in result.output
+    found = {}
+    for precision in ("float32", "int8"):
+        out = tmp_path / f"{precision}.csv"
+        scored = invoke("score", packed, "-m", run, "-o", out, "-q", "--precision", precision)
+        assert scored.exit_code == 0, scored.output
+        found[precision] = probabilities(out)
+    difference = np.abs(found["int8"] - found["float32"])
+    assert found["float32"].std() > 0.01, "the rows must differ, or this test shows nothing"
+    assert 0 < difference.max() < 0.2
+    assert difference.mean() < 0.1 * found["float32"].std()
+
+
+def test_a_model_that_is_not_close_is_not_written(run: Path, packed: Path) -> None:
+    """Figures, limits and the cure are named; the folder is as it was."""
+    before = sorted(run.iterdir())
+    result = invoke("quantize", run, "--shards", packed, "-q", "--max-changed", 0)
+    if result.exit_code == 0:
+        pytest.fail("8 bits that change no decision: choose a network nearer to the threshold")
+    assert result.exit_code == 2
+    assert "of the decisions changed" in result.output
+    assert "--max-changed (now 0.0)" in result.output
+    assert sorted(run.iterdir()) == before
+
+
+def test_int8_of_other_weights_is_refused(run: Path, packed: Path, tmp_path: Path) -> None:
+    """A model that was trained again needs to be quantized again."""
+    made = invoke("quantize", run, "--shards", packed, "--max-map-drop", 1, "--max-changed", 1)
+    assert made.exit_code == 0, made.output
+    card = json.loads((run / "model.json").read_text())
+    (run / "model.json").write_text(json.dumps({**card, "threshold": 0.4}))
+    out = tmp_path / "out.csv"
+    result = invoke("score", packed, "-m", run, "-o", out, "-q", "--precision", "int8")
+    assert result.exit_code == 2
+    assert "is that of other weights" in result.output
+    assert not out.exists()
+
+
+def test_int8_that_was_not_made(run: Path, packed: Path, tmp_path: Path) -> None:
+    """The error says how to make it."""
+    out = tmp_path / "out.csv"
+    result = invoke("score", packed, "-m", run, "-o", out, "-q", "--precision", "int8")
+    assert result.exit_code == 2
+    assert f"has no int8 model. Make it with: vocscore quantize {run}" in result.output
+
+
+def test_without_nncf(run: Path, packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra that is missing is named."""
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    result = invoke("quantize", run, "--shards", packed, "-q")
+    assert result.exit_code == 2
+    assert "pip install 'vocscore[int8]'" in result.output
+
+
+def test_shards_of_other_classes(run: Path, packed: Path, tmp_path: Path) -> None:
+    """A model is not calibrated with images of other classes."""
+    card = json.loads((run / "model.json").read_text())
+    classes = [*card["classes"][1:], card["classes"][0]]
+    (run / "model.json").write_text(json.dumps({**card, "classes": classes}))
+    result = invoke("quantize", run, "--shards", packed, "-q")
+    assert result.exit_code == 2
+    assert "other classes" in result.output
+
+
+def test_shards_that_the_run_names(run: Path, packed: Path) -> None:
+    """Without --shards, those of the run's config; without a config, a line that says so."""
+    result = invoke("quantize", run, "-q")
+    assert result.exit_code == 2
+    assert "Use --shards" in result.output
+    (run / "config.json").write_text(json.dumps({"shards": str(packed / "gone")}))
+    result = invoke("quantize", run, "-q")
+    assert result.exit_code == 2
+    assert "is not there" in result.output

@@ -1,0 +1,229 @@
+"""`vocscore score` as a process, with a real network, in one process and in several."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_network import CLASSES, make_checkpoint
+
+pytestmark = pytest.mark.exclusive
+
+COPIES = 40
+SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return make_checkpoint(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def images(voc_tree, tmp_path_factory):
+    """So many that there is time to stop: 1,920 names of 48 images, some of them bad."""
+    folder = tmp_path_factory.mktemp("images")
+    for number in range(COPIES):
+        for file in (voc_tree / "JPEGImages").iterdir():
+            os.link(file, folder / f"{number:03d}-{file.name}")
+        (folder / f"{number:03d}-bad.jpg").write_bytes(b"<html>404</html>")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(images, checkpoint, tmp_path_factory):
+    """What one process writes."""
+    output = tmp_path_factory.mktemp("expected") / "out.csv"
+    assert finish(start(images, output, checkpoint))[0] == 0
+    return output.read_bytes()
+
+
+def start(source, output, checkpoint, *words, unit_size=24):
+    command = [sys.executable, "-m", "vocscore", "score", source, "-m", checkpoint, "-o", output]
+    settings = ["--unit-size", str(unit_size), "--loader", "host", *words]
+    return subprocess.Popen(
+        [*command, *settings],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # as a terminal does: Ctrl-C then goes to all of its processes
+        # a shell's background jobs, and all that they start, are deaf to Ctrl-C
+        preexec_fn=listen,  # noqa: PLW1509 - no thread of the tests holds a lock
+    )
+
+
+def listen():
+    """Hear Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def finish(process):
+    """Exit code, standard output, standard error; no process of the session may be left."""
+    out, err = process.communicate(timeout=SECONDS)
+    deadline = time.monotonic() + 20
+    while session(process.pid):
+        assert time.monotonic() < deadline, "a worker is left"
+        time.sleep(0.05)
+    return process.returncode, out, err
+
+
+def without_log(err):
+    """The lines of standard error but those that say what is being done."""
+    return [line for line in err.splitlines() if not line.startswith("score: ")]
+
+
+def session(number):
+    """The living processes of a session."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, session_id = stat.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue  # it has ended
+        if int(session_id) == number and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def wait_for_parts(output, process, *, number=3):
+    """Until some units are committed."""
+    work, deadline = output.with_name(f"{output.name}.parts"), time.monotonic() + SECONDS
+    while len(list(work.glob("part-*.json"))) < number:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    "workers", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
+def test_bytes_are_those_of_one_process(images, tmp_path, checkpoint, expected, workers):
+    """1, 2 and 3 processes, which share the cores, write the bytes of one; errors are summed."""
+    output = tmp_path / "out.csv"
+    devices = ",".join(["cpu"] * workers)
+    code, out, err = finish(start(images, output, checkpoint, "--devices", devices))
+    assert (code, without_log(err)) == (0, [])
+    assert f"images: {49 * COPIES}" in out
+    assert f"errors: {COPIES} ({COPIES} unsupported)" in out
+    assert output.read_bytes() == expected
+
+
+@pytest.mark.slow
+def test_large_matrix_products_do_not_depend_on_the_share_of_the_cores(voc_tree, tmp_path):
+    """AlexNet, whose last bits MKL would make depend on the number of threads, is equal as well."""
+    import torch
+
+    from vocscore.models.card import ModelCard
+    from vocscore.models.checkpoint import save_checkpoint
+    from vocscore.models.network import build_network
+    from vocscore.pipeline.preprocess import Preprocess
+
+    network = build_network("alexnet", classes=len(CLASSES), weights="none", size=64)
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    card = ModelCard("alexnet", CLASSES, Preprocess(size=64), 0.5, "none")
+    save_checkpoint(tmp_path / "run", network, card)
+    outputs = [tmp_path / "1.csv", tmp_path / "3.csv"]
+    for output, words in zip(outputs, ([], ["--devices", "cpu,cpu,cpu"]), strict=True):
+        process = start(voc_tree / "JPEGImages", output, tmp_path / "run", *words, unit_size=40)
+        assert finish(process)[0] == 0
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "how",
+    [("cpu", "sigterm"), ("cpu,cpu", "ctrl-c"), ("cpu,cpu", "sigterm"), ("cpu,cpu", "all sigterm")],
+    ids=" by ".join,
+)
+def test_stopped_it_says_how_to_go_on_and_leaves_no_process(
+    images, tmp_path, checkpoint, expected, how
+):
+    """Ctrl-C and SIGTERM: exit 130, no traceback, the command to go on, equal bytes after it."""
+    devices, signals = how
+    output = tmp_path / "out.csv"
+    words = ["--device", "cpu"] if devices == "cpu" else ["--devices", devices]
+    process = start(images, output, checkpoint, *words)
+    wait_for_parts(output, process)
+    if signals == "sigterm":
+        process.terminate()
+    else:
+        os.killpg(process.pid, signal.SIGINT if signals == "ctrl-c" else signal.SIGTERM)
+    code, _, err = finish(process)
+    assert code == 130, err
+    line, *others = without_log(err)
+    assert line.startswith("Interrupted. Finished units are kept. Go on with: ")
+    assert others == []
+    assert not output.exists()
+    code, out, _ = finish(start(images, output, checkpoint))
+    assert code == 0
+    assert "by an earlier run" in out
+    assert output.read_bytes() == expected
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_workers_load_is_quiet_as_well(images, tmp_path, checkpoint):
+    """Processes that are only starting say nothing, either."""
+    process = start(images, tmp_path / "out.csv", checkpoint, "--devices", "cpu,cpu")
+    deadline = time.monotonic() + SECONDS
+    while len(session(process.pid)) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    code, _, err = finish(process)
+    assert code == 130
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_workers_end_when_the_parent_is_killed(images, tmp_path, checkpoint, expected):
+    """After kill -9 of the parent no worker is left, and the next run ends with equal bytes."""
+    output = tmp_path / "out.csv"
+    process = start(images, output, checkpoint, "--devices", "cpu,cpu")
+    wait_for_parts(output, process)
+    assert len(session(process.pid)) >= 3
+    process.kill()
+    assert finish(process)[0] == -signal.SIGKILL
+    assert finish(start(images, output, checkpoint))[0] == 0
+    assert output.read_bytes() == expected
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_changes_while_it_is_in_use_is_not_mixed_in(images, tmp_path, checkpoint):
+    """A worker that is started anew and finds another network ends the run with one line."""
+    output, mine = tmp_path / "out.csv", tmp_path / "mine"
+    shutil.copytree(checkpoint, mine)
+    process = start(images, output, mine, "--devices", "cpu,cpu", unit_size=8)
+    wait_for_parts(output, process)
+    make_checkpoint(mine, seed=1)
+    workers = [pid for pid in session(process.pid) if pid != process.pid and is_worker(pid)]
+    os.kill(workers[0], signal.SIGKILL)
+    code, _, err = finish(process)
+    assert code == 2
+    assert "replaced while it was in use" in err
+    assert len(without_log(err)) == 1
+
+
+def is_worker(pid):
+    return "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--devices", "99"], "device 'cuda:99' is not there"),
+        (["--devices", "0,,1"], "'0,,1' is no list of devices"),
+        (["--devices", "cpu,cpu", "--device", "cpu"], "--device cpu and --devices cpu,cpu"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(images, tmp_path, checkpoint, words, line):
+    """A device that is not there, a list that is none, and two answers to one question."""
+    code, _, err = finish(start(images, tmp_path / "out.csv", checkpoint, *words))
+    assert code == 2
+    assert line in err.splitlines()[-1]
+    assert "Traceback" not in err

@@ -1,0 +1,45 @@
+"""What stands in the way of an 8-bit network, told before torch is loaded."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from shards.manifest import read_manifest
+from shards.reader import load_split
+from vocscore.errors import CheckpointError, ExportError
+from vocscore.models.card import WEIGHTS_FILE, load_card
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from shards.reader import LabeledImages
+
+
+def load_measured(checkpoint: Path, shards: Path, *, split: str) -> LabeledImages:
+    """Find the images that a checkpoint is quantized and measured on.
+
+    Args:
+        checkpoint: the folder of a trained network.
+        shards: a packed set with the checkpoint's classes.
+        split: as for `load_split`.
+
+    Raises:
+        CheckpointError: it is no checkpoint, or NNCF is not installed.
+        ExportError: the shards have other classes.
+        SourceError: there is no such split.
+        DamageError: the shards are unfinished or damaged.
+    """
+    card = load_card(checkpoint)
+    if not (checkpoint / WEIGHTS_FILE).is_file():
+        raise CheckpointError(f"{checkpoint}: has no {WEIGHTS_FILE}. Name a finished run.")
+    if read_manifest(shards).classes != card.classes:
+        raise ExportError(
+            f"{shards}: packed with other classes than the model's. Name the shards that it was "
+            "trained on."
+        )
+    if find_spec("nncf") is None:
+        raise CheckpointError(
+            "quantizing needs NNCF, which is not installed. pip install 'vocscore[int8]'."
+        )
+    return load_split(shards, split)

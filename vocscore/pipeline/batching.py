@@ -1,0 +1,125 @@
+"""Which rows make which batch, and how decoded rows become a `Batch`: one rule for every loader."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import torch
+
+from shards.errors import BadImage
+from shards.images.memory import spared
+from vocscore.pipeline.batch import Batch, Failure
+from vocscore.pipeline.devices import index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from shards.sample import ImageRef
+
+_T = TypeVar("_T")
+_CPU = torch.device("cpu")
+
+
+def split(
+    count: int,
+    *,
+    batch_size: int,
+    labels: NDArray[np.int8] | None,
+    order: Sequence[int] | None,
+) -> Iterator[NDArray[np.int64]]:
+    """Cut the rows to visit into batches; the last one may be smaller.
+
+    Args:
+        count: how many images there are.
+        batch_size: rows a batch.
+        labels: int8, shape (count, C), or None; only its length is looked at.
+        order: as for `ImageLoader.batches`.
+
+    Yields:
+        int64, shape (1..batch_size,).
+
+    Raises:
+        ValueError: a row outside the images, a row twice, or labels of another length; at once,
+            not at the first batch.
+    """
+    if labels is not None and len(labels) != count:
+        raise ValueError(f"{len(labels)} rows of labels for {count} images")
+    rows = np.arange(count) if order is None else np.asarray(order, dtype=np.int64).reshape(-1)
+    if order is not None:
+        if len(rows) and not 0 <= rows.min() <= rows.max() < count:
+            raise ValueError(f"order names rows outside the {count} images")
+        if len(np.unique(rows)) < len(rows):
+            raise ValueError("order names a row twice; each row can come only once")
+    return (rows[at : at + batch_size] for at in range(0, len(rows), batch_size))
+
+
+def empty_images(count: int, size: int, *, device: torch.device = _CPU) -> torch.Tensor:
+    """Make room for a batch: uint8, shape (count, 3, size, size), channels-last, not filled."""
+    # threads fill it, and may not where whoever asks is in inference mode
+    with torch.inference_mode(mode=False):
+        return torch.empty(
+            (count, 3, size, size),
+            dtype=torch.uint8,
+            device=device,
+            memory_format=torch.channels_last,
+        )
+
+
+def gather(
+    images: torch.Tensor,
+    *,
+    rows: NDArray[np.int64],
+    failures: Sequence[Failure],
+    labels: NDArray[np.int8] | None,
+) -> Batch:
+    """Make a `Batch` of the rows that were decoded.
+
+    Args:
+        images: uint8, shape (N, 3, size, size), one slot for each of `rows`.
+        rows: int64, shape (N,).
+        failures: those of `rows` whose slot holds nothing.
+        labels: int8, shape (all images, C), or None.
+    """
+    if failures:
+        bad = [failure.row for failure in failures]
+        kept = np.flatnonzero(~np.isin(rows, bad))
+        rows = rows[kept]
+        images = images[index(kept.tolist(), images.device)]
+    return Batch(images, rows, None if labels is None else labels[rows], tuple(failures))
+
+
+@contextmanager
+def naming(ref: ImageRef) -> Iterator[None]:
+    """Let an unforeseen failure say which image it met.
+
+    Raises:
+        RuntimeError: in place of any exception, with the image's name and the cause.
+    """
+    try:
+        yield
+    except Exception as error:  # whatever it is, it is raised again, with a name
+        raise RuntimeError(f"{ref.name}: {type(error).__name__}: {error}") from error
+
+
+def attempt(work: Callable[[], _T], *, ref: ImageRef, row: int) -> _T | Failure:
+    """Read or decode one image: what comes of it, or why nothing does.
+
+    Where memory is not enough for it, torch's included, that is a failure like another.
+
+    Args:
+        work: does it; called again where memory was not enough.
+        ref: the image.
+        row: its row number.
+
+    Raises:
+        RuntimeError: as `naming`.
+    """
+    with naming(ref):
+        try:
+            return spared(work)
+        except BadImage as bad:
+            return Failure(row, bad.reason, bad.detail)

@@ -1,0 +1,181 @@
+"""DALI's graph behind a queue that outlives it: strict fast path, nothing lost when it ends."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+import torch
+from torch.utils.dlpack import from_dlpack
+
+from vocscore.errors import DeviceError
+from vocscore.pipeline.devices import on_device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vocscore.pipeline.augment import Box
+
+INPUT: Final = "jpegs"
+"""The name of the graph's input."""
+STARTS: Final = "starts"
+"""Of a graph that crops: each image's first row and column, int32, shape (2,)."""
+SHAPES: Final = "shapes"
+"""Likewise: how many rows and columns."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What decides DALI's speed, and no pixel. `python -m bench gpu` sweeps it.
+
+    The figures are from DALI's documentation and not measured yet.
+
+    Attributes:
+        hw_decoder_load: share of the JPEGs, 0 to 1, for the GPU's own JPEG engines, where it has
+            some (A100, H100, H200); the cores and the GPU's ordinary units decode the others.
+        in_flight: batches that DALI holds, decoded or being decoded, while the consumer uses the
+            one before them.
+        affine: tie each of DALI's threads to a core. DALI's default is to; here the threads that
+            read and check have the same cores, and another worker's threads would be tied to the
+            very same ones.
+    """
+
+    hw_decoder_load: float = 0.65
+    in_flight: int = 2
+    affine: bool = False
+
+
+DEFAULT_TUNING = Tuning()
+
+
+class Graph(Protocol):
+    """What is used of `nvidia.dali.Pipeline`: encoded JPEGs in, (N, size, size, 3) uint8 out."""
+
+    def feed_input(self, name: str, data: list[np.ndarray[Any, Any]]) -> None:
+        """Take a batch of encoded images, whose memory is not copied, or of their boxes."""
+
+    def schedule_run(self) -> None:
+        """Start on the oldest batch fed."""
+
+    def outputs(self, cuda_stream: object = None) -> tuple[Any, ...]:
+        """Wait for the oldest batch started."""
+
+
+class Decoder:
+    """DALI's graph behind a queue that outlives the graph.
+
+    `collect` answers `submit`s in order. When DALI fails, the oldest batch is given up (None), the
+    graph is built anew and fed again with the batches that were behind it.
+
+    Args:
+        build: makes a graph; raises RuntimeError where the device will not have it.
+        device: where the graph's output lies.
+
+    Raises:
+        DeviceError: the graph cannot be built.
+    """
+
+    def __init__(self, build: Callable[[], Graph], *, device: torch.device) -> None:
+        """Build the first graph."""
+        self._build = build
+        self._device = device
+        self._queue: deque[tuple[list[bytes], list[Box] | None]] = deque()
+        # Bytes that a GPU may still be reading, each with the event after which it is not.
+        self._lent: deque[tuple[torch.cuda.Event, list[bytes]]] = deque()
+        self._failure: RuntimeError | None = None
+        self._graph = self._built()
+
+    def submit(self, data: list[bytes], boxes: list[Box] | None = None) -> None:
+        """Start decoding a batch of JPEGs, which may be empty.
+
+        Args:
+            data: whole files.
+            boxes: for a graph that crops, what is cut out of each, as stored; else None.
+        """
+        self._queue.append((data, boxes))
+        self._feed(data, boxes)
+
+    def collect(self) -> torch.Tensor | None:
+        """Wait for the oldest batch.
+
+        Returns:
+            uint8, shape (N, 3, size, size), channels-last, on the device, not yet turned upright;
+            None if there was nothing to decode or DALI failed.
+        """
+        data, _ = self._queue[0]
+        if not data:
+            self._queue.popleft()
+            return None
+        try:
+            if self._failure is not None:
+                raise self._failure
+            images = self._outputs()
+        except RuntimeError as error:
+            self._queue.popleft()
+            _log.warning(
+                "DALI gave up on a batch; its %d images are decoded on the CPU (%s)",
+                len(data),
+                _cause(error),
+            )
+            self._start_again()
+            return None
+        self._queue.popleft()
+        return images
+
+    def _feed(self, data: list[bytes], boxes: list[Box] | None) -> None:
+        if not data or self._failure is not None:
+            return
+        try:
+            self._graph.feed_input(INPUT, [np.frombuffer(one, np.uint8) for one in data])
+            if boxes is not None:
+                starts = [np.array((box.top, box.left), np.int32) for box in boxes]
+                shapes = [np.array((box.height, box.width), np.int32) for box in boxes]
+                self._graph.feed_input(STARTS, starts)
+                self._graph.feed_input(SHAPES, shapes)
+            self._graph.schedule_run()
+        except RuntimeError as error:
+            self._failure = error
+
+    def _outputs(self) -> torch.Tensor:
+        if self._device.type == "cpu":
+            (images,) = self._graph.outputs()
+            return from_dlpack(images.as_tensor()).permute(0, 3, 1, 2)
+        # Bound to torch's stream: nothing waits on the host. DALI takes the memory of a tensor that
+        # has gone back in a thread of its own, once the whole GPU is through with its work
+        # (`DLTensorGraveyard`); so no CUDA graph may be captured while batches come and go.
+        with on_device(self._device):
+            stream = torch.cuda.current_stream()
+            (images,) = self._graph.outputs(cuda_stream=stream)
+            tensor = from_dlpack(images.as_tensor())
+            self._lent.append((stream.record_event(), self._queue[0][0]))
+        while self._lent and self._lent[0][0].query():  # type: ignore[no-untyped-call]
+            self._lent.popleft()
+        return tensor.permute(0, 3, 1, 2)
+
+    def _start_again(self) -> None:
+        self._failure = None
+        del self._graph  # and its memory, before the next one takes as much
+        self._graph = self._built()
+        for data, boxes in self._queue:
+            self._feed(data, boxes)
+
+    def _built(self) -> Graph:
+        try:
+            return self._build()
+        except RuntimeError as error:
+            raise DeviceError(
+                f"DALI cannot start on {self._device} ({_cause(error)}). "
+                "Choose another device, or '--loader host'."
+            ) from error
+
+
+def _cause(error: BaseException) -> str:
+    """Pick the line of DALI's long message that tells."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("Critical error", "Error in"))]
+    return (telling or lines or [type(error).__name__])[0]

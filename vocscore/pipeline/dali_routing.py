@@ -1,0 +1,113 @@
+"""Which images go into DALI's graph, and what the threads that read make of the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from shards.images import image_file, jpeg
+from vocscore.pipeline import batching, host
+from vocscore.pipeline.batch import Failure
+
+if TYPE_CHECKING:
+    from shards.sample import ImageRef
+    from vocscore.pipeline.augment import Box, View
+    from vocscore.pipeline.preprocess import Preprocess
+
+
+@dataclass(frozen=True, slots=True)
+class Jpeg:
+    """A whole JPEG on its way into the graph.
+
+    Attributes:
+        data: the whole file.
+        ref: where it came from.
+        box: what is cut out of it, as stored; None: nothing.
+        turned: the EXIF orientation that makes the result upright, or mirrored.
+        view: what all this comes from.
+    """
+
+    data: bytes
+    ref: ImageRef
+    box: Box | None
+    turned: int
+    view: View
+
+
+Prepared = Jpeg | torch.Tensor | Failure
+"""A row after reading: for the graph, already decoded (uint8, (3, size, size)), or bad."""
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """Reads images, and sends each its way.
+
+    Attributes:
+        preprocess: what is done to each image.
+        max_pixels: as for `image_file.decode`.
+    """
+
+    preprocess: Preprocess
+    max_pixels: int
+
+    def prepare(self, ref: ImageRef, row: int, view: View) -> Prepared:
+        """Read a row: a JPEG that the graph will take, or what the host path makes of it."""
+
+        def read() -> Jpeg | torch.Tensor:
+            data = image_file.read_bytes(ref, max_pixels=self.max_pixels)
+            if is_for_dali(data, self.preprocess.size, self.max_pixels):
+                jpeg.check(data)
+                return self._for_dali(data, ref, view)
+            return self._on_host(data, view)
+
+        return batching.attempt(read, ref=ref, row=row)
+
+    def decode(self, row: int, item: Prepared) -> Prepared:
+        """Decode on the host what the graph did not."""
+        if not isinstance(item, Jpeg):
+            return item
+        one = item
+        return batching.attempt(lambda: self._on_host(one.data, one.view), ref=one.ref, row=row)
+
+    def _for_dali(self, data: bytes, ref: ImageRef, view: View) -> Jpeg:
+        orientation = jpeg.orientation(data) if self.preprocess.upright else 1
+        box = None
+        if view.crop is not None:
+            head = image_file.probe(data)
+            width, height = head.width, head.height
+            upright = (width, height) if orientation < 5 else (height, width)
+            box = view.crop.box(*upright).stored(orientation, width=width, height=height)
+        return Jpeg(data, ref, box, view.turned(orientation), view)
+
+    def _on_host(self, data: bytes, view: View) -> torch.Tensor:
+        image = batching.empty_images(1, self.preprocess.size)[0]
+        host.decode_into(
+            image, data, preprocess=self.preprocess, max_pixels=self.max_pixels, view=view
+        )
+        return image
+
+
+def is_for_dali(data: bytes, size: int, max_pixels: int) -> bool:
+    """Whether the graph takes a file, should it be whole.
+
+    Args:
+        data: the whole file.
+        size: height and width of the result, pixels.
+        max_pixels: as for `image_file.decode`.
+
+    Raises:
+        BadImage: a JPEG without a usable header.
+    """
+    if not data.startswith(jpeg.SIGNATURE):
+        return False
+    header = jpeg.header(data)
+    if header is None:
+        return False
+    width, height, colors = header
+    if colors not in jpeg.PLAIN_COLORS or width * height > max_pixels:
+        return False
+    # For a large one the look alone costs what the host needs to decode it at an eighth, and DALI
+    # can only decode in full.
+    return jpeg.reduction(width, height, side=size) == 1

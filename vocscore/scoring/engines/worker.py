@@ -1,0 +1,134 @@
+"""One process of several: takes units from a connection, scores them, tells how they come on."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import threading
+import traceback
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from typing import TYPE_CHECKING, Protocol
+
+from vocscore.leaving import end_children
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from typing_extensions import Self
+
+    from vocscore.scoring.engines.local import LocalEngine
+    from vocscore.scoring.inputs.units import Unit
+
+_SECONDS_BETWEEN_LOOKS = 2.0
+
+
+class Units:
+    """The units that have been handed to this worker: an iterator that waits for the next one."""
+
+    def __init__(self) -> None:
+        """Hold none."""
+        self._queue: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
+
+    def put(self, unit: Unit) -> None:
+        """Take one in."""
+        self._queue.put(unit)
+
+    def stop(self) -> None:
+        """End, behind the units that are here: whoever waits for another one would wait forever."""
+        self._queue.put(None)
+
+    def __iter__(self) -> Self:
+        """Hand out the iterator itself."""
+        return self
+
+    def __next__(self) -> Unit:
+        """Wait for the next one."""
+        unit = self._queue.get()
+        if unit is None:
+            self.stop()  # the end stays the end
+            raise StopIteration
+        return unit
+
+
+class Opener(Protocol):
+    """Opens a worker's engine; a plain value that can be sent to another process."""
+
+    @property
+    def device(self) -> str:
+        """Where it will work, for a person."""
+
+    def open(self) -> LocalEngine:
+        """Load the network and open the loader; it is run in the worker's process."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReady:
+    """A worker has loaded everything.
+
+    Attributes:
+        loader: what kind of loader it has.
+    """
+
+    loader: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """A worker's engine has raised.
+
+    Attributes:
+        error: what.
+        where: the traceback, for what nobody foresaw.
+    """
+
+    error: BaseException
+    where: str
+
+
+def work(opener: Opener, connection: Connection) -> None:
+    """Be a worker until the other end of the connection is closed."""
+    # The parent decides what Ctrl-C means, which the terminal sends to every process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    units = Units()
+    # Always reading: neither side then ever waits for the other one to read.
+    threading.Thread(target=_read, args=(connection, units), daemon=True).start()
+    try:
+        with closing(opener.open()) as engine:
+            connection.send(WorkerReady(engine.loader))
+            for event in engine.score(units):
+                connection.send(event)
+    except BrokenPipeError:
+        return  # the parent has gone
+    except Exception as error:  # noqa: BLE001 - whatever it is belongs to the parent
+        connection.send(Raised(_sendable(error), traceback.format_exc()))
+        threading.Event().wait()  # until the parent ends it: a dead worker would be replaced
+
+
+def _read(connection: Connection, units: Units) -> None:
+    """Take units in; end the process, whatever it is doing, when the parent has gone."""
+    with suppress(EOFError, OSError):
+        while _parent_lives():
+            if connection.poll(_SECONDS_BETWEEN_LOOKS):
+                units.put(connection.recv())
+    end_children(os.getpid())
+    os._exit(0)
+
+
+def _parent_lives() -> bool:
+    """Whether the other end has anybody; a process that inherited it could keep it open."""
+    parent = parent_process()
+    return parent is None or parent.pid == os.getppid()
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error itself, or its text where it does not survive the journey."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - made a moment ago
+    except Exception:  # noqa: BLE001 - a class may break pickling in any way
+        return RuntimeError(repr(error))
+    return error

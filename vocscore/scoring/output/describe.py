@@ -1,0 +1,112 @@
+"""Says what an output was made from, for the record that stands beside it."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
+
+from vocscore.records.score_record import ModelFacts, ScoreRecord
+from vocscore.records.trained_on import read_trained_on
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from vocscore.models.card import ModelCard
+    from vocscore.scoring.output.ledger import Ledger
+
+LIBRARIES: Final = (
+    "torch",
+    "openvino",
+    "nvidia-dali-cuda130",
+    "simplejpeg",
+    "pillow",
+    "numpy",
+    "pyarrow",
+)
+"""Those that decode, compute or write; a version of another may change the last bits."""
+_SETTINGS: Final = ("maker", "device", "unit_size", "max_pixels")
+
+
+def describe(
+    plan: Mapping[str, Any],
+    ledger: Ledger,
+    *,
+    card: ModelCard,
+    checkpoint: Path,
+    source: Path,
+    command: str | None,
+) -> Callable[[int], bytes]:
+    """Prepare the record of an output that is about to be made.
+
+    Args:
+        plan: of the ledger: everything that decides the output's bytes.
+        ledger: of the output; its records are read when all units are committed.
+        card: of the model.
+        checkpoint: the model's folder, as it was named.
+        source: what is scored, as it was named.
+        command: as it was typed; None where a program calls.
+
+    Returns:
+        For `Ledger.merge`: the bytes of the output -> those of its record.
+    """
+    started = _now()
+    resumed = sum(record.rows for record in ledger.records.values())
+    libraries = _versions()
+    trained_on = read_trained_on(checkpoint)  # now: the folder may be moved while this one runs
+
+    def finished(output_bytes: int) -> bytes:
+        errors: Counter[str] = Counter()
+        for part in ledger.records.values():
+            errors.update(part.errors)
+        record = ScoreRecord(
+            vocscore=plan["vocscore"],
+            libraries=libraries,
+            command=command,
+            started=started,
+            finished=_now(),
+            model=ModelFacts(
+                given=str(checkpoint),
+                path=str(checkpoint.absolute()),
+                sha256=plan["checkpoint"],
+                precision=plan["precision"],
+                preprocess=plan["preprocess"],
+                threshold=plan["threshold"],
+                classes=card.classes,
+            ),
+            source={
+                "given": str(source),
+                "path": plan["source"],
+                **{name: plan[name] for name in ("listing", "include", "exclude")},
+            },
+            settings={name: plan[name] for name in _SETTINGS},
+            output={**plan["output"], "bytes": output_bytes},
+            rows=sum(part.rows for part in ledger.records.values()),
+            resumed=resumed,
+            errors=dict(sorted(errors.items())),
+            trained_on=trained_on,
+        )
+        return record.to_bytes()
+
+    return finished
+
+
+def _versions() -> dict[str, str]:
+    """Of Python and of the libraries that are there."""
+    found = {name: text for name in LIBRARIES if (text := _version(name)) is not None}
+    return {"python": platform.python_version(), **found}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _now() -> str:
+    """ISO 8601 to the second, UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,114 @@
+"""Which format an output has: by its name, or for a data set folder by --format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from vocscore.errors import ScoreError
+from vocscore.scoring.output.formats.csv_format import CsvFormat
+from vocscore.scoring.output.formats.jsonl_format import JsonlFormat
+from vocscore.scoring.output.formats.parquet_format import ParquetFormat, require_pyarrow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from vocscore.scoring.output.formats.selection import Selection
+    from vocscore.scoring.output.rows import Rows
+
+FIXED_COLUMNS = {
+    "csv": ("path", "status", "error", "labels"),
+    "parquet": ("path", "status", "error", "labels", "path_bytes"),
+}
+"""Columns that a class cannot be named like."""
+NAMES = ("csv", "parquet", "jsonl")
+
+
+class RowsFormat(Protocol):
+    """Writes scored images."""
+
+    suffix: str
+    classes: tuple[str, ...]
+
+    def write(self, file: BinaryIO, rows: Rows) -> None:
+        """Write the part of one unit."""
+
+    def merge(self, file: BinaryIO, parts: Iterable[Path]) -> None:
+        """Write the output, given the parts in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A format, and whether its parts are joined to a file or kept in a folder.
+
+    Attributes:
+        name: one of `NAMES`.
+        folder: parts are kept, and each can be read by itself.
+    """
+
+    name: str
+    folder: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"format": self.name, "folder": self.folder}
+
+    def open(
+        self,
+        classes: Sequence[str],
+        threshold: float | Sequence[float],
+        *,
+        selection: Selection,
+        origin: Mapping[str, Any],
+    ) -> RowsFormat:
+        """Make the writer.
+
+        Args:
+            classes: in the order of the columns of probabilities.
+            threshold: a class is a label from this probability on; one number, or one a class.
+            selection: what is written of an image.
+            origin: plain values that say where the rows come from, for formats that keep them.
+
+        Raises:
+            ScoreError: this format cannot be written, or not with these classes.
+        """
+        taken = [name for name in classes if name in FIXED_COLUMNS.get(self.name, ())]
+        if taken and selection.probabilities:
+            raise ScoreError(
+                f"the class {taken[0]!r} has the name of a column of its own in {self.name}. Write "
+                ".jsonl, where classes stand apart."
+            )
+        if self.name == "parquet":
+            return ParquetFormat(classes, threshold, selection=selection, origin=origin)
+        if self.name == "jsonl":
+            return JsonlFormat(classes, threshold, selection=selection)
+        return CsvFormat(classes, threshold, selection=selection, alone=self.folder)
+
+
+def choose(output: Path, *, folder_format: str | None) -> Choice:
+    """Decide by the name of the output, or take the format given for a folder.
+
+    Args:
+        output: a file, or with `folder_format` a folder.
+        folder_format: one of `NAMES`, for a folder of parts.
+
+    Raises:
+        ScoreError: the name says no format, or contradicts the folder; or the format needs a
+            library that is not there.
+    """
+    by_name = output.suffix.lower().removeprefix(".")
+    if folder_format is None and by_name not in NAMES:
+        raise ScoreError(
+            f"{output}: its name says no format. Name a file that ends in "
+            f"{', '.join(f'.{name}' for name in NAMES)} with -o, or give --format for a folder."
+        )
+    if folder_format is not None and (by_name in NAMES or output.name in {"", ".."}):
+        raise ScoreError(
+            f"{output}: --format makes a folder of parts. Name a new folder with -o, or leave "
+            "--format out to write one file."
+        )
+    choice = Choice(folder_format or by_name, folder=folder_format is not None)
+    if choice.name == "parquet":
+        require_pyarrow()
+    return choice

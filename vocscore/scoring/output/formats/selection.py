@@ -1,0 +1,85 @@
+"""Which of the numbers are written: all of them, the largest, or those from a limit on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vocscore.errors import ScoreError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a row tells of its image beside path, status and error.
+
+    It leaves `labels` alone: these are the classes at or above the threshold, written or not.
+
+    Attributes:
+        columns: 'all', 'probabilities' (no labels), or 'labels' (no probabilities).
+        top_k: only so many of an image's probabilities are written, the largest; of equal ones
+            those of the first classes. None: all.
+        min_probability: only probabilities from this one on are written; compared as float32.
+
+    Raises:
+        ScoreError: probabilities are to be chosen and not to be written.
+    """
+
+    columns: str = "all"
+    top_k: int | None = None
+    min_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse a choice among nothing."""
+        if not self.probabilities and not self.is_everything:
+            raise ScoreError(
+                "--top-k and --min-probability choose among probabilities, and --columns labels "
+                "writes none. Leave out one or the other."
+            )
+
+    @property
+    def probabilities(self) -> bool:
+        """Whether probabilities are written."""
+        return self.columns != "labels"
+
+    @property
+    def labels(self) -> bool:
+        """Whether labels are written."""
+        return self.columns != "probabilities"
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether no probability is left out for its size."""
+        return self.top_k is None and self.min_probability <= 0
+
+    def kept(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Say which probabilities are written.
+
+        Args:
+            probabilities: shape (n, C).
+
+        Returns:
+            bool, same shape.
+        """
+        kept: NDArray[np.bool_] = probabilities >= np.float32(self.min_probability)
+        if self.top_k is not None:
+            largest = np.argsort(-probabilities, axis=1, kind="stable")[:, : self.top_k]
+            among = np.zeros_like(kept)
+            np.put_along_axis(among, largest, values=True, axis=1)
+            kept &= among
+        return kept
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "columns": self.columns,
+            "top_k": self.top_k,
+            "min_probability": self.min_probability,
+        }
+
+
+EVERYTHING = Selection()

@@ -1,0 +1,353 @@
+"""Which parts of the predictions exist: commits, resume, merge.
+
+Beside the output, while it is not finished, stands a folder `<output>.parts`:
+
+    lock             held by the process that scores
+    plan.json        what is being scored, and with what; another plan is not mixed in
+    part-000000.csv  the rows of unit 0
+    bad-000000.jsonl its bad inputs, where there are any: what to quarantine
+    part-000000.json their numbers; it is written after the rows and says that they are all there
+    merged.csv       the parts being joined
+    record.json      what is to stand beside the output, `OUTPUT.json` (`vocscore.records`)
+    done.json        what was plan.json: the output is finished, the rest only has to be removed
+
+The parts of an output that is a folder (`part_folder`) lie in a folder of their own, `rows/`. It is
+renamed to the output as soon as there is `done.json`; an older one is put in `replaced/` first. The
+record follows the output; that of an older output is removed before the new output appears, so that
+a record never speaks of other rows than those beside it.
+
+Every file is written under another name, brought to the disk and renamed. So a run that is killed
+at any moment leaves parts that are whole; the next one with the same plan goes on from them, and
+the output appears under its name when it is complete.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from shards import atomic
+from shards.files import read_regular
+from vocscore.errors import ScoreError
+from vocscore.records.score_record import is_record, record_file
+from vocscore.scoring.output import part_folder
+from vocscore.scoring.output.differences import differences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+FORMAT_VERSION = 1
+_OURS = re.compile(r"\.?((part|bad)-\d{6,}|plan|done|merged|record)\.[a-z]+(\.tmp)?")
+_MARK = re.compile(r"part-(\d{6,})\.json")
+
+
+@dataclass(frozen=True)
+class UnitRecord:
+    """What is kept of a part beside its rows.
+
+    Attributes:
+        rows: how many.
+        errors: reason -> rows with that error.
+        problems: damage that is not the fault of one image, a line each.
+        skipped: kind -> members of a tar that are no inputs.
+    """
+
+    rows: int
+    errors: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; nothing skipped is left out, as in the marks of older versions."""
+        value = asdict(self)
+        return value if self.skipped else {k: v for k, v in value.items() if k != "skipped"}
+
+
+def work_folder(output: Path) -> Path:
+    """Name the folder that stands beside an unfinished output."""
+    return output.with_name(f"{output.name}.parts")
+
+
+def refuse_existing(output: Path, *, overwrite: bool, folder: bool = False) -> None:
+    """Raise where an output is there that must not be replaced.
+
+    Args:
+        output: what is to be made.
+        overwrite: replace one that is there.
+        folder: it is to be a folder of parts.
+
+    Raises:
+        ScoreError: it is there and not to be overwritten, or never can be; or another file stands
+            where its record has to.
+    """
+    beside = record_file(output)
+    if (beside.exists() or beside.is_symlink()) and not is_record(beside):
+        raise ScoreError(
+            f"{beside}: in the way: the record of the predictions has to stand there, and this is "
+            "something else. Move it away, or choose another output with -o."
+        )
+    if folder:
+        part_folder.refuse_existing_folder(output, overwrite=overwrite)
+        return
+    if output.is_dir():
+        raise ScoreError(f"{output}: a folder. Name a file with -o.")
+    if output.exists() and not overwrite:
+        raise ScoreError(
+            f"{output}: there already. Use --overwrite to replace it, or choose another file "
+            "with -o."
+        )
+
+
+@contextmanager
+def open_ledger(
+    output: Path, plan: Mapping[str, Any], *, suffix: str, overwrite: bool, folder: bool = False
+) -> Iterator[Ledger]:
+    """Hold an output while it is being made; no other process can.
+
+    An unfinished run with an equal plan is taken up, with `overwrite` as well: a command that
+    replaces a file has to be resumable, too.
+
+    Args:
+        output: the file to be, or the folder.
+        plan: plain values that decide the output's bytes; mappings may be nested.
+        suffix: of the parts.
+        overwrite: replace an output that exists, and drop an unfinished run with another plan.
+        folder: keep the parts as the output instead of joining them.
+
+    Raises:
+        ScoreError: another run holds it, it exists, another plan or a stranger's folder is in the
+            way, or the disk will not have it.
+    """
+    ledger = Ledger(output, suffix=suffix, folder=folder)
+    with ExitStack() as held:
+        ledger.lock(held)
+        try:
+            ledger.begin(plan, overwrite=overwrite)
+            yield ledger
+        finally:
+            ledger.leave()
+
+
+class Ledger:
+    """The parts of one output. Made by `open_ledger` only.
+
+    Attributes:
+        records: of the committed parts, by the number of the unit.
+    """
+
+    def __init__(self, output: Path, *, suffix: str, folder: bool) -> None:
+        """Look at nothing yet."""
+        self._output = output
+        self._suffix = suffix
+        self._folder = folder
+        self._work = work_folder(output)
+        self._rows = self._work / "rows"
+        self._parts = self._rows if folder else self._work
+        self._plan = self._work / "plan.json"
+        self._done = self._work / "done.json"
+        self._record = self._work / "record.json"
+        self.records: dict[int, UnitRecord] = {}
+
+    def lock(self, held: ExitStack) -> None:
+        """Make the work folder and hold its lock until `held` is closed."""
+        while True:
+            with self._writing():
+                self._work.mkdir(parents=True, exist_ok=True)
+                try:
+                    held.enter_context(atomic.exclusive(self._work / "lock"))
+                except FileNotFoundError:
+                    continue  # a run that ended just now has removed the folder
+                except BlockingIOError as error:
+                    raise ScoreError(
+                        f"{self._output}: another run is writing it. Wait for that, or choose "
+                        "another file with -o."
+                    ) from error
+            return
+
+    def begin(self, plan: Mapping[str, Any], *, overwrite: bool) -> None:
+        """Take up the unfinished run of this plan, or start one."""
+        new = json.loads(json.dumps({"format": FORMAT_VERSION, **plan}))
+        with self._writing():
+            if self._done.exists():
+                self._finish()
+                self._remove()
+            old = self._read_plan()
+            if old is not None and old != new:
+                self._refuse_other(old, new, overwrite=overwrite)
+                self._remove()
+                old = None
+            if old is None:
+                self._refuse_strangers()
+                refuse_existing(self._output, overwrite=overwrite, folder=self._folder)
+                atomic.write(self._plan, json.dumps(new, indent=1).encode("ascii"))
+            self._parts.mkdir(exist_ok=True)
+            self.records = self._read_records()
+
+    def commit(
+        self,
+        number: int,
+        record: UnitRecord,
+        write: Callable[[BinaryIO], None],
+        *,
+        offenders: bytes = b"",
+    ) -> None:
+        """Keep the part of one unit, durably.
+
+        Args:
+            number: of the unit.
+            record: what is to be known of the part.
+            write: writes its rows.
+            offenders: its bad inputs, to be found under `offenders`.
+
+        Raises:
+            ScoreError: the disk will not have it; the parts before it are kept.
+        """
+        part = self._part(number)
+        with self._writing():
+            with atomic.replacing(part) as file:
+                write(file)
+            if offenders:
+                atomic.write(self.offenders(number), offenders)
+            else:  # a run that was killed before it marked the part may have left some
+                self.offenders(number).unlink(missing_ok=True)
+            kept = {"bytes": part.stat().st_size, **record.to_json()}
+            mark = self._work / f"{part.stem}.json"
+            atomic.write(mark, json.dumps(kept).encode("ascii"))
+        self.records[number] = record
+
+    def offenders(self, number: int) -> Path:
+        """Where the bad inputs of a committed unit are listed; there is no file if it has none."""
+        return self._work / f"bad-{number:06d}.jsonl"
+
+    def merge(
+        self,
+        units: int,
+        write: Callable[[BinaryIO, Iterable[Path]], None],
+        *,
+        record: Callable[[int], bytes] | None = None,
+    ) -> None:
+        """Join the parts to the output, by the numbers of their units, and remove the rest.
+
+        Args:
+            units: how many there are; all of them must have been committed.
+            write: writes the output, given the parts in order; not called for a folder of parts.
+            record: given the bytes of the output, says what is to stand beside it; None: nothing.
+
+        Raises:
+            ScoreError: the disk will not have it; the parts are kept.
+        """
+        if self.records.keys() != set(range(units)):
+            raise RuntimeError(f"{units} units, but parts {sorted(self.records)[:20]}...")
+        with self._writing():
+            merged = self._work / f"merged{self._suffix}"
+            if not self._folder:
+                with atomic.replacing(merged) as file:
+                    write(file, map(self._part, range(units)))
+            if record is not None:
+                rows = map(self._part, range(units)) if self._folder else [merged]
+                atomic.write(self._record, record(sum(file.stat().st_size for file in rows)))
+            else:
+                self._record.unlink(missing_ok=True)
+            # a stranger's file may have come in the meantime
+            refuse_existing(self._output, overwrite=True, folder=self._folder)
+            record_file(self._output).unlink(missing_ok=True)
+            if not self._folder:
+                atomic.move(merged, self._output)
+            atomic.move(self._plan, self._done)
+            self._finish()
+        with suppress(OSError):  # what cannot be removed now is, when the name is used again
+            self._remove()
+
+    def _finish(self) -> None:
+        if self._folder:
+            part_folder.place(self._rows, self._output, replaced=self._work / "replaced")
+        beside = record_file(self._output)
+        if self._record.exists() and (is_record(beside) or not beside.exists()):
+            atomic.move(self._record, beside)
+
+    def discard(self) -> None:
+        """Forget the run: nothing in it is worth keeping."""
+        with self._writing():
+            self._remove()
+
+    def leave(self) -> None:
+        """Remove the work folder where nothing but the lock is in it."""
+        with suppress(OSError):
+            if [path.name for path in self._work.iterdir()] == ["lock"]:
+                (self._work / "lock").unlink()
+                self._work.rmdir()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ScoreError(
+                f"{error.filename or self._work}: cannot be written: {str(error.strerror).lower()}."
+                f" Finished units stay in {self._work.name}/; make it writable, or make room, and "
+                "give the same command again."
+            ) from error
+
+    def _part(self, number: int) -> Path:
+        return self._parts / f"part-{number:06d}{self._suffix}"
+
+    def _remove(self) -> None:
+        """Remove what is ours, the plan last: a run killed in between can still be told."""
+        for folder in (self._rows, self._work / "replaced"):
+            part_folder.remove(folder)
+        names = [path.name for path in self._work.iterdir() if _OURS.fullmatch(path.name)]
+        for name in sorted(names, key=lambda name: name in (self._plan.name, self._done.name)):
+            (self._work / name).unlink()
+
+    def _refuse_other(
+        self, old: Mapping[str, Any], new: Mapping[str, Any], *, overwrite: bool
+    ) -> None:
+        if not overwrite:
+            found = ", ".join(differences(old, new))
+            raise ScoreError(
+                f"{self._output}: an unfinished run is there that differs in {found}. Use "
+                "--overwrite to drop it and start anew, or choose another file with -o."
+            )
+
+    def _refuse_strangers(self) -> None:
+        expected = {"lock", atomic.temporary(self._plan).name}
+        strangers = sorted(p.name for p in self._work.iterdir() if p.name not in expected)
+        if strangers:
+            raise ScoreError(
+                f"{self._work}: in the way and not an unfinished run (it holds {strangers[0]}). "
+                "Move it away, or choose another file with -o."
+            )
+
+    def _read_plan(self) -> dict[str, Any] | None:
+        try:
+            plan = json.loads(read_regular(self._plan))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            plan = None
+        if not isinstance(plan, dict):
+            raise ScoreError(
+                f"{self._plan}: damaged, so the run cannot go on. Remove {self._work} to start "
+                "anew, or choose another file with -o."
+            )
+        return plan
+
+    def _read_records(self) -> dict[int, UnitRecord]:
+        marks = ((path, _MARK.fullmatch(path.name)) for path in self._work.iterdir())
+        found = {int(mark[1]): self._read_record(path) for path, mark in marks if mark}
+        return {number: record for number, record in found.items() if record is not None}
+
+    def _read_record(self, mark: Path) -> UnitRecord | None:
+        """The record of a part that is all there; another is made again."""
+        try:
+            kept = json.loads(read_regular(mark))
+            if (self._parts / f"{mark.stem}{self._suffix}").stat().st_size != kept["bytes"]:
+                return None
+            problems, skipped = tuple(kept["problems"]), kept.get("skipped", {})
+            return UnitRecord(kept["rows"], kept["errors"], problems, skipped)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None

@@ -1,0 +1,29 @@
+"""The results of one unit, as every format takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from shards.errors import BadImage
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A unit, scored.
+
+    Attributes:
+        names: one a row.
+        probabilities: float32, shape (len(names), C), 0 to 1; 0 where the image failed.
+        failures: row -> why it has no probabilities.
+    """
+
+    names: Sequence[str]
+    probabilities: NDArray[np.float32]
+    failures: Mapping[int, BadImage]

@@ -1,0 +1,147 @@
+"""The units of a source on their way to the output: hand out, commit, join."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from shards.file_kinds import count, listed
+from vocscore.errors import ScoreError
+from vocscore.scoring.bad.bad_inputs import BadInputs
+from vocscore.scoring.bad.offenders import encoded, offenders
+from vocscore.scoring.engines import Advance
+from vocscore.scoring.output.ledger import UnitRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from vocscore.scoring.engines import Engine, Finished
+    from vocscore.scoring.inputs.units import Inputs, Unit
+    from vocscore.scoring.output.formats.choice import RowsFormat
+    from vocscore.scoring.output.ledger import Ledger
+
+    Progress = Callable[[int, int, int], None]
+
+
+class Scoring:
+    """The units of one source on their way to one output.
+
+    Args:
+        inputs: what there is to score.
+        ledger: knows the units that are done.
+        unit_size: files a unit.
+        rows_format: writes parts, and joins them.
+        progress: as for `score`.
+        bad: what is done about bad inputs; nothing if None.
+        record: as for `Ledger.merge`.
+        on_stage: called with what begins, in words.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        ledger: Ledger,
+        *,
+        unit_size: int,
+        rows_format: RowsFormat,
+        progress: Progress | None,
+        bad: BadInputs | None = None,
+        record: Callable[[int], bytes] | None = None,
+        on_stage: Callable[[str], None] | None = None,
+    ) -> None:
+        """Count what is done."""
+        self._inputs = inputs
+        self._ledger = ledger
+        self._unit_size = unit_size
+        self._format = rows_format
+        self._progress = progress
+        self._bad = bad or BadInputs(ledger)
+        self._record = record
+        self._stage = on_stage or (lambda _name: None)
+        self._running: dict[int, Advance] = {}
+        self._units = 0
+        self._weight = 0  # of the units done
+        for unit in inputs.units(unit_size):
+            self._units += 1
+            self._weight += unit.weight if unit.number in ledger.records else 0
+        self._rows = sum(record.rows for record in ledger.records.values())
+        self._errors = sum(sum(record.errors.values()) for record in ledger.records.values())
+
+    def run(self, engine: Engine) -> None:
+        """Score what is left, and join the parts.
+
+        Raises:
+            StoppedOnPurposeError: as for `BadInputs`.
+            ScoreError: there was no image at all, the disk will not have the rows, the
+                network's answer is no number, or the engine cannot go on. Finished units are kept.
+            RowsError: a row was lost or doubled. Nothing of that unit is kept.
+        """
+        self._bad.begin()
+        self._stage("scoring")
+        self._show()  # what was done before, which no rate is to count
+        with closing(engine.score(self._left())) as events:
+            for event in events:
+                if isinstance(event, Advance):
+                    self._running[event.number] = event
+                    self._show()
+                else:
+                    self._commit(event)
+        self._merge()
+
+    def _left(self) -> Iterator[Unit]:
+        for unit in self._inputs.units(self._unit_size):
+            if unit.number not in self._ledger.records:
+                yield unit
+
+    def _commit(self, finished: Finished) -> None:
+        unit, rows = finished.unit, finished.rows
+        errors = Counter(str(failure.reason) for failure in rows.failures.values())
+        problems = (*finished.contents.problems, *finished.problems)
+        record = UnitRecord(
+            len(rows.names),
+            dict(sorted(errors.items())),
+            problems,
+            dict(sorted(finished.contents.skipped.items())),
+        )
+        self._ledger.commit(
+            unit.number,
+            record,
+            lambda file: self._format.write(file, rows),
+            offenders=encoded(offenders(finished.contents.images, rows.failures)),
+        )
+        self._bad.committed(unit.number)
+        self._running.pop(unit.number, None)
+        self._weight += unit.weight
+        self._rows += record.rows
+        self._errors += errors.total()
+
+    def _merge(self) -> None:
+        if not self._rows:
+            self._ledger.discard()
+            globs = f" that {self._inputs.globs} leaves" if self._inputs.globs else ""
+            kinds: dict[str, int] = {}
+            for record in self._ledger.records.values():
+                for kind, number in record.skipped.items():
+                    count(kinds, kind, number)
+            others = f"; there are {listed(kinds)}" if kinds else ""
+            raise ScoreError(
+                f"no image{globs} in {self._units} tars (looked for members that are images by "
+                f"their names or first bytes{others}). Name a source that holds images."
+            )
+        self._stage("joining the parts")
+        self._bad.finish()
+        self._ledger.merge(self._units, self._format.merge, record=self._record)
+
+    def _show(self) -> None:
+        """Tell how far it is; what only unread tars know is guessed by their bytes."""
+        if self._progress is None:
+            return
+        running = self._running.values()
+        total = self._inputs.images
+        if total is None:
+            begun = self._rows + sum(unit.images for unit in running)
+            weight = self._weight + sum(unit.weight for unit in running)
+            total = round(begun * self._inputs.weight / max(weight, 1))
+        done = self._rows + sum(unit.done for unit in running)
+        self._progress(done, total, self._errors + sum(unit.errors for unit in running))

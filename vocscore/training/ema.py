@@ -1,0 +1,26 @@
+"""The exponential moving average of a network's weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def open_average(module: nn.Module, *, decay: float) -> AveragedModel | None:
+    """An average that forgets: after each step, average = decay * average + (1 - decay) * weights.
+
+    It covers the statistics of batch normalization, too. It reaches back some 1 / (1 - decay)
+    steps, so a training has to be several times as long.
+
+    Args:
+        module: on its device.
+        decay: 0 up to, not including, 1; 0 is no average.
+    """
+    if not decay:
+        return None
+    forget = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(module, multi_avg_fn=forget, use_buffers=True)

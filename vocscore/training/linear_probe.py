@@ -1,0 +1,130 @@
+"""A linear head on features of a frozen backbone: an epoch costs almost nothing."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vocscore.training.feature_scaling import measure_standard, no_standard
+from vocscore.training.learner import Learner
+from vocscore.training.losses import Losses
+from vocscore.training.trainer import SplitOutcome, copied, epoch_order, row_batches, steps_an_epoch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+    from vocscore.training.choices import Optimization
+    from vocscore.training.features import Features
+    from vocscore.training.losses import Loss
+
+
+class HeadTrainer:
+    """Trains a linear head on the CPU: for so little arithmetic it is the fastest device.
+
+    Args:
+        head: on the CPU; it is trained in place.
+        train: features to learn from.
+        val: features to validate on.
+        choice: how the head is moved.
+        loss: what is made small.
+        seed: of the order of the rows; not below 0.
+    """
+
+    def __init__(
+        self,
+        head: nn.Linear,
+        *,
+        train: Features,
+        val: Features,
+        choice: Optimization,
+        loss: Loss,
+        seed: int,
+    ) -> None:
+        """Standardize the features, if so chosen, and start the head accordingly."""
+        measure = measure_standard if choice.standardize else no_standard
+        with _one_thread():
+            self._standard = measure(train.values)
+        if choice.standardize:
+            self._standard.start(head, torch.from_numpy(train.labels))
+        self._train = (self._standard.of(train.values), torch.from_numpy(train.labels))
+        self._val = (self._standard.of(val.values), torch.from_numpy(val.labels))
+        self._batch_size = choice.batch_size
+        self._loss = loss
+        self._seed = seed
+        steps = steps_an_epoch(len(train.labels), batch_size=choice.batch_size)
+        self._learner = Learner(head, choice, steps_an_epoch=steps)
+
+    def epoch(self, number: int) -> tuple[SplitOutcome, SplitOutcome]:
+        """Train, then measure both splits with the head as it is after the epoch."""
+        features, labels = self._train
+        order = epoch_order(len(labels), seed=self._seed, epoch=number)
+        losses = Losses()
+        with _one_thread():
+            for rows in row_batches(order, batch_size=self._batch_size):
+                at = torch.from_numpy(rows)
+                logits = self._learner.module(features[at])
+                self._learner.step(losses.add(*self._loss(logits, labels[at])))
+        losses.mean(epoch=number)  # refuses what is not a number
+        train, val = (
+            measure(self._learner.best, *split, loss=self._loss, epoch=number)
+            for split in (self._train, self._val)
+        )
+        return train, val
+
+    def rate(self) -> float:
+        """See `Fit`."""
+        return self._learner.rate
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """See `Fit`; the head is that for plain features."""
+        folded = self._standard.fold(self._learner.best)  # type: ignore[arg-type]
+        return copied({f"head.{name}": value for name, value in folded.items()})
+
+    def state(self) -> dict[str, Any]:
+        """See `Fit`."""
+        return self._learner.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """See `Fit`."""
+        self._learner.restore(state)
+
+
+@torch.no_grad()
+def measure(
+    head: nn.Module, features: torch.Tensor, labels: torch.Tensor, *, loss: Loss, epoch: int
+) -> SplitOutcome:
+    """What a head makes of a split.
+
+    Args:
+        head: on the CPU.
+        features: float32 (N, F).
+        labels: int8 (N, C).
+        loss: as in training.
+        epoch: for the error.
+
+    Raises:
+        DivergedError: the loss is not a number.
+    """
+    losses = Losses()
+    with _one_thread():
+        logits = head(features)
+        losses.add(*loss(logits, labels))
+    return SplitOutcome(losses.mean(epoch=epoch), labels.numpy(), logits.numpy())
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute with one core: waiting for each other takes several longer than a step itself.
+
+    Nor does a sum then depend on the number of cores, or of processes that share them.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

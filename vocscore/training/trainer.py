@@ -1,0 +1,122 @@
+"""What an epoch is: the order of its rows, their batches, and what comes out of it.
+
+A head on features (`head.py`) and a whole network on images (`whole.py`) visit the rows in the
+same random order, in the same batches, with the same loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from vocscore.ranks import Ranks
+
+
+@dataclass(frozen=True, slots=True)
+class SplitOutcome:
+    """What one pass over one split gave; row r is image r of the split.
+
+    Attributes:
+        loss: mean over all decisions that are not 'difficult'.
+        labels: int8, shape (N, C).
+        logits: float32, shape (N, C).
+    """
+
+    loss: float
+    labels: NDArray[np.int8]
+    logits: NDArray[np.float32]
+
+    def probabilities(self, *, temperature: float = 1.0) -> NDArray[np.float32]:
+        """float32, shape (N, C): the sigmoid of logits / temperature, as the runtimes have it."""
+        scores: NDArray[np.float32] = (
+            (torch.from_numpy(self.logits) / temperature).sigmoid().numpy()
+        )
+        return scores
+
+    def to_state(self) -> dict[str, Any]:
+        """Tensors and plain values."""
+        labels, logits = torch.from_numpy(self.labels.copy()), torch.from_numpy(self.logits)
+        return {"loss": self.loss, "labels": labels, "logits": logits}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> SplitOutcome:
+        """The inverse of `to_state`."""
+        return cls(state["loss"], state["labels"].numpy(), state["logits"].numpy())
+
+
+class Trainer(Protocol):
+    """Trains by epochs."""
+
+    def epoch(self, number: int) -> tuple[SplitOutcome, SplitOutcome]:
+        """Train for one epoch, counted from 1.
+
+        Returns:
+            The outcomes of the training and of the validation split.
+
+        Raises:
+            DivergedError: a loss is not a number.
+            TrainError: an image cannot be decoded.
+        """
+        ...
+
+    def rate(self) -> float:
+        """The learning rate of the last step: the head's where the backbone has its own."""
+        ...
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """A copy, on the CPU, of what training has changed in the network; names as in its state.
+
+        With a moving average, it is the average's.
+        """
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """All that the next epoch depends on, but for torch's random numbers."""
+        ...
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to where `state` was taken."""
+        ...
+
+
+def epoch_order(images: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The rows in the order of one epoch; equal seeds give equal orders on every machine."""
+    return np.random.default_rng((seed, epoch)).permutation(images)
+
+
+def row_batches(order: NDArray[np.int64], *, batch_size: int) -> list[NDArray[np.int64]]:
+    """Cut an order into batches; a last one of a single row joins the one before it.
+
+    Batch normalization has no variance over one image, and the two ways of training must see
+    the same batches.
+    """
+    cuts = np.arange(batch_size, len(order), batch_size)
+    if batch_size > 1 and len(cuts) and len(order) - cuts[-1] == 1:
+        cuts = cuts[:-1]
+    return np.split(order, cuts)
+
+
+def share(rows: NDArray[np.int64], ranks: Ranks) -> NDArray[np.int64]:
+    """What this process takes of some rows: a run of them; some get one more, some may get none."""
+    return np.array_split(rows, ranks.size)[ranks.rank]
+
+
+def largest_share(images: int, ranks: Ranks) -> int:
+    """What this process takes of so many, but at least 1: the batch size of its loader."""
+    return max(1, len(share(np.arange(images), ranks)))
+
+
+def steps_an_epoch(images: int, *, batch_size: int) -> int:
+    """How many batches `row_batches` makes of so many rows."""
+    return len(row_batches(np.arange(images), batch_size=batch_size))
+
+
+def copied(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors as they are now, on the CPU."""
+    return {name: value.detach().cpu().clone() for name, value in state.items()}
