@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from shards.sample import AnnotatedSet, Sample
 
 FAST = {
-    "backbone": "squeezenet1_1",
+    "backbone": "tiny_dropout",
     "weights": "none",
     "size": 64,
     "epochs": 2,
