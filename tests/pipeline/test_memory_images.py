@@ -63,7 +63,7 @@ def test_too_many_bytes_or_pixels_in_memory_are_refused(name):
     refs = [ImageRef("pixels", "", pixels=pixels), ImageRef("none", "", data=b"")]
     with make(name, Preprocess(size=64)) as loader:
         (batch,) = loader.batches(refs)
-    assert [failure.reason for failure in batch.failures] == ["too_large", "empty"]
+    assert [failure.fault.reason for failure in batch.failures] == ["too_large", "empty"]
 
 
 def _pillow_opens(name):

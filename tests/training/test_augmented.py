@@ -149,7 +149,7 @@ def test_a_head_is_not_augmented(setting: str, few_shards: Path, tmp_path: Path)
 
 def test_the_options_reach_the_run(few_shards: Path, tmp_path: Path) -> None:
     """What is typed is what the run says it was made with; a share of 0 is refused."""
-    command = ["train", str(few_shards), "-o", str(tmp_path / "run"), "--backbone", "squeezenet1_1"]
+    command = ["train", str(few_shards), "-o", str(tmp_path / "run"), "--backbone", "tiny_dropout"]
     command += ["--weights", "none", "--size", "32", "--epochs", "1", "--tune", "all"]
     options = ["--crop-scale", "0.3", "--flip", "0.5", "--jitter", "0.2"]
     done = CliRunner().invoke(main, [*command, *options], catch_exceptions=False)

@@ -77,7 +77,7 @@ def test_a_bad_image_is_tried_once() -> None:
 
     def work() -> None:
         calls.append(1)
-        raise BadImage(Reason.CORRUPT, "Out of memory reading of a tag")
+        raise BadImage(Fault(Reason.CORRUPT, "Out of memory reading of a tag"))
 
     with pytest.raises(BadImage, match="corrupt"):
         memory.spared(work)
