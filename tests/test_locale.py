@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
-from tests.export.exported_runs import make_run
+
+from tests.exporting.exported_runs import make_run
 
 if TYPE_CHECKING:
     from pathlib import Path

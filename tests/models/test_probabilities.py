@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from vocscore.scoring.output.formats.choice import choose
-from vocscore.scoring.output.formats.selection import EVERYTHING
 
 from vocscore.evaluation.metrics import report
 from vocscore.models.card import ModelCard
 from vocscore.models.probabilities import decide, probabilities, probabilities_of
 from vocscore.pipeline.preprocess import Preprocess
 from vocscore.runtime.precision import compare
+from vocscore.scoring.formats.choice import choose
+from vocscore.scoring.formats.selection import EVERYTHING
 from vocscore.scoring.output.rows import Rows
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vocscore.charts.evaluation_charts import NAMES
+from vocscore.charts.evaluation_charts import STEMS
 from vocscore.evaluation.metrics import report
 from vocscore.models.card import ModelCard
 from vocscore.pipeline.preprocess import Preprocess
@@ -99,6 +99,6 @@ def test_charts_of_a_troublesome_split(labels: np.ndarray, tmp_path: Path) -> No
     card = ModelCard("resnet18", classes, Preprocess(size=32), 0.5, "none", temperature=2.0)
     figures = report(labels, val.probabilities(temperature=2.0), threshold=0.5)
     validation_charts(tmp_path, val, card, figures=figures)
-    for name in NAMES:
+    for name in (f"{stem}.png" for stem in STEMS):
         with Image.open(tmp_path / name) as chart:
             chart.load()
