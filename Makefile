@@ -42,7 +42,7 @@ test-gpu: $(READY)  ## the tests that need a GPU; fails where there is none
 bench: $(READY)  ## images per second of this machine, beside its ceilings
 	$(BIN)/python -m bench
 
-report: $(READY)  ## write the README's benchmark tables and chart from bench/results/
+report: $(READY)  ## write docs/benchmarks.md, its chart and the README's caption from bench/results/
 	$(BIN)/python -m bench report
 
 bench-gpu: $(READY)  ## everything about this machine's GPU, in 8 minutes; fails where there is none

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,25 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Agreement:
-    """One contestant beside the truth.
+    """One contestant beside the truth: the largest difference in probability, and two shares.
 
-    Attributes:
-        largest_difference: in probability.
-        changed: share of the decisions (images times classes) that are others, 0 to 1.
-        positive: share of the decisions that are 'present', by the truth; where it is 0, `changed`
-            says little.
+    `changed` decisions (images times classes) differ; `positive` ones are 'present' by the truth,
+    and where that is 0, `changed` says little.
     """
 
     largest_difference: float
     changed: float
     positive: float
 
-    def to_json(self) -> dict[str, float]:
-        """Plain values."""
-        return asdict(self)
-
     def __str__(self) -> str:
-        """For a person."""
+        """One sentence."""
         present = f"{self.positive:.1%} are" if self.positive else "none is"
         return (
             f"largest difference in probability {self.largest_difference:.4f}, "
@@ -47,7 +40,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Limit:
-    """What a contestant may differ by and still be said to do the same work."""
+    """How far a contestant may be off and still count as doing the same work."""
 
     largest_difference: float
     changed: float
@@ -65,26 +58,17 @@ EXACT = Limit(0.001, 0.0005)
 FAITHFUL = Limit(MOST_DIFFERENCE, MOST_CHANGED)
 """The default precision of `score`."""
 BF16 = Limit(0.1, 0.01)
-"""bf16 where it is asked for; how far it is off is what is to be seen."""
+"""bf16 where it is asked for; how far off it is gets printed."""
 QUANTIZED = Limit(0.5, 0.01)
 """int8: decisions count; a probability may move."""
 
 
 def agreement(
-    truth: NDArray[np.float32],
-    found: NDArray[np.float32],
-    *,
-    threshold: Threshold,
+    truth: NDArray[np.float32], found: NDArray[np.float32], *, threshold: Threshold
 ) -> Agreement:
-    """Compare probabilities.
+    """Compare probabilities, both of shape (N, C) and in the same order.
 
-    Args:
-        truth: shape (N, C).
-        found: likewise, in the same order.
-        threshold: a class is present from this probability on; one number, or one a class.
-
-    Raises:
-        ValueError: the shapes are not equal.
+    A class is present from the threshold on: one number, or one per class.
     """
     if truth.shape != found.shape:
         raise ValueError(f"{found.shape} probabilities, not {truth.shape}")
@@ -97,37 +81,22 @@ def agreement(
     )
 
 
-@dataclass(frozen=True)
-class Compared:
-    """What a comparison of several contestants came to.
-
-    Attributes:
-        found: contestant -> how far it is from the truth.
-        refused: contestant that does other work -> the reason.
-    """
-
-    found: dict[str, Agreement]
-    refused: dict[str, str]
-
-
 def compare(
     truth: NDArray[np.float32],
     answers: Mapping[str, NDArray[np.float32]],
     *,
     limits: Mapping[str, Limit],
     threshold: Threshold,
-) -> Compared:
-    """Compare every contestant's answers with the truth.
+) -> tuple[dict[str, Agreement], dict[str, str]]:
+    """Compare every contestant's probabilities with the truth, all of shape (N, C).
 
-    Args:
-        truth: shape (N, C).
-        answers: contestant -> likewise.
-        limits: contestant -> what it may differ by.
-        threshold: as for `agreement`.
+    Returns:
+        Contestant -> how far it is from the truth; and contestant -> why it is refused, for those
+        beyond their limits.
     """
     found, refused = {}, {}
     for name, one in answers.items():
         found[name] = agreement(truth, one, threshold=threshold)
         if limits[name].broken(found[name]):
             refused[name] = f"refused: {found[name]}; beyond {limits[name]}"
-    return Compared(found, refused)
+    return found, refused

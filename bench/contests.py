@@ -1,151 +1,120 @@
-"""The contests by name: the one place where `python -m bench NAME` finds what to run."""
+"""The contests by name, and what the command line asks of one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from vocscore.config.training import ModelConfig
+from bench.images import ImageSet, make_images
+from vocscore.config.compute import DecodeConfig
+from vocscore.scoring.engines.batching import CPU_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from bench.options import Options
+    from bench.checkpoints import Checkpoint
     from bench.outcome import Outcome
 
+BACKBONES = ("alexnet", "resnet18", "googlenet")
+_TIMES_ON_GPU = 32
+"""So many times the images, to fill the same seconds."""
 
-TRAINED = ModelConfig.backbone
-"""The one backbone of contests that would take too long with all."""
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """One call of `python -m bench`.
+
+    Attributes:
+        scratch: a folder that is removed at the end; a contest may make folders in it.
+        repeats: counted rounds.
+        kind: of data set, one of `bench.images.KINDS`.
+        images: per repeat; None for each contest's own number.
+        backbones: of the contests that run a network.
+        device: 'cpu' or 'cuda:N'.
+        seconds: that the contest 'gpu' may take.
+        checkpoints: backbone -> what was trained already in this call.
+    """
+
+    scratch: Path
+    repeats: int = 3
+    kind: str = "voc"
+    images: int | None = None
+    backbones: tuple[str, ...] = BACKBONES
+    device: str = "cpu"
+    seconds: float = 450.0
+    checkpoints: dict[str, Checkpoint] = field(default_factory=dict, repr=False)
+    _made: dict[tuple[str, int], ImageSet] = field(default_factory=dict, repr=False)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the device is a GPU."""
+        return self.device != "cpu"
+
+    @property
+    def where(self) -> str:
+        """The device, for titles."""
+        return self.device if self.on_gpu else "the CPU"
+
+    @property
+    def batch_size(self) -> int:
+        """Images that are decoded together; on a GPU the network's batch, too."""
+        return 256 if self.on_gpu else DecodeConfig.batch_size
+
+    @property
+    def group(self) -> int:
+        """Images that a network sees at once, as `score` hands them to it."""
+        return self.batch_size if self.on_gpu else CPU_GROUP
+
+    def image_set(self, number: int) -> ImageSet:
+        """A folder of images of the asked kind: so many, unless the command line says how many."""
+        number = self.images or number * (_TIMES_ON_GPU if self.on_gpu else 1)
+        if (self.kind, number) not in self._made:
+            folder = self.scratch / f"{self.kind}-{number}"
+            self._made[self.kind, number] = make_images(folder, number=number, kind=self.kind)
+        return self._made[self.kind, number]
+
+    def checkpoint(self, backbone: str) -> Checkpoint:
+        """A network, trained the first time that it is asked for."""
+        from bench.checkpoints import make_checkpoint
+
+        if backbone not in self.checkpoints:
+            self.checkpoints[backbone] = make_checkpoint(backbone, self.scratch)
+        return self.checkpoints[backbone]
 
 
 @dataclass(frozen=True)
 class Contest:
     """One name on the command line.
 
-    Attributes:
-        run: gives each outcome as soon as it is there.
-        help: what it compares, a line.
-        in_all: part of `python -m bench` without a name.
+    The function is 'module:function' in bench; it gives each outcome as soon as it is there.
     """
 
-    run: Callable[[Options], Iterator[Outcome]]
+    function: str
     help: str
     in_all: bool = True
+    """Part of `python -m bench` without a name."""
 
-
-def _loaders(options: Options) -> Iterator[Outcome]:
-    from bench.loaders import IMAGES, compare_loaders
-
-    images = options.some(images=IMAGES[options.kind])
-    yield options.noted(compare_loaders(images.refs, repeats=options.repeats), images)
-
-
-def _augment(options: Options) -> Iterator[Outcome]:
-    from bench.augment import IMAGES, compare_augmented
-
-    images = options.some(images=IMAGES)
-    outcome = compare_augmented(images.refs, options.scratch / "augment", repeats=options.repeats)
-    yield options.noted(outcome, images)
-
-
-def _models(options: Options) -> Iterator[Outcome]:
-    from bench.models import IMAGES, compare_models
-    from bench.subjects import make_subject
-
-    for backbone in options.backbones:
-        subject = make_subject(backbone, options.scratch)
-        number = options.images or IMAGES
-        yield compare_models(subject, repeats=options.repeats, images=number)
-
-
-def _ceilings(options: Options) -> Iterator[Outcome]:
-    from bench import ceilings
-    from bench.models import IMAGES
-    from bench.subjects import make_subject
-
-    images, repeats = options.some(images=256), options.repeats
-    yield options.noted(ceilings.measure_images(images.refs, repeats=repeats), images)
-    subjects = [make_subject(backbone, options.scratch) for backbone in options.backbones]
-    number = options.images or IMAGES
-    yield ceilings.measure_models(subjects, repeats=repeats, images=number)
-    yield ceilings.measure_products(repeats=repeats)
-    yield from ceilings.measure_writing(options.scratch / "written", repeats=repeats)
-
-
-def _score(options: Options) -> Iterator[Outcome]:
-    from bench.score import IMAGES, compare_scoring
-    from bench.subjects import make_subject
-
-    images = options.some(images=IMAGES)
-    for backbone in options.backbones:
-        subject = make_subject(backbone, options.scratch)
-        scratch = options.scratch / f"score-{backbone}"
-        yield options.noted(
-            compare_scoring(subject, images, scratch, repeats=options.repeats), images
-        )
-
-
-def _train(options: Options) -> Iterator[Outcome]:
-    from bench.subjects import make_subject
-    from bench.training import IMAGES, compare_training
-
-    images = options.some(images=IMAGES)
-    subject = make_subject(TRAINED, options.scratch)
-    outcome = compare_training(subject, images, options.scratch / "train", repeats=options.repeats)
-    yield options.noted(outcome, images)
-
-
-def _start(options: Options) -> Iterator[Outcome]:
-    from bench.start import FILES, measure_start
-    from bench.subjects import make_subject
-
-    images = options.some(images=100)
-    subject = make_subject(TRAINED, options.scratch)
-    outcome = measure_start(
-        subject, images.folder, options.scratch / "start", repeats=options.repeats, files=FILES
-    )
-    yield options.noted(outcome, images)
-
-
-def _dirty(options: Options) -> Iterator[Outcome]:
-    from bench.dirty import compare_dirty
-
-    images = options.some(images=128)
-    outcome = compare_dirty(images.refs, options.scratch / "dirty", repeats=options.repeats)
-    yield options.noted(outcome, images)
-
-
-def _pack(options: Options) -> Iterator[Outcome]:
-    from bench.pack import compare_packing
-
-    # so many that starting and ending do not count; three copies of them have to fit on the disk
-    images = options.some(images={"large": 40, "png": 400}.get(options.kind, 2000))
-    outcome = compare_packing(images.refs, options.scratch / "pack", repeats=options.repeats)
-    yield options.noted(outcome, images)
-
-
-def _memory(options: Options) -> Iterator[Outcome]:
-    from bench.memory import compare_memory
-
-    yield compare_memory(options.inputs, listed=options.listed)
-
-
-def _gpu(options: Options) -> Iterator[Outcome]:
-    from bench.gpu.sections import contest
-
-    yield from contest(options)
+    def run(self, options: Options) -> Iterator[Outcome]:
+        """Import the module and run it: a contest needs only its own libraries."""
+        module, _, name = self.function.partition(":")
+        function: Callable[[Options], Iterator[Outcome]]
+        function = getattr(import_module(f"bench.{module}"), name)
+        for outcome in function(options):
+            key = {**outcome.key, "device": options.device} if options.on_gpu else outcome.key
+            yield replace(outcome, key=key)
 
 
 CONTESTS = {
-    "loaders": Contest(_loaders, "files to batches, beside other loaders"),
-    "augment": Contest(_augment, "random crops, flips and colors, beside torchvision's"),
-    "models": Contest(_models, "the network alone by precision, and how far its answers move"),
-    "ceilings": Contest(_ceilings, "each stage alone: read, decode, network, arithmetic, write"),
-    "score": Contest(_score, "folder to CSV, beside the usual loop and the ceilings"),
-    "start": Contest(_start, "process start to the first scored images"),
-    "train": Contest(_train, "ten epochs of a head, beside a scoring pass and the usual loop"),
-    "dirty": Contest(_dirty, "what bad files cost"),
-    "pack": Contest(_pack, "VOC tree to shards, beside tar and decoding once"),
-    "gpu": Contest(_gpu, "everything about a machine with a GPU, in 8 minutes", in_all=False),
-    "memory": Contest(_memory, "what one more input costs in memory", in_all=False),
+    "loaders": Contest("loaders:run", "files to batches on the CPU, beside other loaders"),
+    "models": Contest("models:run", "the network alone by precision, and its accuracy"),
+    "ceilings": Contest("ceilings:run", "each stage alone: read, decode, batch, write"),
+    "score": Contest("score:run", "folder to CSV, beside other loops and the ceilings"),
+    "start": Contest("processes:start", "process start to the first scored images"),
+    "train": Contest("training:run", "ten epochs of a head, beside the usual loop"),
+    "dirty": Contest("loaders:dirty", "what bad files cost"),
+    "pack": Contest("pack:run", "VOC tree to shards, beside tar and decoding once"),
+    "gpu": Contest("gpu:run", "all that concerns a GPU, in 8 minutes", in_all=False),
+    "memory": Contest("processes:memory", "memory per additional input", in_all=False),
 }

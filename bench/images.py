@@ -1,4 +1,4 @@
-"""The images that are measured on: real ones where there are any, else drawn like VOC's."""
+"""The images that are measured on: real ones where there are any, otherwise drawn like VOC's."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from shards.sample import ImageRef
 from shards.synthetic.voc import draw_photo
 
 DEFAULT_REAL = Path(__file__).parents[2] / "shared" / "data"
-KINDS = ("voc", "large", "thumbnails", "png")
-"""Real VOC photographs (or such as them), 12-megapixel photographs, 120x90 ones, and PNG."""
+KINDS = ("voc", "large", "thumbnails", "png", "resized")
+"""VOC photographs (real or drawn), 12-megapixel ones, 120x90 ones, PNG, and 256x256 JPEG."""
 
 _DRAWN_VOC = 20
 _DRAWN_LARGE = 4  # each takes seconds to draw
 _LARGE_QUALITY = 88
 """Of the drawn 12-megapixel JPEG: about 3 MB, as a camera's."""
-_THUMBNAIL = (120, 90)
+_SAME_FILE = 10_000
+"""More images than these are hard links to them. `tar` would store links within so many."""
+_SIZES = {"thumbnails": (120, 90), "resized": (256, 256)}
 
 
 @dataclass(frozen=True)
-class Images:
-    """A folder of them.
+class ImageSet:
+    """A folder of images.
 
     Attributes:
         folder: holds nothing else.
@@ -39,6 +41,16 @@ class Images:
     made_of: str
 
     @property
+    def key(self) -> dict[str, str]:
+        """What tells outcomes on this kind from others."""
+        return {"kind": self.kind}
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What an outcome says of the images."""
+        return {"pictures": self.made_of}
+
+    @property
     def refs(self) -> list[ImageRef]:
         """The images as the loaders take them, in the order of their names."""
         return [ImageRef(file.name, str(file)) for file in sorted(self.folder.iterdir())]
@@ -49,27 +61,19 @@ def real_data() -> Path:
     return Path(os.environ.get("VOCSCORE_DATA", DEFAULT_REAL))
 
 
-def real_images() -> Path | None:
-    """The folder of real VOC photographs, where it is."""
-    folder = real_data() / "voc2012-100" / "JPEGImages"
-    return folder if folder.is_dir() else None
-
-
-def make_images(folder: Path, *, images: int, kind: str = "voc") -> Images:
-    """Make a folder of images of one kind.
-
-    Args:
-        folder: made here.
-        images: how many; few different ones are repeated, each under its own name.
-        kind: one of `KINDS`.
-    """
+def make_images(folder: Path, *, number: int, kind: str = "voc") -> ImageSet:
+    """Make a folder of images of one kind: a few different ones, repeated under their own names."""
     different, made_of = _different(kind)
     suffix = ".png" if kind == "png" else ".jpg"
     folder.mkdir(parents=True)
-    for number in range(images):
-        (folder / f"{number:06d}{suffix}").write_bytes(different[number % len(different)])
+    for row in range(number):
+        file, first = folder / f"{row:06d}{suffix}", row % _SAME_FILE
+        if row == first:
+            file.write_bytes(different[row % len(different)])
+        else:
+            file.hardlink_to(folder / f"{first:06d}{suffix}")
     size = sum(map(len, different)) / len(different) / 1e3
-    return Images(folder, kind, f"{made_of}, {size:.0f} KB on average, repeated")
+    return ImageSet(folder, kind, f"{made_of}, {size:.0f} KB on average, repeated")
 
 
 @lru_cache(maxsize=len(KINDS))
@@ -84,16 +88,17 @@ def _different(kind: str) -> tuple[tuple[bytes, ...], str]:
     photos, named = _voc()
     if kind == "voc":
         return photos, f"{named} (JPEG)"
-    if kind == "thumbnails":
-        small = tuple(_encoded(photo, "JPEG", size=_THUMBNAIL) for photo in photos)
-        return small, f"{named} at {_THUMBNAIL[0]}x{_THUMBNAIL[1]} (JPEG)"
+    if kind in _SIZES:
+        small = tuple(_encoded(photo, "JPEG", size=_SIZES[kind]) for photo in photos)
+        return small, "{} at {}x{} (JPEG)".format(named, *_SIZES[kind])
     if kind == "png":
         return tuple(_encoded(photo, "PNG") for photo in photos), f"{named} (PNG)"
-    raise ValueError(f"{kind!r} is none of {KINDS}")
+    raise ValueError(f"{kind!r} is not one of {KINDS}")
 
 
 def _voc() -> tuple[tuple[bytes, ...], str]:
-    if real := real_images():
+    real = real_data() / "voc2012-100" / "JPEGImages"
+    if real.is_dir():
         photos = tuple(file.read_bytes() for file in sorted(real.glob("*.jpg")))
         return photos, f"{len(photos)} real VOC photographs"
     drawn = tuple(draw_photo(500, 375, seed=seed) for seed in range(_DRAWN_VOC))
@@ -101,7 +106,7 @@ def _voc() -> tuple[tuple[bytes, ...], str]:
 
 
 def _encoded(photo: bytes, form: str, *, size: tuple[int, int] | None = None) -> bytes:
-    """The image in another form, and in another size where one is given."""
+    """The image in another format, and in another size where one is given."""
     with Image.open(io.BytesIO(photo)) as opened:
         image = opened.convert("RGB")
     if size:

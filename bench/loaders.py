@@ -1,40 +1,44 @@
-"""From files to normalized batches on the CPU, beside what a user would otherwise pick."""
+"""From files to batches: beside what a user would otherwise pick, and what bad files cost."""
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.outcome import Outcome
-from bench.peers.agreement import gray_levels, mean_difference, turn
-from bench.peers.dali_graph import open_dali
-from bench.peers.dataloader import open_usual, open_v2
-from bench.peers.opencv import open_opencv
-from bench.peers.ours import open_dali_loader, open_host
-from bench.peers.spdl_pipeline import open_spdl
-from bench.peers.task import Task, open_or_say
-from bench.peers.timm_loader import open_timm
-from bench.peers.webdataset_tars import open_webdataset
+import vocscore as vs
+from bench.outcome import OWN, Outcome, held
+from bench.peers.dataloader import open_opencv, open_usual, open_v2
+from bench.peers.libraries import DaliLoader, SpdlLoader, TimmLoader, WebDatasetLoader
+from bench.peers.task import (
+    Loader,
+    ReadyBatch,
+    Task,
+    mean_difference,
+    open_or_say,
+    pixel_values,
+    turn,
+)
+from bench.product import own_loader
 from bench.timing import interleave
+from shards.sample import ImageRef
 from vocscore.machine import usable_cores
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import torch
 
-    from bench.peers.task import Loader
-    from bench.timing import Rate
-    from shards.sample import ImageRef
+    from bench.contests import Options
+    from vocscore.pipeline.batch import ImageLoader
 
-IMAGES = {"voc": 512, "large": 32, "thumbnails": 1024, "png": 128}
-"""Of a turn: so many of a kind that it lasts a second or more."""
+IMAGES = {"voc": 512, "large": 32, "thumbnails": 1024, "png": 128, "resized": 512}
+"""Per turn: so many of a kind that it lasts a second or more."""
 BATCH = 32
-BATCHES_A_WORKER = 4
+BATCHES_PER_WORKER = 4
 """At least; of few images, batches are smaller, or some workers would have nothing to do."""
 LARGEST_MEAN_DIFFERENCE = 1.5
 """Gray levels, mean over all images, to the usual loader.
@@ -43,23 +47,66 @@ Resizers that smooth differ by 0 to 0.3 (rounding) where chroma is upsampled as 
 1.1 where it is not (FFmpeg, OpenCV's box filter); one that does not smooth (OpenCV's INTER_LINEAR)
 differs by 2.8 on VOC's photographs.
 """
+BAD_SHARE, LEAST_RATE = 0.3, 1 / 3
+"""Of bad files in a dirty folder, and of a clean folder's rate that a dirty one must keep."""
 
-USUAL = "DataLoader, PIL, torchvision v1"
-HOST = "vocscore, host"
-DALI_LOADER = "vocscore, DALI loader (CPU)"
-OURS = (DALI_LOADER, HOST)
-# In this order: processes are forked before other contestants start threads.
-CONTESTANTS: dict[str, Callable[[Task], Loader]] = {
+
+class OwnLoader(Loader):
+    """One of the program's loaders, and the normalization that runs where the network runs."""
+
+    def __init__(self, task: Task, name: str) -> None:
+        """Open the loader."""
+        self._task = task
+        self._loader = own_loader(name, task.preprocess, batch_size=task.batch)
+
+    def batches(self) -> Iterator[ReadyBatch]:
+        """As the loader gives them, in order."""
+        for batch in self._loader.batches(self._task.refs):
+            yield ReadyBatch(self._task.preprocess.normalize(batch.images), batch.rows.tolist())
+
+    def close(self) -> None:
+        """End the threads."""
+        self._loader.close()
+
+
+class PublicLoader(Loader):
+    """`vocscore.loader`, as a training loop of one's own uses it."""
+
+    def __init__(self, task: Task) -> None:
+        files = [ref.file for ref in task.refs]
+        self._loader = vs.loader(
+            files,
+            batch_size=task.batch,
+            preprocess=task.preprocess,
+            workers=task.workers,
+            device="cpu",
+        )
+
+    def batches(self) -> Iterator[ReadyBatch]:
+        """One epoch."""
+        for batch in self._loader:
+            yield ReadyBatch(self._loader.normalize(batch.images), batch.rows.tolist())
+
+    def close(self) -> None:
+        """End the threads."""
+        self._loader.close()
+
+
+USUAL, HOST = "DataLoader, PIL, torchvision v1", "vocscore, host"
+CONTESTANTS: Mapping[str, Callable[[Task], Loader]] = {
+    # In this order: processes are forked before other contestants start threads.
     USUAL: open_usual,
     "DataLoader, torchvision v2": open_v2,
     "DataLoader, OpenCV": open_opencv,
-    "timm": open_timm,
-    "webdataset": open_webdataset,
-    "SPDL": open_spdl,
-    "DALI, CPU graph": open_dali,
-    DALI_LOADER: open_dali_loader,
-    HOST: open_host,
+    "timm": TimmLoader,
+    "webdataset": WebDatasetLoader,
+    "SPDL": SpdlLoader,
+    "DALI, CPU graph": DaliLoader,
+    "vocscore, DALI (CPU)": partial(OwnLoader, name="dali"),
+    HOST: partial(OwnLoader, name="host"),
+    "vocscore.loader": PublicLoader,
 }
+"""Name -> what opens it for a task; names that begin with 'vocscore' are the program's own."""
 NEVER = {
     "FFCV": (
         "no wheel, and pip's build stops at 'Could not find required package: opencv' (C++ headers "
@@ -68,57 +115,63 @@ NEVER = {
 }
 
 
-def compare_loaders(
-    images: Sequence[ImageRef],
-    *,
-    repeats: int,
-    contestants: Mapping[str, Callable[[Task], Loader]] = CONTESTANTS,
-) -> Outcome:
-    """Rates of all that can run here and whose pixels agree with the first contestant's.
-
-    Args:
-        images: loose files.
-        repeats: counted rounds.
-        contestants: name -> what opens it; the first is the baseline.
-
-    Raises:
-        ValueError: the baseline or vocscore's own is wrong: a defect, not an absent peer.
-    """
-    baseline, workers = next(iter(contestants)), usable_cores()
-    with tempfile.TemporaryDirectory() as scratch, ExitStack() as closing:
-        # upright=False: the usual loader does not turn images
-        task = Task(
-            images=images,
-            preprocess=Preprocess(upright=False),
-            batch=max(1, min(BATCH, len(images) // (BATCHES_A_WORKER * workers))),
-            workers=workers,
-            scratch=Path(scratch),
-        )
-        opened, absent, differences = _agreeing(task, contestants, closing)
+def run(options: Options) -> Iterator[Outcome]:
+    """Rates of all that can run here and whose pixels agree with the first contestant's."""
+    images = options.image_set(IMAGES[options.kind])
+    with ExitStack() as closing:
+        task = make_task(images.refs, options.scratch / "loaders")
+        opened, absent, differences = open_agreeing(task, closing)
         rates = interleave(
             {name: partial(turn, loader, task) for name, loader in opened.items()},
-            repeats=repeats,
+            repeats=options.repeats,
         )
-    return Outcome(
+    listed = ", ".join(f"{name} {value:.2f}" for name, value in differences.items())
+    yield Outcome(
         contest="loaders",
         title="loaders: files to normalized float32 batches of 256x256 on the CPU",
         rates=rates,
-        baseline=baseline,
+        peers=tuple(name for name in rates if not name.startswith(OWN)),
         absent={**absent, **NEVER},
+        key=images.key,
         facts={
+            **images.facts,
             "mean_differences": differences,
             "workers": task.workers,
             "batch": task.batch,
             "start_up": "not in the clock, for any",
         },
-        lines=(_differences_line(differences), *_ratio_lines(rates)),
+        lines=(f"mean difference to {USUAL}, gray levels: {listed}",),
     )
 
 
-def _agreeing(
-    task: Task, contestants: Mapping[str, Callable[[Task], Loader]], closing: ExitStack
+def make_task(refs: list[ImageRef], scratch: Path) -> Task:
+    """The task of both contests; the folder is made."""
+    scratch.mkdir()
+    workers = usable_cores()
+    return Task(
+        refs=refs,
+        preprocess=Preprocess(upright=False),  # the usual loader does not turn images
+        batch=max(1, min(BATCH, len(refs) // (BATCHES_PER_WORKER * workers))),
+        workers=workers,
+        scratch=scratch,
+    )
+
+
+def open_agreeing(
+    task: Task,
+    closing: ExitStack,
+    *,
+    contestants: Mapping[str, Callable[[Task], Loader]] = CONTESTANTS,
 ) -> tuple[dict[str, Loader], dict[str, str], dict[str, float]]:
-    """Open each and compare its pixels; who cannot run or does other work is absent."""
+    """Open each contestant and compare its pixels with the first one's.
+
+    Returns:
+        The loaders; why others are absent (they cannot run, or do other work); and how far each is
+        from the first, gray levels.
+
+    Raises:
+        ValueError: the first, or one of vocscore's own, is wrong: a defect, not an absent peer.
+    """
     opened: dict[str, Loader] = {}
     absent: dict[str, str] = {}
     differences: dict[str, float] = {}
@@ -129,61 +182,100 @@ def _agreeing(
             absent[name] = loader
             continue
         closing.callback(loader.close)
-        levels = _levels_or_say(loader, task, ours=truth is None or name in OURS)
-        if isinstance(levels, str):
-            absent[name] = levels
+        own = name.startswith(OWN)
+        values = _values_or_say(loader, task, must=truth is None or own)
+        if isinstance(values, str):
+            absent[name] = values
             continue
-        truth = levels if truth is None else truth
-        differences[name] = mean_difference(levels, truth)
-        if refusal := _refusal(differences[name]):
-            if name in OURS:
-                raise ValueError(f"{name}: {refusal}")
-            absent[name] = refusal
-        else:
+        truth = values if truth is None else truth
+        differences[name] = found = mean_difference(values, truth)
+        if found <= LARGEST_MEAN_DIFFERENCE:
             opened[name] = loader
+            continue
+        absent[name] = (
+            f"not the same work: {found:.2f} gray levels from {next(iter(contestants))} (at most "
+            f"{LARGEST_MEAN_DIFFERENCE})"
+        )
+        if own:
+            raise ValueError(f"{name}: {absent[name]}")
     return opened, absent, differences
 
 
-def _levels_or_say(loader: Loader, task: Task, *, ours: bool) -> torch.Tensor | str:
-    """What it makes of the images; where a peer fails, the reason in one line."""
+def _values_or_say(loader: Loader, task: Task, *, must: bool) -> torch.Tensor | str:
+    """The pixels; where a peer fails, the reason in one line."""
     try:
-        return gray_levels(loader, task)
+        return pixel_values(loader, task)
     except Exception as error:
-        # a peer that cannot read these images, in whatever way it says so, is absent
-        if ours:
+        # a peer that cannot read these images is absent, whatever error it reports that with
+        if must:
             raise
         first = str(error).strip().partition("\n")[0]
         return f"failed on these images: {type(error).__name__}: {first}"
 
 
-def _refusal(difference: float) -> str:
-    """Why so large a difference is not the same work; nothing where it is."""
-    if difference <= LARGEST_MEAN_DIFFERENCE:
-        return ""
-    return (
-        f"not the same work: {difference:.2f} gray levels from the baseline "
-        f"(at most {LARGEST_MEAN_DIFFERENCE})"
+def dirty(options: Options) -> Iterator[Outcome]:
+    """Inputs (good and bad) per second, files to batches, of each loader; and the share kept."""
+    images = options.image_set(128)
+    clean, mixed = images.refs, dirty_refs(images.refs, options.scratch / "dirty")
+    bad = sum(map(_is_bad, range(len(mixed))))
+    work = {}
+    with ExitStack() as stack:
+        for name in ("host", "dali"):
+            device = options.device if name == "dali" else "cpu"
+            loader = own_loader(name, Preprocess(), batch_size=options.batch_size, device=device)
+            stack.callback(loader.close)
+            work[f"{name}, clean"] = partial(_count, loader, clean, 0)
+            work[f"{name}, 30% bad"] = partial(_count, loader, mixed, bad)
+        rates = interleave(work, repeats=options.repeats)
+    kept = {
+        n: rates[f"{n}, 30% bad"].median / rates[f"{n}, clean"].median for n in ("host", "dali")
+    }
+    yield Outcome(
+        contest="dirty",
+        title=f"dirty: inputs from file to batch on {options.where}, good and bad",
+        rates=rates,
+        key=images.key,
+        facts={**images.facts, "kept": kept},
+        lines=tuple(
+            f"{name}: {share:.0%} of the clean rate (at least {LEAST_RATE:.0%}: "
+            f"{held(share >= LEAST_RATE)})"
+            for name, share in kept.items()
+        ),
     )
 
 
-def _differences_line(differences: Mapping[str, float]) -> str:
-    """How far each is from the baseline, for a person."""
-    named = ", ".join(f"{name} {value:.2f}" for name, value in differences.items())
-    return f"mean difference to the baseline, gray levels: {named}"
+def damaged(data: bytes, kind: str) -> bytes:
+    """One of the ways in which files of real folders are bad."""
+    middle = len(data) // 2
+    if kind == "cut":
+        return data[:middle]
+    if kind == "zeroed":
+        return data[:middle] + bytes(4096) + data[middle + 4096 :]
+    return b"<!doctype html><title>404</title>"
 
 
-def _ratio_lines(rates: Mapping[str, Rate]) -> list[str]:
-    """The host loader beside each of the families that it is meant to beat."""
-    families = {
-        "the usual loader": [USUAL],
-        "the best DataLoader": [name for name in rates if name.startswith(("DataLoader", "timm"))],
-        "webdataset": ["webdataset"],
-        "DALI's own graph": ["DALI, CPU graph"],
-        "SPDL": ["SPDL"],
-    }
-    lines = []
-    for family, names in families.items():
-        medians = [rates[name].median for name in names if name in rates]
-        if medians and HOST in rates:
-            lines.append(f"{HOST}: {rates[HOST].median / max(medians):.2f}x {family}")
-    return lines
+def dirty_refs(refs: Sequence[ImageRef], folder: Path) -> list[ImageRef]:
+    """The images, 30% of them (three in a row of ten) damaged in turn, in a new folder."""
+    folder.mkdir()
+    kinds, found = cycle(["cut", "zeroed", "html"]), []
+    for row, ref in enumerate(refs):
+        data = Path(ref.file).read_bytes()
+        file = folder / ref.name
+        file.write_bytes(damaged(data, next(kinds)) if _is_bad(row) else data)
+        found.append(ImageRef(ref.name, str(file)))
+    return found
+
+
+def _is_bad(row: int) -> bool:
+    return row % 10 < 10 * BAD_SHARE
+
+
+def _count(loader: ImageLoader, refs: Sequence[ImageRef], bad: int) -> int:
+    """Load all of them; a loader that finds another number of bad files is refused."""
+    rows = failures = 0
+    for batch in loader.batches(refs):
+        rows += len(batch.rows)
+        failures += len(batch.failures)
+    if failures != bad or rows + failures != len(refs):
+        raise ValueError(f"{failures} bad of {rows + failures}, not {bad} of {len(refs)}")
+    return rows + failures

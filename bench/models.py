@@ -1,167 +1,248 @@
-"""The network alone: ready images to probabilities, by precision, beside the matrix product."""
+"""The network alone: ready images to probabilities, by precision, beside PyTorch's own ways."""
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from bench.agreement import BF16, EXACT, Limit, compare
-from bench.matrix import best_product, gflop_per_image
+from bench.agreement import BF16, EXACT, FAITHFUL, QUANTIZED, Limit, compare
 from bench.outcome import Outcome
-from bench.runtimes import PRECISIONS, enough, groups, open_precisions, product, run_through
-from bench.timing import interleave_values, timed_rate
+from bench.timing import interleave_values, synchronize, timed_rate
+from shards.errors import Error
+from vocscore.models.card import checkpoint_hash
+from vocscore.runtime.load import open_checkpoint
+from vocscore.runtime.precision import resolve_precision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
+    from torch import nn
 
-    from bench.subjects import Subject
-    from vocscore.runtime import Runtime
+    from bench.checkpoints import Checkpoint
+    from bench.contests import Options
+    from vocscore.models.card import ModelCard
+    from vocscore.runtime import Results, Runtime
 
-BASELINE = "eager float32"
-IMAGES = 64
-"""Sent through a network in a repeat."""
+    Answers = Callable[[torch.Tensor], NDArray[np.float32]]
+
+TRUTH = "eager float32"
+PRECISIONS: dict[str, tuple[str, Limit]] = {
+    "default": ("auto", FAITHFUL),
+    "float32": ("float32", EXACT),
+    "bf16": ("bf16", BF16),
+    "int8": ("int8", QUANTIZED),
+}
+"""What a contestant is called -> the name for `score --precision`, and how far it may be from eager
+float32."""
+PRODUCTS = {"float32": torch.float32, "bf16": torch.bfloat16}
+_SIDES = (1024, 2048, 4096)
+_SECONDS = 0.25
+"""A matrix product of one size is repeated at least so long."""
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """One way to run a network.
+class Contestant(NamedTuple):
+    """One way to run a network."""
 
-    Attributes:
-        answers: uint8 images (N, 3, S, S) -> probabilities float32 (N, C).
-        work: sends batches through, and returns how many images that were.
-        limit: of what it may differ by from the baseline.
-        product: the precision whose matrix product is its wall; '' where none is known.
-    """
-
-    answers: Callable[[torch.Tensor], NDArray[np.float32]]
-    work: Callable[[list[torch.Tensor]], int]
+    answers: Answers
+    """Uint8 images (N, 3, S, S) -> probabilities float32 (N, C)."""
+    work: Callable[[Sequence[torch.Tensor]], int]
+    """Sends batches through, and returns how many images that were."""
     limit: Limit
-    product: str
+    arithmetic: str
+    """Whose matrix product is its ceiling, a key of `PRODUCTS`; '' for none."""
 
 
-def compare_models(subject: Subject, *, repeats: int, images: int = IMAGES) -> Outcome:
-    """Rates of one backbone in every precision, and how far its answers are from float32's.
+def run(options: Options) -> Iterator[Outcome]:
+    """An outcome per backbone."""
+    for backbone in options.backbones:
+        yield compare_models(options, options.checkpoint(backbone))
 
-    Args:
-        subject: the checkpoint, and the images to compare the answers on.
-        repeats: counted rounds.
-        images: sent through in each.
-    """
-    network, card = subject.load()
-    runtimes, absent = open_precisions(subject)
-    contestants = _eager(subject) | {
-        f"vocscore, {name}": _own(name, one, subject) for name, one in runtimes.items()
+
+def compare_models(options: Options, checkpoint: Checkpoint) -> Outcome:
+    """Rates of one network in every precision, and how far its answers are from float32's."""
+    network, card = checkpoint.load()
+    images, device, group = checkpoint.images.to(options.device), options.device, options.group
+    runtimes, missing = open_precisions(checkpoint, device=device, group=group)
+    eager = _eager(checkpoint, device)
+    own = {
+        f"vocscore, {name}": _own(one, PRECISIONS[name], card, options)
+        for name, one in runtimes.items()
     }
-    answers = {name: _answers(one, subject.images) for name, one in contestants.items()}
-    compared = compare(
-        answers[BASELINE],
+    everyone = eager | own
+    answers = {
+        name: np.concatenate([one.answers(part) for part in torch.split(images, group)])
+        for name, one in everyone.items()
+    }
+    compared, refused = compare(
+        answers[TRUTH],
         answers,
-        limits={name: one.limit for name, one in contestants.items()},
+        limits={name: one.limit for name, one in everyone.items()},
         threshold=card.decision_threshold,
     )
-    absent = {f"vocscore, {name}": why for name, why in absent.items()} | compared.refused
+    absent = {f"vocscore, {name}": why for name, why in missing.items()} | refused
+    left = {name: one for name, one in everyone.items() if name not in absent}
     gflop = gflop_per_image(network, size=card.preprocess.size)
-    some = subject.images[torch.arange(images) % len(subject.images)]
-    ready = list(groups(some.contiguous(memory_format=torch.channels_last)))
-    work = {
-        name: partial(timed_rate, partial(one.work, ready))
-        for name, one in contestants.items()
-        if name not in absent
-    }
-    products = {
-        f"matrix product, {kind}": partial(_product, kind, gflop) for kind in ("float32", "bf16")
-    }
-    rates = interleave_values({**work, **products}, repeats=repeats)
+    some = images[torch.arange(options.images or 2 * group, device=device) % len(images)]
+    ready = torch.split(some.contiguous(memory_format=torch.channels_last), group)
+    rates = interleave_values(
+        {name: partial(timed_rate, partial(one.work, ready)) for name, one in left.items()}
+        | {_product(n): partial(_products_per_image, n, gflop, device) for n in PRODUCTS},
+        repeats=options.repeats,
+    )
     return Outcome(
         contest="models",
-        title=f"models, {subject.backbone}: ready images to probabilities on the CPU",
+        title=f"models, {checkpoint.backbone}: ready images to probabilities on {options.where}",
         rates=rates,
-        baseline=BASELINE,
-        walls={
-            name: f"matrix product, {contestants[name].product}"
-            for name in work
-            if contestants[name].product
-        },
+        peers=tuple(name for name in eager if name in left),
+        ceilings={n: _product(one.arithmetic) for n, one in left.items() if one.arithmetic},
         absent=absent,
-        key={"backbone": subject.backbone},
+        key={"backbone": checkpoint.backbone},
         facts={
-            "weights": subject.weights,
-            "agreement": {name: found.to_json() for name, found in compared.found.items()},
-            "gflop_per_image": gflop,
+            "weights": checkpoint.weights,
+            "agreement": {name: asdict(one) for name, one in compared.items()},
+            "gflop_a_picture": gflop,
             "gflop_per_second": {name: rate.median * gflop for name, rate in rates.items()},
         },
         lines=(
-            f"{subject.weights}; compared on {len(subject.images)} images with {BASELINE}:",
-            *(f"  {name}: {found}" for name, found in compared.found.items()),
-            f"{gflop:.2f} GFLOP an image; GFLOP/s reached: "
+            f"{checkpoint.weights}; compared on {len(images)} images with {TRUTH}:",
+            *(f"  {name}: {one}" for name, one in compared.items()),
+            f"{gflop:.2f} GFLOP per image; GFLOP/s reached: "
             + ", ".join(f"{name} {rate.median * gflop:.0f}" for name, rate in rates.items()),
         ),
     )
 
 
-def _answers(one: Contestant, images: torch.Tensor) -> NDArray[np.float32]:
-    return np.concatenate([one.answers(group) for group in groups(images)])
-
-
-def _eager(subject: Subject) -> dict[str, Contestant]:
+def _eager(checkpoint: Checkpoint, device: str) -> dict[str, Contestant]:
     """PyTorch's own ways, none of them compiled."""
-    plain = torch.contiguous_format
     ways = {
-        BASELINE: (plain, False, EXACT),
-        "eager float32, channels-last": (torch.channels_last, False, EXACT),
-        "eager bf16 autocast, channels-last": (torch.channels_last, True, BF16),
+        TRUTH: (torch.contiguous_format, "float32", EXACT),
+        "eager float32, channels-last": (torch.channels_last, "float32", EXACT),
+        "eager bf16 autocast, channels-last": (torch.channels_last, "bf16", BF16),
     }
     found = {}
-    for name, (layout, autocast, limit) in ways.items():
-        answers = _eager_answers(subject, layout=layout, autocast=autocast)
-        found[name] = Contestant(
-            answers,
-            partial(_one_by_one, answers),
-            limit,
-            "bf16" if autocast else "float32",
-        )
+    for name, (layout, arithmetic, limit) in ways.items():
+        autocast = arithmetic == "bf16"
+        answers = _eager_answers(checkpoint, device, layout=layout, autocast=autocast)
+        found[name] = Contestant(answers, partial(_one_by_one, answers), limit, arithmetic)
     return found
 
 
 def _eager_answers(
-    subject: Subject, *, layout: torch.memory_format, autocast: bool
-) -> Callable[[torch.Tensor], NDArray[np.float32]]:
-    network, card = subject.load()
-    network = network.eval().to(memory_format=layout)
+    checkpoint: Checkpoint, device: str, *, layout: torch.memory_format, autocast: bool
+) -> Answers:
+    network, card = checkpoint.load()
+    network = network.eval().to(device).to(memory_format=layout)
 
     @torch.inference_mode()
     def answers(images: torch.Tensor) -> NDArray[np.float32]:
         pixels = card.preprocess.normalize(images).contiguous(memory_format=layout)
-        with torch.autocast("cpu", torch.bfloat16) if autocast else nullcontext():
+        with (
+            torch.autocast(device.partition(":")[0], torch.bfloat16) if autocast else nullcontext()
+        ):
             logits = network(pixels)
-        scores: NDArray[np.float32] = card.probabilities(logits).numpy()
+        scores: NDArray[np.float32] = card.probabilities(logits).cpu().numpy()
         return scores
 
     return answers
 
 
-def _one_by_one(
-    answers: Callable[[torch.Tensor], NDArray[np.float32]], ready: list[torch.Tensor]
-) -> int:
+def _one_by_one(answers: Answers, ready: Sequence[torch.Tensor]) -> int:
     return sum(len(answers(batch)) for batch in ready)
 
 
-def _product(kind: str, gflop: float) -> float:
-    """Images per second of which each takes so much arithmetic."""
-    return best_product(kind) / gflop
+def _own(
+    runtime: Runtime, precision: tuple[str, Limit], card: ModelCard, options: Options
+) -> Contestant:
+    def work(ready: Sequence[torch.Tensor]) -> int:
+        return run_through(runtime, enough(ready, runtime, number=sum(map(len, ready))))
+
+    asked, limit = precision
+    kind = resolve_precision(asked, card, device=options.device)
+    return Contestant(runtime.probabilities, work, limit, kind if kind in PRODUCTS else "")
 
 
-def _own(name: str, runtime: Runtime, subject: Subject) -> Contestant:
-    return Contestant(
-        runtime.probabilities,
-        lambda ready: run_through(runtime, enough(ready, runtime, images=sum(map(len, ready)))),
-        PRECISIONS[name].limit,
-        product(name, subject),
-    )
+def open_precisions(
+    checkpoint: Checkpoint, names: Iterable[str] = PRECISIONS, *, device: str, group: int
+) -> tuple[dict[str, Runtime], dict[str, str]]:
+    """Open the runtimes that `score` would use: name -> runtime, and name -> why it cannot run."""
+    _, card = checkpoint.load()
+    found: dict[str, Runtime] = {}
+    absent: dict[str, str] = {}
+    for name in names:
+        try:
+            found[name], _ = open_checkpoint(
+                checkpoint.run,
+                identity=checkpoint_hash(checkpoint.run),
+                device=device,
+                precision=resolve_precision(PRECISIONS[name][0], card, device=device),
+                group=group,
+            )
+        except (Error, ImportError) as error:  # noqa: PERF203 - a reason each
+            absent[name] = str(error)
+    return found, absent
+
+
+def enough(ready: Sequence[torch.Tensor], runtime: Runtime, *, number: int) -> list[torch.Tensor]:
+    """Repeat batches to so many images or a few more, so that no core is idle at the end.
+
+    Otherwise five batches on two cores would take as long as six.
+    """
+    at_work = runtime.in_flight - 1
+    batches = -(-max(1, number // len(ready[0])) // at_work) * at_work
+    return [ready[n % len(ready)] for n in range(batches)]
+
+
+def run_through(runtime: Runtime, batches: Sequence[torch.Tensor]) -> int:
+    """Send batches through a runtime, as many at once as it takes; return how many images."""
+    in_flight: deque[Results] = deque()
+    for batch in batches:
+        if len(in_flight) >= runtime.in_flight:
+            in_flight.popleft()()
+        in_flight.append(runtime.submit(batch))
+    for results in in_flight:
+        results()
+    return sum(map(len, batches))
+
+
+def _product(kind: str) -> str:
+    return f"matrix product, {kind}"
+
+
+def _products_per_image(kind: str, gflop: float, device: str) -> float:
+    """Images per second, if each took only its arithmetic at the speed of a matrix product."""
+    return best_product(kind, device) / gflop
+
+
+def best_product(kind: str, device: str = "cpu", *, sides: tuple[int, ...] = _SIDES) -> float:
+    """GFLOP/s of the fastest square matrix product (2 n^3 operations each); `sides` are the n."""
+    return max(_timed_product(torch.rand(n, n).to(device, PRODUCTS[kind]), device) for n in sides)
+
+
+def _timed_product(matrix: torch.Tensor, device: str) -> float:
+    out = torch.empty_like(matrix)
+    torch.matmul(matrix, matrix, out=out)
+    synchronize(device)
+    products, started, seconds = 0, time.perf_counter(), 0.0
+    while seconds < _SECONDS:
+        torch.matmul(matrix, matrix, out=out)
+        synchronize(device)
+        products += 1
+        seconds = time.perf_counter() - started
+    return float(products * 2 * len(matrix) ** 3 / seconds / 1e9)
+
+
+def gflop_per_image(network: nn.Module, *, size: int) -> float:
+    """Operations (a multiplication and an addition are two) of one image, in 10^9."""
+    counter = FlopCounterMode(display=False)
+    with torch.inference_mode(), counter:
+        network.eval()(torch.zeros(1, 3, size, size))
+    return float(counter.get_total_flops() / 1e9)

@@ -1,4 +1,4 @@
-"""Packing beside its two walls: decoding the same images once, and `tar` of the same files."""
+"""Packing beside `tar` of the same files, and beside decoding the same images once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import simplejpeg
 
-from bench.commands import vocscore
-from bench.outcome import Outcome
-from bench.timing import Rate, Timed, interleave
+from bench import product
+from bench.outcome import Outcome, held
+from bench.timing import Timed, interleave
 from shards.images import image_file
 from shards.reader import load_split
 from shards.synthetic.voc import draw_voc
@@ -24,8 +24,10 @@ from vocscore.config.compute import MAX_PIXELS
 from vocscore.machine import usable_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from bench.contests import Options
+    from bench.timing import Rate
     from shards.sample import ImageRef
 
 VERIFIED: Final = "vocscore pack"
@@ -34,84 +36,76 @@ RESIZED: Final = "vocscore pack --resize 256"
 TAR: Final = "tar cf"
 SYNCED_TAR: Final = "tar cf, then fsync as pack does"
 DECODE: Final = "read and decode once"
-
-LEAST_OF_DECODING: Final = 0.85
-LEAST_OF_TAR: Final = 0.5
-
+GOALS: Final = ((VERIFIED, DECODE, 0.85), (UNVERIFIED, TAR, 0.5), (UNVERIFIED, SYNCED_TAR, 0.5))
+"""A contestant reaches at least this share of another's rate."""
 _ANNOTATIONS: Final = 60
 """Drawn ones; they are repeated, each under its own name."""
 
 
-def compare_packing(images: Sequence[ImageRef], scratch: Path, *, repeats: int) -> Outcome:
-    """Images per second of `pack`, of `tar` of the same tree, and of decoding once.
+def run(options: Options) -> Iterator[Outcome]:
+    """Images per second of packing, of `tar` of the same tree, and of decoding once.
 
     Decoding has as many threads. Each starts with nothing left to be written to the disk, and the
-    files in the system's cache. The
-    start of the interpreter is left out.
-
-    Args:
-        images: files, all in one folder.
-        scratch: a folder to make, on the disk that is written to.
-        repeats: counted rounds.
-
-    Raises:
-        ValueError: what `pack` and `tar` wrote does not hold the bytes of the images.
+    files in the system's cache.
     """
-    tree = make_tree(images, scratch / "tree")
-    out, archive = scratch / "out", scratch / "out.tar"
-    prove_equal(tree, images, scratch=scratch)
-    packs = {VERIFIED: (), UNVERIFIED: ("--no-verify",), RESIZED: ("--resize", "256")}
+    # so many that starting and ending do not count; three copies of them have to fit on the disk
+    images = options.image_set({"large": 40, "png": 400}.get(options.kind, 2000))
+    refs, scratch = images.refs, options.scratch / "pack"
+    tree = make_tree(refs, scratch / "tree")
+    prove_equal(tree, refs, scratch=scratch)
     work: dict[str, Callable[[], None]] = {
-        name: partial(_pack, tree, out, *options) for name, options in packs.items()
+        VERIFIED: partial(_pack, tree, scratch),
+        UNVERIFIED: partial(_pack, tree, scratch, verify=False),
+        RESIZED: partial(_pack, tree, scratch, resize=256),
+        TAR: partial(_tar, tree, scratch),
+        SYNCED_TAR: partial(_tar, tree, scratch, sync=True),
+        DECODE: partial(_decode, refs),
     }
-    work[TAR] = partial(_tar, tree, archive)
-    work[SYNCED_TAR] = partial(_tar, tree, archive, sync=True)
-    work[DECODE] = partial(_decode, images)
     rates = interleave(
-        {name: partial(_timed, job, scratch, len(images)) for name, job in work.items()},
-        repeats=repeats,
+        {name: partial(_timed, job, scratch, len(refs)) for name, job in work.items()},
+        repeats=options.repeats,
     )
     shutil.rmtree(scratch)
-    return Outcome(
+    yield Outcome(
         contest="pack",
         title=f"pack: a VOC tree to shards, {usable_cores()} threads",
         rates=rates,
-        baseline=TAR,
-        walls={VERIFIED: DECODE, UNVERIFIED: SYNCED_TAR},
-        facts={"threads": usable_cores(), "annotations": f"{_ANNOTATIONS} drawn, repeated"},
-        lines=_verdicts(rates),
+        peers=(TAR,),
+        ceilings={VERIFIED: DECODE, UNVERIFIED: SYNCED_TAR},
+        key=images.key,
+        facts={
+            **images.facts,
+            "threads": usable_cores(),
+            "annotations": f"{_ANNOTATIONS} drawn, repeated",
+        },
+        lines=tuple(_verdict(rates, *goal) for goal in GOALS),
     )
 
 
-def make_tree(images: Sequence[ImageRef], root: Path) -> Path:
+def make_tree(refs: Sequence[ImageRef], root: Path) -> Path:
     """A VOC tree of these images (hard links), with annotations as VOC's are."""
     drawn = draw_voc(root / "drawn", images=_ANNOTATIONS, lists=False)
     annotations = [file.read_bytes() for file in sorted((drawn / "Annotations").iterdir())]
     shutil.rmtree(drawn)
     for name in ("JPEGImages", "Annotations"):
         (root / name).mkdir()
-    for number, ref in enumerate(images):
-        file = Path(ref.file)
+    for number, file in enumerate(Path(ref.file) for ref in refs):
         (root / "JPEGImages" / file.name).hardlink_to(file)
         xml = annotations[number % len(annotations)]
         (root / "Annotations" / f"{file.stem}.xml").write_bytes(xml)
     return root
 
 
-def prove_equal(tree: Path, images: Sequence[ImageRef], *, scratch: Path) -> None:
-    """Compare what both kinds of packing and tar hold with the files, byte for byte.
-
-    Raises:
-        ValueError: one of them holds something else.
-    """
-    truth = {f"JPEGImages/{Path(ref.file).name}": Path(ref.file) for ref in images}
-    for options in ((), ("--no-verify",)):
-        _pack(tree, scratch / "out", *options)
+def prove_equal(tree: Path, refs: Sequence[ImageRef], *, scratch: Path) -> None:
+    """Compare what both kinds of packing and tar hold with the files, byte for byte."""
+    truth = {f"JPEGImages/{Path(ref.file).name}": Path(ref.file) for ref in refs}
+    read = partial(image_file.read_bytes, max_pixels=MAX_PIXELS)
+    for verify in (True, False):
+        _pack(tree, scratch, verify=verify)
         stored = load_split(scratch / "out", "train,val").images
-        read = partial(image_file.read_bytes, max_pixels=MAX_PIXELS)
         _compare(truth, {ref.name: partial(read, ref) for ref in stored}, "pack")
         _clear(scratch)
-    _tar(tree, scratch / "out.tar")
+    _tar(tree, scratch)
     with tarfile.open(scratch / "out.tar") as tar:
         members = {
             m.name: partial(_member, tar, m) for m in tar if m.name.startswith("JPEGImages/")
@@ -135,12 +129,13 @@ def _compare(
             raise ValueError(f"{what} holds other bytes of {name}")
 
 
-def _pack(tree: Path, out: Path, *options: str) -> None:
-    """The whole command in this process: annotations, survey, shards, fsync."""
-    vocscore("pack", tree, "-o", out, "--quiet", *options)
+def _pack(tree: Path, scratch: Path, *, verify: bool = True, resize: int | None = None) -> None:
+    """The whole job: annotations, survey, shards, fsync."""
+    product.pack(tree, scratch / "out", verify=verify, resize=resize)
 
 
-def _tar(tree: Path, archive: Path, *, sync: bool = False) -> None:
+def _tar(tree: Path, scratch: Path, *, sync: bool = False) -> None:
+    archive = scratch / "out.tar"
     command = ["tar", "cf", str(archive), "-C", str(tree), "JPEGImages", "Annotations"]
     subprocess.run(command, check=True)  # noqa: S603 - fixed words and own folders
     if sync:
@@ -148,10 +143,10 @@ def _tar(tree: Path, archive: Path, *, sync: bool = False) -> None:
             os.fsync(file.fileno())
 
 
-def _decode(images: Sequence[ImageRef]) -> None:
-    """Read and decode every image to RGB: JPEG as leniently as libjpeg-turbo does by itself."""
+def _decode(refs: Sequence[ImageRef]) -> None:
+    """Read and decode every image to RGB; JPEG as leniently as libjpeg-turbo does by default."""
     with ThreadPoolExecutor(usable_cores()) as pool:
-        for _ in pool.map(_decoded, images):
+        for _ in pool.map(_decoded, refs):
             pass
 
 
@@ -164,7 +159,7 @@ def _decoded(ref: ImageRef) -> None:
 
 
 def _timed(work: Callable[[], None], scratch: Path, images: int) -> Timed:
-    """One round; what the round before has written is removed or on the disk by then."""
+    """One round; what the round before wrote is removed or on the disk by then."""
     _clear(scratch)
     os.sync()
     started = time.perf_counter()
@@ -177,16 +172,8 @@ def _clear(scratch: Path) -> None:
     (scratch / "out.tar").unlink(missing_ok=True)
 
 
-def _verdicts(rates: Mapping[str, Rate]) -> tuple[str, ...]:
-    goals = (
-        (VERIFIED, DECODE, LEAST_OF_DECODING),
-        (UNVERIFIED, TAR, LEAST_OF_TAR),
-        (UNVERIFIED, SYNCED_TAR, LEAST_OF_TAR),
-    )
-    return tuple(_verdict(rates, *goal) for goal in goals)
-
-
 def _verdict(rates: Mapping[str, Rate], name: str, other: str, least: float) -> str:
     share = rates[name].median / rates[other].median
-    held = "held" if share >= least else "BROKEN"
-    return f"{name}: {share:.2f} of the rate of '{other}' (at least {least}: {held})"
+    return (
+        f"{name}: {share:.2f} of the rate of '{other}' (at least {least}: {held(share >= least)})"
+    )

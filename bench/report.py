@@ -1,4 +1,4 @@
-"""`python -m bench report`: the README's tables and chart, from the rows in `bench/results/`."""
+"""`python -m bench report`: docs/benchmarks.md, the chart and its caption, from the saved rows."""
 
 from __future__ import annotations
 
@@ -6,52 +6,51 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.chart import draw
-from bench.outcome import Outcome
+from bench.outcome import OWN, Outcome
+from bench.results import DIRTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
-PAGE = ROOT / "docs" / "benchmarks.md"
-CHART = ROOT / "docs" / "bench.png"
-BEGIN = "<!-- bench:begin -->"
-END = "<!-- bench:end -->"
-DRAWN = ("loaders", "score", "train", "pack", "gpu")
-"""Contests with panels in the chart, in this order: those with peers."""
-ORDER = (*DRAWN, "start", "models", "ceilings")
-"""Contests on the pages, in this order; further ones follow by name."""
-IN_README = (*DRAWN, "start")
-"""Contests with lines in the README; the others are on the page."""
-OURS = "vocscore"
-"""How the names of the program's own contestants begin: these are in the README."""
-PAGE_HEAD = """# Benchmarks
+README, PAGE, CHART = (
+    ROOT / name for name in ("README.md", "docs/benchmarks.md", "docs/bench.png")
+)
+BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+DEFAULT, HOST = "vocscore score, default", "vocscore, host"
+ORDER = ("score", "loaders", "models", "train", "pack", "dirty", "start", "ceilings")
+"""Contests on the page, in this order; others follow by name."""
 
-Written by `make report` from the rows in `bench/results/`, which `python -m bench` appends; not
-edited by hand. Each table is one run: contestants were first proved to do the same work, then
-took turns; the figure is the median of the turns, the spread is (largest - smallest) / median.
-A ceiling is a stage measured alone in the same run.
-"""
+OURS, THEIRS, TEXT = "#1f6f8b", "#bdbdbd", "#333333"
+NAMES = {"alexnet": "AlexNet", "resnet18": "ResNet-18", "googlenet": "GoogLeNet"}
+_WIDTH_INCHES, _HEIGHT_INCHES, _DPI = 6.4, 2.5, 200
+_BAR, _ROOM = 0.38, 1.22
+"""Height of a bar, and the width of a panel in multiples of its longest bar, for the labels."""
 
 Row = dict[str, Any]
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """Every row of every contest, oldest first within a contest.
+    """Every row that can be shown, oldest first within a contest.
 
-    Rows that were written before there was an `Outcome` have no contest in them and are left out.
+    Left out: rows without rates or from before there was an `Outcome`, and rows measured on code
+    that was not committed.
     """
     files = sorted(folder.glob("*.jsonl"))
     rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-    return [row for row in rows if "contest" in row]
+    return [row for row in rows if row.get("rates") and "contest" in row and _is_clean(row)]
+
+
+def _is_clean(row: Row) -> bool:
+    commit = row["environment"]["commit"]
+    return bool(commit) and not commit.endswith(DIRTY)
 
 
 def newest(rows: Iterable[Row]) -> list[Row]:
-    """The last row of each contest, machine and key, in the order of the README."""
+    """The last row of each contest, machine and key, in the order of the page."""
     found: dict[tuple[str, ...], Row] = {}
     for row in rows:
-        key = (row["contest"], machine(row["environment"]), json.dumps(row["key"], sort_keys=True))
+        key = (row["contest"], machine(row), json.dumps(row["key"], sort_keys=True))
         found.pop(key, None)  # a newer one goes to the end
         found[key] = row
     return sorted(found.values(), key=lambda row: (_place(row["contest"]), row["contest"]))
@@ -61,117 +60,101 @@ def _place(contest: str) -> int:
     return ORDER.index(contest) if contest in ORDER else len(ORDER)
 
 
-def machine(environment: Mapping[str, Any]) -> str:
-    """What was measured on, for a person."""
+def machine(row: Row) -> str:
+    """What was measured on: processor, cores, GPU."""
+    environment: Mapping[str, Any] = row["environment"]
     gpu = f", {environment['gpu']}" if environment["gpu"] else ""
     return f"{environment['processor']}, {environment['cores']} cores{gpu}"
 
 
-def summary(rows: Sequence[Row]) -> str:
-    """The README's part: a table a machine, lines for the program's own contestants.
-
-    The machine that was measured last comes first, and has the chart.
-    """
-    parts = ["![rates, ratios and shares of the ceilings](docs/bench.png)"] if drawn(rows) else []
-    for name in _machines(rows):
-        lines = [
-            line
-            for row in rows
-            if machine(row["environment"]) == name and row["contest"] in IN_README
-            for line in _own_lines(Outcome.from_row(row), row["environment"])
-        ]
-        if lines:
-            parts.append("\n".join([f"{name}:", "", *SUMMARY_HEAD, *lines]))
-    return "\n\n".join(parts)
+def short_machine(row: Row) -> str:
+    """Its processor's name without the trimmings, and its cores."""
+    processor, cores = row["environment"]["processor"], row["environment"]["cores"]
+    name = processor.partition(" (")[0].replace("(R)", "").replace(" Processor", "")
+    return f"{name}, {cores} cores"
 
 
-def _machines(rows: Iterable[Row]) -> list[str]:
-    """Those that there are rows of, the one that was measured last first."""
-    last: dict[str, str] = {}
+def by_machine(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """The rows of each machine; the one that was measured last comes first."""
+    found: dict[str, list[Row]] = {}
     for row in rows:
-        name, date = machine(row["environment"]), row["environment"].get("date", "")
-        last[name] = max(date, last.get(name, ""))
-    return sorted(last, key=lambda name: last[name], reverse=True)
+        found.setdefault(machine(row), []).append(row)
+    dates = {name: max(row["environment"].get("date", "") for row in found[name]) for name in found}
+    return {name: found[name] for name in sorted(found, key=lambda name: dates[name], reverse=True)}
 
 
-SUMMARY_HEAD = (
-    "| | rate | beside | share of its ceiling |",
-    "|---|---:|---|---|",
-)
+def beside_best(rows: Iterable[Row], contest: str, own: str) -> list[tuple[Row, Outcome]]:
+    """The outcomes of a contest on the usual images that have one of our contestants and peers."""
+    usual = [row for row in rows if row["contest"] == contest and row["key"].get("kind") == "voc"]
+    pairs = [(row, Outcome.from_row(row)) for row in usual]
+    return [(row, one) for row, one in pairs if one.peers and own in one.rates]
 
 
-def _own_lines(outcome: Outcome, environment: Mapping[str, Any]) -> list[str]:
-    """A line for the contest, with the commit, and one for each of our contestants."""
-    lines = []
-    for name in outcome.rates:
-        if not name.startswith(OURS):
-            continue
-        ratio = outcome.ratio(name)
-        beside = "" if ratio is None else f"{ratio:.2f} x {_cell(outcome.baseline)}"
-        cells = (
-            name,
-            f"{figure(outcome.rates[name].median)} {outcome.unit}",
-            "" if name == outcome.baseline else beside,
-            _share(name, outcome),
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    title = f"**{_cell(_titled(outcome))}** (at {environment['commit']})"
-    return [f"| {title} | | | |", *lines] if lines else []
+def caption(rows: Sequence[Row]) -> str:
+    """The README's text under the chart: ratios to the best peer of each run."""
+    parts = []
+    if default := _range(rows, DEFAULT):
+        text = f"**{default} times the best peer of the same run** from folder to CSV"
+        same = _range(rows, "vocscore score, float32")
+        parts.append(text + (f" ({same} times with float32, as the peers compute)" if same else ""))
+    if loaders := [
+        f"{one.ratio(HOST):.2f} times {one.best_peer} ({short_machine(row)})"
+        for row, one in beside_best(rows, "loaders", HOST)
+    ]:
+        parts.append(f"loading alone: {', '.join(loaders)}")
+    return "; ".join(parts) + "."
 
 
-def _titled(outcome: Outcome) -> str:
-    """The title, with the kind of the images where it is not the usual one."""
-    kind = outcome.key.get("kind", "voc")
-    return outcome.title + ("" if kind == "voc" else f" ({kind})")
-
-
-def _share(name: str, outcome: Outcome) -> str:
-    share = outcome.share(name)
-    if share is None:
-        return ""
-    wall = outcome.walls[name]
-    return f"{share:.0%} of {_cell(wall)} ({figure(outcome.rates[wall].median)})"
-
-
-def figure(value: float) -> str:
-    """Three digits or more."""
-    return f"{value:,.{0 if value >= 1000 else 1 if value >= 10 else 2}f}"
+def _range(rows: Sequence[Row], own: str) -> str:
+    ratios = [one.ratio(own) or 0.0 for _, one in beside_best(rows, "score", own)]
+    return f"{min(ratios):.1f} to {max(ratios):.1f}" if ratios else ""
 
 
 def tables(rows: Sequence[Row]) -> str:
-    """The page of all tables; rows without rates have nothing to show in one."""
-    found = [_table(Outcome.from_row(row), row["environment"]) for row in rows if row["rates"]]
-    return "\n".join([PAGE_HEAD, "\n\n".join(found), ""])
+    """A heading per machine, and a table per row."""
+    parts = []
+    for name, its in by_machine(rows).items():
+        parts.append(f"## {name}")
+        parts += [_table(Outcome.from_row(row), row["environment"]) for row in its]
+    return "\n\n".join(parts)
 
 
 def _table(outcome: Outcome, environment: Mapping[str, Any]) -> str:
-    origin = [machine(environment), f"commit {environment['commit']}"]
-    origin += [environment["date"]] if "date" in environment else []
-    facts = outcome.facts
+    kind = outcome.key.get("kind", "voc")
+    named = [str(outcome.facts[n]) for n in ("pictures", "weights") if n in outcome.facts]
+    origin = [f"commit {environment['commit']}", environment.get("date", "")]
+    best = f"; best peer: {outcome.best_peer}" if outcome.peers else ""
     lines = [
-        f"## {_titled(outcome)}",
+        f"### {outcome.title}" + ("" if kind == "voc" else f" ({kind})"),
         "",
-        *(f"{facts[name]}.\n" for name in ("pictures", "weights", "usual_loop") if name in facts),
-        f"| | {outcome.unit} | spread | ratio | share of its ceiling |",
+        f"{'; '.join([*named, *filter(None, origin)])}{best}.",
+        "",
+        f"| | {outcome.unit} | spread | x best peer | share of its ceiling |",
         "|---|---:|---:|---:|---|",
         *(_line(name, outcome) for name in outcome.rates),
         *(f"| {_cell(n)} | | | | absent: {_cell(why)} |" for n, why in outcome.absent.items()),
-        "",
-        "; ".join(origin) + ".",
     ]
     return "\n".join(lines)
 
 
 def _line(name: str, outcome: Outcome) -> str:
-    rate, ratio = outcome.rates[name], outcome.ratio(name)
+    rate, ratio, share = outcome.rates[name], outcome.ratio(name), outcome.share(name)
+    ceiling = outcome.ceilings.get(name, "")
     cells = (
-        f"**{_cell(name)}**" if name.startswith(OURS) else _cell(name),
+        f"**{_cell(name)}**" if name.startswith(OWN) else _cell(name),
         figure(rate.median),
         f"{rate.spread:.0%}",
         "" if ratio is None else f"{ratio:.2f}",
-        _share(name, outcome),
+        ""
+        if share is None
+        else f"{share:.0%} of {_cell(ceiling)} ({figure(outcome.rates[ceiling].median)})",
     )
     return f"| {' | '.join(cells)} |"
+
+
+def figure(value: float) -> str:
+    """Three digits or more."""
+    return f"{value:,.{0 if value >= 1000 else 1 if value >= 10 else 2}f}"
 
 
 def _cell(text: str) -> str:
@@ -180,7 +163,7 @@ def _cell(text: str) -> str:
 
 
 def between_markers(text: str, part: str) -> str:
-    """The README with the part in its place.
+    """The text with the part in its place.
 
     Raises:
         ValueError: the markers are not both there, in order.
@@ -188,41 +171,69 @@ def between_markers(text: str, part: str) -> str:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"the README needs the lines {BEGIN} and {END}")
+        raise ValueError(f"a file that the report is written into needs {BEGIN} and {END}")
     return f"{before}{BEGIN}\n{part}\n{END}{after}"
 
 
-def drawn(rows: Sequence[Row]) -> list[Outcome]:
-    """What has a panel in the chart: contests with peers, on the usual images.
+def draw(panels: Mapping[str, Sequence[Outcome]], file: Path) -> None:
+    """Draw a PNG with a panel per machine: 'score' beside its best peer, per backbone.
 
-    Of the machine that was measured last: bars of two machines are not to be compared.
+    Equal outcomes give equal bytes.
     """
-    name = next(iter(_machines(rows)), None)
-    outcomes = [
-        Outcome.from_row(row)
-        for row in rows
-        if row["contest"] in DRAWN and row["rates"] and machine(row["environment"]) == name
-    ]
-    return [one for one in outcomes if one.baseline and one.key.get("kind", "voc") == "voc"]
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+    from matplotlib.patches import Patch
+
+    size = (_WIDTH_INCHES, _HEIGHT_INCHES)
+    figure, axes = plt.subplots(
+        1, max(1, len(panels)), figsize=size, squeeze=False, layout="constrained"
+    )
+    for axis, (machine, bars) in zip(axes[0], panels.items(), strict=False):
+        _panel(axis, machine, bars)
+    handles = [Patch(color=color) for color in (OURS, THEIRS)]
+    names = ["vocscore score", "best other program in the same run"]
+    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    figure.suptitle("Images per second, from a folder of JPEGs to a CSV of predictions", fontsize=9)
+    # no date and no version in the file
+    figure.savefig(file, dpi=_DPI, metadata={"Software": None})
+    plt.close(figure)
+
+
+def _panel(axis: Any, machine: str, bars: Sequence[Outcome]) -> None:
+    top = max(one.rates[DEFAULT].median for one in bars)
+    for place, one in enumerate(bars):
+        ours, theirs = one.rates[DEFAULT].median, one.rates[one.best_peer].median
+        axis.barh(place - _BAR / 2, ours, height=_BAR, color=OURS)
+        axis.barh(place + _BAR / 2, theirs, height=_BAR, color=THEIRS)
+        ratio = f" {ours:,.0f}  ({one.ratio(DEFAULT):.1f}x)"
+        kwargs = {"va": "center", "fontsize": 8, "color": TEXT}
+        axis.text(ours, place - _BAR / 2, ratio, fontweight="bold", **kwargs)
+        axis.text(theirs, place + _BAR / 2, f" {theirs:,.0f}", **kwargs)
+    axis.set_yticks(
+        range(len(bars)),
+        [NAMES.get(one.key["backbone"], one.key["backbone"]) for one in bars],
+        fontsize=8,
+    )
+    axis.invert_yaxis()
+    axis.set_xlim(0, top * _ROOM)
+    axis.set_title(machine, fontsize=8, color=TEXT)
+    axis.tick_params(axis="y", length=0)
+    axis.xaxis.set_visible(False)
+    axis.spines[["top", "right", "bottom"]].set_visible(False)
 
 
 def write_report(
     results: Path, *, readme: Path = README, page: Path = PAGE, chart: Path = CHART
 ) -> str:
-    """Write the README's part, the page of all tables, and the chart.
-
-    Args:
-        results: folder of rows.
-        readme: a file with the markers.
-        page: replaced.
-        chart: a PNG, replaced.
-
-    Returns:
-        A line on what was done.
-    """
+    """Write between the markers of two files, and the chart; return a line on what was done."""
     rows = newest(read_rows(results))
-    readme.write_text(between_markers(readme.read_text(), summary(rows)))
-    page.write_text(tables(rows))
-    if outcomes := drawn(rows):
-        draw(outcomes, chart, title=_machines(rows)[0])
+    for file, part in ((readme, caption(rows)), (page, tables(rows))):
+        file.write_text(between_markers(file.read_text(), part))
+    panels = {
+        short_machine(its[0]): [one for _, one in beside_best(its, "score", DEFAULT)]
+        for its in by_machine(rows).values()
+    }
+    draw({name: bars for name, bars in panels.items() if bars}, chart)
     return f"written from {len(rows)} rows: {readme}, {page}, {chart}"

@@ -17,22 +17,16 @@ if TYPE_CHECKING:
     from bench.outcome import Outcome
 
 FOLDER = Path(__file__).parent / "results"
+DIRTY = "-dirty"
 PACKAGES = (
-    "vocscore",
-    "torch",
-    "torchvision",
-    "openvino",
-    "nncf",
-    "nvidia-dali-cuda130",
-    "simplejpeg",
-    "pillow",
-    "webdataset",
+    *("vocscore", "torch", "torchvision", "openvino", "nncf", "nvidia-dali-cuda130"),
+    *("simplejpeg", "pillow", "webdataset"),
 )
 
 
 @cache
 def environment() -> dict[str, Any]:
-    """Date, processor, cores, GPU, Python, packages, commit: of the process, found out once."""
+    """Date, processor, cores, GPU, Python, packages, commit; found out once per process."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -68,13 +62,13 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit that is measured, with '-dirty' where its code, not its results, is changed."""
+    """The measured commit, marked dirty where the code (not the results) was changed."""
     try:
         commit = _git("rev-parse", "--short", "HEAD")
         changed = _git("status", "--porcelain", "--", ":/", ":!results")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return f"{commit}-dirty" if changed else commit
+    return f"{commit}{DIRTY}" if changed else commit
 
 
 def _git(*words: str) -> str:

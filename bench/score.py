@@ -1,201 +1,198 @@
-"""`vocscore score` from folder to CSV, beside the ceilings of this machine and the usual loop."""
+"""Scoring from folder to CSV, beside the ceilings of this machine and the loops of others."""
 
 from __future__ import annotations
 
 import csv
 import itertools
-import json
 import shutil
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from bench.agreement import Compared, Limit, compare
-from bench.commands import vocscore
+from bench import product
+from bench.agreement import Agreement, Limit, compare
+from bench.models import PRECISIONS, enough, open_precisions, run_through
 from bench.outcome import Outcome
-from bench.peers.dataloader import open_usual
-from bench.peers.loops import RAY, TIMM, USUAL
-from bench.peers.scoring import Peers, Scorer, open_peers
+from bench.peers.loops import DALI, RAY, TIMM, USUAL, Scorer, open_peers, usual_probabilities
 from bench.peers.task import Task
-from bench.runtimes import PRECISIONS, enough, groups, open_precisions, run_through
-from bench.timing import Timed, interleave
-from vocscore.config.compute import MAX_PIXELS, DecodeConfig
+from bench.timing import Timed, consume, interleave
+from vocscore.config.compute import DecodeConfig
 from vocscore.machine import usable_cores
-from vocscore.pipeline.host import HostLoader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from bench.images import Images
-    from bench.subjects import Subject
+    from bench.checkpoints import Checkpoint
+    from bench.contests import Options
+    from bench.images import ImageSet
     from bench.timing import Rate
+    from vocscore.models.card import ModelCard
+    from vocscore.pipeline.batch import ImageLoader
+    from vocscore.runtime import Runtime
 
 DECODE = "decode ceiling"
-USUAL_BATCH = 32
-IMAGES = 640
-"""Of the contest; the slower a contestant, the fewer it gets: rates are what is compared."""
-_FEWER = {"usual": 8, "float32": 4}
-_QUICKER = {"alexnet": 2}
-"""Divides the images of others' loops in place of 8: or filling their pipelines would count."""
+SCORED = ("default", "float32", "int8")
+IMAGES, USUAL_BATCH = 640, 32
+_FEWER = {"usual": 8, "usual alexnet": 2, "float32": 4}
+"""Divides the images of slow contestants, for rates are what is compared; with AlexNet, filling the
+pipelines of others' loops would count otherwise."""
 _RAY_WITH = "resnet18"
-"""Each turn of Ray Data starts its actor anew, for seconds: once is enough."""
+"""Each turn of Ray Data starts its actor, for seconds: once is enough."""
 _COMPARED = 96
 OTHER_PIXELS = Limit(0.1, 0.01)
 """The usual loop resizes with Pillow: pixels differ by a gray level, and with SqueezeNet's ImageNet
 weights a probability by up to 0.05."""
 
 
-class Contest:
-    """One backbone, one folder of images.
+@dataclass(kw_only=True)
+class ScoreContest:
+    """One network, one folder of images.
 
-    Args:
-        subject: the checkpoint.
-        images: what is scored.
-        scratch: for outputs and smaller folders; made here.
+    Attributes:
+        scratch: for outputs and smaller folders.
+        scorer: the network in eager float32, on the CPU.
+        runtimes: precision -> how `score` runs the network.
+        absent: contestant -> why it does not take part.
     """
 
-    def __init__(self, subject: Subject, images: Images, scratch: Path) -> None:
-        """Load what the contestants need."""
-        scratch.mkdir()
-        self._scratch = scratch
-        self._subject = subject
-        self._images = images
-        self._outputs = (scratch / f"{number}.csv" for number in itertools.count())
-        network, self._card = subject.load()
-        self._network = network.eval()
-        self._runtimes, missing = open_precisions(subject, only_scored=True)
-        self.absent = {ours(name): reason for name, reason in missing.items()}
-        self.loader = HostLoader(
-            self._card.preprocess,
-            batch_size=DecodeConfig.batch_size,
-            threads=usable_cores(),
-            max_pixels=MAX_PIXELS,
-        )
-        self.refs = images.refs
-        self._ready = [
-            group
-            for batch in self.loader.batches(self.refs[: self._fewer("float32")])
-            for group in groups(batch.images)
-        ]
+    options: Options
+    checkpoint: Checkpoint
+    images: ImageSet
+    scratch: Path
+    scorer: Scorer
+    card: ModelCard
+    runtimes: Mapping[str, Runtime]
+    absent: dict[str, str]
+    _outputs: Iterator[int] = field(default_factory=itertools.count)
 
-    def work(self) -> dict[str, Callable[[], int | Timed]]:
-        """Every contestant, and every ceiling."""
+    def loader(self, device: str) -> ImageLoader:
+        """What `score` decodes with on a device."""
+        preprocess, batch_size = self.card.preprocess, self.options.batch_size
+        return product.own_loader("auto", preprocess, batch_size=batch_size, device=device)
+
+    def work(self, loader: ImageLoader) -> dict[str, Callable[[], int | Timed]]:
+        """Every own contestant, and every ceiling."""
+        refs, group = self.images.refs, self.options.group
+        few = loader.batches(refs[: self._fewer("float32")])
+        ready = [part for batch in few for part in torch.split(batch.images, group)]
         work: dict[str, Callable[[], int | Timed]] = {
-            DECODE: lambda: sum(len(batch.rows) for batch in self.loader.batches(self.refs)),
+            DECODE: lambda: consume(loader.batches(refs), self.options.device)
         }
-        for name, runtime in self._runtimes.items():
-            if ours(name) in self.absent:
-                continue
-            ready = enough(self._ready, runtime, images=self._fewer(name))
-            work[ceiling(name)] = partial(run_through, runtime, ready)
-            work[ours(name)] = partial(self._timed, name, self._folder(self._fewer(name)))
+        for name, runtime in self.runtimes.items():
+            if ours(name) not in self.absent:
+                number = self._fewer(name)
+                some = enough(ready, runtime, number=number)
+                work[ceiling(name)] = partial(run_through, runtime, some)
+                work[ours(name)] = partial(self._timed, name, self._folder(number))
         return work
 
-    def peers(self, stack: ExitStack) -> Peers:
-        """Others' loops, opened; the usual one is the first."""
-        backbone = self._subject.backbone
-        share = _QUICKER.get(backbone, _FEWER["usual"])
-        return open_peers(
-            self._task(max(USUAL_BATCH, len(self.refs) // share)),
-            Scorer(self._network, self._card),
-            stack,
-            names=(TIMM, RAY) if backbone == _RAY_WITH else (TIMM,),
-        )
-
     def _fewer(self, contestant: str) -> int:
-        whole = len(self._images.refs)
-        return max(min(whole, DecodeConfig.batch_size), whole // _FEWER.get(contestant, 1))
+        number = len(self.images.refs)
+        return max(min(number, DecodeConfig.batch_size), number // _FEWER.get(contestant, 1))
 
-    def _folder(self, images: int) -> Path:
+    def _folder(self, number: int) -> Path:
         """The first so many, in a folder of their own where they are not all."""
-        if images == len(self.refs):
-            return self._images.folder
-        folder = self._scratch / f"first-{images}"
+        refs, folder = self.images.refs, self.scratch / f"first-{number}"
+        if number == len(refs):
+            return self.images.folder
         if not folder.exists():
             folder.mkdir()
-            for ref in self.refs[:images]:
+            for ref in refs[:number]:
                 shutil.copy(ref.file, folder)
         return folder
 
-    def score(self, name: str, folder: Path) -> tuple[Path, Timed]:
-        """Run the command; its own clock leaves listing and loading out, which 'start' measures."""
-        output = next(self._outputs)
-        summary = output.with_suffix(".json")
-        words = [folder, "-m", self._subject.run, "-o", output, "--device", "cpu", "--quiet"]
-        vocscore("score", *words, "--no-ceilings", "--json", summary, *PRECISIONS[name].words)
-        report = json.loads(summary.read_text())
-        return output, Timed(report["pictures"], report["seconds"])
+    def _score(self, name: str, folder: Path) -> tuple[Path, Timed]:
+        """Score; its own clock leaves listing and loading out, which 'start' measures."""
+        output = self.scratch / f"{next(self._outputs)}.csv"
+        precision, _ = PRECISIONS[name]
+        report = product.score(
+            folder,
+            output,
+            model=self.checkpoint.run,
+            precision=precision,
+            batch_size=self.options.batch_size,
+            device=self.options.device,
+        )
+        return output, Timed(report.images, report.seconds)
 
     def _timed(self, name: str, folder: Path) -> Timed:
-        return self.score(name, folder)[1]
+        return self._score(name, folder)[1]
 
-    @torch.inference_mode()
-    def usual(self, images: int) -> NDArray[np.float32]:
-        """The loop that most people write: DataLoader, PIL, eager float32."""
-        with closing(open_usual(self._task(images))) as loader:
-            parts = [
-                self._card.probabilities(self._network(ready.images)) for ready in loader.batches()
-            ]
-        return torch.cat(parts).numpy()
-
-    def _task(self, images: int) -> Task:
-        """The first so many, for a loop of others."""
+    def others_task(self, number: int | None = None) -> Task:
+        """The first so many images for a loop of others; by default those of a turn."""
+        refs = self.images.refs
+        share = _FEWER.get(f"usual {self.checkpoint.backbone}", _FEWER["usual"])
         return Task(
-            images=self.refs[:images],
-            preprocess=self._card.preprocess,
+            refs=refs[: number or max(USUAL_BATCH, len(refs) // share)],
+            preprocess=self.card.preprocess,
             batch=USUAL_BATCH,
             workers=usable_cores(),
-            scratch=self._scratch,
+            scratch=self.scratch,
         )
 
-    def prove_equal(self) -> Compared:
-        """Compare everyone with eager float32 on the pixels that `score` decodes.
+    def prove_equal(self) -> dict[str, Agreement]:
+        """Compare all with eager float32 on the pixels that `score` decodes.
 
-        Raises:
-            ValueError: the usual loop, or `score` as it is by default, does other work.
+        The usual loop, and `score` as it is by default, must agree; others are absent otherwise.
         """
-        few = min(_COMPARED, len(self.refs))
-        names = [ref.name for ref in self.refs[:few]]
-        answers, limits = {USUAL: self.usual(few)}, {USUAL: OTHER_PIXELS}
-        for name in self._runtimes:
-            answers[ours(name)] = read_probabilities(self.score(name, self._folder(few))[0], names)
-            limits[ours(name)] = PRECISIONS[name].limit
-        threshold = self._card.decision_threshold
-        compared = compare(self._plain(few), answers, limits=limits, threshold=threshold)
+        refs = self.images.refs[:_COMPARED]
+        folder, names = self._folder(len(refs)), [ref.name for ref in refs]
+        answers = {USUAL: usual_probabilities(self.others_task(len(refs)), self.scorer)}
+        limits = {USUAL: OTHER_PIXELS}
+        for name in self.runtimes:
+            answers[ours(name)] = read_probabilities(self._score(name, folder)[0], names)
+            _, limits[ours(name)] = PRECISIONS[name]
+        threshold = self.card.decision_threshold
+        found, refused = compare(
+            self._truth(len(refs)), answers, limits=limits, threshold=threshold
+        )
         for name in (USUAL, ours("default")):
-            if name in compared.refused:
-                raise ValueError(f"{name} {compared.refused[name]}")
-        self.absent |= compared.refused
-        return compared
+            if name in refused:
+                raise ValueError(f"{name} {refused[name]}")
+        self.absent |= refused
+        return found
 
-    def _plain(self, images: int) -> NDArray[np.float32]:
+    def _truth(self, number: int) -> NDArray[np.float32]:
         """Eager float32 on the host loader's pixels."""
-        scorer = Scorer(self._network, self._card)
         parts = []
-        for batch in self.loader.batches(self.refs[:images]):
-            with torch.inference_mode():  # not around the loader: its threads write to its tensors
-                parts.append(scorer(self._card.preprocess.normalize(batch.images)))
+        with self.loader("cpu") as loader:
+            for batch in loader.batches(self.images.refs[:number]):
+                with torch.inference_mode():  # not around it: its threads write to its tensors
+                    parts.append(self.scorer(self.card.preprocess.normalize(batch.images)))
         return torch.cat(parts).numpy()
+
+
+def open_contest(options: Options, backbone: str) -> ScoreContest:
+    """Load what the contestants need."""
+    checkpoint, scratch = options.checkpoint(backbone), options.scratch / f"score-{backbone}"
+    scratch.mkdir(parents=True)
+    network, card = checkpoint.load()
+    runtimes, missing = open_precisions(
+        checkpoint, SCORED, device=options.device, group=options.group
+    )
+    return ScoreContest(
+        options=options,
+        checkpoint=checkpoint,
+        images=options.image_set(IMAGES),
+        scratch=scratch,
+        scorer=Scorer(network.eval(), card),
+        card=card,
+        runtimes=runtimes,
+        absent={ours(name): reason for name, reason in missing.items()},
+    )
 
 
 def read_probabilities(file: Path, names: list[str]) -> NDArray[np.float32]:
-    """The probabilities of a CSV that `score` wrote.
+    """The probabilities (N, C) of a CSV with the columns path, status, error, classes, labels.
 
-    Args:
-        file: with the columns path, status, error, one a class, labels.
-        names: the rows that it has to hold, in this order.
-
-    Returns:
-        Shape (rows, classes).
-
-    Raises:
-        ValueError: other rows, or one that failed.
+    It has to hold the named rows in this order, none of them failed.
     """
     with file.open(newline="") as opened:
         rows = list(csv.reader(opened))[1:]
@@ -214,51 +211,50 @@ def ceiling(name: str) -> str:
     return f"model ceiling, {name}"
 
 
-def binding(name: str, rates: Mapping[str, Rate]) -> str:
-    """The wall of a precision: the slower of decoding and its network, each alone."""
-    return min(DECODE, ceiling(name), key=lambda wall: rates[wall].median)
+def bottleneck(name: str, rates: Mapping[str, Rate]) -> str:
+    """The slower of decoding and the network, each alone."""
+    return min(DECODE, ceiling(name), key=lambda stage: rates[stage].median)
 
 
-def compare_scoring(subject: Subject, images: Images, scratch: Path, *, repeats: int) -> Outcome:
-    """Rates of the ceilings, of `score` in every precision, and of the usual loop.
+def run(options: Options) -> Iterator[Outcome]:
+    """An outcome per backbone."""
+    for backbone in options.backbones:
+        yield compare_scoring(open_contest(options, backbone))
 
-    Args:
-        subject: the checkpoint.
-        images: that are scored.
-        scratch: a folder to make.
-        repeats: counted rounds.
-    """
-    contest = Contest(subject, images, scratch)
-    with contest.loader, ExitStack() as stack:
-        found = contest.prove_equal().found
-        peers = contest.peers(stack)
-        rates = interleave({**peers.work, **contest.work()}, repeats=repeats)
+
+def compare_scoring(contest: ScoreContest) -> Outcome:
+    """Rates of the ceilings, of `score` in every precision, and of others' loops."""
+    checkpoint, images, options = contest.checkpoint, contest.images, contest.options
+    others = (TIMM, RAY) if checkpoint.backbone == _RAY_WITH else (TIMM,)
+    others = (DALI,) if options.on_gpu else others
+    found, device = contest.prove_equal(), options.device
+    with ExitStack() as stack, contest.loader(device) as loader:
+        scorer = contest.scorer.to(device)
+        peers = open_peers(contest.others_task(), scorer, stack, names=others, device=device)
+        rates = interleave({**peers.work, **contest.work(loader)}, repeats=options.repeats)
     names = [name for name in PRECISIONS if ours(name) in rates]
-    walls = {ours(name): binding(name, rates) for name in names}
     both = {name: _one_after_the_other(name, rates) for name in names}
     return Outcome(
         contest="score",
-        title=f"score, {subject.backbone}: folder to CSV on the CPU",
+        title=f"score, {checkpoint.backbone}: folder to CSV on {options.where}",
         rates=rates,
-        baseline=USUAL,
-        walls=walls,
-        absent={
-            **contest.absent,
-            **peers.absent,
-        },
-        key={"backbone": subject.backbone},
+        peers=tuple(peers.work),
+        ceilings={ours(name): bottleneck(name, rates) for name in names},
+        absent={**contest.absent, **peers.absent},
+        key={**images.key, "backbone": checkpoint.backbone},
         facts={
-            "weights": subject.weights,
-            "agreement": {name: one.to_json() for name, one in found.items()},
+            **images.facts,
+            "weights": checkpoint.weights,
+            "agreement": {name: asdict(one) for name, one in found.items()},
             "decode_and_model_one_after_the_other": both,
             "peers_from_the_usual_loop": dict(peers.differences),
         },
         lines=(
-            f"{subject.weights}; compared with eager float32 on the pixels that score sees:",
+            f"{checkpoint.weights}; compared with eager float32 on the pixels that score sees:",
             *(f"  {name}: {one}" for name, one in found.items()),
             *(
                 f"  {ours(name)}: {rates[ours(name)].median / rate:.0%} of what decoding and the "
-                f"network come to on the same cores ({rate:.1f} images/s)"
+                f"network reach together on the same cores ({rate:.1f} images/s)"
                 for name, rate in both.items()
             ),
         ),
@@ -266,5 +262,5 @@ def compare_scoring(subject: Subject, images: Images, scratch: Path, *, repeats:
 
 
 def _one_after_the_other(name: str, rates: Mapping[str, Rate]) -> float:
-    """Images per second where both stages take their turns with all the cores."""
+    """Images per second where both stages take turns with all the cores."""
     return 1 / (1 / rates[DECODE].median + 1 / rates[ceiling(name)].median)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
 
 
 class Error(Exception):
@@ -55,8 +55,9 @@ class Reason(str, Enum):
         return self.value
 
 
-class Fault(NamedTuple):
-    """What is wrong with one image, as a value.
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with one image, as a value: it is stored, compared and sent.
 
     Attributes:
         reason: the stable code.
@@ -66,21 +67,19 @@ class Fault(NamedTuple):
     reason: Reason
     detail: str
 
+    def __str__(self) -> str:
+        """Both, as they stand in the `error` column of predictions."""
+        return f"{self.reason}: {self.detail}"
+
 
 class BadImage(Error):  # noqa: N818 - an image is bad; that is the fact
-    """One image cannot be used. The rest of the set goes on.
+    """One image cannot be used; the rest of the set goes on. Raised only: `fault` is what to keep.
 
     Attributes:
-        reason: the stable code.
-        detail: one line for a person.
+        fault: what is wrong with it.
     """
 
-    def __init__(self, reason: Reason, detail: str) -> None:
-        """Keep the code and the line apart, so that tables can show both."""
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-    def __reduce__(self) -> tuple[type[BadImage], tuple[Reason, str]]:
-        """Let it travel between processes: an exception pickles its text, which is not enough."""
-        return type(self), (self.reason, self.detail)
+    def __init__(self, fault: Fault) -> None:
+        """Take the fault; its text is the exception's."""
+        super().__init__(fault)
+        self.fault = fault

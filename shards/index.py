@@ -5,7 +5,7 @@ Source: `wds2idx` of nvidia-dali 2.4.0, whose output these bytes equal.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from shards.errors import DamageError
 from shards.files import NotAFileError, open_text
@@ -13,8 +13,6 @@ from shards.files import NotAFileError, open_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
-
-    from shards.tar.walk import Member
 
 VERSION: Final = "v1.2"
 
@@ -35,6 +33,19 @@ class Component(NamedTuple):
     name: str
 
 
+class _Member(Protocol):
+    """A member of a tar, as far as it concerns the index; see `shards.tar.walk.Member`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def offset(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
+
+
 def split_name(name: str) -> tuple[str, str]:
     """Split a member's name into key and extension, at the first dot of its base name.
 
@@ -45,7 +56,7 @@ def split_name(name: str) -> tuple[str, str]:
     return f"{folder}{slash}{stem}", extension
 
 
-def group(found: Iterable[Member]) -> Iterator[tuple[Component, ...]]:
+def group(found: Iterable[_Member]) -> Iterator[tuple[Component, ...]]:
     """Gather members that follow each other and share a key into samples.
 
     Hidden files and files without an extension are left out.

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from shards.errors import Fault, Reason
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from shards.errors import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,15 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One image left out, and why; a row of `rejected.csv`."""
+    """One image left out; a row of `rejected.csv`.
+
+    Attributes:
+        path: of the image.
+        fault: why.
+    """
 
     path: str
-    reason: Reason
-    detail: str
+    fault: Fault
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ class AnnotatedSet:
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """Where the bytes of one image lie: a loose file, or a stretch of a tar.
+    """Where the bytes of one image lie: a loose file, a stretch of a tar, or memory.
 
     Attributes:
         name: what the user knows the image by, and what stands in the predictions.
@@ -96,6 +103,9 @@ class ImageRef:
         size: how many bytes; -1 for the whole file.
         fault: why there is nothing to read, where that is known without looking; then `file` need
             not be there.
+        data: the whole file, where it is in memory; then `file` is not opened.
+        pixels: uint8, shape (H, W, 3), upright RGB, C-contiguous, where it is decoded already;
+            then there is nothing to read.
     """
 
     name: str
@@ -103,3 +113,5 @@ class ImageRef:
     offset: int = 0
     size: int = -1
     fault: Fault | None = None
+    data: bytes | None = field(default=None, repr=False)
+    pixels: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)

@@ -17,6 +17,32 @@ if TYPE_CHECKING:
 # everything else that runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+MOST_SECONDS = 15.0
+"""Of a core, for a test that is not marked as slow. The mark is for ten; seconds of a core are
+longer where other processes share it."""
+
+
+def core_seconds() -> float:
+    """Of this process and of its children that have ended."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Where VOCSCORE_CHECK_SLOW=1, fail a test that should be marked as slow or be made faster."""
+    before = core_seconds()
+    yield
+    spent = core_seconds() - before
+    if os.environ.get("VOCSCORE_CHECK_SLOW") != "1" or item.get_closest_marker("slow"):
+        return
+    if spent > MOST_SECONDS:
+        pytest.fail(
+            f"takes {spent:.0f} seconds of a core: make it faster, or mark it with "
+            f"@pytest.mark.slow",
+            pytrace=False,
+        )
+
 
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Name long bytes by their length: what compressors stamp with the time is no name.
@@ -46,9 +72,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Compiled models of the tests are kept among the tests' files, and not in the user's cache."""
+    """Compiled models are kept among the tests' files, for all workers, not in the user's cache."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # that of the whole run
+    cache = base / "compiled"
+    cache.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(cache))
         yield
 
 
@@ -72,3 +103,20 @@ def voc_data() -> Path:
 def odd(voc_data: Path) -> Path:
     """Unusual but genuine files."""
     return voc_data / "odd"
+
+
+@pytest.fixture
+def light_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings of this process draw no charts, and compile equal backbones once."""
+    import light_training
+
+    light_training.skip_charts(monkeypatch)
+    light_training.share_compiled(monkeypatch)
+
+
+@pytest.fixture
+def tiny_backbones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """'tiny' and 'tiny_dropout' are backbones of milliseconds, with batch statistics."""
+    import tiny_backbone
+
+    tiny_backbone.register(monkeypatch)

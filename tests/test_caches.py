@@ -14,7 +14,7 @@ import pytest
 from vocscore import caches
 from vocscore.errors import CheckpointError
 from vocscore.models.weights import imagenet_weights
-from vocscore.runtime.kept import kept
+from vocscore.runtime.compile_cache import load_or_compile
 
 VARIABLES = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "MATPLOTLIBRC", *caches.PLACES)
 
@@ -69,7 +69,9 @@ def test_without_home_the_password_file_counts(
 def test_nobody_has_no_cache_and_no_error() -> None:
     """Without a home a model is made and not kept."""
     assert caches.folder() is None
-    made = kept("name", load=lambda _: "read", make=lambda: "made", dump=lambda _: b"blob")
+    made = load_or_compile(
+        "name", load=lambda _: "read", make=lambda: "made", dump=lambda _: b"blob"
+    )
     assert made == "made"
 
 

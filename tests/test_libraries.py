@@ -19,7 +19,7 @@ from vocscore.models.card import ModelCard
 from vocscore.models.checkpoint import save_checkpoint
 from vocscore.models.network import build_network
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.runtime import opening, openvino
+from vocscore.runtime import load, openvino
 from vocscore.runtime.openvino import core
 from vocscore.training import fitting as training
 
@@ -116,7 +116,7 @@ def without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has not loaded OpenVINO and cannot."""
     monkeypatch.setitem(sys.modules, "openvino", None)
     # not the one that this process may have kept
-    for module in (openvino, opening, training):
+    for module in (openvino, load, training):
         monkeypatch.setattr(module, "core", core.__wrapped__)
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
-from tests.export.exported_runs import make_run
+
+from tests.exporting.exported_runs import make_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +77,8 @@ def test_pack_writes_the_same_bytes(source: Path, tmp_path: Path, words: list[st
 
 def test_score_writes_the_names_as_they_are(source: Path, tmp_path: Path) -> None:
     """In an ASCII locale, the rows of a folder have its names, and the columns the classes'."""
-    run = make_run(tmp_path / "modèle", ("chat", "vélo"), size=32)
+    classes = ("chat", "vélo")
+    run = make_run(tmp_path / "modèle", classes, backbone="squeezenet1_1", size=32)
     out = tmp_path / "prédictions.csv"
     words = ["score", "voc/JPEGImages", "-m", run, "-o", out, "--no-ceilings"]
     vocscore(*words, cwd=source, locale=ASCII)

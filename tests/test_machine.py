@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from vocscore.machine import settle_threads, usable_cores
+from vocscore.machine import set_too_late, settle_threads, usable_cores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,3 +43,33 @@ def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
     assert os.environ["MKL_CBWR"] == "AUTO,STRICT"
     monkeypatch.delenv("MKL_CBWR")
+
+
+def test_what_is_set_behind_torch_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only variables that were not set before; without torch nothing is too late."""
+    before = set_too_late()
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    settle_threads()
+    assert set_too_late() == before
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr("vocscore.machine._late", [])
+    settle_threads()
+    assert set_too_late() == ("OMP_WAIT_POLICY",)
+
+
+def test_the_import_sets_what_the_command_line_sets_and_loads_nothing_large() -> None:
+    """Threads and telemetry are settled before anything else can load torch."""
+    lines = (
+        "import os, sys, vocscore",
+        "assert os.environ['MKL_CBWR'] == 'AUTO,STRICT'",
+        "assert os.environ['OMP_WAIT_POLICY'] == 'PASSIVE'",
+        "assert os.environ['DO_NOT_TRACK'] == '1'",
+        "large = {'torch', 'numpy', 'PIL', 'openvino', 'pandas', 'click'} & sys.modules.keys()",
+        "assert not large, large",
+        "assert {'load', 'Model'} <= set(dir(vocscore))",
+    )
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, env=kept)

@@ -27,8 +27,11 @@ from vocscore import machine, offline
 if TYPE_CHECKING:
     from shards.errors import Error
     from vocscore.api.batch_loader import BatchLoader
+    from vocscore.api.evaluation import Evaluation
     from vocscore.api.jobs import demo, evaluate, export, pack, quantize, score, train
     from vocscore.api.loader import loader
+    from vocscore.api.model import Model, load
+    from vocscore.api.predictions import Prediction, Predictions
     from vocscore.api.webdataset import webdataset
     from vocscore.config.charts import ChartConfig
     from vocscore.config.compute import ComputeConfig, DecodeConfig
@@ -51,13 +54,12 @@ if TYPE_CHECKING:
         OptimizationConfig,
         RunConfig,
     )
-    from vocscore.evaluation.eval_report import EvalReport
     from vocscore.exporting.export import ExportReport
     from vocscore.exporting.quantize import QuantizeReport
     from vocscore.packing import PackReport
     from vocscore.pipeline.batch import Batch
     from vocscore.scoring.run import ScoreReport
-    from vocscore.training.history import TrainReport
+    from vocscore.training.history import EpochResult, TrainReport
 
     __version__: str
 
@@ -75,8 +77,9 @@ __all__ = [
     "DataConfig",
     "DecodeConfig",
     "DemoConfig",
+    "EpochResult",
     "Error",
-    "EvalReport",
+    "Evaluation",
     "ExportReport",
     "ImagesConfig",
     "InferenceConfig",
@@ -86,11 +89,14 @@ __all__ = [
     "LimitsConfig",
     "LossConfig",
     "MetricsConfig",
+    "Model",
     "ModelConfig",
     "ModelFileConfig",
     "OptimizationConfig",
     "OutputConfig",
     "PackReport",
+    "Prediction",
+    "Predictions",
     "QuantizeReport",
     "RunConfig",
     "ScoreReport",
@@ -101,6 +107,7 @@ __all__ = [
     "demo",
     "evaluate",
     "export",
+    "load",
     "loader",
     "pack",
     "quantize",
@@ -114,6 +121,8 @@ _MODULES = {
     "vocscore.api.batch_loader": ("BatchLoader",),
     "vocscore.api.jobs": ("demo", "evaluate", "export", "pack", "quantize", "score", "train"),
     "vocscore.api.loader": ("loader",),
+    "vocscore.api.model": ("Model", "load"),
+    "vocscore.api.predictions": ("Prediction", "Predictions"),
     "vocscore.api.webdataset": ("webdataset",),
     "vocscore.config.charts": ("ChartConfig",),
     "vocscore.config.compute": ("ComputeConfig", "DecodeConfig"),
@@ -136,13 +145,13 @@ _MODULES = {
         "OptimizationConfig",
         "RunConfig",
     ),
-    "vocscore.evaluation.eval_report": ("EvalReport",),
+    "vocscore.api.evaluation": ("Evaluation",),
     "vocscore.exporting.export": ("ExportReport",),
     "vocscore.exporting.quantize": ("QuantizeReport",),
     "vocscore.packing": ("PackReport",),
     "vocscore.pipeline.batch": ("Batch",),
     "vocscore.scoring.run": ("ScoreReport",),
-    "vocscore.training.history": ("TrainReport",),
+    "vocscore.training.history": ("EpochResult", "TrainReport"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

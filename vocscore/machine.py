@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
-from vocscore.errors import DeviceError
+from vocscore.device import Device
 
 CGROUP_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
-def settle_threads() -> None:
-    """Tell the libraries beneath torch how to use the cores; call it before torch is loaded.
+THREADS = {
+    # Otherwise idle threads spin, and take cores from decoding.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # Otherwise large matrix products are divided by the number of threads, and their last bits
+    # depend on it: AlexNet's rows would depend on how many workers share the cores.
+    "MKL_CBWR": "AUTO,STRICT",
+}
+"""What the libraries beneath torch read from the environment when they are loaded."""
 
-    What the user has set stays. Worker processes inherit it.
+_late: list[str] = []
+
+
+def settle_threads() -> None:
+    """Configure how torch's libraries use the cores; `import vocscore` does it.
+
+    Variables that the user has set are kept. Worker processes inherit the settings. Where torch is
+    loaded already they have no effect in this process; `set_too_late` says so.
     """
-    # Idle threads would spin, and take the cores from those that decode.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Large matrix products are otherwise cut by the number of threads, and their last bits depend
-    # on it: AlexNet's rows would depend on how many workers share the cores.
-    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+    for name, value in THREADS.items():
+        if name not in os.environ:
+            os.environ[name] = value
+            if "torch" in sys.modules:
+                _late.append(name)
+
+
+def set_too_late() -> tuple[str, ...]:
+    """The variables of `THREADS` that this process could not set before torch was loaded.
+
+    Without OMP_WAIT_POLICY, idle threads take time from those that decode. Without MKL_CBWR, the
+    last bits of PyTorch's own matrix products (training; not scoring on a CPU, where OpenVINO
+    computes) may depend on the number of threads.
+    """
+    return tuple(_late)
 
 
 def usable_cores(limit_file: Path = CGROUP_CPU_LIMIT) -> int:
@@ -40,7 +64,7 @@ def usable_cores(limit_file: Path = CGROUP_CPU_LIMIT) -> int:
 
 
 def parse_device(name: str) -> tuple[str, int]:
-    """Read the name of a device; whether it is there, only torch can tell.
+    """Read the name of a device as text and number; new code uses `Device.parse`.
 
     Args:
         name: 'auto', 'cpu', 'cuda' or 'cuda:N'.
@@ -51,9 +75,5 @@ def parse_device(name: str) -> tuple[str, int]:
     Raises:
         DeviceError: the name is none of these.
     """
-    kind, colon, number = name.partition(":")
-    if kind in ("auto", "cpu", "cuda") and not colon:
-        return kind, 0
-    if kind == "cuda" and number.isascii() and number.isdigit():
-        return kind, int(number)
-    raise DeviceError(f"device {name!r} is none of auto, cpu, cuda, cuda:N.")
+    device = Device.parse(name)
+    return device.kind, device.index or 0

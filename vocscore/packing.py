@@ -220,7 +220,9 @@ def _split(
 def _refuse_nothing(annotated: AnnotatedSet, *, classes_known: bool) -> None:
     """Say what is wrong with all images, where none can be used or none has a label."""
     if not annotated.samples:
-        first = next((f" First: {shown(b.path)}: {b.detail}." for b in annotated.rejected), "")
+        first = next(
+            (f" First: {shown(b.path)}: {b.fault.detail}." for b in annotated.rejected), ""
+        )
         reasons = rejection_reasons(annotated.rejected) or "there is none"
         raise SourceError(f"{annotated.root}: no image can be used ({reasons}).{first}")
     if not classes_known and not annotated.names():
@@ -235,5 +237,5 @@ def _refuse_nothing(annotated: AnnotatedSet, *, classes_known: bool) -> None:
 
 def rejection_reasons(rejected: Sequence[Rejection]) -> str:
     """How many there are of each reason: '2 missing, 1 not_annotated'."""
-    reasons = Counter(str(rejection.reason) for rejection in rejected)
+    reasons = Counter(str(rejection.fault.reason) for rejection in rejected)
     return ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))

@@ -1,13 +1,16 @@
-"""torch's DataLoader, with the three ways to an image that its users write.
+"""torch's DataLoader, with the four ways to an image that its users write.
 
-Workers are kept between turns (`persistent_workers`), idle: their start is in nobody's clock.
+Workers are kept between turns (`persistent_workers`), idle: nobody's clock includes their start.
 https://docs.pytorch.org/docs/stable/data.html
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
@@ -15,7 +18,7 @@ from torchvision import transforms
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms import v2
 
-from bench.peers.task import Loader, Ready
+from bench.peers.task import Loader, ReadyBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,42 +29,41 @@ if TYPE_CHECKING:
     Read = Callable[[str], torch.Tensor]
 
 
-class Files(Dataset[tuple[torch.Tensor, int]]):
-    """A map-style data set: row -> image and row."""
+@dataclass(frozen=True)
+class FileDataset(Dataset[tuple[torch.Tensor, int]]):
+    """A map-style data set: row -> image, float32 (3, size, size), and row."""
 
-    def __init__(self, files: Sequence[str], read: Read) -> None:
-        """Keep the names; open nothing yet."""
-        self._files = files
-        self._read = read
+    files: Sequence[str]
+    read: Read
 
     def __len__(self) -> int:
         """How many images."""
-        return len(self._files)
+        return len(self.files)
 
     def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
-        """One image, float32 (3, size, size), and its row."""
-        return self._read(self._files[row]), row
+        """One image and its row."""
+        return self.read(self.files[row]), row
 
 
 class TorchLoader(Loader):
-    """A DataLoader with a worker a core."""
+    """A DataLoader with a worker per core; workers start at the first batch."""
 
     def __init__(
         self, task: Task, read: Read, *, worker_init: Callable[[int], None] | None = None
     ) -> None:
-        """Start nothing yet: workers start at the first batch."""
+        """Start nothing yet."""
         self._loader: DataLoader[Any] = DataLoader(
-            Files(task.files, read),
+            FileDataset(task.files, read),
             batch_size=task.batch,
             num_workers=task.workers,
             persistent_workers=True,
             worker_init_fn=worker_init,
         )
 
-    def batches(self) -> Iterator[Ready]:
+    def batches(self) -> Iterator[ReadyBatch]:
         """As the DataLoader gives them, in order."""
         for images, rows in self._loader:
-            yield Ready(images, rows.tolist())
+            yield ReadyBatch(images, rows.tolist())
 
     def close(self) -> None:
         """End the workers."""
@@ -88,47 +90,70 @@ def usual_transform(preprocess: Preprocess) -> transforms.Compose:
     )
 
 
-class ReadUsual:
-    """PIL and torchvision's transforms v1: what most people write."""
-
-    def __init__(self, preprocess: Preprocess) -> None:
-        """Compose once."""
-        self._transform = usual_transform(preprocess)
-
-    def __call__(self, file: str) -> torch.Tensor:
-        """One image, float32 (3, size, size)."""
-        with Image.open(file) as image:
-            pixels: torch.Tensor = self._transform(image.convert("RGB"))
-        return pixels
-
-
-class ReadV2:
-    """torchvision's own decoder and transforms v2, resized as uint8.
+def v2_transform(preprocess: Preprocess) -> v2.Compose:
+    """Uint8 tensor -> float32 (3, size, size), with transforms v2, resized as uint8.
 
     https://docs.pytorch.org/vision/stable/transforms.html#performance-considerations
     """
+    return v2.Compose(
+        [
+            v2.Resize((preprocess.size, preprocess.size), antialias=True),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(preprocess.mean, preprocess.std),
+        ]
+    )
 
-    def __init__(self, preprocess: Preprocess) -> None:
-        """Compose once."""
-        self._transform = v2.Compose(
-            [
-                v2.Resize((preprocess.size, preprocess.size), antialias=True),
-                v2.ToDtype(torch.float32, scale=True),
-                v2.Normalize(preprocess.mean, preprocess.std),
-            ]
-        )
 
-    def __call__(self, file: str) -> torch.Tensor:
-        """One image, float32 (3, size, size)."""
-        pixels: torch.Tensor = self._transform(decode_image(file, mode=ImageReadMode.RGB))
-        return pixels
+def read_pil(file: str, transform: transforms.Compose) -> torch.Tensor:
+    """PIL and torchvision's transforms v1: what most people write."""
+    with Image.open(file) as image:
+        pixels: torch.Tensor = transform(image.convert("RGB"))
+    return pixels
+
+
+def read_v2(file: str, transform: v2.Compose) -> torch.Tensor:
+    """The decoder of torchvision and transforms v2."""
+    pixels: torch.Tensor = transform(decode_image(file, mode=ImageReadMode.RGB))
+    return pixels
+
+
+def read_opencv(file: str, preprocess: Preprocess) -> torch.Tensor:
+    """OpenCV's `imread` and `resize`; torch normalizes.
+
+    https://docs.opencv.org/4.x/da/d6e/tutorial_py_geometric_transformations.html: INTER_AREA is
+    preferred for shrinking, INTER_LINEAR is among those for zooming; only the first smooths.
+    """
+    import cv2
+
+    size = preprocess.size
+    image: Any = cv2.imread(file, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    shrinks = min(image.shape[:2]) > size
+    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    image = cv2.cvtColor(cv2.resize(image, (size, size), interpolation=way), cv2.COLOR_BGR2RGB)
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
+    return preprocess.normalize(torch.from_numpy(planes)[None])[0]
+
+
+def _one_thread(_worker: int) -> None:
+    """A worker per core is enough; OpenCV would start a thread per core in each."""
+    import cv2
+
+    cv2.setNumThreads(0)
 
 
 def open_usual(task: Task) -> Loader:
-    """DataLoader, PIL, transforms v1: the baseline."""
-    return TorchLoader(task, ReadUsual(task.preprocess))
+    """DataLoader, PIL, transforms v1: what the others are compared with."""
+    return TorchLoader(task, partial(read_pil, transform=usual_transform(task.preprocess)))
 
 
 def open_v2(task: Task) -> Loader:
     """DataLoader, `decode_image`, transforms v2."""
-    return TorchLoader(task, ReadV2(task.preprocess))
+    return TorchLoader(task, partial(read_v2, transform=v2_transform(task.preprocess)))
+
+
+def open_opencv(task: Task) -> Loader:
+    """DataLoader, OpenCV."""
+    import cv2  # noqa: F401 - absent where it is not installed, not in a worker later
+
+    read = partial(read_opencv, preprocess=task.preprocess)
+    return TorchLoader(task, read, worker_init=_one_thread)

@@ -2,108 +2,244 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
+from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
+from torch import nn
 
-from bench.peers.agreement import check_rows
 from bench.peers.dataloader import open_usual
-from bench.peers.ray_data import RayLoop
-from bench.peers.task import open_or_say
-from bench.peers.timm_loader import open_timm
+from bench.peers.libraries import DaliLoader, TimmLoader
+from bench.peers.task import check_rows, open_or_say
 from bench.timing import Timed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import ExitStack
 
     from numpy.typing import NDArray
-    from torch import nn
 
     from bench.peers.task import Loader, Task
+    from vocscore.models.card import ModelCard
+    from vocscore.pipeline.preprocess import Preprocess
 
 USUAL = "usual loop (DataLoader, PIL, eager float32)"
 TIMM = "timm's inference loop"
 RAY = "Ray Data's batch inference"
+DALI = "DALI's graph, eager float32"
+_SECONDS_FOR_AN_ACTOR = 300
+LARGEST_DIFFERENCE = 0.005
+"""Of a probability, to the usual loop: all decode and resize with Pillow, all run eager float32."""
 
 
-class Loop(Protocol):
-    """A contestant: files to probabilities, as often as it is asked to."""
+class Scorer(nn.Module):
+    """A checkpoint as others would load it: images in, probabilities out, in eager float32."""
 
-    def run(self) -> tuple[NDArray[np.float32], Timed]:
-        """Every image once: probabilities (N, C) in the order of rows, and the clock's word."""
-        ...
+    def __init__(self, network: nn.Module, card: ModelCard) -> None:
+        """Put the card's last step behind the network."""
+        super().__init__()
+        self._network = network
+        self._card = card
 
-    def close(self) -> None:
-        """End workers."""
-        ...
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Float32 images (N, 3, size, size) to probabilities (N, C)."""
+        return self._card.probabilities(self._network(images))
 
 
-class EagerLoop(Loop):
-    """A loader, and an eager network in the main process, as in timm's and torchvision's scripts.
+@dataclass(frozen=True)
+class EagerLoop:
+    """A loader, and an eager network in the main process.
 
     https://github.com/pytorch/vision/blob/main/references/classification/train.py (`evaluate`) and
     https://github.com/huggingface/pytorch-image-models/blob/main/inference.py, both without options
-    that change the numbers. The network ends in probabilities: labels are independent, a softmax
-    would not do.
+    that change the numbers. The network ends in probabilities: labels are independent, so a softmax
+    would be wrong.
     """
 
-    def __init__(self, task: Task, network: nn.Module, loader: Loader) -> None:
-        """Keep what the loop needs."""
-        self._task = task
-        self._network = network.eval()
-        self._loader = loader
+    task: Task
+    network: nn.Module
+    loader: Loader
+    device: str = "cpu"
 
     @torch.inference_mode()
     def run(self) -> tuple[NDArray[np.float32], Timed]:
-        """The loop; workers' first start is part of a first run only."""
+        """Every image once: probabilities (N, C) in the order of rows, and the time.
+
+        The start of workers is part of a first run only.
+        """
+        self.network.eval()
         found: list[NDArray[np.float32]] = []
         seen: list[int] = []
-        batches = self._loader.batches()
+        batches = self.loader.batches()
         started = stopped = time.perf_counter()
         for ready in batches:
-            found.append(self._network(ready.images).numpy())
+            images = ready.images.to(self.device, non_blocking=True)
+            found.append(self.network(images).cpu().numpy())
             seen += ready.rows
             stopped = time.perf_counter()
-        check_rows(seen, self._task)
+        check_rows(seen, self.task)
         return np.concatenate(found)[np.argsort(seen)], Timed(len(seen), stopped - started)
 
     def close(self) -> None:
         """End the loader's workers."""
-        self._loader.close()
+        self.loader.close()
 
 
-LOOPS: dict[str, Callable[[Task, nn.Module], Loop]] = {
-    USUAL: lambda task, network: EagerLoop(task, network, open_usual(task)),
-    TIMM: lambda task, network: EagerLoop(task, network, open_timm(task)),
-    RAY: RayLoop,
+class RayClassifier:
+    """What the actor runs."""
+
+    def __init__(self, network: nn.Module, preprocess: Preprocess, threads: int) -> None:
+        """Take the network, which came through Ray's object store."""
+        torch.set_num_threads(threads)
+        self._network = network.eval()
+        self._preprocess = preprocess
+
+    @torch.inference_mode()
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Pixels (N, size, size, 3) to probabilities (N, C), and when it began."""
+        began = time.time()
+        pixels = torch.from_numpy(np.ascontiguousarray(batch["image"])).permute(0, 3, 1, 2)
+        images = self._preprocess.normalize(pixels).contiguous()
+        probabilities = self._network(images).numpy()
+        return {
+            "path": batch["path"],
+            "probabilities": probabilities,
+            "began": np.full(len(probabilities), began),
+        }
+
+
+class RayLoop:
+    """Ray Data's documented batch inference: `read_images`, then `map_batches` with an actor.
+
+    https://docs.ray.io/en/latest/data/examples/pytorch_resnet_batch_prediction.html and
+    https://docs.ray.io/en/latest/data/working-with-images.html. The reading tasks decode and resize
+    (PIL, bilinear); one actor normalizes and classifies. Ray gives an actor as many threads as it
+    reserves cores; this one reserves all but one, which the reading tasks need, and may use all.
+
+    Ray starts its actor with every execution, which takes many times as long as these images take.
+    Its clock leaves that out: it starts when the actor is given its first images.
+    """
+
+    def __init__(self, task: Task, network: nn.Module) -> None:
+        """Start Ray on this machine's cores, silently."""
+        import ray.data
+
+        self._task = task
+        self._network = network
+        self._rows = {file: row for row, file in enumerate(task.files)}
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # read by `init`
+        ray.init(
+            address="local",
+            num_cpus=max(2, task.workers),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        # otherwise images would be read, off the clock, while the actor starts
+        context.wait_for_min_actors_s = _SECONDS_FOR_AN_ACTOR
+
+    def _dataset(self) -> Any:
+        import ray.data
+
+        task, size = self._task, self._task.preprocess.size
+        images = ray.data.read_images(task.files, size=(size, size), mode="RGB", include_paths=True)
+        return images.map_batches(
+            RayClassifier,
+            fn_constructor_args=(self._network, task.preprocess, task.workers),
+            batch_size=task.batch,
+            compute=ray.data.ActorPoolStrategy(size=1),
+            num_cpus=max(1, task.workers - 1),
+        )
+
+    def run(self) -> tuple[NDArray[np.float32], Timed]:
+        """One execution; rows are put in order by path, because Ray does not keep the order."""
+        found, paths, began = [], [], []
+        for batch in self._dataset().iter_batches(batch_size=self._task.batch):
+            found.append(batch["probabilities"])
+            paths += list(batch["path"])
+            began.append(batch["began"].min())
+        seconds = time.time() - min(began)
+        rows = [self._rows[path] for path in paths]
+        check_rows(rows, self._task)
+        probabilities = np.concatenate(found)[np.argsort(rows)]
+        return probabilities, Timed(len(rows), seconds)
+
+    def close(self) -> None:
+        """End Ray."""
+        import ray
+
+        ray.shutdown()
+
+
+def usual_probabilities(task: Task, network: nn.Module) -> NDArray[np.float32]:
+    """What the loop that most people write says: probabilities (N, C) in the order of rows."""
+    with closing(EagerLoop(task, network, open_usual(task))) as loop:
+        return loop.run()[0]
+
+
+Loop: TypeAlias = EagerLoop | RayLoop
+LOOPS: dict[str, Callable[[Task, nn.Module, str], Loop]] = {
+    USUAL: lambda task, network, device: EagerLoop(task, network, open_usual(task), device),
+    TIMM: lambda task, network, device: EagerLoop(task, network, TimmLoader(task), device),
+    DALI: lambda task, network, device: EagerLoop(
+        task, network, DaliLoader(task, device=device), device
+    ),
+    RAY: lambda task, network, _device: RayLoop(task, network),
 }
 
 
-def open_loops(
-    task: Task, network: nn.Module, closing: ExitStack, *, names: tuple[str, ...] = tuple(LOOPS)
-) -> tuple[dict[str, Loop], dict[str, str]]:
-    """Open those that can run here.
+@dataclass(frozen=True)
+class Peers:
+    """The loops that take part.
 
-    Args:
-        task: the images; a loop never sees vocscore's way to them.
-        network: float32 images (N, 3, size, size) to probabilities (N, C).
-        closing: closes them.
-        names: of `LOOPS`.
-
-    Returns:
-        The loops, and for the others the reason, one line.
+    Attributes:
+        work: name -> one turn; the usual loop is the first.
+        absent: name -> why not, one line.
+        differences: name -> largest difference of a probability to the usual loop.
     """
-    loops: dict[str, Loop] = {}
+
+    work: Mapping[str, Callable[[], Timed]]
+    absent: Mapping[str, str]
+    differences: Mapping[str, float]
+
+
+def open_peers(
+    task: Task, network: nn.Module, stack: ExitStack, *, names: Sequence[str], device: str = "cpu"
+) -> Peers:
+    """Open the usual loop and others, and keep those whose probabilities agree with its.
+
+    The network takes float32 images (N, 3, size, size) to probabilities (N, C); a loop never sees
+    vocscore's way to the images. The stack ends their workers.
+    """
+    work: dict[str, Callable[[], Timed]] = {}
     absent: dict[str, str] = {}
-    for name in names:
-        loop = open_or_say(partial(LOOPS[name], task, network))
+    differences: dict[str, float] = {}
+    truth = None
+    # one after the other: worker processes are forked before Ray starts threads
+    for name in (USUAL, *names):
+        loop = open_or_say(partial(LOOPS[name], task, network, device))
         if isinstance(loop, str):
             absent[name] = loop
+            continue
+        stack.callback(loop.close)
+        found, _ = loop.run()
+        truth = found if truth is None else truth
+        differences[name] = float(np.abs(found - truth).max())
+        if not differences[name] <= LARGEST_DIFFERENCE:
+            absent[name] = f"not the same work: probabilities differ by {differences[name]:.3f}"
         else:
-            loops[name] = loop
-            closing.callback(loop.close)
-    return loops, absent
+            work[name] = partial(_turn, loop)
+    return Peers(work, absent, differences)
+
+
+def _turn(loop: Loop) -> Timed:
+    return loop.run()[1]

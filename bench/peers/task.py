@@ -1,15 +1,19 @@
-"""The one task that all loaders are given, and what a loader is."""
+"""The task that all loaders are given, what a loader is, and whether loaders do the same work."""
 
 from __future__ import annotations
 
+import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import torch
+
+from bench.timing import Timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-
-    import torch
 
     from shards.sample import ImageRef
     from vocscore.pipeline.preprocess import Preprocess
@@ -23,14 +27,14 @@ class Task:
     """Files to normalized batches in main memory.
 
     Attributes:
-        images: loose files; the position in this list is the row number.
+        refs: loose files; the position in this list is the row number.
         preprocess: size, mean and std. Images are not turned upright: the usual loader does not.
-        batch: images a batch.
-        workers: processes or threads that each contestant gets: the cores.
+        batch: images per batch.
+        workers: processes or threads of each contestant: the cores.
         scratch: an empty folder for a contestant that needs the images in another form.
     """
 
-    images: Sequence[ImageRef]
+    refs: Sequence[ImageRef]
     preprocess: Preprocess
     batch: int
     workers: int
@@ -39,10 +43,10 @@ class Task:
     @property
     def files(self) -> list[str]:
         """The paths, in the order of the rows."""
-        return [image.file for image in self.images]
+        return [ref.file for ref in self.refs]
 
 
-class Ready(NamedTuple):
+class ReadyBatch(NamedTuple):
     """A batch as a network takes it.
 
     Attributes:
@@ -54,32 +58,80 @@ class Ready(NamedTuple):
     rows: Sequence[int]
 
 
-class Loader(Protocol):
-    """A contestant: opened once, it goes through all images as often as it is asked to."""
+class Loader(ABC):
+    """A contestant: opened once, it loads all images as often as it is asked to."""
 
-    def batches(self) -> Iterator[Ready]:
-        """Every image once, in whatever order.
+    @abstractmethod
+    def batches(self) -> Iterator[ReadyBatch]:
+        """Every image once, in any order.
 
         The clock runs from the first `next` to the last batch. What the call itself does is not
         timed (a pipeline may be built), but it must not read an image; and once the iterator has
-        ended, nothing goes on working: the next turn is another contestant's.
+        ended, no work may continue: the next turn is another contestant's.
         """
-        ...
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most have nothing that outlives a turn
         """End workers and threads."""
-        ...
 
 
 class AbsentError(Exception):
-    """A peer cannot run here; its text is the reason, one line."""
+    """A contestant cannot run here; its text is the reason, one line."""
 
 
 def open_or_say(opener: Callable[[], Opened]) -> Opened | str:
-    """Open a peer; where it cannot run, the reason in one line."""
+    """Open a contestant; where it cannot run, the reason in one line."""
     try:
         return opener()
     except AbsentError as error:
         return str(error)
     except ImportError as error:
         return f"{NOT_INSTALLED} ({error})"
+
+
+def pixel_values(loader: Loader, task: Task) -> torch.Tensor:
+    """Load all images and undo the normalization: uint8 (N, 3, size, size), in order of rows."""
+    size = task.preprocess.size
+    values = torch.empty((len(task.refs), 3, size, size), dtype=torch.uint8)
+    mean = torch.tensor(task.preprocess.mean).view(1, 3, 1, 1)
+    std = torch.tensor(task.preprocess.std).view(1, 3, 1, 1)
+    seen: list[int] = []
+    for ready in loader.batches():
+        _check_batch(ready, size)
+        pixels = (ready.images * std + mean) * 255
+        values[list(ready.rows)] = pixels.round().clamp(0, 255).to(torch.uint8)
+        seen += ready.rows
+    check_rows(seen, task)
+    return values
+
+
+def mean_difference(values: torch.Tensor, truth: torch.Tensor) -> float:
+    """Mean absolute difference, gray levels, of two results of `pixel_values`."""
+    # one image at a time: a difference needs more memory than its pixels
+    total = sum(int((a.int() - b.int()).abs().sum()) for a, b in zip(values, truth, strict=True))
+    return total / truth.numel()
+
+
+def turn(loader: Loader, task: Task) -> Timed:
+    """Load all images; the clock stops at the last batch."""
+    batches = loader.batches()
+    seen: list[int] = []
+    stopped = started = time.perf_counter()
+    for ready in batches:
+        seen += ready.rows
+        stopped = time.perf_counter()
+    check_rows(seen, task)
+    return Timed(len(seen), stopped - started)
+
+
+def check_rows(seen: Sequence[int], task: Task) -> None:
+    """Refuse a loader that loses a row or gives it twice."""
+    if sorted(seen) != list(range(len(task.refs))):
+        raise ValueError(f"{len(set(seen))} different rows of {len(task.refs)} came, {len(seen)}")
+
+
+def _check_batch(ready: ReadyBatch, size: int) -> None:
+    shape = (len(ready.rows), 3, size, size)
+    if tuple(ready.images.shape) != shape or ready.images.dtype != torch.float32:
+        raise ValueError(
+            f"a batch is {ready.images.dtype} {tuple(ready.images.shape)}, not float32 {shape}"
+        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,9 +44,9 @@ def walk(data: bytes, start: int, end: int, *, whole: bool = True) -> Iterator[B
         elif size == 0:
             size = end - at
         if size < head:
-            raise BadImage(Reason.CORRUPT, "a box of the file is shorter than its header")
+            raise BadImage(Fault(Reason.CORRUPT, "a box of the file is shorter than its header"))
         if at + size > end and whole:
-            raise BadImage(Reason.CORRUPT, "a box of the file ends behind the one around it")
+            raise BadImage(Fault(Reason.CORRUPT, "a box of the file ends behind the one around it"))
         yield Box(data[at + 4 : at + 8], at + head, min(at + size, end), at + size > end)
         at += size
 

@@ -14,7 +14,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 from shards.image_formats import FORMATS
 from shards.images import isobmff, memory
 
@@ -37,7 +37,10 @@ def still(data: bytes) -> isobmff.Still:
     one = isobmff.still(data)
     if one is None:
         raise BadImage(
-            Reason.UNSUPPORTED, "HEIC without a still image (a film) is not decoded. Extract one."
+            Fault(
+                Reason.UNSUPPORTED,
+                "HEIC without a still image (a film) is not decoded. Extract one.",
+            )
         )
     return one
 
@@ -56,13 +59,13 @@ def decode(data: bytes) -> Image.Image:
         shown = [one for one in file if one.info["primary"]]
         image: Image.Image | None = shown[0].to_pillow() if shown else None
     except SyntaxError as error:  # the library's word for what libheif does not support
-        raise BadImage(Reason.UNSUPPORTED, f"HEIC: {_line(error)}") from error
+        raise BadImage(Fault(Reason.UNSUPPORTED, f"HEIC: {_line(error)}")) from error
     except (ValueError, RuntimeError, OSError, EOFError) as error:
         if memory.is_exhausted(error) and not _DAMAGE.search(str(error)):
             raise MemoryError(str(error)) from error
-        raise BadImage(Reason.CORRUPT, _line(error)) from error
+        raise BadImage(Fault(Reason.CORRUPT, _line(error))) from error
     if image is None:
-        raise BadImage(Reason.CORRUPT, "the HEIC's primary image cannot be read")
+        raise BadImage(Fault(Reason.CORRUPT, "the HEIC's primary image cannot be read"))
     return image
 
 
@@ -76,7 +79,7 @@ def library() -> Any:
     try:
         return import_module("pillow_heif")
     except ImportError as error:
-        raise BadImage(Reason.UNSUPPORTED, _missing()) from error
+        raise BadImage(Fault(Reason.UNSUPPORTED, _missing())) from error
 
 
 def _missing() -> str:

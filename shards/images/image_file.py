@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from shards.errors import BadImage, Reason
 from shards.images import exif, jpeg, pillow
-from shards.images.reading import most_bytes, read_bytes
+from shards.images.reading import most_bytes, read_bytes, read_content
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +27,7 @@ __all__ = [
     "most_bytes",
     "probe",
     "read_bytes",
+    "read_content",
     "resize_jpeg",
 ]
 
@@ -108,7 +108,7 @@ def check(data: bytes, *, max_pixels: int, whole: bool) -> Header:
             pillow.look(opened, data)
         return _header(opened)
     width, height, colors = known
-    _refuse_too_large(width, height, max_pixels)
+    pillow.refuse_too_large(width, height, max_pixels)
     if whole and colors in jpeg.PLAIN_COLORS:
         jpeg.check(data)
     elif whole:
@@ -116,13 +116,16 @@ def check(data: bytes, *, max_pixels: int, whole: bool) -> Header:
     return Header("JPEG", width, height)
 
 
-def decode(data: bytes, *, upright: bool = True, max_pixels: int) -> NDArray[np.uint8]:
+def decode(
+    data: bytes | NDArray[np.uint8], *, upright: bool = True, max_pixels: int
+) -> NDArray[np.uint8]:
     """Decode an image to RGB, or refuse it.
 
     Alpha is dropped, gray is repeated, 16 bits become 8, a GIF gives its first frame.
 
     Args:
-        data: the whole file.
+        data: the whole file; or pixels as this function returns them, which only their number
+            can make bad.
         upright: turn the image by its EXIF orientation; one that makes no sense is ignored.
         max_pixels: width times height that is still decoded.
 
@@ -135,13 +138,15 @@ def decode(data: bytes, *, upright: bool = True, max_pixels: int) -> NDArray[np.
     return _decode(data, None, upright=upright, max_pixels=max_pixels).pixels
 
 
-def decode_to_resize(data: bytes, side: int, *, upright: bool = True, max_pixels: int) -> Decoded:
+def decode_to_resize(
+    data: bytes | NDArray[np.uint8], side: int, *, upright: bool = True, max_pixels: int
+) -> Decoded:
     """Decode what is going to be resized to a square: large JPEGs smaller than they are.
 
     `jpeg.reduction` is the rule. What is not reduced has the pixels that `decode` gives.
 
     Args:
-        data: the whole file.
+        data: as for `decode`.
         side: both sides of the square, pixels.
         upright: as for `decode`.
         max_pixels: as for `decode`.
@@ -176,13 +181,18 @@ def resize_jpeg(data: bytes, *, size: int, quality: int, max_pixels: int) -> byt
     return out.getvalue()
 
 
-def _decode(data: bytes, side: int | None, *, upright: bool, max_pixels: int) -> Decoded:
+def _decode(
+    data: bytes | NDArray[np.uint8], side: int | None, *, upright: bool, max_pixels: int
+) -> Decoded:
+    if not isinstance(data, bytes):
+        pillow.refuse_too_large(data.shape[1], data.shape[0], max_pixels)
+        return _in_full(data)
     known = jpeg.header(data) if data.startswith(jpeg.SIGNATURE) else None
     if known is None:
         opened = _opened(data, max_pixels)
         return _in_full(pillow.decode(opened, data, upright=upright))
     width, height, colors = known
-    _refuse_too_large(width, height, max_pixels)
+    pillow.refuse_too_large(width, height, max_pixels)
     if colors in ("CMYK", "YCCK"):
         # Whether inks are stored inverted is a convention that Pillow knows and TurboJPEG does
         # not; TurboJPEG is asked only whether the image is whole.
@@ -199,22 +209,14 @@ def _decode(data: bytes, side: int | None, *, upright: bool, max_pixels: int) ->
 
 def _opened(data: bytes, max_pixels: int) -> pillow.Opened:
     opened = pillow.open_(data)
-    _refuse_too_large(opened.width, opened.height, max_pixels)
-    _refuse_too_large(*opened.coded, max_pixels + _FILLED)
+    pillow.refuse_too_large(opened.width, opened.height, max_pixels)
+    pillow.refuse_too_large(*opened.coded, max_pixels + _FILLED)
     return opened
 
 
 def _in_full(pixels: NDArray[np.uint8]) -> Decoded:
     height, width = pixels.shape[:2]
     return Decoded(pixels, width, height, reduced=1, orientation=1)
-
-
-def _refuse_too_large(width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise BadImage(
-            Reason.TOO_LARGE,
-            f"{width} x {height} is more than {max_pixels} pixels (--max-pixels)",
-        )
 
 
 def _header(opened: pillow.Opened) -> Header:

@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 from shards.images import exif
 from shards.images.boxes import Box, Reader, walk
 
@@ -63,7 +63,7 @@ def still(data: bytes) -> Still | None:
     try:
         return _Meta(data).still()
     except (struct.error, IndexError) as error:
-        raise BadImage(Reason.CORRUPT, "the boxes of the file make no sense") from error
+        raise BadImage(Fault(Reason.CORRUPT, "the boxes of the file make no sense")) from error
 
 
 def without_exif(data: bytes) -> bytes:
@@ -95,11 +95,11 @@ class _Meta:
         for box in walk(data, 0, len(data), whole=False):
             kinds.add(box.kind)
             if box.kind in _NEEDED and box.cut:
-                raise BadImage(Reason.TRUNCATED, "the file ends early")
+                raise BadImage(Fault(Reason.TRUNCATED, "the file ends early"))
             if box.kind == b"meta" and not self._boxes:
                 self._boxes = {one.kind: one for one in walk(data, box.start + 4, box.end)}
         if not self._boxes and b"moov" not in kinds:
-            raise BadImage(Reason.CORRUPT, "the file does not describe an image")
+            raise BadImage(Fault(Reason.CORRUPT, "the file does not describe an image"))
 
     def box(self, kind: bytes) -> Box | None:
         """One of the boxes inside, where it is there."""
@@ -126,7 +126,7 @@ class _Meta:
             elif box.kind == b"imir":
                 orientation = exif.combined(orientation, _MIRRORED[self._data[box.start] & 1])
         if not width or not height:
-            raise BadImage(Reason.CORRUPT, "the file does not say how large its image is")
+            raise BadImage(Fault(Reason.CORRUPT, "the file does not say how large its image is"))
         coded = max(sizes, key=lambda size: size[0] * size[1])
         return Still(width, height, filled, coded, orientation)
 
@@ -188,8 +188,10 @@ class _Meta:
         for item, end in self._ends():
             if item in needed and end > len(self._data):
                 raise BadImage(
-                    Reason.TRUNCATED,
-                    f"the file ends {end - len(self._data)} bytes before its image does",
+                    Fault(
+                        Reason.TRUNCATED,
+                        f"the file ends {end - len(self._data)} bytes before its image does",
+                    )
                 )
 
     def _parts(self) -> dict[int, list[int]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import simplejpeg
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 from shards.images import exif, memory
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def header(data: bytes) -> tuple[int, int, str] | None:
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data, strict=False)
     except (ValueError, KeyError) as error:  # KeyError: damage left the color space unknown
         if all(marker != _SOS for marker, _, _ in _segments(data)):
-            raise _headless(data) from error
+            raise BadImage(_headless(data)) from error
         if "subsampling" in str(error):
             return None
         raise _refusal(error, data) from error
@@ -162,11 +162,11 @@ def _strict(data: bytes, colors: str, least: tuple[int, int]) -> NDArray[np.uint
     return pixels
 
 
-def _headless(data: bytes) -> BadImage:
+def _headless(data: bytes) -> Fault:
     end = max((end for _, _, end in _segments(data)), default=2)
     if end + 4 > len(data):
-        return BadImage(Reason.TRUNCATED, "the JPEG ends inside its header")
-    return BadImage(Reason.CORRUPT, f"the JPEG's header is damaged at byte {end}")
+        return Fault(Reason.TRUNCATED, "the JPEG ends inside its header")
+    return Fault(Reason.CORRUPT, f"the JPEG's header is damaged at byte {end}")
 
 
 def _refusal(error: Exception, data: bytes) -> BadImage | MemoryError:
@@ -174,10 +174,10 @@ def _refusal(error: Exception, data: bytes) -> BadImage | MemoryError:
         return MemoryError(str(error))
     line = " ".join(str(error).split())
     if _ENDS_EARLY.search(line) or data.rfind(_EOI) < data.rfind(b"\xff\xda"):
-        return BadImage(Reason.TRUNCATED, line)
+        return BadImage(Fault(Reason.TRUNCATED, line))
     if _NOT_READ_HERE.search(line):
-        return BadImage(Reason.UNSUPPORTED, line)
-    return BadImage(Reason.CORRUPT, line)
+        return BadImage(Fault(Reason.UNSUPPORTED, line))
+    return BadImage(Fault(Reason.CORRUPT, line))
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 from shards.image_formats import FORMATS, SNIFFED_BYTES, ImageFormat, format_of_name, sniff
 
 _BY_NAME: Final = {one.name: one for one in FORMATS}
@@ -25,11 +25,11 @@ def kind_of(data: bytes) -> ImageFormat | None:
     return _BY_NAME["PNM"] if _PNM.match(first) else sniff(first)
 
 
-def not_decoded(kind: ImageFormat | None) -> BadImage:
+def not_decoded(kind: ImageFormat | None) -> Fault:
     """The verdict on a file of a format that is not decoded, or of none."""
     if kind is None:
-        return BadImage(Reason.UNSUPPORTED, "not an image of a format that is decoded here")
-    return BadImage(Reason.UNSUPPORTED, f"{kind.name} is not decoded. {kind.cure}")
+        return Fault(Reason.UNSUPPORTED, "not an image of a format that is decoded here")
+    return Fault(Reason.UNSUPPORTED, f"{kind.name} is not decoded. {kind.cure}")
 
 
 def refuse_other_formats(first: bytes, name: str) -> None:
@@ -48,7 +48,7 @@ def refuse_other_formats(first: bytes, name: str) -> None:
     if kind_of(first) is None:
         promised = format_of_name(name)
         if promised is not None and not is_decoded(promised):
-            raise not_decoded(promised)
+            raise BadImage(not_decoded(promised))
 
 
 def is_decoded(kind: ImageFormat) -> bool:

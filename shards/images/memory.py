@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,4 +70,4 @@ def spared(work: Callable[[], _T]) -> _T:
             except Exception as error:  # of any library; all but one kind is raised again
                 if not is_exhausted(error):
                     raise
-    raise BadImage(Reason.TOO_LARGE, "not enough memory to decode it")
+    raise BadImage(Fault(Reason.TOO_LARGE, "not enough memory to decode it"))

@@ -19,7 +19,7 @@ from PIL import (
     features,
 )
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 from shards.images import exif, heif, isobmff, kinds, libtiff, memory, png, tiff, webp
 from shards.images.rgb import to_rgb
 from shards.images.tiff_directory import Directory
@@ -88,11 +88,11 @@ def open_(data: bytes) -> Opened:
         MemoryError: there is not enough.
     """
     if not data:
-        raise BadImage(Reason.EMPTY, "no bytes")
+        raise BadImage(Fault(Reason.EMPTY, "no bytes"))
     kind = kinds.kind_of(data)
     opener = _OPENERS.get(kind.name) if kind else None
     if opener is None:
-        raise kinds.not_decoded(kind)
+        raise BadImage(kinds.not_decoded(kind))
     return _judged(partial(opener, data), data)
 
 
@@ -124,10 +124,41 @@ def decode(opened: Opened, data: bytes, *, upright: bool) -> NDArray[np.uint8]:
     try:
         pixels, orientation = _judged(opened.pixels, data)
     except BadImage as bad:
-        if bad.reason is Reason.CORRUPT:  # libwebp and dav1d say no more than that they failed
+        # libwebp and dav1d say no more than that they failed
+        if bad.fault.reason is Reason.CORRUPT:
             memory.look_for(_BYTES_A_PIXEL * opened.coded[0] * opened.coded[1])
         raise
     return exif.turned(pixels, orientation) if upright else pixels
+
+
+def pixels_of(image: Image.Image, *, upright: bool, max_pixels: int) -> NDArray[np.uint8]:
+    """Take the pixels of an image that a program holds, by the rules for those of a file.
+
+    Args:
+        image: of any mode; one that Pillow has opened and not yet decoded is decoded.
+        upright: turn it by the EXIF that came with it, as `decode` does.
+        max_pixels: width times height that is still decoded.
+
+    Returns:
+        uint8, shape (H, W, 3), C-contiguous; a copy.
+
+    Raises:
+        BadImage: UNSUPPORTED (32 bits a sample), TOO_LARGE, EMPTY (no pixel), TRUNCATED or
+            CORRUPT (of one that is decoded here).
+        MemoryError: there is not enough.
+    """
+    if 0 in image.size:
+        raise BadImage(Fault(Reason.EMPTY, "no pixels"))
+    refuse_too_large(image.width, image.height, max_pixels)
+    pixels, orientation = _judged(lambda: _loaded(image), b"")
+    return exif.turned(pixels, orientation) if upright else pixels
+
+
+def refuse_too_large(width: int, height: int, max_pixels: int) -> None:
+    """Raise BadImage (TOO_LARGE) for more pixels than are decoded."""
+    if width * height > max_pixels:
+        line = f"{width} x {height} is more than {max_pixels} pixels (--max-pixels)"
+        raise BadImage(Fault(Reason.TOO_LARGE, line))
 
 
 def _judged(work: Callable[[], _T], data: bytes) -> _T:
@@ -139,10 +170,10 @@ def _judged(work: Callable[[], _T], data: bytes) -> _T:
     except Exception as error:  # Pillow's readers raise anything on damaged bytes
         if memory.is_exhausted(error):
             raise MemoryError(str(error)) from error
-        raise _refusal(error, data) from error
+        raise BadImage(_refusal(error, data)) from error
 
 
-def _refusal(error: Exception, data: bytes) -> BadImage:
+def _refusal(error: Exception, data: bytes) -> Fault:
     line = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, UnidentifiedImageError):  # its text names an object in memory
         line = "its header cannot be read"
@@ -150,7 +181,7 @@ def _refusal(error: Exception, data: bytes) -> BadImage:
     early = isinstance(error, EOFError) or "truncated" in told or "not enough image data" in told
     # GIF's readers call a file that is cut many names.
     early = early or (data.startswith(b"GIF8") and not data.endswith(b";"))
-    return BadImage(Reason.TRUNCATED if early else Reason.CORRUPT, line)
+    return Fault(Reason.TRUNCATED if early else Reason.CORRUPT, line)
 
 
 def _image(data: bytes, form: str) -> Image.Image:
@@ -207,7 +238,7 @@ def _readable_tiff(directory: Directory, data: bytes) -> tuple[Image.Image, tiff
         return TiffImagePlugin.TiffImageFile(io.BytesIO(readable.data)), readable
     except SyntaxError as error:
         if _UNKNOWN_TIFF.fullmatch(str(error)):
-            raise tiff.unknown(directory) from error
+            raise BadImage(tiff.unknown(directory)) from error
         raise
 
 
@@ -220,15 +251,17 @@ def _decode_tiff(image: Image.Image, readable: tiff.Readable) -> tuple[NDArray[n
         except Exception as error:  # as in `_judged`
             raise tiff.refusal(error, messages) from error
     if damage := tiff.damage(messages):
-        raise damage
+        raise BadImage(damage)
     return to_rgb(image, highest=readable.highest, negative=readable.negative), readable.orientation
 
 
 def _open_avif(data: bytes) -> Opened:
     if not features.check("avif"):
         raise BadImage(
-            Reason.UNSUPPORTED,
-            "AVIF, and this Pillow was built without it. Run: pip install 'pillow>=11.3'",
+            Fault(
+                Reason.UNSUPPORTED,
+                "AVIF, and this Pillow was built without it. Run: pip install 'pillow>=11.3'",
+            )
         )
     still = isobmff.still(data)
     if still is None:  # a film, of which Pillow finds the first frame

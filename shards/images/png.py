@@ -13,7 +13,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def size(data: bytes) -> tuple[int, int]:
     """
     first = next(_critical(data))
     if first.end - first.start < 12 + 13:
-        raise BadImage(Reason.CORRUPT, "the PNG's IHDR chunk is too short")
+        raise BadImage(Fault(Reason.CORRUPT, "the PNG's IHDR chunk is too short"))
     width, height = struct.unpack_from(">II", data, first.start + 8)
     return width, height
 
@@ -77,22 +77,24 @@ def _critical(data: bytes) -> Iterator[_Chunk]:
     first = next(chunks, None)
     if first is not None and first.kind == b"CgBI":
         raise BadImage(
-            Reason.UNSUPPORTED, "Apple's CgBI form of PNG is not decoded. Convert it to PNG."
+            Fault(Reason.UNSUPPORTED, "Apple's CgBI form of PNG is not decoded. Convert it to PNG.")
         )
     if data[12:16] not in (b"IHDR", b""):
-        raise BadImage(Reason.CORRUPT, "the PNG does not begin with its IHDR chunk")
+        raise BadImage(Fault(Reason.CORRUPT, "the PNG does not begin with its IHDR chunk"))
     chunk = first
     while chunk is not None:
         if not chunk.kind[0] & _ANCILLARY:
             if not _checksum_is_right(data, chunk):
-                raise BadImage(Reason.CORRUPT, f"checksum of PNG chunk {chunk.kind!r} is wrong")
+                raise BadImage(
+                    Fault(Reason.CORRUPT, f"checksum of PNG chunk {chunk.kind!r} is wrong")
+                )
             yield chunk
             if chunk.kind == b"IEND":
                 return
         elif chunk.kind == b"eXIf" and _checksum_is_right(data, chunk):
             yield chunk
         chunk = next(chunks, None)
-    raise BadImage(Reason.TRUNCATED, "the PNG ends before its IEND chunk")
+    raise BadImage(Fault(Reason.TRUNCATED, "the PNG ends before its IEND chunk"))
 
 
 def _checksum_is_right(data: bytes, chunk: _Chunk) -> bool:

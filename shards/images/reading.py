@@ -1,4 +1,4 @@
-"""The bytes of one image from the disk: a whole file, or a stretch of a tar; never too many."""
+"""The bytes of one image: a whole file, a stretch of a tar, or memory; never too many."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 from shards.files import open_regular
 from shards.image_formats import SNIFFED_BYTES
 from shards.images import jpeg, kinds
 from shards.tar.ustar import MAX_MEMBER_BYTES
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from shards.sample import ImageRef
 
 _LARGE: Final = 64 << 20
@@ -28,8 +31,23 @@ def most_bytes(max_pixels: int) -> int:
     return min(8 * max_pixels + (64 << 20), MAX_MEMBER_BYTES)
 
 
+def read_content(ref: ImageRef, *, max_pixels: int) -> bytes | NDArray[np.uint8]:
+    """Read what there is of an image: its pixels where they are in memory, else its bytes.
+
+    Args:
+        ref: where it lies.
+        max_pixels: as for `image.decode`.
+
+    Raises:
+        BadImage, MemoryError: as for `read_bytes`.
+    """
+    if ref.pixels is not None and ref.fault is None:
+        return ref.pixels
+    return read_bytes(ref, max_pixels=max_pixels)
+
+
 def read_bytes(ref: ImageRef, *, max_pixels: int) -> bytes:
-    """Read an image's bytes: a whole file, or a stretch of a tar.
+    """Read an image's bytes: a whole file, a stretch of a tar, or those in memory.
 
     A folder, a pipe or a device is refused and never waited for. A file that no image of
     `max_pixels` can fill is refused unread, as is a large one that does not begin as an image. A
@@ -46,22 +64,24 @@ def read_bytes(ref: ImageRef, *, max_pixels: int) -> bytes:
         MemoryError: there is not enough memory for them.
     """
     if ref.fault is not None:
-        raise BadImage(*ref.fault)
+        raise BadImage(ref.fault)
     try:
         data, wanted = _read(ref, most_bytes(max_pixels))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise BadImage(Reason.VANISHED, "no such file") from error
+        raise BadImage(Fault(Reason.VANISHED, "no such file")) from error
     except OSError as error:
         if error.errno == errno.ENOMEM:
             raise MemoryError from error
-        raise BadImage(Reason.UNREADABLE, str(error.strerror or error).lower()) from error
+        raise BadImage(Fault(Reason.UNREADABLE, str(error.strerror or error).lower())) from error
     except ValueError as error:  # a name that no file can have: a NUL, a lone surrogate
-        raise BadImage(Reason.UNREADABLE, f"not a file name ({error})") from error
+        raise BadImage(Fault(Reason.UNREADABLE, f"not a file name ({error})")) from error
     if not data and (ref.size < 0 or wanted == 0):
-        raise BadImage(Reason.EMPTY, "no bytes")
+        raise BadImage(Fault(Reason.EMPTY, "no bytes"))
     if ref.size >= 0 and len(data) < wanted:
         raise BadImage(
-            Reason.TRUNCATED, f"the file ends after {len(data)} of the image's {wanted} bytes"
+            Fault(
+                Reason.TRUNCATED, f"the file ends after {len(data)} of the image's {wanted} bytes"
+            )
         )
     if not data.startswith(jpeg.SIGNATURE):  # of most files this is all that is looked at
         kinds.refuse_other_formats(data[:SNIFFED_BYTES], ref.name)
@@ -70,15 +90,14 @@ def read_bytes(ref: ImageRef, *, max_pixels: int) -> bytes:
 
 def _read(ref: ImageRef, limit: int) -> tuple[bytes, int]:
     """Return the bytes that are there and how many were asked for."""
+    if ref.data is not None:
+        _refuse_too_many(len(ref.data), limit)
+        return ref.data, len(ref.data)
     descriptor = open_regular(ref.file)
     try:
         size = ref.size if ref.size >= 0 else os.fstat(descriptor).st_size - ref.offset
         wanted = max(0, size)
-        if wanted > limit:
-            raise BadImage(
-                Reason.TOO_LARGE,
-                f"a file of {wanted} bytes; at most {limit} are read (--max-pixels)",
-            )
+        _refuse_too_many(wanted, limit)
         if wanted > _LARGE:
             _look_first(descriptor, ref)
         pieces: list[bytes] = []
@@ -94,10 +113,16 @@ def _read(ref: ImageRef, limit: int) -> tuple[bytes, int]:
     return (pieces[0] if len(pieces) == 1 else b"".join(pieces)), wanted
 
 
+def _refuse_too_many(wanted: int, limit: int) -> None:
+    if wanted > limit:
+        line = f"a file of {wanted} bytes; at most {limit} are read (--max-pixels)"
+        raise BadImage(Fault(Reason.TOO_LARGE, line))
+
+
 def _look_first(descriptor: int, ref: ImageRef) -> None:
     """Refuse a large file that does not begin as an image that is decoded."""
     first = os.pread(descriptor, SNIFFED_BYTES, ref.offset)
     kinds.refuse_other_formats(first, ref.name)
     kind = kinds.kind_of(first)
     if kind is None or not kinds.is_decoded(kind):
-        raise kinds.not_decoded(kind)
+        raise BadImage(kinds.not_decoded(kind))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 from shards.image_formats import FORMATS
 from shards.images import memory
 from shards.images import tiff_directory as tags
@@ -96,14 +96,14 @@ def _refuse(directory: Directory) -> None:
     # A camera's raw file begins with a thumbnail, which says that it is one.
     is_raw = tags.DNG_VERSION in directory or photometric in _RAW_PHOTOMETRICS
     if is_raw or directory.value(tags.NEW_SUBFILE_TYPE, 0) & 1:
-        raise not_decoded(_CAMERA_RAW)
+        raise BadImage(not_decoded(_CAMERA_RAW))
     if directory.is_big_endian_bigtiff:
-        raise unsupported("64-bit offsets in big-endian order (BigTIFF)")
+        raise BadImage(unsupported("64-bit offsets in big-endian order (BigTIFF)"))
     formats = directory.values(tags.SAMPLE_FORMAT, (_UNSIGNED,))
     if any(one not in (_UNSIGNED, _VOID) for one in formats):
-        raise unsupported("signed or floating-point samples")
+        raise BadImage(unsupported("signed or floating-point samples"))
     if photometric == _SEPARATED and directory.value(tags.INKS, 1) != 1:
-        raise unsupported("inks other than cyan, magenta, yellow and black")
+        raise BadImage(unsupported("inks other than cyan, magenta, yellow and black"))
 
 
 def _located(directory: Directory, size: int) -> dict[int, NDArray[np.int64]]:
@@ -136,7 +136,7 @@ def _located(directory: Directory, size: int) -> dict[int, NDArray[np.int64]]:
     common = min(len(starts), len(lengths))
     ends = starts[:common] + lengths[:common]
     if len(ends) and (starts.min() < 0 or lengths.min() < 0 or ends.max() > size):
-        raise BadImage(Reason.TRUNCATED, "the TIFF ends before its pixels do")
+        raise BadImage(Fault(Reason.TRUNCATED, "the TIFF ends before its pixels do"))
     return changed
 
 
@@ -167,18 +167,16 @@ def _colors(directory: Directory, bits: int) -> bytes | None:
     """The palette, where it was written with 8 bits: by libtiff's rule, where no value has more."""
     colors = directory.values(tags.COLORS)
     if len(colors) != 3 << min(bits, 8):
-        raise BadImage(Reason.CORRUPT, f"the TIFF's palette has {len(colors)} values")
+        raise BadImage(Fault(Reason.CORRUPT, f"the TIFF's palette has {len(colors)} values"))
     return bytes(colors) if max(colors) < 256 else None
 
 
-def unsupported(what: str) -> BadImage:
+def unsupported(what: str) -> Fault:
     """The verdict on a TIFF that has no agreed meaning in 8 bits of red, green and blue."""
-    return BadImage(
-        Reason.UNSUPPORTED, f"TIFF with {what} is not decoded. Convert it to PNG or JPEG."
-    )
+    return Fault(Reason.UNSUPPORTED, f"TIFF with {what} is not decoded. Convert it to PNG or JPEG.")
 
 
-def unknown(directory: Directory) -> BadImage:
+def unknown(directory: Directory) -> Fault:
     """The verdict on a TIFF whose pixels Pillow does not know."""
     bits = "/".join(str(one) for one in directory.values(tags.BITS, (1,))[:8])
     return unsupported(
@@ -196,15 +194,15 @@ def refusal(error: Exception, messages: list[str]) -> Exception:
     if memory.is_exhausted(Exception(told)) and not _ABSURD_TAG.search(told):
         return MemoryError(told)
     if _NOT_BUILT_IN.search(told):
-        return unsupported(f"a compression that is not built in ({told})")
+        return BadImage(unsupported(f"a compression that is not built in ({told})"))
     early = _ENDS_EARLY.search(told)
-    return BadImage(Reason.TRUNCATED if early else Reason.CORRUPT, told)
+    return BadImage(Fault(Reason.TRUNCATED if early else Reason.CORRUPT, told))
 
 
-def damage(messages: list[str]) -> BadImage | None:
+def damage(messages: list[str]) -> Fault | None:
     """The verdict where libtiff reported errors and went on with pixels of its own making.
 
     Its decoders of fax pages do; what it reports of the directory was without consequence.
     """
     told = next((one for one in messages if _OF_A_DECODER.match(one)), None)
-    return BadImage(Reason.CORRUPT, told) if told else None
+    return Fault(Reason.CORRUPT, told) if told else None

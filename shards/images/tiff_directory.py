@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,12 +103,12 @@ class Directory:
             (count,) = struct.unpack_from(layout.count, data, at)
             at += struct.calcsize(layout.count)
             if at + count * size > len(data):
-                raise _cut()
+                raise BadImage(_cut())
             for start in range(at, at + count * size, size):
                 tag, kind, numbers = struct.unpack_from(layout.entry, data, start)
                 self._entries.setdefault(tag, _Entry(kind, numbers, data[start : start + size]))
         except struct.error as error:
-            raise _cut() from error
+            raise BadImage(_cut()) from error
 
     def __contains__(self, tag: int) -> bool:
         """Whether there is such a tag."""
@@ -129,7 +129,7 @@ class Directory:
         if entry is None:
             return default
         if entry.kind not in _NUMBERS:
-            raise BadImage(Reason.CORRUPT, f"TIFF tag {tag} is not a whole number")
+            raise BadImage(Fault(Reason.CORRUPT, f"TIFF tag {tag} is not a whole number"))
         order, letter = self._layout.order, _NUMBERS[entry.kind]
         form = f"{order}{min(entry.numbers, _MOST_VALUES)}{letter}"
         inside = entry.raw[struct.calcsize(self._layout.entry) :]
@@ -139,7 +139,7 @@ class Directory:
         try:
             return struct.unpack_from(form, self._data, at)
         except struct.error as error:
-            raise _cut() from error
+            raise BadImage(_cut()) from error
 
     def array(self, tag: int) -> NDArray[np.int64]:
         """All whole numbers of a tag; none where it is not there.
@@ -154,7 +154,7 @@ class Directory:
         (at,) = struct.unpack(self._layout.offset, entry.raw[struct.calcsize(self._layout.entry) :])
         form = np.dtype(self._layout.order + _NUMBERS[entry.kind])
         if at + entry.numbers * form.itemsize > len(self._data):
-            raise _cut()
+            raise BadImage(_cut())
         return np.frombuffer(self._data, form, entry.numbers, at).astype(np.int64)
 
     def value(self, tag: int, default: int) -> int:
@@ -169,7 +169,7 @@ class Directory:
         """
         width, height = self.value(WIDTH, 0), self.value(HEIGHT, 0)
         if not width or not height:
-            raise BadImage(Reason.CORRUPT, "the TIFF has no width or no height")
+            raise BadImage(Fault(Reason.CORRUPT, "the TIFF has no width or no height"))
         return width, height
 
     def rewritten(self, changed: Mapping[int, Sequence[int] | NDArray[np.int64]]) -> bytes:
@@ -193,7 +193,7 @@ class Directory:
         directory = struct.pack(layout.count, len(entries)) + kept
         head = data[:8] if layout.big else data[:4]
         if not layout.big and start + len(arrays) + len(directory) >= 1 << 32:
-            raise BadImage(Reason.CORRUPT, "the TIFF is larger than its offsets can say")
+            raise BadImage(Fault(Reason.CORRUPT, "the TIFF is larger than its offsets can say"))
         return b"".join(
             (
                 head,
@@ -207,5 +207,5 @@ class Directory:
         )
 
 
-def _cut() -> BadImage:
-    return BadImage(Reason.TRUNCATED, "the TIFF ends before its directory")
+def _cut() -> Fault:
+    return Fault(Reason.TRUNCATED, "the TIFF ends before its directory")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def size(data: bytes) -> tuple[int, int]:
             width, height = struct.unpack_from("<HH", body, 6)
             return width & 0x3FFF, height & 0x3FFF
         break
-    raise _verdict(data)
+    raise BadImage(_verdict(data))
 
 
 def plain(data: bytes) -> tuple[bytes, bytes]:
@@ -64,20 +64,20 @@ def plain(data: bytes) -> tuple[bytes, bytes]:
     """
     told = 8 + int.from_bytes(data[4:8], "little")
     if told > len(data):
-        raise _verdict(data)
+        raise BadImage(_verdict(data))
     kept: list[bytes] = []
     exif = b""
     pixels = False
     for chunk in _chunks(data, to=told):
         if chunk.end > told and (chunk.kind in _PIXELS or not pixels):
-            raise _verdict(data)
+            raise BadImage(_verdict(data))
         if chunk.kind == b"EXIF":
             exif = exif or data[chunk.start + 8 : min(chunk.end, told)]
         elif not pixels and chunk.kind in (*_PIXELS, *_BEFORE_PIXELS):
             kept.append(_without_promises(data[chunk.start : chunk.end]))
             pixels = chunk.kind in _PIXELS
     if not pixels:
-        raise _verdict(data)
+        raise BadImage(_verdict(data))
     body = b"WEBP" + b"".join(kept)
     return b"RIFF" + len(body).to_bytes(4, "little") + body, exif
 
@@ -97,7 +97,7 @@ def _chunks(data: bytes, *, to: int) -> Iterator[_Chunk]:
         at += 8 + length + length % 2
 
 
-def _verdict(data: bytes) -> BadImage:
+def _verdict(data: bytes) -> Fault:
     if 8 + int.from_bytes(data[4:8], "little") > len(data):
-        return BadImage(Reason.TRUNCATED, "the WebP ends early")
-    return BadImage(Reason.CORRUPT, "the WebP's chunks are not in order")
+        return Fault(Reason.TRUNCATED, "the WebP ends early")
+    return Fault(Reason.CORRUPT, "the WebP's chunks are not in order")

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from shards import atomic
-from shards.errors import DamageError, PackError, Reason
+from shards.errors import DamageError, Fault, PackError, Reason
 from shards.files import read_regular
 from shards.manifest import (
     NAME,
@@ -135,7 +135,7 @@ class Journal:
 
     def append(self, record: ShardRecord) -> None:
         """Note, durably, that a shard is finished and under its name."""
-        line = json.dumps(asdict(record)).encode("ascii") + b"\n"
+        line = _line(record)
         with self._file.open("ab") as file:
             file.write(line)
             file.flush()
@@ -225,12 +225,18 @@ class Journal:
         return size == shard.bytes and (self._folder / index_name(shard.name)).exists()
 
 
+def _line(record: ShardRecord) -> bytes:
+    """One line of the journal, which `_parse_record` reads."""
+    rejected = [{"path": bad.path, **asdict(bad.fault)} for bad in record.rejected]
+    return json.dumps({**asdict(record), "rejected": rejected}).encode("ascii") + b"\n"
+
+
 def _parse_record(line: bytes) -> ShardRecord | None:
     """Read one line of the journal; None where it is damaged."""
     try:
         value = json.loads(line)
         rejected = tuple(
-            Rejection(bad["path"], Reason(bad["reason"]), bad["detail"])
+            Rejection(bad["path"], Fault(Reason(bad["reason"]), bad["detail"]))
             for bad in value["rejected"]
         )
         return ShardRecord(value["split"], parse_shard(value["shard"]), value["next"], rejected)

@@ -201,7 +201,7 @@ class _Run:
         write_rejected(file, rejected)
         total = self._total() + len(self.listed)
         if len(rejected) > self.max_bad * total:
-            reasons = Counter(str(bad.reason) for bad in rejected).most_common()
+            reasons = Counter(str(bad.fault.reason) for bad in rejected).most_common()
             raise PackError(
                 f"{file}: {len(rejected)} of {total} images ({len(rejected) / total:.1%}) cannot "
                 f"be used ({', '.join(f'{count} {reason}' for reason, count in reasons)}), more "

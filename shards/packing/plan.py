@@ -112,7 +112,7 @@ def survey(
             listing.update(_line([split, sample.path, size, sample.present, sample.difficult]))
             stamps.update(b"[%d]\n" % changed)
     for rejection in annotated.rejected:
-        listing.update(_line([rejection.path, rejection.reason, rejection.detail]))
+        listing.update(_line([rejection.path, rejection.fault.reason, rejection.fault.detail]))
     plan = Plan(
         classes=tuple(classes),
         config=json.loads(json.dumps(dict(config))),

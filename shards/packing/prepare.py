@@ -144,7 +144,7 @@ def prepare(candidate: Candidate, *, root: Path, handling: Handling) -> Prepared
     try:
         return spared(lambda: _ready(sample, ref, handling))
     except BadImage as bad:
-        return Rejection(sample.path, bad.reason, bad.detail)
+        return Rejection(sample.path, bad.fault)
 
 
 def _ready(sample: Sample, ref: ImageRef, handling: Handling) -> PreparedSample:

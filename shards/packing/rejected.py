@@ -26,7 +26,9 @@ def write_rejected(file: Path, rejected: Iterable[Rejection]) -> None:
     Raises:
         OSError: the folder is full or read-only.
     """
-    rows = sorted((_known(bad.path), bad.reason.value, _known(bad.detail)) for bad in rejected)
+    rows = sorted(
+        (_known(bad.path), bad.fault.reason.value, _known(bad.fault.detail)) for bad in rejected
+    )
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("path", "reason", "detail"))

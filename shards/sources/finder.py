@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from shards.errors import Reason, SourceError
+from shards.errors import Fault, Reason, SourceError
 from shards.paths import shown
 from shards.sample import Rejection
 from shards.sources.missing_hint import missing_hint
@@ -112,7 +112,7 @@ class Finder:
                 detail += f", and {len(rivals)} images with this stem: {', '.join(rivals)}"
             if not _is_utf8(path):
                 detail += "; the name is not UTF-8: save the list as UTF-8"
-            yield Rejection(path, Reason.MISSING, detail)
+            yield Rejection(path, Fault(Reason.MISSING, detail))
 
     def check(self) -> None:
         """Refuse a list of which a name leads out of the root, or none matches a file.

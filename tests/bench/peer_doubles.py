@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bench.peers.task import Loader, Ready, Task
+from bench.peers.task import Loader, ReadyBatch, Task
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 SIZE = 128
 
 
-def make_task(images: Sequence[ImageRef], scratch: Path, *, batch: int = 4) -> Task:
-    return Task(images, Preprocess(size=SIZE, upright=False), batch, 2, scratch)
+def make_task(refs: Sequence[ImageRef], scratch: Path, *, batch: int = 4) -> Task:
+    return Task(refs, Preprocess(size=SIZE, upright=False), batch, 2, scratch)
 
 
-def plain_levels(task: Task) -> np.ndarray:
+def plain_values(task: Task) -> np.ndarray:
     """Pillow alone, one image after another: uint8 (N, 3, size, size)."""
     size = task.preprocess.size
-    levels = []
+    values = []
     for file in task.files:
         with Image.open(file) as image:
             small = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-        levels.append(np.asarray(small).transpose(2, 0, 1))
-    return np.stack(levels)
+        values.append(np.asarray(small).transpose(2, 0, 1))
+    return np.stack(values)
 
 
 class Scripted(Loader):
@@ -58,10 +58,10 @@ class Scripted(Loader):
             small = image.convert("RGB").resize((size, size), self._way)
         return torch.from_numpy(np.array(small)).permute(2, 0, 1)
 
-    def batches(self) -> Iterator[Ready]:
+    def batches(self) -> Iterator[ReadyBatch]:
         for rows in self._rows:
             pixels = torch.stack([self._image(row) for row in rows])
-            yield Ready(self._task.preprocess.normalize(pixels).to(self._dtype), list(rows))
+            yield ReadyBatch(self._task.preprocess.normalize(pixels).to(self._dtype), list(rows))
 
     def close(self) -> None:
         self.closed = True

@@ -25,14 +25,14 @@ def test_each_class_may_have_its_own_threshold() -> None:
 @pytest.mark.parametrize("limit", [EXACT, FAITHFUL])
 @pytest.mark.parametrize("wrong", [0.03, np.nan])
 def test_a_wrong_contestant_is_refused_and_the_others_stay(limit: Limit, wrong: float) -> None:
-    """A shift of one probability is beyond the limit; so is what is no number."""
+    """A shift of one probability is beyond the limit; so is NaN."""
     shifted = TRUTH.copy()
     shifted[1, 1] += wrong
     answers = {"right": TRUTH.copy(), "wrong": shifted}
     limits = dict.fromkeys(answers, limit)
-    compared = compare(TRUTH, answers, limits=limits, threshold=0.5)
-    assert list(compared.found) == ["right", "wrong"]
-    assert list(compared.refused) == ["wrong"]
+    found, refused = compare(TRUTH, answers, limits=limits, threshold=0.5)
+    assert list(found) == ["right", "wrong"]
+    assert list(refused) == ["wrong"]
 
 
 def test_other_rows_are_no_comparison() -> None:

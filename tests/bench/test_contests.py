@@ -1,19 +1,20 @@
-"""The contests on a small network and few small images: who takes part, and who is refused."""
+"""The contests on a small network and few small images: what takes part, and what is refused."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
 import torch
 
 from bench import __main__ as program
-from bench import ceilings, matrix, models, results, score, training
+from bench import ceilings, checkpoints, contests, loaders, models, processes, score, training
 from bench.contests import CONTESTS, Contest
-from bench.images import make_images
 from bench.outcome import Outcome
 from bench.timing import Rate
 
@@ -21,29 +22,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bench.images import Images
-    from bench.options import Options
-    from bench.subjects import Subject
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
-    """A dozen thumbnails."""
-    return make_images(tmp_path_factory.mktemp("few") / "p", images=12, kind="thumbnails")
+    from bench.checkpoints import Checkpoint
+    from bench.contests import Options
+    from vocscore.runtime import Runtime
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No time for large matrix products."""
-    for module in (models, ceilings):
-        monkeypatch.setattr(module, "best_product", lambda _kind: 100.0)
+    monkeypatch.setattr(models, "best_product", lambda *_: 100.0)
 
 
 @pytest.mark.usefixtures("quick")
-def test_models_compares_every_way_with_eager_float32(small_subject: Subject) -> None:
+def test_models_compares_every_way_with_eager_float32(options: Options) -> None:
     """All that can run have a rate; int8, which was not made, is absent with the cure."""
-    outcome = models.compare_models(small_subject, repeats=1, images=4)
-    assert outcome.baseline == "eager float32"
+    (outcome,) = models.run(options)
+    assert models.TRUTH in outcome.peers
     assert {"vocscore, default", "vocscore, float32"} <= set(outcome.rates)
     assert "quantize" in outcome.absent["vocscore, int8"]
     found = outcome.facts["agreement"]
@@ -52,11 +46,12 @@ def test_models_compares_every_way_with_eager_float32(small_subject: Subject) ->
     gflop = outcome.facts["gflop_per_image"]
     assert isinstance(gflop, float)
     assert outcome.rates["matrix product, bf16"].median == pytest.approx(100 / gflop)
+    assert outcome.ceilings["vocscore, float32"] == "matrix product, float32"
 
 
 @pytest.mark.usefixtures("quick")
 def test_models_refuses_a_runtime_that_answers_something_else(
-    small_subject: Subject, monkeypatch: pytest.MonkeyPatch
+    options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A runtime that is fast because it is wrong gets no rate."""
 
@@ -67,8 +62,8 @@ def test_models_refuses_a_runtime_that_answers_something_else(
             return np.full((len(images), 20), 0.9, np.float32)
 
     opened = ({"default": Wrong()}, {})
-    monkeypatch.setattr(models, "open_precisions", lambda _subject: opened)
-    outcome = models.compare_models(small_subject, repeats=1, images=4)
+    monkeypatch.setattr(models, "open_precisions", lambda *_, **__: opened)
+    (outcome,) = models.run(options)
     assert "vocscore, default" not in outcome.rates
     assert outcome.absent["vocscore, default"].startswith("refused")
 
@@ -76,53 +71,60 @@ def test_models_refuses_a_runtime_that_answers_something_else(
 def test_operations_are_counted_as_the_layers_say() -> None:
     """Two operations for each multiplication and addition: a linear layer, a convolution."""
     linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 4 * 4, 7))
-    assert matrix.gflop_per_image(linear, size=4) * 1e9 == pytest.approx(2 * 48 * 7)
+    assert models.gflop_per_image(linear, size=4) * 1e9 == pytest.approx(2 * 48 * 7)
     convolution = torch.nn.Conv2d(3, 5, 3, padding=1)
-    assert matrix.gflop_per_image(convolution, size=8) * 1e9 == pytest.approx(2 * 64 * 5 * 27)
+    assert models.gflop_per_image(convolution, size=8) * 1e9 == pytest.approx(2 * 64 * 5 * 27)
 
 
-def test_a_matrix_product_has_a_rate() -> None:
+def test_a_matrix_product_has_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some GFLOP/s, on every machine."""
-    assert matrix.best_product("float32", sides=(64,)) > 0.01
+    monkeypatch.setattr(models, "_SECONDS", 0.01)
+    assert models.best_product("float32", sides=(64,)) > 0.01
 
 
-@pytest.mark.usefixtures("quick")
-def test_ceilings_of_every_stage(
-    small_subject: Subject, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Read, decode and batch; the network; arithmetic; bytes and rows to the disk."""
-    monkeypatch.setattr(ceilings, "WRITTEN_BYTES", 1000)
+@pytest.mark.parametrize("streams", [1, 2, 3, 8])
+@pytest.mark.parametrize("images", [1, 64, 160, 640])
+def test_every_stream_ends_with_the_same_number_of_batches(streams: int, images: int) -> None:
+    """Batches are repeated, in order, to a multiple of those that run at once."""
+    runtime = cast("Runtime", SimpleNamespace(in_flight=streams + 1))
+    ready = [torch.full((32,), number) for number in range(5)]
+    found = [int(batch[0]) for batch in models.enough(ready, runtime, number=images)]
+    assert len(found) % streams == 0
+    assert found == [n % 5 for n in range(len(found))]
+    assert 0 <= len(found) * 32 - images < 32 * streams
+
+
+def test_ceilings_of_every_stage(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read, decode and batch; rows to the disk."""
     monkeypatch.setattr(ceilings, "WRITTEN_ROWS", 10)
-    stages = ceilings.measure_images(images.refs, repeats=1)
+    stages, rows = ceilings.run(options)
     assert list(stages.rates) == [ceilings.READ, ceilings.DECODE, ceilings.BATCH]
-    network = ceilings.measure_models([small_subject], repeats=1, images=4)
-    assert "squeezenet1_1, default" in network.rates
-    assert ceilings.measure_products(repeats=1).rates["bf16"] == Rate((100.0,))
-    disk, rows = ceilings.measure_writing(tmp_path / "written", repeats=1)
-    assert (disk.unit, rows.unit) == ("MB/s", "rows/s")
-    assert len((tmp_path / "written" / "rows.csv").read_text().splitlines()) == 10
+    assert rows.unit == "rows/s"
+    assert len((options.scratch / "rows.csv").read_text().splitlines()) == 10
 
 
-def test_score_beside_the_usual_loop_and_its_walls(
-    small_subject: Subject, images: Images, tmp_path: Path
+def test_score_beside_the_peers_and_its_ceilings(
+    options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every contestant has a rate, and the share is of the slower stage of the two."""
-    outcome = score.compare_scoring(small_subject, images, tmp_path / "s", repeats=1)
+    monkeypatch.setattr(score, "SCORED", ("default", "int8"))
+    (outcome,) = score.run(options)
     ours = score.ours("default")
     assert {score.USUAL, score.DECODE, score.ceiling("default"), ours} <= set(outcome.rates)
-    assert outcome.walls[ours] in (score.DECODE, score.ceiling("default"))
+    assert outcome.peers[0] == score.USUAL
+    assert outcome.ceilings[ours] in (score.DECODE, score.ceiling("default"))
     assert score.ours("int8") in outcome.absent
 
 
-def test_the_wall_is_the_slower_of_two_stages() -> None:
+def test_the_bottleneck_is_the_slower_of_two_stages() -> None:
     """Decoding, or the network."""
-    for decode, wall in ((10.0, score.DECODE), (90.0, score.ceiling("x"))):
+    for decode, slower in ((10.0, score.DECODE), (90.0, score.ceiling("x"))):
         rates = {score.DECODE: Rate((decode,)), score.ceiling("x"): Rate((50.0,))}
-        assert score.binding("x", rates) == wall
+        assert score.bottleneck("x", rates) == slower
 
 
 def test_rows_of_other_images_are_refused(tmp_path: Path) -> None:
-    """A CSV with a name too few, or an error, is no evidence."""
+    """A CSV with a missing name, or an error, is no evidence."""
     file = tmp_path / "p.csv"
     file.write_text("path,status,error,cat,labels\na.jpg,ok,,0.5,cat\nb.jpg,error,empty,,\n")
     with pytest.raises(ValueError, match="one good row"):
@@ -133,14 +135,58 @@ def test_rows_of_other_images_are_refused(tmp_path: Path) -> None:
         score.read_probabilities(file, ["b.jpg"])
 
 
+def test_bad_files_are_counted(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four of twelve are bad, and a loader that finds another number is refused."""
+    (outcome,) = loaders.dirty(options)
+    kept = outcome.facts["kept"]
+    assert isinstance(kept, dict)
+    assert set(kept) == {"host", "dali"}
+    monkeypatch.setattr(loaders, "damaged", lambda data, _kind: data)
+    asked = replace(options, scratch=options.scratch / "again")
+    asked.scratch.mkdir()
+    with pytest.raises(ValueError, match="0 bad of 12, not 5 of 12"):
+        list(loaders.dirty(asked))
+
+
+def test_memory_per_input_is_the_slope() -> None:
+    """Of the line through the runs."""
+    runs = [processes.MemoryRun(n, 1000 + 250 * n, 1.0) for n in (10, 20, 1000)]
+    assert processes.bytes_per_input(runs) == pytest.approx(250)
+
+
+@pytest.mark.slow
+def test_processes_are_watched(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start ends at its first rows; a process's peak is seen, and its rows are counted."""
+    (outcome,) = processes.start(options)
+    assert outcome.ceilings == {processes.FIRST: processes.IMPORT}
+    monkeypatch.setattr(processes, "TIMES", (1, 2))
+    (outcome,) = processes.memory(options)
+    runs = outcome.facts["runs"]
+    assert isinstance(runs, list)
+    assert [run["inputs"] for run in runs] == [12, 24]
+    assert all(run["peak_bytes"] > 10_000_000 for run in runs)
+
+
+@pytest.fixture
+def trained(
+    voc_tree: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Checkpoint:
+    """What contests on real machines run on: a trained head, here on 48 drawn images."""
+    monkeypatch.setattr(checkpoints, "_source", lambda _scratch: (voc_tree, "48 drawn images"))
+    monkeypatch.setattr(checkpoints, "_weights", lambda _backbone: "none")
+    monkeypatch.setattr(checkpoints, "_quantize", lambda _run, _shards: None)  # seconds
+    scratch = tmp_path_factory.mktemp("trained")
+    return checkpoints.make_checkpoint("squeezenet1_1", scratch, size=64)
+
+
 @pytest.mark.slow
 def test_trained_heads_equal_the_plain_loops(
-    small_subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And a plain loop that stops early trains another head, which is noticed."""
+    assert trained.weights == "random weights, head trained on 48 drawn images"
     monkeypatch.setattr(training, "EPOCHS", 4)
-    found = training.prove_equal(small_subject, tmp_path)
-    assert found.largest_difference < 0.02
+    assert training.prove_equal(trained, tmp_path).largest_difference < 0.02
     (tmp_path / "again").mkdir()
 
     def one_epoch(*words: object, epochs: int) -> torch.nn.Linear:
@@ -148,15 +194,15 @@ def test_trained_heads_equal_the_plain_loops(
         return training.train_plainly(*words, epochs=1)  # type: ignore[arg-type]
 
     with pytest.raises(ValueError, match="beyond"):
-        training.prove_equal(small_subject, tmp_path / "again", plain=one_epoch)
+        training.prove_equal(trained, tmp_path / "again", plain=one_epoch)
 
 
-def test_json_has_rows_only(
+def test_outcomes_are_printed_and_saved_as_they_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Standard output is one JSON line an outcome; text for people goes to standard error."""
+    """One row per outcome in the folder that was named, with the words of the command line."""
     monkeypatch.setattr(program, "environment", dict)
-    monkeypatch.setattr(results, "environment", dict)
+    monkeypatch.setattr("bench.results.environment", dict)
     outcome = Outcome(contest="dirty", title="a title", rates={"a": Rate((1.0,))})
     asked = []
 
@@ -165,12 +211,25 @@ def test_json_has_rows_only(
         yield outcome
         yield replace(outcome, title="another")
 
-    monkeypatch.setitem(CONTESTS, "dirty", Contest(run, "help"))
-    words = ["dirty", "--json", "--results", str(tmp_path), "--kind", "png", "--images", "7"]
-    program.main(words)
-    printed = capsys.readouterr()
-    rows = [json.loads(line) for line in printed.out.splitlines()]
+    monkeypatch.setattr(loaders, "dirty", run)
+    program.main(["dirty", "--results", str(tmp_path), "--kind", "png", "--images", "7"])
+    rows = [json.loads(line) for line in (tmp_path / "dirty.jsonl").read_text().splitlines()]
     assert [row["title"] for row in rows] == ["a title", "another"]
-    assert "a title" in printed.err
-    assert (asked[0].kind, asked[0].images) == ("png", 7)
-    assert len((tmp_path / "dirty.jsonl").read_text().splitlines()) == 2
+    assert "a title" in capsys.readouterr().out
+    assert (asked[0].kind, asked[0].images, asked[0].device) == ("png", 7, "cpu")
+
+
+def test_every_contest_is_there_and_its_rows_name_a_gpu(
+    options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table of names leads to functions; a row of a GPU is never one of the CPU."""
+    places = [contest.function.partition(":")[::2] for contest in CONTESTS.values()]
+    assert all(callable(getattr(__import__(f"bench.{m}", fromlist=[n]), n)) for m, n in places)
+    outcome = Outcome(contest="x", title="x", key={"kind": "voc"})
+    monkeypatch.setattr(contests, "run", lambda _options: iter([outcome]), raising=False)
+    keys = [
+        one.key
+        for device, _ in itertools.product(("cpu", "cuda:1"), (0,))
+        for one in Contest("contests:run", "").run(replace(options, device=device))
+    ]
+    assert keys == [{"kind": "voc"}, {"kind": "voc", "device": "cuda:1"}]

@@ -10,17 +10,19 @@ from bench.outcome import Outcome
 from bench.timing import Rate
 
 
-def _outcome() -> Outcome:
+def _outcome(unit: str = "images/s") -> Outcome:
     return Outcome(
         contest="score",
         title="score, some network",
         rates={
             "usual": Rate((10.0, 12.0, 11.0)),
+            "other": Rate((22.0,)),
             "ceiling": Rate((50.0, 40.0, 44.0)),
-            "ours": Rate((33.0, 30.0, 36.0)),
+            "vocscore": Rate((33.0, 30.0, 36.0)),
         },
-        baseline="usual",
-        walls={"ours": "ceiling"},
+        unit=unit,
+        peers=("usual", "other"),
+        ceilings={"vocscore": "ceiling"},
         absent={"peer": "not installed"},
         key={"backbone": "some"},
         facts={"agreement": 0.01},
@@ -28,22 +30,33 @@ def _outcome() -> Outcome:
     )
 
 
-def test_ratios_and_shares_are_of_medians() -> None:
-    """Outliers of a repeat do not count: 33 of 11, 33 of 44."""
+def test_ratios_are_to_the_best_peer_and_of_medians() -> None:
+    """Outliers of a repeat do not count: 33 beside the better of 11 and 22, and 33 of 44."""
     outcome = _outcome()
-    assert outcome.ratio("ours") == pytest.approx(3.0)
-    assert outcome.share("ours") == pytest.approx(0.75)
+    assert outcome.best_peer == "other"
+    assert outcome.ratio("vocscore") == pytest.approx(1.5)
+    assert outcome.ratio("usual") == pytest.approx(0.5)
+    assert outcome.share("vocscore") == pytest.approx(0.75)
     assert outcome.share("usual") is None
+    assert Outcome(contest="x", title="x", rates=outcome.rates).ratio("usual") is None
 
 
-def test_text_shows_each_contestant_and_who_is_absent() -> None:
-    """A person sees the figures, the wall by its name, the absent with the reason, the sentence."""
+def test_of_seconds_fewer_are_better() -> None:
+    """The best peer is the quickest, and the ratio says how many times as fast."""
+    outcome = _outcome("s")
+    assert outcome.best_peer == "usual"
+    assert outcome.ratio("vocscore") == pytest.approx(1 / 3)
+    assert outcome.share("vocscore") == pytest.approx(44 / 33)
+
+
+def test_text_shows_each_contestant_and_what_is_absent() -> None:
+    """Figures, the ceiling by its name, the best peer, the absent with the reason, the sentence."""
     lines = _outcome().text().splitlines()
     assert lines[0] == "score, some network"
-    (ours,) = [line for line in lines if line.startswith("ours")]
-    assert ours.split() == ["ours", "33.0", "18%", "3.00", "75%", "of", "ceiling"]
+    (ours,) = [line for line in lines if line.startswith("vocscore")]
+    assert ours.split() == ["vocscore", "33.0", "18%", "1.50", "75%", "of", "ceiling"]
     assert any(line.startswith("peer") and "absent: not installed" in line for line in lines)
-    assert lines[-1] == "one more sentence"
+    assert lines[-2:] == ["best peer of this run: other", "one more sentence"]
 
 
 def test_a_row_survives_json() -> None:
@@ -54,8 +67,17 @@ def test_a_row_survives_json() -> None:
     assert back.table() == outcome.table()
 
 
-@pytest.mark.parametrize("wrong", [{"baseline": "nobody"}, {"walls": {"a": "nobody"}}])
+def test_peers_of_a_row_that_does_not_name_them() -> None:
+    """Neither the program's own, nor ceilings, nor bounds; contests without peers have none."""
+    row = _outcome().row()
+    del row["peers"]
+    row["rates"] |= {"decode ceiling": {"values": [1.0]}, "import torch": {"values": [1.0]}}
+    assert Outcome.from_row(row).peers == ("usual", "other")
+    assert Outcome.from_row({**row, "contest": "dirty"}).peers == ()
+
+
+@pytest.mark.parametrize("wrong", [{"peers": ("nobody",)}, {"ceilings": {"a": "nobody"}}])
 def test_names_have_to_be_contestants(wrong: dict[str, object]) -> None:
-    """A baseline or a wall without a rate is refused at birth."""
+    """A peer or a ceiling without a rate is refused at birth."""
     with pytest.raises(ValueError, match="nobody"):
         Outcome(contest="x", title="x", rates={"a": Rate((1.0,))}, **wrong)  # type: ignore[arg-type]

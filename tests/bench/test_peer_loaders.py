@@ -5,26 +5,36 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import tarfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
-from peer_doubles import Scripted, make_task, plain_levels
+from peer_doubles import Scripted, make_task, plain_values
 from PIL import Image
 
-from bench.loaders import CONTESTANTS, HOST, LARGEST_MEAN_DIFFERENCE, USUAL, compare_loaders
-from bench.peers.agreement import gray_levels, mean_difference, turn
-from bench.peers.opencv import open_opencv
-from bench.peers.spdl_pipeline import open_spdl
-from bench.peers.task import AbsentError, open_or_say
-from bench.peers.webdataset_tars import write_tars
+from bench import loaders
+from bench.loaders import CONTESTANTS, HOST, LARGEST_MEAN_DIFFERENCE, USUAL, open_agreeing
+from bench.peers.dataloader import open_opencv
+from bench.peers.libraries import SpdlLoader, write_tars
+from bench.peers.task import (
+    AbsentError,
+    Loader,
+    Task,
+    mean_difference,
+    open_or_say,
+    pixel_values,
+    turn,
+)
 from shards.sample import ImageRef
 from shards.synthetic.voc import draw_photo
 
 if TYPE_CHECKING:
-    from bench.peers.task import Loader, Task
+    from bench.contests import Options
 
 IMAGES = 10
 
@@ -55,8 +65,8 @@ def test_each_gives_every_image_as_pillow_alone_does(
     loader = opened(name, task)
     try:
         for _turn in range(2):
-            levels = gray_levels(loader, task).numpy().astype(int)
-            apart = np.abs(levels - plain_levels(task)).mean(axis=(1, 2, 3))
+            values = pixel_values(loader, task).numpy().astype(int)
+            apart = np.abs(values - plain_values(task)).mean(axis=(1, 2, 3))
             assert apart.max() < LARGEST_MEAN_DIFFERENCE
         assert turn(loader, task).images == IMAGES
     finally:
@@ -75,56 +85,65 @@ def test_png_is_read_by_all(name: str, photos: list[ImageRef], tmp_path: Path) -
     task = make_task(files, tmp_path)
     loader = opened(name, task)
     try:
-        levels = gray_levels(loader, task)
+        values = pixel_values(loader, task)
     finally:
         loader.close()
-    truth = torch.from_numpy(plain_levels(task))
-    assert mean_difference(levels, truth) < LARGEST_MEAN_DIFFERENCE
+    truth = torch.from_numpy(plain_values(task))
+    assert mean_difference(values, truth) < LARGEST_MEAN_DIFFERENCE
 
 
 @pytest.mark.parametrize("rows", [[[0, 1, 2]], [[0, 1], [1, 2, 3]], [[0, 1, 2, 3], [3]]])
 def test_a_row_that_is_lost_or_comes_twice_is_refused(
     rows: list[list[int]], photos: list[ImageRef], tmp_path: Path
 ) -> None:
-    """Whoever leaves work out is not faster."""
+    """A loader that leaves work out is not faster."""
     task = make_task(photos[:4], tmp_path)
     with pytest.raises(ValueError, match="rows of 4"):
         turn(Scripted(task, rows=rows), task)
     with pytest.raises(ValueError, match="rows of 4"):
-        gray_levels(Scripted(task, rows=rows), task)
+        pixel_values(Scripted(task, rows=rows), task)
 
 
 def test_a_batch_of_another_type_is_refused(photos: list[ImageRef], tmp_path: Path) -> None:
     """Half the bytes are not the same work."""
     task = make_task(photos[:4], tmp_path)
     with pytest.raises(ValueError, match="float16"):
-        gray_levels(Scripted(task, dtype=torch.float16), task)
+        pixel_values(Scripted(task, dtype=torch.float16), task)
 
 
-def test_a_resizer_that_does_not_smooth_is_left_out(photos: list[ImageRef]) -> None:
-    """It is listed with its difference, has no rate, and the others' contest goes on."""
+Contestants = dict[str, Callable[[Task], Loader]]
+Opened = tuple[dict[str, Loader], dict[str, str], dict[str, float]]
+
+
+def agreeing(photos: list[ImageRef], scratch: Path, contestants: Contestants) -> Opened:
+    with ExitStack() as closing:
+        return open_agreeing(make_task(photos, scratch), closing, contestants=contestants)
+
+
+def test_a_resizer_that_does_not_smooth_is_left_out(photos: list[ImageRef], tmp_path: Path) -> None:
+    """It is listed with its difference, and the others stay."""
     contestants = {
         USUAL: Scripted,
         "careless": lambda task: Scripted(task, way=Image.Resampling.NEAREST),
         "careful": Scripted,
     }
-    outcome = compare_loaders(photos, repeats=1, contestants=contestants)
-    assert list(outcome.rates) == [USUAL, "careful"]
-    assert outcome.absent["careless"].startswith("not the same work: ")
-    assert outcome.facts["mean_differences"]["careless"] > LARGEST_MEAN_DIFFERENCE
+    opened, absent, differences = agreeing(photos, tmp_path, contestants)
+    assert list(opened) == [USUAL, "careful"]
+    assert absent["careless"].startswith("not the same work: ")
+    assert differences["careless"] > LARGEST_MEAN_DIFFERENCE
 
 
-def test_a_wrong_loader_of_our_own_is_an_error(photos: list[ImageRef]) -> None:
+def test_a_wrong_loader_of_our_own_is_an_error(photos: list[ImageRef], tmp_path: Path) -> None:
     """It is a defect, not an absent peer."""
     contestants = {
         USUAL: Scripted,
         HOST: lambda task: Scripted(task, way=Image.Resampling.NEAREST),
     }
     with pytest.raises(ValueError, match="not the same work"):
-        compare_loaders(photos, repeats=1, contestants=contestants)
+        agreeing(photos, tmp_path, contestants)
 
 
-def test_who_cannot_run_is_listed_with_the_reason(photos: list[ImageRef]) -> None:
+def test_what_cannot_run_is_listed_with_the_reason(photos: list[ImageRef], tmp_path: Path) -> None:
     """Not installed, no libraries of the system, or failing on these images: one line each."""
 
     def no_module(_task: Task) -> Loader:
@@ -139,15 +158,14 @@ def test_who_cannot_run_is_listed_with_the_reason(photos: list[ImageRef]) -> Non
         "b": no_library,
         "c": lambda task: Scripted(task, rows=[[99]]),
     }
-    absent = compare_loaders(photos, repeats=1, contestants=contestants).absent
+    _, absent, _ = agreeing(photos, tmp_path, contestants)
     assert "pip install 'vocscore[bench]'" in absent["a"]
     assert absent["b"] == "needs libavutil"
     assert absent["c"].startswith("failed on these images: IndexError")
-    assert "opencv" in absent["FFCV"]
     assert not any("\n" in reason for reason in absent.values())
 
 
-def test_everyone_is_closed_also_after_an_error(photos: list[ImageRef]) -> None:
+def test_all_are_closed_also_after_an_error(photos: list[ImageRef], tmp_path: Path) -> None:
     """Workers that live on would take the cores from the next contest."""
     made: list[Scripted] = []
 
@@ -161,8 +179,22 @@ def test_everyone_is_closed_also_after_an_error(photos: list[ImageRef]) -> None:
         HOST: lambda task: remembered(task, rows=[[0]]),
     }
     with pytest.raises(ValueError, match="rows of"):
-        compare_loaders(photos, repeats=1, contestants=contestants)
+        agreeing(photos, tmp_path, contestants)
     assert [loader.closed for loader in made] == [True] * 3
+
+
+def test_the_outcome_names_its_peers_and_who_never_runs(
+    options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ratios are to the best of the others; the program's own are no peers."""
+    contestants = {USUAL: Scripted, HOST: Scripted}
+    monkeypatch.setattr(
+        loaders, "open_agreeing", partial(loaders.open_agreeing, contestants=contestants)
+    )
+    (outcome,) = loaders.run(options)
+    assert list(outcome.rates) == [USUAL, HOST]
+    assert outcome.peers == (USUAL,)
+    assert "opencv" in outcome.absent["FFCV"]
 
 
 def test_opencv_that_is_not_installed_is_absent_before_a_worker_starts(
@@ -186,7 +218,7 @@ def test_spdl_without_ffmpeg_says_so(
 
     monkeypatch.setattr(utils, "get_ffmpeg_versions", missing)
     with pytest.raises(AbsentError, match="install ffmpeg"):
-        open_spdl(make_task(photos, tmp_path))
+        SpdlLoader(make_task(photos, tmp_path))
 
 
 def test_the_tars_hold_the_same_bytes(photos: list[ImageRef], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The README's figures are what `make report` makes from the rows, and never typed by hand."""
+"""The published figures are what `make report` makes from the rows, and never typed by hand."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENVIRONMENT = {"processor": "P", "cores": 2, "gpu": None, "commit": "abc", "date": "2026-01-01"}
+OURS = "vocscore score, default"
 
 
 def _row(ours: float, *, backbone: str = "resnet18", **environment: Any) -> dict[str, Any]:
@@ -25,11 +26,12 @@ def _row(ours: float, *, backbone: str = "resnet18", **environment: Any) -> dict
         title=f"score, {backbone}",
         rates={
             "usual|loop": Rate((10.0,)),
+            "better": Rate((20.0,)),
             "model ceiling": Rate((50.0,)),
-            "vocscore score": Rate((ours,)),
+            OURS: Rate((ours,)),
         },
-        baseline="usual|loop",
-        walls={"vocscore score": "model ceiling"},
+        peers=("usual|loop", "better"),
+        ceilings={OURS: "model ceiling"},
         absent={"peer": "not\ninstalled | at all"},
         key={"backbone": backbone, "kind": "voc"},
         facts={"images": "20 drawn ones"},
@@ -37,79 +39,87 @@ def _row(ours: float, *, backbone: str = "resnet18", **environment: Any) -> dict
     return {**outcome.row(), "environment": {**ENVIRONMENT, **environment}}
 
 
-def _write(folder: Path, *rows: dict[str, Any]) -> Path:
-    folder.mkdir()
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / "score.jsonl").write_text(text)
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """A README and a page with text around the markers, and old figures between them."""
+    (tmp_path / "rows").mkdir()
+    found = {"readme": tmp_path / "README.md", "page": tmp_path / "page.md"}
+    for file in found.values():
+        file.write_text(f"before\n{report.BEGIN}\nold 12345\n{report.END}\nafter\n")
+    return {**found, "chart": tmp_path / "chart.png"}
+
+
+def _write(files: dict[str, Path], *rows: dict[str, Any]) -> Path:
+    folder = files["page"].parent / "rows"
+    (folder / "score.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
 
-@pytest.fixture
-def readme(tmp_path: Path) -> Path:
-    """A README with text around the markers, and an old figure between them."""
-    file = tmp_path / "README.md"
-    file.write_text(f"before\n{report.BEGIN}\nold 12345\n{report.END}\nafter\n")
-    return file
-
-
-def test_this_readme_is_what_the_rows_make() -> None:
-    """Whoever edits a figure, or adds a row without `make report`, breaks this."""
+def test_the_files_are_what_the_rows_make() -> None:
+    """A figure edited by hand, or a row added without `make report`, breaks this."""
     rows = report.newest(report.read_rows(FOLDER))
-    text = report.README.read_text()
-    assert text == report.between_markers(text, report.summary(rows))
-    assert report.PAGE.read_text() == report.tables(rows)
+    for file, part in ((report.README, report.caption(rows)), (report.PAGE, report.tables(rows))):
+        text = file.read_text()
+        assert text == report.between_markers(text, part)
 
 
-def test_the_newest_row_of_each_kind_and_machine_counts(tmp_path: Path) -> None:
+def test_no_row_of_a_dirty_tree_is_shown(files: dict[str, Path]) -> None:
+    """Nor one that knows no commit, nor one without rates."""
+    rows = [_row(20.0), _row(30.0, commit="abc-dirty"), _row(30.0, commit=None)]
+    assert report.read_rows(_write(files, *rows, {**rows[0], "rates": {}})) == rows[:1]
+    assert "-dirty" not in report.PAGE.read_text()
+
+
+def test_the_newest_row_of_each_kind_and_machine_counts(files: dict[str, Path]) -> None:
     """An older row of the same contest, key and machine is not shown; others are."""
     rows = [_row(20.0), _row(30.0), _row(35.0, backbone="alexnet"), _row(40.0, cores=16)]
-    found = report.newest(report.read_rows(_write(tmp_path / "rows", *rows)))
-    assert found == rows[1:]
+    assert report.newest(report.read_rows(_write(files, *rows))) == rows[1:]
 
 
-def test_rows_become_a_summary_and_tables(tmp_path: Path, readme: Path) -> None:
-    """Rate, ratio, ceiling, share, machine and commit stand there; text around them stays."""
-    page, chart = tmp_path / "page.md", tmp_path / "chart.png"
-    rows = _write(tmp_path / "rows", _row(40.0))
-    report.write_report(rows, readme=readme, page=page, chart=chart)
-    text = readme.read_text()
-    assert text.startswith("before\n")
-    assert text.endswith("after\n")
-    assert "12345" not in text
-    assert "P, 2 cores" in text
-    assert "| **score, resnet18** (at abc) | | | |" in text
-    assert (
-        "| vocscore score | 40.0 images/s | 4.00 x usual\\|loop | 80% of model ceiling (50.0) |"
-    ) in text
-    assert "| peer | | | | absent: not installed \\| at all |" in page.read_text()
-    assert "20 drawn ones." in page.read_text()
-    again = report.write_report(rows, readme=readme, page=page, chart=chart)
-    assert readme.read_text() == text, again
+def test_rows_become_a_caption_and_tables(files: dict[str, Path]) -> None:
+    """Rate, ratio to the best peer, ceiling, share, machine and commit; other text stays."""
+    rows = _write(files, _row(40.0), _row(50.0, backbone="alexnet"))
+    report.write_report(rows, **files)
+    readme, page = files["readme"].read_text(), files["page"].read_text()
+    for text in (readme, page):
+        assert text.startswith("before\n")
+        assert text.endswith("after\n")
+        assert "12345" not in text
+    assert "**2.0 to 2.5 times the best peer of the same run**" in readme
+    assert "## P, 2 cores" in page
+    assert "20 drawn ones; commit abc; 2026-01-01; best peer: better." in page
+    assert f"| **{OURS}** | 40.0 | 0% | 2.00 | 80% of model ceiling (50.0) |" in page
+    assert "| usual\\|loop | 10.0 | 0% | 0.50 |  |" in page
+    assert "| peer | | | | absent: not installed \\| at all |" in page
+    report.write_report(rows, **files)
+    assert files["page"].read_text() == page
 
 
-def test_the_machine_measured_last_comes_first_and_has_the_chart() -> None:
-    """Tables of every machine; bars of one."""
-    old, new = _row(40.0), _row(30.0, processor="Q", date="2026-02-01")
-    text = report.summary([new, old])
-    assert 0 < text.index("Q, 2 cores:") < text.index("P, 2 cores:")
-    assert [one.rates["vocscore score"].median for one in report.drawn([old, new])] == [30.0]
-    assert report.drawn([]) == []
+def test_the_machine_measured_last_comes_first() -> None:
+    """Every machine has its tables."""
+    text = report.tables([_row(40.0), _row(30.0, processor="Q", date="2026-02-01")])
+    assert 0 <= text.index("## Q, 2 cores") < text.index("## P, 2 cores")
+    assert report.short_machine(_row(1.0, processor="Intel(R) Xeon(R) Processor (amx)")) == (
+        "Intel Xeon, 2 cores"
+    )
 
 
-def test_the_chart_is_drawn_and_equal_rows_give_equal_images(tmp_path: Path, readme: Path) -> None:
-    """A PNG as wide as it should be, without a date in it."""
-    rows = _write(tmp_path / "rows", _row(40.0), _row(41.0, backbone="alexnet"))
-    charts = [tmp_path / "one.png", tmp_path / "two.png"]
-    for chart in charts:
-        report.write_report(rows, readme=readme, page=tmp_path / "page.md", chart=chart)
-    assert charts[0].read_bytes() == charts[1].read_bytes()
-    with Image.open(charts[0]) as image:
-        assert image.width > 800
+def test_equal_rows_give_equal_charts(files: dict[str, Path]) -> None:
+    """A small PNG without a date in it, with a panel per machine."""
+    rows = _write(files, _row(40.0), _row(41.0, backbone="alexnet"), _row(50.0, cores=4))
+    charts = []
+    for _ in range(2):
+        report.write_report(rows, **files)
+        charts.append(files["chart"].read_bytes())
+    assert charts[0] == charts[1]
+    assert len(charts[0]) < 100_000
+    with Image.open(files["chart"]) as image:
+        assert image.width == 1280
 
 
-def test_a_readme_without_markers_is_refused() -> None:
+def test_a_file_without_markers_is_refused() -> None:
     """Nothing is written beside the place."""
-    with pytest.raises(ValueError, match="bench:begin"):
+    with pytest.raises(ValueError, match="<!-- bench -->"):
         report.between_markers("no markers", "tables")
 
 

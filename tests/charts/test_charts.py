@@ -23,8 +23,9 @@ from vocscore.charts.canvas import DOTS_PER_INCH, WIDTH
 from vocscore.charts.evaluation_charts import STEMS, evaluation_charts
 from vocscore.evaluation.bootstrap import Intervals, bootstrap
 from vocscore.evaluation.calibration import reliability
-from vocscore.evaluation.metrics import decide, report
+from vocscore.evaluation.metrics import report
 from vocscore.evaluation.mistakes import missed_together
+from vocscore.models.probabilities import decide
 
 if TYPE_CHECKING:
     from pathlib import Path

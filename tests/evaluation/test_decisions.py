@@ -12,9 +12,10 @@ from drawn_tables import draw
 
 from vocscore.errors import EvalError
 from vocscore.evaluation.calibration import fit_temperature, reliability
-from vocscore.evaluation.decisions import fit_decisions, probabilities_of
+from vocscore.evaluation.decisions import fit_decisions
 from vocscore.evaluation.metrics import report
 from vocscore.evaluation.thresholds import fit_thresholds, parse_rule
+from vocscore.models.probabilities import probabilities_of
 
 
 def table(seed: int = 0) -> tuple[Any, Any]:
@@ -46,7 +47,8 @@ def test_calibration_changes_no_ranking_and_tells_the_error_before_and_after() -
     """Average precision stays; the errors are those of the probabilities on either side."""
     labels, logits = table()
     got = fit_decisions(labels, logits, thresholds="fixed", fixed=0.5, calibrate=True)
-    before, after = (probabilities_of(logits, temperature=t) for t in (1.0, got.temperature))
+    exact = logits.astype(np.float64)
+    before, after = (probabilities_of(exact, temperature=t) for t in (1.0, got.temperature))
     assert got.error_before == reliability(labels, before).expected_calibration_error
     assert got.error_after == reliability(labels, after).expected_calibration_error
     assert got.error_after < got.error_before

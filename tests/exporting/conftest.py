@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture(autouse=True)
+def _small_backbones(tiny_backbones: None) -> None:
+    """Runs have a tiny backbone where the backbone is not the subject."""
+
+
 @pytest.fixture(scope="session")
 def packed(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The drawn set in shards."""

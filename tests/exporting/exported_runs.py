@@ -31,7 +31,7 @@ def make_run(
     folder: Path,
     classes: tuple[str, ...],
     *,
-    backbone: str = "squeezenet1_1",
+    backbone: str = "tiny_dropout",
     weights: str = "none",
     size: int = SIZE,
     **fitted: object,
@@ -39,7 +39,9 @@ def make_run(
     with torch.random.fork_rng():
         torch.manual_seed(3)
         network = build_network(backbone, classes=len(classes), weights=weights, size=size)
-        torch.nn.init.normal_(network.head.weight, std=0.3)
+        # the tiny features are small
+        std = 3.0 if backbone == "tiny_dropout" else 0.3
+        torch.nn.init.normal_(network.head.weight, std=std)
     card = ModelCard(backbone, classes, Preprocess(size=size), 0.5, "none", **fitted)
     save_checkpoint(folder, network, card)
     return folder

@@ -16,15 +16,12 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-import torchvision.models
 from torchvision.models import get_model
 
 from vocscore.errors import CheckpointError
-from vocscore.models.backbones import check_backbone, names_in_source
 from vocscore.models.card import ModelCard
 from vocscore.models.checkpoint import save_checkpoint
 from vocscore.models.network import build_network, input_preprocess
-from vocscore.models.state_dicts import foreign_names
 from vocscore.models.weight_files import check_weights
 from vocscore.models.weights import describe_weights
 from vocscore.pipeline.preprocess import Preprocess
@@ -350,15 +347,6 @@ def test_models_of_other_libraries(names: list[str], library: str, tmp_path: Pat
         loaded(tmp_path / "w.safetensors")
 
 
-@pytest.mark.parametrize(
-    "backbone",
-    ["resnet18", "maxvit_t", "vit_b_32", "swin_t", "regnet_y_400mf", "convnext_tiny", "mnasnet0_5"],
-)
-def test_torchvisions_own_names_are_nobody_elses(backbone: str) -> None:
-    """A model of torchvision is never taken for one of another library."""
-    assert foreign_names(get_model(backbone, weights=None).state_dict()) is None
-
-
 def test_values_that_cannot_be_weights(state: State, tmp_path: Path) -> None:
     """Integers and values that are no numbers are refused by the tensor's name."""
     name = "conv1.0.weight"
@@ -409,23 +397,3 @@ def test_weights_of_a_run_without_its_card(run: Path, state: State, tmp_path: Pa
     """Copied elsewhere, they are a file of weights like another."""
     (tmp_path / "copied.safetensors").write_bytes((run / "model.safetensors").read_bytes())
     assert_taken(tmp_path / "copied.safetensors", state, "backbone.*")
-
-
-def test_the_names_in_torchvisions_source_are_those_it_registers() -> None:
-    """Without importing it: the very classifiers of `torchvision.models.list_models`."""
-    assert names_in_source() == set(torchvision.models.list_models(module=torchvision.models))
-
-
-def test_where_the_source_cannot_be_told_torchvision_decides(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Another layout of torchvision refuses nothing by mistake."""
-    package = tmp_path / "torchvision" / "models"
-    package.mkdir(parents=True)
-    (package / "resnet.py").write_text("@register_model()\ndef resnet18():\n    ...\n")
-    spec = types.SimpleNamespace(submodule_search_locations=[str(package.parent)])
-    monkeypatch.setattr("vocscore.models.backbones.find_spec", lambda _name: spec)
-    names_in_source.cache_clear()
-    assert names_in_source() == frozenset()
-    check_backbone("whatever")
-    names_in_source.cache_clear()

@@ -280,7 +280,7 @@ def test_bad_images_stay_failures(tmp_path: Path, loader: str) -> None:
     views = Views(ALL, seed=0, epoch=1)
     with make(loader, Preprocess(size=32)) as opened:
         batches = list(opened.batches(refs, views=views))
-    reasons = {f.row: str(f.reason) for batch in batches for f in batch.failures}
+    reasons = {f.row: str(f.fault.reason) for batch in batches for f in batch.failures}
     assert reasons == dict(enumerate(code for _, code in bad.values()))
     padding = [refs[-1]] * len(refs)
     expected = _pixels(loader, padding, views, size=32)[len(bad)]

@@ -78,7 +78,7 @@ def test_odd_files_agree_with_the_reference(odd: Path, loader: str) -> None:
     for name in ("reference", loader):
         with make(name, Preprocess(size=128)) as opened:
             batches = list(opened.batches(refs))
-        failures = {f.row: (f.reason, f.detail) for b in batches for f in b.failures}
+        failures = {f.row: f.fault for b in batches for f in b.failures}
         outcomes[name] = by_row(batches), failures
     truth, got = outcomes["reference"], outcomes[loader]
     assert got[1] == truth[1]
@@ -97,7 +97,7 @@ def test_bad_images_have_the_same_reason_everywhere(tmp_path: Path, loader: str)
     refs = write(tmp_path, {name: data for name, (data, _) in bad.items()})
     with make(loader, Preprocess(size=32)) as opened:
         batches = list(opened.batches(refs))
-    found = {f.row: str(f.reason) for batch in batches for f in batch.failures}
+    found = {f.row: str(f.fault.reason) for batch in batches for f in batch.failures}
     assert found == dict(enumerate(code for _, code in bad.values()))
     assert all(batch.images.shape == (0, 3, 32, 32) for batch in batches)
 
@@ -156,6 +156,7 @@ def test_missing_dali_is_one_line_with_the_cure(monkeypatch: pytest.MonkeyPatch)
 def test_auto_on_gpu_without_dali_warns_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a GPU is and DALI is not, the host decodes, and a warning says so."""
     monkeypatch.setitem(sys.modules, "nvidia.dali", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.warns(RuntimeWarning, match="Decoding on the CPU"):
         loader = open_loader(

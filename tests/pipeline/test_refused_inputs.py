@@ -25,11 +25,7 @@ def _failures(loader: str, refs: list[ImageRef]) -> tuple[dict[str, str], int]:
     """Name -> reason and detail of what failed, and how many images came out."""
     with make(loader, Preprocess(size=32), batch_size=3) as opened:
         batches = list(opened.batches(refs))
-    found = {
-        refs[one.row].name: f"{one.reason}: {one.detail}"
-        for batch in batches
-        for one in batch.failures
-    }
+    found = {refs[one.row].name: str(one.fault) for batch in batches for one in batch.failures}
     return found, sum(len(batch.rows) for batch in batches)
 
 

@@ -11,9 +11,10 @@ from torch import nn
 
 from vocscore.models.network import Network, build_network
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.runtime import cuda, folding
+from vocscore.runtime import cuda
+from vocscore.runtime import fuse_batch_norm as fusing
 from vocscore.runtime.cuda import Captured, CudaRuntime, Step
-from vocscore.runtime.folding import folded
+from vocscore.runtime.fuse_batch_norm import fuse_batch_norm
 
 SIZE = 64
 BATCH = 8
@@ -94,7 +95,7 @@ def test_probabilities_are_the_plain_networks(backbone: str, precision: str, ato
 def test_batch_normalization_is_folded_away() -> None:
     """Nothing of it is left, padding included, and the answers stay."""
     network = network_of()
-    found = folded(network, size=SIZE)
+    found = fuse_batch_norm(network, size=SIZE)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in found.modules())
     assert any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
     noise = torch.randn(3, 3, SIZE, SIZE)
@@ -130,14 +131,14 @@ class Branching(nn.Module):
 def test_a_network_that_cannot_be_traced_stays_as_it_is() -> None:
     """No folding, no error."""
     network = Branching()
-    assert folded(network, size=SIZE) is network
+    assert fuse_batch_norm(network, size=SIZE) is network
 
 
 def test_a_folding_that_changes_answers_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """The proof is made each time, and a wrong network is thrown away."""
-    monkeypatch.setattr(folding, "fuse", lambda network: nn.Sequential(network, nn.Tanh()))
+    monkeypatch.setattr(fusing, "fuse", lambda network: nn.Sequential(network, nn.Tanh()))
     network = network_of()
-    assert folded(network, size=SIZE) is network
+    assert fuse_batch_norm(network, size=SIZE) is network
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def test_results_outlive_the_batches_after_them(recorded: CudaRuntime) -> None:
 def test_a_graph_that_cannot_be_had_is_done_without(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever stops the capture, there is one line and the layers are launched singly."""
+    """Whatever stops the capture, there is one line and the layers are launched one by one."""
 
     def fails(step: object, images: torch.Tensor) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.\nand more")
@@ -182,7 +183,7 @@ def test_a_graph_that_cannot_be_had_is_done_without(
     with caplog.at_level(logging.WARNING):
         assert runtime_of()._captured_or_none(BATCH) is None
     (record,) = caplog.records
-    assert "no CUDA graph of 8 images (CUDA out of memory.)" in record.getMessage()
+    assert "no CUDA graph for 8 images (CUDA out of memory.)" in record.getMessage()
 
 
 def test_float32_means_float32_and_leaves_the_setting_as_it_was() -> None:

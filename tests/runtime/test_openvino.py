@@ -13,8 +13,7 @@ import torch
 from vocscore.models.card import ModelCard
 from vocscore.models.network import Network, build_network
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.runtime import open_runtime
-from vocscore.runtime.opening import open_backbone
+from vocscore.runtime.load import open_backbone, open_runtime
 from vocscore.runtime.openvino import (
     MOST_STREAMS,
     OpenVinoRuntime,
@@ -163,7 +162,7 @@ CHILD = """
 import gc, signal, subprocess
 import numpy, torch
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.runtime.opening import open_backbone
+from vocscore.runtime.load import open_backbone
 signal.signal(signal.SIGCHLD, lambda *_: None)
 for _ in range(3):
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten())

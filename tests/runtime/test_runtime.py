@@ -10,7 +10,8 @@ from vocscore.errors import DeviceError
 from vocscore.models.card import ModelCard
 from vocscore.models.network import Network, build_network
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.runtime import open_runtime, resolve_device
+from vocscore.runtime import resolve_device
+from vocscore.runtime.load import open_runtime
 
 SIZE = 64
 

@@ -27,7 +27,7 @@ def run(source: Path, output: Path, *, seconds_per_batch: float = 0.0) -> None:
     try:
         score_fake(source, output, loader=loader, unit_size=5)
     except ScoreError as error:
-        if "there already" not in str(error):
+        if "already exists" not in str(error):
             raise
 
 

@@ -19,7 +19,7 @@ from tiny_network import run
 
 import vocscore.models.checkpoint
 import vocscore.pipeline.loaders
-import vocscore.scoring.engines.opening  # noqa: F401 - all that takes long to import
+import vocscore.scoring.engines.factory  # noqa: F401 - all that takes long to import
 from vocscore.errors import ScoreError
 
 
@@ -28,7 +28,7 @@ def score(source: Path, checkpoint: Path, folder: Path) -> None:
     try:
         run(source, folder / "out.csv", checkpoint, unit_size=8, quarantine=folder / "q")
     except ScoreError as error:
-        if "there already" not in str(error):
+        if "already exists" not in str(error):
             raise
 
 

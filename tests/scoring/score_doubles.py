@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shards.errors import Reason
-from vocscore.scoring.bad.bad_inputs import BadInputs
-from vocscore.scoring.bad.quarantine import Quarantine
+from shards.errors import Fault, Reason
+from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
+from vocscore.scoring.bad_inputs.quarantine import Quarantine
 from vocscore.scoring.engines.local import LocalEngine
+from vocscore.scoring.formats.csv_format import CsvFormat
 from vocscore.scoring.inputs.globs import EVERYTHING, Globs
 from vocscore.scoring.inputs.sources import read_source
-from vocscore.scoring.output.formats.csv_format import CsvFormat
 from vocscore.scoring.output.ledger import open_ledger
 from vocscore.scoring.scoring import Scoring
 
@@ -56,7 +56,7 @@ class FakeLoader:
                 images=[names[row] for row in good],
                 rows=np.array(good, np.int64),
                 failures=tuple(
-                    SimpleNamespace(row=row, reason=Reason.CORRUPT, detail="it is bad")
+                    SimpleNamespace(row=row, fault=Fault(Reason.CORRUPT, "it is bad"))
                     for row in rows
                     if is_bad(names[row])
                 ),

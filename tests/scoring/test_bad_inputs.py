@@ -13,9 +13,9 @@ import pytest
 from score_doubles import FakeForward, FakeLoader, is_bad, make_files, score_fake
 
 from vocscore.errors import ScoreError, StoppedOnPurposeError
-from vocscore.scoring.bad import bad_inputs, quarantine
-from vocscore.scoring.bad.offenders import Offender, encoded
-from vocscore.scoring.bad.quarantine import Quarantine, refuse_inside
+from vocscore.scoring.bad_inputs import bad_inputs, quarantine
+from vocscore.scoring.bad_inputs.bad_records import BadRecord, encoded
+from vocscore.scoring.bad_inputs.quarantine import Quarantine, refuse_inside
 from vocscore.scoring.output.ledger import UnitRecord, open_ledger, work_folder
 
 NAMES = [f"{i // 5}/{i:02d}{'bad' if i % 4 == 1 else ''}.jpg" for i in range(22)]
@@ -140,7 +140,7 @@ def test_a_quarantine_asked_for_in_the_middle_has_everything(source, output, fol
 
 
 def test_a_run_that_its_limit_stops_leaves_the_table(source, output, folder, monkeypatch):
-    """When --max-bad stops a run, the offenders so far are copied and listed."""
+    """When --max-bad stops a run, the bad inputs so far are copied and listed."""
     monkeypatch.setattr(bad_inputs, "LEAST_ROWS", 3)
     with pytest.raises(StoppedOnPurposeError):
         score_fake(source, output, max_bad=0.0, quarantine=folder)
@@ -343,11 +343,9 @@ def test_copies_of_one_name_do_not_depend_on_the_order_of_units(tmp_path, folder
     units, table_order = [], []
     for number, data in enumerate((b"AAAA", b"BBBB", b"CC")):
         (tmp_path / f"{number}.tar").write_bytes(b"head" + data)
-        offender = Offender(
-            "p/a.jpg", "corrupt", "bad", str(tmp_path / f"{number}.tar"), 4, len(data)
-        )
+        bad = BadRecord("p/a.jpg", "corrupt", "bad", str(tmp_path / f"{number}.tar"), 4, len(data))
         units.append(tmp_path / f"bad-{number}.jsonl")
-        units[-1].write_bytes(encoded([offender, offender._replace(path=f"p/{number}.jpg")]))
+        units[-1].write_bytes(encoded([bad, bad._replace(path=f"p/{number}.jpg")]))
         table_order += [data, data]
     quarantine = Quarantine(folder, run=RUN)
     quarantine.begin()
@@ -394,7 +392,7 @@ def test_the_quarantine_of_other_inputs_and_a_folder_in_use_are_refused(tmp_path
         Quarantine(folder, run=RUN).begin()
     with pytest.raises(ScoreError, match="not the quarantine of these inputs"):
         Quarantine(folder, run={"listing": "y"})
-    with pytest.raises(ScoreError, match="in the way"):
+    with pytest.raises(ScoreError, match="not empty"):
         Quarantine(make_files(tmp_path / "used", ["mine.jpg"]), run=RUN)
 
 
@@ -403,7 +401,7 @@ def test_a_quarantine_inside_its_source_is_refused(tmp_path):
     source = make_files(tmp_path / "in", ["x/a.jpg"])
     (tmp_path / "link").symlink_to(source / "x")
     for inside in (source, source / "q", source / "x/q", tmp_path / "link" / "q"):
-        with pytest.raises(ScoreError, match="copies would be inputs"):
+        with pytest.raises(ScoreError, match="copies would become inputs"):
             refuse_inside(inside, source)
     refuse_inside(tmp_path / "in2", source)
 
@@ -411,10 +409,10 @@ def test_a_quarantine_inside_its_source_is_refused(tmp_path):
 def test_a_unit_that_is_committed_again_without_bad_inputs_has_no_list_of_them(output):
     """What a run left that was killed before it marked the part does not stay."""
     with open_ledger(output, {}, suffix=".csv", overwrite=False) as ledger:
-        ledger.commit(0, UnitRecord(1, {"empty": 1}), lambda file: None, offenders=b"[]\n")
-        assert ledger.offenders(0).read_bytes() == b"[]\n"
+        ledger.commit(0, UnitRecord(1, {"empty": 1}), lambda file: None, bad_records=b"[]\n")
+        assert ledger.bad_records(0).read_bytes() == b"[]\n"
         ledger.commit(0, UnitRecord(1), lambda file: None)
-        assert not ledger.offenders(0).exists()
+        assert not ledger.bad_records(0).exists()
         ledger.discard()
 
 
@@ -441,7 +439,7 @@ def test_holes_of_a_bad_input_stay_holes_in_its_copy(tmp_path, folder):
             file.seek(at)
             file.write(b"some data")
     unit = tmp_path / "unit"
-    twice = [Offender("a.jpg", "too_large", "", str(source), 0, -1) for _ in range(2)]
+    twice = [BadRecord("a.jpg", "too_large", "", str(source), 0, -1) for _ in range(2)]
     unit.write_bytes(encoded(twice))
     kept = Quarantine(folder, run=RUN)
     kept.begin()

@@ -18,7 +18,7 @@ from score_doubles import make_files, score_fake
 
 from vocscore.errors import DeviceError, ScoreError
 from vocscore.scoring.engines import processes
-from vocscore.scoring.engines.opening import resolve_devices
+from vocscore.scoring.engines.factory import resolve_devices
 from vocscore.scoring.engines.processes import ProcessEngine
 from vocscore.scoring.output.ledger import work_folder
 
@@ -112,7 +112,7 @@ def test_a_killed_worker_is_replaced_and_its_units_are_scored_again(tmp_path, ou
     assert list(twice.iterdir()) == []
     assert output.read_bytes() == whole
     problems = [line for record in ledger.records.values() for line in record.problems]
-    assert "unit 7: a worker died while it had it (2 times); another one scored it." in problems
+    assert "unit 7: a worker died while scoring it (2 times); another one scored it." in problems
 
 
 def test_a_worker_is_missed_though_its_pipe_stays_open(tmp_path, output):
@@ -126,7 +126,7 @@ def test_a_worker_is_missed_though_its_pipe_stays_open(tmp_path, output):
         os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
     assert time.monotonic() - began < 60
     problems = [line for record in ledger.records.values() for line in record.problems]
-    assert "unit 7: a worker died while it had it (1 times); another one scored it." in problems
+    assert "unit 7: a worker died while scoring it (1 times); another one scored it." in problems
 
 
 PARENT = """
@@ -205,7 +205,9 @@ def test_workers_killed_at_random_moments_cost_no_row(source, output, expected):
 def test_a_unit_that_kills_every_worker_is_given_up_and_the_others_are_kept(tmp_path, output):
     """A unit that three workers die of ends the run with one line; parts stay."""
     source = make_files(tmp_path / "in", [*NAMES, "030kills.jpg"])
-    with pytest.raises(ScoreError, match=r"unit 7: 3 workers died of it \(at last by SIGKILL") as e:
+    with pytest.raises(
+        ScoreError, match=r"unit 7: 3 workers died while scoring it \(the last one by SIGKILL"
+    ) as e:
         score_with([FakeOpener()] * 2, source, output)
     assert "\n" not in str(e.value)
     kept = len(list(work_folder(output).glob("part-*.csv")))
@@ -219,7 +221,7 @@ def test_a_worker_that_dies_while_it_loads_is_tried_three_times(tmp_path, source
     opener = FakeOpener(deaths(tmp_path / "two", 2), dies_at_once=True)
     score_with([opener], source, output)
     assert output.read_bytes() == expected
-    with pytest.raises(ScoreError, match=r"cpu: its worker died 3 times \(at last by SIGKILL"):
+    with pytest.raises(ScoreError, match=r"cpu: its worker died 3 times \(the last one by SIGKILL"):
         ProcessEngine([FakeOpener(dies_at_once=True)])
 
 
@@ -274,5 +276,5 @@ def test_cpu_and_gpus_are_not_mixed(monkeypatch):
     """Rows must not depend on which device had a unit."""
     monkeypatch.setattr("vocscore.runtime.resolve_device", lambda name: name)
     assert resolve_devices(["0", "cuda:1"]) == ("cuda:0", "cuda:1")
-    with pytest.raises(ScoreError, match="--devices 0,cpu: CPU and GPUs"):
+    with pytest.raises(ScoreError, match="--devices 0,cpu: CPU and GPU results differ"):
         resolve_devices(["0", "cpu"])

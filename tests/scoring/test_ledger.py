@@ -148,7 +148,7 @@ def test_an_output_that_exists_is_refused_and_left_alone(output):
     """A finished output, or any file of that name, is not touched, and nothing is left behind."""
     output.parent.mkdir()
     output.write_text("mine")
-    with pytest.raises(ScoreError, match=r"there already.*--overwrite"), opened(output):
+    with pytest.raises(ScoreError, match=r"already exists.*--overwrite"), opened(output):
         pass
     assert output.read_text() == "mine"
     assert names(output) == ["out.csv"]
@@ -185,7 +185,7 @@ def test_a_strangers_folder_in_the_way_is_not_touched(output):
     work.mkdir(parents=True)
     (work / "thesis.tex").write_text("mine")
     with (
-        pytest.raises(ScoreError, match=r"in the way.*thesis\.tex"),
+        pytest.raises(ScoreError, match=r"not an unfinished run.*thesis\.tex"),
         opened(output, overwrite=True),
     ):
         pass
@@ -218,7 +218,7 @@ def test_what_a_finished_run_left_is_removed_by_the_next(output):
     work = work_folder(output)
     (work / "plan.json").rename(work / "done.json")
     output.write_text("complete")
-    with pytest.raises(ScoreError, match="there already"), opened(output):
+    with pytest.raises(ScoreError, match="already exists"), opened(output):
         pass
     assert names(output) == ["out.csv"]
 
@@ -241,7 +241,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_committed(output, monkeypatch
             commit(ledger, 1)
     line = str(error.value)
     assert "no space left" in line
-    assert "same command again" in line
+    assert "rerun the same command" in line
     assert "\n" not in line
     monkeypatched = False
     assert not list(work_folder(output).glob("*.tmp"))

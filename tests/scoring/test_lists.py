@@ -66,7 +66,7 @@ def test_lines_are_read_as_people_write_them(folder, name, end):
     assert inputs.skipped == {"comment lines": 1}
     (note,) = inputs.problems
     line = 1 if end == "\r" else 4
-    assert f"{len(lines)} of its lines name no file as they stand" in note
+    assert f"{len(lines)} of its lines name no file as written" in note
     assert f"(line {line}) 'sub/b.jpg ' as 'sub/b.jpg'" in note
 
 
@@ -88,13 +88,13 @@ def test_a_line_that_names_no_image_is_a_row_that_says_why(folder):
         "gone.jpg": None,
         "gone 3.jpg": None,
         "sub/": (Reason.UNREADABLE, "a folder, not a file"),
-        "x.tar": (Reason.UNSUPPORTED, "a tar; in a list only images are read"),
+        "x.tar": (Reason.UNSUPPORTED, "a tar; a list can only name images"),
         "y.zip": (Reason.UNSUPPORTED, "a ZIP archive"),
         "gone.tar": None,
         "http://h/a.jpg": (Reason.UNSUPPORTED, "Download it first"),
-        "s3://b/a.jpg": (Reason.UNSUPPORTED, "object storage is not read here"),
-        "C:\\p\\a.jpg": (Reason.VANISHED, "a path of Windows"),
-        "\\\\server\\p\\a.jpg": (Reason.VANISHED, "a path of Windows"),
+        "s3://b/a.jpg": (Reason.UNSUPPORTED, "object storage is not read directly"),
+        "C:\\p\\a.jpg": (Reason.VANISHED, "a Windows path"),
+        "\\\\server\\p\\a.jpg": (Reason.VANISHED, "a Windows path"),
         "file:///gone.jpg": None,
         "~/gone.jpg": None,
     }
@@ -145,7 +145,7 @@ def test_faults_stay_with_their_names_through_patterns_and_units(folder, tmp_pat
 def test_a_list_of_comments_alone_is_an_error(folder):
     """Nothing to score is said, and not a row for the comment."""
     (folder / "l.txt").write_text("# a\n#b\n")
-    with pytest.raises(ScoreError, match="no path in it"):
+    with pytest.raises(ScoreError, match="contains no path"):
         read_source(folder / "l.txt")
 
 
@@ -164,7 +164,7 @@ def test_a_list_of_zeros_is_refused_by_its_first_piece(folder):
     """A sparse file larger than any memory is one line of zeros, and not read to its end."""
     with (folder / "l.txt").open("wb") as file:
         file.truncate(1 << 40)
-    with pytest.raises(ScoreError, match="a zero byte, which no path has"):
+    with pytest.raises(ScoreError, match="a zero byte, which no path contains"):
         listed(folder / "l.txt")
 
 

@@ -6,13 +6,14 @@ import queue
 import threading
 import time
 from contextlib import closing
+from itertools import islice
 
 import numpy as np
 import pytest
 from score_doubles import CLASSES, FakeForward, FakeLoader, answer, make_files
 
 from vocscore.scoring.engines import Advance, Finished
-from vocscore.scoring.engines.forward import Pending
+from vocscore.scoring.engines.inference import Pending
 from vocscore.scoring.engines.local import LocalEngine
 from vocscore.scoring.engines.worker import Units
 from vocscore.scoring.inputs.globs import EVERYTHING
@@ -39,6 +40,30 @@ class LateForward(FakeForward):
         yield Pending(batch.rows, results)
 
 
+class AllFetched:
+    """In place of a `Prefetcher`: every item is there when it is asked for."""
+
+    def __init__(self, items, *, depth):
+        self.items = items
+        self.peeked = []
+
+    def ready(self):
+        return True
+
+    def has_item(self):
+        self.peeked = self.peeked or list(islice(self.items, 1))
+        return bool(self.peeked)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self.peeked.pop() if self.peeked else next(self.items)
+
+    def close(self):
+        self.items.close()
+
+
 @pytest.fixture
 def units(tmp_path):
     source = make_files(tmp_path / "images", NAMES)
@@ -61,28 +86,10 @@ def test_a_unit_ends_before_the_next_one_is_handed_out(units):
 
 def test_results_are_not_waited_for_while_there_is_something_to_set_going(units):
     """With the batches of a unit at hand, the next one is set going before one is waited for."""
-
-    class Ready:
-        """Everything is fetched."""
-
-        def __init__(self, items, *, depth):
-            self.items = items
-
-        def ready(self):
-            return True
-
-        def __iter__(self):
-            return self
-
-        def __next__(self):
-            return next(self.items)
-
-        def close(self):
-            self.items.close()
-
     forward = LateForward()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vocscore.scoring.engines.local.Ahead", Ready)
+        for module in ("local", "stages"):
+            patch.setattr(f"vocscore.scoring.engines.{module}.Prefetcher", AllFetched)
         engine = LocalEngine(FakeLoader(5), forward, classes=len(CLASSES))
         events = list(engine.score(iter(units)))
     assert forward.events == ["set going"] * 6 + ["waited"] * 6
@@ -220,3 +227,37 @@ def test_an_error_comes_out_although_another_unit_is_waited_for(units, who):
     engine = LocalEngine(Fails(20), Refuses(), classes=len(CLASSES))
     with pytest.raises(OSError, match="out of order"):
         list(engine.score(handed))
+
+
+def test_units_before_one_that_cannot_be_read_come_out(units):
+    """Its error is raised behind them, although it was met while they were decoded."""
+
+    class Broken:
+        number, weight = 2, 1
+
+        def read(self):
+            raise OSError("out of order")
+
+    engine = LocalEngine(FakeLoader(3), LateForward(), classes=len(CLASSES))
+    events = []
+    with pytest.raises(OSError, match="out of order"):
+        events.extend(engine.score(iter([*units[:2], Broken()])))
+    assert [e.unit.number for e in events if isinstance(e, Finished)] == [0, 1]
+
+
+@pytest.mark.parametrize("how", ["closed", "interrupted"])
+@pytest.mark.timeout(30)
+def test_no_thread_is_left_although_another_unit_is_waited_for(units, how):
+    """A receiver may stop in the middle, by itself or by Ctrl-C: the units are stopped first."""
+    before = threading.active_count()
+    handed = Units()
+    handed.put(units[0])
+    events = LocalEngine(FakeLoader(3), LateForward(), classes=len(CLASSES)).score(handed)
+    while not isinstance(next(events), Finished):
+        pass  # the stages wait for the next unit now
+    if how == "closed":
+        events.close()
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            events.throw(KeyboardInterrupt)
+    assert threading.active_count() == before

@@ -90,7 +90,7 @@ def test_a_finished_folder_is_kept_unless_overwritten(output):
     """A second run is refused with the cure; with overwrite, no part of the old one is left."""
     with opened(output) as ledger:
         finish(ledger, "abc")
-    with pytest.raises(ScoreError, match=r"there already\. Use --overwrite"), opened(output):
+    with pytest.raises(ScoreError, match=r"already exists\. Use --overwrite"), opened(output):
         pass
     with opened(output, overwrite=True) as ledger:
         assert len(contents(output)) == 3  # until the new one is whole
@@ -114,7 +114,7 @@ def test_a_folder_with_anything_else_is_never_replaced(output, overwrite):
     (output / "holiday.jpg").write_text("mine")
     (output / "part-000000.csv").write_text("x")
     with (
-        pytest.raises(ScoreError, match=r"holds holiday.jpg, which is no part"),
+        pytest.raises(ScoreError, match=r"contains holiday.jpg, which is not a part"),
         opened(output, overwrite=overwrite),
     ):
         pass
@@ -127,7 +127,7 @@ def test_a_strangers_file_that_came_during_the_run_survives(output):
         fill(ledger, "x")
         output.mkdir()
         (output / "notes.txt").write_text("mine")
-        with pytest.raises(ScoreError, match=r"holds notes\.txt.* Move that away"):
+        with pytest.raises(ScoreError, match=r"contains notes\.txt.* Move that away"):
             finish(ledger, "x")
     assert contents(output) == {"notes.txt": "mine"}
     (output / "notes.txt").unlink()
@@ -152,7 +152,7 @@ def test_a_file_is_not_replaced_by_a_folder(output):
     """--format with the name of a file is refused, even to overwrite."""
     output.parent.mkdir()
     output.write_text("mine")
-    with pytest.raises(ScoreError, match="a file, and --format makes a folder"):
+    with pytest.raises(ScoreError, match="a file, but --format writes a folder"):
         refuse_existing(output, overwrite=True, folder=True)
 
 

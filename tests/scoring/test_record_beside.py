@@ -88,7 +88,7 @@ def test_it_is_replaced_with_its_output_and_with_nothing_else(source, checkpoint
     beside.write_text('{"mine": 1}')
     refused = invoke(*words, "--overwrite")
     assert refused.exit_code == 2
-    assert refused.output.startswith(f"Error: {beside}: in the way")
+    assert refused.output.startswith(f"Error: {beside}: not a record of predictions")
     assert refused.output.count("\n") == 1
     assert beside.read_text() == '{"mine": 1}'
     beside.write_bytes(OURS)
@@ -222,7 +222,7 @@ def test_a_file_that_came_during_the_run_survives(output):
     with opened(output) as ledger:
         fill(ledger)
         beside.write_text("mine")
-        with pytest.raises(ScoreError, match=r"out\.json: in the way"):
+        with pytest.raises(ScoreError, match=r"out\.json: not a record of predictions"):
             ledger.merge(1, join, record=lambda _bytes: OURS)
     assert beside.read_text() == "mine"
     beside.unlink()

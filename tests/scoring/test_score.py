@@ -152,7 +152,7 @@ def test_another_checkpoint_is_not_mixed_in(images, output, checkpoint, tmp_path
         run(images, output, other)
     with pytest.raises(ScoreError, match=r"the unit size \(20 there, 7 now\), the max pixels"):
         run(images, output, checkpoint, unit_size=7, max_pixels=10**8)
-    with pytest.raises(ScoreError, match=r"the loader \(HostLoader there, ReferenceLoader now\)"):
+    with pytest.raises(ScoreError, match=r"the loader \(HostMaker there, ReferenceMaker now\)"):
         run(images, output, checkpoint, loader="reference")
     copy = tmp_path / "copy"
     shutil.copytree(images, copy)
@@ -177,14 +177,14 @@ def test_an_image_added_after_a_stop_is_noticed(images, output, checkpoint, tmp_
 
 def test_a_name_that_says_no_format_is_refused(images, checkpoint, tmp_path):
     """Another suffix is refused instead of being filled with CSV."""
-    with pytest.raises(ScoreError, match=r"out\.txt: its name says no format"):
+    with pytest.raises(ScoreError, match=r"out\.txt: its name does not say the format"):
         run(images, tmp_path / "out.txt", checkpoint)
 
 
 def test_a_finished_output_is_kept_unless_overwritten(images, output, checkpoint):
     """A second run on a finished output is refused at once, and replaces it with overwrite."""
     output.write_text("mine")
-    with pytest.raises(ScoreError, match="there already"):
+    with pytest.raises(ScoreError, match="already exists"):
         run(images, output, checkpoint)
     assert output.read_text() == "mine"
     run(images, output, checkpoint, overwrite=True)

@@ -93,7 +93,7 @@ def test_a_quarantine_in_the_way_and_patterns_that_leave_nothing_are_one_line(
     """All are known before the network is loaded: exit code 2, one line, nothing left behind."""
     words = [source, "-m", checkpoint, "-o", tmp_path / "o.csv"]
     for more, said in (
-        (["--quarantine", source / "q"], "copies would be inputs"),
+        (["--quarantine", source / "q"], "copies would become inputs"),
         (["--quarantine", tmp_path], "not the quarantine of these inputs"),
         (["--include", "*.JPG"], "--include '*.JPG' leaves none of its 12 images"),
     ):

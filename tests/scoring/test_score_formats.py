@@ -17,8 +17,8 @@ from vocscore.cli.main import main
 from vocscore.errors import ScoreError
 from vocscore.evaluation.predictions import read_predictions
 from vocscore.models.card import checkpoint_hash
-from vocscore.scoring.output.formats.choice import choose
-from vocscore.scoring.output.formats.selection import Selection
+from vocscore.scoring.formats.choice import choose
+from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.output.ledger import UnitRecord, open_ledger, work_folder
 from vocscore.scoring.output.rows import Rows
 
@@ -153,11 +153,14 @@ def test_the_options_reach_the_rows(images, checkpoint, tmp_path):
 @pytest.mark.parametrize(
     "case",
     [
-        (["-o", "out"], "its name says no format. Name a file that ends in .csv, .parquet, .jsonl"),
-        (["-o", "out.txt"], "out.txt: its name says no format"),
-        (["-o", "out.csv", "--format", "csv"], "--format makes a folder of parts"),
-        (["-o", ".", "--format", "csv"], "--format makes a folder of parts"),
-        (["-o", "..", "--format", "csv"], "--format makes a folder of parts"),
+        (
+            ["-o", "out"],
+            "its name does not say the format. Name a file that ends in .csv, .parquet, .jsonl",
+        ),
+        (["-o", "out.txt"], "out.txt: its name does not say the format"),
+        (["-o", "out.csv", "--format", "csv"], "--format writes a folder of parts"),
+        (["-o", ".", "--format", "csv"], "--format writes a folder of parts"),
+        (["-o", "..", "--format", "csv"], "--format writes a folder of parts"),
         (["-o", "out.csv", "--columns", "labels", "--top-k", "1"], "--columns labels writes none"),
     ],
 )

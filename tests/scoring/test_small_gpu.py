@@ -9,9 +9,9 @@ from tiny_network import make_checkpoint, numbers, read, run
 
 from vocscore.errors import ScoreError
 from vocscore.models.checkpoint import load_checkpoint
-from vocscore.runtime import open_runtime
+from vocscore.runtime.load import open_runtime
 from vocscore.runtime.openvino import OpenVinoRuntime
-from vocscore.scoring.engines.halving import Halving
+from vocscore.scoring.engines.oom_retry import OomRetry
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +48,16 @@ def test_memory_that_runs_out_costs_no_row_and_is_told(voc_tree, tmp_path, check
         assert row["status"] == "ok"
         assert np.allclose(numbers(row), numbers(whole[name]), rtol=0, atol=1e-5)
     assert [line.split(":")[0] for line in report.problems] == [
-        "the GPU's memory did not hold 32 images",
-        "the GPU's memory did not hold 16 images",
-        "the GPU's memory did not hold 8 images",
+        "32 images did not fit into the GPU's memory",
+        "16 images did not fit into the GPU's memory",
+        "8 images did not fit into the GPU's memory",
     ]
 
 
 def test_an_image_that_does_not_fit_alone_ends_the_run(voc_tree, tmp_path, checkpoint, room):
     """One line; what was committed would be kept."""
     room(0)
-    with pytest.raises(ScoreError, match="does not hold this network and one image"):
+    with pytest.raises(ScoreError, match="the network and one image do not fit"):
         run(voc_tree / "JPEGImages", tmp_path / "out.csv", checkpoint)
 
 
@@ -72,13 +72,13 @@ def test_a_real_gpu_that_runs_out_of_memory_goes_on_in_smaller_batches(checkpoin
     torch.cuda.empty_cache()
     room = torch.cuda.memory_allocated() + 64 * 2**20
     total = torch.cuda.get_device_properties(0).total_memory
-    halving = Halving(runtime)
+    retrying = OomRetry(runtime)
     try:
         torch.cuda.set_per_process_memory_fraction(room / total, 0)
-        small = halving.probabilities(images)
+        small = retrying.probabilities(images)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0, 0)
-    assert halving.problems()
+    assert retrying.problems()
     assert np.allclose(small, whole, rtol=0, atol=2e-3)
 
 

@@ -51,7 +51,7 @@ def refused(source):
 def test_a_zip_as_source_is_refused_with_the_command_whatever_its_name(tmp_path, name):
     """An archive under any name is never one bad row."""
     line = refused(zipped(tmp_path / name))
-    assert f"a ZIP archive, which is not read as it is. Unpack it (unzip {tmp_path / name})" in line
+    assert f"a ZIP archive, which is not read. Unpack it (unzip {tmp_path / name})" in line
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_one_file_that_is_no_image_is_refused_with_what_a_source_is(tmp_path, na
     """A table, a program, a film: one line, and not one bad row."""
     (tmp_path / name).write_bytes(data)
     line = refused(tmp_path / name)
-    assert f"{name}: no image by its name or its first bytes, no tar and no list" in line
+    assert f"{name}: not an image by its name or its first bytes, not a tar, not a list" in line
     assert "A source is" in line
 
 
@@ -160,7 +160,7 @@ def test_archives_in_a_folder_are_counted_and_named(tmp_path):
     make_tar(folder / "t.tar", {"a.jpg": JPEG})
     for _ in range(2):
         inputs = read_source(folder)
-        assert inputs.problems[0].startswith("b.zip, sub/c: archives are not looked into (2 here)")
+        assert inputs.problems[0].startswith("b.zip, sub/c: archives are not read (2 here)")
         assert inputs.skipped == {".zip": 1, "no suffix": 1}
         make_files(folder, ["p.jpg"])
 
@@ -191,8 +191,10 @@ def test_urls_are_refused_with_a_cure(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     line = refused(text)
     assert line.startswith(f"{text}: ")
-    assert "object storage is not read here. Copy it first" in line or "Download it first" in line
-    with pytest.raises(ScoreError, match="only files are written here"):
+    assert (
+        "object storage is not read directly. Copy it first" in line or "Download it first" in line
+    )
+    with pytest.raises(ScoreError, match="only files are written"):
         refuse_url(text, written=True)
     make_files(tmp_path, [f"{text}/a.jpg" if text != "http://h/a.jpg" else text])
     assert names_of(read_source(text)) == ["a.jpg"]
@@ -266,7 +268,7 @@ def test_tars_added_to_a_packed_set_are_scored_behind_it(copy):
     assert inputs.images is None
     assert inputs.digest() != before
     (line,) = inputs.problems
-    assert line.startswith("extra-000000.tar, z.tar: not in dataset.json; scored behind")
+    assert line.startswith("extra-000000.tar, z.tar: not in dataset.json; scored after")
     assert names_of(read_source(folder, globs=Globs((), ("z.tar",)))) == names_of(inputs)[:-1]
 
 

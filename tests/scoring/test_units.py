@@ -126,7 +126,7 @@ def test_a_list_comes_from_standard_input(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("data", "said"), [(b"", "no path in it"), (b"\n\r\n", "no path"), (b"a\0b.jpg\0", "line 1")]
+    ("data", "said"), [(b"", "contains no path"), (b"\n\r\n", "no path"), (b"a\0b.jpg\0", "line 1")]
 )
 def test_a_list_that_is_none_is_an_error(tmp_path, data, said):
     """An empty list, and one that 'find -print0' wrote, are refused with the cure."""
@@ -159,7 +159,7 @@ def test_a_packed_set_without_one_of_its_shards_is_refused(packed, tmp_path):
     for file in folder.iterdir():
         if file.is_file() and file.name != "train-000001.tar":
             (copy / file.name).write_bytes(file.read_bytes())
-    with pytest.raises(ScoreError, match=r"train-000001\.tar.*not there"):
+    with pytest.raises(ScoreError, match=r"train-000001\.tar.*missing"):
         read_source(copy)
 
 

@@ -34,7 +34,7 @@ def run(source, output, checkpoint, **changes):
     """Score with small batches and units; what is no option goes to `score` itself."""
     settings = {
         "loader": "host",
-        "device": "cpu",
+        "device": "auto" if changes.get("devices") else "cpu",
         "batch_size": 16,
         "unit_size": 20,
         "workers": 2,

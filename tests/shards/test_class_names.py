@@ -15,7 +15,7 @@ from shards.class_names import (
     name_fault,
     several_in_one,
 )
-from vocscore.scoring.output.formats.choice import FIXED_COLUMNS
+from vocscore.scoring.formats.choice import FIXED_COLUMNS
 
 
 @pytest.mark.parametrize(

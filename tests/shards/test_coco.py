@@ -90,8 +90,8 @@ def test_missing(tmp_path: Path) -> None:
     found = read(tmp_path, value)
     assert [sample.path for sample in found.samples] == ["none.jpg", "val/b.jpg"]
     (rejection,) = found.rejected
-    assert (rejection.path, rejection.reason) == ("gone.jpg", Reason.MISSING)
-    assert "image 10" in rejection.detail
+    assert (rejection.path, rejection.fault.reason) == ("gone.jpg", Reason.MISSING)
+    assert "image 10" in rejection.fault.detail
 
 
 @pytest.mark.parametrize(

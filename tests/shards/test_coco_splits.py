@@ -176,7 +176,7 @@ def test_missing_images_of_a_split(tmp_path: Path) -> None:
     found = read(tmp_path, ["a.jpg", "b.jpg"], files)
     assert found.splits == {"train": {"a.jpg"}, "val": {"b.jpg"}}
     label = f"{tmp_path.name}/train.json"
-    assert found.rejected[0].detail == f"named in {label}, image 1; no such file"
+    assert found.rejected[0].fault.detail == f"named in {label}, image 1; no such file"
     files["val.json"]["images"][0]["file_name"] = "gone2.jpg"
     with pytest.raises(SourceError, match=r"val\.json: the path matches no file"):
         read(tmp_path, [], files)

@@ -182,10 +182,10 @@ def test_some_missing(tmp_path: Path) -> None:
     rows = "".join(f"n{i}.jpg,cat\n" for i in range(1, 6))
     found = read(tmp_path, f"path,labels\n{rows}", "n1.jpg")
     assert labels(found) == {"n1.jpg": ("cat",)}
-    assert [(bad.path, bad.reason) for bad in found.rejected] == [
+    assert [(bad.path, bad.fault.reason) for bad in found.rejected] == [
         (f"n{i}.jpg", Reason.MISSING) for i in range(2, 6)
     ]
-    assert found.rejected[0].detail == "named in labels.csv, line 3; no such file"
+    assert found.rejected[0].fault.detail == "named in labels.csv, line 3; no such file"
     first = "n2.jpg (line 3), n3.jpg (line 4), n4.jpg (line 5) and 1 more"
     hint = f"They would match below {tmp_path / 'sub'}: give that folder as SRC."
     assert found.notes == (f"labels.csv: 4 of 5 paths match no file: {first}. {hint}",)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -13,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_disk import in_a_small_disk
 from small_sets import CLASSES, content, image_bytes, pack_small, small_set
 
 import shards.packing.packer
-from shards import atomic
-from shards.errors import DamageError, LabelError, PackError, Reason
+from shards.errors import DamageError, Fault, LabelError, PackError, Reason
 from shards.images.image_file import read_bytes
 from shards.manifest import read_manifest
 from shards.reader import load_split
@@ -216,21 +213,6 @@ def test_a_finished_shard_that_was_damaged_is_packed_again(spoil: str, tmp_path:
     assert content(tmp_path / "out") == content(tmp_path / "undisturbed")
 
 
-def test_a_finished_set_is_left_alone(tmp_path: Path) -> None:
-    """The same set again is not touched, and the report says so; nor is it for another one."""
-    annotated = small_set(tmp_path / "in")
-    first = pack_small(annotated, tmp_path / "out")
-    before = content(tmp_path / "out")
-    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
-    again = pack_small(annotated, tmp_path / "out", workers=1, max_bad=0.3)
-    assert again.unchanged
-    assert again.manifest == first.manifest
-    with pytest.raises(PackError, match=r"packed with shard_samples 3, now 4\. Use --overwrite"):
-        pack_small(annotated, tmp_path / "out", shard_samples=4)
-    assert content(tmp_path / "out") == before
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == times
-
-
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
@@ -272,7 +254,7 @@ def test_another_source_is_not_mixed_in(change: str, tmp_path: Path) -> None:
     elif change == "more":
         samples.append(Sample("new.jpg", ()))
     elif change == "rejected":
-        rejected = (Rejection("x.jpg", Reason.MISSING, ""),)
+        rejected = (Rejection("x.jpg", Fault(Reason.MISSING, "")),)
     elif change == "split":
         changes = {"splits": {"train": samples[1:], "val": samples[:1]}}
     else:
@@ -281,73 +263,6 @@ def test_another_source_is_not_mixed_in(change: str, tmp_path: Path) -> None:
     line = "images that have been changed" if change == "touched" else "other images, labels or"
     with pytest.raises(PackError, match=f"begun with {line}.* --overwrite"):
         pack_small(other, tmp_path / "out", max_bad=1, **changes)
-
-
-@pytest.mark.parametrize("finished", [True, False])
-def test_overwrite_removes_the_old_set_and_only_that(finished: bool, tmp_path: Path) -> None:
-    """With --overwrite every file of the old set goes; files of other people stay."""
-    out = tmp_path / "out"
-    annotated = small_set(tmp_path / "in", images=30, bad=(29,))
-    if finished:
-        pack_small(annotated, out, max_bad=1)
-    else:
-        with pytest.raises(PackError):
-            pack_small(annotated, out)
-        (out / ".progress" / "train-000009.tar").touch()  # a kill leaves such a file
-    strangers = {"notes.txt": b"1", "other-000000.tar": b"2", "train.tar": b"3", "my.idx": b"4"}
-    for name, data in strangers.items():
-        (out / name).write_bytes(data)
-    fewer = AnnotatedSet(annotated.root, annotated.samples[:7])
-    report = pack_small(fewer, out, overwrite=True)
-    pack_small(fewer, tmp_path / "expected")
-    assert content(out) == content(tmp_path / "expected") | strangers
-    assert not report.unchanged
-
-
-@pytest.mark.parametrize("name", ["train-000000.tar", "val-000007.idx", "rejected.csv"])
-@pytest.mark.parametrize("overwrite", [True, False])
-def test_files_of_others_are_not_overwritten(name: str, overwrite: bool, tmp_path: Path) -> None:
-    """A file in the way that no run here has written is refused, with --overwrite too."""
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / name).write_bytes(b"precious")
-    with pytest.raises(PackError, match=f"{name} is there already and is not part of a set"):
-        pack_small(small_set(tmp_path / "in"), tmp_path / "out", overwrite=overwrite)
-    assert content(tmp_path / "out") == {name: b"precious"}
-    assert not (tmp_path / "out" / ".progress").exists()
-
-
-def test_overwrite_does_not_guess(tmp_path: Path) -> None:
-    """With a damaged dataset.json nothing is removed: which files are ours is not known."""
-    annotated = small_set(tmp_path / "in")
-    pack_small(annotated, tmp_path / "out")
-    (tmp_path / "out" / "dataset.json").write_text("{")
-    before = content(tmp_path / "out")
-    with pytest.raises(DamageError, match="cannot be told from other files"):
-        pack_small(annotated, tmp_path / "out", overwrite=True)
-    assert content(tmp_path / "out") == before
-
-
-def test_an_overwriting_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
-    """--overwrite on the unfinished set of the same plan resumes it."""
-    annotated = small_set(tmp_path / "in", bad=(13,))
-    with pytest.raises(PackError):
-        pack_small(annotated, tmp_path / "out")
-    tar = tmp_path / "out" / "train-000000.tar"
-    before = tar.stat().st_ino
-    pack_small(annotated, tmp_path / "out", overwrite=True, max_bad=1)
-    assert tar.stat().st_ino == before
-
-
-def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
-    """While one run is at work in a folder, a second is refused and changes nothing."""
-    annotated = small_set(tmp_path / "in")
-    (tmp_path / "out" / ".progress").mkdir(parents=True)
-    with (
-        atomic.exclusive(tmp_path / "out" / ".progress" / "lock"),
-        pytest.raises(PackError, match="another 'vocscore pack' is at work there"),
-    ):
-        pack_small(annotated, tmp_path / "out")
-    assert content(tmp_path / "out") == {".progress/lock": b""}
 
 
 def test_too_many_bad_images_are_an_error_that_a_higher_limit_undoes(tmp_path: Path) -> None:
@@ -371,7 +286,7 @@ def test_too_many_bad_images_are_an_error_that_a_higher_limit_undoes(tmp_path: P
 def test_what_the_source_rejects_counts_and_is_listed(tmp_path: Path) -> None:
     """What a source rejects stands in rejected.csv and counts against --max-bad."""
     names = ("z.jpg", 'a,"b"\n.jpg', os.fsdecode(b"\xff.jpg"), "\ud800.jpg")
-    listed = tuple(Rejection(name, Reason.MISSING, f"no {name}") for name in names)
+    listed = tuple(Rejection(name, Fault(Reason.MISSING, f"no {name}")) for name in names)
     whole = small_set(tmp_path / "in", images=12, bad=(1,))
     annotated = AnnotatedSet(whole.root, whole.samples, rejected=listed)
     with pytest.raises(PackError, match=r"4 of 16 images \(25.0%\).*4 missing"):
@@ -414,7 +329,9 @@ def test_an_image_that_vanishes_is_rejected(tmp_path: Path) -> None:
     annotated = small_set(tmp_path / "in")
     (tmp_path / "in" / "003.jpg").unlink()
     report = pack_small(annotated, tmp_path / "out", max_bad=0.1)
-    assert [(bad.path, bad.reason) for bad in report.rejected] == [("003.jpg", Reason.VANISHED)]
+    assert [(bad.path, bad.fault.reason) for bad in report.rejected] == [
+        ("003.jpg", Reason.VANISHED)
+    ]
 
 
 def test_real_photographs_are_packed_whole(voc_data: Path, tmp_path: Path) -> None:
@@ -437,13 +354,25 @@ def test_odd_files_cost_their_own_row(odd: Path, tmp_path: Path) -> None:
     annotated = AnnotatedSet(odd, samples)
     changes = {"splits": {"train": samples}, "max_bad": 0.5, "max_pixels": 10**8}
     report = pack_small(annotated, tmp_path / "out", **changes)
-    reasons = {bad.path: bad.reason for bad in report.rejected}
+    reasons = {bad.path: bad.fault.reason for bad in report.rejected}
     assert reasons.pop("pillow/truncated_jpeg.jpg") is Reason.TRUNCATED
     assert reasons.pop("pillow/broken_data_stream.png") is Reason.CORRUPT
     assert reasons.pop("pillow/decompression_bomb.gif") is Reason.TOO_LARGE
     assert reasons.pop("libjpeg-turbo/monkey12.jpg") is Reason.UNSUPPORTED
     assert set(reasons) <= {"pillow/broken.png", "pillow/hopper_bad_exif.jpg"}
     assert verify(tmp_path / "out", decode=True) == []
+
+
+def test_classes_and_labels_reach_the_shards(tmp_path: Path) -> None:
+    """The labels of a packed set are those of the samples: 1, 0 and -1 in column order."""
+    annotated = small_set(tmp_path / "in")
+    pack_small(annotated, tmp_path / "out")
+    found = load_split(tmp_path / "out", "train,val")
+    expected = [
+        [1 if name in s.present else -1 if name in s.difficult else 0 for name in CLASSES]
+        for s in annotated.samples
+    ]
+    assert found.labels.tolist() == expected
 
 
 def test_progress_ends_with_everything(tmp_path: Path) -> None:
@@ -459,111 +388,3 @@ def test_progress_ends_with_everything(tmp_path: Path) -> None:
     assert seen[0] == (0, 60, 0)
     assert seen[-1] == (60, 60, 2)
     assert len(seen) >= 5
-
-
-FILL_A_DISK = """
-import subprocess, sys
-from pathlib import Path
-from small_sets import content, pack_small, small_set
-from shards.errors import PackError
-folder = Path(sys.argv[1])
-annotated = small_set(folder / "in", images=200)
-try:
-    pack_small(annotated, folder / "disk" / "out", shard_samples=20)
-except PackError as error:
-    print(error)
-print(sorted(path.name for path in (folder / "disk" / "out" / ".progress").iterdir()))
-subprocess.run(["mount", "-o", "remount,size=8m", str(folder / "disk")], check=True)
-pack_small(annotated, folder / "disk" / "out", shard_samples=20)
-pack_small(annotated, folder / "expected", shard_samples=20)
-print(content(folder / "disk" / "out") == content(folder / "expected"))
-"""
-
-
-def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(tmp_path: Path) -> None:
-    """On a full disk the run stops with file, reason, what is kept and the cure; then goes on."""
-    line, left, same = in_a_small_disk(tmp_path, "200k", FILL_A_DISK, beside=HERE).splitlines()
-    assert "train-00000" in line
-    assert "No space left on device. " in line
-    assert re.search(r"[12] finished shards? (is|are) kept: make room and run the same comm", line)
-    assert left == "['journal.jsonl', 'lock', 'plan.json']"
-    assert same == "True"
-
-
-READ_ONLY_DISK = """
-import subprocess, sys
-from pathlib import Path
-from small_sets import pack_small, small_set
-from shards.errors import PackError
-folder = Path(sys.argv[1])
-annotated = small_set(folder / "in")
-out = folder / "disk" / "out"
-pack_small(annotated, out)
-subprocess.run(["mount", "-o", "remount,ro", str(folder / "disk")], check=True)
-print(pack_small(annotated, out).unchanged)
-for target, overwrite in ((out, True), (folder / "disk" / "new", False)):
-    try:
-        pack_small(annotated, target, overwrite=overwrite)
-    except PackError as error:
-        print(error)
-"""
-
-
-def test_a_read_only_disk_is_one_line(tmp_path: Path) -> None:
-    """A read-only target is named with the reason; a finished set on it is still left alone."""
-    printed = in_a_small_disk(tmp_path, "900k", READ_ONLY_DISK, beside=HERE)
-    unchanged, *lines = printed.splitlines()
-    assert unchanged == "True"
-    assert len(lines) == 2
-    for line in lines:
-        assert line.startswith(str(tmp_path / "disk"))
-        assert ": Read-only file system. " in line
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write into any folder")
-def test_a_folder_without_write_permission_is_one_line(tmp_path: Path) -> None:
-    """A target that the user may not write into is named, with the reason and the cure."""
-    (tmp_path / "out").mkdir(mode=0o555)
-    with pytest.raises(PackError, match=r"Permission denied. Give write permission"):
-        pack_small(small_set(tmp_path / "in"), tmp_path / "out")
-
-
-def test_a_file_in_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
-    """A file where the folder of shards should be is named."""
-    (tmp_path / "out").write_bytes(b"")
-    with pytest.raises(PackError, match=f"{tmp_path}/out.*(Not a directory|File exists)"):
-        pack_small(small_set(tmp_path / "in"), tmp_path / "out")
-
-
-def test_a_disk_that_fails_while_a_shard_is_committed_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An error in the thread that brings shards to the disk stops the run, with one line."""
-    annotated = small_set(tmp_path / "in")
-    real = shards.packing.packer.ShardWriter.commit
-    count = iter(range(99))
-
-    def commit(self: Any, folder: Path) -> None:
-        if next(count) == 1:
-            raise OSError(5, "Input/output error", "train-000001.tar")
-        real(self, folder)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shards.packing.packer.ShardWriter, "commit", commit)
-        with pytest.raises(PackError, match=r"train-000001\.tar: Input/output error\. 1 finished"):
-            pack_small(annotated, tmp_path / "out")
-    pack_small(annotated, tmp_path / "out")
-    pack_small(annotated, tmp_path / "undisturbed")
-    assert content(tmp_path / "out") == content(tmp_path / "undisturbed")
-
-
-def test_classes_and_labels_reach_the_shards(tmp_path: Path) -> None:
-    """The labels of a packed set are those of the samples: 1, 0 and -1 in column order."""
-    annotated = small_set(tmp_path / "in")
-    pack_small(annotated, tmp_path / "out")
-    found = load_split(tmp_path / "out", "train,val")
-    expected = [
-        [1 if name in s.present else -1 if name in s.difficult else 0 for name in CLASSES]
-        for s in annotated.samples
-    ]
-    assert found.labels.tolist() == expected

@@ -314,11 +314,11 @@ def test_missing(tmp_path: Path) -> None:
     (tmp_path / "folder.jpg").mkdir()
     found = read(tmp_path, "path,labels\nno.jpg,cat\na.jpg,cat\nfolder.jpg,cat\n", "a.jpg")
     assert [sample.path for sample in found.samples] == ["a.jpg"]
-    assert [(r.path, r.reason) for r in found.rejected] == [
+    assert [(r.path, r.fault.reason) for r in found.rejected] == [
         ("folder.jpg", Reason.MISSING),
         ("no.jpg", Reason.MISSING),
     ]
-    assert "line 2" in found.rejected[1].detail
+    assert "line 2" in found.rejected[1].fault.detail
 
 
 @pytest.mark.parametrize(

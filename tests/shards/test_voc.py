@@ -48,7 +48,7 @@ def add_list(root: Path, name: str, data: bytes) -> None:
 
 def rejections(found: AnnotatedSet) -> list[tuple[str, Reason]]:
     """What was rejected and why, without the details."""
-    return [(rejection.path, rejection.reason) for rejection in found.rejected]
+    return [(rejection.path, rejection.fault.reason) for rejection in found.rejected]
 
 
 def by_tree(file: Path) -> Sample:
@@ -172,7 +172,7 @@ def test_bad_annotation(tmp_path: Path, xml: bytes, said: str) -> None:
     found = read_voc(tmp_path)
     assert [sample.path for sample in found.samples] == ["JPEGImages/good.jpg"]
     assert rejections(found) == [("JPEGImages/bad.jpg", Reason.BAD_ANNOTATION)]
-    detail = found.rejected[0].detail
+    detail = found.rejected[0].fault.detail
     assert detail.startswith("Annotations/bad.xml, ")
     assert said in detail
     assert detail.isprintable()
@@ -194,7 +194,7 @@ def test_unreadable_annotation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(builtins, "open", fail)
     found = read_voc(tmp_path)
     assert rejections(found) == [("JPEGImages/a.jpg", Reason.BAD_ANNOTATION)]
-    assert "Input/output error" in found.rejected[0].detail
+    assert "Input/output error" in found.rejected[0].fault.detail
 
 
 def test_missing_and_not_annotated(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_missing_and_not_annotated(tmp_path: Path) -> None:
         ("JPEGImages/no_image.jpg", Reason.MISSING),
         ("JPEGImages/no_xml.png", Reason.NOT_ANNOTATED),
     ]
-    assert "Annotations/no_xml.xml is not there" in found.rejected[2].detail
+    assert "Annotations/no_xml.xml is not there" in found.rejected[2].fault.detail
 
 
 def test_other_suffixes(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_jpg_comes_first(tmp_path: Path) -> None:
     found = read_voc(tmp_path)
     assert found.samples == (Sample("JPEGImages/a.jpg", ("cat",)),)
     assert rejections(found) == [("JPEGImages/a.png", Reason.NOT_ANNOTATED)]
-    assert "belongs to a.jpg" in found.rejected[0].detail
+    assert "belongs to a.jpg" in found.rejected[0].fault.detail
 
 
 def test_two_images_one_stem(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_two_images_one_stem(tmp_path: Path) -> None:
     found = read_voc(tmp_path)
     assert found.samples == ()
     assert rejections(found) == [("JPEGImages/a.JPG", Reason.BAD_ANNOTATION)]
-    assert "a.JPG, a.png" in found.rejected[0].detail
+    assert "a.JPG, a.png" in found.rejected[0].fault.detail
 
 
 def test_two_annotations_one_stem(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_two_annotations_one_stem(tmp_path: Path) -> None:
     (tmp_path / "Annotations" / "a.XML").write_bytes(annotation(thing("dog")))
     found = read_voc(tmp_path)
     assert found.samples == ()
-    assert "a.XML, a.xml" in found.rejected[0].detail
+    assert "a.XML, a.xml" in found.rejected[0].fault.detail
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_odd_names(tmp_path: Path, stem: str) -> None:
         (f"JPEGImages/{stem}2.jpg", Reason.NOT_ANNOTATED),
         (f"JPEGImages/{stem}3.jpg", Reason.BAD_ANNOTATION),
     ]
-    assert all(rejection.detail.isprintable() for rejection in found.rejected)
+    assert all(rejection.fault.detail.isprintable() for rejection in found.rejected)
 
 
 def test_ids_with_odd_names(tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def test_lists_and_rejections(tmp_path: Path) -> None:
         ("JPEGImages/no_image.jpg", Reason.MISSING),
         ("JPEGImages/no_xml.jpg", Reason.NOT_ANNOTATED),
     ]
-    detail = found.rejected[1].detail
+    detail = found.rejected[1].fault.detail
     assert "ImageSets/Main/train.txt, ImageSets/Main/trainval.txt" in detail
 
 
@@ -346,7 +346,7 @@ def test_devkit(tmp_path: Path) -> None:
     assert [sample.path for sample in found.samples] == [y, x]
     assert found.splits == {"train": {x, y}, "val": {x}, "test": {y}}
     assert rejections(found) == [("VOC2007/JPEGImages/ghost.jpg", Reason.MISSING)]
-    assert "VOC2007/ImageSets/Main/val.txt" in found.rejected[0].detail
+    assert "VOC2007/ImageSets/Main/val.txt" in found.rejected[0].fault.detail
     assert [s.path for s in read_voc(tmp_path / "VOC2012").samples] == ["JPEGImages/x.jpg"]
 
 

@@ -31,7 +31,7 @@ def paths(found: AnnotatedSet) -> list[str]:
 
 
 def rejections(found: AnnotatedSet) -> list[tuple[str, Reason]]:
-    return [(one.path, one.reason) for one in found.rejected]
+    return [(one.path, one.fault.reason) for one in found.rejected]
 
 
 def test_nested(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_huge_annotation_is_one_rejection(tmp_path: Path) -> None:
     found = read_voc(tmp_path)
     assert paths(found) == ["JPEGImages/a.jpg"]
     assert rejections(found) == [("JPEGImages/b.jpg", Reason.BAD_ANNOTATION)]
-    assert "64 MiB" in found.rejected[0].detail
+    assert "64 MiB" in found.rejected[0].fault.detail
 
 
 @pytest.mark.parametrize(

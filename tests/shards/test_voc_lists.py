@@ -71,7 +71,7 @@ def test_nested_ids(tmp_path: Path) -> None:
     lines = "cam1/a\nJPEGImages/cam2/b.jpg\ncam3/a\n"
     found = tree(tmp_path, *stems, lists={"train.txt": lines})
     assert split(found, "train") == ["cam1/a", "cam2/b"]
-    assert [(r.path, r.reason) for r in found.rejected] == [
+    assert [(r.path, r.fault.reason) for r in found.rejected] == [
         ("JPEGImages/cam3/a.jpg", Reason.MISSING)
     ]
 
@@ -133,11 +133,11 @@ def test_lines_that_name_nothing(tmp_path: Path) -> None:
     """They are missing, each once with its lists, and a note says how many and the first."""
     lists: dict[str, str | bytes] = {"train.txt": "a\nx.png\ny\n", "test.txt": "y\n"}
     found = tree(tmp_path, "a", lists=lists)
-    assert [(r.path, r.reason) for r in found.rejected] == [
+    assert [(r.path, r.fault.reason) for r in found.rejected] == [
         ("JPEGImages/x.png", Reason.MISSING),
         ("JPEGImages/y.jpg", Reason.MISSING),
     ]
-    assert "test.txt, ImageSets/Main/train.txt" in found.rejected[1].detail
+    assert "test.txt, ImageSets/Main/train.txt" in found.rejected[1].fault.detail
     assert "ImageSets/Main/train.txt: 2 of 3 lines name no image" in found.notes[1]
     assert found.notes[1].endswith("first: x.png")
 

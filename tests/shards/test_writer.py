@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from small_sets import CLASSES, build_index, image_bytes
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 from shards.images import image_file
 from shards.packing.prepare import Candidate, Handling, PreparedSample, prepare, prepare_all
 from shards.packing.writer import ShardWriter, describe, npy_header
@@ -270,7 +270,7 @@ def test_what_no_header_saves_is_rejected(
     handling = Handling(verify=verify, max_pixels=100_000, resize=None, quality=95)
     rejection = made_ready(tmp_path, "a.jpg", handling)
     assert isinstance(rejection, Rejection)
-    assert (rejection.path, rejection.reason) == ("a.jpg", reason)
+    assert (rejection.path, rejection.fault.reason) == ("a.jpg", reason)
 
 
 def test_only_verification_finds_an_image_cut_short(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_only_verification_finds_an_image_cut_short(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(image_bytes(1)[:-200])
     rejection = made_ready(tmp_path, "a.jpg")
     assert isinstance(rejection, Rejection)
-    assert rejection.reason is Reason.TRUNCATED
+    assert rejection.fault.reason is Reason.TRUNCATED
     unverified = Handling(verify=False, max_pixels=100_000, resize=None, quality=95)
     assert isinstance(made_ready(tmp_path, "a.jpg", unverified), PreparedSample)
 
@@ -311,7 +311,7 @@ def test_what_is_no_file_is_rejected(tmp_path: Path) -> None:
     names = ["gone.jpg", "folder.jpg", "pipe.jpg", "nul\0.jpg"]
     candidates = [Candidate(Sample(name, ()), -1) for name in names]
     found = [prepare(candidate, root=tmp_path, handling=HANDLING) for candidate in candidates]
-    reasons = [rejection.reason for rejection in found if isinstance(rejection, Rejection)]
+    reasons = [rejection.fault.reason for rejection in found if isinstance(rejection, Rejection)]
     assert reasons == [Reason.VANISHED, *[Reason.UNREADABLE] * 3]
 
 
@@ -321,7 +321,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
         file.truncate(40_000_000_000)
     rejection = made_ready(tmp_path, "a.jpg")
     assert isinstance(rejection, Rejection)
-    assert rejection.reason is Reason.TOO_LARGE
+    assert rejection.fault.reason is Reason.TOO_LARGE
 
 
 def test_resizing_stores_a_jpeg_of_that_size(tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ def test_results_come_in_order_and_few_are_held(
 
     def fake(candidate: Candidate, **_: Any) -> Rejection:
         begun.append(candidate.size)
-        return Rejection(candidate.sample.path, Reason.EMPTY, "")
+        return Rejection(candidate.sample.path, Fault(Reason.EMPTY, ""))
 
     monkeypatch.setattr(module, "prepare", fake)
     candidates = [Candidate(Sample(f"{i:04d}", ()), 1 << 20) for i in range(400)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import light_training
 import pytest
+import tiny_backbone
 from small_training import pack_set
 
 from shards.sources.voc.read import read_voc
@@ -12,6 +14,20 @@ from shards.splitting.splits import split_by_lists
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@pytest.fixture
+def real_charts() -> None:
+    """Asked for by tests whose subject the charts are."""
+
+
+@pytest.fixture(autouse=True)
+def _light(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """See `light_training`; a run's charts are a few bytes, except where they are asked for."""
+    light_training.share_compiled(monkeypatch)
+    if "real_charts" not in request.fixturenames:
+        light_training.skip_charts(monkeypatch)
+    tiny_backbone.register(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Kind = TypeVar("Kind")
 
 FAST = {
-    "backbone": "squeezenet1_1",
+    "backbone": "tiny_dropout",
     "weights": "none",
     "size": 64,
     "epochs": 2,

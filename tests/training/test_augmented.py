@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 from small_training import fit
 
-import vocscore.training.opening
+import vocscore.training.setup
 from shards.reader import load_split
 from vocscore.cli.main import main
 from vocscore.config.training import AugmentationConfig
@@ -51,7 +51,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, np.ndarray]]:
     """One pass over a split after the other: name -> pixels."""
     passes: list[dict[str, np.ndarray]] = []
     monkeypatch.setattr(
-        vocscore.training.opening,
+        vocscore.training.setup,
         "open_loader",
         lambda *arguments, **options: Watched(open_loader(*arguments, **options), passes),
     )
@@ -149,7 +149,7 @@ def test_a_head_is_not_augmented(setting: str, few_shards: Path, tmp_path: Path)
 
 def test_the_options_reach_the_run(few_shards: Path, tmp_path: Path) -> None:
     """What is typed is what the run says it was made with; a share of 0 is refused."""
-    command = ["train", str(few_shards), "-o", str(tmp_path / "run"), "--backbone", "squeezenet1_1"]
+    command = ["train", str(few_shards), "-o", str(tmp_path / "run"), "--backbone", "tiny_dropout"]
     command += ["--weights", "none", "--size", "32", "--epochs", "1", "--tune", "all"]
     options = ["--crop-scale", "0.3", "--flip", "0.5", "--jitter", "0.2"]
     done = CliRunner().invoke(main, [*command, *options], catch_exceptions=False)

@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vocscore.charts.evaluation_charts import STEMS
 from vocscore.evaluation.metrics import report
+from vocscore.models.card import ModelCard
+from vocscore.pipeline.preprocess import Preprocess
 from vocscore.training.history import EpochResult, split_figures
-from vocscore.training.plots import curves
+from vocscore.training.plots import curves, validation_charts
+from vocscore.training.trainer import SplitOutcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +42,7 @@ def colors(file: Path) -> set[tuple[int, ...]]:
     return {tuple(pixel) for pixel in np.unique(pixels, axis=0).tolist()}
 
 
-@pytest.mark.parametrize("epochs", [1, 10, 100])
+@pytest.mark.parametrize("epochs", [1, 100])
 def test_curves_of_any_length(epochs: int, tmp_path: Path) -> None:
     """From one epoch on, both splits are drawn, each in its color."""
     curves([epoch(n + 1) for n in range(epochs)], tmp_path)
@@ -76,3 +80,25 @@ def test_no_global_state() -> None:
     """Drawing does not load pyplot, which would look for a screen and keep every figure."""
     script = "import sys, vocscore.training.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+NO_POSITIVE = np.zeros((6, 3), dtype=np.int8)
+ONE_CLASS_WITHOUT = np.tile(np.array([[1, 0, 0], [0, 1, 0]], dtype=np.int8), (3, 1))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [ONE_CLASS_WITHOUT, ONE_CLASS_WITHOUT[:, :1], NO_POSITIVE, NO_POSITIVE - 1],
+    ids=["a class without positives", "one class", "no positive", "all difficult"],
+)
+def test_charts_of_a_troublesome_split(labels: np.ndarray, tmp_path: Path) -> None:
+    """What a validation split does not have is left out, and the charts are drawn."""
+    logits = np.random.default_rng(0).normal(size=labels.shape).astype(np.float32)
+    val = SplitOutcome(0.5, labels, logits)
+    classes = ("a", "b", "c")[: labels.shape[1]]
+    card = ModelCard("resnet18", classes, Preprocess(size=32), 0.5, "none", temperature=2.0)
+    figures = report(labels, val.probabilities(temperature=2.0), threshold=0.5)
+    validation_charts(tmp_path, val, card, figures=figures)
+    for name in (f"{stem}.png" for stem in STEMS):
+        with Image.open(tmp_path / name) as chart:
+            chart.load()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,17 +21,21 @@ from safetensors.torch import load_file
 from small_training import fit
 
 from shards.reader import load_split
+from vocscore.device import CPU
 from vocscore.errors import DeviceError, TrainError
 from vocscore.pipeline.batch import Batch
 from vocscore.ranks import ALONE, Ranks, read_ranks
 from vocscore.training.finetune import regroup
-from vocscore.training.opening import choose_device
+from vocscore.training.setup import choose_device
 from vocscore.training.trainer import share
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.exclusive
 
 WHOLE = {
-    "backbone": "resnet18",  # batch statistics over all processes
+    "backbone": "tiny",  # batch statistics over all processes
     "weights": "none",
     "size": 64,
     "tune": "all",
@@ -42,27 +48,51 @@ WHOLE = {
 HEAD = {"backbone": "squeezenet1_1", "weights": "none", "size": 64, "epochs": 3}
 
 
-def command(processes: int, shards: Path, out: Path, *more: str, **settings: Any) -> list[str]:
-    """`torchrun ... vocscore train` as a user types it."""
+def train_words(shards: Path, out: Path, *more: str, **settings: Any) -> list[str]:
     options = [
         word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)
     ]
-    torchrun = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        processes,
-    ]
-    train = ["-m", "vocscore", "train", shards, "-o", out, "--device", "cpu"]
-    return [str(word) for word in (*torchrun, *train, "--loader", "host", *options, *more)]
+    train = ["train", shards, "-o", out, "--device", "cpu", "--loader", "host"]
+    return [str(word) for word in (*train, *options, *more)]
 
 
-def run(*words: Any, **settings: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*words, **settings), capture_output=True, text=True, check=False, timeout=120
+def torchrun(processes: int, *words: Any, **settings: Any) -> subprocess.Popen[str]:
+    """`torchrun ... vocscore train` as a user types it."""
+    started = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    return subprocess.Popen(
+        [sys.executable, *started, "-m", "vocscore", *train_words(*words, **settings)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[subprocess.Popen[str]]:
+    program = str(Path(__file__).with_name("rank_server.py"))
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, program], stdin=pipe, stdout=pipe, text=True) as started:
+        yield started
+        started.stdin.close()
+
+
+@dataclass(frozen=True)
+class Done:
+    codes: list[int]
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(server: subprocess.Popen[str]) -> Callable[..., Done]:
+    """Train in several processes that are forked, and not started: that takes a fraction."""
+
+    def run(processes: int, *words: Any, **settings: Any) -> Done:
+        server.stdin.write(json.dumps([processes, *train_words(*words, **settings)]) + "\n")
+        server.stdin.flush()
+        return Done(**json.loads(server.stdout.readline()))
+
+    return run
 
 
 def history(out: Path) -> np.ndarray[Any, Any]:
@@ -70,31 +100,33 @@ def history(out: Path) -> np.ndarray[Any, Any]:
         return np.array([[float(value) for value in row] for row in list(csv.reader(file))[1:]])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 3])
-def test_whole_network_is_one_process_s(processes: int, few_shards: Path, tmp_path: Path) -> None:
+def test_whole_network_is_one_process_s(
+    processes: int, few_shards: Path, tmp_path: Path, run: Callable[..., Done]
+) -> None:
     """Batch statistics, steps, average and figures are those of one process but for rounding.
 
     Three processes have one shard a split, 4 validation images and a last batch of 2.
     """
     fit(few_shards, tmp_path / "one", **WHOLE)
     done = run(processes, few_shards, tmp_path / "many", **WHOLE)
-    assert done.returncode == 0, done.stderr
+    assert done.codes == [0] * processes, done.err
     one, many = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "many"))
     torch.testing.assert_close(many, one, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(
         history(tmp_path / "many"), history(tmp_path / "one"), rtol=1e-3, atol=1e-3
     )
-    assert done.stdout.count("epoch  split") == 1, "one process prints"
+    assert done.out.count("epoch  split") == 1, "one process prints"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["baseline", "strong"])
-def test_head_is_one_process_s_to_the_byte(drawn_shards: Path, tmp_path: Path, recipe: str) -> None:
+def test_head_is_one_process_s_to_the_byte(
+    drawn_shards: Path, tmp_path: Path, recipe: str, run: Callable[..., Done]
+) -> None:
     """Features are computed in the very batches of one process, the head by one of them."""
     for processes, name in ((1, "one"), (3, "many")):
         done = run(processes, drawn_shards, tmp_path / name, **HEAD, recipe=recipe)
-        assert done.returncode == 0, done.stderr
+        assert done.codes == [0] * processes, done.err
     for name in ("model.safetensors", "history.csv", "metrics.json", "model.json"):
         assert (tmp_path / "many" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
 
@@ -105,15 +137,12 @@ def rank_of(process: int) -> str:
 
 
 @pytest.mark.slow
-def test_killed_rank_ends_the_job_and_a_resume_goes_on(few_shards: Path, tmp_path: Path) -> None:
+def test_killed_rank_ends_the_job_and_a_resume_goes_on(
+    few_shards: Path, tmp_path: Path, run: Callable[..., Done]
+) -> None:
     """SIGKILL of one process ends all within seconds; resumed, dropout included, nothing shows."""
-    settings = {**WHOLE, "backbone": "squeezenet1_1", "epochs": 30}
-    job = subprocess.Popen(
-        command(2, few_shards, tmp_path / "cut", **settings),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    settings = {**WHOLE, "backbone": "squeezenet1_1", "epochs": 15}
+    job = torchrun(2, few_shards, tmp_path / "cut", **settings)
     while not (tmp_path / "cut" / "resume.pt").exists():
         assert job.poll() is None
         time.sleep(0.02)
@@ -128,9 +157,9 @@ def test_killed_rank_ends_the_job_and_a_resume_goes_on(few_shards: Path, tmp_pat
     with pytest.raises(TrainError, match="processes was 2 and is 1"):
         fit(few_shards, tmp_path / "cut", **settings, resume=True)
     again = run(2, few_shards, tmp_path / "cut", "--resume", **settings)
-    assert again.returncode == 0, again.stderr
+    assert again.codes == [0, 0], again.err
     whole = run(2, few_shards, tmp_path / "whole", **settings)
-    assert whole.returncode == 0, whole.stderr
+    assert whole.codes == [0, 0], whole.err
     for name in ("model.safetensors", "history.csv"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
@@ -144,24 +173,24 @@ def test_error_of_one_rank_is_shown_once(drawn_shards: Path, tmp_path: Path) -> 
     with Path(last.file).open("r+b") as tar:
         tar.seek(last.offset)
         tar.write(bytes(last.size))
-    done = run(2, shards, tmp_path / "run", **HEAD)
-    lines = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
+    job = torchrun(2, shards, tmp_path / "run", **HEAD)
+    _, errors = job.communicate(timeout=120)
+    lines = [line for line in errors.splitlines() if line.startswith("Error:")]
     assert len(lines) == 1
     assert last.name in lines[0]
-    assert "exitcode  : 2" in done.stderr
+    assert "exitcode  : 2" in errors
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("more", [("--val-split", "nothing"), ("--val-split",)])
 def test_error_of_all_is_shown_once(
-    more: tuple[str, ...], few_shards: Path, tmp_path: Path
+    more: tuple[str, ...], few_shards: Path, tmp_path: Path, run: Callable[..., Done]
 ) -> None:
     """What every process would find wrong is said by the first one alone."""
     done = run(3, few_shards, tmp_path / "run", *more, **HEAD)
-    lines = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
-    assert len(lines) == 1, done.stderr
+    lines = [line for line in done.err.splitlines() if line.startswith("Error:")]
+    assert len(lines) == 1, done.err
     assert "nothing" in lines[0] or "--val-split" in lines[0]
-    assert "exitcode  : 2" in done.stderr
+    assert done.codes[0] == 2
 
 
 def test_what_torchrun_tells() -> None:
@@ -178,7 +207,7 @@ def test_what_torchrun_tells() -> None:
 def test_one_gpu_for_several_processes_is_refused() -> None:
     """A GPU by its number is one; the CPU is for all."""
     ranks = Ranks(rank=1, size=2, local_rank=1, local_size=2)
-    assert choose_device("cpu", ranks) == "cpu"
+    assert choose_device("cpu", ranks) == CPU
     with pytest.raises(DeviceError, match=r"cuda:0.*--device cuda:"):
         choose_device("cuda:0", ranks)
 

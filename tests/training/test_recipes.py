@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULTS = flat(TrainConfig())
-NOTHING = ["--weights", "none", "--backbone", "squeezenet1_1", "--size", "32", "--device", "cpu"]
+NOTHING = ["--weights", "none", "--backbone", "tiny_dropout", "--size", "32", "--device", "cpu"]
 
 
 def load(text: str, folder: Path) -> dict[str, object]:
@@ -86,7 +86,6 @@ def config(run: Path) -> dict[str, object]:
     return found
 
 
-@pytest.mark.slow
 def test_typed_options_go_before_the_recipe(few_shards: Path, tmp_path: Path) -> None:
     """Typed, then recipe, then default, wherever --recipe stands; all of it is in config.json."""
     recipe = tmp_path / "mine.toml"
@@ -107,7 +106,7 @@ def test_every_setting_reaches_the_run(few_shards: Path, tmp_path: Path) -> None
     given = {
         **{name: value for name, value in DEFAULTS.items() if value is not None},
         "weights": "none",
-        "backbone": "squeezenet1_1",
+        "backbone": "tiny_dropout",
         "size": 32,
         "epochs": 1,
         "optimizer": "adamw",

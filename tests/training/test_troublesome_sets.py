@@ -13,7 +13,7 @@ import pytest
 import torch
 from small_training import fit, pack_set
 
-import vocscore.training.opening
+import vocscore.training.setup
 from shards.errors import DamageError
 from shards.reader import LabeledImages, load_split
 from shards.sample import AnnotatedSet
@@ -189,7 +189,7 @@ def test_loss_that_is_not_a_number_keeps_the_last_good(
 ) -> None:
     """Diverging in the third epoch, a run says epoch and step and holds the second's network."""
     fit(few_shards, tmp_path / "two", tune=tune, epochs=2)
-    opened = vocscore.training.opening.open_loss
+    opened = vocscore.training.setup.open_loss
     steps = 0
 
     def bad(*arguments: Any, **options: Any) -> Any:
@@ -203,7 +203,7 @@ def test_loss_that_is_not_a_number_keeps_the_last_good(
 
         return diverging
 
-    monkeypatch.setattr(vocscore.training.opening, "open_loss", bad)
+    monkeypatch.setattr(vocscore.training.setup, "open_loss", bad)
     with pytest.raises(
         DivergedError, match=r"epoch 3, step 2: the loss is nan\..*checkpoint of epoch 2"
     ) as caught:

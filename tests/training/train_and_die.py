@@ -1,11 +1,12 @@
 """Trains small networks and is killed while it does; run as a program by `test_resume.py`.
 
-    python train_and_die.py SHARDS FOLDER steps|epochs SETTINGS
+    python train_and_die.py SHARDS FOLDER steps|epochs LIST_OF_SETTINGS
 
-It forks, so it is a process of its own, without threads. A child trains and kills itself: with
-'steps' when it is about to touch its folder for the first, the second, ... time; with 'epochs'
-after the first, the second, ... epoch. Another child resumes, and the parent prints a line of JSON
-on what there is then.
+It forks, so it is a process of its own, without threads. It imports what a training needs before
+that, or each child would. A child trains and kills itself: with 'steps' when it is about to touch
+its folder for the first, the second, ... time; with 'epochs' after the first, the second, ...
+epoch. Another child resumes. For each of the settings the parent prints a line of JSON: a list of
+what each kill left.
 """
 
 from __future__ import annotations
@@ -15,20 +16,32 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+sys.path.append(str(Path(__file__).parents[1]))
+
+import light_training
+import matplotlib as mpl
 import numpy as np
+import pytest
+import sklearn.metrics
+import tiny_backbone
 import torch
 from small_training import fit
 
-import vocscore.training.opening
+import vocscore.models.checkpoint
+import vocscore.training.fitting
 import vocscore.training.run
-import vocscore.training.run_folder
-from shards import atomic
+import vocscore.training.setup
 from vocscore.models.network import Network
 from vocscore.runtime.precision import Fidelity
 from vocscore.training.features import Features
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+assert mpl, sklearn.metrics  # imported late otherwise
+PATCH = pytest.MonkeyPatch()  # for as long as this program lasts
 EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"}
 
 
@@ -82,13 +95,8 @@ def make_light() -> None:
             for values, split in zip(made, splits, strict=True)
         ]
 
-    def curves(history: Any, folder: Path, **_options: Any) -> None:
-        atomic.write(folder / "curves.png", str(len(history)).encode())
-
-    vocscore.training.opening.build_network = network
-    vocscore.training.opening.compute_features = features
-    vocscore.training.plots.curves = curves
-    vocscore.training.run.measure_faithfulness = lambda *_, **_options: Fidelity(4, 0.0, 0.0)
+    vocscore.training.setup.build_network = network
+    vocscore.training.setup.compute_features = features
 
 
 def content(out: Path) -> dict[str, bytes]:
@@ -100,9 +108,20 @@ def main() -> None:
     # A killed process loses nothing that it has written; only a crash of the machine would.
     os.fsync = lambda _descriptor: None
     shards, folder, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    settings = json.loads(sys.argv[4])
+    light_training.skip_charts(PATCH)
+    tiny_backbone.register(PATCH)
+    vocscore.training.run.measure_faithfulness = lambda *_, **_options: Fidelity(4, 0.0, 0.0)
     if how == "steps":
         make_light()
+    for number, settings in enumerate(json.loads(sys.argv[4])):
+        lines = list(kills(shards, folder / str(number), how, settings))
+        sys.stdout.write(json.dumps(lines) + "\n")
+
+
+def kills(
+    shards: Path, folder: Path, how: str, settings: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Kill at one moment after the other, until a training comes to its end."""
     assert child(shards, folder / "expected", **settings)
     expected = content(folder / "expected")
     before: dict[str, bytes] | None = None
@@ -117,8 +136,7 @@ def main() -> None:
         before = left
         finished = "model.json" in left and "resume.pt" not in left
         resumed = finished or child(shards, out, resume=True, **settings)
-        line = {"left": sorted(left), "resumed": resumed, "same": content(out) == expected}
-        sys.stdout.write(json.dumps(line) + "\n")
+        yield {"left": sorted(left), "resumed": resumed, "same": content(out) == expected}
 
 
 if __name__ == "__main__":

@@ -240,11 +240,12 @@ class BatchLoader:
     def _note(self, failure: Failure) -> None:
         path = self.paths[failure.row]
         if not self._skip_errors:
+            fault = failure.fault
             raise LoaderError(
-                f"{shown(path)}: {failure.reason}: {failure.detail}. Use on_error='skip' to leave "
+                f"{shown(path)}: {fault.reason}: {fault.detail}. Use on_error='skip' to leave "
                 "such images out."
             )
-        skipped = SkippedImage(failure.row, path, str(failure.reason), failure.detail)
+        skipped = SkippedImage(failure.row, path, str(failure.fault.reason), failure.fault.detail)
         self._skipped[failure.row] = skipped
 
     @contextmanager

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from vocscore.api.evaluation import Evaluation
     from vocscore.api.keywords import (
         DemoKeywords,
         EvalKeywords,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     )
     from vocscore.api.progress import Progress
     from vocscore.config.option import Group
-    from vocscore.evaluation.eval_report import EvalReport
     from vocscore.exporting.export import ExportReport
     from vocscore.exporting.quantize import QuantizeReport
     from vocscore.packing import PackReport
@@ -202,7 +202,7 @@ def evaluate(
     *,
     options: Group | Iterable[Group] = (),
     **keywords: Unpack[EvalKeywords],
-) -> EvalReport:
+) -> Evaluation:
     """Say how good predictions are, as `vocscore eval` does.
 
     Args:
@@ -217,10 +217,11 @@ def evaluate(
     Raises:
         Error: predictions and labels cannot be compared.
     """
+    from vocscore.api.evaluation import Evaluation
     from vocscore.evaluation.evaluate import evaluate as run
 
     config = build(EvalConfig, settings(keywords, options, EvalConfig))
-    return run(
+    report = run(
         Path(predictions),
         Path(shards),
         split=config.judged.split,
@@ -230,6 +231,7 @@ def evaluate(
         resamples=config.bootstrap.resamples,
         seed=config.bootstrap.seed,
     )
+    return Evaluation.of(report)
 
 
 @takes(QuantizeConfig)

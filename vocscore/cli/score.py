@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.scoring.run import ScoreReport
-    from vocscore.scoring.walls import Reached
 
 ALL_BAD = 3
 """The exit code where the output is there and no row of it has a probability."""
@@ -170,19 +168,7 @@ def _summarize(report: ScoreReport) -> None:
         click.echo(f"files skipped: {report.skipped} ({listed(report.skipped_kinds)})")
     click.echo(f"{report.seconds:.1f} s, {report.images_per_second:.1f} images/s")
     if report.ceilings:
-        rates = ", ".join(f"{k} {v:.0f}" for k, v in asdict(report.ceilings).items())
-        click.echo(f"ceilings, images/s: {rates}")
+        click.echo(f"ceilings, images/s: {report.ceilings}")
     if report.reached:
-        click.echo(_wall(report.reached))
+        click.echo(f"bottleneck: {report.reached}")
     click.echo(f"predictions: {report.output}")
-
-
-def _wall(reached: Reached) -> str:
-    """Which stage binds, or why that cannot be said."""
-    if reached.share is None:
-        return (
-            f"the wall: not known; the run was faster than what was measured for "
-            f"{' and '.join(reached.too_low)}, so that was measured too low (few images, or ones "
-            "that take longer than the others)"
-        )
-    return f"the wall: {reached.wall}; reached: {reached.share:.0%} of it"

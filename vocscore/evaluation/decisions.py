@@ -11,6 +11,7 @@ from vocscore.errors import EvalError
 from vocscore.evaluation.calibration import fit_temperature, reliability
 from vocscore.evaluation.metrics import plain
 from vocscore.evaluation.thresholds import fit_thresholds, parse_rule
+from vocscore.models.probabilities import probabilities_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,6 +93,7 @@ def fit_decisions(
     if not np.isfinite(logits).all():
         raise EvalError("a logit of the validation split is not a number: nothing can be fitted.")
     temperature = fit_temperature(labels, logits) if calibrate else 1.0
+    logits = logits.astype(np.float64)
     probabilities = probabilities_of(logits, temperature=temperature)
     fitted = fit_thresholds(labels, probabilities, rule=rule, fixed=fixed)
     before = reliability(labels, probabilities_of(logits, temperature=1.0))
@@ -105,13 +107,3 @@ def fit_decisions(
         error_before=before.expected_calibration_error,
         error_after=after.expected_calibration_error,
     )
-
-
-def probabilities_of(
-    logits: NDArray[np.floating[Any]], *, temperature: float
-) -> NDArray[np.float32]:
-    """The sigmoid of logits / temperature, as float32; in the runtimes torch computes the same."""
-    from scipy.special import expit
-
-    result: NDArray[np.float32] = expit(logits.astype(np.float64) / temperature).astype(np.float32)
-    return result

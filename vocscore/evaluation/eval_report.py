@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from vocscore.evaluation.metrics import plain
-from vocscore.printed import Printed
 from vocscore.records.keys import stored
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EvalReport(Printed):
+class EvalReport:
     """How good predictions are, and of how many images that can be said.
 
     A labeled image without probabilities (no row, or a row with status=error) is in no figure:
@@ -119,12 +118,6 @@ class EvalReport(Printed):
     intervals: Intervals | None
     calibration: Reliability
     missed: NDArray[np.int64]
-
-    def __str__(self) -> str:
-        """The table that `vocscore eval` prints."""
-        from vocscore.evaluation.eval_text import eval_text
-
-        return eval_text(self)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: what was compared, the figures of `Report.to_json`, and what is beside."""

@@ -15,9 +15,10 @@ from vocscore.evaluation.difficult import apply_difficult
 from vocscore.evaluation.eval_report import EvalReport, SplitCounts, Training
 from vocscore.evaluation.judged import choose_images
 from vocscore.evaluation.labeled import NO_ROW
-from vocscore.evaluation.metrics import decide, report_decided
+from vocscore.evaluation.metrics import report_decided
 from vocscore.evaluation.mistakes import missed_together
 from vocscore.evaluation.predictions import read_predictions
+from vocscore.models.probabilities import decide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

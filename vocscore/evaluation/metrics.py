@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from vocscore.errors import EvalError
 from vocscore.evaluation.average_precision import average_precisions, mean_defined
 from vocscore.evaluation.averages import Averages, ratios
+from vocscore.models.probabilities import decide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vocscore.evaluation.averages import Ratios
 
-__all__ = ["Averages", "PerClass", "Report", "decide", "plain", "report", "report_decided"]
+__all__ = ["Averages", "PerClass", "Report", "plain", "report", "report_decided"]
 
 Floats = NDArray[np.float64]
 
@@ -141,19 +142,6 @@ class Report:
                 for c, name in enumerate(classes)
             },
         }
-
-
-def decide(
-    probabilities: NDArray[np.floating[Any]], threshold: float | Sequence[float]
-) -> NDArray[np.bool_]:
-    """Say which classes are predicted: those at or above the threshold, in the table's own type.
-
-    Args:
-        probabilities: floating, shape (N, C).
-        threshold: one number, or one a class.
-    """
-    decided: NDArray[np.bool_] = probabilities >= np.asarray(threshold, probabilities.dtype)
-    return decided
 
 
 def report(

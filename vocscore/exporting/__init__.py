@@ -1,4 +1,4 @@
-"""A checkpoint in another form, made only if it scores as the checkpoint does."""
+"""A checkpoint in another form, written only if it scores as the checkpoint does."""
 
 from vocscore import caches
 

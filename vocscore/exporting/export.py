@@ -1,4 +1,4 @@
-"""A checkpoint as a file for other programs: proved on images, or not written."""
+"""A checkpoint as a file for other programs: checked on images, or not written."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ import numpy as np
 import torch
 
 from shards import atomic
+from vocscore.device import CPU
 from vocscore.errors import ExportError
-from vocscore.exporting.formats import description, format_of
-from vocscore.exporting.whole import Whole, describe
+from vocscore.exporting.base import description
+from vocscore.exporting.exported_model import ExportedModel, describe
+from vocscore.exporting.formats import format_of
 from vocscore.machine import usable_cores
-from vocscore.models.card import checkpoint_hash
-from vocscore.models.checkpoint import load_checkpoint
+from vocscore.models.checkpoint import load_network
+from vocscore.models.checkpoint_files import read_checkpoint
 from vocscore.pipeline.loaders import open_loader
 
 if TYPE_CHECKING:
@@ -26,24 +28,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from shards.sample import ImageRef
-    from vocscore.exporting.formats import Format, Run
+    from vocscore.exporting.base import Format, Run
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
 
 MOST_DIFFERENCE = 1e-4
-"""In probability, on one class of one image: float32 in another order of sums stays far below."""
+"""In probability, on one class of one image; float32 sums in another order differ far less."""
 GROUP = 16
-"""Images a batch of the check."""
+"""Images per batch of the check."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """A network that was written.
+    """A model that was written.
 
     Attributes:
         files: the model first, its description last.
-        images: that it was checked on.
-        largest: difference of one probability to torch's.
+        images: how many images it was checked on.
+        largest: difference of one probability from torch's.
         source: of these images, in words.
     """
 
@@ -63,22 +65,22 @@ def write_checked(
     on_images: Callable[[int, int], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> ExportReport:
-    """Write a checkpoint in another format, once it gives torch's probabilities.
+    """Write a checkpoint in another format, if it gives torch's probabilities.
 
-    What was written is read back and run beside PyTorch on the same images, before it takes its
-    name. A file that is there already is replaced.
+    The new file is read back and compared with PyTorch on the same images before it gets its
+    name. An existing file is replaced.
 
     Args:
         checkpoint: the folder of a trained network.
         out: the new file; it ends in .onnx or .xml. Its description lies beside it.
-        images: to check it on; those that cannot be decoded are passed over.
+        images: to check it on; those that cannot be decoded are skipped.
         source: of the images, for the description.
-        max_pixels: a larger image is passed over.
-        on_images: called with the images checked so far, and how many it will be.
-        on_stage: called with what begins, in words.
+        max_pixels: larger images are skipped.
+        on_images: called with the number of images checked so far, and the total.
+        on_stage: called with the name of each stage when it starts.
 
     Raises:
-        ExportError: no such format, it cannot be had, no image could be decoded, or the
+        ExportError: no such format, its library is missing, no image could be decoded, or the
             probabilities differ; then nothing is written.
         CheckpointError: the checkpoint is damaged.
     """
@@ -86,12 +88,13 @@ def write_checked(
     made = format_of(out)
     made.require()
     stage("loading the model")
-    network, card = load_checkpoint(checkpoint)
-    facts = describe(card, identity=checkpoint_hash(checkpoint))
+    read = read_checkpoint(checkpoint)
+    network, card = load_network(read), read.card
+    facts = describe(card, identity=read.identity)
     with _working(out) as folder:
         file = folder / out.name
         stage(f"writing {made.name}")
-        made.write(Whole(network, card), file, facts)
+        made.write(ExportedModel(network, card), file, facts)
         stage("comparing")
         checked, largest = _compare(
             network,
@@ -144,21 +147,21 @@ def _compare(
 def _decoded(
     images: Sequence[ImageRef], card: ModelCard, *, max_pixels: int
 ) -> Iterator[torch.Tensor]:
-    """Batches of the images that can be decoded, uint8 (N, 3, S, S); at least one."""
+    """Yield batches of the images that can be decoded, uint8 (N, 3, S, S); at least one."""
     some, last = False, ""
     with closing(
         open_loader(
             "host",
             card.preprocess,
             batch_size=GROUP,
-            device="cpu",
+            device=CPU,
             threads=usable_cores(),
             max_pixels=max_pixels,
         )
     ) as loader:
         for batch in loader.batches(images):
             for failure in batch.failures:
-                last = f"{images[failure.row].name}: {failure.reason}: {failure.detail}"
+                last = f"{images[failure.row].name}: {failure.fault}"
             if len(batch.rows):
                 some = True
                 yield batch.images
@@ -171,10 +174,10 @@ def _decoded(
 
 @torch.inference_mode()
 def _difference(images: torch.Tensor, network: Network, card: ModelCard, run: Run) -> float:
-    """The largest difference of a probability.
+    """Return the largest difference of a probability.
 
-    The checkpoint's way is that of scoring, and not `Whole`, which is what is to be proved. The
-    first image goes alone: the file must take batches of any size.
+    The expected values are computed as in scoring, and not with `ExportedModel`, which is under
+    test. The first image is a batch of its own: the file must take batches of any size.
     """
     expected = card.probabilities(network(card.preprocess.normalize(images))).numpy()
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
@@ -184,9 +187,9 @@ def _difference(images: torch.Tensor, network: Network, card: ModelCard, run: Ru
 
 @contextmanager
 def _working(out: Path) -> Iterator[Path]:
-    """A folder beside the result, gone when the block ends."""
+    """Make a folder beside the output; remove it when the block ends."""
     folder = atomic.temporary(out)
-    shutil.rmtree(folder, ignore_errors=True)  # of an export that was killed
+    shutil.rmtree(folder, ignore_errors=True)  # left by an export that was killed
     folder.mkdir()
     try:
         yield folder
@@ -195,7 +198,7 @@ def _working(out: Path) -> Iterator[Path]:
 
 
 def _publish(made: Sequence[Path], files: Sequence[Path]) -> None:
-    """Give files their names: the first one goes first and comes last, so that none is half new."""
+    """Move files to their names; the first is removed first and moved last, so none is half new."""
     for file in made:
         with file.open("rb") as opened:
             os.fsync(opened.fileno())

@@ -1,4 +1,4 @@
-"""Images that an exported network is held against its checkpoint on."""
+"""Images on which an exported model is compared with its checkpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def found_below(folder: Path, *, most: int) -> tuple[ImageRef, ...]:
-    """The first images of a folder and those in it, by their paths.
+    """Return the first images in a folder and its subfolders, sorted by path.
 
     Raises:
         ExportError: there are none.
@@ -26,5 +26,5 @@ def found_below(folder: Path, *, most: int) -> tuple[ImageRef, ...]:
 
 
 def drawn_in(folder: Path, *, number: int) -> tuple[ImageRef, ...]:
-    """Draw images into a folder that is the caller's to remove."""
+    """Draw images into a folder; the caller removes it."""
     return found_below(draw_voc(folder, images=number) / "JPEGImages", most=number)

@@ -1,4 +1,4 @@
-"""What every exported model calls its input, its output and its facts."""
+"""The names of input and output in every exported model, and its facts as metadata."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INPUT, OUTPUT = "pixels", "probabilities"
 
 
 def as_text(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Values for metadata that holds nothing but text."""
+    """Convert values for metadata that can hold only text."""
     return {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in facts.items()

@@ -1,4 +1,4 @@
-"""A whole network as an ONNX file, and ONNX Runtime to run it."""
+"""A model as one ONNX file, and ONNX Runtime to run it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vocscore.exporting.formats import Run
-    from vocscore.exporting.whole import Whole
+    from vocscore.exporting.base import Run
+    from vocscore.exporting.exported_model import ExportedModel
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 LARGEST = 2**31
-"""Bytes of one file, which is a protocol buffer."""
+"""Bytes; the limit of a protocol buffer, which the file is."""
 
 
 def require() -> None:
-    """Refuse to begin without the packages of the extra.
+    """Refuse to start without the packages of the extra.
 
     Raises:
         ExportError: one is not installed.
@@ -37,21 +37,21 @@ def require() -> None:
         )
 
 
-def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:
-    """Write a network as one ONNX file, with any number of images a batch.
+def write(model: ExportedModel, file: Path, facts: Mapping[str, Any]) -> None:
+    """Write a model as one ONNX file; it takes batches of any size.
 
     Args:
-        whole: pixels -> probabilities.
+        model: pixels -> probabilities.
         file: the name of the new file.
-        facts: plain values, kept in the file's `metadata_props`: text as it is, others as JSON.
+        facts: plain values for the file's `metadata_props`: text as it is, others as JSON.
 
     Raises:
-        ExportError: it is too large, or torch knows no ONNX for one of its layers.
+        ExportError: it is too large, or one of its layers has no ONNX form in torch.
         OSError: the file cannot be written.
     """
     import torch
 
-    weights = sum(value.nbytes for value in whole.state_dict().values())
+    weights = sum(value.nbytes for value in model.state_dict().values())
     if weights >= LARGEST:
         raise ExportError(
             f"{weights / 2**30:.1f} GiB of weights: an ONNX file holds 2. Write OpenVINO's format "
@@ -61,8 +61,8 @@ def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:
     try:
         with torch.no_grad():
             program = torch.onnx.export(
-                whole,
-                (whole.example,),
+                model,
+                (model.example,),
                 dynamo=True,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
@@ -87,7 +87,7 @@ def runner(file: Path) -> Run:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    # Not by its name, which may be no text to it.
+    # As bytes: ONNX Runtime does not open paths that are not UTF-8.
     session = onnxruntime.InferenceSession(
         file.read_bytes(), options, providers=["CPUExecutionProvider"]
     )

@@ -1,4 +1,4 @@
-"""A whole network in OpenVINO's format: a graph (.xml) and its weights (.bin)."""
+"""A model in OpenVINO's format: a graph (.xml) and its weights (.bin)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vocscore.exporting.formats import Run
-    from vocscore.exporting.whole import Whole
+    from vocscore.exporting.base import Run
+    from vocscore.exporting.exported_model import ExportedModel
 
 RT_INFO = "vocscore"
-"""Under which the facts stand in the graph's rt_info."""
+"""The section of the graph's rt_info that holds the facts."""
 
 
 def require() -> None:
-    """Refuse to begin without OpenVINO.
+    """Refuse to start without OpenVINO.
 
     Raises:
         DeviceError: it is not installed, or its installation is broken.
@@ -32,13 +32,13 @@ def require() -> None:
     core()
 
 
-def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:
-    """Write a network as `file` (.xml) and a .bin beside it, with any number of images a batch.
+def write(model: ExportedModel, file: Path, facts: Mapping[str, Any]) -> None:
+    """Write a model as `file` (.xml) and a .bin beside it; it takes batches of any size.
 
     Args:
-        whole: pixels -> probabilities.
+        model: pixels -> probabilities.
         file: the name of the new file.
-        facts: plain values, kept in the graph's rt_info: text as it is, others as JSON.
+        facts: plain values for the graph's rt_info: text as it is, others as JSON.
 
     Raises:
         OSError: the files cannot be written.
@@ -46,15 +46,15 @@ def write(whole: Whole, file: Path, facts: Mapping[str, Any]) -> None:
     import openvino
     import torch
 
-    example = whole.example
+    example = model.example
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch's tracer, which OpenVINO calls, is deprecated
-        model = openvino.convert_model(whole, example_input=example, input=[-1, *example.shape[1:]])
-    model.inputs[0].get_tensor().set_names({INPUT})
-    model.outputs[0].get_tensor().set_names({OUTPUT})
+        graph = openvino.convert_model(model, example_input=example, input=[-1, *example.shape[1:]])
+    graph.inputs[0].get_tensor().set_names({INPUT})
+    graph.outputs[0].get_tensor().set_names({OUTPUT})
     for name, text in as_text(facts).items():
-        model.set_rt_info(text, [RT_INFO, name])
-    openvino.save_model(model, file, compress_to_fp16=False)
+        graph.set_rt_info(text, [RT_INFO, name])
+    openvino.save_model(graph, file, compress_to_fp16=False)
 
 
 def runner(file: Path) -> Run:
@@ -66,7 +66,7 @@ def runner(file: Path) -> Run:
     compiled = core().compile_model(
         file,
         "CPU",
-        # without the hint, processors that compute in bf16 do
+        # without the hint, processors with bf16 instructions compute in bf16
         {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": str(torch.get_num_threads())},
     )
 

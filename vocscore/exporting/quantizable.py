@@ -1,4 +1,4 @@
-"""What stands in the way of an 8-bit network, told before torch is loaded."""
+"""The checks before quantizing, done before torch is loaded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def load_measured(checkpoint: Path, shards: Path, *, split: str) -> LabeledImage
         split: as for `load_split`.
 
     Raises:
-        CheckpointError: it is no checkpoint, or NNCF is not installed.
+        CheckpointError: it is not a checkpoint, or NNCF is not installed.
         ExportError: the shards have other classes.
         SourceError: there is no such split.
         DamageError: the shards are unfinished or damaged.

@@ -1,4 +1,4 @@
-"""A checkpoint in 8-bit integers: calibrated and proved on packed images, or not written."""
+"""A checkpoint in 8-bit integers: calibrated and measured on packed images, or not written."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vocscore.config.exporting import QuantizeConfig
+from vocscore.device import CPU
 from vocscore.errors import AcceptanceError, ExportError
 from vocscore.evaluation.metrics import report
 from vocscore.exporting.quantizable import load_measured
 from vocscore.exporting.run_images import trained_on, validated_on
 from vocscore.machine import usable_cores
-from vocscore.models.card import checkpoint_hash
+from vocscore.records.keys import stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,22 +27,22 @@ if TYPE_CHECKING:
     from vocscore.config.exporting import AcceptanceConfig, CalibrationConfig
     from vocscore.models.card import ModelCard
     from vocscore.pipeline.batch import Batch
-    from vocscore.runtime import Runtime
+    from vocscore.runtime.base import Runtime
 
 GROUP = 32
-"""Images a batch."""
+"""Images per batch."""
 
 
 @dataclass(frozen=True)
 class QuantizeReport:
-    """An 8-bit network beside the checkpoint's, on the same images.
+    """An 8-bit network compared with the checkpoint's, on the same images.
 
     Attributes:
         preset: of NNCF, that it was made with.
-        images: that both were measured on.
+        images: how many images both were measured on.
         map_float32: mean average precision of the checkpoint, 0 to 1.
-        map_int8: and of the 8-bit network.
-        changed: share of the decisions at the thresholds that are others, 0 to 1.
+        map_int8: mean average precision of the 8-bit network.
+        changed: share of the decisions at the thresholds that differ, 0 to 1.
         largest: difference of one probability.
     """
 
@@ -79,7 +80,7 @@ def quantize(
 ) -> QuantizeReport:
     """Make the 8-bit network of a checkpoint, which `score --precision int8` runs.
 
-    NNCF's presets are tried from the fastest on; the first that holds is written.
+    NNCF's presets are tried, the fastest first; the first one within the limits is written.
 
     Args:
         checkpoint: the folder of a trained network; the result is put into it.
@@ -101,16 +102,17 @@ def quantize(
     stage("reading labels")
     images = load_measured(checkpoint, data.shards, split=data.split)
 
-    stage("loading the model")  # and torch with it: what could be refused was refused above
-    from vocscore.models.checkpoint import load_checkpoint
+    stage("loading the model")  # imports torch: errors that need no torch were raised above
+    from vocscore.models.checkpoint import load_network
+    from vocscore.models.checkpoint_files import read_checkpoint
     from vocscore.pipeline.loaders import open_loader
     from vocscore.runtime.int8 import PRESETS, write
     from vocscore.runtime.int8 import quantize as quantize_graph
-    from vocscore.runtime.opening import open_graph, shape_of
+    from vocscore.runtime.load import open_graph, shape_of
     from vocscore.runtime.openvino import convert
 
-    network, card = load_checkpoint(checkpoint)
-    identity = checkpoint_hash(checkpoint)
+    files = read_checkpoint(checkpoint)
+    network, card = load_network(files), files.card
     shape = shape_of(card, precision="float32", group=GROUP)
     graph = convert(network, card.preprocess, shape=shape)
     shown = _Shown(on_images, total=(1 + len(PRESETS)) * len(images.images))
@@ -119,7 +121,7 @@ def quantize(
             "host",
             card.preprocess,
             batch_size=GROUP,
-            device="cpu",
+            device=CPU,
             threads=usable_cores(),
             max_pixels=data.max_pixels,
         )
@@ -140,7 +142,7 @@ def quantize(
             found = _probabilities(runtime, batches(), card, shown)
             result = _compare(preset, images, exact, found, card=card)
             if result.holds(limits):
-                write(checkpoint, made, identity=identity, report=asdict(result))
+                write(checkpoint, made, identity=files.identity, report=stored(asdict(result)))
                 return result
             tried.append(
                 f"{preset}: mAP {result.map_float32:.4f} to {result.map_int8:.4f}, "
@@ -163,7 +165,7 @@ def _whole(batches: Iterator[Batch], images: LabeledImages) -> Iterator[Batch]:
     for batch in batches:
         for failure in batch.failures:
             raise ExportError(
-                f"{images.images[failure.row].name}: {failure.reason}: {failure.detail}. The "
+                f"{images.images[failure.row].name}: {failure.fault}. The "
                 "shards hold an image that cannot be decoded; pack again without --no-verify."
             )
         yield batch
@@ -184,7 +186,7 @@ def _probabilities(
 
 
 def _calibration(batches: Iterator[Batch], images: int) -> list[NDArray[np.uint8]]:
-    """The first images, in groups as the graph takes them; the last is filled up with them."""
+    """The first images, in groups as the graph takes them; the last group repeats some of them."""
     import torch
 
     pixels = []
@@ -222,16 +224,16 @@ def _compare(
 
 
 class _Shown:
-    """Adds images up and passes the sum on."""
+    """Counts images and reports the sum."""
 
     def __init__(self, on_images: Callable[[int, int], None] | None, *, total: int) -> None:
-        """Show nothing yet."""
+        """Start at 0."""
         self._on_images = on_images
         self._total = total
         self._done = 0
 
     def add(self, images: int) -> None:
-        """So many more are done."""
+        """Count more images."""
         self._done += images
         if self._on_images is not None:
             self._on_images(self._done, self._total)

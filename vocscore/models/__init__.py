@@ -1,1 +1,1 @@
-"""Backbone names to networks, their weights, and the checkpoints that they are kept in."""
+"""Networks by the name of their backbone, their weights, and their checkpoints."""

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _REGISTERED = re.compile(r"^@register_model\(\)$.*?^def (\w+)\(", re.MULTILINE | re.DOTALL)
-"""How torchvision's source marks a function that makes a model; its name is the model's."""
+"""How torchvision's source marks a function that builds a model; it has the model's name."""
 _PROOF = frozenset({"alexnet", "googlenet", "resnet18", "vgg16"})
-"""Names that are found where the source is laid out as expected."""
+"""Names that are found if the source has the expected layout."""
 
 
 @cache
 def names_in_source() -> frozenset[str]:
-    """The classifiers that the installed torchvision registers; empty where it cannot be told."""
+    """The classifiers that the installed torchvision registers; empty if it cannot be read."""
     spec = find_spec("torchvision")
     folders = [] if spec is None else spec.submodule_search_locations or []
     files = [file for folder in folders for file in Path(folder, "models").glob("*.py")]
@@ -35,10 +35,10 @@ def names_in_source() -> frozenset[str]:
 
 
 def check_backbone(name: str) -> None:
-    """Refuse what torchvision has no classifier for, where that is known before it is imported.
+    """Refuse a backbone that torchvision does not have, if that can be told without importing it.
 
     Raises:
-        CheckpointError: it has none; the line has the names it may have been meant for.
+        CheckpointError: it has none; the message suggests similar names.
     """
     known = names_in_source()
     if known:
@@ -49,7 +49,7 @@ def refuse_unknown(name: str, known: Collection[str]) -> None:
     """Refuse a backbone that is not among those known.
 
     Raises:
-        CheckpointError: it is not; the line has the names it may have been meant for.
+        CheckpointError: it is not; the message suggests similar names.
     """
     if name in known:
         return

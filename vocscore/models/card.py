@@ -1,6 +1,6 @@
-"""The card of a checkpoint: what must be known of a network to use it.
+"""The card of a checkpoint: all that is needed to use its network.
 
-Reading it loads no network and no torchvision, which takes as long to import as torch itself.
+Reading it imports neither torch nor torchvision.
 """
 
 from __future__ import annotations
@@ -12,39 +12,44 @@ from typing import TYPE_CHECKING, Any
 
 from shards.files import read_regular
 from vocscore.errors import CheckpointError
+from vocscore.models.probabilities import decide, probabilities
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
+
+    from vocscore.device import Precision
 
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "model.json"
 PLAIN_FORMAT = 1
 FITTED_FORMAT = 2
-"""Of a card with thresholds of its classes, or a temperature: a program that knows only the plain
-format would let these keys pass, and write other probabilities and labels without a word."""
+"""Format of a card with per-class thresholds or a temperature: a program that knows only the plain
+format would ignore these keys, and write other probabilities and labels without an error."""
 _LARGEST = 3e38  # of a float32
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What must be known of a network to use it.
+    """All that is needed to use a network.
 
     Attributes:
         backbone: the name of a torchvision classification model.
         classes: the names of the logits, in column order, each once.
-        preprocess: what turns an image into the network's input.
+        preprocess: turns an image into the network's input.
         threshold: a class counts as predicted from this probability on, 0 to 1.
-        weights: where the backbone's first weights came from, for people.
-        thresholds: one a class, in column order, in place of `threshold`: from 0 to 1, or above
-            where a class is never predicted. None where `threshold` holds for all. Fitted on
+        weights: where the backbone's initial weights came from, for people.
+        thresholds: one per class, in column order, in place of `threshold`: from 0 to 1, or above
+            if the class is never predicted. None: `threshold` applies to all. Fitted on
             validation data (`vocscore.evaluation.decisions`).
         temperature: probabilities are the sigmoid of logits / temperature; above 0, 1 changes
             nothing.
-        precision: 'bf16' where its probabilities were shown to be faithful to float32's, which is
-            what `--precision auto` goes by, or 'float32'.
+        precision: the arithmetic of `--precision auto`: 'bf16' if its probabilities were shown to
+            be close to float32's, else 'float32'.
     """
 
     backbone: str
@@ -54,13 +59,13 @@ class ModelCard:
     weights: str
     thresholds: tuple[float, ...] | None = None
     temperature: float = 1.0
-    precision: str = "float32"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        """Refuse a card that no network can have.
+        """Refuse invalid values.
 
         Raises:
-            ValueError: classes missing, doubled or not names, a threshold outside 0 to 1 or not
+            ValueError: classes missing, duplicated or not names, a threshold outside 0 to 1 or not
                 one a class, or a temperature that is not above 0.
         """
         names = self.classes
@@ -84,18 +89,22 @@ class ModelCard:
 
     @property
     def format(self) -> int:
-        """The oldest format that says everything in this card."""
+        """The oldest format that can hold this card."""
         plain = self.thresholds is None and self.temperature == 1
         return PLAIN_FORMAT if plain else FITTED_FORMAT
 
     @property
     def decision_threshold(self) -> float | tuple[float, ...]:
-        """From which probability on a class counts as predicted: one number, or one a class."""
+        """The probability from which a class counts as predicted: one number, or one per class."""
         return self.threshold if self.thresholds is None else self.thresholds
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Turn logits, shape (N, C), into float32 probabilities of the same shape."""
-        return (logits.float() / self.temperature).sigmoid()
+        return probabilities(logits, self.temperature)
+
+    def decide(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Tell which classes are predicted, by the card's thresholds; both of shape (N, C)."""
+        return decide(probabilities, self.decision_threshold)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; those that were not fitted have no key."""
@@ -115,10 +124,10 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ModelCard:
-        """The inverse of `to_json`; further keys are let pass.
+        """The inverse of `to_json`; unknown keys are ignored.
 
         Raises:
-            KeyError, TypeError, ValueError: the values are not those of a card.
+            KeyError, TypeError, ValueError: a value is missing or invalid.
         """
         thresholds = value.get("thresholds")
         return cls(
@@ -134,7 +143,7 @@ class ModelCard:
 
 
 def load_card(folder: Path) -> ModelCard:
-    """Read what must be known of a network, and not the network.
+    """Read the card of a checkpoint without its weights.
 
     Raises:
         CheckpointError: the card is missing, damaged or of a newer format.
@@ -148,10 +157,16 @@ def checkpoint_hash(folder: Path) -> str:
     Raises:
         CheckpointError: a file is missing.
     """
+    return identity_of(read_file(folder / CARD_FILE), read_file(folder / WEIGHTS_FILE))
+
+
+def identity_of(card: bytes, weights: bytes) -> str:
+    """Compute the identity of a checkpoint from the bytes of its files; see `checkpoint_hash`."""
     digest = hashlib.sha256()
-    for name in (CARD_FILE, WEIGHTS_FILE):
-        data = read_file(folder / name)
-        digest.update(len(data).to_bytes(8, "little"))  # where one file ends and the other begins
+    for data in (card, weights):
+        digest.update(
+            len(data).to_bytes(8, "little")
+        )  # marks where one file ends and the other begins
         digest.update(data)
     return digest.hexdigest()
 
@@ -172,17 +187,31 @@ def read_file(file: Path) -> bytes:
 
 
 def _instead(folder: Path) -> str:
-    """What a folder is that holds no finished model, where that can be told."""
+    """What a folder without a finished model is, if that can be told."""
     if (folder / "resume.pt").exists():
-        return "The training there is not finished: go on with 'vocscore train' and --resume. "
+        return (
+            "The training there is not finished: continue it with 'vocscore train' and --resume. "
+        )
     if (folder / "dataset.json").exists():
         return "These are packed images, not a model. "
     return ""
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The JSON of the card, of a format that is known here."""
-    data = read_file(folder / CARD_FILE)
+    """Read the JSON of the card.
+
+    Raises:
+        CheckpointError: it is missing, damaged or of a newer format.
+    """
+    return parse_card(read_file(folder / CARD_FILE), folder)
+
+
+def parse_card(data: bytes, folder: Path) -> dict[str, Any]:
+    """Parse the JSON of the card of the checkpoint in `folder`.
+
+    Raises:
+        CheckpointError: it is damaged or of a newer format.
+    """
     try:
         written = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -200,7 +229,7 @@ def to_card(written: dict[str, Any], folder: Path) -> ModelCard:
     """Make the card from what `read_card` gave.
 
     Raises:
-        CheckpointError: a value is missing or none that a card can have.
+        CheckpointError: a value is missing or invalid.
     """
     try:
         return ModelCard.from_json(written)
@@ -217,7 +246,7 @@ def _preprocess(value: dict[str, Any]) -> Preprocess:
         raise TypeError(f"preprocess size must be whole pixels, got {made.size!r}")
     if not isinstance(made.upright, bool):
         raise TypeError(f"preprocess upright must be true or false, got {made.upright!r}")
-    # Compared, and not converted: JSON's whole numbers may be larger than any float.
+    # Compared, not converted: integers in JSON may exceed any float.
     if not all(type(n) in (int, float) and -_LARGEST < n < _LARGEST for n in numbers):
         raise TypeError(f"preprocess mean and std must be numbers, got {numbers!r}")
     return made

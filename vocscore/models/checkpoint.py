@@ -1,8 +1,8 @@
 """The checkpoint: a network's weights and the card that says how to use them.
 
-`model.safetensors` holds tensors only and `model.json` plain values: reading them runs no code,
-and needs no download. The card is written last and names the hash of the weights, so a checkpoint
-is either whole or visibly not.
+`model.safetensors` holds tensors only and `model.json` plain values: reading them runs no code and
+needs no download. The card is written last and holds the hash of the weights, so an incomplete
+checkpoint is detected.
 """
 
 from __future__ import annotations
@@ -17,30 +17,26 @@ import safetensors.torch
 
 from shards import atomic
 from vocscore.errors import CheckpointError
-from vocscore.models.card import (
-    CARD_FILE,
-    WEIGHTS_FILE,
-    ModelCard,
-    read_card,
-    read_file,
-    to_card,
-)
+from vocscore.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard
+from vocscore.models.checkpoint_files import read_checkpoint
 from vocscore.models.network import Network, empty_network
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vocscore.models.checkpoint_files import CheckpointFiles
+
 
 def save_checkpoint(folder: Path, network: Network, card: ModelCard) -> None:
-    """Write a checkpoint; equal input gives equal bytes, wherever the network lies.
+    """Write a checkpoint; equal input gives equal bytes, whatever the network's device.
 
     Raises:
-        ValueError: the card's classes are not as many as the logits.
+        ValueError: the numbers of classes and of logits differ.
         OSError: the folder cannot be written.
     """
     if network.head.out_features != len(card.classes):
         raise ValueError(f"{network.head.out_features} logits for {len(card.classes)} classes")
-    # No metadata: safetensors writes it in no fixed order.
+    # No metadata: safetensors writes it in random order.
     weights = safetensors.torch.save(
         {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     )
@@ -62,37 +58,51 @@ def load_checkpoint(folder: Path) -> tuple[Network, ModelCard]:
         The network on the CPU, in evaluation mode, and its card.
 
     Raises:
-        CheckpointError: files are missing, damaged, of a newer format, or do not fit each other.
+        CheckpointError: files are missing, damaged, of a newer format, or do not match.
     """
-    written = read_card(folder)
-    card = to_card(written, folder)
-    data = read_file(folder / WEIGHTS_FILE)
-    if hashlib.sha256(data).hexdigest() != written.get("weights_sha256"):
+    files = read_checkpoint(folder)
+    return load_network(files), files.card
+
+
+def load_network(files: CheckpointFiles) -> Network:
+    """Build the network of a checkpoint whose files have been read.
+
+    Returns:
+        The network on the CPU, in evaluation mode.
+
+    Raises:
+        CheckpointError: the weights are damaged, or do not fit the card.
+    """
+    weights = files.weights()
+    files.release()  # a second copy would be in memory while the network is converted
+    if hashlib.sha256(weights).hexdigest() != files.written.get("weights_sha256"):
         raise CheckpointError(
-            f"{folder / WEIGHTS_FILE}: not the weights that {CARD_FILE} was written with (the save "
-            f"was interrupted or a file was replaced). Train again or copy both files anew."
+            f"{files.folder / WEIGHTS_FILE}: not the weights that {CARD_FILE} was written with "
+            f"(the save was interrupted or a file was replaced). Train again, or copy both files "
+            f"again."
         )
-    network = empty_network(card.backbone, classes=len(card.classes))
-    _fill(network, data, folder=folder, card=card)
-    return network.eval(), card
+    network = empty_network(files.card.backbone, classes=len(files.card.classes))
+    _fill(network, weights, files)
+    return network.eval()
 
 
-def _fill(network: Network, data: bytes, *, folder: Path, card: ModelCard) -> None:
+def _fill(network: Network, weights: bytes, files: CheckpointFiles) -> None:
     """Copy the weights into the network; names and shapes must be the same."""
+    file, card = files.folder / WEIGHTS_FILE, files.card
     try:
-        tensors = safetensors.torch.load(data)
+        tensors = safetensors.torch.load(weights)
     except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{folder / WEIGHTS_FILE}: not safetensors ({error}).") from error
+        raise CheckpointError(f"{file}: not safetensors ({error}).") from error
     own = network.state_dict()
     for name in sorted(own.keys() | tensors.keys()):
         here = tuple(own[name].shape) if name in own else None
         there = tuple(tensors[name].shape) if name in tensors else None
         if here != there:
             raise CheckpointError(
-                f"{folder / WEIGHTS_FILE}: {name} has shape {there}, and a {card.backbone} with "
+                f"{file}: {name} has shape {there}, and a {card.backbone} with "
                 f"{len(card.classes)} classes needs {here}. The card is of another model."
             )
     state = OrderedDict(tensors)
-    # The versions of the modules, which torch keeps beside the tensors: MNASNet insists on them.
+    # The versions of the modules, which torch keeps beside the tensors: MNASNet needs them.
     state._metadata = own._metadata  # type: ignore[attr-defined]  # noqa: SLF001 - torch's protocol
     network.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""A torchvision classifier by name -> a backbone that gives flat features, and a linear head."""
+"""A torchvision classifier by name -> a backbone with flat features, and a linear head."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 AUXILIARY_HEADS = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
-"""Backbones with further classifiers half-way up, and the prefixes of their keys. They help
-training only, and on one label an image; they are never built, and their keys are dropped."""
+"""Backbones with auxiliary classifiers, and the prefixes of their keys. These help only in training
+with one label per image; they are never built, and their keys are dropped."""
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -31,8 +31,8 @@ class Network(nn.Module):
         backbone: float32 images (N, 3, S, S), normalized by the checkpoint's Preprocess ->
             features (N, F).
         head: features (N, F) -> logits (N, C).
-        weights_at: where in their file the backbone's first weights were, as `fit_weights` gives
-            it; '' as well where they came from no file.
+        weights_at: where in their file the backbone's initial weights were, as `fit_weights`
+            returns it; '' also if they came from no file.
     """
 
     backbone: nn.Module
@@ -40,7 +40,7 @@ class Network(nn.Module):
     weights_at: str = ""
 
     def __init__(self, backbone: nn.Module, head: nn.Linear) -> None:
-        """Join the two."""
+        """Keep both parts."""
         super().__init__()
         self.backbone = backbone
         self.head = head
@@ -63,20 +63,20 @@ def build_network(
 
     Args:
         backbone: the name of a torchvision classification model.
-        classes: logits of the new head, which is random.
+        classes: number of logits of the new head, which is random.
         weights: 'imagenet' (torchvision's, downloaded once), 'none' (random), a run of this
             program, or the path of a torchvision state dict, pickled or safetensors, also within
-            what a training script saves around it. Keys of its classifier and auxiliary heads are
-            left aside, so it may have any number of classes.
+            what a training script saves around it. Its classifier and auxiliary heads are
+            ignored, so it may have any number of classes.
         size: height and width of the images, pixels.
-        on_stage: told before weights are downloaded.
+        on_stage: called before weights are downloaded.
 
     Returns:
         The network on the CPU, in training mode.
 
     Raises:
-        CheckpointError: no such backbone, the weights cannot be had or do not fit, or the
-            backbone cannot take images of this size.
+        CheckpointError: no such backbone, the weights are missing or do not fit, or the backbone
+            cannot take images of this size.
     """
     network, dropped = _bare(backbone, classes=classes, authors_init=weights == "none")
     if weights == "imagenet":
@@ -91,7 +91,7 @@ def build_network(
 
 
 def empty_network(backbone: str, *, classes: int) -> Network:
-    """The same structure with meaningless weights, for a checkpoint to fill; needs no download.
+    """Build the same structure with random weights, to be filled from a checkpoint; no download.
 
     Raises:
         CheckpointError: no such backbone.
@@ -105,7 +105,7 @@ def input_preprocess(backbone: str, *, weights: str, size: int) -> Preprocess:
     Most take ImageNet's mean and standard deviation. `efficientnet_v2_l` documents 0.5 and 0.5.
     So do, in effect, `googlenet` and `inception_v3`: their weights were trained elsewhere, and
     torchvision sets `transform_input` with them, which turns ImageNet's normalization into this
-    one inside the model. Here the images are normalized so in the first place.
+    one inside the model. Here the images are normalized so from the start.
 
     Raises:
         CheckpointError: no such backbone.
@@ -114,7 +114,7 @@ def input_preprocess(backbone: str, *, weights: str, size: int) -> Preprocess:
     if weights == "none":
         return Preprocess(size=size)
     run = run_of(weights)
-    if run is not None:  # whatever its weights were trained on
+    if run is not None:  # the preprocessing that its weights were trained with
         before = run_card(run, backbone=backbone).preprocess
         return Preprocess(size=size, mean=before.mean, std=before.std)
     if backbone in AUXILIARY_HEADS:
@@ -124,7 +124,7 @@ def input_preprocess(backbone: str, *, weights: str, size: int) -> Preprocess:
 
 
 def _bare(backbone: str, *, classes: int, authors_init: bool) -> tuple[Network, tuple[str, ...]]:
-    """A network, and the prefixes of the keys of torchvision's own model that it has no use for."""
+    """A network, and the key prefixes of torchvision's own model that it does not use."""
     _check_known(backbone)
     if backbone in AUXILIARY_HEADS:
         model = torchvision.models.get_model(
@@ -140,15 +140,15 @@ def _bare(backbone: str, *, classes: int, authors_init: bool) -> tuple[Network, 
 
 
 def _check_known(backbone: str) -> None:
-    """Raise CheckpointError, with the names it may have been meant for."""
+    """Raise CheckpointError, with similar names."""
     refuse_unknown(backbone, torchvision.models.list_models(module=torchvision.models))
 
 
 def _cut_head(model: nn.Module, backbone: str) -> tuple[int, str]:
-    """Take the last layer out, in place.
+    """Remove the last layer, in place.
 
     Returns:
-        The number of features that reached it, and its dotted name.
+        The number of its input features, and its dotted name.
     """
     layers = [(n, m) for n, m in model.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
     linear = [(n, m) for n, m in layers if isinstance(m, nn.Linear)]
@@ -162,14 +162,14 @@ def _cut_head(model: nn.Module, backbone: str) -> tuple[int, str]:
         raise CheckpointError(f"backbone {backbone!r} ends in a layer that cannot be replaced.")
     # SqueezeNet ends in dropout, 1x1 convolution, ReLU, average pool. The ReLU would keep every
     # logit at 0 or above, every probability at 0.5 or above. Without it, convolution and average
-    # can change places: pool here, and the head does what the convolution did.
+    # commute: pool here, and let the head do the convolution.
     dropout = model.get_submodule("classifier.0")
     model.classifier = nn.Sequential(dropout, nn.AdaptiveAvgPool2d((1, 1)))
     return last.in_channels, name
 
 
 def _check_size(network: Network, backbone: str, *, size: int) -> None:
-    """Send one black image through.
+    """Run the network on one black image.
 
     Raises:
         CheckpointError: the backbone cannot take images of this size.

@@ -26,7 +26,7 @@ _WRAPPERS = re.compile(
 )
 """What wrappers of single modules put in the middle of names."""
 _COUNTER = "num_batches_tracked"
-"""Of batch normalization; it steers nothing here, and many files lack it."""
+"""Of batch normalization; it has no effect here, and many files lack it."""
 _DEEPEST = 4
 _SAVE = "Save a state dict with torch.save(model.state_dict(), FILE) or as safetensors."
 _USUAL = ("state_dict", "model_state_dict", "model", "module", "net", "network")
@@ -39,7 +39,7 @@ _FOREIGN = (
         "Hugging Face transformers",
     ),
 )
-"""Telltale names of models of other libraries; torchvision's have none of them."""
+"""Names that occur only in models of other libraries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class _Place:
 
     @property
     def words(self) -> str:
-        """For a person."""
+        """For people."""
         return "/".join([*self.held.keys, *([f"{self.prefix}*"] if self.prefix else [])])
 
     @property
@@ -96,12 +96,12 @@ class _Place:
 
     @property
     def usual(self) -> int:
-        """Where it stands among what is usual; the smallest is taken."""
+        """Its rank among the usual places; the smallest is taken."""
         outer = (*self.held.keys, self.prefix.partition(".")[0])[0]
         return -1 if not outer else _USUAL.index(outer) if outer in _USUAL else len(_USUAL)
 
     def has(self, names: Collection[str]) -> int:
-        """How many of these names it has."""
+        """Count these names in it."""
         return sum(f"{self.prefix}{name}" in self.held.named for name in names)
 
     def tensors(self) -> Tensors:
@@ -129,9 +129,9 @@ def find_tensors(saved: object, own: Collection[str], *, origin: str) -> Tensors
         origin: what an error calls the file.
 
     Returns:
-        Those that fit by their names; else the ones that come nearest, for `fit_weights` to say
-        what is wrong with them. A moving average (EMA) is taken before the weights it is of, as
-        timm does: it is what gets published.
+        Those that fit by their names; else the closest ones, for `fit_weights` to report what is
+        wrong with them. A moving average (EMA) is preferred to the weights themselves, as in timm:
+        it is what gets published.
 
     Raises:
         CheckpointError: no tensors by names are in it, or several networks that fit.
@@ -150,7 +150,7 @@ def find_tensors(saved: object, own: Collection[str], *, origin: str) -> Tensors
 
 
 def foreign_names(names: Collection[str]) -> str | None:
-    """The library whose names of tensors these are; None where it cannot be told."""
+    """The library that uses these tensor names; None if unknown."""
     for pattern, library in _FOREIGN:
         if any(pattern.search(name) for name in names):
             return library
@@ -172,7 +172,7 @@ def _chosen(fits: Sequence[_Place], *, origin: str) -> _Place:
 
 
 def _places(held: _Held, first: str) -> list[_Place]:
-    """Each prefix with which a name occurs; none, where it does not."""
+    """Each prefix with which a name occurs; the empty one if it does not occur."""
     prefixes = {
         name.removesuffix(first)
         for name in held.named
@@ -198,7 +198,7 @@ def _dictionaries(value: object, keys: tuple[str, ...] = ()) -> Iterator[_Held]:
 
 
 def _words(saved: object) -> str:
-    """What a file holds instead, for a person."""
+    """What a file holds instead, for people."""
     if isinstance(saved, dict) and saved:
         return f"a dictionary of {', '.join(f'{key!r}' for key in list(saved)[:5])}"
     return f"a {type(saved).__name__}"

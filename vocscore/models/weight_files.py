@@ -1,4 +1,4 @@
-"""Files of weights: which one is meant, and what it is, told before torch is loaded."""
+"""Files of weights: which file is named, and what it is; checked before torch is loaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WORDS = ("imagenet", "none")
 
 _SNIFFED = 512
 _LENGTH_BYTES = 8
-"""Of the length that a safetensors file begins with."""
+"""Size of the length field at the start of a safetensors file."""
 _TAKES = "--weights takes 'imagenet', 'none', a file of weights or a run of this program."
 _SAVE = "Save a state dict with torch.save(model.state_dict(), FILE) or as safetensors."
 
@@ -56,7 +56,7 @@ _SUFFIXES = {
 
 
 def run_of(weights: str) -> Path | None:
-    """The run that is meant, where one is: its folder, or the weights in it.
+    """Return the folder of the run that is named, if one is: by its folder, or its weights.
 
     Args:
         weights: as `--weights` takes it.
@@ -69,7 +69,7 @@ def run_of(weights: str) -> Path | None:
 
 
 def run_card(folder: Path, *, backbone: str) -> ModelCard:
-    """The card of a run whose weights another training starts from.
+    """Read the card of a run whose weights another training starts from.
 
     Raises:
         CheckpointError: it is damaged, or of another backbone.
@@ -90,11 +90,11 @@ def weight_file(weights: str) -> Path:
 
 
 def check_weights(weights: str, *, backbone: str) -> None:
-    """Refuse what cannot be weights, without torch.
+    """Refuse files that are not weights, without torch.
 
     Args:
         weights: 'imagenet', 'none', a file, or the folder of a run.
-        backbone: that they are for.
+        backbone: the one they are for.
 
     Raises:
         CheckpointError: there is no such file, it is something else, or a run of another backbone.
@@ -115,7 +115,7 @@ def check_file(file: Path, *, named: str) -> None:
         named: what the user called it.
 
     Raises:
-        CheckpointError: it is missing, no ordinary file, or something else.
+        CheckpointError: it is missing, not a regular file, or holds something else.
     """
     try:
         with os.fdopen(open_regular(file), "rb") as opened:
@@ -139,7 +139,7 @@ def _hint(named: str) -> str:
 
 
 def _what_else(opened: BinaryIO, file: Path) -> tuple[str, str] | None:
-    """What a file is that holds no weights, and the cure; None where it may hold some."""
+    """What a file without weights is, and the cure; None if it may hold weights."""
     size = opened.seek(0, 2)
     opened.seek(0)
     first = opened.read(_SNIFFED)
@@ -161,7 +161,7 @@ def is_safetensors(first: bytes) -> bool:
 
 
 def _signed(first: bytes) -> tuple[str, str] | None:
-    """What the first bytes of a file say that it is."""
+    """What a file is by its first bytes."""
     text = first.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for start, what, cure in _TEXTS:
         if text.startswith(start):
@@ -178,7 +178,7 @@ def _signed(first: bytes) -> tuple[str, str] | None:
 
 
 def _zipped(opened: BinaryIO) -> tuple[str, str] | None:
-    """What a zip is that torch.save did not write."""
+    """What a zip file is, if torch.save did not write it."""
     try:
         with zipfile.ZipFile(opened) as archive:
             names = archive.namelist()
@@ -196,7 +196,7 @@ def _zipped(opened: BinaryIO) -> tuple[str, str] | None:
 
 
 def _safetensors(opened: BinaryIO, size: int) -> tuple[str, str] | None:
-    """Why a file that begins as safetensors is none; None where it may be one."""
+    """Why a file that begins like safetensors is invalid; None if it may be valid."""
     opened.seek(0)
     length = int.from_bytes(opened.read(_LENGTH_BYTES), "little")
     if length > size - _LENGTH_BYTES:

@@ -1,9 +1,9 @@
-"""Loads what torch.save wrote, and runs no code from it.
+"""Loads files of torch.save without running code from them.
 
 Training scripts save more than tensors: their options, a path, the best accuracy as a NumPy number.
-torch's own loader refuses such a file whole. Here the objects of a fixed list of harmless classes
-are replaced by blanks (the classes themselves are neither imported nor run), and whatever else is
-in a file is refused by its name.
+torch's own loader refuses such a file. Here objects of a fixed list of harmless classes are
+replaced by blanks (the classes themselves are neither imported nor run), and any other class is
+refused by its name.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DATA = (
     *("omegaconf.base.ContainerMetadata", "omegaconf.base.Metadata"),
     *(f"omegaconf.nodes.{kind}Node" for kind in ("Any", "Integer", "Float", "String", "Boolean")),
 )
-"""Classes of plain values, which say nothing of the weights."""
+"""Classes of plain values, which do not affect the weights."""
 _DICTIONARIES = (
     *("collections.defaultdict", "easydict.EasyDict", "yacs.config.CfgNode", "munch.Munch"),
     *("addict.addict.Dict", "mmengine.config.config.ConfigDict"),
@@ -46,7 +46,7 @@ _GLOBAL = re.compile(r"GLOBAL (\S+)")
 
 
 class Blank:
-    """Stands for an object whose class is not run: takes what it is built from, keeps nothing."""
+    """A placeholder for an object whose class is not run: takes any arguments, keeps nothing."""
 
     def __new__(cls, *_args: Any, **_named: Any) -> Blank:  # noqa: PYI034 - a blank, always
         """Make one from anything."""
@@ -74,10 +74,10 @@ _STAND_INS = [
 
 
 def load_pickle(file: BinaryIO) -> object:
-    """Load what torch.save wrote, to the CPU.
+    """Load a file of torch.save to the CPU.
 
     Raises:
-        CheckpointError: something in it cannot be loaded without running code; the line names it.
+        CheckpointError: an object in it does not load without running code; the message names it.
         Exception: the file is damaged.
     """
     try:

@@ -35,11 +35,11 @@ MISFITS_SHOWN = 3
 
 @dataclass(frozen=True)
 class Weights:
-    """What a file of weights holds, and where it came from.
+    """The content of a file of weights, and its name.
 
     Attributes:
-        saved: a state dict, or what a training script has put one into.
-        origin: what an error calls it.
+        saved: a state dict, or what a training script has saved it in.
+        origin: its name in errors.
     """
 
     saved: object
@@ -47,11 +47,11 @@ class Weights:
 
 
 def imagenet_weights(backbone: str, *, on_stage: Callable[[str], None] | None = None) -> Weights:
-    """The ImageNet weights that torchvision published first, downloaded once, checked by hash.
+    """Load the ImageNet weights that torchvision published first; downloaded once, checked by hash.
 
     Args:
         backbone: the name of a torchvision classification model.
-        on_stage: told before a download, which then shows its progress on a terminal.
+        on_stage: called before a download, which then shows its progress on a terminal.
 
     Raises:
         CheckpointError: they are not in torch.hub's cache and cannot be downloaded.
@@ -59,7 +59,7 @@ def imagenet_weights(backbone: str, *, on_stage: Callable[[str], None] | None = 
     choice = _imagenet_choice(backbone)
     name = choice.url.rpartition("/")[2]
     folder = Path(torch.hub.get_dir()) / "checkpoints"
-    if not folder.is_absolute():  # '~', which torch would make a folder of
+    if not folder.is_absolute():  # '~', which torch would create as a folder
         raise CheckpointError(
             f"{name}: this user has no home folder to download it to. Set TORCH_HOME to a folder "
             "for it, use --weights FILE, or start from nothing with --weights none."
@@ -97,7 +97,7 @@ def read_weights(weights: str) -> Weights:
             saved = _load(path)
     except CheckpointError as error:
         raise CheckpointError(f"{weights}: {error}") from error
-    except Exception as error:  # an unpickler that is fed arbitrary bytes may raise anything
+    except Exception as error:  # unpickling arbitrary bytes may raise anything
         raise CheckpointError(
             f"{weights}: damaged, or not a state dict that loads without running code "
             f"({type(error).__name__}). Get it again, or save one with "
@@ -107,7 +107,7 @@ def read_weights(weights: str) -> Weights:
 
 
 def describe_weights(backbone: str, weights: str, *, where: str = "") -> str:
-    """Where weights came from, for the checkpoint: no folder names, the same on every machine.
+    """Describe where weights came from, for the checkpoint; without folders, equal everywhere.
 
     Args:
         backbone: the name of a torchvision classification model.
@@ -134,14 +134,14 @@ def fit_weights(
         module: torchvision's model, without its head.
         weights: names may have prefixes, and the state dict may be in others; see `find_tensors`.
         backbone: the model's name, for errors.
-        dropped: prefixes of keys that `module` has no use for.
+        dropped: prefixes of keys that `module` does not use.
 
     Returns:
         Where in the file they were: '' for a plain state dict, else such as 'state_dict/module.*'.
 
     Raises:
-        CheckpointError: tensors are missing, left over, of other shapes or kinds, or hold values
-            that are no numbers.
+        CheckpointError: tensors are missing, left over, of other shapes or types, or hold values
+            that are not numbers.
     """
     own = module.state_dict()
     found = find_tensors(weights.saved, own, origin=weights.origin)
@@ -165,7 +165,7 @@ def fit_weights(
 def _versioned(
     state: OrderedDict[str, torch.Tensor], found: Tensors, module: nn.Module
 ) -> OrderedDict[str, torch.Tensor]:
-    """Say of which versions of the modules the tensors are, by torch's own protocol.
+    """Attach the versions of the modules to the tensors, by torch's own protocol.
 
     Modules rename old keys by the version that the file records. Where it records none (a
     safetensors file), the outermost counts as new: MNASNet refuses to load otherwise.
@@ -176,7 +176,7 @@ def _versioned(
 
 
 def _wrong(value: torch.Tensor, own: torch.Tensor) -> str:
-    """Why a tensor cannot take the place of the backbone's own; '' where it can."""
+    """Why a tensor cannot replace the backbone's own; '' if it can."""
     if value.shape != own.shape:
         return f"is {list(value.shape)} there, {list(own.shape)} here"
     plain = value.layout == torch.strided and not value.is_quantized and not value.is_meta
@@ -205,13 +205,13 @@ def _misfit(misfits: Sequence[str], found: Tensors, origin: str, backbone: str) 
 
 
 def _imagenet_choice(backbone: str) -> torchvision.models.WeightsEnum:
-    """The first ImageNet weights that torchvision published, or its default if none is so named."""
+    """The first ImageNet weights of torchvision, or its default if none has that name."""
     choices = torchvision.models.get_model_weights(backbone)
     return choices.__members__.get("IMAGENET1K_V1", choices.DEFAULT)
 
 
 def _load(path: Path) -> object:
-    """Whatever the file holds."""
+    """Load the content of a file."""
     with os.fdopen(open_regular(path), "rb") as file:
         first = file.read(16)
         file.seek(0)

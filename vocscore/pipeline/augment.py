@@ -1,8 +1,8 @@
-"""Random crops, flips and colors for training: drawn here by row, carried out by the loaders.
+"""Random crops, flips and colors for training: drawn here by row, applied by the loaders.
 
-What is drawn for an image depends on the seed, the epoch and the image's row, and on nothing
-else: not on batches, threads, ranks, the loader, or what was drawn before. So the loaders agree,
-and a training that was stopped goes on with the very same images.
+The draw for an image depends on the seed, the epoch and the image's row only: not on batches,
+threads, ranks, the loader, or earlier draws. So the loaders agree, and a resumed training sees the
+same images as one that was not interrupted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _RATIOS: Final = (3 / 4, 4 / 3)
 """Width to height of a crop, in the image's own pixels; torchvision's default."""
 _TRIES: Final = 10
 _NUMBERS: Final = 2 * _TRIES + 6
-"""A row's: an area and a ratio for each try, down, right, flip, three for colors."""
+"""Random numbers per row: area and ratio for each try, down, right, flip, three for colors."""
 
 
 _NOTHING: Final = AugmentationConfig()
@@ -35,12 +35,12 @@ class Box:
     width: int
 
     def stored(self, orientation: int, *, width: int, height: int) -> Box:
-        """Where the box lies in the image as it is stored, before EXIF turns it.
+        """Return the same box in the stored image, before it is turned by its EXIF orientation.
 
         Args:
             orientation: by EXIF, 1 to 8 (EXIF 2.3, tag 0x0112).
             width: of the stored image, pixels.
-            height: likewise.
+            height: of the stored image, pixels.
         """
         if orientation >= 5:
             width, height = height, width
@@ -69,10 +69,10 @@ class Crop:
     place: tuple[float, float]
 
     def box(self, width: int, height: int) -> Box:
-        """The crop from an upright image of this size, pixels.
+        """Return the crop for an upright image of this size, pixels.
 
-        Of the tries the first that fits; else the largest crop in the middle whose ratio is
-        allowed. Source: `RandomResizedCrop.get_params` of torchvision 0.29 (after Szegedy et al.,
+        The first try that fits; if none does, the largest centered crop with an allowed ratio.
+        Source: `RandomResizedCrop.get_params` of torchvision 0.29 (after Szegedy et al.,
         2015, Going Deeper with Convolutions), whose distribution this is.
         """
         for share, ratio in zip(self.shares, self.ratios, strict=True):
@@ -88,11 +88,11 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How one image is looked at: cropped, then resized, mirrored, and recolored.
+    """How one image is changed: cropped, then resized, mirrored, and recolored.
 
     Attributes:
         crop: None for all of the image.
-        mirrored: left and right change places.
+        mirrored: left and right are swapped.
         colors: factors of brightness, contrast and saturation (`color.py`); None: as they are.
     """
 
@@ -110,12 +110,12 @@ AS_IT_IS: Final = View(None, mirrored=False, colors=None)
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """How every image of an epoch is looked at.
+    """How every image of an epoch is changed.
 
     Attributes:
-        augmentation: what may be done.
+        augmentation: the random changes.
         seed: not below 0.
-        epoch: likewise.
+        epoch: not below 0.
     """
 
     augmentation: AugmentationConfig
@@ -123,11 +123,11 @@ class Views:
     epoch: int
 
     def of(self, row: int) -> View:
-        """Draw one row's; the same at any time and in any thread."""
+        """Draw the view of one row; the same at any time and in any thread."""
         if self.augmentation == _NOTHING:
             return AS_IT_IS
-        # Always all numbers, so that one setting does not change what is drawn for another.
-        # A spawn key sets rows apart from each other and from whoever else uses (seed, epoch).
+        # Always draw all numbers, so that one setting does not change the draws of another.
+        # A spawn key separates rows from each other and from other uses of (seed, epoch).
         sequence = np.random.SeedSequence((self.seed, self.epoch), spawn_key=(row,))
         uniform = np.random.default_rng(sequence).random(_NUMBERS).tolist()
         shares, ratios = uniform[:_TRIES], uniform[_TRIES : 2 * _TRIES]

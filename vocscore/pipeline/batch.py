@@ -1,4 +1,4 @@
-"""The one type that travels from images to the network."""
+"""The one type that carries images to the network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from shards.errors import Reason
+    from shards.errors import Fault
     from shards.sample import ImageRef
     from vocscore.pipeline.augment import Views
 
@@ -27,21 +27,19 @@ class Failure:
 
     Attributes:
         row: its row number in the list that was asked for.
-        reason: the stable code.
-        detail: one line for a person.
+        fault: what is wrong with it.
     """
 
     row: int
-    reason: Reason
-    detail: str
+    fault: Fault
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Images ready for a network, each with its row number.
 
-    A row number travels with every image, so that padding, shuffling, threads and several
-    devices can never put a score beside the wrong name.
+    Each image keeps its row number, so that padding, shuffling, threads and several devices
+    can never assign a score to the wrong name.
 
     Attributes:
         images: uint8, shape (N, 3, size, size), RGB, channels-last in memory, on the loader's
@@ -58,7 +56,7 @@ class Batch:
     failures: tuple[Failure, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a batch whose parts do not fit, where it is born and not where it is used."""
+        """Refuse a batch whose parts do not fit, when it is created and not when it is used."""
         n = len(self.rows)
         shape = tuple(self.images.shape)
         if self.images.dtype != torch.uint8 or len(shape) != 4 or shape[:2] != (n, 3):
@@ -85,7 +83,7 @@ class Batch:
 
 
 class ImageLoader(Protocol):
-    """Turns image files into batches: the DALI graph, the host path or the PIL reference."""
+    """Decodes image files into batches: the DALI graph, the host path or the PIL reference."""
 
     def batches(
         self,
@@ -99,10 +97,10 @@ class ImageLoader(Protocol):
 
         Args:
             refs: where the bytes lie; the position in this list is the row number.
-            labels: int8, shape (len(refs), C), handed on with the rows; or None.
-            order: the rows to visit, in this order; every row once, in order, when None. A row
-                may be left out (another rank has it).
-            views: how each row is looked at: what training augments by; None: as they are.
+            labels: int8, shape (len(refs), C), returned with the rows; or None.
+            order: the rows to visit, in this order; None: every row once, in order. A row may be
+                left out (another rank has it).
+            views: the augmentation of each row; None: no augmentation.
 
         Yields:
             Batches of up to `batch_size` rows; each row of `order` comes exactly once, either in
@@ -111,13 +109,13 @@ class ImageLoader(Protocol):
         ...
 
     def close(self) -> None:
-        """Give threads and device memory back."""
+        """End the threads and free device memory."""
         ...
 
     def __enter__(self) -> Self:
-        """Hand out the loader itself; `close` is called at the end of the `with` block."""
+        """Return the loader; `close` is called at the end of the `with` block."""
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Close, whatever happened."""
+        """Close, after an error too."""
         self.close()

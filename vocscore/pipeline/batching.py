@@ -35,7 +35,7 @@ def split(
 
     Args:
         count: how many images there are.
-        batch_size: rows a batch.
+        batch_size: rows per batch.
         labels: int8, shape (count, C), or None; only its length is looked at.
         order: as for `ImageLoader.batches`.
 
@@ -58,8 +58,8 @@ def split(
 
 
 def empty_images(count: int, size: int, *, device: torch.device = _CPU) -> torch.Tensor:
-    """Make room for a batch: uint8, shape (count, 3, size, size), channels-last, not filled."""
-    # threads fill it, and may not where whoever asks is in inference mode
+    """Allocate a batch: uint8, shape (count, 3, size, size), channels-last, not filled."""
+    # threads fill it, which fails if the caller is in inference mode
     with torch.inference_mode(mode=False):
         return torch.empty(
             (count, 3, size, size),
@@ -94,24 +94,24 @@ def gather(
 
 @contextmanager
 def naming(ref: ImageRef) -> Iterator[None]:
-    """Let an unforeseen failure say which image it met.
+    """Add the name of the image to an unexpected error.
 
     Raises:
         RuntimeError: in place of any exception, with the image's name and the cause.
     """
     try:
         yield
-    except Exception as error:  # whatever it is, it is raised again, with a name
+    except Exception as error:  # any error is raised again, with the name
         raise RuntimeError(f"{ref.name}: {type(error).__name__}: {error}") from error
 
 
 def attempt(work: Callable[[], _T], *, ref: ImageRef, row: int) -> _T | Failure:
-    """Read or decode one image: what comes of it, or why nothing does.
+    """Read or decode one image: return the result, or the reason of its failure.
 
-    Where memory is not enough for it, torch's included, that is a failure like another.
+    Not enough memory, torch's included, is a failure like any other.
 
     Args:
-        work: does it; called again where memory was not enough.
+        work: does it; called again if memory was not enough.
         ref: the image.
         row: its row number.
 
@@ -122,4 +122,4 @@ def attempt(work: Callable[[], _T], *, ref: ImageRef, row: int) -> _T | Failure:
         try:
             return spared(work)
         except BadImage as bad:
-            return Failure(row, bad.reason, bad.detail)
+            return Failure(row, bad.fault)

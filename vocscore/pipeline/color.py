@@ -1,4 +1,4 @@
-"""Brightness, contrast and saturation of images that are ready for the network."""
+"""Brightness, contrast and saturation of resized images."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GRAY: Final = (0.2989, 0.587, 0.114)
-"""Of red, green and blue in the luma of ITU-R BT.601, as torchvision rounds them."""
+"""Weights of red, green and blue in the luma of ITU-R BT.601, as torchvision rounds them."""
 
 
 def recolor(images: torch.Tensor, factors: Sequence[tuple[float, float, float]]) -> None:
     """Change the colors of images, in place, each by its own factors.
 
-    In this order, and cut off at black and white after each: brightness b, contrast c (about the
+    In this order, clipped to black and white after each: brightness b, contrast c (about the
     image's mean gray), saturation s (about each pixel's gray). Factors of 1 change nothing.
 
     Source: `adjust_brightness`, `adjust_contrast` and `adjust_saturation` of

@@ -1,20 +1,20 @@
 """The DALI loader: one graph from `Preprocess`, on GPU (`mixed` decoding) and on CPU.
 
 Strict fast path, tolerant slow path. Only JPEGs in the usual colors that libjpeg-turbo finds
-whole enter the graph: DALI decodes a damaged one to wrong pixels without a word, and ends at the
-first that it cannot decode. Everything else (PNG, WebP, CMYK, ...), most of which DALI decodes on
-the CPU as well, goes through the host path in the same threads that read and check.
+undamaged enter the graph: DALI decodes a damaged one to wrong pixels without an error, and stops at
+the first that it cannot decode. All other formats (PNG, WebP, CMYK, ...), most of which DALI would
+decode on the CPU too, are decoded by the host path, in the threads that read and check.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from contextlib import closing
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from vocscore.device import Device
 from vocscore.errors import DeviceError
 from vocscore.pipeline import batching, host
 from vocscore.pipeline.augment import AS_IT_IS
@@ -28,7 +28,7 @@ from vocscore.pipeline.dali_decoder import (
     Decoder,
 )
 from vocscore.pipeline.dali_routing import Jpeg, Router
-from vocscore.pipeline.devices import bring, index, on_device
+from vocscore.pipeline.devices import bring, find_device, index, is_gpu, on_device
 from vocscore.pipeline.thread_pool import OrderedThreadPool
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ class DaliLoader(ImageLoader):
 
     Args:
         preprocess: what is done to each image.
-        batch_size: rows a batch.
+        batch_size: rows per batch.
         threads: images read and checked at the same time; DALI decodes with as many again.
-        device: 'cpu', 'cuda' or 'cuda:N'.
+        device: where it decodes; a `Device` or its name.
         max_pixels: as for `image.decode`.
-        tuning: what decides its speed.
+        tuning: settings that affect its speed only.
 
     Raises:
         DaliMissingError: DALI is not installed.
@@ -71,7 +71,7 @@ class DaliLoader(ImageLoader):
         *,
         batch_size: int,
         threads: int,
-        device: str,
+        device: Device | str,
         max_pixels: int,
         tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
@@ -79,11 +79,10 @@ class DaliLoader(ImageLoader):
         self._tuning = tuning
         self._preprocess = preprocess
         self._batch_size = batch_size
-        wanted = torch.device(device)
-        self._device = torch.device("cuda", wanted.index or 0) if wanted.type == "cuda" else wanted
+        self._device = torch.device(str(find_device(Device.parse(device))))
         self._threads = threads
         self._router = Router(preprocess, max_pixels)
-        # Graphs that wait: those that do not crop, which most work needs, and those that do.
+        # Idle graphs: those that do not crop, which most work needs, and those that do.
         self._idle: dict[bool, list[Decoder]] = {False: [self.open_decoder()], True: []}
         self._crew = OrderedThreadPool(threads)
 
@@ -98,7 +97,7 @@ class DaliLoader(ImageLoader):
         """Decode every image once; see `ImageLoader.batches`.
 
         Raises:
-            RuntimeError: something other than a bad image went wrong; names the image.
+            RuntimeError: an error other than a bad image; the message names the image.
         """
         jobs = batching.split(len(refs), batch_size=self._batch_size, labels=labels, order=order)
 
@@ -130,7 +129,7 @@ class DaliLoader(ImageLoader):
                     yield self._finish(decoder, *flight.popleft(), labels)
             while flight:
                 yield self._finish(decoder, *flight.popleft(), labels)
-        # Not reached when the consumer stops early: a graph with batches inside is let go.
+        # Not reached when the consumer stops early: a graph that holds batches is not reused.
         idle.append(decoder)
 
     def _finish(
@@ -149,7 +148,7 @@ class DaliLoader(ImageLoader):
             return batching.gather(images, rows=rows, failures=failures, labels=labels)
 
     def _joined(self, decoded: torch.Tensor | None, items: list[Prepared]) -> torch.Tensor:
-        """Put what came out of the graph and what did not in the order of the rows."""
+        """Join the images of the graph and of the host path in the order of the rows."""
         at = [i for i, item in enumerate(items) if isinstance(item, Jpeg)]
         if decoded is not None:
             _complete(decoded, [item for item in items if isinstance(item, Jpeg)])
@@ -164,10 +163,10 @@ class DaliLoader(ImageLoader):
         return images
 
     def open_decoder(self, *, crops: bool = False) -> Decoder:
-        """Build a graph of its own, for bytes that need no look; the bench measures it alone.
+        """Build a separate graph, for files known to be good; the benchmark measures it alone.
 
         Args:
-            crops: whether a box comes with each image.
+            crops: whether each image has a box.
 
         Raises:
             DaliMissingError, DeviceError: as for the loader.
@@ -186,17 +185,17 @@ class DaliLoader(ImageLoader):
         return Decoder(build, device=self._device)
 
     def close(self) -> None:
-        """End the threads and give the graph's memory back."""
+        """End the threads and free the graph's memory."""
         self._crew.close()
         for decoders in self._idle.values():
             decoders.clear()
 
 
 def _complete(decoded: torch.Tensor, jpegs: Sequence[Jpeg]) -> None:
-    """Do in place what the graph leaves: turn, mirror, recolor."""
+    """Do in place what the graph does not: turn, mirror, recolor."""
     host.turn(decoded, [item.turned for item in jpegs])
-    # Of one batch either all are recolored or none. DALI's own operators take contrast about a
-    # fixed gray, and are not what anybody trains with.
+    # In one batch either all are recolored or none. DALI's own operators compute contrast around a
+    # fixed gray, which differs from what other training code does.
     colors = [item.view.colors for item in jpegs if item.view.colors is not None]
     if colors:
         recolor(decoded, colors)
@@ -219,13 +218,14 @@ def _graph(
         DaliMissingError: DALI is not installed.
     """
     try:
-        dali: Any = import_module("nvidia.dali")
+        import nvidia.dali
     except ImportError as error:
         raise DaliMissingError(
             "DALI is not installed. Install it with 'pip install nvidia-dali-cuda130', "
             "or choose '--loader host'."
         ) from error
-    on_gpu = device.type == "cuda"
+    on_gpu = is_gpu(device)
+    dali: Any = nvidia.dali
     fn, types = dali.fn, dali.types
     pipeline = dali.Pipeline(
         batch_size=batch_size,
@@ -236,7 +236,7 @@ def _graph(
     )
     with pipeline:
         encoded = fn.external_source(name=INPUT, dtype=types.UINT8, ndim=1, no_copy=True)
-        # Upright is made afterwards: DALI's reading of damaged EXIF differs from everyone's.
+        # Turned upright afterwards: DALI reads damaged EXIF differently from other decoders.
         # Fancy upsampling is libjpeg-turbo's; without it, colors differ between GPU and CPU.
         decoded = fn.decoders.image(
             encoded,
@@ -248,8 +248,8 @@ def _graph(
             affine=tuning.affine,
         )
         if crops:
-            # After decoding in full: the pixels along the edge of a crop are then the image's
-            # own, whichever decoder of the GPU it was.
+            # After decoding in full: the pixels along the edge of a crop are then the same for
+            # every decoder of the GPU.
             starts, shapes = (
                 fn.external_source(name=name, dtype=types.INT32, ndim=1)
                 for name in (STARTS, SHAPES)

@@ -1,4 +1,4 @@
-"""DALI's graph behind a queue that outlives it: strict fast path, nothing lost when it ends."""
+"""DALI's graph behind a queue that outlives it: no batch is lost when the graph fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch.utils.dlpack import from_dlpack
 
 from vocscore.errors import DeviceError
-from vocscore.pipeline.devices import on_device
+from vocscore.pipeline.devices import is_gpu, on_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,14 +24,14 @@ INPUT: Final = "jpegs"
 STARTS: Final = "starts"
 """Of a graph that crops: each image's first row and column, int32, shape (2,)."""
 SHAPES: Final = "shapes"
-"""Likewise: how many rows and columns."""
+"""Of a graph that crops: each image's number of rows and columns, int32, shape (2,)."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What decides DALI's speed, and no pixel. `python -m bench gpu` sweeps it.
+    """What decides DALI's speed, and no pixel.
 
     The figures are from DALI's documentation and not measured yet.
 
@@ -40,9 +40,9 @@ class Tuning:
             some (A100, H100, H200); the cores and the GPU's ordinary units decode the others.
         in_flight: batches that DALI holds, decoded or being decoded, while the consumer uses the
             one before them.
-        affine: tie each of DALI's threads to a core. DALI's default is to; here the threads that
-            read and check have the same cores, and another worker's threads would be tied to the
-            very same ones.
+        affine: tie each of DALI's threads to a core, which is DALI's default. Here the threads
+            that read and check share these cores, and another worker's threads would be tied to
+            the same ones.
     """
 
     hw_decoder_load: float = 0.65
@@ -54,10 +54,10 @@ DEFAULT_TUNING = Tuning()
 
 
 class Graph(Protocol):
-    """What is used of `nvidia.dali.Pipeline`: encoded JPEGs in, (N, size, size, 3) uint8 out."""
+    """What is used of `nvidia.dali.Pipeline`: encoded JPEGs in, uint8 (N, size, size, 3) out."""
 
     def feed_input(self, name: str, data: list[np.ndarray[Any, Any]]) -> None:
-        """Take a batch of encoded images, whose memory is not copied, or of their boxes."""
+        """Take a batch of encoded images, without copying them, or of their boxes."""
 
     def schedule_run(self) -> None:
         """Start on the oldest batch fed."""
@@ -69,11 +69,11 @@ class Graph(Protocol):
 class Decoder:
     """DALI's graph behind a queue that outlives the graph.
 
-    `collect` answers `submit`s in order. When DALI fails, the oldest batch is given up (None), the
-    graph is built anew and fed again with the batches that were behind it.
+    `collect` returns the batches in the order of `submit`. When DALI fails, the oldest batch is
+    returned as None, the graph is rebuilt, and the batches behind it are submitted again.
 
     Args:
-        build: makes a graph; raises RuntimeError where the device will not have it.
+        build: makes a graph; raises RuntimeError if it cannot be built on the device.
         device: where the graph's output lies.
 
     Raises:
@@ -142,12 +142,12 @@ class Decoder:
             self._failure = error
 
     def _outputs(self) -> torch.Tensor:
-        if self._device.type == "cpu":
+        if not is_gpu(self._device):
             (images,) = self._graph.outputs()
             return from_dlpack(images.as_tensor()).permute(0, 3, 1, 2)
-        # Bound to torch's stream: nothing waits on the host. DALI takes the memory of a tensor that
-        # has gone back in a thread of its own, once the whole GPU is through with its work
-        # (`DLTensorGraveyard`); so no CUDA graph may be captured while batches come and go.
+        # Bound to torch's stream: nothing waits on the host. DALI takes back the memory of a freed
+        # tensor in a thread of its own, after the GPU has finished all its work
+        # (`DLTensorGraveyard`); so no CUDA graph may be captured while batches are in use.
         with on_device(self._device):
             stream = torch.cuda.current_stream()
             (images,) = self._graph.outputs(cuda_stream=stream)
@@ -159,7 +159,7 @@ class Decoder:
 
     def _start_again(self) -> None:
         self._failure = None
-        del self._graph  # and its memory, before the next one takes as much
+        del self._graph  # and free its memory, before the next one needs as much
         self._graph = self._built()
         for data, boxes in self._queue:
             self._feed(data, boxes)
@@ -175,7 +175,7 @@ class Decoder:
 
 
 def _cause(error: BaseException) -> str:
-    """Pick the line of DALI's long message that tells."""
+    """Pick the informative line of DALI's long message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Critical error", "Error in"))]
     return (telling or lines or [type(error).__name__])[0]

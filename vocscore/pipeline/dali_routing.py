@@ -1,4 +1,4 @@
-"""Which images go into DALI's graph, and what the threads that read make of the others."""
+"""Which images go into DALI's graph; the threads that read decode the others."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from vocscore.pipeline import batching, host
 from vocscore.pipeline.batch import Failure
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from shards.sample import ImageRef
     from vocscore.pipeline.augment import Box, View
     from vocscore.pipeline.preprocess import Preprocess
@@ -42,7 +45,7 @@ Prepared = Jpeg | torch.Tensor | Failure
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """Reads images, and sends each its way.
+    """Reads images and chooses the decoder of each.
 
     Attributes:
         preprocess: what is done to each image.
@@ -53,11 +56,11 @@ class Router:
     max_pixels: int
 
     def prepare(self, ref: ImageRef, row: int, view: View) -> Prepared:
-        """Read a row: a JPEG that the graph will take, or what the host path makes of it."""
+        """Read a row: a JPEG for the graph, or the image as the host path decodes it."""
 
         def read() -> Jpeg | torch.Tensor:
-            data = image_file.read_bytes(ref, max_pixels=self.max_pixels)
-            if is_for_dali(data, self.preprocess.size, self.max_pixels):
+            data = image_file.read_content(ref, max_pixels=self.max_pixels)
+            if isinstance(data, bytes) and is_for_dali(data, self.preprocess.size, self.max_pixels):
                 jpeg.check(data)
                 return self._for_dali(data, ref, view)
             return self._on_host(data, view)
@@ -65,7 +68,7 @@ class Router:
         return batching.attempt(read, ref=ref, row=row)
 
     def decode(self, row: int, item: Prepared) -> Prepared:
-        """Decode on the host what the graph did not."""
+        """Decode on the host an image that the graph did not decode."""
         if not isinstance(item, Jpeg):
             return item
         one = item
@@ -81,7 +84,7 @@ class Router:
             box = view.crop.box(*upright).stored(orientation, width=width, height=height)
         return Jpeg(data, ref, box, view.turned(orientation), view)
 
-    def _on_host(self, data: bytes, view: View) -> torch.Tensor:
+    def _on_host(self, data: bytes | NDArray[np.uint8], view: View) -> torch.Tensor:
         image = batching.empty_images(1, self.preprocess.size)[0]
         host.decode_into(
             image, data, preprocess=self.preprocess, max_pixels=self.max_pixels, view=view
@@ -90,7 +93,7 @@ class Router:
 
 
 def is_for_dali(data: bytes, size: int, max_pixels: int) -> bool:
-    """Whether the graph takes a file, should it be whole.
+    """Whether the graph takes a file, provided that it is undamaged.
 
     Args:
         data: the whole file.
@@ -108,6 +111,6 @@ def is_for_dali(data: bytes, size: int, max_pixels: int) -> bool:
     width, height, colors = header
     if colors not in jpeg.PLAIN_COLORS or width * height > max_pixels:
         return False
-    # For a large one the look alone costs what the host needs to decode it at an eighth, and DALI
+    # The check of a large one alone costs as much as decoding it at an eighth on the host, and DALI
     # can only decode in full.
     return jpeg.reduction(width, height, side=size) == 1

@@ -1,4 +1,4 @@
-"""Tensors on their way to a GPU, and the GPU that a thread works on."""
+"""Which device there is, tensors on their way to a GPU, and the GPU that a thread works on."""
 
 from __future__ import annotations
 
@@ -7,16 +7,48 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from vocscore.device import CPU, Device
+from vocscore.errors import DeviceError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-def bring(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Bring a tensor to a device; it is itself where it lies there already.
+def find_device(wanted: Device) -> Device:
+    """Turn the requested device into one that exists.
 
-    To a GPU through page-locked memory, because a plain copy waits for all that runs there.
+    Args:
+        wanted: 'auto' is the first GPU, or the CPU where there is none.
+
+    Returns:
+        The CPU, or a GPU with its number.
+
+    Raises:
+        DeviceError: no such GPU is visible.
     """
-    if device.type == "cuda" and tensor.device.type == "cpu":
+    if wanted.kind == "cpu":
+        return CPU
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted.kind == "auto" and not there:
+        return CPU
+    number = wanted.index or 0
+    if number >= there:
+        seen = f"{there} visible: cuda:0 to cuda:{there - 1}" if there else "none visible to torch"
+        raise DeviceError(f"device '{wanted}' is not there ({seen}). Use --device auto or cpu.")
+    return Device("cuda", number)
+
+
+def is_gpu(device: torch.device) -> bool:
+    """Whether a torch device is a GPU."""
+    return device.type == "cuda"
+
+
+def bring(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Copy a tensor to a device; a tensor that is there already is returned as it is.
+
+    To a GPU through page-locked memory, because a plain copy waits for all the work queued there.
+    """
+    if is_gpu(device) and tensor.is_cpu:
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
@@ -28,8 +60,8 @@ def index(positions: Sequence[int], device: torch.device) -> torch.Tensor:
 
 @contextmanager
 def on_device(device: torch.device) -> Iterator[None]:
-    """Make a GPU the current one: a thread starts with the first, whatever its process uses."""
-    if device.type == "cpu":
+    """Make a GPU the current one; in a new thread the first GPU is current."""
+    if not is_gpu(device):
         yield
         return
     with torch.cuda.device(device):

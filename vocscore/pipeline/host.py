@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 
 def decode_into(
     out: torch.Tensor,
-    data: bytes,
+    data: bytes | NDArray[np.uint8],
     *,
     preprocess: Preprocess,
     max_pixels: int,
     view: View = AS_IT_IS,
 ) -> None:
-    """Make the network's image of a file's bytes: decode, crop, resize, turn upright, recolor.
+    """Decode a file, crop, resize, turn upright and recolor it.
 
     Args:
         out: where to write it: uint8, shape (3, size, size), channels-last in memory.
-        data: the whole file.
+        data: the whole file, or pixels as `image_file.decode` returns them.
         preprocess: what is done to it.
         max_pixels: as for `image_file.decode`.
-        view: what of it, and how.
+        view: its augmentation.
 
     Raises:
         BadImage: as `image_file.decode` does.
@@ -62,7 +62,7 @@ def decode_into(
 
 
 def _cropped(pixels: NDArray[np.uint8], crop: Crop) -> image_file.Decoded:
-    """Look at a part of an upright image; nothing is copied."""
+    """Return a part of an upright image, without a copy."""
     height, width = pixels.shape[:2]
     box = crop.box(width, height)
     part = pixels[box.top : box.top + box.height, box.left : box.left + box.width]
@@ -78,10 +78,10 @@ def fit(whole: image_file.Decoded, *, out: torch.Tensor) -> None:
     """
     pixels = torch.from_numpy(whole.pixels).permute(2, 0, 1)[None]
     height = width = None
-    if whole.reduced > 1:  # else torch finds the ratio itself, rounded in its own way
+    if whole.reduced > 1:  # else torch computes the ratio itself, with its own rounding
         height, width = out.shape[1] / whole.height, out.shape[2] / whole.width
-    # What `F.interpolate(..., mode="bilinear", antialias=True)` calls, which has no `out`: writing
-    # in place spares an eighth of the whole way from bytes to batch.
+    # The function behind `F.interpolate(..., mode="bilinear", antialias=True)`, which has no `out`:
+    # writing in place saves an eighth of the time from bytes to batch.
     torch.ops.aten._upsample_bilinear2d_aa.out(  # noqa: SLF001
         pixels, out.shape[1:], False, height, width, out=out[None]
     )
@@ -96,7 +96,7 @@ def turn(images: torch.Tensor, orientations: Sequence[int]) -> None:
     """
     for value in set(orientations) - {1}:
         which = [i for i, orientation in enumerate(orientations) if orientation == value]
-        if images.device.type == "cuda":
+        if images.is_cuda:
             at = index(which, images.device)
             images[at] = _turned(images[at], value)
         else:  # one by one: on a CPU the indexing costs ten times as much as the turning
@@ -126,7 +126,7 @@ class HostLoader(ImageLoader):
 
     Args:
         preprocess: what is done to each image.
-        batch_size: rows a batch.
+        batch_size: rows per batch.
         threads: images decoded at the same time; the machine's cores, as a rule.
         max_pixels: as for `image_file.decode`.
     """
@@ -151,7 +151,7 @@ class HostLoader(ImageLoader):
         """Decode every image once, a few batches ahead; see `ImageLoader.batches`.
 
         Raises:
-            RuntimeError: something other than a bad image went wrong; names the image.
+            RuntimeError: an error other than a bad image; the message names the image.
         """
         size = self._preprocess.size
         chunks = batching.split(len(refs), batch_size=self._batch_size, labels=labels, order=order)
@@ -168,7 +168,7 @@ class HostLoader(ImageLoader):
         def fill() -> None:
             decode_into(
                 slot,
-                image_file.read_bytes(ref, max_pixels=self._max_pixels),
+                image_file.read_content(ref, max_pixels=self._max_pixels),
                 preprocess=self._preprocess,
                 max_pixels=self._max_pixels,
                 view=view,
@@ -184,7 +184,7 @@ class HostLoader(ImageLoader):
 def _gathered(
     done: Generator[tuple[_Job, list[Failure | None]]], labels: NDArray[np.int8] | None
 ) -> Iterator[Batch]:
-    with closing(done):  # a consumer that stops early stops the threads, too
+    with closing(done):  # a consumer that stops early stops the threads too
         for job, results in done:
             failures = [result for result in results if result is not None]
             yield batching.gather(job.images, rows=job.rows, failures=failures, labels=labels)

@@ -1,4 +1,4 @@
-"""The one preprocessing, as a value: stored in the checkpoint, it decides all three loaders."""
+"""The one preprocessing, as a value: stored in the checkpoint, it controls all three loaders."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Preprocess:
     The resize is bilinear and antialiased (a triangle filter as wide as the reduction) and does
     not keep the aspect ratio: both sides become `size` pixels.
 
-    The loaders come to it within bounds; large JPEGs are decoded smaller than they are, by a rule
+    The loaders agree within tolerances; large JPEGs are decoded smaller than they are, by a rule
     that follows from their size and `size` alone (`shards.images.jpeg.reduction`).
 
     Attributes:
         size: height and width of the result, pixels.
         upright: turn an image by its EXIF orientation.
         mean: per channel (R, G, B), of pixel values scaled to 0..1.
-        std: per channel, likewise.
+        std: per channel, of the same values.
 
     Source: mean and std of ImageNet as torchvision's weights document them.
     """
@@ -39,7 +39,7 @@ class Preprocess:
     std: tuple[float, float, float] = IMAGENET_STD
 
     def __post_init__(self) -> None:
-        """Refuse values that no image can be brought to."""
+        """Refuse values out of range."""
         if not 1 <= self.size <= MAX_SIZE:
             raise ValueError(f"size must be 1 to {MAX_SIZE} pixels, got {self.size}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
@@ -54,7 +54,7 @@ class Preprocess:
         Returns:
             float32, same shape and memory format: (pixel / 255 - mean) / std.
         """
-        import torch  # here: a card, which holds this value, is read before torch is loaded
+        import torch  # here, because cards are read before torch is loaded
 
         from vocscore.pipeline.devices import bring
 
@@ -63,8 +63,8 @@ class Preprocess:
         # in place: two more batches of float32 would cost as much as the arithmetic
         if not images.is_contiguous(memory_format=torch.channels_last):
             return images.float().sub_(mean.view(1, 3, 1, 1)).mul_(scale.view(1, 3, 1, 1))
-        # By rows of R, G, B, R, G, B, ...: along a dimension of three, kernels of a CPU compute
-        # three values at a time, which takes nine times as long.
+        # By rows of R, G, B, R, G, B, ...: along a dimension of three, CPU kernels compute three
+        # values at a time, which takes nine times as long.
         last = images.permute(0, 2, 3, 1)
         width = images.shape[3]
         rows = last.flatten(2).float().sub_(mean.repeat(width)).mul_(scale.repeat(width))

@@ -1,4 +1,4 @@
-"""The reference loader: Pillow and NumPy, one thread, no haste; the truth for the other two."""
+"""The reference loader: Pillow and NumPy, one thread, slow; the other two are tested against it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _BY_PILLOW = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "AVIF")
 class ReferenceLoader(ImageLoader):
     """Makes batches with Pillow alone.
 
-    Only the verdict on a broken image is `image_file.decode`'s, because Pillow accepts JPEGs whose
-    pixels are wrong; the pixels of the good ones are made independently of it.
+    Only whether an image is broken is decided by `image_file.decode`, because Pillow accepts JPEGs
+    with wrong pixels; the pixels of good images are computed independently of it.
 
     Args:
         preprocess: what is done to each image.
-        batch_size: rows a batch.
+        batch_size: rows per batch.
         max_pixels: as for `image_file.decode`.
     """
 
@@ -81,10 +81,10 @@ class ReferenceLoader(ImageLoader):
 
     def _pixels(self, ref: ImageRef, view: View) -> NDArray[np.uint8]:
         """Return uint8, shape (size, size, 3)."""
-        data = image_file.read_bytes(ref, max_pixels=self._max_pixels)
+        data = image_file.read_content(ref, max_pixels=self._max_pixels)
         upright, size = self._preprocess.upright, self._preprocess.size
         verdict = image_file.decode(data, upright=upright, max_pixels=self._max_pixels)
-        image = _by_pillow(data, upright=upright)
+        image = _by_pillow(data, upright=upright) if isinstance(data, bytes) else None
         if image is None:
             image = Image.fromarray(verdict)
         if view.crop is not None:
@@ -111,10 +111,10 @@ def recolored(pixels: NDArray[np.uint8], colors: tuple[float, float, float]) -> 
 
 
 def _by_pillow(data: bytes, *, upright: bool) -> Image.Image | None:
-    """Decode without the product's rules: RGB; None for formats that Pillow alone gets wrong.
+    """Decode to RGB with Pillow alone; None for formats that Pillow alone gets wrong.
 
-    Those are TIFF (signs, bits and negatives that it ignores; it turns unasked), PNM of 16 bits,
-    and HEIC, which it does not know: `tests/shards/images` compares them with what they hold.
+    Those are TIFF (it ignores signs, bits and negatives, and turns it unasked), PNM of 16 bits, and
+    HEIC, which it does not know: `tests/shards/images` compares them with what they hold.
     """
     if data.startswith(png.SIGNATURE):
         data = png.plain(data)  # of the metadata over which Pillow refuses an image
@@ -127,7 +127,7 @@ def _by_pillow(data: bytes, *, upright: bool) -> Image.Image | None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    for name in ("xmp", "XML:com.adobe.xmp"):  # the rule is EXIF; Pillow would ask XMP as well
+    for name in ("xmp", "XML:com.adobe.xmp"):  # only EXIF counts; Pillow would use XMP as well
         image.info.pop(name, None)
     try:
         return ImageOps.exif_transpose(image)
@@ -136,7 +136,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Bring any mode to RGB; 16 bits of gray are scaled, where Pillow alone would clip them."""
+    """Convert any mode to RGB; 16 bits of gray are scaled, where Pillow alone would clip them."""
     if image.mode.startswith("I;16"):
         gray = np.rint(np.asarray(image, dtype=np.float64) / 257)
         image = Image.fromarray(gray.astype(np.uint8))

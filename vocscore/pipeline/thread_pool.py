@@ -1,4 +1,4 @@
-"""Threads that work ahead of their consumer, in order, and stop when it stops."""
+"""Threads that work ahead of their consumer, return results in order, and stop when it stops."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 Job = TypeVar("Job", bound=Sized)
 Result = TypeVar("Result")
 
-# Images that a thread takes at once: enough that handing them over costs nothing (30
-# microseconds against some 8 milliseconds), few enough that all threads end together.
+# Images per task: enough that the overhead is small (30 microseconds beside some 8
+# milliseconds), few enough that all threads finish at about the same time.
 _POSITIONS_A_TASK = 8
-# Jobs (batches) under way before the consumer asks for them: one to hand over at once, two so
-# that the threads find work while it is used.
+# Jobs (batches) started before the consumer asks for them: one is returned at once, two keep
+# the threads busy while it is used.
 _JOBS_AHEAD = 3
 
 
@@ -30,15 +30,15 @@ class OrderedThreadPool:
     """A pool of threads for decoding.
 
     Args:
-        threads: how many; each of them computes with one core, whatever torch is set to.
+        threads: how many; each uses one core, regardless of torch's setting.
     """
 
     def __init__(self, threads: int) -> None:
         """Start the threads."""
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="vocscore-loader")
-        # torch keeps a number of threads for each thread, and a default for those to come. A
-        # worker that sets 1 for itself sets the default as well; setting here what holds here
-        # already puts the default back.
+        # torch keeps a number of threads for each thread, and a default for new ones. A worker that
+        # sets 1 for itself changes the default as well; setting this thread's own number again
+        # restores the default.
         own = torch.get_num_threads()
         barrier = Barrier(threads)
         started = [self._pool.submit(_be_single, barrier) for _ in range(threads)]
@@ -48,14 +48,14 @@ class OrderedThreadPool:
     def ahead(
         self, jobs: Iterable[Job], *, work: Callable[[Job, int], Result]
     ) -> Generator[tuple[Job, list[Result]]]:
-        """Do the work of every job, a few jobs ahead of whoever asks for the results.
+        """Do the work of every job, a few jobs ahead of the consumer.
 
-        The first ones are begun by the call itself.
+        The call itself starts the first jobs.
 
         Args:
-            jobs: taken one by one, as there is room.
-            work: called with a job and each of 0..len(job)-1, in any thread. What it raises, the
-                consumer gets.
+            jobs: taken one by one, when there is room.
+            work: called with a job and each of 0..len(job)-1, in any thread. Its
+                exceptions are raised in the consumer.
 
         Yields:
             Each job, in order, with what `work` returned for it, in order.

@@ -1,8 +1,8 @@
 """The network on an NVIDIA GPU: one CUDA graph for the full batch, and no waiting in the loop.
 
 Pixels arrive as uint8 and are normalized by one kernel that reads them, computes in float32 and
-writes the network's own type, channels-last. Mean and standard deviation are not folded into the
-first convolution: its zero padding stands for a normalized 0, which no pixel value is.
+writes the network's own type, channels-last. Mean and standard deviation are not fused into the
+first convolution: its zero padding is a 0 after normalization, which is not the 0 of a pixel.
 """
 
 from __future__ import annotations
@@ -16,32 +16,34 @@ import numpy as np
 import torch
 from torch import nn
 
-from vocscore.pipeline.devices import on_device
-from vocscore.runtime import Runtime, check_images
-from vocscore.runtime.folding import folded
+from vocscore.models.probabilities import probabilities
+from vocscore.pipeline.devices import is_gpu, on_device
+from vocscore.runtime.base import Runtime, check_images
+from vocscore.runtime.fuse_batch_norm import fuse_batch_norm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from vocscore.device import Device
     from vocscore.models.network import Network
     from vocscore.pipeline.preprocess import Preprocess
-    from vocscore.runtime import Results
+    from vocscore.runtime.base import Results
 
 _WARM_UP = 3
-"""Steps before the capture: cuDNN and cuBLAS choose their kernels and take their workspaces.
+"""Steps before the capture: cuDNN and cuBLAS choose kernels and allocate workspaces.
 Source: torch's notes on CUDA semantics, 'CUDA Graphs'."""
 
 _log = logging.getLogger(__name__)
 
 
 class Step(nn.Module):
-    """uint8 pixels -> probabilities, on whatever device it is on.
+    """uint8 pixels -> probabilities, on the device where the module is.
 
     Args:
         network: in evaluation mode; taken over.
         preprocess: says how pixels become the network's input.
         dtype: the network's: float32 or bfloat16.
-        temperature: that logits are divided by.
+        temperature: the checkpoint's.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class Step(nn.Module):
         dtype: torch.dtype,
         temperature: float = 1.0,
     ) -> None:
-        """Keep the network in its type, channels-last."""
+        """Convert the network to its type, channels-last."""
         super().__init__()
         self.network = network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         scale = 1 / (255 * torch.tensor(preprocess.std, dtype=torch.float64))
@@ -65,7 +67,7 @@ class Step(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (N, 3, S, S), channels-last -> float32 (N, C), 0 to 1."""
         logits: torch.Tensor = self.network(self.normalized(images))
-        return (logits.float() / self._temperature).sigmoid()
+        return probabilities(logits, self._temperature)
 
     def normalized(self, images: torch.Tensor) -> torch.Tensor:
         """(pixel / 255 - mean) / std: computed in float32, rounded once."""
@@ -80,12 +82,12 @@ class Step(nn.Module):
 
 @dataclass(frozen=True)
 class Captured:
-    """A step on a batch of one shape, recorded.
+    """A step on a batch of one shape, recorded as a CUDA graph.
 
     Attributes:
-        images: uint8, (N, 3, S, S), channels-last: what the next replay reads.
-        scores: float32, (N, C): what the last replay wrote.
-        replay: does it, in the order of the current stream.
+        images: uint8, (N, 3, S, S), channels-last: the input of the next replay.
+        scores: float32, (N, C): the output of the last replay.
+        replay: runs the step, in the order of the current stream.
     """
 
     images: torch.Tensor
@@ -100,14 +102,14 @@ class CudaRuntime(Runtime):
         network: taken over.
         preprocess: the checkpoint's.
         classes: columns of probabilities.
-        device: 'cuda:N'. On 'cpu' the same code runs without a graph, which the tests use.
+        device: a GPU, or its name. On the CPU the same code runs without a graph, for the tests.
         precision: 'float32', exact but for the order of its sums; 'tf32', the same with products
             rounded to 10 bits; or 'bf16'.
-        batch_size: images of a full batch. Smaller ones are filled up to it; larger ones are
-            run as they come, without the graph.
+        batch_size: images in a full batch. Smaller batches are padded to it; larger ones are run
+            without the graph.
         temperature: the checkpoint's.
         graph: capture the full batch in a CUDA graph.
-        compiled: a mode of `torch.compile`, which takes tens of seconds; None does not compile.
+        compiled: a mode of `torch.compile`, which takes tens of seconds; None: do not compile.
     """
 
     def __init__(
@@ -116,7 +118,7 @@ class CudaRuntime(Runtime):
         *,
         preprocess: Preprocess,
         classes: int,
-        device: str,
+        device: Device | str,
         precision: str,
         batch_size: int,
         temperature: float = 1.0,
@@ -124,20 +126,20 @@ class CudaRuntime(Runtime):
         compiled: str | None = None,
     ) -> None:
         """Move the network to the device and record its step."""
-        self._device = torch.device(device)
+        self._device = torch.device(str(device))
         self._classes = classes
         self._size = preprocess.size
         self._exact = precision != "tf32"
-        # Folded in float32, before the weights are rounded.
-        network_folded = folded(network.eval(), size=preprocess.size)
+        # Fused in float32, before the weights are rounded.
+        fused = fuse_batch_norm(network.eval(), size=preprocess.size)
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        step = Step(network_folded, preprocess, dtype=dtype, temperature=temperature)
+        step = Step(fused, preprocess, dtype=dtype, temperature=temperature)
         step = step.to(self._device)
         self._step: Callable[[torch.Tensor], torch.Tensor] = step
         if compiled is not None:
             self._step = torch.compile(step, mode=compiled)
         self._captured: Captured | None = None
-        if graph and self._device.type == "cuda":
+        if graph and is_gpu(self._device):
             self._captured = self._captured_or_none(batch_size)
 
     @property
@@ -149,25 +151,25 @@ class CudaRuntime(Runtime):
     def submit(self, images: torch.Tensor) -> Results:
         """Queue a batch on the GPU; see `Runtime.submit`.
 
-        Everything stands in the order of the current stream, which is the one that DALI's batches
-        are bound to; only the returned call waits.
+        All work is queued on the current stream, the one that DALI's batches are bound to; only
+        the returned call waits.
         """
         check_images(images, size=self._size)
         if len(images) == 0:  # not every layer takes an empty batch
             none = np.empty((0, self._classes), dtype=np.float32)
             return lambda: none
         with on_device(self._device):
-            if images.device.type == "cpu" and self._device.type == "cuda":
-                images = images.pin_memory()  # or the copy would hold the host up
+            if images.is_cpu and is_gpu(self._device):
+                images = images.pin_memory()  # or the copy would block the host
             return fetched_later(self._scores(images), images)
 
     def _scores(self, images: torch.Tensor) -> torch.Tensor:
-        """Float32 (N, C) on the device; to be read before the next batch is submitted."""
+        """Float32 (N, C) on the device; must be read before the next batch is submitted."""
         captured, count = self._captured, len(images)
         if captured is None or count > len(captured.images):
             images = images.to(self._device, non_blocking=True)
             return self._run(images.contiguous(memory_format=torch.channels_last))
-        # What lies behind the last image are images of a batch before; nothing reads them.
+        # Behind the last image are images of an earlier batch; nothing reads their scores.
         captured.images[:count].copy_(images, non_blocking=True)
         captured.replay()
         return captured.scores[:count]
@@ -182,11 +184,11 @@ class CudaRuntime(Runtime):
             with on_device(self._device), torch.inference_mode():
                 blank = torch.zeros(shape, dtype=torch.uint8, device=self._device)
                 return capture(self._run, blank.contiguous(memory_format=torch.channels_last))
-        except RuntimeError as error:  # not every layer can be captured, not all memory suffices
-            # of a capture that fails at its end, torch tells that something failed before
+        except RuntimeError as error:  # a layer cannot be captured, or memory is short
+            # if a capture fails at its end, torch only says that something failed before
             why = str(error.__context__ or error).partition("\n")[0]
         _log.warning(
-            "no CUDA graph of %d images (%s); the layers are launched singly", batch_size, why
+            "no CUDA graph for %d images (%s); layers are launched one by one", batch_size, why
         )
         torch.cuda.empty_cache()
         return None
@@ -197,10 +199,10 @@ def capture(step: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor) 
 
     Args:
         step: allocates on the current stream and does not wait for it.
-        images: on the current CUDA device; later batches are put here.
+        images: on the current CUDA device; later batches are copied here.
 
     Raises:
-        RuntimeError: the step cannot be recorded, or the memory does not suffice.
+        RuntimeError: the step cannot be recorded, or memory is short.
     """
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
@@ -209,8 +211,8 @@ def capture(step: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor) 
             step(images)
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    # 'thread_local': threads that decode may allocate meanwhile; it is this one that must not.
-    # The outer stream is put back even where the end of the capture fails.
+    # 'thread_local': decoding threads may allocate meanwhile; only this one must not.
+    # The outer stream is restored even if the end of the capture fails.
     with (
         torch.cuda.stream(torch.cuda.current_stream()),
         torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"),
@@ -224,17 +226,17 @@ def fetched_later(scores: torch.Tensor, images: torch.Tensor) -> Results:
 
     Args:
         scores: float32, on the current device, or in main memory.
-        images: what they were made of: kept until they are fetched.
+        images: their input, kept alive until they are fetched.
     """
-    if scores.device.type == "cpu":
+    if scores.is_cpu:
         found = scores.clone().numpy()
         return lambda: found
     host = torch.empty(scores.shape, dtype=scores.dtype, pin_memory=True)
     host.copy_(scores, non_blocking=True)
-    # blocking: the thread sleeps; one that spins would take a core from decoding
+    # blocking: the thread sleeps; a spinning one would take a core from decoding
     event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
     event.record()
-    kept: list[Any] = [images]  # their memory may be another library's
+    kept: list[Any] = [images]  # their memory may belong to another library
 
     def fetch() -> np.ndarray[Any, np.dtype[np.float32]]:
         event.synchronize()
@@ -246,7 +248,7 @@ def fetched_later(scores: torch.Tensor, images: torch.Tensor) -> Results:
 
 @contextmanager
 def _convolutions(*, exact: bool) -> Iterator[None]:
-    """Let cuDNN compute float32 convolutions in float32, and not in TF32 as it does by default."""
+    """Let cuDNN compute float32 convolutions in float32; its default is TF32."""
     conv = torch.backends.cudnn.conv  # type: ignore[attr-defined]
     before = conv.fp32_precision
     conv.fp32_precision = "ieee" if exact else "tf32"

@@ -1,4 +1,4 @@
-"""A checkpoint's network in 8-bit integers: what quantizing leaves beside it, and how it is made.
+"""A checkpoint's network in 8-bit integers: how it is made, and its files beside the checkpoint.
 
 NNCF's post-training quantization; Nagel et al., 'A White Paper on Neural Network Quantization',
 arXiv:2106.08295.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from shards import atomic
 from shards.files import read_regular
 from vocscore import caches
+from vocscore.device import Device
 from vocscore.errors import CheckpointError, DeviceError
 
 if TYPE_CHECKING:
@@ -30,14 +31,14 @@ if TYPE_CHECKING:
 FOLDER, MODEL, REPORT = "int8", "model.xml", "report.json"
 
 PRESETS = ("performance", "mixed")
-"""NNCF's, the fastest first; 'mixed' has ranges that need not be symmetric around 0."""
+"""NNCF's, the fastest first; in 'mixed', ranges need not be symmetric around 0."""
 
 
 def quantize(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -> Any:
     """Quantize a graph.
 
     Args:
-        graph: an `openvino.Model`, uint8 (group, S, S, 3) -> float32 (group, F); it stays.
+        graph: an `openvino.Model`, uint8 (group, S, S, 3) -> float32 (group, F); not changed.
         batches: images that the ranges are taken from, each (group, S, S, 3).
         preset: one of `PRESETS`.
 
@@ -47,7 +48,7 @@ def quantize(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -
     Raises:
         CheckpointError: NNCF is not installed, or its installation is broken.
     """
-    # It asks for a CUDA compiler as it is imported, and says so.
+    # NNCF looks for a CUDA compiler while it is imported, and logs a warning if there is none.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
         with caches.some_home():
@@ -64,32 +65,32 @@ def quantize(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -
             nncf.Dataset(list(batches)),
             preset=nncf.QuantizationPreset(preset),
             subset_size=len(batches),
-            # not the fast one, which looks at each layer alone: it takes longer, and only once
+            # slower than the fast one, which corrects each layer alone; done only once
             fast_bias_correction=False,
         )
 
 
 def check_kind(kind: str) -> None:
-    """Refuse devices that have no int8 here.
+    """Refuse devices on which int8 is not supported.
 
     Args:
         kind: 'auto', 'cpu' or 'cuda'.
 
     Raises:
-        DeviceError: it has none.
+        DeviceError: it is a GPU.
     """
-    if kind == "cuda":
+    if Device.parse(kind).is_gpu:
         raise DeviceError("--precision int8 runs on the CPU only. Use --device cpu, or bf16.")
 
 
 def write(folder: Path, graph: Any, *, identity: str, report: Mapping[str, Any]) -> None:
-    """Put a quantized graph beside its checkpoint, in place of an earlier one.
+    """Write a quantized graph into its checkpoint's folder, in place of an earlier one.
 
     Args:
         folder: of the checkpoint.
         graph: as `quantize` gives it.
         identity: the checkpoint's hash.
-        report: plain values: what it was made from, how good it is.
+        report: plain values: what it was made from, and its measured quality.
     """
     import openvino
 
@@ -99,7 +100,7 @@ def write(folder: Path, graph: Any, *, identity: str, report: Mapping[str, Any])
     openvino.save_model(graph, model, compress_to_fp16=False)
     digest = hashlib.sha256(model.read_bytes() + model.with_suffix(".bin").read_bytes())
     written = {"checkpoint": identity, "sha256": digest.hexdigest(), **report}
-    # last: without it there is no quantized model
+    # last: the quantized model counts only with its report
     atomic.write(folder / FOLDER / REPORT, (json.dumps(written, indent=2) + "\n").encode())
 
 
@@ -121,9 +122,9 @@ def quantized(folder: Path, *, identity: str) -> tuple[Path, str]:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{folder / FOLDER / REPORT}: damaged ({error}). {cure}") from error
     if made_from != identity:
-        raise CheckpointError(f"{folder}: its int8 model is that of other weights. {cure}")
+        raise CheckpointError(f"{folder}: its int8 model was made from other weights. {cure}")
     model = folder / FOLDER / MODEL
     for file in (model, model.with_suffix(".bin")):
-        if file.exists() and not file.is_file():  # OpenVINO would wait for it
+        if file.exists() and not file.is_file():  # OpenVINO would block on a FIFO
             raise CheckpointError(f"{file}: not a file. {cure}")
     return model, str(digest)

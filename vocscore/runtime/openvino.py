@@ -1,8 +1,8 @@
 """OpenVINO runs the layers on a CPU: batches of one shape, a few of them at a time.
 
-Each batch is worked on by one thread (on machines of many cores: by a few), and as many batches
-are under way as there are streams. One thread a batch has no other thread to wait for, and what
-it computes does not depend on how many cores the machine has.
+Each batch is computed by one thread (on machines with many cores: by a few), and as many batches
+are in progress as there are streams. A single thread never waits for another one, and its results
+do not depend on the number of cores.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from vocscore.errors import DeviceError
-from vocscore.runtime import Runtime, check_images
+from vocscore.runtime.base import Runtime, check_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,30 +26,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from vocscore.device import Precision
     from vocscore.pipeline.preprocess import Preprocess
-    from vocscore.runtime import Results
+    from vocscore.runtime.base import Results
 
     Finish = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 MOST_STREAMS = 8
-"""More batches at a time would not fit between two borders of units; threads are added instead."""
+"""With more, too many streams would idle at the end of each unit of work; on machines with more
+cores, each stream gets several threads instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a compiled module is made for; another shape is another module.
+    """What a model is compiled for; each shape needs its own compiled model.
 
     Attributes:
-        group: images a batch.
+        group: images per batch.
         size: height and width of an image, pixels.
-        precision: 'float32', 'bf16' or 'int8'; of the arithmetic between input and output.
-        streams: batches that are worked on at the same time.
-        threads: that work, in all streams together.
+        precision: of the arithmetic between input and output.
+        streams: batches computed at the same time.
+        threads: in all streams together.
     """
 
     group: int
     size: int
-    precision: str
+    precision: Precision
     streams: int
     threads: int
 
@@ -57,33 +59,36 @@ class Shape:
     def hints(self) -> dict[str, str]:
         """The CPU plugin's settings."""
         return {
-            # of what is not quantized, where the model is; without the hint the plugin decides
+            # in a quantized model, of the layers that are not; without the hint the plugin decides
             "INFERENCE_PRECISION_HINT": "f32" if self.precision == "float32" else "bf16",
             "NUM_STREAMS": str(self.streams),
             "INFERENCE_NUM_THREADS": str(self.threads),
-            # decoding threads share the cores, and the kernel knows best where there is room
+            # decoding threads share the cores, and the scheduler knows best which core is free
             "ENABLE_CPU_PINNING": "NO",
         }
 
 
-def shape_for(*, group: int, size: int, precision: str, cores: int) -> Shape:
-    """Divide the cores among streams: one each, and several where there are many cores."""
+def shape_for(*, group: int, size: int, precision: Precision, cores: int) -> Shape:
+    """Divide the cores among streams: one each, or several on machines with many cores."""
     streams = min(cores, MOST_STREAMS)
     return Shape(group, size, precision, streams, threads=cores - cores % streams)
 
 
+FINISHED_ROWS = 32
+"""The sigmoid of the last elements of an array, fewer than 32, is computed by another routine of
+torch's, and may differ in the last bit. So it never sees an array that has such elements."""
 GRAPH = 2
-"""Of what `convert` draws: another number, and kept models are made anew."""
+"""Version of the graphs that `convert` makes: raise it, and cached models are compiled again."""
 
 
 @cache
 def core() -> Any:
-    """OpenVINO, once a process and for its whole life.
+    """Return the process's one `openvino.Core`, which is never freed.
 
-    Each `openvino.Core` sets a stack for the signal handlers of the thread that makes it, because
-    a processor with AMX saves more than the usual one holds. Of two, the second gives the first
-    one's stack back when it goes, though that may have gone before: the next signal (a child's
-    end, Ctrl-C) is then a segmentation fault.
+    Each `openvino.Core` sets a stack for the signal handlers of its thread, because a processor
+    with AMX saves more registers than the default stack holds. With two of them, freeing the
+    second restores the stack of the first, which may be freed already: the next signal (the end
+    of a child process, Ctrl-C) is then a segmentation fault.
 
     Raises:
         DeviceError: it is not installed, or its installation is broken.
@@ -104,7 +109,7 @@ def core() -> Any:
 
 
 def has_bf16() -> bool:
-    """Whether the processor computes in bf16 by itself; elsewhere it is slower than float32."""
+    """Whether the processor has instructions for bf16; without them it is slower than float32."""
     return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
@@ -114,7 +119,7 @@ def convert(module: nn.Module, preprocess: Preprocess, *, shape: Shape) -> Any:
     Args:
         module: normalized float32 images (N, 3, S, S) -> (N, F); in evaluation mode, on the CPU.
         preprocess: its normalization becomes the graph's first step.
-        shape: group and size count.
+        shape: its group and size are used.
 
     Returns:
         An `openvino.Model`: uint8 (group, S, S, 3) -> float32 (group, F).
@@ -140,9 +145,9 @@ def convert(module: nn.Module, preprocess: Preprocess, *, shape: Shape) -> Any:
 def _normalized(pixels: Any, preprocess: Preprocess) -> Any:
     """(pixel - mean) / std, then channels first.
 
-    In this order the transposition joins the one that the first convolution wants undone, and
-    nothing is moved; before the arithmetic, as OpenVINO's own `PrePostProcessor` has it, all pixels
-    are moved twice.
+    In this order the transposition cancels with the one in front of the first convolution, and
+    no pixel is moved; before the arithmetic, as OpenVINO's own `PrePostProcessor` does it, all
+    pixels are moved twice.
     """
     from openvino import opset13 as ops
 
@@ -156,9 +161,9 @@ def _normalized(pixels: Any, preprocess: Preprocess) -> Any:
 
 
 def _pool_plainly(model: Any) -> None:
-    """Give adaptive pooling over equal windows its plain name, for which there is a fast kernel.
+    """Replace adaptive pooling over equal windows by average pooling, which has a fast kernel.
 
-    AlexNet's, from 7x7 to 6x6, is that of windows of 2x2 at every place.
+    AlexNet's, from 7x7 to 6x6, averages windows of 2x2 with stride 1.
     """
     from openvino import opset13 as ops
 
@@ -178,9 +183,9 @@ def _pool_plainly(model: Any) -> None:
 
 
 def _windows(size: int, number: int) -> tuple[int, int] | None:
-    """Stride and length of the windows of an adaptive pooling; None where they differ.
+    """Stride and length of the windows of an adaptive pooling; None if they differ.
 
-    None as well for a single window, which OpenVINO takes for a mean by itself.
+    Also None for a single window, for which OpenVINO has a fast kernel already.
 
     Source: torch's `AdaptiveAvgPool2d`: window i is floor(i size / number) to
     ceil((i + 1) size / number).
@@ -194,27 +199,27 @@ def _windows(size: int, number: int) -> tuple[int, int] | None:
 
 
 def compile_model(model: Any, *, shape: Shape) -> Any:
-    """Make a graph ready to run on this CPU."""
+    """Compile a graph for this CPU."""
     return core().compile_model(model, "CPU", shape.hints)
 
 
 def dump(compiled: Any) -> bytes:
-    """What `load` makes the same compiled model from, on the same kind of machine."""
+    """Serialize a compiled model for `load`, on the same kind of machine."""
     blob: Any = compiled.export_model()
     return blob if isinstance(blob, bytes) else bytes(blob.getvalue())
 
 
 def load(blob: bytes, *, shape: Shape) -> Any:
-    """Make a compiled model from what `dump` gave.
+    """Restore a compiled model from the bytes of `dump`.
 
     Raises:
-        RuntimeError: it is of another OpenVINO or another processor.
+        RuntimeError: it was made by another OpenVINO or for another processor.
     """
     return core().import_model(blob, "CPU", shape.hints)
 
 
 def read_model(file: Path, *, shape: Shape) -> Any:
-    """Read a graph in OpenVINO's format (.xml beside .bin), and set the images of a batch."""
+    """Read a graph in OpenVINO's format (.xml beside .bin), and set the batch size."""
     model = core().read_model(file)
     model.reshape([shape.group, shape.size, shape.size, 3])
     return model
@@ -226,11 +231,11 @@ class OpenVinoRuntime(Runtime):
     Args:
         compiled: uint8 (group, S, S, 3) -> float32 (group, F).
         shape: that it was compiled for.
-        finish: what is done to its output, (n, F) -> (n, C); nothing if None.
+        finish: applied to its output, (n, F) -> (n, C); None leaves it unchanged.
     """
 
     def __init__(self, compiled: Any, *, shape: Shape, finish: Finish | None = None) -> None:
-        """Make no request yet: as many are made as are under way at the same time."""
+        """Create no inference requests yet: as many are created as are in progress at a time."""
         self._shape = shape
         self._finish = finish
         self._compiled = compiled
@@ -239,7 +244,7 @@ class OpenVinoRuntime(Runtime):
         self._columns = int(compiled.output(0).shape[1])
 
     def submit(self, images: torch.Tensor) -> Results:
-        """Start on a batch; see `Runtime.submit`. A smaller one is filled up with blanks."""
+        """Start on a batch; see `Runtime.submit`. A smaller one is padded with zeros."""
         check_images(images, size=self._shape.size)
         at = range(0, len(images), self._shape.group)
         parts = [self._start(images[start : start + self._shape.group]) for start in at]
@@ -247,12 +252,18 @@ class OpenVinoRuntime(Runtime):
 
         def results() -> NDArray[np.float32]:
             outputs = np.concatenate([empty, *(part() for part in parts)])
-            return outputs if self._finish is None else self._finish(outputs)
+            return outputs if self._finish is None else self._finished(outputs)
 
         return results
 
+    def _finished(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Finish outputs, filled up to whole multiples of `FINISHED_ROWS`."""
+        assert self._finish is not None
+        blank = np.zeros((-len(outputs) % FINISHED_ROWS, self._columns), np.float32)
+        return self._finish(np.concatenate([outputs, blank]))[: len(outputs)]
+
     def _start(self, images: torch.Tensor) -> Results:
-        """Start on no more than a group."""
+        """Start on up to one group."""
         import openvino
 
         pixels = self._filled(images).permute(0, 2, 3, 1).contiguous().numpy()
@@ -262,7 +273,7 @@ class OpenVinoRuntime(Runtime):
         return partial(self._fetch, request, pixels, len(images))
 
     def _fetch(self, request: Any, _pixels: NDArray[np.uint8], number: int) -> NDArray[np.float32]:
-        """Wait for a group; until then its pixels, which the request only borrows, are kept."""
+        """Wait for a group; until then its pixels, which the request only borrows, stay alive."""
         request.wait()
         output: NDArray[np.float32] = request.get_output_tensor().data[:number].copy()
         self._free.append(request)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from vocscore.device import Device, parse_precision
 from vocscore.errors import DeviceError
+from vocscore.models.probabilities import decide
 from vocscore.runtime.int8 import check_kind
 
 if TYPE_CHECKING:
@@ -16,15 +18,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from vocscore.device import Precision
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
 
-PRECISIONS = ("auto", "float32", "bf16", "int8")
-
 MOST_DIFFERENCE = 0.02
-"""In probability, to float32: more, on one class of one image, is not faithful."""
+"""In probability, against float32: a larger difference, on one class of one image, is not
+faithful."""
 MOST_CHANGED = 0.002
-"""Share of the decisions at the thresholds that may be others than float32's."""
+"""The largest share of the decisions at the thresholds that may differ from float32's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Fidelity:
     Attributes:
         images: compared.
         largest: difference of one probability, 0 to 1.
-        changed: share of the decisions (images times classes) that are others, 0 to 1.
+        changed: share of the decisions (images times classes) that differ, 0 to 1.
     """
 
     images: int
@@ -53,12 +55,12 @@ def compare(
     *,
     threshold: float | tuple[float, ...],
 ) -> Fidelity:
-    """Hold probabilities (N, C) against float32's; `threshold` is one number or one a class."""
-    at = np.asarray(threshold)
+    """Compare probabilities (N, C) with float32's; `threshold` is one number, or one per class."""
+    changed = decide(exact, threshold) != decide(other, threshold)
     return Fidelity(
         images=len(exact),
         largest=float(np.abs(exact - other).max(initial=0.0)),
-        changed=float(((exact >= at) != (other >= at)).mean()) if exact.size else 0.0,
+        changed=float(changed.mean()) if exact.size else 0.0,
     )
 
 
@@ -66,12 +68,12 @@ def compare(
 def measure_bf16(network: Network, card: ModelCard, batches: Iterable[torch.Tensor]) -> Fidelity:
     """Compare bf16 with float32, by PyTorch's autocast, on the device where the network is.
 
-    Whose bf16 it is hardly matters: on 100 photographs, SqueezeNet's largest difference was 0.0907
-    with OpenVINO and 0.0905 with autocast.
+    The choice of implementation hardly matters: on 100 photographs, SqueezeNet's largest
+    difference was 0.0907 with OpenVINO and 0.0905 with autocast.
 
     Args:
         network: set to evaluation mode.
-        card: its preprocessing, thresholds and temperature count.
+        card: its preprocessing, thresholds and temperature are applied.
         batches: uint8 images (N, 3, S, S) on the network's device.
     """
     network.eval()
@@ -85,33 +87,38 @@ def measure_bf16(network: Network, card: ModelCard, batches: Iterable[torch.Tens
     return compare(np.concatenate(exact), np.concatenate(other), threshold=card.decision_threshold)
 
 
-def resolve_precision(name: str, card: ModelCard, *, device: str) -> str:
-    """Turn what the user asked for into an arithmetic that this machine has.
+def resolve_precision(name: str, card: ModelCard, *, device: Device | str) -> Precision:
+    """Turn the requested arithmetic into one that this machine has.
 
     Args:
-        name: one of `PRECISIONS`. 'auto' is bf16 where the checkpoint was shown to be faithful in
-            it and the device computes in it by itself, else float32.
+        name: 'auto' or one of `vocscore.device.PRECISIONS`. 'auto' is bf16 where the checkpoint
+            was shown to be faithful in it and the device has instructions for it, else float32.
         card: of the checkpoint.
-        device: 'cpu' or 'cuda:N'.
+        device: the CPU, or a GPU with its number; or its name.
 
     Raises:
-        DeviceError: the device does not compute in it.
+        DeviceError: there is no such arithmetic, or the device does not compute in it.
     """
-    if name == "int8":
-        check_kind(device.partition(":")[0])
-    if name in ("float32", "int8") or (name == "auto" and card.precision == "float32"):
-        return "float32" if name == "auto" else name
-    if computes_in_bf16(device):
-        return "bf16"
+    device = Device.parse(device)
+    wanted = card.precision if name == "auto" else parse_precision(name)
+    if wanted == "int8":
+        check_kind(device.kind)
+    if wanted != "bf16" or computes_in_bf16(device):
+        return wanted
     if name == "auto":
         return "float32"
     raise DeviceError(f"{device} does not compute in bf16. Use --precision float32 or auto.")
 
 
-def computes_in_bf16(device: str) -> bool:
-    """Whether a device ('cpu' or 'cuda:N') has instructions for bf16; else it is slower there."""
-    if device != "cpu":
-        with torch.cuda.device(device):  # torch asks the current one
+def computes_in_bf16(device: Device | str) -> bool:
+    """Whether a device has instructions for bf16; without them bf16 is slower than float32.
+
+    Args:
+        device: the CPU, or a GPU with its number; or its name.
+    """
+    device = Device.parse(device)
+    if device.is_gpu:
+        with torch.cuda.device(str(device)):  # torch asks the current one
             return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     from vocscore.runtime.openvino import has_bf16
 

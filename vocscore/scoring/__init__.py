@@ -1,8 +1,7 @@
-"""Bulk scoring: as many rows as inputs, each beside its own name, whatever happens.
+"""Bulk scoring: exactly one row per input, each beside its own name, whatever happens.
 
-`inputs` turns a source into units of names, `run` takes each unit through loader and network to a
-part, `ledger` commits parts and joins them. `walk` lists folders, `forward` keeps the network's
-batches to one shape, `tally` proves that every row came exactly once, `formats` writes the rows.
-`globs` chooses inputs; `offenders` are the bad ones of a unit, `quarantine` copies them, and
-`bad_inputs` ends a run that has too many. `engines` say where units run.
+`inputs` lists a source and divides it into units, `engines` score units, in this process or in one
+per device, `output` commits parts and joins them, `formats` write the rows. `bad_inputs` copies
+inputs that failed and stops a run that has too many. `run` puts these together, `scoring` takes the
+units from one to the next, `ceilings` says how close a run came to what the machine can do.
 """

@@ -15,13 +15,13 @@ from vocscore.config.scoring import CEILINGS_AFTER, ScoreConfig
 from vocscore.machine import usable_cores
 from vocscore.printed import Printed
 from vocscore.records.keys import stored, stored_loader
-from vocscore.scoring.bad.bad_inputs import BadInputs
-from vocscore.scoring.bad.quarantine import Quarantine, refuse_inside
+from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
+from vocscore.scoring.bad_inputs.quarantine import Quarantine, refuse_inside
+from vocscore.scoring.formats.choice import choose
+from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
 from vocscore.scoring.inputs.sources import read_source, source_name
 from vocscore.scoring.output.describe import describe
-from vocscore.scoring.output.formats.choice import choose
-from vocscore.scoring.output.formats.selection import Selection
 from vocscore.scoring.output.ledger import open_ledger, refuse_existing, work_folder
 from vocscore.scoring.scoring import Scoring
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
     from vocscore.config.scoring import InferenceConfig
     from vocscore.models.card import ModelCard
-    from vocscore.scoring.engines.opening import EngineOpener
+    from vocscore.scoring.ceilings import Ceilings, Reached
+    from vocscore.scoring.engines.factory import EngineOpener
     from vocscore.scoring.inputs.units import Inputs
     from vocscore.scoring.output.ledger import Ledger
     from vocscore.scoring.scoring import Progress
-    from vocscore.scoring.walls import Ceilings, Reached
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def score(
 ) -> ScoreReport:
     """Write one row for every image of a source.
 
-    Stopped for whatever reason, the same call goes on where it stopped; on the same machine and
+    Interrupted and called again, it resumes; on the same machine and
     with the same libraries, the output's bytes are those of a run that was not stopped.
 
     Args:
@@ -153,7 +153,7 @@ def score(
     kept = _quarantine(config.limits.quarantine, source, inputs)
 
     stage("loading the model")  # and torch with it: what could be refused was refused above
-    from vocscore.scoring.engines.opening import open_workers
+    from vocscore.scoring.engines.factory import open_workers
 
     opener, several = _opener(config, card, checkpoint=checkpoint, identity=identity)
     origin = {
@@ -229,18 +229,21 @@ def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, 
         CheckpointError: it is no checkpoint, or has no int8 model where that is asked for.
         DeviceError, ScoreError: no machine has such a device, or it does not compute in int8.
     """
-    from vocscore.models.card import checkpoint_hash, load_card
+    from vocscore.models.card import load_card
+    from vocscore.models.checkpoint_files import hold, read_checkpoint
     from vocscore.runtime.int8 import check_kind, quantized
-    from vocscore.scoring.engines.opening import check_devices
+    from vocscore.scoring.engines.factory import check_devices
 
-    card = load_card(checkpoint)
+    load_card(checkpoint)  # before the weights, which may be large
     kinds = check_devices(compute.devices or (compute.device,))
-    identity = checkpoint_hash(checkpoint)
+    files = read_checkpoint(checkpoint)
     if compute.precision == "int8":
         for kind in kinds:
             check_kind(kind)
-        quantized(checkpoint, identity=identity)
-    return card, identity
+        quantized(checkpoint, identity=files.identity)
+    if not compute.devices:  # workers read them in their own processes
+        hold(files)
+    return files.card, files.identity
 
 
 def _opener(
@@ -249,7 +252,7 @@ def _opener(
     """What opens an engine, and the devices of several engines; () for one in this process."""
     from vocscore.runtime import resolve_device
     from vocscore.runtime.precision import resolve_precision
-    from vocscore.scoring.engines.opening import EngineOpener, resolve_devices
+    from vocscore.scoring.engines.factory import EngineOpener, resolve_devices
 
     several = resolve_devices(config.compute.devices)
     where = several[0] if several else resolve_device(config.compute.device)

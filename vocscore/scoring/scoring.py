@@ -1,4 +1,4 @@
-"""The units of a source on their way to the output: hand out, commit, join."""
+"""Takes the units of a source to the output: hands them out, commits them, joins the parts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from shards.file_kinds import count, listed
 from vocscore.errors import ScoreError
-from vocscore.scoring.bad.bad_inputs import BadInputs
-from vocscore.scoring.bad.offenders import encoded, offenders
+from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
+from vocscore.scoring.bad_inputs.bad_records import bad_records, encoded
 from vocscore.scoring.engines import Advance
 from vocscore.scoring.output.ledger import UnitRecord
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from vocscore.scoring.engines import Engine, Finished
+    from vocscore.scoring.formats.choice import RowsFormat
     from vocscore.scoring.inputs.units import Inputs, Unit
-    from vocscore.scoring.output.formats.choice import RowsFormat
     from vocscore.scoring.output.ledger import Ledger
 
     Progress = Callable[[int, int, int], None]
 
 
 class Scoring:
-    """The units of one source on their way to one output.
+    """Takes the units of one source to one output.
 
     Args:
-        inputs: what there is to score.
+        inputs: what to score.
         ledger: knows the units that are done.
-        unit_size: files a unit.
+        unit_size: files per unit.
         rows_format: writes parts, and joins them.
         progress: as for `score`.
         bad: what is done about bad inputs; nothing if None.
         record: as for `Ledger.merge`.
-        on_stage: called with what begins, in words.
+        on_stage: called with the name of the stage that begins, in words.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Scoring:
         record: Callable[[int], bytes] | None = None,
         on_stage: Callable[[str], None] | None = None,
     ) -> None:
-        """Count what is done."""
+        """Count what earlier runs did."""
         self._inputs = inputs
         self._ledger = ledger
         self._unit_size = unit_size
@@ -69,17 +69,17 @@ class Scoring:
         self._errors = sum(sum(record.errors.values()) for record in ledger.records.values())
 
     def run(self, engine: Engine) -> None:
-        """Score what is left, and join the parts.
+        """Score the units that are not committed, and join the parts.
 
         Raises:
             StoppedOnPurposeError: as for `BadInputs`.
-            ScoreError: there was no image at all, the disk will not have the rows, the
-                network's answer is no number, or the engine cannot go on. Finished units are kept.
-            RowsError: a row was lost or doubled. Nothing of that unit is kept.
+            ScoreError: there was no image at all, the rows cannot be written, the model returned
+                NaN, or the engine cannot continue. Finished units are kept.
+            RowsError: a row was lost or doubled. That unit is not committed.
         """
         self._bad.begin()
         self._stage("scoring")
-        self._show()  # what was done before, which no rate is to count
+        self._show()  # what earlier runs did, which the rate must not count
         with closing(engine.score(self._left())) as events:
             for event in events:
                 if isinstance(event, Advance):
@@ -108,7 +108,7 @@ class Scoring:
             unit.number,
             record,
             lambda file: self._format.write(file, rows),
-            offenders=encoded(offenders(finished.contents.images, rows.failures)),
+            bad_records=encoded(bad_records(finished.contents.images, rows.failures)),
         )
         self._bad.committed(unit.number)
         self._running.pop(unit.number, None)
@@ -127,14 +127,14 @@ class Scoring:
             others = f"; there are {listed(kinds)}" if kinds else ""
             raise ScoreError(
                 f"no image{globs} in {self._units} tars (looked for members that are images by "
-                f"their names or first bytes{others}). Name a source that holds images."
+                f"their names or first bytes{others}). Name a source that contains images."
             )
         self._stage("joining the parts")
         self._bad.finish()
         self._ledger.merge(self._units, self._format.merge, record=self._record)
 
     def _show(self) -> None:
-        """Tell how far it is; what only unread tars know is guessed by their bytes."""
+        """Report progress; the images in tars not read yet are estimated by their bytes."""
         if self._progress is None:
             return
         running = self._running.values()

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from vocscore.pipeline.devices import is_gpu
 from vocscore.training.distributed import summed
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def with_shared_statistics(network: Network, ranks: Ranks, *, device: torch.devi
     if ranks.size == 1:
         return network
     network = copy.deepcopy(network)
-    if device.type == "cuda":
+    if is_gpu(device):
         found: Network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return found
     for module in list(network.modules()):

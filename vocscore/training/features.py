@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from vocscore.errors import TrainError
-from vocscore.pipeline.devices import bring, on_device
+from vocscore.pipeline.devices import bring, is_gpu, on_device
 from vocscore.ranks import ALONE
 from vocscore.runtime.cuda import fetched_later
-from vocscore.runtime.opening import open_backbone
+from vocscore.runtime.load import open_backbone
 from vocscore.training.distributed import gather
 from vocscore.training.trainer import share
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from vocscore.pipeline.batch import Batch, Failure, ImageLoader
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.ranks import Ranks
-    from vocscore.runtime import Results
+    from vocscore.runtime.base import Results
 
 
 FEATURE_BATCH = 32
@@ -132,7 +132,7 @@ def compute_features(
     Raises:
         TrainError: an image cannot be decoded.
     """
-    if decoding.device.type == "cpu":
+    if not is_gpu(decoding.device):
         runtime = open_backbone(
             backbone,
             decoding.preprocess,
@@ -156,7 +156,7 @@ def compute_features(
 def _undecodable(image: ImageRef, failure: Failure) -> str:
     command = shlex.join(["vocscore", "verify", str(Path(image.file).parent), "--decode"])
     return (
-        f"{image.name}: {failure.reason}: {failure.detail}. The shards hold an image that cannot "
+        f"{image.name}: {failure.fault}. The shards hold an image that cannot "
         f"be decoded: pack again without --no-verify. To list all such images: {command}"
     )
 

@@ -18,23 +18,24 @@ from vocscore.runtime.openvino import core
 from vocscore.training.distributed import from_first
 from vocscore.training.epochs import SoFar
 from vocscore.training.finetune import FinetuneTrainer, in_bf16
-from vocscore.training.opening import (
+from vocscore.training.run import TrainingRun, set_generators
+from vocscore.training.run_folder import load_state, start_run
+from vocscore.training.setup import (
     Start,
     choose_device,
+    new_network,
     open_decoding,
     open_fit,
-    open_network,
     seeded,
     validate_in_float32,
 )
-from vocscore.training.run import TrainingRun, set_generators
-from vocscore.training.run_folder import load_state, start_run
 from vocscore.training.splits import used_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from vocscore.config.training import OptimizationConfig
+    from vocscore.device import Device
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
     from vocscore.training.history import TrainReport
@@ -45,12 +46,12 @@ if TYPE_CHECKING:
 def fit(job: Job, splits: Splits) -> TrainReport:
     """Fit a network to the splits, and leave a run; see `vocscore.training.train.train`."""
     device = choose_device(job.compute.device, job.ranks)
-    if device == "cpu" and job.config.optimization.tune == "head":
+    if not device.is_gpu and job.config.optimization.tune == "head":
         core()  # what is missing is said before the folder is made
     with seeded(job.config.data.seed, device=device):
         job.stage("building the network")
         manifest, used = read_manifest(job.shards), used_images(splits)
-        net, card = open_network(job.config.model, manifest.classes, on_stage=job.on_stage)
+        net, card = new_network(job.config.model, manifest.classes, on_stage=job.on_stage)
         _check_batches(net, splits, job.config.optimization)
         packed = packed_facts(job.shards, manifest, used.train)
         config = _config(job, card, packed, device=device)
@@ -98,7 +99,9 @@ def fit(job: Job, splits: Splits) -> TrainReport:
     return run.finish()
 
 
-def _config(job: Job, card: ModelCard, packed: Mapping[str, Any], *, device: str) -> dict[str, Any]:
+def _config(
+    job: Job, card: ModelCard, packed: Mapping[str, Any], *, device: Device
+) -> dict[str, Any]:
     """Everything that the run was asked for, for the record and for a resume."""
     return {
         "recipe": job.recipe,
@@ -116,7 +119,7 @@ def _config(job: Job, card: ModelCard, packed: Mapping[str, Any], *, device: str
 
 
 def _open_run(
-    job: Job, net: Network, card: ModelCard, splits: Splits, so_far: SoFar, *, device: str
+    job: Job, net: Network, card: ModelCard, splits: Splits, so_far: SoFar, *, device: Device
 ) -> TrainingRun:
     in_float32 = partial(
         validate_in_float32,
@@ -131,7 +134,7 @@ def _open_run(
         max_pixels=job.config.data.max_pixels,
     )
     rounded = job.config.optimization.tune == "head" and in_bf16(
-        job.config.optimization.precision, device=torch.device(device)
+        job.config.optimization.precision, device=torch.device(str(device))
     )
     return TrainingRun(
         job.out,

@@ -10,11 +10,11 @@ from vocscore.errors import TrainError
 from vocscore.training.distributed import from_first
 from vocscore.training.finetune import FinetuneTrainer
 from vocscore.training.job import loader_threads
-from vocscore.training.opening import (
+from vocscore.training.setup import (
     choose_device,
+    new_network,
     open_decoding,
     open_fit,
-    open_network,
     seeded,
 )
 from vocscore.training.splits import load_splits
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vocscore.config.compute import ComputeConfig
     from vocscore.config.training import TrainConfig
     from vocscore.ranks import Ranks
-    from vocscore.training.opening import Start
+    from vocscore.training.setup import Start
 
 
 def follow(shards: Path, config: TrainConfig, compute: ComputeConfig, *, ranks: Ranks) -> None:
@@ -50,15 +50,15 @@ def follow(shards: Path, config: TrainConfig, compute: ComputeConfig, *, ranks: 
         return
     if manifest_hash(shards) != start.shards:
         raise TrainError(f"{shards}: is another set than that of the first process.")
-    device = choose_device(compute.device, ranks)
+    place = choose_device(compute.device, ranks)
     splits = load_splits(shards, config.data)
-    with seeded(config.data.seed, device=device):
-        net, card = open_network(config.model, read_manifest(shards).classes)
+    with seeded(config.data.seed, device=place):
+        net, card = new_network(config.model, read_manifest(shards).classes)
         decoding = open_decoding(
             compute.loader,
             card.preprocess,
             choice=config.optimization,
-            device=device,
+            device=place,
             threads=loader_threads(compute, ranks),
             max_pixels=config.data.max_pixels,
             ranks=ranks,

@@ -22,7 +22,6 @@ from vocscore.charts.evaluation_charts import evaluation_charts
 from vocscore.config.evaluating import BootstrapConfig
 from vocscore.evaluation.bootstrap import bootstrap
 from vocscore.evaluation.calibration import reliability
-from vocscore.evaluation.metrics import decide
 from vocscore.evaluation.mistakes import missed_together
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def validation_charts(
     calibration = {"as trained": reliability(val.labels, val.probabilities())}
     if card.temperature != 1:
         calibration[f"temperature {card.temperature:.3g}"] = reliability(val.labels, scores)
-    decided = decide(scores, card.decision_threshold)
+    decided = card.decide(scores)
     # the draws of `vocscore eval`, so that both give the same intervals
     draws = {"resamples": BootstrapConfig.resamples, "seed": BootstrapConfig.seed}
     affordable = val.labels.size <= MOST_DECISIONS

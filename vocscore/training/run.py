@@ -14,9 +14,9 @@ from vocscore.evaluation.metrics import report
 from vocscore.records.keys import stored
 from vocscore.records.trained_on import chosen_on_validation
 from vocscore.training.epochs import run_epochs
-from vocscore.training.faithful import measure_faithfulness
 from vocscore.training.history import SPLITS, TrainReport, write_history
 from vocscore.training.plots import validation_charts
+from vocscore.training.precision_check import measure_faithfulness
 from vocscore.training.run_folder import HISTORY, finish_run, save_state
 from vocscore.training.splits import without_positives
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.config.training import CheckpointConfig
+    from vocscore.device import Device
     from vocscore.evaluation.decisions import Decisions
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
@@ -51,7 +52,7 @@ class TrainingRun:
     splits: Splits
     so_far: SoFar
     keeping: CheckpointConfig
-    device: str
+    device: Device
     max_pixels: int
     validate_exactly: Callable[[], SplitOutcome] | None = None
     chart_format: str = "png"
@@ -167,14 +168,14 @@ def _without_charts() -> tuple[str, ...]:
     return ()
 
 
-def generators(*, device: str) -> list[torch.Tensor]:
+def generators(*, device: Device) -> list[torch.Tensor]:
     """The states of torch's random generators, the device's too."""
-    cuda = [torch.cuda.get_rng_state(device)] if device.startswith("cuda") else []
+    cuda = [torch.cuda.get_rng_state(str(device))] if device.is_gpu else []
     return [torch.get_rng_state(), *cuda]
 
 
-def set_generators(states: list[torch.Tensor], *, device: str) -> None:
+def set_generators(states: list[torch.Tensor], *, device: Device) -> None:
     """Set torch's random generators to what `generators` gave for the same device."""
     torch.set_rng_state(states[0])
     for state in states[1:]:
-        torch.cuda.set_rng_state(state, device)
+        torch.cuda.set_rng_state(state, str(device))

@@ -1,7 +1,7 @@
 """Shards -> a run: a folder with a checkpoint, its history, its metrics and its curves.
 
-The way through: `train` refuses what cannot be done, before torch is loaded; `fitting.py` opens
-what is needed (`opening.py`); `Run` takes the head's or the whole network's fit through its epochs
+The way through: `train` refuses what cannot be done, before torch is loaded; `fitting.py` sets
+up what is needed (`setup.py`); `Run` takes the head's or the whole network's fit through its epochs
 and keeps what it gave.
 """
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from shards.manifest import manifest_hash
 from vocscore.config.compute import ComputeConfig
 from vocscore.config.training import TrainConfig
+from vocscore.device import Device
 from vocscore.evaluation.thresholds import parse_rule
-from vocscore.machine import parse_device
 from vocscore.models.backbones import check_backbone
 from vocscore.models.weight_files import check_weights
 from vocscore.ranks import ALONE
@@ -89,7 +89,7 @@ def train(
     config, compute = config or TrainConfig(), compute or ComputeConfig()
     check_room(out, overwrite=overwrite, resume=resume)
     parse_rule(config.checkpoint.thresholds)
-    parse_device(compute.device)
+    Device.parse(compute.device)
     check_backbone(config.model.backbone)
     check_weights(config.model.weights, backbone=config.model.backbone)
     job = Job(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
+from vocscore.models.probabilities import probabilities_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -34,10 +36,7 @@ class SplitOutcome:
 
     def probabilities(self, *, temperature: float = 1.0) -> NDArray[np.float32]:
         """float32, shape (N, C): the sigmoid of logits / temperature, as the runtimes have it."""
-        scores: NDArray[np.float32] = (
-            (torch.from_numpy(self.logits) / temperature).sigmoid().numpy()
-        )
-        return scores
+        return probabilities_of(self.logits, temperature=temperature)
 
     def to_state(self) -> dict[str, Any]:
         """Tensors and plain values."""

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shards.classes import VOC_CLASSES
-from shards.errors import Reason
+from shards.errors import Fault, Reason
 from shards.files import open_regular
 from shards.paths import is_image, shown
 from shards.sample import AnnotatedSet, Rejection, Sample
@@ -112,12 +112,14 @@ class _Stem(NamedTuple):
         xml = shown(f"{self.place.annotations}{name}")
         rivals = self._rivals()
         if not self.images:
-            yield Rejection(self.path, Reason.MISSING, f"{xml} is there, its image is not")
+            yield Rejection(self.path, Fault(Reason.MISSING, f"{xml} is there, its image is not"))
         elif not self.annotations:
             yield from self._without_annotation(self.images, f"{xml} is not there")
         elif rivals:
             names = ", ".join(map(shown, rivals))
-            yield Rejection(self.path, Reason.BAD_ANNOTATION, f"one stem, several files: {names}")
+            yield Rejection(
+                self.path, Fault(Reason.BAD_ANNOTATION, f"one stem, several files: {names}")
+            )
         else:
             file = f"{root}/{self.place.annotations}{name}"
             yield _read_annotation(file, path=self.path, xml=xml, places=places)
@@ -133,7 +135,7 @@ class _Stem(NamedTuple):
 
     def _without_annotation(self, names: Iterable[str], why: str) -> Iterator[Rejection]:
         for name in names:
-            yield Rejection(f"{self.place.images}{name}", Reason.NOT_ANNOTATED, why)
+            yield Rejection(f"{self.place.images}{name}", Fault(Reason.NOT_ANNOTATED, why))
 
 
 def _read_place(root: Path, place: Place, places: dict[str, str]) -> _Part:
@@ -156,7 +158,7 @@ def _read_place(root: Path, place: Place, places: dict[str, str]) -> _Part:
     )
     for name, files in lists.missing.items():
         detail = f"named in {', '.join(files)}; neither image nor annotation is there"
-        rejected.append(Rejection(f"{place.images}{name}", Reason.MISSING, detail))
+        rejected.append(Rejection(f"{place.images}{name}", Fault(Reason.MISSING, detail)))
     good = {sample.path for sample in samples}
     splits = {
         name: frozenset(good.intersection(map(paths.__getitem__, ids)))
@@ -227,9 +229,9 @@ def _read_annotation(
     try:
         objects = parse_objects(_read_bytes(file))
     except BadAnnotationError as error:
-        return Rejection(path, Reason.BAD_ANNOTATION, f"{xml}, {error}")
+        return Rejection(path, Fault(Reason.BAD_ANNOTATION, f"{xml}, {error}"))
     except OSError as error:
-        return Rejection(path, Reason.BAD_ANNOTATION, f"{xml}: {error.strerror}")
+        return Rejection(path, Fault(Reason.BAD_ANNOTATION, f"{xml}: {error.strerror}"))
     for one in objects:
         if one.name not in places:
             places[one.name] = f"{xml}, line {one.line}"

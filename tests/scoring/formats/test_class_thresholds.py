@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from vocscore.evaluation.predictions import read_predictions
-from vocscore.scoring.output.formats.choice import choose
-from vocscore.scoring.output.formats.selection import EVERYTHING, Selection
+from vocscore.scoring.formats.choice import choose
+from vocscore.scoring.formats.selection import EVERYTHING, Selection
 from vocscore.scoring.output.rows import Rows
 
 CLASSES = ("cat", "dog", "cow")

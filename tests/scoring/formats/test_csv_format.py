@@ -7,9 +7,9 @@ import os
 import numpy as np
 import pytest
 
-from shards.errors import BadImage, Reason
-from vocscore.scoring.output.formats.csv_format import CsvFormat, quoted
-from vocscore.scoring.output.formats.numbers import shortened
+from shards.errors import Fault, Reason
+from vocscore.scoring.formats.csv_format import CsvFormat, quoted
+from vocscore.scoring.formats.numbers import shortened
 from vocscore.scoring.output.rows import Rows
 
 ODD_NAMES = [
@@ -43,7 +43,7 @@ def read(data):
 
 def test_the_file_is_exactly_this():
     """The header, a good row, a bad row, byte for byte."""
-    failures = {1: BadImage(Reason.TRUNCATED, "the file ends early")}
+    failures = {1: Fault(Reason.TRUNCATED, "the file ends early")}
     data = written(["a.jpg", "b.jpg"], [[0.75, 0.1], [0, 0]], failures)
     assert data == (
         b"path,status,error,cat,dog,labels\n"
@@ -70,7 +70,7 @@ def test_half_a_surrogate_pair_does_not_stop_a_run():
 
 def test_odd_class_names_and_details_are_quoted():
     """Class names and error details with commas come back."""
-    failures = {0: BadImage(Reason.CORRUPT, 'he said "no", twice')}
+    failures = {0: Fault(Reason.CORRUPT, 'he said "no", twice')}
     rows = read(written(["a"], [[0, 0]], failures, classes=("a,b", "50%s")))
     assert rows[0]["error"] == 'corrupt: he said "no", twice'
     assert set(rows[0]) >= {"a,b", "50%s"}
@@ -131,7 +131,7 @@ def test_labels_are_the_classes_whose_written_number_reaches_the_threshold(thres
 def test_many_rows_are_written_in_order_across_chunks():
     """10,000 rows, with errors here and there, all come back beside their own names."""
     probabilities = np.random.default_rng(1).random((10_000, 3), np.float32)
-    failures = {i: BadImage(Reason.EMPTY, f"no bytes in {i}") for i in range(5, 10_000, 1000)}
+    failures = {i: Fault(Reason.EMPTY, f"no bytes in {i}") for i in range(5, 10_000, 1000)}
     names = [f"{i}.jpg" for i in range(10_000)]
     rows = read(written(names, probabilities, failures, classes=("a", "b", "c")))
     assert [row["path"] for row in rows] == names

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from written_rows import ODD_NAMES, write_file, write_folder
 
-from shards.errors import BadImage, Reason
+from shards.errors import Fault, Reason
 from vocscore.scoring.output.rows import Rows
 
 PAGE = (Path(__file__).parents[3] / "docs" / "predictions.md").read_text()
@@ -24,7 +24,7 @@ def snippets(language):
 
 def unit(names):
     values = np.random.default_rng(0).random((len(names), 2), np.float32)
-    return Rows(names, values, {1: BadImage(Reason.EMPTY, "no bytes")})
+    return Rows(names, values, {1: Fault(Reason.EMPTY, "no bytes")})
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ from written_rows import (
     write_folder,
 )
 
-from shards.errors import BadImage, Reason
+from shards.errors import Fault, Reason
 from vocscore.errors import EvalError
 from vocscore.evaluation.predictions import read_predictions
-from vocscore.scoring.output.formats.selection import Selection
+from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.output.rows import Rows
 
 READERS = [
@@ -232,7 +232,7 @@ def test_names_that_are_no_utf8_can_be_read_by_people_and_told_apart(tmp_path):
 def test_half_a_surrogate_pair_stops_no_run_and_harms_no_other_name(tmp_path, name):
     """A name that no file system has, from a stranger's JSON, is written somehow."""
     names = ["a\ud800.jpg", "b.jpg", b"caf\xe9.jpg".decode("utf-8", "surrogateescape")]
-    failures = {1: BadImage(Reason.CORRUPT, "half \udc00")}
+    failures = {1: Fault(Reason.CORRUPT, "half \udc00")}
     unit = Rows(names, np.zeros((3, len(CLASSES)), np.float32), failures)
     found = read_predictions(write_file(tmp_path / f"out.{name}", [unit]))
     assert found.paths[1:] == tuple(names[1:])

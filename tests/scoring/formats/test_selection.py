@@ -10,16 +10,16 @@ import pyarrow.parquet as pq
 import pytest
 from written_rows import write_file
 
-from shards.errors import BadImage, Reason
+from shards.errors import Fault, Reason
 from vocscore.errors import ScoreError
-from vocscore.scoring.output.formats.selection import EVERYTHING, Selection
+from vocscore.scoring.formats.selection import EVERYTHING, Selection
 from vocscore.scoring.output.rows import Rows
 
 CLASSES = ("cat", "dog", "person")
 UNIT = Rows(
     ["a", "b", "c"],
     np.float32([[0.25, 0.75, 0.5], [0, 0, 0], [0.5, 0.5, 0.5]]),
-    {1: BadImage(Reason.EMPTY, "no bytes")},
+    {1: Fault(Reason.EMPTY, "no bytes")},
 )
 
 

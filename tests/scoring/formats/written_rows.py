@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shards.errors import BadImage, Reason
-from vocscore.scoring.output.formats.choice import choose
-from vocscore.scoring.output.formats.selection import EVERYTHING
+from shards.errors import Fault, Reason
+from vocscore.scoring.formats.choice import choose
+from vocscore.scoring.formats.selection import EVERYTHING
 from vocscore.scoring.output.rows import Rows
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def odd_rows() -> Rows:
     values[0] = [0, 1, 0.5, np.float32(1e-9)]
     values[1] = np.nextafter(np.float32(0.5), np.float32([0, 1, 0, 1]))
     failures = {
-        row: BadImage(Reason.CORRUPT, f'he said, "{row}"\nand left')
+        row: Fault(Reason.CORRUPT, f'he said, "{row}"\nand left')
         for row in range(2, len(ODD_NAMES), 5)
     }
     values[list(failures)] = 0

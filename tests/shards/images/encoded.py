@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shards.errors import BadImage
+from shards.errors import BadImage, Fault
 from shards.images import image_file
 
 MANY = 10**8
@@ -32,11 +32,11 @@ def encoded(image: Image.Image, form: str, **options: object) -> bytes:
     return out.getvalue()
 
 
-def refused(data: bytes, max_pixels: int = MANY) -> BadImage:
+def refused(data: bytes, max_pixels: int = MANY) -> Fault:
     """The verdict on bytes that are refused."""
     with pytest.raises(BadImage) as caught:
         image_file.decode(data, max_pixels=max_pixels)
-    return caught.value
+    return caught.value.fault
 
 
 def decoded(data: bytes, *, upright: bool = True) -> np.ndarray:

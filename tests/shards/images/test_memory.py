@@ -11,7 +11,7 @@ import pytest
 from encoded import drawn, encoded
 from PIL import Image
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 from shards.images import image_file, memory
 from shards.packing.prepare import Candidate, Handling, PreparedSample, prepare
 from shards.sample import Rejection, Sample
@@ -77,7 +77,7 @@ def test_a_bad_image_is_tried_once() -> None:
 
     def work() -> None:
         calls.append(1)
-        raise BadImage(Reason.CORRUPT, "Out of memory reading of a tag")
+        raise BadImage(Fault(Reason.CORRUPT, "Out of memory reading of a tag"))
 
     with pytest.raises(BadImage, match="corrupt"):
         memory.spared(work)
@@ -127,7 +127,7 @@ for name, data in files.items():
     try:
         print(name, memory.spared(lambda: image.decode(data, max_pixels=10**8)).shape)
     except BadImage as bad:
-        print(name, bad.reason)
+        print(name, bad.fault.reason)
 """
 
 
@@ -179,5 +179,5 @@ def test_packing_leaves_the_image_out(tmp_path: Path, monkeypatch: pytest.Monkey
         prepare(Candidate(Sample(name, ("cat",)), -1), root=tmp_path, handling=handling)
         for name in ("a.png", "b.png")
     ]
-    assert found[0] == Rejection("a.png", Reason.TOO_LARGE, "not enough memory to decode it")
+    assert found[0] == Rejection("a.png", Fault(Reason.TOO_LARGE, "not enough memory to decode it"))
     assert isinstance(found[1], PreparedSample)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from encoded import drawn, encoded
 
-from shards.errors import BadImage, Reason
+from shards.errors import BadImage, Fault, Reason
 from shards.image_formats import FORMATS
 from shards.images import image_file, kinds
 from shards.sample import ImageRef
@@ -20,10 +20,10 @@ JPEG = encoded(drawn(), "JPEG")
 LIMIT = 8 * 1000 + (64 << 20)
 
 
-def _refused(file: Path, offset: int = 0, size: int = -1, name: str = "") -> BadImage:
+def _refused(file: Path, offset: int = 0, size: int = -1, name: str = "") -> Fault:
     with pytest.raises(BadImage) as caught:
         image_file.read_bytes(ImageRef(name or file.name, str(file), offset, size), max_pixels=1000)
-    return caught.value
+    return caught.value.fault
 
 
 def _sparse(file: Path, size: int, first: bytes = b"") -> Path:

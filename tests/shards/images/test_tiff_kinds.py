@@ -73,7 +73,7 @@ def test_right_or_refused(bits: int, meaning: tuple[int, int, tuple[int, ...]]) 
         try:
             pixels = decoded(write(samples, kind))
         except BadImage as bad:
-            outcomes.add(str(bad.reason))
+            outcomes.add(str(bad.fault.reason))
             continue
         assert samples_are is None, f"{kind}: signed or floating-point, and decoded"
         difference = np.abs(pixels - _shown(samples / highest, photometric)).max()

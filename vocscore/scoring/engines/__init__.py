@@ -1,7 +1,7 @@
-"""Where units run: `local` in this process, `processes` in one a device.
+"""Where units run: `local` in this process, `processes` in one process per device.
 
-An engine takes units and tells how they come on; it commits nothing. Parts, their order and the
-lock on the output stay with the one process that asked.
+An engine takes units and yields events about them; it commits nothing. Parts, their order and the
+lock on the output stay with the calling process.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from shards.sample import ImageRef
+    from vocscore.scoring.ceilings import Ceilings
     from vocscore.scoring.inputs.units import Contents, Unit
     from vocscore.scoring.output.rows import Rows
-    from vocscore.scoring.walls import Ceilings
 
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """A unit has come a batch further.
+    """A unit has progressed by a batch.
 
     Attributes:
         number: of the unit.
         weight: of the unit.
-        images: in the unit.
+        images: images in the unit.
         done: rows of it that have come.
-        errors: rows of it that have come with an error.
+        errors: those of them with an error.
     """
 
     number: int
@@ -39,13 +39,13 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A unit is scored; nothing of it is kept yet.
+    """A unit is scored; it is not committed yet.
 
     Attributes:
         unit: which.
         contents: what was in it.
         rows: every row of it, proved to have come once.
-        problems: what the machine did meanwhile that a person should know, a line each.
+        problems: what happened meanwhile that a person should know, one line each.
     """
 
     unit: Unit
@@ -59,10 +59,10 @@ Event = Advance | Finished
 
 @runtime_checkable
 class Stoppable(Protocol):
-    """Units that may wait for the next one, and can be told that no more are wanted."""
+    """An iterator of units that may block, and that can be told that no more are wanted."""
 
     def stop(self) -> None:
-        """Let whoever waits for the next unit see the end."""
+        """End the iteration, also for a thread that is waiting in it."""
 
 
 class Engine(Protocol):
@@ -75,18 +75,18 @@ class Engine(Protocol):
             units: may be `Stoppable`; they are stopped when no more are wanted.
 
         Raises:
-            ScoreError: the network's answer is no number, or the machine will not carry on.
-            RowsError: a row was lost or doubled. Nothing of that unit comes out.
+            ScoreError: the model returned NaN, or the device cannot continue.
+            RowsError: a row was lost or doubled. That unit is not yielded.
         """
         ...
 
     def ceilings(self, images: Sequence[ImageRef]) -> Ceilings | None:
-        """Measure how fast the machine reads, decodes and computes, each alone, for some seconds.
+        """Measure how fast the machine reads, decodes and runs the network, for some seconds.
 
         Args:
             images: a sample of what was scored.
 
         Returns:
-            None where it cannot be said: no good image, or several devices at work.
+            None where that cannot be measured: no good image, or several devices at work.
         """
         ...

@@ -1,11 +1,11 @@
-"""Units in several processes, one a device; a worker that dies is replaced.
+"""Scores units in several processes, one per device; a worker that dies is replaced.
 
-The parent hands out units, as names, and takes back rows, as numbers: no pixel travels. Each
-worker has two units, the one it scores and the next one, so that its decoding goes on across the
-border. Units come back in any order.
+The parent sends units, which are names, and receives rows, which are numbers: no pixels are sent.
+Each worker has two units, the one it scores and the next one, so that its decoding goes on across
+the border between two units. Units come back in any order.
 
-Processes are spawned: torch's threads and CUDA do not survive a fork. Under a signal to all of
-them, as Ctrl-C in a terminal, only the parent acts; the workers end when it closes their
+Processes are spawned: torch's threads and CUDA do not survive a fork. On a signal to all of them,
+such as Ctrl-C in a terminal, only the parent acts; the workers end when it closes their
 connections, or dies.
 """
 
@@ -41,25 +41,25 @@ if TYPE_CHECKING:
 
 _UNITS_IN_HAND = 2
 _LIVES = 3
-"""A unit that this many workers died of is given up; so is a worker that dies this many times
-with nothing finished in between."""
+"""A unit that was lost with this many workers is given up; so is a worker that dies this many times
+without finishing a unit in between."""
 _SECONDS_TO_END = 5.0
 """For all workers together; then they are killed."""
 _SECONDS_BETWEEN_LOOKS = 2.0
-"""After which, with no message from any worker, it is looked whether all live."""
+"""Without a message from any worker, after which the parent checks that all are alive."""
 
 
 class ProcessEngine:
     """An `Engine` of several workers. Close it, or use it in a `with` block.
 
     Args:
-        openers: one a worker.
+        openers: one per worker.
 
     Attributes:
-        loader: what kind of loader the workers have.
+        loader: the kind of loader the workers have.
 
     Raises:
-        ScoreError: a worker dies again and again while it loads.
+        ScoreError: a worker dies repeatedly while it loads.
         CheckpointError, DeviceError: from what a worker opens.
     """
 
@@ -78,7 +78,7 @@ class ProcessEngine:
             raise
 
     def score(self, units: Iterator[Unit]) -> Generator[Event]:
-        """Hand the units out; see `Engine.score`.
+        """Distribute the units; see `Engine.score`.
 
         Raises:
             ScoreError: as for `Engine.score`, or workers died too often.
@@ -90,7 +90,7 @@ class ProcessEngine:
                 if message is None:
                     self._bury(worker)
                 elif isinstance(message, Raised):
-                    raise message.error from _Elsewhere(message.where)
+                    raise message.error from _Elsewhere(message.traceback)
                 elif isinstance(message, WorkerReady):
                     self._hand_out(worker, units)
                 elif isinstance(message, Advance):
@@ -100,7 +100,7 @@ class ProcessEngine:
                     self._hand_out(worker, units)
 
     def ceilings(self, images: Sequence[ImageRef]) -> None:  # noqa: ARG002 - see `Engine`
-        """Say nothing: workers share cores and disk, and one alone would tell of one alone."""
+        """Measure nothing: workers share cores and disk, so one alone says little about all."""
         return
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ class ProcessEngine:
             worker.end(within=max(0.0, deadline - time.monotonic()))
 
     def __enter__(self) -> Self:
-        """Hand out the engine itself."""
+        """Return the engine itself."""
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -127,15 +127,15 @@ class ProcessEngine:
                     self.loader = message.loader
                     loaded += 1
                 elif isinstance(message, Raised):
-                    raise message.error from _Elsewhere(message.where)
+                    raise message.error from _Elsewhere(message.traceback)
                 else:
                     self._bury(worker)
 
     def _messages(self) -> list[tuple[_Worker, Message | None]]:
-        """Wait for messages, one from each worker that has any; None from one that has died.
+        """Wait for messages, one from each worker that has any; None for one that has died.
 
-        A connection is not closed by a worker's death where something else has inherited it: so
-        the workers are looked at as well.
+        A worker's death does not close its connection where another process has inherited it, so
+        the processes are checked as well.
         """
         by_connection = {worker.connection: worker for worker in self._workers}
         while not (ready := wait(by_connection, _SECONDS_BETWEEN_LOOKS)):
@@ -145,7 +145,7 @@ class ProcessEngine:
         return [(by_connection[c], by_connection[c].receive()) for c in ready]  # type: ignore[index]
 
     def _hand_out(self, worker: _Worker, units: Iterator[Unit]) -> None:
-        """Fill a worker's hands; a unit that a worker has died of is scored alone."""
+        """Give a worker its units; one that was lost with a dead worker is scored alone."""
         while len(worker.units) < _UNITS_IN_HAND:
             if any(number in self._deaths for number in worker.units):
                 return
@@ -165,13 +165,13 @@ class ProcessEngine:
         if number not in self._deaths:
             return finished
         problem = (
-            f"unit {number}: a worker died while it had it ({self._deaths[number]} times); another "
-            "one scored it."
+            f"unit {number}: a worker died while scoring it ({self._deaths[number]} times); "
+            "another one scored it."
         )
         return replace(finished, problems=(*finished.problems, problem))
 
     def _bury(self, worker: _Worker) -> None:
-        """Take a dead worker's units back and start it anew.
+        """Take a dead worker's units back and restart it.
 
         Raises:
             ScoreError: it has died too often.
@@ -182,7 +182,7 @@ class ProcessEngine:
         self._returned.extend(worker.units.values())
         for unit in worker.units.values():
             if self._deaths[unit.number] >= _LIVES:
-                raise _given_up(f"unit {unit.number}: {_LIVES} workers died of it", how)
+                raise _given_up(f"unit {unit.number}: {_LIVES} workers died while scoring it", how)
         if worker.deaths >= _LIVES:
             raise _given_up(f"{worker.opener.device}: its worker died {_LIVES} times", how)
         worker.units = {}
@@ -190,12 +190,12 @@ class ProcessEngine:
 
 
 class _Worker:
-    """One process and what it has been given.
+    """One process and the units it has.
 
     Attributes:
-        opener: what it opens.
+        opener: opens its engine.
         connection: to it.
-        units: in its hands, in the order in which they were given, by number.
+        units: that it has, by number, in the order in which they were sent.
         deaths: since it last finished a unit.
     """
 
@@ -217,13 +217,13 @@ class _Worker:
             self._process.start()
 
     def hand(self, unit: Unit) -> None:
-        """Give it a unit more."""
+        """Send it another unit."""
         self.units[unit.number] = unit
         with suppress(OSError):  # it is dead, which `receive` will find out
             self.connection.send(unit)
 
     def receive(self) -> Message | None:
-        """Take its next message; None where it has died."""
+        """Receive its next message; None where it has died."""
         try:
             message: Message = self.connection.recv()
         except (EOFError, OSError):
@@ -246,12 +246,14 @@ class _Worker:
             assert self._process.pid is not None
             end_children(self._process.pid)
             self._process.kill()
-            self._process.join(_SECONDS_TO_END)  # not for ever: a dead disk holds the dead, too
+            self._process.join(
+                _SECONDS_TO_END
+            )  # not forever: a process that waits for a dead disk does not end
         code = self._process.exitcode or 0
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-class _Elsewhere(Exception):  # noqa: N818 - no error, but the place of one
+class _Elsewhere(Exception):  # noqa: N818 - not an error, but where one happened
     """Carries the traceback of another process."""
 
     def __str__(self) -> str:
@@ -261,12 +263,12 @@ class _Elsewhere(Exception):  # noqa: N818 - no error, but the place of one
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Keep Ctrl-C back: a process that is born meanwhile never gets it, this one does after.
+    """Hold Ctrl-C back: a process started meanwhile never gets it, this one gets it afterwards.
 
-    The mask is for the child, which inherits it. Here it is not enough: another thread may take
-    the signal, and Python hands it to the main thread all the same, half-way through a start.
+    The mask is for the child, which inherits it. In this process it is not enough: another thread
+    may receive the signal, and Python then interrupts the main thread in the middle of a start.
     """
-    # Started by the first spawn, and then it lifts the mask before the child is there
+    # The first spawn would start it, and it lifts the mask before the child has started
     # (multiprocessing.resource_tracker of Python 3.10 and 3.11).
     resource_tracker.ensure_running()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -287,6 +289,6 @@ def _interrupts_held() -> Iterator[None]:
 
 def _given_up(what: str, how: str) -> ScoreError:
     return ScoreError(
-        f"{what} (at last by {how}; SIGKILL mostly means that main memory ran out). Finished units "
-        "are kept. Go on with fewer --devices, fewer --workers or a smaller --batch-size."
+        f"{what} (the last one by {how}; SIGKILL usually means that main memory ran out). Finished "
+        "units are kept. Rerun with fewer --devices, fewer --workers or a smaller --batch-size."
     )

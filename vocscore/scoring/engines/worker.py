@@ -1,4 +1,4 @@
-"""One process of several: takes units from a connection, scores them, tells how they come on."""
+"""One worker process: receives units over a connection, scores them, sends back events."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _SECONDS_BETWEEN_LOOKS = 2.0
 
 
 class Units:
-    """The units that have been handed to this worker: an iterator that waits for the next one."""
+    """The units handed to this worker: an iterator that blocks until there is another one."""
 
     def __init__(self) -> None:
         """Hold none."""
         self._queue: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
 
     def put(self, unit: Unit) -> None:
-        """Take one in."""
+        """Add a unit."""
         self._queue.put(unit)
 
     def stop(self) -> None:
-        """End, behind the units that are here: whoever waits for another one would wait forever."""
+        """End behind the units that are here; otherwise a thread would wait forever."""
         self._queue.put(None)
 
     def __iter__(self) -> Self:
-        """Hand out the iterator itself."""
+        """Return itself."""
         return self
 
     def __next__(self) -> Unit:
@@ -59,10 +59,10 @@ class Opener(Protocol):
 
     @property
     def device(self) -> str:
-        """Where it will work, for a person."""
+        """The device it will use, for a person."""
 
     def open(self) -> LocalEngine:
-        """Load the network and open the loader; it is run in the worker's process."""
+        """Load the network and open the loader; called in the worker's process."""
         ...
 
 
@@ -71,7 +71,7 @@ class WorkerReady:
     """A worker has loaded everything.
 
     Attributes:
-        loader: what kind of loader it has.
+        loader: the kind of loader it has.
     """
 
     loader: str
@@ -79,23 +79,23 @@ class WorkerReady:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """A worker's engine has raised.
+    """A worker's engine has raised: the error on its way to the parent, which raises it again.
 
     Attributes:
-        error: what.
-        where: the traceback, for what nobody foresaw.
+        error: what was raised.
+        traceback: of it, for unforeseen errors.
     """
 
     error: BaseException
-    where: str
+    traceback: str
 
 
 def work(opener: Opener, connection: Connection) -> None:
-    """Be a worker until the other end of the connection is closed."""
-    # The parent decides what Ctrl-C means, which the terminal sends to every process.
+    """Work until the other end of the connection is closed."""
+    # The terminal sends Ctrl-C to every process; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     units = Units()
-    # Always reading: neither side then ever waits for the other one to read.
+    # Always reading: so neither side ever waits for the other one to read.
     threading.Thread(target=_read, args=(connection, units), daemon=True).start()
     try:
         with closing(opener.open()) as engine:
@@ -104,13 +104,13 @@ def work(opener: Opener, connection: Connection) -> None:
                 connection.send(event)
     except BrokenPipeError:
         return  # the parent has gone
-    except Exception as error:  # noqa: BLE001 - whatever it is belongs to the parent
+    except Exception as error:  # noqa: BLE001 - raised again in the parent, whatever it is
         connection.send(Raised(_sendable(error), traceback.format_exc()))
-        threading.Event().wait()  # until the parent ends it: a dead worker would be replaced
+        threading.Event().wait()  # until the parent ends it: a worker that exits would be replaced
 
 
 def _read(connection: Connection, units: Units) -> None:
-    """Take units in; end the process, whatever it is doing, when the parent has gone."""
+    """Receive units; end the process, whatever it is doing, when the parent has gone."""
     with suppress(EOFError, OSError):
         while _parent_lives():
             if connection.poll(_SECONDS_BETWEEN_LOOKS):
@@ -120,13 +120,13 @@ def _read(connection: Connection, units: Units) -> None:
 
 
 def _parent_lives() -> bool:
-    """Whether the other end has anybody; a process that inherited it could keep it open."""
+    """Whether the parent runs; a process that inherited the connection could keep it open."""
     parent = parent_process()
     return parent is None or parent.pid == os.getppid()
 
 
 def _sendable(error: Exception) -> Exception:
-    """The error itself, or its text where it does not survive the journey."""
+    """The error itself, or its text where it cannot be pickled."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - made a moment ago
     except Exception:  # noqa: BLE001 - a class may break pickling in any way

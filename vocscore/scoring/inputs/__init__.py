@@ -1,1 +1,1 @@
-"""What there is to score: walks, lists and tars, cut into units."""
+"""What to score: folders, lists and tars, divided into units."""

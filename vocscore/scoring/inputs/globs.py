@@ -1,4 +1,4 @@
-"""Which images are inputs, by patterns that the user gives."""
+"""Selects images by patterns of their paths."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from functools import lru_cache
 
 @dataclass(frozen=True, slots=True)
 class Globs:
-    """What `--include` and `--exclude` say.
+    """The patterns of `--include` and `--exclude`.
 
-    A pattern stands for the whole path as the output has it, in the case given: `*` and `?` match
-    '/' too, `[ab]` is one of these characters. So '*.png' is every PNG at any depth, and 'cats/*'
-    is everything below the folder cats.
+    A pattern matches the whole path as written in the output, and is case-sensitive: `*` and `?`
+    match '/' too, `[ab]` is one of these characters. So '*.png' is every PNG at any depth, and
+    'cats/*' is everything below the folder cats.
 
     Attributes:
-        include: an image has to match one of these; () lets all in.
+        include: an image has to match one of these; () includes all.
         exclude: what matches one of these is left out, included or not.
     """
 

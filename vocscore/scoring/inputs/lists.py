@@ -1,4 +1,4 @@
-"""Lists of paths, one a line, as people and other tools write them."""
+"""Reads lists of paths, one per line, as people and other tools write them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ LIST_SUFFIXES: Final = (".txt", ".lst", ".list")
 _UNUSUAL: Final = re.compile(
     r"""^[\s#"'~]|[\s"'/]$|^[A-Za-z][\w+.-]*:|%[0-9A-Fa-f]{2}|[\\\t\r,;]|\s[-+.\d]+$"""
 )
-"""What a path seldom has in it, and other ways to write one have. Only such lines are compared
-with what is on the disk: to ask for a million files takes long."""
+"""What paths seldom contain, and other ways to write them do. Only such lines are compared with the
+files on the disk: checking a million files takes long."""
 _PACKED: Final = (".tar", *ARCHIVE_SUFFIXES)
 _INDEXED: Final = re.compile(r"\d+\t(?:[-+.\deE]+\t)+(?P<path>.+)")
 """MXNet's: index, label or labels, path."""
@@ -43,13 +43,13 @@ _WINDOWS: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 @dataclass
 class Listed:
-    """What a list names.
+    """The paths in a list.
 
     Attributes:
-        names: one a row, as written where that is a path; absolute, or relative to the list.
-        faults: of those of which it is clear that there is nothing to read.
-        skipped: how many lines of each kind name nothing.
-        notes: a line for each thing that a person should know.
+        names: one per row, as written where that is a path; absolute, or relative to the list.
+        faults: of those that clearly cannot be read.
+        skipped: how many lines of each kind are not paths.
+        notes: what a person should know, one line each.
     """
 
     names: list[str] = field(default_factory=list)
@@ -61,37 +61,52 @@ class Listed:
 def read_list(lines: Iterable[bytes], where: str, *, root: str) -> Listed:
     r"""Read a list.
 
-    A line is a path as it stands if there is such a file, or if it looks like any path. Else it
-    is tried without blanks around it, without quotes, with '~' for the home folder, as a file://
-    URL, with %20 for a blank, with '\' for '/', and with a label beside it; a line that starts
-    with '#' is a comment.
+    A line is a path as written if there is such a file, or if it looks like an ordinary path.
+    Otherwise it is tried without surrounding blanks, without quotes, with '~' for the home folder,
+    as a file:// URL, with %20 for a blank, with '\' for '/', and with a label beside it; a line
+    that starts with '#' is a comment.
 
     Args:
         lines: with their ends, of Unix or Windows.
-        where: what the list is called in messages.
-        root: what relative paths start at.
+        where: the name of the list in messages.
+        root: what relative paths are relative to.
 
     Raises:
-        ScoreError: there is no path in it, or a zero byte.
+        ScoreError: it contains no path, or a zero byte.
     """
     found = Listed()
     other: list[tuple[int, str, str]] = []
     for number, line in _lines(lines, where):
-        if not (_UNUSUAL.search(line) or line.lower().endswith(_PACKED)):
+        if is_plain(line):
             found.names.append(line)
             continue
         name = _read_line(line, root, found)
         if name is not None and name != line:
             other.append((number, line, name))
     if not found.names:
-        raise ScoreError(f"{where}: no path in it. A list has one path a line.")
+        raise ScoreError(f"{where}: contains no path. A list has one path per line.")
     if other:
         number, line, name = other[0]
         found.notes.append(
-            f"{where}: {len(other)} of its lines name no file as they stand and were read in "
-            f"another way, the first (line {number}) '{shown(line)}' as '{shown(name)}'"
+            f"{where}: {len(other)} of its lines name no file as written and were interpreted, the "
+            f"first (line {number}) '{shown(line)}' as '{shown(name)}'"
         )
     return found
+
+
+def is_plain(path: str) -> bool:
+    """Whether a path looks like any other, and is taken as it stands without a look at the disk."""
+    return not (_UNUSUAL.search(path) or path.lower().endswith(_PACKED))
+
+
+def fault_of(path: str, *, root: str = "") -> Fault | None:
+    """What is wrong with a path, where its name or one look at the disk tells.
+
+    Args:
+        path: absolute, or relative to `root`.
+        root: a folder.
+    """
+    return _unfit(path, root) if os.path.lexists(posixpath.join(root, path)) else _absent(path)
 
 
 def _lines(lines: Iterable[bytes], where: str) -> Iterator[tuple[int, str]]:
@@ -102,15 +117,15 @@ def _lines(lines: Iterable[bytes], where: str) -> Iterator[tuple[int, str]]:
             path = path.removeprefix(codecs.BOM_UTF8)
         if b"\0" in path:
             raise ScoreError(
-                f"{where}, line {number}: a zero byte, which no path has. A list is UTF-8 with one "
-                "path a line (not 'find -print0', not UTF-16)."
+                f"{where}, line {number}: a zero byte, which no path contains. A list is UTF-8 "
+                "with one path per line (not 'find -print0', not UTF-16)."
             )
-        # Ends of lines as the first Macs wrote them leave one line.
+        # With the line ends of the classic Mac OS the whole file is one line.
         yield from ((number, os.fsdecode(piece)) for piece in path.split(b"\r") if piece.strip())
 
 
 def _read_line(line: str, root: str, found: Listed) -> str | None:
-    """Put a line that may not be a path as it stands into `found`; return the name it got."""
+    """Add a line that may not be a path as written to `found`; return the name it got."""
     if os.path.lexists(posixpath.join(root, line)):
         name, fault = line, _unfit(line, root)
     elif line.startswith("#"):
@@ -125,14 +140,14 @@ def _read_line(line: str, root: str, found: Listed) -> str | None:
 
 
 def _unfit(name: str, root: str) -> Fault | None:
-    """What is wrong with something that is there, where its name lets guess it."""
+    """What is wrong with something that exists, as far as its name tells."""
     if _status_says(stat.S_ISDIR, posixpath.join(root, name)):
         detail = "a folder, not a file. Name it as SRC, or list its files"
         return Fault(Reason.UNREADABLE, detail)
     if name.lower().endswith(".tar"):
-        return Fault(Reason.UNSUPPORTED, "a tar; in a list only images are read. Name it as SRC")
+        return Fault(Reason.UNSUPPORTED, "a tar; a list can only name images. Name it as SRC")
     if (archive := archive_of_name(name)) is not None:
-        detail = f"{archive.kind}, which is not looked into. Unpack it: {archive.program}"
+        detail = f"{archive.kind}, which is not read. Unpack it: {archive.program}"
         return Fault(Reason.UNSUPPORTED, detail)
     return None
 
@@ -146,11 +161,16 @@ def _interpreted(line: str, root: str) -> tuple[str, Fault | None]:
             return reading, None
     if (indexed := _INDEXED.fullmatch(line)) is not None:
         return indexed["path"], None
-    if scheme_of(line) not in (None, "file"):
-        return line, Fault(Reason.UNSUPPORTED, str(refusal_of_url(line)))
-    if _WINDOWS.match(line):
-        return line, Fault(Reason.VANISHED, "no such file: a path of Windows")
-    return line, None
+    return line, _absent(line)
+
+
+def _absent(path: str) -> Fault | None:
+    """Why there is nothing under a path, where its form tells."""
+    if scheme_of(path) not in (None, "file"):
+        return Fault(Reason.UNSUPPORTED, str(refusal_of_url(path)))
+    if _WINDOWS.match(path):
+        return Fault(Reason.VANISHED, "no such file: a Windows path")
+    return None
 
 
 def _status_says(is_kind: Callable[[int], bool], path: str) -> bool:
@@ -161,7 +181,7 @@ def _status_says(is_kind: Callable[[int], bool], path: str) -> bool:
 
 
 def _readings(line: str) -> Iterator[str]:
-    """What else a line may stand for, the likeliest first."""
+    """Other interpretations of a line, the likeliest first."""
     plain = _unquoted(line.strip())
     yield plain
     yield from _as_path(plain)

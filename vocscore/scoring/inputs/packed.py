@@ -1,4 +1,4 @@
-"""The folder of a packed set: its shards, and what else has been put there."""
+"""The folder of a packed set: its shards, and other files in it."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 def packed_tars(
     folder: Path, manifest: Manifest, *, listing: Callable[[int], None] | None = None
 ) -> Tars:
-    """The shards of a packed set, then the tars that others have put beside them.
+    """The shards of a packed set, then other tars beside them.
 
-    A tar that is named like a shard of the set and not in its manifest was left by another run:
-    its images are most likely those of the set. It is reported and not scored, and so is all that
-    is not a tar beside the shards.
+    A tar that is named like a shard of the set and is not in its manifest was left by another run:
+    its images are most likely those of the set. It is reported and not scored, and so is everything
+    beside the shards that is not a tar.
 
     Raises:
-        ScoreError: a shard is not there.
+        ScoreError: a shard is missing.
     """
     shards = manifest.shards()
     for shard in shards:
         if not (folder / shard.name).is_file():
             raise ScoreError(
-                f"{folder / shard.name}: in {MANIFEST}, and not there. Copy the set again. To list "
-                f"all that is missing: {shlex.join(['vocscore', 'verify', str(folder)])}"
+                f"{folder / shard.name}: listed in {MANIFEST}, but missing. Copy the set again. To "
+                f"list all that is missing: {shlex.join(['vocscore', 'verify', str(folder)])}"
             )
     names = [shard.name for shard in shards]
     own = {MANIFEST, REJECTED, *names, *map(index_name, names)}
@@ -64,7 +64,7 @@ def _is_left(folder: Path, name: str, manifest: Manifest) -> bool:
 def _problems(found: Found, added: Sequence[str], left: Sequence[str]) -> Iterator[str]:
     if added:
         yield (
-            f"{first_names(added)}: not in {MANIFEST}; scored behind the shards of the set "
+            f"{first_names(added)}: not in {MANIFEST}; scored after the shards of the set "
             f"({len(added)} here)"
         )
     if left:
@@ -86,9 +86,9 @@ def _problems(found: Found, added: Sequence[str], left: Sequence[str]) -> Iterat
 
 
 def archives_left_out(names: Sequence[str]) -> Iterator[str]:
-    """A line on the archives of a folder, if there are any."""
+    """A line about the archives in a folder, if there are any."""
     if names:
         yield (
-            f"{first_names(names)}: archives are not looked into ({len(names)} here); unpack them "
-            "to score what they hold"
+            f"{first_names(names)}: archives are not read ({len(names)} here); unpack them "
+            "to score their contents"
         )

@@ -1,4 +1,4 @@
-"""What the user calls SRC to `Inputs`: a folder, shards, a tar, a list, or one image."""
+"""Turns the argument SRC into `Inputs`: a folder, shards, a tar, a list, or one image."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _SOURCES = (
 def read_source(
     source: str | Path, *, globs: Globs = EVERYTHING, listing: Listing = None
 ) -> Inputs:
-    """List what there is to score; no image is read.
+    """List what to score; no image is read.
 
     Args:
         source: a folder of images or of tars, searched to the bottom (tars count where there
@@ -54,13 +54,13 @@ def read_source(
             their order, then other tars beside them); one tar; a list (`.txt`, `.lst`, `.list`, or
             '-' for standard input; one path a line, absolute or relative to the list's folder,
             rows in the order of the list); or one image, by its name or its first bytes.
-        globs: which of the images are inputs, by their paths as the output has them. A tar is
-            left out whole where an exclusion matches its own path; one that cannot be read stays a
-            row, whatever has to be included.
+        globs: which of the images are inputs, by their paths as written in the output. A tar is
+            left out entirely where an exclusion matches its own path; one that cannot be read
+            stays a row, whatever is included.
         listing: as for `walk`.
 
     Raises:
-        ScoreError: there is no such source, nothing in it, or it has to be unpacked first.
+        ScoreError: there is no such source, it is empty, or it has to be unpacked first.
         DamageError: the manifest of packed shards is damaged.
     """
     refuse_url(source)
@@ -78,8 +78,8 @@ def _listed(source: Path, listing: Listing) -> LooseFiles | Tars:
         return _folder(source, listing) if source.is_dir() else _file(source)
     except NotAFileError as error:
         raise ScoreError(
-            f"{shown(str(source))}: {error.strerror}. A list of paths may come from a pipe: give "
-            "'-' and let it come on standard input."
+            f"{shown(str(source))}: {error.strerror}. To read a list of paths from a pipe, give "
+            "'-' and pipe it to standard input."
         ) from error
     except OSError as error:
         raise ScoreError(
@@ -88,7 +88,7 @@ def _listed(source: Path, listing: Listing) -> LooseFiles | Tars:
 
 
 def _chosen(inputs: LooseFiles | Tars, globs: Globs, source: Path) -> Inputs:
-    """Leave out what the user does not want."""
+    """Leave out what the user excluded."""
     if isinstance(inputs, Tars):
         kept = [not globs.drops(name) for name in inputs.names]
         chosen: LooseFiles | Tars = replace(
@@ -106,14 +106,14 @@ def _chosen(inputs: LooseFiles | Tars, globs: Globs, source: Path) -> Inputs:
         kind = "tars" if isinstance(inputs, Tars) else "images"
         raise ScoreError(
             f"{shown(str(source))}: {globs} leaves none of its {len(inputs.names)} {kind} (the "
-            f"first is {shown(inputs.names[0])}). A pattern stands for the whole path: '*.jpg', "
+            f"first is {shown(inputs.names[0])}). A pattern matches the whole path: '*.jpg', "
             "'cats/*'."
         )
     return chosen
 
 
 def source_name(source: Path) -> str:
-    """Tell two sources apart whose images have the same names: the absolute path."""
+    """What tells two sources apart whose images have the same names: the absolute path."""
     if source == STANDARD_INPUT:
         return f"standard input in {Path.cwd()}"
     return str(source.absolute())
@@ -139,7 +139,7 @@ def _folder(folder: Path, listing: Listing) -> LooseFiles | Tars:
 
 
 def _nothing(folder: Path, found: Found) -> str:
-    """Say what was looked for, and what there is instead."""
+    """Say what was looked for, and what was found instead."""
     line = (
         f"{shown(str(folder))}: no image in it or below (looked for "
         f"{' '.join(one.suffixes[0] for one in FORMATS[:9])} ... and first bytes of images, then "
@@ -151,10 +151,10 @@ def _nothing(folder: Path, found: Found) -> str:
         line += f" {found.problems[0]}."
     packed = sorted([*found.tars, *found.archives])
     if not packed:
-        return f"{line} Name a folder that holds images."
+        return f"{line} Name a folder that contains images."
     archive = archive_of_name(packed[0])
     command = f" ({archive.command(str(folder / packed[0]))})" if archive else ""
-    return f"{line} Archives are not looked into: unpack {first_names(packed)} first{command}."
+    return f"{line} Archives are not read: unpack {first_names(packed)} first{command}."
 
 
 def _file(source: Path) -> LooseFiles | Tars:
@@ -163,27 +163,27 @@ def _file(source: Path) -> LooseFiles | Tars:
         head = file.read(HEAD_BYTES)
         image, tar = sniff(head[:SNIFFED_BYTES]) is not None, is_tar_head(head)
         archive = None if image or tar else _archive(name, head)
-        # Any text may begin like an image; a zero byte is in none.
+        # A text may begin like an image, but contains no zero byte.
         binary = b"\0" in head and (image or tar or archive is not None)
         if source.suffix.lower() in LIST_SUFFIXES and not binary:
             file.seek(0)
             return _list(file, where, root=str(source.parent))
     if archive is not None:
         raise ScoreError(
-            f"{where}: {archive.kind}, which is not read as it is. Unpack it "
-            f"({archive.command(str(source))}) and score what was in it."
+            f"{where}: {archive.kind}, which is not read. Unpack it "
+            f"({archive.command(str(source))}) and score its contents."
         )
     if image or format_of_name(name) is not None:
         return LooseFiles(str(source.parent), [name])
     if tar or is_tar(name):
         return open_tars(source.parent, [name])
     raise ScoreError(
-        f"{where}: no image by its name or its first bytes, no tar and no list. {_SOURCES}"
+        f"{where}: not an image by its name or its first bytes, not a tar, not a list. {_SOURCES}"
     )
 
 
 def _archive(name: str, head: bytes) -> Archive | None:
-    """The archive that a file is; a document that is one inside (.docx, .npz) is none."""
+    """The kind of archive a file is; a document in such a format (.docx, .npz) is none."""
     if is_known_other(name) and not name.lower().endswith(LIST_SUFFIXES):
         return None
     archive = archive_of_name(name) or archive_of_head(head)
@@ -196,9 +196,9 @@ def _list(file: BinaryIO, where: str, *, root: str) -> LooseFiles:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield whole lines; one with a zero byte only up to there.
+    """Yield whole lines; one with a zero byte only up to that piece.
 
-    It is refused anyway, and the zeros of a sparse file may be more than fit into memory.
+    It is refused anyway, and the zeros of a sparse file may not fit into memory.
     """
     line = b""
     while piece := file.readline(_PIECE_BYTES):

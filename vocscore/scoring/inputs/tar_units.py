@@ -1,4 +1,4 @@
-"""Tars as units: packed shards, and WebDataset tars from elsewhere."""
+"""Tars as units: packed shards, and WebDataset tars from other tools."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shards.errors import BadImage, DamageError, Reason
+from shards.errors import DamageError, Fault, Reason
 from shards.files import open_binary
 from shards.paths import shown
 from shards.sample import ImageRef
@@ -27,9 +27,9 @@ class TarUnit:
     Attributes:
         number: its place in the output, from 0.
         root: the folder that `name` is relative to.
-        name: of the tar; the folder in it stands before the names of the images.
+        name: of the tar; its folder precedes the names of the images.
         weight: bytes.
-        samples: images that must be in it; None where nothing tells.
+        samples: images that must be in it; None where that is not known.
         globs: which of its images are inputs.
     """
 
@@ -41,12 +41,12 @@ class TarUnit:
     globs: Globs = EVERYTHING
 
     def read(self) -> Contents:
-        """List the tar; one that gives nothing but damage is a row of its own."""
+        """List the tar; one of which nothing can be read is a row of its own."""
         file = Path(self.root, self.name)
         try:
             listing = list_tar(file)
         except CompressedTarError as error:
-            return self._refused(BadImage(Reason.UNSUPPORTED, str(error)))
+            return self._refused(Fault(Reason.UNSUPPORTED, str(error)))
         except DamageError as error:
             listing = TarListing((), str(error))
         images, damage = listing.images, listing.damage
@@ -59,7 +59,7 @@ class TarUnit:
         problems = (*self._problems(len(images), damage), *listing.notes)
         return Contents(kept, problems, skipped=listing.skipped)
 
-    def _refused(self, why: BadImage) -> Contents:
+    def _refused(self, why: Fault) -> Contents:
         """The tar as a row of its own."""
         return Contents([ImageRef(self.name, str(Path(self.root, self.name)))], refusal=why)
 
@@ -72,26 +72,26 @@ class TarUnit:
         return () if found else (f"{shown(self.name)}: no image in it.",)
 
 
-def _refusal(file: Path, damage: str) -> BadImage:
+def _refusal(file: Path, damage: str) -> Fault:
     try:
         with open_binary(file):
-            return BadImage(Reason.CORRUPT, damage)
+            return Fault(Reason.CORRUPT, damage)
     except FileNotFoundError:
-        return BadImage(Reason.VANISHED, "no such file")
+        return Fault(Reason.VANISHED, "no such file")
     except OSError as error:
-        return BadImage(Reason.UNREADABLE, str(error.strerror).lower())
+        return Fault(Reason.UNREADABLE, str(error.strerror).lower())
 
 
 @dataclass(frozen=True, slots=True)
 class Tars:
-    """Packed shards, or WebDataset tars from elsewhere; each is a unit.
+    """Packed shards, or WebDataset tars from other tools; each is a unit.
 
     Attributes:
         root: the folder that the names are relative to.
         names: of the tars, in order.
         sizes: of the tars, bytes.
         changed: when each was modified, nanoseconds.
-        samples: images in each, where a manifest tells.
+        samples: images in each, where a manifest says so.
         skipped: how many other files of each kind there are.
         problems: one line for each thing that could not be listed.
         globs: which of the images are inputs.
@@ -108,7 +108,7 @@ class Tars:
 
     @property
     def images(self) -> int | None:
-        """The sum of the manifest's numbers; what globs leave of it only reading tells."""
+        """The sum of the manifest's numbers; None with globs, where only reading tells."""
         known = [number for number in self.samples if number is not None]
         return sum(known) if len(known) == len(self.names) and not self.globs else None
 
@@ -118,7 +118,7 @@ class Tars:
         return sum(self.sizes)
 
     def units(self, unit_size: int) -> Iterator[TarUnit]:  # noqa: ARG002 - a tar is never cut
-        """One unit a tar."""
+        """One unit per tar."""
         samples = self.samples or [None] * len(self.names)
         for number, (name, size, count) in enumerate(
             zip(self.names, self.sizes, samples, strict=True)
@@ -139,7 +139,7 @@ def open_tars(
     skipped: Mapping[str, int] | None = None,
     problems: Sequence[str] = (),
 ) -> Tars:
-    """Look how large and how old tars are; the arguments are the attributes of `Tars`."""
+    """Find the sizes and ages of tars; the arguments are the attributes of `Tars`."""
     sizes, changed = [], []
     for name in names:
         size, time = _size_and_time(root / name)
@@ -149,7 +149,7 @@ def open_tars(
 
 
 def _size_and_time(file: Path) -> tuple[int, int]:
-    """Bytes and nanoseconds; 0 for a file that has gone, which its unit will find out."""
+    """Bytes and nanoseconds; 0 for a file that has vanished, which its unit will report."""
     try:
         status = file.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Units: what is scored, committed and resumed as one; a run of files, or a tar."""
+"""Units: what is scored, committed and resumed together; some files, or a tar."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vocscore.scoring.inputs.globs import EVERYTHING, Globs
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from shards.errors import BadImage, Fault
+    from shards.errors import Fault
 
 _NAMES_A_CHUNK = 4096
 
@@ -23,20 +23,20 @@ class Contents:
     """What is in a unit, found out when its turn has come.
 
     Attributes:
-        images: one a row.
-        problems: one line for each damage that is not the fault of one image.
+        images: one per row.
+        problems: damage that does not concern a single image, one line each.
         refusal: why nothing of it can be read; `images` is then one, for the unit as a whole.
-        skipped: how many members of each kind are no inputs.
+        skipped: how many members of each kind are not inputs.
     """
 
     images: Sequence[ImageRef]
     problems: tuple[str, ...] = ()
-    refusal: BadImage | None = None
+    refusal: Fault | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
 
 
 class Unit(Protocol):
-    """A shard, or a run of files."""
+    """A tar, or some files."""
 
     @property
     def number(self) -> int:
@@ -47,15 +47,15 @@ class Unit(Protocol):
         """Its share of the work, in the measure of its `Inputs`."""
 
     def read(self) -> Contents:
-        """Find its images; no image is read. What cannot be read is told, not raised."""
+        """List its images; none is read. What cannot be read is reported, not raised."""
 
 
 class Inputs(Protocol):
-    """Everything there is to score, as names."""
+    """Everything to score, as names."""
 
     @property
     def images(self) -> int | None:
-        """How many; None where only reading will tell (foreign tars)."""
+        """How many images; None where only reading tells (foreign tars)."""
 
     @property
     def weight(self) -> int:
@@ -63,21 +63,21 @@ class Inputs(Protocol):
 
     @property
     def skipped(self) -> Mapping[str, int]:
-        """How many files of each kind are no inputs; what is in tars only reading tells."""
+        """How many files of each kind are not inputs; without members of tars, not read yet."""
 
     @property
     def problems(self) -> Sequence[str]:
-        """One line for each thing that could not be listed."""
+        """What could not be listed, one line each."""
 
     @property
     def globs(self) -> Globs:
-        """What was asked for of all that the source holds."""
+        """Which images of the source were asked for."""
 
     def units(self, unit_size: int) -> Iterator[Unit]:
         """Yield every unit in the order of the output.
 
         Args:
-            unit_size: files a unit, where inputs are files.
+            unit_size: files per unit, where inputs are files.
         """
 
     def digest(self) -> str:
@@ -86,13 +86,13 @@ class Inputs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FileUnit:
-    """A run of files, one image each; its weight is their number.
+    """Some files, one image each; its weight is their number.
 
     Attributes:
         number: its place in the output, from 0.
         root: the folder that the names are relative to.
         names: of the files.
-        faults: of those names of which it is known that there is nothing to read.
+        faults: of those names that are known to be unreadable.
     """
 
     number: int
@@ -127,7 +127,7 @@ class LooseFiles:
         names: of the files, in order.
         skipped: how many other files of each kind there are.
         problems: one line for each thing that could not be listed.
-        faults: of those names of which it is known that there is nothing to read.
+        faults: of those names that are known to be unreadable.
         globs: which images are inputs.
     """
 
@@ -149,7 +149,7 @@ class LooseFiles:
         return len(self.names)
 
     def units(self, unit_size: int) -> Iterator[FileUnit]:
-        """Cut the names into runs, in their order."""
+        """Divide the names into units, in their order."""
         for number, start in enumerate(range(0, len(self.names), unit_size)):
             names = self.names[start : start + unit_size]
             faults = self.faults and {
@@ -158,12 +158,12 @@ class LooseFiles:
             yield FileUnit(number, self.root, names, faults)
 
     def digest(self) -> str:
-        """Over the names, in order; not over sizes or dates: to ask a million takes long."""
+        """Over the names, in order; not over sizes or dates: a million files take long to check."""
         return digest_of(self.names)
 
 
 def digest_of(lines: Sequence[str]) -> str:
-    """Sha256 over lines that hold no NUL, hexadecimal."""
+    """Sha256 over lines that contain no NUL, hexadecimal."""
     digest = hashlib.sha256()
     for start in range(0, len(lines), _NAMES_A_CHUNK):
         chunk = lines[start : start + _NAMES_A_CHUNK]

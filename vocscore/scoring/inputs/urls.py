@@ -1,4 +1,4 @@
-"""Places that are no files of this machine: told from paths, and refused with what to do."""
+"""Tells URLs from paths and refuses them, with what to do instead."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def scheme_of(text: str) -> str | None:
 
     Args:
         text: as it was typed. Of a URL that went through `Path`, which drops one of its slashes,
-            only the known schemes are told.
+            only the known schemes are recognized.
     """
     match = _SCHEME.match(text)
     if match is None:
@@ -41,18 +41,18 @@ def scheme_of(text: str) -> str | None:
 
 
 def refusal_of_url(text: str) -> str | None:
-    """A line on why what a URL names is not read, and the cure; None for a path."""
+    """Why a URL is not read, and what to do instead; None for a path."""
     scheme = scheme_of(text)
     if scheme is None:
         return None
     if scheme == "file":
-        return "a URL, and paths are taken here. Write the path behind 'file://'"
+        return "a URL, and only paths are accepted. Give the path after 'file://'"
     fetch = _OBJECT_STORES.get(scheme)
     if fetch is None:
-        return "a URL, and only files are read here. Download it first"
+        return "a URL, and only files are read. Download it first"
     whole = re.sub(r":/+", "://", text, count=1)
     return (
-        "object storage is not read here. Copy it first, or mount it: "
+        "object storage is not read directly. Copy it first, or mount it: "
         f"{fetch} {shlex.quote(whole)} FOLDER"
     )
 
@@ -62,17 +62,15 @@ def refuse_url(place: str | Path, *, written: bool = False) -> None:
 
     Args:
         place: as it was typed, if possible.
-        written: something is to be written there, and not read.
+        written: something is to be written there, not read.
 
     Raises:
-        ScoreError: it is a URL, and no path of this name is there.
+        ScoreError: it is a URL, and there is no path of this name.
     """
     text = os.fspath(place)
     why = refusal_of_url(text)
     if why is None or (not written and os.path.lexists(text)):
         return
     if written:
-        raise ScoreError(
-            f"{text}: a URL, and only files are written here. Name a file, and copy it."
-        )
+        raise ScoreError(f"{text}: a URL, and only files are written. Name a file, and copy it.")
     raise ScoreError(f"{text}: {why}.")

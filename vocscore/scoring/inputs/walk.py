@@ -1,4 +1,4 @@
-"""Folders to names: images and tars, sorted, with a count of everything that was left out."""
+"""Lists folders: images and tars, sorted, with a count of everything that was left out."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 _ENTRIES_BETWEEN_CALLS = 4096
 _Identity = tuple[int, int]
-"""Device and inode: what tells a folder, whichever way leads to it."""
+"""Device and inode: what identifies a folder, whichever path leads to it."""
 
 
 @dataclass
 class Found:
-    """What lies in a folder and below it.
+    """What is in a folder and below it.
 
     Attributes:
         images: files that are images by their names or first bytes; relative paths with '/'
             between folders, sorted by code points. Plain strings: a million of them must fit into
             memory.
-        tars: tars, likewise.
-        archives: other archives, likewise; they are among what was skipped.
+        tars: tars, in the same form.
+        archives: other archives, in the same form; they are also counted in `skipped`.
         skipped: how many other files and hidden folders there are of each kind.
-        problems: one line for each folder that could not be read or was not entered again.
+        problems: folders that could not be read or were not entered again, one line each.
     """
 
     images: list[str] = field(default_factory=list)
@@ -46,17 +46,17 @@ class Found:
 def walk(
     root: str, *, passed_over: Collection[str] = (), listing: Callable[[int], None] | None = None
 ) -> Found:
-    """List a folder to the bottom.
+    """List a folder recursively.
 
-    Links are followed, to folders as well, so a file counts under each name that leads to it; only
-    a folder inside itself is not entered. Links that lead nowhere count as the files that their
-    names promise: they will be rows with an error. Names may be in any encoding
-    (surrogate-escaped). Only files whose names promise nothing are opened.
+    Links are followed, also to folders, so a file counts under each name that leads to it; only a
+    folder inside itself is not entered. Broken links count as the files that their names suggest:
+    they become rows with an error. Names may be in any encoding (surrogate-escaped). Only files
+    whose names say nothing are opened.
 
     Args:
         root: the folder.
-        passed_over: files in the folder itself that are known, and neither listed nor counted.
-        listing: called now and then with the number of images and tars found so far.
+        passed_over: files directly in the folder that are neither listed nor counted.
+        listing: called from time to time with the number of images and tars found so far.
 
     Raises:
         OSError: the folder itself cannot be read.
@@ -96,7 +96,7 @@ def _list_folder(
     known: Collection[str],
     listing: Callable[[int], None] | None,
 ) -> Iterator[str]:
-    """Sort the entries of one folder into `found`; yield its folders, each with a '/' behind."""
+    """Add the entries of one folder to `found`; yield its folders, each with a trailing '/'."""
     with os.scandir(Path(root, prefix)) as entries:
         for number, entry in enumerate(entries):
             if listing and number % _ENTRIES_BETWEEN_CALLS == 0:
@@ -115,7 +115,7 @@ def _list_folder(
 
 
 def _take(entry: os.DirEntry[str], prefix: str, found: Found) -> None:
-    """Look what a file is whose name promises no image."""
+    """Find out what a file is whose name is not that of an image."""
     name = entry.name
     if name.startswith("."):
         count(found.skipped, kind_of(name, hidden=True))
@@ -135,13 +135,13 @@ def _take(entry: os.DirEntry[str], prefix: str, found: Found) -> None:
             found.archives.append(prefix + name)
 
 
-class _NotAFile(Exception):  # noqa: N818 - what there is instead of a file, in the plural
-    """There are no first bytes of it."""
+class _NotAFile(Exception):  # noqa: N818 - its text is what there is instead, in the plural
+    """It has no first bytes to read."""
 
 
 def _head(entry: os.DirEntry[str]) -> bytes:
     kind = _kind(entry)
-    if kind is not None:  # a device may do something on being opened
+    if kind is not None:  # opening a device may have effects
         raise _NotAFile(kind)
     try:
         descriptor = open_regular(entry.path)
@@ -154,7 +154,7 @@ def _head(entry: os.DirEntry[str]) -> bytes:
 
 
 def _kind(entry: os.DirEntry[str]) -> str | None:
-    """What there is that is no file; None for a file."""
+    """What an entry is that is not a file; None for a file."""
     try:
         if entry.is_file():
             return None
@@ -169,5 +169,5 @@ def _kind(entry: os.DirEntry[str]) -> str | None:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link in a circle, or through a folder that may not be entered
+    except OSError:  # a circular link, or one through a folder that may not be entered
         return False

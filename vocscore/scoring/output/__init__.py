@@ -1,1 +1,1 @@
-"""What is kept: parts, commits, resume, the joined output and its formats."""
+"""What is written: parts, commits, resume, the joined output and its record."""

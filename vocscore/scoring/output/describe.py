@@ -1,4 +1,4 @@
-"""Says what an output was made from, for the record that stands beside it."""
+"""Describes what an output was made from, for the record beside it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LIBRARIES: Final = (
     "numpy",
     "pyarrow",
 )
-"""Those that decode, compute or write; a version of another may change the last bits."""
+"""Those that decode, compute or write; another version of one may change the last bits."""
 _SETTINGS: Final = ("maker", "device", "unit_size", "max_pixels")
 
 
@@ -40,15 +40,15 @@ def describe(
     source: Path,
     command: str | None,
 ) -> Callable[[int], bytes]:
-    """Prepare the record of an output that is about to be made.
+    """Prepare the record of an output that is about to be written.
 
     Args:
-        plan: of the ledger: everything that decides the output's bytes.
+        plan: of the ledger: everything that determines the output's bytes.
         ledger: of the output; its records are read when all units are committed.
         card: of the model.
         checkpoint: the model's folder, as it was named.
         source: what is scored, as it was named.
-        command: as it was typed; None where a program calls.
+        command: as it was typed; None where a program called.
 
     Returns:
         For `Ledger.merge`: the bytes of the output -> those of its record.
@@ -56,7 +56,7 @@ def describe(
     started = _now()
     resumed = sum(record.rows for record in ledger.records.values())
     libraries = _versions()
-    trained_on = read_trained_on(checkpoint)  # now: the folder may be moved while this one runs
+    trained_on = read_trained_on(checkpoint)  # now: the folder may be moved during the run
 
     def finished(output_bytes: int) -> bytes:
         errors: Counter[str] = Counter()
@@ -95,7 +95,7 @@ def describe(
 
 
 def _versions() -> dict[str, str]:
-    """Of Python and of the libraries that are there."""
+    """Of Python and of the libraries that are installed."""
     found = {name: text for name in LIBRARIES if (text := _version(name)) is not None}
     return {"python": platform.python_version(), **found}
 

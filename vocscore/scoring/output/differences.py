@@ -1,4 +1,4 @@
-"""What sets two plans apart, in words."""
+"""How two plans differ, in words."""
 
 from __future__ import annotations
 

@@ -1,24 +1,24 @@
 """Which parts of the predictions exist: commits, resume, merge.
 
-Beside the output, while it is not finished, stands a folder `<output>.parts`:
+Beside an unfinished output there is a folder `<output>.parts`:
 
     lock             held by the process that scores
-    plan.json        what is being scored, and with what; another plan is not mixed in
+    plan.json        what is being scored, and with what; parts of another plan are not mixed in
     part-000000.csv  the rows of unit 0
     bad-000000.jsonl its bad inputs, where there are any: what to quarantine
-    part-000000.json their numbers; it is written after the rows and says that they are all there
+    part-000000.json their numbers; written after the rows, it says that they are complete
     merged.csv       the parts being joined
-    record.json      what is to stand beside the output, `OUTPUT.json` (`vocscore.records`)
+    record.json      the future record of the output, `OUTPUT.json` (`vocscore.records`)
     done.json        what was plan.json: the output is finished, the rest only has to be removed
 
-The parts of an output that is a folder (`part_folder`) lie in a folder of their own, `rows/`. It is
-renamed to the output as soon as there is `done.json`; an older one is put in `replaced/` first. The
-record follows the output; that of an older output is removed before the new output appears, so that
-a record never speaks of other rows than those beside it.
+The parts of an output that is a folder (`part_folder`) are in a folder of their own, `rows/`. It is
+renamed to the output as soon as there is `done.json`; an older one is moved to `replaced/` first.
+The record follows the output; that of an older output is removed before the new output appears, so
+that a record never describes other rows than those beside it.
 
-Every file is written under another name, brought to the disk and renamed. So a run that is killed
-at any moment leaves parts that are whole; the next one with the same plan goes on from them, and
-the output appears under its name when it is complete.
+Every file is written under another name, synced to the disk and renamed. So a run that is killed at
+any moment leaves complete parts; the next one with the same plan resumes from them, and the output
+appears under its name when it is complete.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ _MARK = re.compile(r"part-(\d{6,})\.json")
 
 @dataclass(frozen=True)
 class UnitRecord:
-    """What is kept of a part beside its rows.
+    """What is stored about a part beside its rows.
 
     Attributes:
         rows: how many.
         errors: reason -> rows with that error.
-        problems: damage that is not the fault of one image, a line each.
-        skipped: kind -> members of a tar that are no inputs.
+        problems: damage that does not concern a single image, one line each.
+        skipped: kind -> members of a tar that are not inputs.
     """
 
     rows: int
@@ -62,33 +62,33 @@ class UnitRecord:
     skipped: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; nothing skipped is left out, as in the marks of older versions."""
+        """Plain values; without `skipped` where it is empty, as in the marks of older versions."""
         value = asdict(self)
         return value if self.skipped else {k: v for k, v in value.items() if k != "skipped"}
 
 
 def work_folder(output: Path) -> Path:
-    """Name the folder that stands beside an unfinished output."""
+    """Name the folder beside an unfinished output."""
     return output.with_name(f"{output.name}.parts")
 
 
 def refuse_existing(output: Path, *, overwrite: bool, folder: bool = False) -> None:
-    """Raise where an output is there that must not be replaced.
+    """Raise where an output exists that must not be replaced.
 
     Args:
-        output: what is to be made.
-        overwrite: replace one that is there.
+        output: what is to be written.
+        overwrite: replace one that exists.
         folder: it is to be a folder of parts.
 
     Raises:
-        ScoreError: it is there and not to be overwritten, or never can be; or another file stands
-            where its record has to.
+        ScoreError: it exists and must not be overwritten, or never can be; or another file is
+            where its record has to be.
     """
     beside = record_file(output)
     if (beside.exists() or beside.is_symlink()) and not is_record(beside):
         raise ScoreError(
-            f"{beside}: in the way: the record of the predictions has to stand there, and this is "
-            "something else. Move it away, or choose another output with -o."
+            f"{beside}: not a record of predictions, which has to be written there. Move it away, "
+            "or choose another output with -o."
         )
     if folder:
         part_folder.refuse_existing_folder(output, overwrite=overwrite)
@@ -97,7 +97,7 @@ def refuse_existing(output: Path, *, overwrite: bool, folder: bool = False) -> N
         raise ScoreError(f"{output}: a folder. Name a file with -o.")
     if output.exists() and not overwrite:
         raise ScoreError(
-            f"{output}: there already. Use --overwrite to replace it, or choose another file "
+            f"{output}: already exists. Use --overwrite to replace it, or choose another file "
             "with -o."
         )
 
@@ -106,21 +106,21 @@ def refuse_existing(output: Path, *, overwrite: bool, folder: bool = False) -> N
 def open_ledger(
     output: Path, plan: Mapping[str, Any], *, suffix: str, overwrite: bool, folder: bool = False
 ) -> Iterator[Ledger]:
-    """Hold an output while it is being made; no other process can.
+    """Hold an output while it is being written; no other process can.
 
-    An unfinished run with an equal plan is taken up, with `overwrite` as well: a command that
-    replaces a file has to be resumable, too.
+    An unfinished run with an equal plan is resumed, also with `overwrite`: a command that replaces
+    a file has to be resumable, too.
 
     Args:
-        output: the file to be, or the folder.
-        plan: plain values that decide the output's bytes; mappings may be nested.
+        output: the future file or folder.
+        plan: plain values that determine the output's bytes; mappings may be nested.
         suffix: of the parts.
-        overwrite: replace an output that exists, and drop an unfinished run with another plan.
+        overwrite: replace an output that exists, and discard an unfinished run with another plan.
         folder: keep the parts as the output instead of joining them.
 
     Raises:
-        ScoreError: another run holds it, it exists, another plan or a stranger's folder is in the
-            way, or the disk will not have it.
+        ScoreError: another run holds it, it exists, there is an unfinished run with another plan or
+            a folder that is not ours, or it cannot be written.
     """
     ledger = Ledger(output, suffix=suffix, folder=folder)
     with ExitStack() as held:
@@ -133,14 +133,14 @@ def open_ledger(
 
 
 class Ledger:
-    """The parts of one output. Made by `open_ledger` only.
+    """The parts of one output. Created by `open_ledger` only.
 
     Attributes:
         records: of the committed parts, by the number of the unit.
     """
 
     def __init__(self, output: Path, *, suffix: str, folder: bool) -> None:
-        """Look at nothing yet."""
+        """Read nothing yet."""
         self._output = output
         self._suffix = suffix
         self._folder = folder
@@ -153,7 +153,7 @@ class Ledger:
         self.records: dict[int, UnitRecord] = {}
 
     def lock(self, held: ExitStack) -> None:
-        """Make the work folder and hold its lock until `held` is closed."""
+        """Create the work folder and hold its lock until `held` is closed."""
         while True:
             with self._writing():
                 self._work.mkdir(parents=True, exist_ok=True)
@@ -169,7 +169,7 @@ class Ledger:
             return
 
     def begin(self, plan: Mapping[str, Any], *, overwrite: bool) -> None:
-        """Take up the unfinished run of this plan, or start one."""
+        """Resume the unfinished run of this plan, or start one."""
         new = json.loads(json.dumps({"format": FORMAT_VERSION, **plan}))
         with self._writing():
             if self._done.exists():
@@ -181,7 +181,7 @@ class Ledger:
                 self._remove()
                 old = None
             if old is None:
-                self._refuse_strangers()
+                self._refuse_other_files()
                 refuse_existing(self._output, overwrite=overwrite, folder=self._folder)
                 atomic.write(self._plan, json.dumps(new, indent=1).encode("ascii"))
             self._parts.mkdir(exist_ok=True)
@@ -193,34 +193,34 @@ class Ledger:
         record: UnitRecord,
         write: Callable[[BinaryIO], None],
         *,
-        offenders: bytes = b"",
+        bad_records: bytes = b"",
     ) -> None:
-        """Keep the part of one unit, durably.
+        """Store the part of one unit durably.
 
         Args:
             number: of the unit.
-            record: what is to be known of the part.
+            record: what is stored about the part.
             write: writes its rows.
-            offenders: its bad inputs, to be found under `offenders`.
+            bad_records: its bad inputs, stored in the file `bad_records` names.
 
         Raises:
-            ScoreError: the disk will not have it; the parts before it are kept.
+            ScoreError: it cannot be written; the parts before it are kept.
         """
         part = self._part(number)
         with self._writing():
             with atomic.replacing(part) as file:
                 write(file)
-            if offenders:
-                atomic.write(self.offenders(number), offenders)
+            if bad_records:
+                atomic.write(self.bad_records(number), bad_records)
             else:  # a run that was killed before it marked the part may have left some
-                self.offenders(number).unlink(missing_ok=True)
+                self.bad_records(number).unlink(missing_ok=True)
             kept = {"bytes": part.stat().st_size, **record.to_json()}
             mark = self._work / f"{part.stem}.json"
             atomic.write(mark, json.dumps(kept).encode("ascii"))
         self.records[number] = record
 
-    def offenders(self, number: int) -> Path:
-        """Where the bad inputs of a committed unit are listed; there is no file if it has none."""
+    def bad_records(self, number: int) -> Path:
+        """The file that lists the bad inputs of a committed unit; missing where it has none."""
         return self._work / f"bad-{number:06d}.jsonl"
 
     def merge(
@@ -230,15 +230,15 @@ class Ledger:
         *,
         record: Callable[[int], bytes] | None = None,
     ) -> None:
-        """Join the parts to the output, by the numbers of their units, and remove the rest.
+        """Join the parts in the order of their units to the output, and remove the work folder.
 
         Args:
             units: how many there are; all of them must have been committed.
             write: writes the output, given the parts in order; not called for a folder of parts.
-            record: given the bytes of the output, says what is to stand beside it; None: nothing.
+            record: given the size of the output in bytes, returns its record; None: no record.
 
         Raises:
-            ScoreError: the disk will not have it; the parts are kept.
+            ScoreError: it cannot be written; the parts are kept.
         """
         if self.records.keys() != set(range(units)):
             raise RuntimeError(f"{units} units, but parts {sorted(self.records)[:20]}...")
@@ -252,14 +252,14 @@ class Ledger:
                 atomic.write(self._record, record(sum(file.stat().st_size for file in rows)))
             else:
                 self._record.unlink(missing_ok=True)
-            # a stranger's file may have come in the meantime
+            # another file may have appeared meanwhile
             refuse_existing(self._output, overwrite=True, folder=self._folder)
             record_file(self._output).unlink(missing_ok=True)
             if not self._folder:
                 atomic.move(merged, self._output)
             atomic.move(self._plan, self._done)
             self._finish()
-        with suppress(OSError):  # what cannot be removed now is, when the name is used again
+        with suppress(OSError):  # what cannot be removed now is removed when the name is used again
             self._remove()
 
     def _finish(self) -> None:
@@ -270,7 +270,7 @@ class Ledger:
             atomic.move(self._record, beside)
 
     def discard(self) -> None:
-        """Forget the run: nothing in it is worth keeping."""
+        """Remove the run: nothing in it is worth keeping."""
         with self._writing():
             self._remove()
 
@@ -288,15 +288,15 @@ class Ledger:
         except OSError as error:
             raise ScoreError(
                 f"{error.filename or self._work}: cannot be written: {str(error.strerror).lower()}."
-                f" Finished units stay in {self._work.name}/; make it writable, or make room, and "
-                "give the same command again."
+                f" Finished units stay in {self._work.name}/. Make it writable or free some space, "
+                "and rerun the same command to resume."
             ) from error
 
     def _part(self, number: int) -> Path:
         return self._parts / f"part-{number:06d}{self._suffix}"
 
     def _remove(self) -> None:
-        """Remove what is ours, the plan last: a run killed in between can still be told."""
+        """Remove what is ours, the plan last: a run killed meanwhile is still recognized."""
         for folder in (self._rows, self._work / "replaced"):
             part_folder.remove(folder)
         names = [path.name for path in self._work.iterdir() if _OURS.fullmatch(path.name)]
@@ -309,17 +309,17 @@ class Ledger:
         if not overwrite:
             found = ", ".join(differences(old, new))
             raise ScoreError(
-                f"{self._output}: an unfinished run is there that differs in {found}. Use "
-                "--overwrite to drop it and start anew, or choose another file with -o."
+                f"{self._output}: there is an unfinished run that differs in {found}. Use "
+                "--overwrite to discard it and start over, or choose another file with -o."
             )
 
-    def _refuse_strangers(self) -> None:
+    def _refuse_other_files(self) -> None:
         expected = {"lock", atomic.temporary(self._plan).name}
-        strangers = sorted(p.name for p in self._work.iterdir() if p.name not in expected)
-        if strangers:
+        others = sorted(p.name for p in self._work.iterdir() if p.name not in expected)
+        if others:
             raise ScoreError(
-                f"{self._work}: in the way and not an unfinished run (it holds {strangers[0]}). "
-                "Move it away, or choose another file with -o."
+                f"{self._work}: not an unfinished run (it contains {others[0]}), but needed for "
+                "one. Move it away, or choose another file with -o."
             )
 
     def _read_plan(self) -> dict[str, Any] | None:
@@ -331,8 +331,8 @@ class Ledger:
             plan = None
         if not isinstance(plan, dict):
             raise ScoreError(
-                f"{self._plan}: damaged, so the run cannot go on. Remove {self._work} to start "
-                "anew, or choose another file with -o."
+                f"{self._plan}: damaged, so the run cannot be resumed. Remove {self._work} to "
+                "start over, or choose another file with -o."
             )
         return plan
 
@@ -342,7 +342,7 @@ class Ledger:
         return {number: record for number, record in found.items() if record is not None}
 
     def _read_record(self, mark: Path) -> UnitRecord | None:
-        """The record of a part that is all there; another is made again."""
+        """The record of a complete part; None for another, which is scored again."""
         try:
             kept = json.loads(read_regular(mark))
             if (self._parts / f"{mark.stem}{self._suffix}").stat().st_size != kept["bytes"]:

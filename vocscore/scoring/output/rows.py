@@ -1,4 +1,4 @@
-"""The results of one unit, as every format takes them."""
+"""The results of one unit, as the formats write them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from shards.errors import BadImage
+    from shards.errors import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,11 @@ class Rows:
     """A unit, scored.
 
     Attributes:
-        names: one a row.
+        names: one per row.
         probabilities: float32, shape (len(names), C), 0 to 1; 0 where the image failed.
         failures: row -> why it has no probabilities.
     """
 
     names: Sequence[str]
     probabilities: NDArray[np.float32]
-    failures: Mapping[int, BadImage]
+    failures: Mapping[int, Fault]

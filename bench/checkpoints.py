@@ -1,0 +1,110 @@
+"""The networks that are measured: trained a little, so that their decisions mean something."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torchvision.models
+from torch.hub import get_dir
+
+from bench import product
+from bench.images import real_data
+from shards.errors import Error
+from shards.reader import load_split
+from shards.synthetic.voc import draw_voc
+from vocscore.config.training import ModelConfig
+from vocscore.models.checkpoint import load_checkpoint
+
+if TYPE_CHECKING:
+    import torch
+
+    from shards.sample import ImageRef
+    from vocscore.models.card import ModelCard
+    from vocscore.models.network import Network
+
+CALIBRATION = 32
+"""Images: the speed does not depend on them, and the default number takes minutes."""
+_DRAWN = 60
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network, and the packed images that its answers are compared on.
+
+    Attributes:
+        backbone: the name of a torchvision classification model.
+        run: the folder of the checkpoint.
+        shards: the set that its head was trained on.
+        start: what the backbone started from: a value of `--weights`.
+        weights: the same, and what the head was trained on, as a sentence.
+    """
+
+    backbone: str
+    run: Path
+    shards: Path
+    start: str
+    weights: str
+
+    def load(self) -> tuple[Network, ModelCard]:
+        """A new copy of the network."""
+        return load_checkpoint(self.run)
+
+    @cached_property
+    def images(self) -> torch.Tensor:
+        """Every image of the set, decoded: uint8 (N, 3, S, S), channels-last."""
+        _, card = self.load()
+        refs: tuple[ImageRef, ...] = load_split(self.shards, "train,val").images
+        with product.own_loader("host", card.preprocess, batch_size=len(refs)) as loader:
+            return next(iter(loader.batches(refs))).images
+
+
+def make_checkpoint(backbone: str, scratch: Path, *, size: int = ModelConfig.size) -> Checkpoint:
+    """Train the head of a backbone on real images, or on drawn ones where there are none.
+
+    The folder keeps the set and the checkpoints; what is there already is used again.
+    """
+    weights = _weights(backbone)
+    source, images = _source(scratch)
+    shards, run = scratch / "checkpoint-shards", scratch / f"checkpoint-{backbone}"
+    if not shards.exists():
+        product.pack(source, shards)
+    if not run.exists():
+        product.train(shards, run, backbone=backbone, weights=weights, size=size)
+        _quantize(run, shards)
+    described = "random weights" if weights == "none" else "ImageNet weights"
+    return Checkpoint(backbone, run, shards, weights, f"{described}, head trained on {images}")
+
+
+def _quantize(run: Path, shards: Path) -> None:
+    """Make the int8 form however good it is: how far its answers move is printed beside it.
+
+    Where that fails, 'has no int8 model' is the reason for the absent contestant.
+    """
+    with suppress(Error):
+        product.quantize(
+            run, shards=shards, calibration_images=CALIBRATION, max_map_drop=1.0, max_changed=1.0
+        )
+
+
+def _weights(backbone: str) -> str:
+    """ImageNet's where they are on this machine; nothing is downloaded."""
+    beside = real_data() / "weights" / f"{backbone}-imagenet.pth"
+    if beside.is_file():
+        return str(beside)
+    preset = torchvision.models.get_model_weights(backbone).DEFAULT
+    downloaded = f"{get_dir()}/checkpoints/{preset.url.rpartition('/')[2]}"
+    return "imagenet" if Path(downloaded).is_file() else "none"
+
+
+def _source(scratch: Path) -> tuple[Path, str]:
+    real = real_data() / "voc2012-100"
+    if real.is_dir():
+        return real, "100 real VOC photographs"
+    drawn = scratch / "checkpoint-drawn"
+    if not drawn.exists():
+        draw_voc(drawn, images=_DRAWN, width=500, height=375)
+    return drawn, f"{_DRAWN} drawn images"

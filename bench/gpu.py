@@ -1,0 +1,106 @@
+"""Everything to measure on a machine with a GPU: other contests on the device, one by one.
+
+A contest that fails costs only itself: what comes after it on a borrowed machine is worth more.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from bench.contests import CONTESTS
+from bench.outcome import Outcome
+from bench.product import own_loader
+from vocscore.errors import DeviceError
+from vocscore.pipeline.preprocess import Preprocess
+from vocscore.runtime import resolve_device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from bench.contests import Options
+
+    Section = Callable[[Options], Iterator[Outcome]]
+
+COMPARED = 200
+
+
+def pixels(options: Options) -> Iterator[Outcome]:
+    """DALI's pixels on the device beside the host loader's."""
+    for kind in ("voc", "resized"):
+        asked = replace(options, kind=kind, images=min(COMPARED, options.images or COMPARED))
+        images = asked.image_set(COMPARED)
+        found = []
+        for name, device in (("host", "cpu"), ("dali", options.device)):
+            with own_loader(name, Preprocess(), device=device) as loader:
+                batches = list(loader.batches(images.refs))
+            order = np.argsort(np.concatenate([batch.rows for batch in batches]))
+            found.append(torch.cat([batch.images.cpu() for batch in batches])[order].short())
+        apart = (found[0] - found[1]).abs()
+        facts = {
+            "largest_gray_levels": int(apart.max()),
+            "mean_gray_levels": float(apart.float().mean()),
+            "share_beyond_3": float((apart > 3).float().mean()),
+        }
+        yield Outcome(
+            contest="gpu",
+            title=f"pixels: DALI on {options.device} beside the host loader",
+            key={**images.key, "part": "pixels"},
+            facts={**images.facts, **facts},
+            lines=(", ".join(f"{name.replace('_', ' ')} {n:.5g}" for name, n in facts.items()),),
+        )
+
+
+def _score_resized(options: Options) -> Iterator[Outcome]:
+    return CONTESTS["score"].run(
+        replace(options, kind="resized", scratch=options.scratch / "resized")
+    )
+
+
+SECTIONS: Mapping[str, Section] = {
+    "pixels": pixels,
+    "bad files": CONTESTS["dirty"].run,
+    "ceilings": CONTESTS["ceilings"].run,
+    "models": CONTESTS["models"].run,
+    "score": CONTESTS["score"].run,
+    "score, resized": _score_resized,
+    "train": CONTESTS["train"].run,
+}
+"""What matters most comes first: when the time is up, the rest is left out."""
+
+
+def run(options: Options, *, sections: Mapping[str, Section] = SECTIONS) -> Iterator[Outcome]:
+    """Run the sections until the time is up; exit with code 2 where there is no such GPU."""
+    try:
+        device = resolve_device(options.device)
+    except DeviceError as error:
+        print(f"bench gpu: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    options = replace(options, device=device)
+    until = time.monotonic() + options.seconds
+    for name, section in sections.items():
+        if time.monotonic() > until:
+            yield _missing(name, f"not run: the {options.seconds:.0f} s were up")
+            continue
+        try:
+            for outcome in section(options):
+                yield outcome
+                if time.monotonic() > until:
+                    yield _missing(name, f"cut short: the {options.seconds:.0f} s were up")
+                    break
+        except Exception as error:  # noqa: BLE001 - any error: see above
+            why = " ".join(f"failed: {type(error).__name__}: {error}".split())
+            yield _missing(name, why)
+        if device != "cpu":
+            torch.cuda.empty_cache()
+
+
+def _missing(name: str, why: str) -> Outcome:
+    return Outcome(
+        contest="gpu", title=f"section {name}", absent={name: why}, key={"part": f"missing {name}"}
+    )

@@ -1,0 +1,117 @@
+"""Results as objects, by number, as tables, and as they print."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from shards.errors import Fault, Reason
+from vocscore.api.predictions import Block, Predictions
+from vocscore.errors import ScoreError
+
+CLASSES = ("cat", "dog")
+
+
+def predictions(*, remember=True, classes=CLASSES, blocks=2):
+    """Four results in two blocks; the third has an error."""
+    nan = float("nan")
+    made = [
+        Block(["a", "b"], ["a.jpg", "<b>.jpg"], np.array([[0.9, 0.5], [0.1, 0.2]], np.float32), {}),
+        Block(
+            ["c", "inputs[3]"],
+            ["c.jpg", None],
+            np.array([[nan, nan], [0.25, 0.75]], np.float32),
+            {0: Fault(Reason.EMPTY, "no bytes")},
+        ),
+    ]
+    return Predictions(
+        iter(made[:blocks]),
+        classes=classes,
+        thresholds=np.array([0.5, 0.5], np.float32),
+        remember=remember,
+    )
+
+
+def test_results_are_remembered_and_have_numbers():
+    """Those of a list can be taken again, from the start and from the end."""
+    found = predictions()
+    assert found[2].error.reason == "empty"
+    assert [one.path for one in found] == [one.path for one in found]
+    assert (found[0].path, found[-1].path, found[-4].path) == ("a.jpg", None, "a.jpg")
+    for number in (4, -5):
+        with pytest.raises(IndexError):
+            found[number]
+
+
+def test_results_of_an_iterator_are_not_remembered():
+    """They come once, also in parts, and have no numbers."""
+    found = predictions(remember=False)
+    assert [next(iter(found)).path, next(iter(found)).path] == ["a.jpg", "<b>.jpg"]
+    assert [one.path for one in found] == ["c.jpg", None]
+    assert list(found) == []
+    with pytest.raises(TypeError, match="have no numbers"):
+        found[0]
+
+
+def test_a_result_says_what_is_most_probable():
+    """Labels from their thresholds on, the largest first; nothing where there is an error."""
+    first, _, bad, last = predictions()
+    assert first.labels == ("cat", "dog")
+    assert last.top(1) == [("dog", 0.75)]
+    assert bad.top(1) == []
+    assert bad.labels == ()
+    assert repr(last) == "Prediction(None, labels=('dog',), top: dog 0.750, cat 0.250)"
+    assert repr(bad) == "Prediction('c.jpg', error='empty: no bytes')"
+
+
+@pytest.mark.parametrize("remember", [True, False])
+def test_a_table_has_the_columns_of_the_csv(remember):
+    """path, status, error, one a class, labels; what is missing is None or NaN."""
+    table = predictions(remember=remember).to_pandas()
+    assert list(table.columns) == ["path", "status", "error", "cat", "dog", "labels"]
+    assert table["path"].tolist() == ["a.jpg", "<b>.jpg", "c.jpg", None]
+    assert table["status"].tolist() == ["ok", "ok", "error", "ok"]
+    assert table["error"].tolist() == [None, None, "empty: no bytes", None]
+    assert table["labels"].tolist() == ["cat;dog", "", "", "dog"]
+    assert table["cat"].dtype == np.float32
+    np.testing.assert_array_equal(table["dog"], np.array([0.5, 0.2, "nan", 0.75], np.float32))
+
+
+def test_the_rest_of_a_stream_becomes_a_table():
+    """Also from the middle of a block."""
+    found = predictions(remember=False)
+    next(iter(found))
+    assert found.to_pandas()["path"].tolist() == ["<b>.jpg", "c.jpg", None]
+
+
+def test_no_results_are_a_table_without_rows():
+    """With its columns, and a type for each class."""
+    table = predictions(blocks=0).to_pandas()
+    assert table.shape == (0, 6)
+    assert table["cat"].dtype == np.float32
+
+
+def test_a_table_that_cannot_be_made_is_one_line(monkeypatch):
+    """Without pandas, or where a class has the name of another column."""
+    with pytest.raises(ScoreError, match="the class 'path' has the name of a column"):
+        predictions(classes=("path", "dog")).to_pandas()
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ScoreError, match="Run: pip install pandas"):
+        predictions().to_pandas()
+
+
+def test_results_print_as_a_short_table():
+    """The first ones; names of files are escaped in HTML; of a stream none is taken for it."""
+    assert repr(predictions()).splitlines()[1] == (
+        "  Prediction('a.jpg', labels=('cat', 'dog'), top: cat 0.900, dog 0.500),"
+    )
+    text = predictions()._repr_html_()
+    assert "&lt;b&gt;.jpg" in text
+    assert "empty: no bytes" in text
+    assert text.count("<tr>") == 5
+    stream = predictions(remember=False)
+    assert "iterator" in repr(stream)
+    assert "iterator" in stream._repr_html_()
+    assert len(list(stream)) == 4

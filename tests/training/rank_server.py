@@ -1,0 +1,97 @@
+"""Starts the processes of one training by forking, as torchrun does by starting interpreters.
+
+A program: each line of its input is a JSON list, the number of processes and then the words of the
+command line; each line of its output is a JSON object: exit codes, standard output and error. It
+imports what a training needs once, runs nothing itself, and so has no threads when it forks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+import light_training
+import matplotlib as mpl
+import pytest
+import sklearn.metrics
+import tiny_backbone
+
+import vocscore.models.checkpoint
+import vocscore.training.fitting
+import vocscore.training.follow  # noqa: F401 - all that takes long to import
+from vocscore.cli.main import main as vocscore_main
+
+assert mpl, sklearn.metrics  # imported late otherwise
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def start(rank: int, processes: int, words: list[str], *, port: int, folder: Path) -> int:
+    """Fork one process of the job, with the variables that torchrun sets."""
+    born = os.fork()
+    if born:
+        return born
+    for number, name in ((1, "out"), (2, "err")):
+        file = os.open(folder / f"{rank}.{name}", os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, number)
+    told = {"RANK": rank, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    sizes = {"WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
+    os.environ.update({name: str(value) for name, value in {**told, **sizes}.items()})
+    code = 1
+    try:
+        vocscore_main(words, prog_name="vocscore")
+    except SystemExit as done:
+        code = int(done.code or 0)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def run(processes: int, words: list[str]) -> dict[str, Any]:
+    """Run a job to its end; when one process fails, end the others, as torchrun does."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, port = Path(temporary), free_port()
+        living = {
+            start(rank, processes, words, port=port, folder=folder): rank
+            for rank in range(processes)
+        }
+        codes = [0] * processes
+        while living:
+            ended, status = os.wait()
+            codes[living.pop(ended)] = os.waitstatus_to_exitcode(status)
+            if status:
+                for other in living:
+                    os.kill(other, signal.SIGTERM)
+        said = {
+            name: "".join((folder / f"{rank}.{name}").read_text() for rank in range(processes))
+            for name in ("out", "err")
+        }
+    return {"codes": codes, **said}
+
+
+def main() -> None:
+    """Run the jobs that are asked for, one after the other."""
+    patch = pytest.MonkeyPatch()  # for as long as this program lasts
+    light_training.skip_charts(patch)
+    tiny_backbone.register(patch)
+    for line in sys.stdin:
+        processes, *words = json.loads(line)
+        sys.stdout.write(json.dumps(run(processes, words)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The backbone of a trained model by itself: what `Model.features` runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from vocscore.models.checkpoint import load_network
+from vocscore.models.checkpoint_files import take
+from vocscore.pipeline.devices import bring, on_device
+from vocscore.runtime.base import Runtime, check_images
+from vocscore.runtime.cuda import fetched_later
+from vocscore.runtime.load import open_backbone
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from vocscore.pipeline.preprocess import Preprocess
+    from vocscore.runtime.base import Results
+
+
+def open_features(folder: Path, *, identity: str, device: str, group: int) -> tuple[Runtime, int]:
+    """Load the backbone of a checkpoint, in float32.
+
+    Args:
+        folder: of the checkpoint.
+        identity: its hash when the model was loaded.
+        device: 'cpu' or 'cuda:N'.
+        group: images of a full batch.
+
+    Returns:
+        A runtime whose results are features, float32, (N, F), and F.
+
+    Raises:
+        CheckpointError: it is damaged, or no longer the one that was loaded.
+    """
+    files = take(folder, identity=identity)
+    network, card = load_network(files), files.card
+    size = network.head.in_features
+    if device == "cpu":
+        return (
+            open_backbone(network.backbone, card.preprocess, precision="float32", group=group),
+            size,
+        )
+    return EagerBackbone(network.backbone, card.preprocess, device=device), size
+
+
+class EagerBackbone(Runtime):
+    """A backbone on a GPU, layer by layer, as training computes features there."""
+
+    def __init__(self, backbone: nn.Module, preprocess: Preprocess, *, device: str) -> None:
+        self._preprocess = preprocess
+        self._device = torch.device(device)
+        self._backbone = backbone.eval().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def submit(self, images: torch.Tensor) -> Results:
+        """Queue a batch; see `Runtime.submit`."""
+        check_images(images, size=self._preprocess.size)
+        with torch.inference_mode(), on_device(self._device):
+            pixels = self._preprocess.normalize(bring(images, self._device))
+            features = self._backbone(pixels.contiguous(memory_format=torch.channels_last))
+            return fetched_later(features.float(), images)

@@ -1,0 +1,333 @@
+"""A trained model in memory: `load` opens one, `Model.predict` scores images with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from shards.errors import Fault
+from vocscore.api.backbone import open_features
+from vocscore.api.inputs import entries, is_one
+from vocscore.api.predictions import Block, Predictions
+from vocscore.api.small import MOST_IMAGES, SmallCalls
+from vocscore.api.stream import cut, scored
+from vocscore.config.compute import DecodeConfig
+from vocscore.config.scoring import InferenceConfig
+from vocscore.errors import ScoreError
+from vocscore.machine import usable_cores
+from vocscore.pipeline.loaders import open_loader
+from vocscore.runtime import resolve_device
+from vocscore.runtime.base import Runtime
+from vocscore.runtime.load import open_checkpoint
+from vocscore.runtime.precision import resolve_precision
+from vocscore.scoring.engines.batching import CPU_GROUP, FixedBatcher
+from vocscore.scoring.engines.local import LocalEngine
+from vocscore.scoring.run import check_model
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Generator
+
+    import torch
+    from numpy.typing import NDArray
+    from typing_extensions import Self
+
+    from vocscore.api.inputs import Inputs
+    from vocscore.models.card import ModelCard
+    from vocscore.pipeline.batch import ImageLoader
+    from vocscore.runtime.base import Results
+
+
+def load(
+    run: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    workers: int | None = None,
+    loader: str = "auto",
+    batch_size: int = DecodeConfig.batch_size,
+    max_pixels: int = DecodeConfig.max_pixels,
+) -> Model:
+    """Load a trained model to predict with.
+
+    The arguments and their defaults are those of `vocscore score`.
+
+    Args:
+        run: the folder that `vocscore train` wrote.
+        device: 'auto' (the first GPU, else the CPU), 'cpu', 'cuda' or 'cuda:N'.
+        precision: 'auto' (bf16 where training has shown that the model keeps its probabilities in
+            it and the device computes in it, else float32), 'float32', 'bf16', or 'int8' (after
+            `vocscore quantize`).
+        workers: threads that read and decode; None: one for each usable core.
+        loader: 'auto' (DALI on a GPU, else the host), 'host', 'dali' or 'reference'.
+        batch_size: images decoded together. On a CPU it changes no bit of a result; on a GPU it is
+            the network's batch too, and may change the last bits.
+        max_pixels: width times height of an image; one with more is a result with an error.
+
+    Raises:
+        CheckpointError: the folder holds no finished model, or none in int8.
+        DeviceError: the device is not there, or does not compute in this precision.
+        OptionError: an argument is out of its range.
+    """
+    folder = Path(run)
+    compute = InferenceConfig(device=device, precision=precision, workers=workers, loader=loader)
+    DecodeConfig(batch_size=batch_size, max_pixels=max_pixels)  # refuses what is out of range
+    card, identity = check_model(folder, compute)
+    where = resolve_device(device)
+    arithmetic = resolve_precision(precision, card, device=where)
+    group = CPU_GROUP if where == "cpu" else batch_size
+    runtime, card = open_checkpoint(
+        folder, identity=identity, device=where, precision=arithmetic, group=group
+    )
+    decoding = open_loader(
+        loader,
+        card.preprocess,
+        batch_size=batch_size,
+        device=where,
+        threads=workers or usable_cores(),
+        max_pixels=max_pixels,
+    )
+    setup = Setup(folder, identity, where, arithmetic, group, max_pixels)
+    return Model(card, setup, runtime=runtime, decoding=decoding)
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How a model was loaded.
+
+    Attributes:
+        run: the folder of the checkpoint.
+        identity: its hash.
+        device: 'cpu' or 'cuda:N'.
+        precision: 'float32', 'bf16' or 'int8'.
+        group: images that the network sees at once.
+        max_pixels: width times height of an image that is still decoded.
+    """
+
+    run: Path
+    identity: str
+    device: str
+    precision: str
+    group: int
+    max_pixels: int
+
+
+class Model:
+    """A trained model, ready to predict; `load` makes it. Close it, or use it in a `with` block.
+
+    It starts no processes and handles no signals. Several threads may use it at the same time, and
+    several results may be taken in turns; one `Predictions` belongs to one thread at a time.
+
+    Attributes:
+        card: what is known of the network.
+        setup: how it was loaded.
+    """
+
+    def __init__(
+        self, card: ModelCard, setup: Setup, *, runtime: Runtime, decoding: ImageLoader
+    ) -> None:
+        self.card = card
+        self.setup = setup
+        self._runtime = _Shared(runtime)
+        self._decoding = decoding
+        self._small = SmallCalls(
+            self._runtime, self._open_single, group=setup.group, size=card.preprocess.size
+        )
+        self._features: tuple[Runtime, int] | None = None
+        self._opening = Lock()
+        self._closed = False
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of `Prediction.vector`."""
+        return self.card.classes
+
+    @property
+    def thresholds(self) -> NDArray[np.float32]:
+        """float32, shape (C,): a class is a label from this probability on."""
+        at = np.asarray(self.card.decision_threshold, np.float32)
+        thresholds: NDArray[np.float32] = np.broadcast_to(at, len(self.classes)).copy()
+        return thresholds
+
+    @property
+    def size(self) -> int:
+        """Height and width of what the network sees, pixels."""
+        return self.card.preprocess.size
+
+    @property
+    def backbone(self) -> str:
+        """The name of the torchvision model beneath the head."""
+        return self.card.backbone
+
+    def predict(self, inputs: Inputs) -> Predictions:
+        """Score images: one result for each, in order, computed while they are taken.
+
+        An image that cannot be read or decoded is a result with an `error`, never an exception.
+
+        For the paths of a list, a folder or a folder of shards, probabilities equal those that
+        `vocscore score` writes for the same list, folder or shards to the last bit, on the same
+        machine with the same device, precision and loader, and with the default --unit-size
+        (on a GPU: and the same batch size). Other inputs differ by at most 1e-6 from the same
+        image in a list of paths, as long as the pixels are the same: large JPEGs, which are decoded
+        at a half to an eighth of their size where they come as files or bytes, are full size in a
+        PIL image or an array.
+
+        What could not be set because torch was loaded before vocscore, and what that changes:
+        `vocscore.machine.set_too_late`.
+
+        On a CPU a call costs as much as 32 images, as in `vocscore score`. After some calls with at
+        most 8 images the network is compiled for single ones as well, which takes seconds once on
+        a machine; from then on these cost what they need, if a trial has shown equal bits.
+
+        Args:
+            inputs: one input, or any iterable of inputs, mixed: paths (folders are searched as
+                `vocscore score` does, tars and packed sets are read), the bytes of image files, PIL
+                images (turned by their EXIF orientation like files), uint8 arrays of shape
+                (H, W, 3) RGB, (H, W) or (H, W, 1) gray, (H, W, 4) with alpha, which is dropped,
+                and uint8 tensors of shape (3, H, W). Arrays and PIL images are copied when they are
+                taken. An iterator is a stream: it is gone through in the caller's thread, at most
+                192 images ahead of the results (on a GPU three batches, if those are more), and
+                its results are not remembered.
+
+        Raises:
+            TypeError: at once or while results are taken: an input is of another kind.
+            ScoreError: the model is closed; while results are taken: a folder holds no image, or
+                the model returns NaN.
+        """
+        self._refuse_closed()
+        is_one(inputs)
+        return Predictions(
+            self._blocks(inputs, self._fitting, columns=len(self.classes)),
+            classes=self.classes,
+            thresholds=self.thresholds,
+            remember=not isinstance(inputs, Iterator),
+        )
+
+    def features(
+        self, inputs: Inputs, *, on_error: Literal["raise", "nan"] = "raise"
+    ) -> NDArray[np.float32]:
+        """What the backbone makes of images, before the head; in float32 on every model.
+
+        The first call loads the backbone, which takes seconds.
+
+        Args:
+            inputs: as for `predict`.
+            on_error: what an image that cannot be decoded does: 'raise', or 'nan' for a row of NaN.
+
+        Returns:
+            float32, shape (N, F), in the order of the inputs.
+
+        Raises:
+            ScoreError: the first image that cannot be decoded, by name; or the model is closed.
+            TypeError: an input is of another kind.
+            ValueError: `on_error` is something else.
+        """
+        if on_error not in ("raise", "nan"):
+            raise ValueError(f"on_error must be 'raise' or 'nan', got {on_error!r}")
+        self._refuse_closed()
+        is_one(inputs)
+        with self._opening:
+            if self._features is None:
+                setup = self.setup
+                runtime, width = open_features(
+                    setup.run, identity=setup.identity, device=setup.device, group=setup.group
+                )
+                self._features = _Shared(runtime), width
+        runtime, width = self._features
+        whole = runtime, self.setup.group
+        parts = [np.empty((0, width), np.float32)]
+        with closing(self._blocks(inputs, lambda _images: whole, columns=width)) as blocks:
+            for block in blocks:
+                if block.errors and on_error == "raise":
+                    row = min(block.errors)
+                    raise ScoreError(f"{block.names[row]}: {block.errors[row]}")
+                parts.append(block.numbers)
+        return np.concatenate(parts)
+
+    def close(self) -> None:
+        """End the threads that decode; results that are not yet taken are lost."""
+        self._closed = True
+        self._decoding.close()
+
+    def __enter__(self) -> Self:
+        """Hand out the model itself; `close` is called at the end of the `with` block."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close, whatever happened."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Where it is from and what it is."""
+        setup = self.setup
+        return (
+            f"<Model {setup.run}: {self.backbone}, {len(self.classes)} classes, {self.size} px, "
+            f"{setup.precision} on {setup.device}>"
+        )
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise ScoreError(f"{self.setup.run}: the model is closed. Load it again.")
+
+    def _fitting(self, images: int) -> tuple[Runtime, int]:
+        """The network for so many images, and how many it sees at once."""
+        if self.setup.device == "cpu" and images <= MOST_IMAGES:
+            single = self._small.single()
+            if single is not None:
+                return single, 1
+        return self._runtime, self.setup.group
+
+    def _open_single(self) -> Runtime:
+        setup = self.setup
+        runtime, _ = open_checkpoint(
+            setup.run,
+            identity=setup.identity,
+            device=setup.device,
+            precision=setup.precision,
+            group=1,
+        )
+        return _Shared(runtime)
+
+    def _blocks(
+        self, inputs: Inputs, fitting: Callable[[int], tuple[Runtime, int]], *, columns: int
+    ) -> Generator[Block]:
+        """Results of engines of this call's own: only loader and network are shared."""
+        self._refuse_closed()
+        setup, patient = self.setup, isinstance(inputs, Iterator)
+        found = entries(inputs, upright=self.card.preprocess.upright, max_pixels=setup.max_pixels)
+        chunks = cut(found, group=setup.group, patient=patient)
+        first = next(chunks, None)
+        if first is None:
+            return
+        runtime, group = fitting(len(first))
+
+        def engine() -> LocalEngine:
+            return LocalEngine(self._decoding, FixedBatcher(runtime, group=group), classes=columns)
+
+        with closing(scored(chain([first], chunks), engine, patient=patient)) as results:
+            for chunk, rows in results:
+                rows.probabilities[list(rows.failures)] = np.nan
+                errors = {row: Fault(why.reason, why.detail) for row, why in rows.failures.items()}
+                paths = [entry.path for entry in chunk.entries]
+                yield Block(rows.names, paths, rows.probabilities, errors)
+
+
+class _Shared(Runtime):
+    """A runtime that several threads may use."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._one_at_a_time = Lock()
+        self.in_flight = runtime.in_flight
+
+    def submit(self, images: torch.Tensor) -> Results:
+        """Start on a batch; see `Runtime.submit`."""
+        with self._one_at_a_time:
+            return self._runtime.submit(images)

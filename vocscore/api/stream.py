@@ -1,0 +1,161 @@
+"""Images through an engine, a bounded number ahead of who takes the results.
+
+The caller's own thread goes through its iterable, and only while it waits for a result: a
+generator may use what belongs to its thread, and what it raises comes out where it was called.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import Thread, get_ident
+from typing import TYPE_CHECKING
+
+from vocscore.scoring.engines import Finished
+from vocscore.scoring.engines.prefetch import Prefetcher
+from vocscore.scoring.inputs.units import Contents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from vocscore.api.inputs import Entry
+    from vocscore.scoring.engines import Engine, Event
+    from vocscore.scoring.output.rows import Rows
+
+UNIT_SIZE = 2048
+"""Images of a unit of `vocscore score`, by default: there a new group begins."""
+LARGEST_CHUNK = 256
+"""Images of a list or a folder: 64 took no more time for each."""
+LARGEST_OF_A_STREAM = 64
+"""Images of an iterator, which may take long to give them."""
+MOST_BYTES = 256 << 20
+"""Of images in memory in one chunk: 64 arrays of 1000 x 1333 pixels."""
+CHUNKS_AHEAD = 3
+"""Chunks at work: one that is decoded, one behind it, one whose results are waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A run of images: a `Unit` that is read already.
+
+    Attributes:
+        entries: one a row.
+        number: its place among the units of its engine, which has no other.
+    """
+
+    entries: Sequence[Entry]
+    number: int = 0
+
+    @property
+    def weight(self) -> int:
+        """Images."""
+        return len(self.entries)
+
+    def read(self) -> Contents:
+        """Hand over where they lie."""
+        return Contents([entry.ref for entry in self.entries])
+
+
+def cut(entries: Iterator[Entry], *, group: int, patient: bool) -> Iterator[list[Entry]]:
+    """Cut images into chunks, small ones first, so that the first result comes soon.
+
+    Files of one list share groups as in `vocscore score`: chunks are whole groups, and a new one
+    begins at each of its units. Only images that hold much memory end a chunk elsewhere.
+
+    Args:
+        entries: in order. What going through them raises is raised behind the last chunk.
+        group: images that the network sees at once.
+        patient: as for `scored`.
+    """
+    most = (LARGEST_OF_A_STREAM if patient else LARGEST_CHUNK) // group * group
+    taken: list[Entry] = []
+    held = rows = 0
+    size = group
+    try:
+        for entry in entries:
+            if entry.starts:
+                if taken:
+                    yield taken
+                taken, held, rows = [], 0, 0
+            taken.append(entry)
+            held += entry.nbytes
+            rows += 1
+            if len(taken) >= size or held >= MOST_BYTES or rows % UNIT_SIZE == 0:
+                yield taken
+                taken, held = [], 0
+                size = max(group, min(2 * size, most))
+    except Exception:
+        if taken:  # they came before it, and so do their results
+            yield taken
+        raise
+    if taken:
+        yield taken
+
+
+def scored(
+    chunks: Iterator[list[Entry]], engine: Callable[[], Engine], *, patient: bool
+) -> Generator[tuple[Chunk, Rows]]:
+    """Score chunks in their order.
+
+    Each is a finite job of its own, so no thread ever waits for the caller: a program can end with
+    results that nobody has taken.
+
+    Args:
+        chunks: no more than `CHUNKS_AHEAD` are taken ahead of their results.
+        engine: opens one for a chunk; several work at the same time.
+        patient: the chunks may take long to come: take fewer ahead of the first results.
+
+    Raises:
+        Exception: what `chunks` raises, behind the results of those before.
+        ScoreError: from the engine.
+    """
+    running: deque[Prefetcher[Event]] = deque()
+    left: Iterator[list[Entry]] | None = chunks
+    failure: Exception | None = None
+    finished, taker = 0, get_ident()
+    try:
+        while left is not None or running:
+            ahead = min(1 + finished, CHUNKS_AHEAD) if patient else CHUNKS_AHEAD
+            while left is not None and len(running) < ahead:
+                try:
+                    entries = next(left, None)
+                except Exception as error:  # noqa: BLE001 - raised below, at its place
+                    entries, failure = None, error
+                if entries is None:
+                    left = None
+                else:
+                    running.append(Prefetcher(engine().score(iter([Chunk(entries)])), depth=1))
+            if running:
+                yield _finished(running[0])
+                running.popleft().close()
+                finished, taker = finished + 1, get_ident()
+    finally:
+        _close(running, waiting=taker == get_ident())
+    if failure is not None:
+        raise failure
+
+
+def _finished(events: Iterator[Event]) -> tuple[Chunk, Rows]:
+    done = next(event for event in events if isinstance(event, Finished))
+    for problem in done.problems:
+        warnings.warn(problem, RuntimeWarning, stacklevel=2)
+    assert isinstance(done.unit, Chunk)
+    return done.unit, done.rows
+
+
+def _close(running: Sequence[Prefetcher[Event]], *, waiting: bool) -> None:
+    """End jobs whose results nobody takes.
+
+    Args:
+        running: the jobs.
+        waiting: until they have ended. Not where the garbage collector closes the generator: it may
+            do so in a thread of one of these jobs, which cannot wait for itself.
+    """
+    for job in running:
+        if waiting:
+            job.close()
+        else:
+            with suppress(RuntimeError):  # no thread can be started while the interpreter ends
+                Thread(target=job.close, daemon=True).start()

@@ -1,0 +1,73 @@
+"""Where a network is computed, and in which arithmetic: values that need no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from vocscore.errors import DeviceError
+
+Kind = Literal["auto", "cpu", "cuda"]
+_KINDS: Final[tuple[Kind, ...]] = ("auto", "cpu", "cuda")
+
+Precision = Literal["float32", "bf16", "int8"]
+"""The arithmetic of a network."""
+
+PRECISIONS: Final[tuple[Precision, ...]] = ("float32", "bf16", "int8")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device by name; `str()` gives the name back.
+
+    Attributes:
+        kind: 'auto' stands for the first GPU, or the CPU where there is none.
+        index: the number of the GPU; None where none is named.
+    """
+
+    kind: Kind
+    index: int | None = None
+
+    @classmethod
+    def parse(cls, name: str | Device) -> Device:
+        """Read the name of a device; only torch can tell whether it exists (`find_device`).
+
+        Args:
+            name: 'auto', 'cpu', 'cuda' or 'cuda:N'; a `Device` is returned as it is.
+
+        Raises:
+            DeviceError: the name is none of these.
+        """
+        if isinstance(name, Device):
+            return name
+        for kind in _KINDS:
+            if name == kind:
+                return cls(kind)
+        prefix, _, number = name.partition(":")
+        if prefix == "cuda" and number.isascii() and number.isdigit():
+            return cls("cuda", int(number))
+        raise DeviceError(f"device {name!r} is none of auto, cpu, cuda, cuda:N.")
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it is certainly a GPU; False for 'auto'."""
+        return self.kind == "cuda"
+
+    def __str__(self) -> str:
+        """'auto', 'cpu', 'cuda' or 'cuda:N'."""
+        return self.kind if self.index is None else f"{self.kind}:{self.index}"
+
+
+CPU: Final = Device("cpu")
+
+
+def parse_precision(name: str) -> Precision:
+    """Read the name of an arithmetic.
+
+    Raises:
+        DeviceError: there is none of this name.
+    """
+    for precision in PRECISIONS:
+        if name == precision:
+            return precision
+    raise DeviceError(f"precision {name!r} is none of {', '.join(PRECISIONS)}.")

@@ -1,0 +1,46 @@
+"""What every export format provides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from vocscore.exporting.exported_model import ExportedModel
+
+Run: TypeAlias = "Callable[[NDArray[np.uint8]], NDArray[np.float32]]"
+"""Pixels, uint8 (N, S, S, 3) -> probabilities, float32 (N, C)."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """How one kind of file is written and run.
+
+    Attributes:
+        name: for people.
+        suffixes: of its files; the first is that of the file that users name.
+        require: raises ExportError if the format cannot be written here.
+        write: (model, file, facts) -> the files.
+        runner: opens a file and returns a function that runs it.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    require: Callable[[], None]
+    write: Callable[[ExportedModel, Path, Mapping[str, Any]], None]
+    runner: Callable[[Path], Run]
+
+    def files(self, file: Path) -> list[Path]:
+        """All files of an export, the one that users name first."""
+        return [*(file.with_suffix(suffix) for suffix in self.suffixes), description(file)]
+
+
+def description(file: Path) -> Path:
+    """Where the JSON description of a file is: beside it, with '.json' added to its name."""
+    return file.with_name(f"{file.name}.json")

@@ -1,0 +1,73 @@
+"""The model that is exported: the network with its preprocessing and postprocessing inside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from vocscore.exporting.names import INPUT, OUTPUT
+
+if TYPE_CHECKING:
+    from vocscore.models.card import ModelCard
+    from vocscore.models.network import Network
+
+FORMAT = 1
+
+
+class ExportedModel(nn.Module):
+    """Pixels in, probabilities out: normalization, network, temperature and sigmoid.
+
+    Args:
+        network: of a checkpoint; set to evaluation mode.
+        card: of the same checkpoint.
+    """
+
+    def __init__(self, network: Network, card: ModelCard) -> None:
+        """Put both into one module."""
+        super().__init__()
+        self.network = network
+        self._card = card
+        self.eval()
+
+    @property
+    def example(self) -> torch.Tensor:
+        """Two black images; uint8, shape (2, S, S, 3)."""
+        size = self._card.preprocess.size
+        return torch.zeros(2, size, size, 3, dtype=torch.uint8)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels, uint8, shape (N, S, S, 3), RGB -> float32 probabilities, shape (N, C)."""
+        # contiguous: a graph with three values of mean and std, and not with a row of them
+        images = self._card.preprocess.normalize(pixels.permute(0, 3, 1, 2).contiguous())
+        return self._card.probabilities(self.network(images))
+
+
+def describe(card: ModelCard, *, identity: str) -> dict[str, Any]:
+    """Describe how to use the exported model, in plain values.
+
+    Args:
+        card: of the checkpoint.
+        identity: its hash.
+    """
+    size, classes = card.preprocess.size, len(card.classes)
+    threshold = card.decision_threshold
+    turned = "turn the image by its EXIF orientation" if card.preprocess.upright else "ignore EXIF"
+    return {
+        "format": FORMAT,
+        "classes": list(card.classes),
+        "thresholds": list(threshold) if isinstance(threshold, tuple) else [threshold] * classes,
+        "decision": "a class is predicted where its probability >= its threshold",
+        "size": size,
+        "resize": f"both sides to {size} pixels, whatever the aspect ratio; bilinear, antialiased",
+        "orientation": turned,
+        "colour": "RGB, 0 to 255",
+        "normalisation": "inside the model",
+        "temperature": card.temperature,
+        "sigmoid": "inside the model, with the temperature",
+        "input": {"name": INPUT, "type": "uint8", "shape": ["pictures", size, size, 3]},
+        "output": {"name": OUTPUT, "type": "float32", "shape": ["pictures", classes]},
+        "backbone": card.backbone,
+        "checkpoint": identity,
+    }

@@ -1,0 +1,117 @@
+"""The files of a checkpoint, read and hashed once for one job; needs no torch.
+
+A job refuses an unusable model before torch is loaded, which takes the hash of its weights, and
+builds the network from the same weights later. `hold` keeps the bytes in between, for `take`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from vocscore.errors import CheckpointError
+from vocscore.models.card import (
+    CARD_FILE,
+    WEIGHTS_FILE,
+    identity_of,
+    parse_card,
+    read_file,
+    to_card,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vocscore.models.card import ModelCard
+
+_held: dict[str, CheckpointFiles] = {}
+"""By identity, so that they cannot be out of date; at most one."""
+
+
+@dataclass
+class CheckpointFiles:
+    """A checkpoint as its files were when they were read.
+
+    Attributes:
+        folder: of the checkpoint.
+        identity: as `checkpoint_hash` computes it.
+        written: the JSON of the card.
+        card_bytes: the file that it was read from.
+    """
+
+    folder: Path
+    identity: str
+    written: dict[str, Any] = field(repr=False)
+    card_bytes: bytes = field(repr=False)
+    _weights: bytes | None = field(repr=False)
+
+    @cached_property
+    def card(self) -> ModelCard:
+        """The card.
+
+        Raises:
+            CheckpointError: a value is missing or invalid.
+        """
+        return to_card(self.written, self.folder)
+
+    def weights(self) -> bytes:
+        """Return the bytes of the safetensors file, and read them again if they were released.
+
+        They are not compared with the card's hash of them.
+
+        Raises:
+            CheckpointError: they are not in the folder any more.
+        """
+        if self._weights is not None:
+            return self._weights
+        found = read_file(self.folder / WEIGHTS_FILE)
+        if identity_of(self.card_bytes, found) != self.identity:
+            raise _replaced(self.folder)
+        return found
+
+    def release(self) -> None:
+        """Free the memory of the weights."""
+        self._weights = None
+
+
+def read_checkpoint(folder: Path) -> CheckpointFiles:
+    """Read both files of a checkpoint, each once.
+
+    Raises:
+        CheckpointError: a file is missing, or the card is damaged or of a newer format.
+    """
+    card = read_file(folder / CARD_FILE)
+    written = parse_card(card, folder)
+    to_card(written, folder)  # before the weights, which may be large
+    weights = read_file(folder / WEIGHTS_FILE)
+    return CheckpointFiles(folder, identity_of(card, weights), written, card, weights)
+
+
+def hold(files: CheckpointFiles) -> None:
+    """Keep files in memory until `take`, in place of those held before."""
+    _held.clear()
+    _held[files.identity] = files
+
+
+def take(folder: Path, *, identity: str) -> CheckpointFiles:
+    """Return the files that were chosen: those held, or else those in the folder now.
+
+    Args:
+        folder: of the checkpoint.
+        identity: its hash when it was chosen, maybe days ago and by another process.
+
+    Raises:
+        CheckpointError: the files in the folder are not those that were chosen, or are damaged.
+    """
+    files = _held.pop(identity, None) or read_checkpoint(folder)
+    if files.identity != identity:
+        raise _replaced(folder)
+    return files
+
+
+def _replaced(folder: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{folder}: replaced while it was in use. Finished units are kept: put the old checkpoint "
+        "back to continue with them."
+    )

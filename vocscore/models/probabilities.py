@@ -1,0 +1,64 @@
+"""From logits to probabilities, and from probabilities to predicted classes.
+
+The only place for both rules: scoring, evaluation, training, the checks of bf16 and int8, and
+exported models all use it, so the same image gets the same labels everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+    from numpy.typing import NDArray
+
+_FLOAT64_BYTES = 8
+
+
+def probabilities(logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Compute the sigmoid of logits / temperature.
+
+    Args:
+        logits: floating, any shape, on any device. float64 is computed as such and rounded once;
+            every other type is computed in float32.
+        temperature: above 0; 1 changes nothing.
+
+    Returns:
+        float32, the same shape, 0 to 1.
+    """
+    exact = logits if logits.element_size() == _FLOAT64_BYTES else logits.float()
+    return (exact / temperature).sigmoid().float()
+
+
+def probabilities_of(
+    logits: NDArray[np.floating[Any]], *, temperature: float
+) -> NDArray[np.float32]:
+    """Do the same for an array in main memory."""
+    import torch
+
+    found: NDArray[np.float32] = probabilities(torch.from_numpy(logits), temperature).numpy()
+    return found
+
+
+def decide(
+    probabilities: NDArray[np.floating[Any]], threshold: float | Sequence[float] | NDArray[Any]
+) -> NDArray[np.bool_]:
+    """Tell which classes are predicted: those with a probability at or above the threshold.
+
+    Both are compared as float32, the type of the probabilities that a network gives: a threshold
+    of 0.7 is reached by the float32 nearest to 0.7, which is less than the float64 0.7.
+
+    Args:
+        probabilities: floating, shape (N, C).
+        threshold: one number, or one per class.
+
+    Returns:
+        bool, shape (N, C).
+    """
+    exact = np.asarray(probabilities, np.float32)
+    decided: NDArray[np.bool_] = exact >= np.asarray(threshold, np.float32)
+    return decided

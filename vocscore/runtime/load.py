@@ -1,0 +1,191 @@
+"""From a checkpoint, a network in memory, or a backbone to a runtime on a device."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vocscore.device import Device, parse_precision
+from vocscore.models.checkpoint_files import take
+from vocscore.runtime.compile_cache import cache_key, load_or_compile
+from vocscore.runtime.int8 import quantized
+from vocscore.runtime.openvino import (
+    GRAPH,
+    OpenVinoRuntime,
+    compile_model,
+    convert,
+    core,
+    dump,
+    load,
+    read_model,
+    shape_for,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from vocscore.device import Precision
+    from vocscore.models.card import ModelCard
+    from vocscore.models.checkpoint_files import CheckpointFiles
+    from vocscore.models.network import Network
+    from vocscore.pipeline.preprocess import Preprocess
+    from vocscore.runtime.base import Runtime
+    from vocscore.runtime.openvino import Shape
+
+
+def open_checkpoint(
+    folder: Path, *, identity: str, device: Device | str, precision: str, group: int
+) -> tuple[Runtime, ModelCard]:
+    """Prepare a checkpoint for scoring.
+
+    On a CPU the compiled model is cached: the next time no network is built.
+
+    Args:
+        folder: of the checkpoint.
+        identity: its hash when it was chosen; see `take`.
+        device: the CPU, or a GPU with its number; or its name.
+        precision: as `resolve_precision` gives it.
+        group: images in a full batch.
+
+    Raises:
+        CheckpointError: it is damaged, or was replaced since it was chosen.
+    """
+    device, arithmetic = Device.parse(device), parse_precision(precision)
+    files = take(folder, identity=identity)
+    if device.is_gpu:
+        network, card = _network(files), files.card
+        runtime = open_runtime(network, card, device=device, precision=arithmetic, group=group)
+        return runtime, card
+    return _open_cached(files, precision=arithmetic, group=group), files.card
+
+
+def _open_cached(files: CheckpointFiles, *, precision: Precision, group: int) -> Runtime:
+    """Prepare a checkpoint for scoring on the CPU; compile it only if that was not done before."""
+    shape = shape_of(files.card, precision=precision, group=group)
+    make: Callable[[], Any]
+    if precision == "int8":
+        file, name = quantized(files.folder, identity=files.identity)
+        make = partial(read_model, file, shape=shape)
+    else:
+        name = files.identity
+        make = partial(_converted, files, shape=shape)
+
+    def restore(blob: bytes) -> Any:
+        files.release()
+        return load(blob, shape=shape)
+
+    compiled = load_or_compile(
+        cache_key(_facts(name, shape)),
+        load=restore,
+        make=lambda: compile_model(make(), shape=shape),
+        dump=dump,
+    )
+    return OpenVinoRuntime(compiled, shape=shape, finish=_finish(files.card))
+
+
+def open_runtime(
+    network: Network,
+    card: ModelCard,
+    *,
+    device: Device | str,
+    precision: Precision = "float32",
+    group: int = 32,
+) -> Runtime:
+    """Prepare a network in memory for scoring.
+
+    Args:
+        network: taken over: it is moved to the device and set to evaluation mode, in place.
+        card: says how pixels become its input, and logits probabilities.
+        device: the CPU, or a GPU with its number; or its name.
+        precision: 'float32' or 'bf16'.
+        group: images in a full batch; batches of other sizes are scored too, but not as fast.
+    """
+    device = Device.parse(device)
+    if not device.is_gpu:
+        shape = shape_of(card, precision=precision, group=group)
+        return open_graph(convert(network.eval(), card.preprocess, shape=shape), card, shape=shape)
+    from vocscore.runtime.cuda import CudaRuntime
+
+    return CudaRuntime(
+        network,
+        preprocess=card.preprocess,
+        classes=len(card.classes),
+        device=device,
+        precision=precision,
+        batch_size=group,
+        temperature=card.temperature,
+    )
+
+
+def open_graph(graph: Any, card: ModelCard, *, shape: Shape) -> Runtime:
+    """Prepare the graph of a checkpoint's network, from `convert` or NNCF, for scoring."""
+    return OpenVinoRuntime(compile_model(graph, shape=shape), shape=shape, finish=_finish(card))
+
+
+def open_backbone(
+    backbone: nn.Module, preprocess: Preprocess, *, precision: Precision, group: int
+) -> Runtime:
+    """Prepare a frozen backbone for computing features on the CPU.
+
+    Args:
+        backbone: normalized float32 images (N, 3, S, S) -> features (N, F); set to evaluation
+            mode.
+        preprocess: its input.
+        precision: 'float32' or 'bf16'.
+        group: images in a full batch.
+
+    Returns:
+        A runtime whose results are features, float32, (N, F).
+    """
+    shape = shape_for(
+        group=group, size=preprocess.size, precision=precision, cores=torch.get_num_threads()
+    )
+    graph = convert(backbone.eval(), preprocess, shape=shape)
+    return OpenVinoRuntime(compile_model(graph, shape=shape), shape=shape)
+
+
+def shape_of(card: ModelCard, *, precision: Precision, group: int) -> Shape:
+    """What a checkpoint's network is compiled for in this process."""
+    # torch's number of threads, and not the machine's: a worker process has a share of the cores
+    cores = torch.get_num_threads()
+    return shape_for(group=group, size=card.preprocess.size, precision=precision, cores=cores)
+
+
+def _network(files: CheckpointFiles) -> Network:
+    from vocscore.models.checkpoint import load_network  # imports torchvision, for seconds
+
+    return load_network(files)
+
+
+def _converted(files: CheckpointFiles, *, shape: Shape) -> Any:
+    return convert(_network(files), files.card.preprocess, shape=shape)
+
+
+def _finish(card: ModelCard) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    def finish(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = card.probabilities(torch.from_numpy(logits)).numpy()
+        return found
+
+    return finish
+
+
+def _facts(identity: str, shape: Shape) -> dict[str, Any]:
+    """Everything that decides a compiled model."""
+    processor = core().get_property("CPU", "FULL_DEVICE_NAME")
+    import openvino
+
+    return {
+        "graph": GRAPH,
+        "checkpoint": identity,
+        "openvino": openvino.get_version(),
+        "processor": processor,
+        **asdict(shape),
+    }

@@ -1,0 +1,273 @@
+"""Copies of the bad inputs in a folder of their own, with a table that says why.
+
+    DIR/quarantine.csv   path,reason,detail,copy: every bad input, in the order of the output
+    DIR/a/b.jpg          the bytes of a/b.jpg
+    DIR/_root/data/x.png the bytes of /data/x.png
+    DIR/_other/HASH-NAME one whose name cannot be kept: it contains '..', collides with a folder, or
+                         another bad input has it too (a tar may contain several of one name)
+
+A copy gets its name when it is complete, and an existing one is not copied again: a run that was
+killed resumes. The bad inputs are read from the ledger, so a quarantine can be requested in the
+middle of a job.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import json
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from shards import atomic
+from shards.files import open_regular, read_regular
+from vocscore.errors import ScoreError
+from vocscore.scoring.bad_inputs import bad_records
+from vocscore.scoring.bad_inputs.places import Places
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from vocscore.scoring.bad_inputs.bad_records import BadRecord
+
+TABLE = "quarantine.csv"
+_MARK = ".vocscore.json"
+_CHUNK_BYTES = 1 << 20
+
+
+class Quarantine:
+    """The folder of copies.
+
+    Args:
+        folder: created if it does not exist.
+        run: plain values that identify the inputs; the folder of another job is refused.
+
+    Raises:
+        ScoreError: the folder is in use for something else.
+    """
+
+    def __init__(self, folder: Path, *, run: Mapping[str, Any]) -> None:
+        """Check that the folder can be used; nothing is created yet."""
+        self._folder = folder
+        self._places = Places(reserved=(TABLE, _MARK))
+        self._mark = json.dumps(run, indent=1).encode("ascii")
+        if not _is_empty(folder) and _read(folder / _MARK) != self._mark:
+            raise ScoreError(
+                f"{folder}: not empty, and not the quarantine of these inputs. Name another folder "
+                "with --quarantine, or remove it."
+            )
+
+    def begin(self) -> None:
+        """Create the folder and mark it as ours.
+
+        Raises:
+            ScoreError: it cannot be created.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            atomic.write(self._folder / _MARK, self._mark)
+        except OSError as error:
+            raise _cannot_write(self._folder, error) from error
+
+    def take(self, unit: Path) -> None:
+        """Copy the bad inputs of one unit.
+
+        Args:
+            unit: the file of its bad records; it may be missing.
+
+        Raises:
+            ScoreError: they cannot be written.
+        """
+        for bad in bad_records.read(unit):
+            self._copy(bad)
+
+    def finish(self, units: Iterable[Path]) -> None:
+        """Write the table of all bad inputs so far.
+
+        Args:
+            units: the files of their bad records, in order.
+
+        Raises:
+            ScoreError: it cannot be written.
+        """
+        units = list(units)
+        if self._places.shared:  # units may have finished in another order
+            self._places.start_over()
+            for unit in units:
+                self.take(unit)
+        table = self._folder / TABLE
+        try:
+            with atomic.replacing(table) as file:
+                file.write(_line("path", "reason", "detail", "copy"))
+                for unit in units:
+                    file.writelines(self._lines(unit))
+        except OSError as error:
+            raise _cannot_write(table, error) from error
+
+    def _lines(self, unit: Path) -> Iterator[bytes]:
+        for bad in bad_records.read(unit):
+            places = self._places.of(bad)
+            copy = next((place for place in places if self._is_file(place)), "")
+            yield _line(bad.path, bad.reason, bad.detail, copy)
+
+    def _copy(self, bad: BadRecord) -> None:
+        """Copy the bytes, if they can still be read; otherwise only the table lists it."""
+        try:
+            source = open_regular(bad.file)
+        except (OSError, ValueError):  # ValueError: a name that no file can have
+            return
+        try:
+            there = max(0, os.fstat(source).st_size - bad.offset)
+            size = min(bad.size, there) if bad.size >= 0 else there
+            self._place(source, bad, size)
+        finally:
+            os.close(source)
+
+    def _place(self, source: int, bad: BadRecord, size: int) -> None:
+        places = self._places.of(bad)
+        compare = bad.path in self._places.shared
+        for place in places:
+            target = self._folder / place
+            try:
+                there = self._is_file(place) and target.stat().st_size == size
+                if not there or (compare and not _is_copy(target, source, bad.offset, size)):
+                    _write(target, source, bad.offset, size)
+            except (FileExistsError, NotADirectoryError, IsADirectoryError):
+                continue  # another input's file is where this one needs a folder, or vice versa
+            except _ReadError:
+                return
+            except OSError as error:
+                raise _cannot_write(target, error) from error
+            return
+
+    def _is_file(self, place: str) -> bool:
+        return (self._folder / place).is_file()
+
+
+class _ReadError(Exception):
+    """The source cannot be read; the copy is not at fault."""
+
+
+def _write(target: Path, source: int, offset: int, size: int) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        raise IsADirectoryError
+    working = atomic.temporary(target)
+    # No fsync: a copy that a power cut has emptied has the wrong size, and is written again.
+    try:
+        with working.open("wb") as file:
+            _pour(file, source, offset, size)
+        working.replace(target)
+    except BaseException:
+        working.unlink(missing_ok=True)
+        raise
+
+
+def _pour(file: BinaryIO, source: int, offset: int, size: int) -> None:
+    """Copy a range; holes stay holes, or one sparse file would fill the disk."""
+    for at, piece in _pieces(source, offset, size):
+        file.seek(at)
+        file.write(piece)
+    there = max(0, os.fstat(source).st_size - offset)  # it may have shrunk meanwhile
+    file.truncate(min(size, there))
+
+
+def _pieces(source: int, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the data of a range with its offset in it; what is left out are holes, which are zeros.
+
+    Raises:
+        _ReadError: it cannot be read.
+    """
+    at, end = offset, offset + size
+    try:
+        while at < end:
+            at, stop = _data_from(source, at, end)
+            while at < stop:
+                piece = os.pread(source, min(_CHUNK_BYTES, stop - at), at)
+                if not piece:
+                    return
+                yield at - offset, piece
+                at += len(piece)
+    except OSError as error:
+        raise _ReadError from error
+
+
+def _data_from(source: int, at: int, end: int) -> tuple[int, int]:
+    """Where the next data begins and ends; both are `end` where only a hole is left."""
+    try:
+        start = os.lseek(source, at, os.SEEK_DATA)
+        return start, min(os.lseek(source, start, os.SEEK_HOLE), end)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # no data from there on
+            return end, end
+        return at, end  # a file system that knows no holes: all of it is data
+
+
+def _is_copy(target: Path, source: int, offset: int, size: int) -> bool:
+    """Whether a file of the right size has the right bytes."""
+    try:
+        copy = open_regular(target)
+    except OSError:
+        return False
+    try:
+        # Data in one may be a hole in the other.
+        return all(
+            os.pread(copy, len(piece), at) == piece for at, piece in _pieces(source, offset, size)
+        ) and all(
+            os.pread(source, len(piece), offset + at) == piece
+            for at, piece in _pieces(copy, 0, size)
+        )
+    except (OSError, _ReadError):
+        return False
+    finally:
+        os.close(copy)
+
+
+def _read(file: Path) -> bytes | None:
+    try:
+        return read_regular(file)
+    except OSError:
+        return None
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether it does not exist, is empty, or has no more than an unfinished mark."""
+    unfinished = atomic.temporary(folder / _MARK).name
+    try:
+        return all(entry.name == unfinished for entry in os.scandir(folder))
+    except FileNotFoundError:
+        return True
+    except OSError:  # a file, or a folder that may not be read
+        return False
+
+
+def _line(*fields: str) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerow(fields)
+    try:
+        return text.getvalue().encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a surrogate pair, from the description in a foreign shard
+        return text.getvalue().encode("utf-8", "surrogatepass")
+
+
+def _cannot_write(path: Path, error: OSError) -> ScoreError:
+    return ScoreError(
+        f"{path}: cannot be written: {str(error.strerror).lower()}. Finished units are kept. Free "
+        "some space, or name another folder with --quarantine, and rerun the same command."
+    )
+
+
+def refuse_inside(folder: Path, source: Path) -> None:
+    """Raise where copies would become inputs of the next run.
+
+    Raises:
+        ScoreError: `folder` lies in `source` or is it.
+    """
+    inside, outside = folder.resolve(), source.resolve()
+    if source.is_dir() and (inside == outside or outside in inside.parents):
+        raise ScoreError(
+            f"{folder}: inside {source}, so the copies would become inputs. Name a folder "
+            "elsewhere with --quarantine."
+        )

@@ -1,0 +1,171 @@
+"""How fast this machine reads, decodes and runs the network, each alone, beside the rate of a run.
+
+A ceiling is the rate of one stage with the whole machine to itself. The stage whose ceiling leaves
+a run the least room is its bottleneck.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from shards.errors import BadImage
+from shards.images.image_file import read_bytes
+from vocscore.config.compute import MAX_PIXELS
+from vocscore.machine import usable_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Sequence
+
+    import torch
+
+    from shards.sample import ImageRef
+    from vocscore.pipeline.batch import Batch, ImageLoader
+
+SAMPLE_IMAGES: Final = 256
+SECONDS_PER_STAGE = 1.0
+_STAGES: Final = {"read": "reading", "decode": "decoding", "model": "inference"}
+"""What a person is told, by the names in a summary's JSON."""
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """Images per second of each stage, with the whole machine to itself.
+
+    Attributes:
+        read: bytes from the disk (or from the system's cache, where they lie after a run).
+        decode: files to batches, reading included.
+        model: ready batches to probabilities.
+    """
+
+    read: float
+    decode: float
+    model: float
+
+    def __str__(self) -> str:
+        """For a summary: 'reading 9000, decoding 1200, inference 600'."""
+        return ", ".join(f"{_STAGES[name]} {rate:.0f}" for name, rate in asdict(self).items())
+
+    def reached(self, images_per_second: float, *, good: float = 1.0) -> Reached:
+        """Compare the rate of a run with them.
+
+        Args:
+            images_per_second: of the run, images with errors included.
+            good: share of its images that could be decoded, 0 to 1; the model sees no others.
+        """
+        shares = {
+            "read": images_per_second / self.read,
+            "decode": images_per_second / self.decode,
+            "model": images_per_second * good / self.model,
+        }
+        bottleneck = max(shares, key=lambda stage: shares[stage])
+        low = tuple(stage for stage, share in shares.items() if share > 1)
+        return Reached(bottleneck, None if low else shares[bottleneck], low)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A run beside its ceilings.
+
+    Attributes:
+        bottleneck: the stage that leaves the least room: nothing end to end can be faster.
+        share: of its ceiling that the run reached, 0 to 1; None where it cannot be said, because
+            of `too_low`.
+        too_low: stages that the run itself was faster than. Their ceilings were measured too low:
+            on too few images, on ones that take longer than the others, or on a machine that had
+            other work at that moment.
+    """
+
+    bottleneck: str
+    share: float | None
+    too_low: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """For a summary: 'decoding; reached 94% of it', or why that is not known."""
+        if self.share is None:
+            stages = " and ".join(_STAGES[stage] for stage in self.too_low)
+            return (
+                f"not known; the run was faster than the ceiling of {stages}, which was measured "
+                "too low (few images, or ones that take longer than the others)"
+            )
+        return f"{_STAGES[self.bottleneck]}; reached {self.share:.0%} of it"
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values, with the keys of a summary."""
+        return {
+            "wall": None if self.too_low else self.bottleneck,
+            "share_of_wall": self.share,
+            "ceilings_too_low": list(self.too_low),
+        }
+
+
+def images_per_second(work: Callable[[], int]) -> float:
+    """Repeat a call until a second is up; it returns how many images it did.
+
+    There is no warm-up: this is measured after a run, when everything is warm.
+    """
+    images, started, seconds = 0, time.perf_counter(), 0.0
+    while seconds < SECONDS_PER_STAGE:
+        images += work()
+        seconds = time.perf_counter() - started
+    return images / seconds
+
+
+def measure_ceilings(
+    refs: Sequence[ImageRef], *, loader: ImageLoader, model: Callable[[torch.Tensor], float]
+) -> Ceilings | None:
+    """Measure each stage alone for about a second.
+
+    Args:
+        refs: a sample of the run's images; at most `SAMPLE_IMAGES` are used. Fewer are
+            repeated: threads that run out of work would make the ceiling low.
+        loader: the run's.
+        model: the network's images per second on a ready batch, uint8 (N, 3, S, S).
+
+    Returns:
+        None where no image of the sample can be decoded.
+    """
+    sample = list(refs[:SAMPLE_IMAGES])
+    ready = _first_good(loader.batches(sample))
+    if ready is None:
+        return None
+    repeated = sample * -(-SAMPLE_IMAGES // len(sample))
+    decoded = _decoded(loader, repeated)
+    with closing(decoded):
+        decode = images_per_second(lambda: next(decoded))
+    return Ceilings(read=_read_rate(repeated), decode=decode, model=model(ready.images))
+
+
+def _first_good(batches: Iterable[Batch]) -> Batch | None:
+    good = (batch for batch in batches if len(batch.rows))
+    return next(islice(good, 1), None)
+
+
+def _decoded(loader: ImageLoader, sample: Sequence[ImageRef]) -> Generator[int]:
+    """Decode a sample over and over; yield the images of each batch, bad ones included."""
+    while True:
+        for batch in loader.batches(sample):
+            yield len(batch.rows) + len(batch.failures)
+
+
+def _read_rate(sample: Sequence[ImageRef]) -> float:
+    """Read in one thread, then in as many as there are cores; the faster one counts.
+
+    From memory one thread is faster, since threads of Python take turns; from a network many are.
+    """
+    one = images_per_second(lambda: sum(map(_read, sample)))
+    cores = usable_cores()
+    if cores == 1:
+        return one
+    with ThreadPoolExecutor(cores) as pool:
+        return max(one, images_per_second(lambda: sum(pool.map(_read, sample))))
+
+
+def _read(ref: ImageRef) -> int:
+    with suppress(BadImage):  # it is read as far as it goes, and counts like another
+        read_bytes(ref, max_pixels=MAX_PIXELS)
+    return 1

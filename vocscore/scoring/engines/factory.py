@@ -1,0 +1,162 @@
+"""Opens engines: one in this process, or one in a process of its own for each device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vocscore.errors import ScoreError
+from vocscore.machine import parse_device, settle_threads, usable_cores
+from vocscore.scoring.engines.local import LocalEngine
+from vocscore.scoring.engines.processes import ProcessEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOpener:
+    """Everything an engine is made from, as plain values that can be sent to other processes.
+
+    Attributes:
+        checkpoint: the folder of a trained network.
+        identity: the checkpoint's hash; a worker started days later must find the same one.
+        loader: as for `open_loader`.
+        device: 'cpu' or 'cuda:N'.
+        batch_size: images decoded together.
+        threads: that read and decode.
+        precision: as `resolve_precision` gives it.
+        max_pixels: width times height of the largest image that is decoded.
+    """
+
+    checkpoint: Path
+    identity: str
+    loader: str
+    device: str
+    precision: str
+    batch_size: int
+    threads: int
+    max_pixels: int
+
+    def open(self) -> LocalEngine:
+        """Load the network and open the loader.
+
+        Raises:
+            CheckpointError: the checkpoint has changed, or is damaged.
+            DeviceError: from what is opened.
+        """
+        from vocscore.pipeline.loaders import open_loader
+        from vocscore.runtime.load import open_checkpoint
+        from vocscore.scoring.engines.batching import CPU_GROUP, FixedBatcher
+
+        group = CPU_GROUP if self.device == "cpu" else self.batch_size
+        runtime, card = open_checkpoint(
+            self.checkpoint,
+            identity=self.identity,
+            device=self.device,
+            precision=self.precision,
+            group=group,
+        )
+        loader = open_loader(
+            self.loader,
+            card.preprocess,
+            batch_size=self.batch_size,
+            device=self.device,
+            threads=self.threads,
+            max_pixels=self.max_pixels,
+        )
+        return LocalEngine(loader, FixedBatcher(runtime, group=group), classes=len(card.classes))
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOpener:
+    """An `Opener` of one of several workers.
+
+    Attributes:
+        engine: opens the engine.
+        cores: this worker's share of the machine.
+    """
+
+    engine: EngineOpener
+    cores: int
+
+    @property
+    def device(self) -> str:
+        """Its device."""
+        return self.engine.device
+
+    def open(self) -> LocalEngine:
+        """Open the engine; it uses no more cores than its share."""
+        settle_threads()
+        import torch
+
+        torch.set_num_threads(self.cores)
+        if self.device.startswith("cuda"):
+            # else pinned memory would open a context on the first GPU as well, from every worker
+            torch.cuda.set_device(self.device)
+        return self.engine.open()
+
+
+def resolve_devices(names: Sequence[str]) -> tuple[str, ...]:
+    """Turn what the user asked for into devices that exist, one per worker.
+
+    Args:
+        names: GPU numbers, or what `resolve_device` takes; a device named twice has two workers.
+
+    Raises:
+        DeviceError: there is no such device.
+        ScoreError: CPU and GPUs are mixed.
+    """
+    from vocscore.runtime import resolve_device
+
+    check_devices(names)
+    devices = tuple(resolve_device(_full_name(name)) for name in names)
+    _refuse_mixture(names, {device.partition(":")[0] for device in devices})
+    return devices
+
+
+def check_devices(names: Sequence[str]) -> set[str]:
+    """Refuse what no machine has, before torch is loaded to say which devices this one has.
+
+    Returns:
+        Their kinds: 'auto', 'cpu' or 'cuda'.
+
+    Raises:
+        DeviceError, ScoreError: as for `resolve_devices`.
+    """
+    kinds = {parse_device(_full_name(name))[0] for name in names}
+    _refuse_mixture(names, kinds - {"auto"})
+    return kinds
+
+
+def _full_name(name: str) -> str:
+    return f"cuda:{name}" if name.isascii() and name.isdigit() else name
+
+
+def _refuse_mixture(names: Sequence[str], kinds: set[str]) -> None:
+    if len(kinds) > 1:
+        raise ScoreError(
+            f"--devices {','.join(names)}: CPU and GPU results differ in the last bits, so rows "
+            "would depend on which device scored them. Name only GPUs, or only 'cpu'."
+        )
+
+
+def open_workers(template: EngineOpener, devices: Sequence[str]) -> ProcessEngine:
+    """Start a worker on each device and wait until all have loaded.
+
+    Args:
+        template: its threads, and the machine's cores, are divided among the workers; its device
+            is ignored.
+        devices: as `resolve_devices` gives them.
+    """
+    from dataclasses import replace
+
+    number = len(devices)
+    threads, cores = max(1, template.threads // number), max(1, usable_cores() // number)
+    return ProcessEngine(
+        [
+            WorkerOpener(replace(template, device=device, threads=threads), cores)
+            for device in devices
+        ]
+    )

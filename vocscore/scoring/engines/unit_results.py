@@ -1,0 +1,98 @@
+"""Collects the results of one unit and proves that every row has come exactly once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vocscore.errors import ScoreError
+from vocscore.scoring.output.rows import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from shards.errors import Fault
+
+
+class RowsError(RuntimeError):
+    """A row was lost, doubled or invented: a bug in this program, not a bad image."""
+
+
+class UnitResults:
+    """The results of one unit, by row.
+
+    Args:
+        names: one per row.
+        classes: columns of probabilities.
+    """
+
+    def __init__(self, names: Sequence[str], *, classes: int) -> None:
+        """Expect every row."""
+        self._names = names
+        self._probabilities = np.zeros((len(names), classes), np.float32)
+        self._failures: dict[int, Fault] = {}
+        self._times = np.zeros(len(names), np.int64)
+
+    @property
+    def done(self) -> int:
+        """Rows that have come, with probabilities or with a fault."""
+        return int(np.count_nonzero(self._times))
+
+    @property
+    def errors(self) -> int:
+        """Rows that have come with a fault."""
+        return len(self._failures)
+
+    def add(self, rows: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
+        """Take the probabilities of some rows.
+
+        Args:
+            rows: int64, shape (n,).
+            probabilities: float32, shape (n, C).
+
+        Raises:
+            ScoreError: the model returned NaN or infinity.
+            RowsError: there is no such row, or the shapes do not fit.
+        """
+        if probabilities.shape != (len(rows), self._probabilities.shape[1]):
+            raise RowsError(f"{len(rows)} rows, but probabilities {probabilities.shape}")
+        self._count(rows)
+        bad = ~np.isfinite(probabilities).all(axis=1)
+        if bad.any():
+            raise ScoreError(
+                f"{self._names[rows[bad.argmax()]]}: the model returned NaN or infinity, so its "
+                "weights are damaged or overflow. Train again, or score with another checkpoint."
+            )
+        self._probabilities[rows] = probabilities
+
+    def fail(self, row: int, fault: Fault) -> None:
+        """Take a row that has no probabilities.
+
+        Raises:
+            RowsError: there is no such row.
+        """
+        self._count(np.array([row]))
+        self._failures[row] = fault
+
+    def finish(self) -> Rows:
+        """Return all rows.
+
+        Raises:
+            RowsError: a row has not come exactly once.
+        """
+        wrong = np.flatnonzero(self._times != 1)
+        if len(wrong):
+            row = wrong[0]
+            raise RowsError(
+                f"{self._names[row]}: came {self._times[row]} times instead of once "
+                f"({len(wrong)} such rows of {len(self._names)})"
+            )
+        return Rows(self._names, self._probabilities, self._failures)
+
+    def _count(self, rows: NDArray[np.int64]) -> None:
+        if len(rows) and (rows.min() < 0 or rows.max() >= len(self._names)):
+            raise RowsError(f"rows {rows.min()} to {rows.max()} of {len(self._names)}")
+        np.add.at(self._times, rows, 1)

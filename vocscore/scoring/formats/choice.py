@@ -1,0 +1,114 @@
+"""Chooses the format of an output: by its name, or by --format for a folder of parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from vocscore.errors import ScoreError
+from vocscore.scoring.formats.csv_format import CsvFormat
+from vocscore.scoring.formats.jsonl_format import JsonlFormat
+from vocscore.scoring.formats.parquet_format import ParquetFormat, require_pyarrow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from vocscore.scoring.formats.selection import Selection
+    from vocscore.scoring.output.rows import Rows
+
+FIXED_COLUMNS = {
+    "csv": ("path", "status", "error", "labels"),
+    "parquet": ("path", "status", "error", "labels", "path_bytes"),
+}
+"""Columns whose names no class may have."""
+NAMES = ("csv", "parquet", "jsonl")
+
+
+class RowsFormat(Protocol):
+    """Writes scored images."""
+
+    suffix: str
+    classes: tuple[str, ...]
+
+    def write(self, file: BinaryIO, rows: Rows) -> None:
+        """Write the part of one unit."""
+
+    def merge(self, file: BinaryIO, parts: Iterable[Path]) -> None:
+        """Write the output, given the parts in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A format, and whether its parts are joined to a file or kept in a folder.
+
+    Attributes:
+        name: one of `NAMES`.
+        folder: parts are kept, and each can be read by itself.
+    """
+
+    name: str
+    folder: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"format": self.name, "folder": self.folder}
+
+    def open(
+        self,
+        classes: Sequence[str],
+        threshold: float | Sequence[float],
+        *,
+        selection: Selection,
+        origin: Mapping[str, Any],
+    ) -> RowsFormat:
+        """Make the writer.
+
+        Args:
+            classes: in the order of the columns of probabilities.
+            threshold: a class is a label from this probability on; one number, or one per class.
+            selection: what is written about an image.
+            origin: plain values that say where the rows come from, for formats with metadata.
+
+        Raises:
+            ScoreError: this format cannot be written, or not with these classes.
+        """
+        taken = [name for name in classes if name in FIXED_COLUMNS.get(self.name, ())]
+        if taken and selection.probabilities:
+            raise ScoreError(
+                f"the class {taken[0]!r} has the name of another column in {self.name}. Write "
+                ".jsonl, where classes are separate."
+            )
+        if self.name == "parquet":
+            return ParquetFormat(classes, threshold, selection=selection, origin=origin)
+        if self.name == "jsonl":
+            return JsonlFormat(classes, threshold, selection=selection)
+        return CsvFormat(classes, threshold, selection=selection, alone=self.folder)
+
+
+def choose(output: Path, *, folder_format: str | None) -> Choice:
+    """Choose by the name of the output, or take the format given for a folder.
+
+    Args:
+        output: a file, or with `folder_format` a folder.
+        folder_format: one of `NAMES`, for a folder of parts.
+
+    Raises:
+        ScoreError: the name does not say the format, or contradicts the folder; or the format
+            needs a library that is not installed.
+    """
+    by_name = output.suffix.lower().removeprefix(".")
+    if folder_format is None and by_name not in NAMES:
+        raise ScoreError(
+            f"{output}: its name does not say the format. Name a file that ends in "
+            f"{', '.join(f'.{name}' for name in NAMES)} with -o, or give --format for a folder."
+        )
+    if folder_format is not None and (by_name in NAMES or output.name in {"", ".."}):
+        raise ScoreError(
+            f"{output}: --format writes a folder of parts. Name a new folder with -o, or omit "
+            "--format to write one file."
+        )
+    choice = Choice(folder_format or by_name, folder=folder_format is not None)
+    if choice.name == "parquet":
+        require_pyarrow()
+    return choice

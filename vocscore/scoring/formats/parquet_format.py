@@ -1,0 +1,161 @@
+r"""Writes scored images as Parquet, with pyarrow.
+
+Columns: `path`, `status`, `error` (null where there is none), one float32 per class, `labels` (a
+list), `path_bytes`. Null stands for what a failed image does not have and what was not selected. In
+`path`, bytes of a name that are not UTF-8 are shown as `\xe9`; `path_bytes` then has the exact
+name, and is null otherwise. The file's metadata has, under `vocscore`, as JSON, what the rows come
+from: version, classes, threshold, checkpoint, Preprocess, selection.
+
+Every part is a file with one row group, which becomes one row group of the joined file: so both
+memory and bytes depend on the unit alone.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import compress
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from vocscore.errors import ScoreError
+from vocscore.models.probabilities import decide
+from vocscore.scoring.formats.text import name_bytes, readable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from vocscore.scoring.formats.selection import Selection
+    from vocscore.scoring.output.rows import Rows
+
+_FEW_VALUES = ["status", "error", "labels.list.element"]
+"""Columns worth a dictionary; for probabilities it would be built and discarded."""
+
+
+class ParquetFormat:
+    """Writes parts, and joins them.
+
+    Args:
+        classes: the columns of probabilities.
+        threshold: a class is in `labels` from this probability on, both as float32; one number, or
+            one per class.
+        selection: what is written about an image.
+        origin: plain values for the file's metadata, in addition to the arguments above.
+
+    Raises:
+        ScoreError: pyarrow is not installed, or a class has the name of another column.
+    """
+
+    suffix = ".parquet"
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        threshold: float | Sequence[float],
+        *,
+        selection: Selection,
+        origin: Mapping[str, Any],
+    ) -> None:
+        """Check what would make the first part fail."""
+        require_pyarrow()
+        self.classes = tuple(classes)
+        self._threshold = np.asarray(threshold, np.float32)
+        self._selection = selection
+        self._about = {
+            **origin,
+            "classes": list(classes),
+            "threshold": threshold,
+            "selection": selection.to_json(),
+        }
+
+    def write(self, file: BinaryIO, rows: Rows) -> None:
+        """Write the part of one unit."""
+        self._write(file, [self._table(rows)])
+
+    def merge(self, file: BinaryIO, parts: Iterable[Path]) -> None:
+        """Write the parts one after the other; one of them is in memory at a time."""
+        import pyarrow.parquet as pq
+
+        self._write(file, (pq.ParquetFile(part).read() for part in parts))
+
+    def _write(self, file: BinaryIO, tables: Iterable[Any]) -> None:
+        import pyarrow.parquet as pq
+
+        with pq.ParquetWriter(
+            file, self._schema(), compression="zstd", use_dictionary=_FEW_VALUES
+        ) as writer:
+            for table in tables:
+                if table.num_rows:
+                    writer.write_table(table, row_group_size=table.num_rows)
+
+    def _schema(self) -> Any:
+        import pyarrow as pa
+
+        numbers = self.classes if self._selection.probabilities else ()
+        labels = [("labels", pa.list_(pa.string()))] if self._selection.labels else []
+        return pa.schema(
+            [
+                ("path", pa.string()),
+                ("status", pa.string()),
+                ("error", pa.string()),
+                *((readable(name), pa.float32()) for name in numbers),
+                *labels,
+                ("path_bytes", pa.binary()),
+            ],
+            metadata={"vocscore": json.dumps(self._about)},
+        )
+
+    def _table(self, rows: Rows) -> Any:
+        import pyarrow as pa
+
+        count = len(rows.names)
+        errors = [str(rows.failures[row]) if row in rows.failures else None for row in range(count)]
+        paths = [readable(name) for name in rows.names]
+        exact = zip(rows.names, paths, strict=True)
+        columns: list[Any] = [
+            paths,
+            ["ok" if error is None else "error" for error in errors],
+            [error and readable(error) for error in errors],
+            *self._numbers(rows),
+            *([self._labels(rows)] if self._selection.labels else []),
+            [None if name == path else name_bytes(name) for name, path in exact],
+        ]
+        schema = self._schema()
+        arrays = [pa.array(c, type=f.type) for c, f in zip(columns, schema, strict=True)]
+        return pa.table(arrays, schema=schema)
+
+    def _numbers(self, rows: Rows) -> Iterable[Any]:
+        """The columns of probabilities."""
+        import pyarrow as pa
+
+        if not self._selection.probabilities:
+            return
+        missing: NDArray[np.bool_] = ~self._selection.kept(rows.probabilities)
+        missing[list(rows.failures)] = True
+        for column, mask in zip(rows.probabilities.T, missing.T, strict=True):
+            yield pa.array(np.ascontiguousarray(column), mask=np.ascontiguousarray(mask))
+
+    def _labels(self, rows: Rows) -> list[list[str] | None]:
+        names = [readable(name) for name in self.classes]
+        above = decide(rows.probabilities, self._threshold).tolist()
+        return [
+            None if row in rows.failures else list(compress(names, reached))
+            for row, reached in enumerate(above)
+        ]
+
+
+def require_pyarrow() -> None:
+    """Raise where Parquet cannot be written.
+
+    Raises:
+        ScoreError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow.parquet  # noqa: F401 - only to see whether it is installed
+    except ImportError as error:
+        raise ScoreError(
+            "Parquet needs pyarrow, which is not installed. Run: pip install 'pyarrow>=16'"
+        ) from error

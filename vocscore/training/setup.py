@@ -1,0 +1,257 @@
+"""What every process of a training sets up: network, loader, and trainer."""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from vocscore.device import Device
+from vocscore.errors import DeviceError
+from vocscore.models.card import ModelCard
+from vocscore.models.network import build_network, input_preprocess
+from vocscore.models.weights import describe_weights
+from vocscore.pipeline.devices import find_device
+from vocscore.pipeline.loaders import open_loader
+from vocscore.ranks import ALONE
+from vocscore.training.batch_norm import with_shared_statistics
+from vocscore.training.features import FEATURE_BATCH, Decoding, compute_features
+from vocscore.training.finetune import FinetuneTrainer, in_bf16
+from vocscore.training.linear_probe import HeadTrainer, measure
+from vocscore.training.losses import open_loss
+from vocscore.training.trainer import largest_share
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from vocscore.config.training import (
+        AugmentationConfig,
+        LossConfig,
+        ModelConfig,
+        OptimizationConfig,
+    )
+    from vocscore.models.network import Network
+    from vocscore.pipeline.preprocess import Preprocess
+    from vocscore.ranks import Ranks
+    from vocscore.training.splits import Splits
+    from vocscore.training.trainer import SplitOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the first process sends to the others when they may start.
+
+    Attributes:
+        shards: `manifest_hash` of its set.
+        fit: the state to resume from; None at the beginning.
+    """
+
+    shards: str
+    fit: dict[str, Any] | None
+
+
+def choose_device(name: str, ranks: Ranks) -> Device:
+    """Choose the device of this process; several processes on one machine use one GPU each.
+
+    Args:
+        name: 'auto', 'cpu', 'cuda' or 'cuda:N'.
+        ranks: this process.
+
+    Returns:
+        The CPU, or a GPU with its number.
+
+    Raises:
+        DeviceError: it does not exist, or one GPU is named for several processes.
+    """
+    wanted = Device.parse(name)
+    if ranks.size == 1:
+        return find_device(wanted)
+    if wanted.index is not None:
+        raise DeviceError(
+            f"device {name!r} is one, and there are {ranks.size} processes. Use --device cuda: "
+            f"each takes the GPU of its own number."
+        )
+    found = find_device(wanted)
+    if not found.is_gpu:
+        return found
+    own = find_device(Device("cuda", ranks.local_rank))
+    torch.cuda.set_device(str(own))  # else page-locked memory is allocated on the first GPU
+    return own
+
+
+@contextmanager
+def seeded(seed: int, *, device: Device) -> Iterator[None]:
+    """Seed torch (new weights, dropout) for the block; the caller's generators are restored."""
+    with torch.random.fork_rng(devices=[device.index or 0] if device.is_gpu else []):
+        torch.manual_seed(seed % 2**63)
+        yield
+
+
+def new_network(
+    choice: ModelConfig,
+    classes: tuple[str, ...],
+    *,
+    on_stage: Callable[[str], None] | None = None,
+) -> tuple[Network, ModelCard]:
+    """Build the network on the CPU, and its card.
+
+    Args:
+        choice: which network.
+        classes: in the order of the logits.
+        on_stage: called before weights are downloaded.
+
+    Raises:
+        CheckpointError: there is no such backbone, or its weights are missing.
+    """
+    network = build_network(
+        choice.backbone,
+        classes=len(classes),
+        weights=choice.weights,
+        size=choice.size,
+        on_stage=on_stage,
+    )
+    card = ModelCard(
+        backbone=choice.backbone,
+        classes=classes,
+        preprocess=input_preprocess(choice.backbone, weights=choice.weights, size=choice.size),
+        threshold=choice.threshold,
+        weights=describe_weights(choice.backbone, choice.weights, where=network.weights_at),
+    )
+    return network, card
+
+
+def open_decoding(
+    loader: str,
+    preprocess: Preprocess,
+    *,
+    choice: OptimizationConfig,
+    device: Device,
+    threads: int,
+    max_pixels: int,
+    ranks: Ranks,
+    on_images: Callable[[int], None],
+) -> Decoding:
+    """Open a loader for this process's share of each batch; the caller closes it.
+
+    Raises:
+        DeviceError: see `open_loader`.
+    """
+    whole = choice.tune == "all"
+    batch_size = largest_share(choice.batch_size, ranks) if whole else FEATURE_BATCH
+    opened = open_loader(
+        loader,
+        preprocess,
+        batch_size=batch_size,
+        device=device,
+        threads=threads,
+        max_pixels=max_pixels,
+    )
+    return Decoding(opened, preprocess, torch.device(str(device)), batch_size, on_images, ranks)
+
+
+def open_fit(
+    network: Network,
+    splits: Splits,
+    decoding: Decoding,
+    choice: OptimizationConfig,
+    loss: LossConfig,
+    *,
+    augmentation: AugmentationConfig,
+    seed: int,
+) -> FinetuneTrainer | HeadTrainer | None:
+    """Bring the network to the device; for a head, compute the features of both splits.
+
+    Returns:
+        What trains; None if only the first process trains, and this is another one.
+    """
+    if choice.tune == "all":
+        network = with_shared_statistics(network, decoding.ranks, device=decoding.device)
+        network.to(decoding.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        opened = open_loss(loss, splits.train.labels, device=decoding.device)
+        return FinetuneTrainer(
+            network,
+            splits,
+            decoding=decoding,
+            choice=choice,
+            loss=opened,
+            augmentation=augmentation,
+            seed=seed,
+        )
+    features = compute_features(
+        network.backbone,
+        (splits.train, splits.val),
+        decoding=decoding,
+        bf16=in_bf16(choice.precision, device=decoding.device),
+    )
+    if not features:
+        return None
+    _start_at_zero(network.head)
+    train, val = features
+    opened = open_loss(loss, splits.train.labels, device=torch.device("cpu"))
+    return HeadTrainer(network.head, train=train, val=val, choice=choice, loss=opened, seed=seed)
+
+
+def validate_in_float32(
+    network: Network,
+    splits: Splits,
+    preprocess: Preprocess,
+    *,
+    choice: OptimizationConfig,
+    loss: LossConfig,
+    loader: str,
+    device: Device,
+    threads: int,
+    max_pixels: int,
+) -> SplitOutcome:
+    """Measure a network with a frozen backbone on the validation split, in float32.
+
+    Args:
+        network: on the CPU, to which it returns.
+        splits: of the training; the weights of the loss come from its training split.
+        preprocess: of the network's card.
+        choice: of the training.
+        loss: of the training.
+        loader: as for `open_loader`.
+        device: as for `open_loader`.
+        threads: as for `open_loader`.
+        max_pixels: as for `open_loader`.
+
+    Raises:
+        TrainError: an image cannot be decoded.
+    """
+    decoding = open_decoding(
+        loader,
+        preprocess,
+        choice=choice,
+        device=device,
+        threads=threads,
+        max_pixels=max_pixels,
+        ranks=ALONE,
+        on_images=lambda _more: None,
+    )
+    with closing(decoding.loader):
+        (found,) = compute_features(network.backbone, (splits.val,), decoding=decoding, bf16=False)
+    network.cpu()
+    return measure(
+        network.head,
+        found.values,
+        torch.from_numpy(found.labels),
+        loss=open_loss(loss, splits.train.labels, device=torch.device("cpu")),
+        epoch=choice.epochs,
+    )
+
+
+def _start_at_zero(head: nn.Linear) -> None:
+    """Set the head to zero: behind a frozen backbone a random start is noise in the ranking.
+
+    After 10 epochs of 70 photographs, with features of norm 33 (the usual order), the mean
+    validation mAP over ten splits was 0.40 from zero and 0.36 from torch's random start; with
+    features of norm 330 (SqueezeNet's) 0.59 and 0.60. A whole network needs the random start: from
+    zero no gradient reaches the layers below at first (a new ResNet-18 on 300 drawn images,
+    10 epochs, three seeds: 0.25 to 0.28 from zero, 0.40 to 0.45 from random).
+    """
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
