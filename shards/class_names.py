@@ -53,23 +53,23 @@ def name_fault(name: str) -> str | None:
     if why is None:
         return None
     shown = repr(name if len(name) <= LONGEST else f"{name[:40]}...")
-    cure = "Rename it there"
+    cure = "Rename it at the source"
     if name.isprintable() and len(name) <= LONGEST and name.strip():
-        cure += f", or here with --rename {shlex.quote(name)} NEW"
+        cure += f", or use --rename {shlex.quote(name)} NEW"
     return f"{shown} cannot be a class: it {why}. {cure}."
 
 
 def _why_not(name: str) -> str | None:
     faults = (
         (not name.strip(), "is blank"),
-        (name != name.strip(), "has blanks around it"),
+        (name != name.strip(), "has leading or trailing blanks"),
         (
             not name.translate(_JOINERS).isprintable(),
-            "has a line end or other characters that cannot be printed",
+            "contains a line break or other unprintable characters",
         ),
-        (";" in name, "has ';', which stands between names in tables"),
-        (name in TAKEN, "is the name of another column in tables of predictions"),
-        (len(name) > LONGEST, f"has {len(name)} characters, and {LONGEST} is the limit"),
+        (";" in name, "contains ';', which separates names in tables"),
+        (name in TAKEN, "is the name of another column in the predictions"),
+        (len(name) > LONGEST, f"has {len(name)} characters; the limit is {LONGEST}"),
     )
     return next((why for fault, why in faults if fault), None)
 

@@ -80,7 +80,7 @@ def choose_classes(
         fits = known is not None and names and names <= set(known)
         chosen = tuple(known if known is not None and fits else sorted(names))
     if not chosen:
-        raise LabelError("no image has a label, so there are no classes. Name them: --classes.")
+        raise LabelError("no image has a label, so there are no classes. Use --classes.")
     for name in chosen:
         if fault := name_fault(name):
             raise LabelError(f"{where(name) if where else 'classes'}: {fault}")
@@ -107,13 +107,13 @@ def read_classes(file: Path) -> tuple[str, ...]:
     for number, line in enumerate(_read_lines(file), start=1):
         name = canonical(line.strip())
         if name in lines:
-            raise LabelError(f"{file}: {name!r} in line {lines[name]} and {number}. Keep one.")
+            raise LabelError(f"{file}: {name!r} on lines {lines[name]} and {number}. Keep one.")
         if name:
             if fault := name_fault(name):
                 raise LabelError(f"{file}, line {number}: {fault}")
             lines[name] = number
     if not lines:
-        raise LabelError(f"{file}: no classes. Write one a line.")
+        raise LabelError(f"{file}: no classes. Write one per line.")
     return tuple(lines)
 
 
@@ -151,7 +151,7 @@ def encode(sample: Sample, classes: Sequence[str]) -> NDArray[np.int8]:
             if column is None:
                 raise LabelError(
                     f"{shown(sample.path)}: class {name!r} is not among the {len(classes)} "
-                    "classes. Add it to the file of --classes, or leave --classes out."
+                    "classes. Add it to the --classes file, or omit --classes."
                 )
             row[column] = value
     return row

@@ -69,7 +69,7 @@ def read_regular(path: str | os.PathLike[str]) -> bytes:
     """
     with open(open_regular(path), "rb", buffering=0) as file:
         if os.fstat(file.fileno()).st_size > MOST_BYTES:
-            raise OSError(errno.EFBIG, "larger than 8 GiB, which nothing read whole is", str(path))
+            raise OSError(errno.EFBIG, "larger than 8 GiB, the limit for this file", str(path))
         return file.read()
 
 

@@ -87,13 +87,13 @@ def read_index(file: Path) -> list[tuple[Component, ...]]:
         with open_text(file, errors="surrogateescape") as opened:
             lines = opened.read().split("\n")
     except FileNotFoundError:
-        raise DamageError(f"{file}: not there. Copy it again, or pack again.") from None
+        raise DamageError(f"{file}: missing. Copy it again, or pack again.") from None
     except NotAFileError as error:
         raise DamageError(f"{file}: {error.strerror}. Copy it again, or pack again.") from None
     samples = _samples(lines)
     if samples is None:
         raise DamageError(
-            f"{file}: not a whole index of version {VERSION[1:]}. Copy it again, or pack again."
+            f"{file}: not a complete index of version {VERSION[1:]}. Copy it again, or pack again."
         )
     return samples
 

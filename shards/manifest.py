@@ -139,7 +139,7 @@ def read_manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise DamageError(f"{file}: cannot be read: {error.strerror}.") from error
     except ValueError as error:
-        raise DamageError(f"{file}: no JSON ({error}). {_CURE}") from error
+        raise DamageError(f"{file}: not JSON ({error}). {_CURE}") from error
     try:
         return parse_manifest(value)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -161,14 +161,14 @@ _CURE: Final = "Copy it again, or pack again into an empty folder."
 def _missing(folder: Path) -> str:
     if (folder / UNFINISHED).is_dir():
         return (
-            f"{folder}: the set is unfinished: packing was stopped or is still at work. Run the "
-            "same 'vocscore pack' again to finish it."
+            f"{folder}: the set is unfinished: packing was interrupted or is still running. Rerun "
+            "the same 'vocscore pack' command to finish it."
         )
-    return f"{folder}: no {NAME} in it, so it is no packed set. Make one with 'vocscore pack'."
+    return f"{folder}: no {NAME}, so not a packed set. Create one with 'vocscore pack'."
 
 
 def _said(error: Exception) -> str:
-    return f"no field {error}" if isinstance(error, KeyError) else str(error)
+    return f"missing field {error}" if isinstance(error, KeyError) else str(error)
 
 
 def parse_manifest(value: Any) -> Manifest:
@@ -182,10 +182,10 @@ def parse_manifest(value: Any) -> Manifest:
     if value["version"] != VERSION:
         raise ValueError(
             f"version {value['version']!r} is not {VERSION}, which this vocscore reads; use the "
-            "vocscore that packed it"
+            "vocscore version that packed it"
         )
     if not value["splits"]:
-        raise ValueError("it has no split")
+        raise ValueError("it has no splits")
     return Manifest(
         classes=tuple(_text(name) for name in value["classes"]),
         splits={name: _parse_split(name, split) for name, split in value["splits"].items()},
@@ -199,9 +199,11 @@ def _parse_split(name: str, value: Any) -> Split:
     split = Split(tuple(parse_shard(shard) for shard in value["shards"]))
     names = [shard.name for shard in split.shards]
     if names != [shard_name(name, number) for number in range(len(names))] or not names:
-        raise ValueError(f"split {name!r} has the shards {names[:3]}...")
+        raise ValueError(f"split {name!r} has unexpected shard names: {names[:3]}...")
     if value["samples"] != split.samples:
-        raise ValueError(f"split {name!r} has {value['samples']} samples, its shards more or less")
+        raise ValueError(
+            f"split {name!r} has {value['samples']} samples, but its shards have {split.samples}"
+        )
     return split
 
 
@@ -212,7 +214,7 @@ def parse_shard(value: Any) -> Shard:
         ValueError, TypeError, KeyError: it is not one.
     """
     if split_of(_text(value["name"])) is None or not _SHA256.fullmatch(value["sha256"]):
-        raise ValueError(f"{value['name']!r} is no shard")
+        raise ValueError(f"{value['name']!r} is not a shard")
     return Shard(
         name=value["name"],
         samples=_count(value["samples"], least=1),
@@ -223,11 +225,11 @@ def parse_shard(value: Any) -> Shard:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not text")
     return value
 
 
 def _count(value: Any, *, least: int) -> int:
     if not isinstance(value, int) or value < least:
-        raise ValueError(f"{value!r} is no number of at least {least}")
+        raise ValueError(f"{value!r} is not an integer of at least {least}")
     return value

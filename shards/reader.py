@@ -73,7 +73,7 @@ def load_split(folder: Path, split: str) -> LabeledImages:
         found = manifest.splits.get(name.strip())
         if found is None:
             raise SourceError(
-                f"{folder}: no split '{name}' in it. There are: {', '.join(manifest.splits)}."
+                f"{folder}: no split '{name}'. Available: {', '.join(manifest.splits)}."
             )
         for shard in found.shards:
             for row, image, sha256 in _load_shard(folder, shard, manifest.classes):
@@ -96,7 +96,7 @@ def _load_shard(
         raise DamageError(f"{tar}: cannot be read: {error.strerror}. Copy it again.") from error
     try:
         if os.fstat(descriptor).st_size != shard.bytes or len(samples) != shard.samples:
-            raise DamageError(f"{tar}: it or its index is not as {NAME} has it. {_cure(tar)}")
+            raise DamageError(f"{tar}: it or its index does not match {NAME}. {_cure(tar)}")
         head = npy_header(len(classes))
         for sample in samples:
             row, path, sha256 = _read_sample(descriptor, sample, head, classes, tar)
@@ -124,8 +124,8 @@ def _read_sample(
                 named = described.sample
                 if row != _row(named.present, named.difficult, classes):
                     raise DamageError(
-                        f"{tar}: the labels of '{sample[0].name}' are not those of the classes "
-                        f"that it names, as {NAME} has them. {_cure(tar)}"
+                        f"{tar}: the labels of '{sample[0].name}' do not match the class names in "
+                        f"its description and {NAME}. {_cure(tar)}"
                     )
                 return row, named.path, described.sha256
     raise DamageError(
@@ -136,7 +136,7 @@ def _read_sample(
 
 def _cure(tar: Path) -> str:
     command = shlex.join(["vocscore", "verify", str(tar.parent)])
-    return f"Copy the set again or pack it again. To list all that is wrong with it: {command}"
+    return f"Copy the set again or pack it again. To list every problem: {command}"
 
 
 @lru_cache(maxsize=4096)

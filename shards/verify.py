@@ -97,7 +97,7 @@ def _strays(folder: Path, manifest: Manifest) -> list[str]:
     # the set is whole, and packing again sweeps it away.
     found += staged.iterdir() if staged.is_dir() else ()
     return [
-        f"{path.relative_to(folder)}: not named in {NAME}: left by another run. Remove it."
+        f"{path.relative_to(folder)}: not listed in {NAME}: left by another run. Remove it."
         for path in sorted(found)
         if split_of(path.name) or (path.name.startswith(".") and path.suffix == ".tmp")
     ]
@@ -112,9 +112,9 @@ def _check_shard(folder: Path, manifest: Manifest, job: _Job, *, decode: bool) -
         return [f"{shard.name}: cannot be read: {error.strerror}. {_CURE}"]
     problems: list[str] = []
     if size != shard.bytes:
-        problems.append(f"{shard.name}: {size} bytes, {NAME} says {shard.bytes}. {_CURE}")
+        problems.append(f"{shard.name}: {size} bytes, but {NAME} says {shard.bytes}. {_CURE}")
     elif sha256 != shard.sha256:
-        problems.append(f"{shard.name}: its sha256 is not that of {NAME}. {_CURE}")
+        problems.append(f"{shard.name}: its sha256 differs from {NAME}. {_CURE}")
     samples: list[tuple[Component, ...]] = []
     try:
         samples.extend(group(members(tar)))
@@ -123,7 +123,7 @@ def _check_shard(folder: Path, manifest: Manifest, job: _Job, *, decode: bool) -
     problems += _check_index(folder, shard, samples)
     if len(samples) != shard.samples:
         problems.append(
-            f"{shard.name}: {len(samples)} samples, {NAME} says {shard.samples}. {_CURE}"
+            f"{shard.name}: {len(samples)} samples, but {NAME} says {shard.samples}. {_CURE}"
         )
     with open_binary(tar) as file:
         for serial, sample in enumerate(samples, start=job.serial):
@@ -150,7 +150,7 @@ def _check_index(folder: Path, shard: Shard, samples: list[tuple[Component, ...]
         data = read_regular(folder / name)
     except OSError as error:
         return [f"{name}: cannot be read: {error.strerror}. {_CURE}"]
-    return [] if data == format_index(samples) else [f"{name}: not the index of its tar. {_CURE}"]
+    return [] if data == format_index(samples) else [f"{name}: does not match its tar. {_CURE}"]
 
 
 def _check_sample(
@@ -177,7 +177,7 @@ def _check_sample(
 
 def _check_image(data: bytes, described: Description, *, decode: bool) -> Iterator[str]:
     if hashlib.sha256(data).hexdigest() != described.sha256:
-        yield f"its image's sha256 is not that of its .{DESCRIPTION}"
+        yield f"its image's sha256 differs from its .{DESCRIPTION}"
     width, height = described.width, described.height
     try:
         head = image_file.check(data, max_pixels=width * height, whole=decode)
@@ -185,7 +185,8 @@ def _check_image(data: bytes, described: Description, *, decode: bool) -> Iterat
         yield f"its image cannot be used: {bad}"
     else:
         if (head.width, head.height) != (width, height):
-            yield f"its image is {head.width} x {head.height}, its .{DESCRIPTION} says otherwise"
+            size = f"{head.width} x {head.height}"
+            yield f"its image is {size}, but its .{DESCRIPTION} says {width} x {height}"
 
 
 def _check_labels(
@@ -203,4 +204,4 @@ def _check_labels(
             if encode(described.sample, classes).tobytes() != row.tobytes():
                 yield f"its {LABELS} and the names in its .{DESCRIPTION} differ"
         except LabelError as error:
-            yield f"the names in its .{DESCRIPTION} are no classes ({error})"
+            yield f"its .{DESCRIPTION} names an unknown class ({error})"

@@ -105,10 +105,10 @@ def unify_names(
 
 
 def _stored_otherwise(names: Mapping[str, str]) -> list[str]:
-    changed = [f"{name!a} as {one!r}" for name, one in names.items() if name != one]
+    changed = [f"{name!a} to {one!r}" for name, one in names.items() if name != one]
     if not changed:
         return []
-    return [f"class names stored in another way (accents, blanks), taken as one: {_some(changed)}"]
+    return [f"class names normalized (accents, blanks): {_some(changed)}"]
 
 
 def _wanted(
@@ -119,7 +119,7 @@ def _wanted(
     for old, new in renames.items():
         if old not in names and canonical(old) not in names.values():
             raise LabelError(
-                f"{annotated.root}: --rename {shlex.join((old, new))}: no class is called "
+                f"{annotated.root}: --rename {shlex.join((old, new))}: there is no class "
                 f"{old!r} (found: {_some(sorted(map(repr, set(names.values()))))})."
             )
         if fault := name_fault(canonical(new)):
@@ -147,7 +147,7 @@ def _merged(
         chosen.update(dict.fromkeys(group, target))
         others = ", ".join(repr(name) for name in group if name != target and name in counts)
         if others:
-            notes.append(f"--merge-case: {others} taken as {target!r}")
+            notes.append(f"--merge-case: {others} merged into {target!r}")
     return {name: chosen.get(one, one) for name, one in names.items()}, notes
 
 
@@ -198,13 +198,12 @@ def question_names(annotated: AnnotatedSet, given: Sequence[str] | None) -> list
     several = [] if annotated.classes is not None else several_in_one(names)
     if several:
         raise LabelError(
-            f"{annotated.root}: labels that seem to be several in one, or quoted: "
+            f"{annotated.root}: labels that look like several in one, or quoted: "
             f"{_with_places(annotated, several)}. Separate them at the source (in a table, "
-            "--label-separator says what stands between them), or list them in the file of "
-            "--classes to keep them as they are."
+            "set --label-separator), or list them in the --classes file to keep them as they are."
         )
     doubts = [
-        f"these look alike, and each is a class of its own (to join them: --rename OLD NEW): "
+        f"these look alike but are separate classes (to merge them: --rename OLD NEW): "
         f"{_with_places(annotated, group)}"
         for group in joined_otherwise(names)
     ]
@@ -222,7 +221,7 @@ def _refuse_unknown(annotated: AnnotatedSet, given: Sequence[str]) -> None:
     close = [(name, listed[folded(name)]) for name in unknown if folded(name) in listed]
     cure = "add them to that file, or rename them: --rename OLD NEW."
     if close:
-        cure = f"{close[0][0]!r} is {close[0][1]!r} with --merge-case. Others: {cure}"
+        cure = f"with --merge-case, {close[0][0]!r} becomes {close[0][1]!r}. Otherwise, {cure}"
     raise LabelError(
         f"{annotated.root}: not among the {len(given)} classes of --classes: "
         f"{_with_places(annotated, unknown)}. {cure[0].upper()}{cure[1:]}"
@@ -236,9 +235,9 @@ def _refuse_look_alikes(annotated: AnnotatedSet, names: Iterable[str]) -> None:
     shown = "; ".join(_with_places(annotated, group) for group in groups[:_SHOWN])
     more = f"; and {len(groups) - _SHOWN} more" if len(groups) > _SHOWN else ""
     raise LabelError(
-        f"{annotated.root}: class names that differ only in case: {shown}{more}. Make each group "
-        "one class with --merge-case (or single ones with --rename OLD NEW), or list every "
-        "spelling in the file of --classes to keep them apart."
+        f"{annotated.root}: class names that differ only in case: {shown}{more}. Merge each group "
+        "with --merge-case (or single names with --rename OLD NEW), or list every spelling in "
+        "the --classes file to keep them separate."
     )
 
 

@@ -44,9 +44,9 @@ def walk(data: bytes, start: int, end: int, *, whole: bool = True) -> Iterator[B
         elif size == 0:
             size = end - at
         if size < head:
-            raise BadImage(Reason.CORRUPT, "a box of the file is shorter than its header")
+            raise BadImage(Reason.CORRUPT, "a box in the file is shorter than its header")
         if at + size > end and whole:
-            raise BadImage(Reason.CORRUPT, "a box of the file ends behind the one around it")
+            raise BadImage(Reason.CORRUPT, "a box in the file ends after the box that contains it")
         yield Box(data[at + 4 : at + 8], at + head, min(at + size, end), at + size > end)
         at += size
 

@@ -37,7 +37,7 @@ def still(data: bytes) -> isobmff.Still:
     one = isobmff.still(data)
     if one is None:
         raise BadImage(
-            Reason.UNSUPPORTED, "HEIC without a still image (a film) is not decoded. Extract one."
+            Reason.UNSUPPORTED, "HEIC without a still image (a video) is not decoded. Extract one."
         )
     return one
 
@@ -81,7 +81,7 @@ def library() -> Any:
 
 def _missing() -> str:
     cure = next(one.cure for one in FORMATS if one.name == FORMAT)
-    return f"HEIC, and pillow-heif is not installed. {cure}"
+    return f"HEIC needs pillow-heif, which is not installed. {cure}"
 
 
 def _line(error: Exception) -> str:

@@ -63,7 +63,7 @@ def still(data: bytes) -> Still | None:
     try:
         return _Meta(data).still()
     except (struct.error, IndexError) as error:
-        raise BadImage(Reason.CORRUPT, "the boxes of the file make no sense") from error
+        raise BadImage(Reason.CORRUPT, "the file's box structure is invalid") from error
 
 
 def without_exif(data: bytes) -> bytes:
@@ -126,7 +126,7 @@ class _Meta:
             elif box.kind == b"imir":
                 orientation = exif.combined(orientation, _MIRRORED[self._data[box.start] & 1])
         if not width or not height:
-            raise BadImage(Reason.CORRUPT, "the file does not say how large its image is")
+            raise BadImage(Reason.CORRUPT, "the file does not state the size of its image")
         coded = max(sizes, key=lambda size: size[0] * size[1])
         return Still(width, height, filled, coded, orientation)
 

@@ -28,7 +28,7 @@ def kind_of(data: bytes) -> ImageFormat | None:
 def not_decoded(kind: ImageFormat | None) -> BadImage:
     """The verdict on a file of a format that is not decoded, or of none."""
     if kind is None:
-        return BadImage(Reason.UNSUPPORTED, "not an image of a format that is decoded here")
+        return BadImage(Reason.UNSUPPORTED, "not an image in a supported format")
     return BadImage(Reason.UNSUPPORTED, f"{kind.name} is not decoded. {kind.cure}")
 
 

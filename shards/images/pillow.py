@@ -228,7 +228,7 @@ def _open_avif(data: bytes) -> Opened:
     if not features.check("avif"):
         raise BadImage(
             Reason.UNSUPPORTED,
-            "AVIF, and this Pillow was built without it. Run: pip install 'pillow>=11.3'",
+            "AVIF is not supported by this build of Pillow. Run: pip install 'pillow>=11.3'",
         )
     still = isobmff.still(data)
     if still is None:  # a film, of which Pillow finds the first frame

@@ -77,7 +77,7 @@ def _critical(data: bytes) -> Iterator[_Chunk]:
     first = next(chunks, None)
     if first is not None and first.kind == b"CgBI":
         raise BadImage(
-            Reason.UNSUPPORTED, "Apple's CgBI form of PNG is not decoded. Convert it to PNG."
+            Reason.UNSUPPORTED, "Apple's CgBI variant of PNG is not decoded. Convert it to PNG."
         )
     if data[12:16] not in (b"IHDR", b""):
         raise BadImage(Reason.CORRUPT, "the PNG does not begin with its IHDR chunk")

@@ -56,7 +56,7 @@ def read_bytes(ref: ImageRef, *, max_pixels: int) -> bytes:
             raise MemoryError from error
         raise BadImage(Reason.UNREADABLE, str(error.strerror or error).lower()) from error
     except ValueError as error:  # a name that no file can have: a NUL, a lone surrogate
-        raise BadImage(Reason.UNREADABLE, f"not a file name ({error})") from error
+        raise BadImage(Reason.UNREADABLE, f"not a valid file name ({error})") from error
     if not data and (ref.size < 0 or wanted == 0):
         raise BadImage(Reason.EMPTY, "no bytes")
     if ref.size >= 0 and len(data) < wanted:

@@ -36,7 +36,7 @@ def to_rgb(
         gray = _eight_bits(np.asarray(image), highest, negative=negative)
         return np.repeat(gray[:, :, None], 3, axis=2)
     if image.mode in ("I", "F"):
-        raise BadImage(Reason.UNSUPPORTED, "32 bits a pixel: no rule to make them 8")
+        raise BadImage(Reason.UNSUPPORTED, "32 bits per sample: no rule for conversion to 8")
     if image.mode in ("La", "RGBa"):  # colors that were multiplied by alpha
         image = image.convert(image.mode.upper())
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))

@@ -136,7 +136,7 @@ def _located(directory: Directory, size: int) -> dict[int, NDArray[np.int64]]:
     common = min(len(starts), len(lengths))
     ends = starts[:common] + lengths[:common]
     if len(ends) and (starts.min() < 0 or lengths.min() < 0 or ends.max() > size):
-        raise BadImage(Reason.TRUNCATED, "the TIFF ends before its pixels do")
+        raise BadImage(Reason.TRUNCATED, "the TIFF ends before its pixel data does")
     return changed
 
 
@@ -182,7 +182,7 @@ def unknown(directory: Directory) -> BadImage:
     """The verdict on a TIFF whose pixels Pillow does not know."""
     bits = "/".join(str(one) for one in directory.values(tags.BITS, (1,))[:8])
     return unsupported(
-        f"{bits} bits a sample, photometric interpretation "
+        f"{bits} bits per sample, photometric interpretation "
         f"{directory.value(tags.PHOTOMETRIC, _WHITE_IS_ZERO)} and compression "
         f"{directory.value(tags.COMPRESSION, _UNCOMPRESSED)}"
     )
@@ -196,7 +196,7 @@ def refusal(error: Exception, messages: list[str]) -> Exception:
     if memory.is_exhausted(Exception(told)) and not _ABSURD_TAG.search(told):
         return MemoryError(told)
     if _NOT_BUILT_IN.search(told):
-        return unsupported(f"a compression that is not built in ({told})")
+        return unsupported(f"a compression that libtiff lacks ({told})")
     early = _ENDS_EARLY.search(told)
     return BadImage(Reason.TRUNCATED if early else Reason.CORRUPT, told)
 

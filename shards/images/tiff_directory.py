@@ -129,7 +129,7 @@ class Directory:
         if entry is None:
             return default
         if entry.kind not in _NUMBERS:
-            raise BadImage(Reason.CORRUPT, f"TIFF tag {tag} is not a whole number")
+            raise BadImage(Reason.CORRUPT, f"TIFF tag {tag} is not an integer")
         order, letter = self._layout.order, _NUMBERS[entry.kind]
         form = f"{order}{min(entry.numbers, _MOST_VALUES)}{letter}"
         inside = entry.raw[struct.calcsize(self._layout.entry) :]
@@ -193,7 +193,7 @@ class Directory:
         directory = struct.pack(layout.count, len(entries)) + kept
         head = data[:8] if layout.big else data[:4]
         if not layout.big and start + len(arrays) + len(directory) >= 1 << 32:
-            raise BadImage(Reason.CORRUPT, "the TIFF is larger than its offsets can say")
+            raise BadImage(Reason.CORRUPT, "the TIFF is larger than its offsets can address")
         return b"".join(
             (
                 head,

@@ -100,4 +100,4 @@ def _chunks(data: bytes, *, to: int) -> Iterator[_Chunk]:
 def _verdict(data: bytes) -> BadImage:
     if 8 + int.from_bytes(data[4:8], "little") > len(data):
         return BadImage(Reason.TRUNCATED, "the WebP ends early")
-    return BadImage(Reason.CORRUPT, "the WebP's chunks are not in order")
+    return BadImage(Reason.CORRUPT, "the WebP's chunk structure is invalid")

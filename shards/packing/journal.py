@@ -166,8 +166,8 @@ class Journal:
     def _remove_unfinished(self, old: Plan, difference: str, *, overwrite: bool) -> None:
         if not overwrite:
             raise PackError(
-                f"{self._folder}: an unfinished set is there that was begun with {difference}. "
-                "Use --overwrite to start anew, or choose another folder with -o."
+                f"{self._folder}: contains an unfinished set, started with {difference}. "
+                "Use --overwrite to start over, or choose another folder with -o."
             )
         # Every file of such a name is ours: others were refused before the plan was written.
         self._remove(_shard_files(self._folder, old.splits))
@@ -188,8 +188,8 @@ class Journal:
             found.append(REJECTED)
         if found:
             raise PackError(
-                f"{self._folder / found[0]} is there already and is not part of a set that was "
-                "packed here. Choose another folder with -o, or move it away."
+                f"{self._folder / found[0]} already exists and is not part of a set packed here. "
+                "Choose another folder with -o, or move it away."
             )
 
     def _read_plan(self) -> Plan | None:
@@ -199,7 +199,7 @@ class Journal:
             return None
         except (ValueError, TypeError, KeyError) as error:
             raise DamageError(
-                f"{self._plan}: damaged ({error}), so packing cannot go on. Choose another folder "
+                f"{self._plan}: damaged ({error}), so packing cannot resume. Choose another folder "
                 "with -o."
             ) from error
 
@@ -251,6 +251,6 @@ def _names(manifest: Path) -> list[str]:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamageError(
             f"{manifest}: damaged ({error}), so its shards cannot be told from other files. "
-            "Remove the set yourself, or choose another folder with -o."
+            "Remove the set by hand, or choose another folder with -o."
         ) from error
     return [name for shard in shards for name in (shard.name, index_name(shard.name))]

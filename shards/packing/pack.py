@@ -130,7 +130,7 @@ def _finished(out: Path, plan: Plan) -> PackReport:
     manifest = read_manifest(out)
     if difference := plan.differs(manifest):
         raise PackError(
-            f"{out}: a finished set is there that was packed with {difference}. Use --overwrite "
+            f"{out}: contains a finished set, packed with {difference}. Use --overwrite "
             "to replace it, or choose another folder with -o."
         )
     return PackReport(manifest, (), unchanged=True)
@@ -205,8 +205,8 @@ class _Run:
             raise PackError(
                 f"{file}: {len(rejected)} of {total} images ({len(rejected) / total:.1%}) cannot "
                 f"be used ({', '.join(f'{count} {reason}' for reason, count in reasons)}), more "
-                f"than --max-bad {self.max_bad:g} allows. Raise it and run again, which goes on "
-                "from here, or mend them and run again with --overwrite."
+                f"than --max-bad {self.max_bad:g} allows. Raise it and rerun to resume, or fix "
+                "the images and rerun with --overwrite."
             )
 
     def _refuse_empty(self, packers: Mapping[str, SplitPacker]) -> None:
@@ -214,7 +214,7 @@ class _Run:
             if not packer.shards:
                 raise PackError(
                     f"split '{split}': none of its {packer.next} images can be used; the reasons "
-                    f"are in {self.out / REJECTED}. Mend them and run again with --overwrite."
+                    f"are in {self.out / REJECTED}. Fix them and rerun with --overwrite."
                 )
 
 
@@ -225,7 +225,7 @@ def _one_line(out: Path) -> Iterator[None]:
         yield
     except BlockingIOError:
         raise PackError(
-            f"{out}: another 'vocscore pack' is at work there. Wait for it, or choose another "
+            f"{out}: another 'vocscore pack' is running there. Wait for it, or choose another "
             "folder with -o."
         ) from None
     except OSError as error:
@@ -234,10 +234,10 @@ def _one_line(out: Path) -> Iterator[None]:
 
 def _refused(out: Path, error: OSError) -> str:
     kept = count_finished(out)
-    cure = "Make room" if error.errno in _FULL else "Give write permission"
+    cure = "Free disk space" if error.errno in _FULL else "Grant write permission"
     if kept:
         cure = f"{kept} finished shard{'s are' if kept > 1 else ' is'} kept: {cure.lower()}"
     return (
-        f"{error.filename or out}: {error.strerror}. {cure} and run the same command again, or "
+        f"{error.filename or out}: {error.strerror}. {cure} and rerun the same command, or "
         "choose another folder with -o."
     )

@@ -70,9 +70,9 @@ class Plan:
         if self.classes != other.classes:
             found.append(f"classes {_brief(other.classes)}, now {_brief(self.classes)}")
         if self.listing != other.listing:
-            found.append("other images, labels or splits")
+            found.append("different images, labels or splits")
         elif isinstance(other, Plan) and self.stamps != other.stamps:
-            found.append("images that have been changed since")
+            found.append("images that have changed since")
         return "; ".join(found)
 
 

@@ -100,7 +100,7 @@ class Finder:
         elif first is None or first.place != place:
             other = f"{first.text!r} ({first.where})" if first else "another row"
             raise SourceError(
-                f"{self._file}, {where}: {text!r} and {other} would both be {found.path!r}. "
+                f"{self._file}, {where}: {text!r} and {other} both match {found.path!r}. "
                 "Correct one of the names."
             )
 

@@ -20,10 +20,10 @@ class How(str, Enum):
     """How a written name differs from the file's own; the value completes 'paths are written'."""
 
     EXACT = "as they are"
-    BLANKS = "with blanks around the name"
+    BLANKS = "with leading or trailing blanks"
     ESCAPES = "with percent escapes"
     ACCENTS = "with accents in another Unicode form"
-    CASE = "with other capital letters"
+    CASE = "with different capitalization"
     SUFFIX = "without the suffix"
 
 

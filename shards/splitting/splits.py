@@ -38,8 +38,8 @@ def split_by_lists(annotated: AnnotatedSet) -> dict[str, tuple[Sample, ...]]:
         lists.pop("trainval", None)
     if not lists:
         raise SourceError(
-            f"{annotated.root}: no splits of its own (no lists in ImageSets/Main, no folders of "
-            "splits, no column 'split', no second --coco). Use --split ratio."
+            f"{annotated.root}: defines no splits (no lists in ImageSets/Main, no split folders, "
+            "no column 'split', no second --coco). Use --split ratio."
         )
     _refuse_leaks(annotated, lists)
     splits = {
@@ -49,8 +49,8 @@ def split_by_lists(annotated: AnnotatedSet) -> dict[str, tuple[Sample, ...]]:
     for name, samples in splits.items():
         if not samples:
             raise SourceError(
-                f"{annotated.root}: the list '{name}' names no image that can be used. Correct or "
-                f"remove it (ImageSets/Main/{name}.txt, the column 'split', the file of --coco), "
+                f"{annotated.root}: the list '{name}' names no usable image. Correct or "
+                f"remove it (ImageSets/Main/{name}.txt, the column 'split', the --coco file), "
                 "or use --split ratio."
             )
     return splits
@@ -63,7 +63,7 @@ def _refuse_leaks(annotated: AnnotatedSet, lists: Mapping[str, frozenset[str]]) 
         if both:
             raise SourceError(
                 f"{annotated.root}: {shown(min(both))} is in the lists '{one}' and '{other}' "
-                f"({len(both)} images are). Take it out of one, or use --split ratio."
+                f"({len(both)} images in all). Remove it from one, or use --split ratio."
             )
 
 
@@ -94,7 +94,7 @@ def split_by_ratio(
     if not 0 <= train_fraction <= 1:
         raise ValueError(f"train_fraction is {train_fraction}, not from 0 to 1")
     if not annotated.samples:
-        raise SourceError(f"{annotated.root}: no images that can be used, so nothing to split.")
+        raise SourceError(f"{annotated.root}: no usable images, so nothing to split.")
     shuffled = sorted(annotated.samples, key=lambda sample: _draw(sample.path, seed))
     if train_fraction in {0, 1}:
         train = np.full(len(shuffled), train_fraction == 1)

@@ -202,13 +202,13 @@ class _Found:
         notes = []
         if self._archives:
             notes.append(
-                f"{self.file.name}: {first_names(self._archives)}: archives in a tar are not "
-                "looked into; unpack them to score what they hold."
+                f"{self.file.name}: {first_names(self._archives)}: archives inside a tar are not "
+                "opened; unpack them to score their images."
             )
         if len({ref.name for ref in self.refs}) < len(self.refs):
             names = Counter(ref.name for ref in self.refs)
             repeated = [name for name, number in names.items() if number > 1]
-            notes.append(f"{first_names(repeated)}: several images of this name; each is a row.")
+            notes.append(f"{first_names(repeated)}: several images have this name; each is a row.")
         return tuple(notes)
 
 

@@ -63,7 +63,7 @@ class Links:
         if link.target.startswith("/"):
             named = self._named.get(_plain(link.target), [])
             absolute = [member for member in named if member.name.startswith("/")]
-            return absolute[-1] if absolute else "which leads out of the tar"
+            return absolute[-1] if absolute else "which points outside the tar"
         path = self._path(posixpath.join(posixpath.dirname(_plain(link.name)), link.target))
         if path is None:
             return "which leads back to itself"
@@ -98,7 +98,8 @@ class Links:
             )
         if path in self._folders:
             return "which is a folder in the tar"
-        return "which leads out of the tar" if path.startswith("..") else "which is not in the tar"
+        outside = path.startswith("..")
+        return "which points outside the tar" if outside else "which is not in the tar"
 
 
 def read_links(file: Path) -> Links:

@@ -177,12 +177,12 @@ def _not_a_header(block: bytes, tar: str, at: int) -> DamageError:
     packed = archive_of_head(block) if at == 0 else None
     if packed is not None:
         return CompressedTarError(
-            f"{tar}: {packed.kind}, so no image can be found in it. Run {packed.program}."
+            f"{tar}: {packed.kind}, so its images cannot be listed. Run {packed.program}."
         )
     if at == 0:
-        return DamageError(f"{tar}: not a tar (its first header is none). Copy it again.")
+        return DamageError(f"{tar}: not a tar (its first header is invalid). Copy it again.")
     return DamageError(
-        f"{tar}: damaged: no header where one must be, at byte {at}. Copy or pack it again."
+        f"{tar}: damaged: no valid header at byte {at}, where one must be. Copy or pack it again."
     )
 
 
@@ -191,15 +191,15 @@ def _cut(block: bytes, tar: str, at: int) -> DamageError:
     if at == 0 and block:
         return _not_a_header(block, tar, at)
     return DamageError(
-        f"{tar}: cut short: it ends at byte {at + len(block)} without an end mark. Copy or pack it "
-        "again."
+        f"{tar}: truncated: it ends at byte {at + len(block)} without an end marker. Copy or pack "
+        "it again."
     )
 
 
 def _refuse_cut(name: str, end: int, length: int, tar: str) -> None:
     if end > length:
         raise DamageError(
-            f"{tar}: cut short: '{shown(name)}' should end at byte {end} and the file ends at "
+            f"{tar}: truncated: '{shown(name)}' should end at byte {end}, but the file ends at "
             f"{length}. Copy or pack it again."
         )
 
@@ -209,8 +209,8 @@ def _check_end(descriptor: int, tar: str, at: int, length: int) -> None:
     rest = length - at
     if rest > _LARGEST_END or os.pread(descriptor, rest, at).strip(b"\0"):
         raise DamageError(
-            f"{tar}: damaged: its end mark stands at byte {at} of {length}; what follows is not "
-            "read. Copy or pack it again."
+            f"{tar}: damaged: its end marker is at byte {at} of {length}; the data after it is "
+            "not read. Copy or pack it again."
         )
 
 
@@ -219,8 +219,8 @@ def _extra(descriptor: int, tar: str, start: int, size: int) -> bytes:
     data = os.pread(descriptor, size, start) if size <= _LARGEST_NAME else b""
     if len(data) < size:
         raise DamageError(
-            f"{tar}: cut short or damaged: an extended header of {size} bytes at byte {start} is "
-            "not there. Copy or pack it again."
+            f"{tar}: truncated or damaged: the extended header of {size} bytes at byte {start} is "
+            "incomplete. Copy or pack it again."
         )
     return data
 
@@ -234,7 +234,7 @@ def _pax(data: bytes, tar: str) -> dict[str, str]:
         stop = int(length) if length.isdigit() else 0
         key, equals, value = rest[: max(stop - len(length) - 2, 0)].partition(b"=")
         if not (blank and equals) or (key == b"size" and not value.isdigit()):
-            raise DamageError(f"{tar}: damaged: a pax header makes no sense. Copy it again.")
+            raise DamageError(f"{tar}: damaged: a pax header is invalid. Copy it again.")
         found[_utf8(key)] = _utf8(value)
         at += stop
     return found
@@ -243,8 +243,8 @@ def _pax(data: bytes, tar: str) -> dict[str, str]:
 def _refuse_sparse(flag: bytes, long: dict[str, str], tar: str, name: str) -> None:
     if flag == b"S" or any(key.startswith("GNU.sparse") for key in long):
         raise DamageError(
-            f"{tar}: '{shown(name)}' is stored as a sparse file, which is not read, nor what "
-            "follows it. Make the tar again without --sparse."
+            f"{tar}: '{shown(name)}' is stored as a sparse file, which is not read, nor are the "
+            "members after it. Create the tar again without --sparse."
         )
 
 

@@ -108,7 +108,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(how: str, tmp_path: P
     assert [line for line in found if line["problems"]] == []
     states = {line["state"].removeprefix(f"{tmp_path / 'out'}: ")[:22] for line in found}
     assert {"whole", "the set is unfinished:"} & states
-    assert states <= {"whole", "the set is unfinished:", "no dataset.json in it,"}
+    assert states <= {"whole", "the set is unfinished:", "no dataset.json, so no"}
     if how == "steps":
         assert {line["indexes"] for line in found} == {0, 1, 2, 3, 4, 5}
 
@@ -278,8 +278,8 @@ def test_another_source_is_not_mixed_in(change: str, tmp_path: Path) -> None:
     else:
         os.utime(tmp_path / "in" / "000.jpg", ns=(1, 1))
     other = AnnotatedSet(annotated.root, tuple(samples), rejected=rejected)
-    line = "images that have been changed" if change == "touched" else "other images, labels or"
-    with pytest.raises(PackError, match=f"begun with {line}.* --overwrite"):
+    line = "images that have changed" if change == "touched" else "different images, labels or"
+    with pytest.raises(PackError, match=f"started with {line}.* --overwrite"):
         pack_small(other, tmp_path / "out", max_bad=1, **changes)
 
 
@@ -310,7 +310,7 @@ def test_files_of_others_are_not_overwritten(name: str, overwrite: bool, tmp_pat
     """A file in the way that no run here has written is refused, with --overwrite too."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_bytes(b"precious")
-    with pytest.raises(PackError, match=f"{name} is there already and is not part of a set"):
+    with pytest.raises(PackError, match=f"{name} already exists and is not part of a set"):
         pack_small(small_set(tmp_path / "in"), tmp_path / "out", overwrite=overwrite)
     assert content(tmp_path / "out") == {name: b"precious"}
     assert not (tmp_path / "out" / ".progress").exists()
@@ -344,7 +344,7 @@ def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
     (tmp_path / "out" / ".progress").mkdir(parents=True)
     with (
         atomic.exclusive(tmp_path / "out" / ".progress" / "lock"),
-        pytest.raises(PackError, match="another 'vocscore pack' is at work there"),
+        pytest.raises(PackError, match="another 'vocscore pack' is running there"),
     ):
         pack_small(annotated, tmp_path / "out")
     assert content(tmp_path / "out") == {".progress/lock": b""}
@@ -485,7 +485,9 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(tmp_path
     line, left, same = in_a_small_disk(tmp_path, "200k", FILL_A_DISK, beside=HERE).splitlines()
     assert "train-00000" in line
     assert "No space left on device. " in line
-    assert re.search(r"[12] finished shards? (is|are) kept: make room and run the same comm", line)
+    assert re.search(
+        r"[12] finished shards? (is|are) kept: free disk space and rerun the same comm", line
+    )
     assert left == "['journal.jsonl', 'lock', 'plan.json']"
     assert same == "True"
 
@@ -524,7 +526,7 @@ def test_a_read_only_disk_is_one_line(tmp_path: Path) -> None:
 def test_a_folder_without_write_permission_is_one_line(tmp_path: Path) -> None:
     """A target that the user may not write into is named, with the reason and the cure."""
     (tmp_path / "out").mkdir(mode=0o555)
-    with pytest.raises(PackError, match=r"Permission denied. Give write permission"):
+    with pytest.raises(PackError, match=r"Permission denied. Grant write permission"):
         pack_small(small_set(tmp_path / "in"), tmp_path / "out")
 
 

@@ -25,7 +25,7 @@ _NUMBER: Final = re.compile(r"\s*([+-]?\d{1,18})(\.0+)?\s*")
 _COCO: Final = "COCO's instances (an object with 'images', 'annotations' and 'categories')"
 _OTHERS: Final = (
     ("shapes", "LabelMe's format"),
-    ("_via_img_metadata", "a project of the VGG Image Annotator"),
+    ("_via_img_metadata", "a VGG Image Annotator project"),
     ("items", "Datumaro's format"),
     ("features", "GeoJSON"),
     ("versions", "a list of another tool"),
@@ -141,7 +141,7 @@ def _other_data(data: bytes) -> str:
         return " It is an archive: unpack it."
     first = data.split(b"\n", 1)[0]
     if first[:1].isalpha() and any(mark in first for mark in (b",", b";", b"\t")):
-        return " It looks like a table: --labels reads those."
+        return " It looks like a table: use --labels."
     return ""
 
 
@@ -151,7 +151,7 @@ def _other_list(content: object) -> str:
         return "a single value"
     keys = set(content[0]) if content and isinstance(content[0], dict) else set()
     if {"image_id", "category_id"} <= keys:
-        return "a list of detections or annotations. Give the file that they belong to"
+        return "a list of detections or annotations. Give the file that they refer to"
     if keys & {"data", "result", "completions", "annotations"}:
         return "a list as Label Studio exports it. Export it as COCO"
     return "a list. Export it as COCO"
@@ -163,10 +163,10 @@ def _entries(content: Entry, key: str, file: Path) -> list[Entry]:
     if entries is None and key == "annotations":
         raise SourceError(
             f"{file}: no 'annotations', so its images have no labels (a test-info file?). Give a "
-            "file with labels, or leave this one out."
+            "file with labels, or omit this one."
         )
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise SourceError(f"{file}: no list of objects '{key}'. It is not {_COCO}.")
+        raise SourceError(f"{file}: not {_COCO}: no list of objects '{key}'.")
     return entries
 
 
@@ -176,7 +176,7 @@ def _id(entry: Entry, key: str, where: str) -> Id:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise SourceError(
-            f"{where}: {key} is {_short.repr(value)}, not a number or a text. Correct it."
+            f"{where}: {key} is {_short.repr(value)}, not a number or text. Correct it."
         )
     return value
 
@@ -191,7 +191,7 @@ def _number(one: Id) -> int | None:
 def _text(entry: Entry, field: str, where: str) -> str:
     text = entry.get(field)
     if not isinstance(text, str) or not text.strip():
-        raise SourceError(f"{where}: {field} is {_short.repr(text)}, not a text. Write it.")
+        raise SourceError(f"{where}: {field} is {_short.repr(text)}, not text. Correct it.")
     return text
 
 
@@ -204,12 +204,12 @@ def _images(content: Entry, file: Path) -> Iterator[Image]:
         if "file_name" not in entry and (url := entry.get("coco_url") or entry.get("flickr_url")):
             last = str(url).rpartition("/")[2]
             raise SourceError(
-                f"{where}: no file_name, only the address {_short.repr(url)}. Download the image "
-                f"and write its name, such as {_short.repr(last)}, as file_name."
+                f"{where}: no file_name, only the URL {_short.repr(url)}. Download the image "
+                f"and set file_name, for example to {_short.repr(last)}."
             )
         name = _text(entry, "file_name", where)
         if names.setdefault(one, name) != name:
-            raise SourceError(f"{file}: images: id {shown(str(one))} comes twice. Keep one.")
+            raise SourceError(f"{file}: images: id {shown(str(one))} appears twice. Keep one.")
         yield Image(one, name, f"image {shown(str(one))}")
 
 
@@ -221,7 +221,7 @@ def _categories(content: Entry, file: Path) -> Iterator[Category]:
         if one in names:
             if names[one] == name:
                 continue
-            raise SourceError(f"{file}: categories: id {shown(str(one))} comes twice. Keep one.")
+            raise SourceError(f"{file}: categories: id {shown(str(one))} appears twice. Keep one.")
         names[one] = name
         yield Category(one, name, str(entry.get("supercategory") or "").strip())
 

@@ -171,11 +171,11 @@ class _Part:
             again = counted(content.repeated, "annotation")
             yield f"{self._label}: {again} with the id of an earlier one"
         if content.images and not content.present:
-            yield f"{self._label}: no annotations, so no image of it has a label"
+            yield f"{self._label}: no annotations, so none of its images has a label"
         if self._again:
             yield (
                 f"{self._label}: {counted(self._again, 'image')} with the file_name of an earlier "
-                f"one, {self._differing} with other labels: joined"
+                f"one, {self._differing} with different labels: merged"
             )
         yield from self.finder.notes()
 
@@ -217,7 +217,7 @@ def _below(file: Path, root: Path) -> str | None:
 
 def _notes(heads: set[str], parts: Sequence[_Part]) -> Iterator[str]:
     for name in sorted(heads):
-        yield f"category {name!r} only heads the others (supercategory 'none'): left out"
+        yield f"category {name!r} only groups the others (supercategory 'none'): ignored"
     for part in parts:
         yield from part.notes()
     counts = Counter(path for part in parts for path in part.paths)

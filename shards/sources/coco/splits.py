@@ -52,7 +52,7 @@ def name_splits(files: Sequence[CocoFile]) -> list[CocoFile]:
     for one in named:
         if counts[one.split] > 1:
             raise SourceError(
-                f"{one.file}: a second file of split '{one.split}'. Name the split of each: "
+                f"{one.file}: a second file for split '{one.split}'. Name the split of each: "
                 "--coco SPLIT=FILE."
             )
     return named
@@ -68,6 +68,6 @@ def _split_of(file: Path) -> str:
     if len(found) == 1:
         return found.pop()
     raise SourceError(
-        f"{file}: which split it is, its name does not say. Name it: --coco "
+        f"{file}: its name does not tell which split it is. Name it: --coco "
         f"{shlex.quote(f'train={file}')}."
     )

@@ -49,10 +49,10 @@ def quoted(cell: str) -> str:
 def bad_name(cell: str) -> str:
     """Say why a name cannot be a class's, and the cure; '' where it can."""
     if cell.isprintable():
-        return "has ';' in it, which no class name may have. Rename it." if ";" in cell else ""
+        return "contains ';', which no class name may. Rename it." if ";" in cell else ""
     if any("\udc80" <= letter <= "\udcff" for letter in cell):
         return "is not UTF-8. Save the table as UTF-8 (in Excel: 'CSV UTF-8')."
-    return "has characters that cannot be printed. Remove them."
+    return "contains unprintable characters. Remove them."
 
 
 @lru_cache(maxsize=4096)

@@ -41,8 +41,8 @@ def class_columns(text: TableText, columns: Sequence[Column]) -> tuple[Column, .
         if not column.is_truths and column.is_mostly_truths and not column.never_a_class:
             bad = first_cell(text, column, lambda cell: truth(cell) is None)
             raise SourceError(
-                f"{bad} is not a truth value, as most cells of this column are. Write 1, 0, -1 "
-                "(only difficult instances) or nothing; remove the column if it is no class."
+                f"{bad} is not a truth value, unlike most cells of this column. Write 1, 0, -1 "
+                "(only difficult instances) or nothing; remove the column if it is not a class."
             )
     classes = truth_columns(columns)
     names = [column.name for column in classes]
@@ -68,8 +68,8 @@ def _refuse_other_labels(
         named = ", ".join(column.label for column in classes)
         raise SourceError(
             f"{text.file}, line {text.header.line}: {named}, the same in every row, would be "
-            f"all that is a class, and {others[0].label} has text. Call the column with class "
-            "names 'labels', or remove the columns that are no labels."
+            f"the only classes, but {others[0].label} has text. Name the column of class "
+            "names 'labels', or remove the columns that are not labels."
         )
 
 
@@ -83,8 +83,8 @@ def _refuse_minus_for_absent(text: TableText, classes: Sequence[Column]) -> None
         column = next(c for c in classes if any(truth(cell) == -1 for cell in c.counts or ()))
         bad = first_cell(text, column, lambda cell: truth(cell) == -1)
         raise SourceError(
-            f"{bad} says that an image has only difficult instances of a class, and no cell says "
-            "that one is absent. Write 0 for absent."
+            f"{bad} means that an image has only difficult instances of a class, but no cell "
+            "marks a class as absent. Write 0 for absent."
         )
 
 
@@ -103,7 +103,7 @@ def strength_columns(text: TableText, columns: Sequence[Column]) -> tuple[Column
         elif any(map(is_number, column.first)):
             bad = first_cell(text, column, lambda cell: not cell or truth(cell) not in {0, 1})
             raise SourceError(
-                f"{bad} is neither 0 nor 1, so whether the label counts would be a guess. Keep the "
-                "rows that count and remove the column."
+                f"{bad} is neither 0 nor 1, so it is unclear whether the label applies. Keep only "
+                "the rows that apply and remove the column."
             )
     return tuple(found)

@@ -64,7 +64,7 @@ class Column:
     @property
     def label(self) -> str:
         """The name as messages have it."""
-        return repr(self.name) if self.name else f"column {self.at + 1}, which has no name"
+        return repr(self.name) if self.name else f"column {self.at + 1} (unnamed)"
 
     @property
     def last_word(self) -> str:

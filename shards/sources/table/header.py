@@ -129,7 +129,7 @@ class RoleFinder:
         header = self._text.delimiter.join(self._text.header.cells)
         if best is None and any(format_of_name(name) for name in self._text.header.cells):
             raise SourceError(
-                f"{self._head}: no header: {quoted(header)} looks like a row. Write a header such "
+                f"{self._head}: no header: {quoted(header)} looks like a row. Add a header such "
                 "as 'path,labels' above it."
             )
         others = [c for c in self._columns if not c.is_truths and not c.ends_like_labels]
@@ -138,11 +138,11 @@ class RoleFinder:
             return found[0]
         if best is None and len(self._text.header.cells) == 1 and set(header) & set(DELIMITERS):
             raise SourceError(
-                f"{self._head}: the whole line is in quotes. Remove the quotes around lines."
+                f"{self._head}: the whole line is quoted. Remove the quotes around lines."
             )
         if best is None:
             raise SourceError(
-                f"{self._head}: no column of image paths in the header {quoted(header)}. Call it "
+                f"{self._head}: no column of image paths in the header {quoted(header)}. Name it "
                 "'path' (or 'filename', 'file', 'image'), and the class names 'labels'."
             )
         return best
@@ -160,8 +160,8 @@ class RoleFinder:
         if named and named[0].key == "split" and named[0] not in fitting:
             bad = first_cell(self._text, named[0], lambda cell: not _is_split(cell))
             raise SourceError(
-                f"{bad} is not train, val or test. Correct it, or name the column otherwise to "
-                "have it ignored."
+                f"{bad} is not train, val or test. Correct it, or rename the column to have it "
+                "ignored."
             )
         return fitting[0] if fitting else None
 
@@ -181,13 +181,13 @@ class RoleFinder:
             names = " and ".join(column.label for column in found)
             raise SourceError(
                 f"{self._head}: {names} could both be the labels. Keep one, with ';' "
-                "between the names of an image, or name the others otherwise."
+                "between the names of an image, or rename the others."
             )
         if not found and named and not set(truths) - set(named):
             raise SourceError(
                 f"{self._head}: column {named[0].label} holds only truth values such as "
-                f"{next(filter(None, named[0].counts or ()), '')!r}. Name it after the class that "
-                "they are of, or write class names in it."
+                f"{next(filter(None, named[0].counts or ()), '')!r}. Name it after its class, or "
+                "write class names in it."
             )
         return found[0] if found else None
 
@@ -197,7 +197,7 @@ class RoleFinder:
             if not column.name and column.at and column.has_text:
                 raise SourceError(
                     f"{self._head}: column {column.at + 1} has text but no name. Name or remove "
-                    "it; if it has further class names, write all into one cell with ';' between."
+                    "it; if it has more class names, write all in one cell, separated by ';'."
                 )
 
     def _no_labels(self, columns: Sequence[Column]) -> str:
@@ -209,7 +209,7 @@ class RoleFinder:
                 where = bad.removeprefix(f"{self._text.file}, ")
                 text += f" ({where} is neither 1 nor 0)"
                 break
-        return f"{text}. Call the one with class names 'labels', or give each class a 0/1 column."
+        return f"{text}. Name the one with class names 'labels', or give each class a 0/1 column."
 
 
 def _is_split(cell: str) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shards.sources.table.columns import Column
     from shards.sources.table.text import TableText
 
-MARKS = {" ": "blanks", "\n": "line ends", "\t": "tabs"}
+MARKS = {" ": "blanks", "\n": "line breaks", "\t": "tabs"}
 """Separators that quotes would not show."""
 
 
@@ -77,7 +77,7 @@ class LabelCells:
         parted = [cell for cell in self._read if self._separator in cell]
         mark = MARKS.get(self._separator, repr(self._separator))
         if self._given not in {None, DEFAULT} and not parted:
-            yield f"{name}: no cell of {column} has {mark} (--label-separator) in it"
+            yield f"{name}: no cell of {column} contains {mark} (--label-separator)"
         elif self._given is None and self._separator != DEFAULT:
             yield f"{name}: the names in {column} are separated by {mark}, as in {min(parted)!r}"
 
@@ -89,8 +89,8 @@ class LabelCells:
             if self._given is not None:
                 return False
             raise SourceError(
-                f"{self._where(cell)} begins like a list and cannot be read as one of Python or "
-                "JSON. Write the names with ';' between them."
+                f"{self._where(cell)} begins like a list but is not one in Python or JSON. "
+                "Separate the names with ';'."
             ) from None
         if names is None:
             return False
@@ -102,15 +102,13 @@ class LabelCells:
         """Read a cell with names between separators."""
         if cell in MISSING_VALUES and self._given is None:
             raise SourceError(
-                f"{self._where(cell)} is how programs write a missing value. Leave the cell blank "
-                "where an image has no label; if it is a class, say --label-separator ';'."
+                f"{self._where(cell)} usually means a missing value. Leave the cell blank where "
+                "an image has no label; if it is a class, use --label-separator ';'."
             )
         names = split_names(_one_line_end(cell), self._separator)
         for name in names:
             if name.count('"') % 2:
-                raise SourceError(
-                    f"{self._where(cell)} has a quote that is not closed. Correct it."
-                )
+                raise SourceError(f"{self._where(cell)} has an unclosed quote. Correct it.")
         self._keep(cell, names)
 
     def _keep(self, cell: str, names: Iterable[str]) -> None:
@@ -129,7 +127,7 @@ class LabelCells:
             mark = error.separator.encode("unicode_escape").decode()
             parts = MARKS.get(error.separator, repr(error.separator))
             raise SourceError(
-                f"{self._where(cell)} may be one class, or several with {parts} between them. Say "
+                f"{self._where(cell)} may be one class, or several separated by {parts}. Say "
                 f'which: --label-separator "{mark}" for several, --label-separator ";" for one.'
             ) from None
 
@@ -140,8 +138,8 @@ class LabelCells:
         for cell in cells:
             if any(mark in cell for mark in (DEFAULT, *COMMON)):
                 raise SourceError(
-                    f"{self._where(cell)}: no cell has the {separator!r} of --label-separator. "
-                    "Say what stands between the names."
+                    f"{self._where(cell)}: no cell contains the {separator!r} of "
+                    "--label-separator. Give the separator that the cells use."
                 )
 
     def _one_a_row(self) -> bool:

@@ -69,7 +69,7 @@ class Entries:
         where = f"{self._file}, line {entry.line}: {shown(path)}"
         if SPLIT_NAMES.get(before.split) != SPLIT_NAMES.get(entry.split):
             raise SourceError(
-                f"{where} is in split {entry.split!r}, but in line {before.line} in "
+                f"{where} is in split {entry.split!r}, but on line {before.line} in "
                 f"{before.split!r}. Correct one."
             )
         if before.labels == entry.labels:
@@ -78,7 +78,7 @@ class Entries:
             self._entries[path] = self._joined(before, entry, where)
         else:
             raise SourceError(
-                f"{where} has other labels than in line {before.line}: {_names(entry)}, but "
+                f"{where} has other labels than on line {before.line}: {_names(entry)}, but "
                 f"{_names(before)}. Keep one row."
             )
 
@@ -86,7 +86,7 @@ class Entries:
         """The labels of two rows of one image."""
         if any(one.labels) != any(other.labels):
             raise SourceError(
-                f"{where} has {_names(other)}, but in line {one.line} {_names(one)}. Remove the "
+                f"{where} has {_names(other)}, but on line {one.line} {_names(one)}. Remove the "
                 "row without a label, or the others."
             )
         present = {*one.present, *other.present}
@@ -115,12 +115,12 @@ class Entries:
         """A line on rows of the same image."""
         name, images = self._file.name, len(self._entries)
         if self._one_a_row and self._rows > images:
-            joined = f"{self._rows} rows are joined to {counted(images, 'image')}"
+            joined = f"{self._rows} rows are merged into {counted(images, 'image')}"
             yield f"{name}: one label per row; {joined}"
         elif self._repeated:
             yield f"{name}: {counted(self._repeated, 'row')} with the labels of an earlier row"
         if absent := sum(len(entry.absent) for entry in self._entries.values()):
-            yield f"{name}: {counted(absent, 'label')} marked as absent (0): left out"
+            yield f"{name}: {counted(absent, 'label')} marked as absent (0): ignored"
 
 
 def _names(entry: Entry) -> str:

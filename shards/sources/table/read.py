@@ -55,7 +55,7 @@ def read_table(root: Path, file: Path, *, label_separator: str | None = None) ->
         text = load_table(file, is_header)
         columns, rows = survey(text)
         if not rows:
-            raise SourceError(f"{file}: a header and no rows. Write a row for each image.")
+            raise SourceError(f"{file}: a header but no rows. Write a row for each image.")
         files = NamedFiles(root)
         finder = RoleFinder(text, columns, is_image=lambda cell: _names_a_file(files, cell))
         roles = finder.find(names_in_cells=label_separator is not None)
@@ -92,8 +92,8 @@ class _Reader:
                 )
         elif separator is not None:
             raise SourceError(
-                f"{text.file}: --label-separator is for a column 'labels', and this table has one "
-                "column per class. Leave the option out."
+                f"{text.file}: --label-separator is for a column 'labels', but this table has one "
+                "column per class. Omit the option."
             )
 
     def read(self, root: Path) -> AnnotatedSet:
@@ -147,7 +147,7 @@ class _Reader:
             yield f"{name}: {used}"
         flags = [column for column in aside if column.is_truths and not column.is_empty]
         if not roles.labels and flags:
-            yield f"{name}: rename a column to have it as a class: {_names(flags)}"
+            yield f"{name}: rename a column to use it as a class: {_names(flags)}"
         if empty := [column for column in roles.classes if column.is_empty and not roles.labels]:
             yield f"{name}: every cell is blank, so 0, in {_names(empty)}"
         if self._labels:

@@ -31,7 +31,7 @@ _OTHER_FILES: Final = (
     (b"\x28\xb5\x2f\xfd", "compressed by zstd. Unpack it"),
 )
 _MARKUP: Final = {
-    b"{": "JSON. If it is COCO's, give it to --coco",
+    b"{": "JSON. If it is COCO, use --coco",
     b"[": "JSON. Export it as CSV",
     b"<": "XML or HTML. Export it as CSV",
 }
@@ -148,8 +148,8 @@ class TableText:
         cells = counted(found, "cell")
         text = f"{self.file}, line {row.line}: {cells}, but the header has {width}."
         if found > width:
-            return f"{text} Put quotes around a cell that has {self.delimiter!r} in it."
-        return f"{text} A blank cell needs its {self.delimiter!r}, too."
+            return f"{text} Put quotes around a cell that contains {self.delimiter!r}."
+        return f"{text} A blank cell still needs its {self.delimiter!r}."
 
 
 @contextmanager
@@ -187,7 +187,7 @@ def load_table(file: Path, is_header: Callable[[Sequence[str]], bool]) -> TableT
         marks = " and ".join(map(repr, fitting))
         raise SourceError(
             f"{file}, line {headers[fitting[0]].line}: {marks} could both be the delimiter of this "
-            "header. Keep one of them in it."
+            "header. Keep only one of them."
         )
     best = fitting[0] if fitting else max(headers, key=lambda d: len(headers[d].cells))
     return TableText(source, best, headers[best], notes)
@@ -208,7 +208,7 @@ def _headers(source: _Source, delimiters: Iterable[str]) -> dict[str, Row]:
     if headers:
         return headers
     raise bad_quotes or SourceError(
-        f"{source.file}: no table in it. Begin it with a header such as 'path,labels'."
+        f"{source.file}: contains no table. Begin it with a header such as 'path,labels'."
     )
 
 
@@ -230,8 +230,8 @@ def _utf8(file: Path) -> bytes:
             raise SourceError(f"{file}: damaged UTF-16: {error}. Save it as UTF-8.") from error
     if b"\0" in data:
         raise SourceError(
-            f"{file}: has zero bytes: not text, or UTF-16 without a byte order mark. Save it as "
-            "UTF-8 (in Excel: 'CSV UTF-8')."
+            f"{file}: contains NUL bytes: not text, or UTF-16 without a byte order mark. Save it "
+            "as UTF-8 (in Excel: 'CSV UTF-8')."
         )
     data = data.removeprefix(codecs.BOM_UTF8)
     if markup := _MARKUP.get(data.lstrip()[:1]):
@@ -267,7 +267,7 @@ def _preamble(file: Path, data: bytes) -> tuple[int, tuple[str, ...], tuple[str,
 def _bad_quotes(error: csv.Error, first: int, last: int) -> str:
     """Say what is wrong with the quotes of a record."""
     if "unexpected end" in str(error):
-        return f"{first}: a quote is opened in this line and never closed. Close it."
+        return f"{first}: a quote is opened on this line and never closed. Close it."
     if "expected after" in str(error):
         return (
             f"{last}: text after a closing quote. Write two quotes for one inside a cell, and no "

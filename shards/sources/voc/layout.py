@@ -123,7 +123,7 @@ def _stray_lists(root: Path) -> list[str]:
     lists = sorted(shown(file.name) for file in root.glob("*.txt") if known_split(file.stem))
     if not lists:
         return []
-    return [f"left aside: {', '.join(lists)}; lists are read in ImageSets/Main/"]
+    return [f"ignored: {', '.join(lists)}; lists are read from ImageSets/Main/"]
 
 
 def _devkit(root: Path, years: Sequence[str], others: Sequence[str]) -> Layout:
@@ -133,7 +133,7 @@ def _devkit(root: Path, years: Sequence[str], others: Sequence[str]) -> Layout:
         if place is None:
             raise SourceError(
                 f"{root / name}: lacks JPEGImages/ or Annotations/. Complete it, move it away, or "
-                "give one of the other years."
+                "give only one of the other years."
             )
         places.append(place)
     return Layout(places, devkit=True, notes=_left_aside(root, others))
@@ -151,8 +151,8 @@ def _split_folders(root: Path, places: Sequence[Place], folders: Sequence[str]) 
 def _left_aside(root: Path, folders: Sequence[str]) -> list[str]:
     """A line on each folder that holds annotated images, too, and is not read."""
     return [
-        f"{shown(name)}/ is left aside: it has annotated images, and the folders beside it are "
-        "the set. To pack it, give it by itself."
+        f"{shown(name)}/ is ignored: it has annotated images, but the set is in the folders "
+        "beside it. To pack it, give that folder alone."
         for name in folders
         if _pair(root, f"{name}/", None) or _beside(files_below(root / name))
     ]
@@ -171,7 +171,7 @@ def _unknown(root: Path, folders: Sequence[str]) -> str:
     below = [name for name in folders if _pair(root, f"{name}/", None) or _has_years(root / name)]
     if below:
         paths = " or ".join(str(root / name) for name in below[:3])
-        return f"{root}: the annotated images lie one folder deeper. Give {paths}."
+        return f"{root}: the annotated images are one folder deeper. Give {paths}."
     start = f"{root}: no JPEGImages/ and Annotations/, no VOC20xx folders, no .xml beside images"
     return f"{start}{_instead(root, folders)}"
 
@@ -184,15 +184,15 @@ def _instead(root: Path, folders: Sequence[str]) -> str:
     """What is there that could hold labels, and the cure."""
     files = files_below(root)
     for ends, kind, option in (
-        ((".json",), "if it is COCO's, give it with", "--coco"),
-        ((".csv", ".tsv"), "give it with", "--labels"),
+        ((".json",), "if it is COCO, use", "--coco"),
+        ((".csv", ".tsv"), "use", "--labels"),
     ):
         found = next((name for name in files if name.lower().endswith(ends)), None)
         if found is not None:
             return f". There is {shown(found)}: {kind} {option} {shlex.quote(str(root / found))}."
     if any(name.lower() == "labels" for name in folders):
         return (
-            " (labels/ of YOLO is not read). Convert it to PASCAL VOC or COCO, or write a table: "
+            " (YOLO's labels/ is not read). Convert it to PASCAL VOC or COCO, or write a table: "
             "--labels."
         )
-    return ". For another layout, name the labels: --labels FILE.csv or --coco FILE.json."
+    return ". For another layout, give the labels: --labels FILE.csv or --coco FILE.json."

@@ -66,7 +66,7 @@ def read_lists(
     missing: dict[str, list[str]] = {}
     notes = _which(main, files, aside)
     if single and not files:
-        notes.append(f"{main}: left aside: {single} lists of single classes, and no list of all")
+        notes.append(f"{main}: ignored: {single} per-class lists; no list covers all classes")
     find = _Finder(stems, images)
     for file, split in files.items():
         where = f"{main}{file}"
@@ -78,8 +78,8 @@ def read_lists(
             missing.setdefault(find.file_name(one), []).append(where)
         if lost:
             notes.append(
-                f"{where}: {len(lost)} of {len(ids)} lines name no image and no annotation that "
-                f"is there; first: {shown(lost[0])}"
+                f"{where}: {len(lost)} of {len(ids)} lines match neither an image nor an "
+                f"annotation; first: {shown(lost[0])}"
             )
     return Lists(_one_each(root / main, found), missing, notes)
 
@@ -116,7 +116,7 @@ def _which(main: str, files: Mapping[str, str], aside: list[str]) -> list[str]:
     read = ", ".join(f"{shown(file)} as '{split}'" for file, split in files.items()) or "none"
     names = ", ".join(shown(name) for name in aside[:_SHOWN]) or "none"
     more = f" and {len(aside) - _SHOWN} more" if len(aside) > _SHOWN else ""
-    return [f"{main}: lists read: {read}; left aside: {names}{more}"]
+    return [f"{main}: lists read: {read}; ignored: {names}{more}"]
 
 
 def _one_each(
@@ -126,7 +126,7 @@ def _one_each(
     for split, files in found.items():
         if len(set(files.values())) > 1:
             raise SourceError(
-                f"{folder}: {' and '.join(map(shown, files))} are both lists of '{split}' and "
+                f"{folder}: {' and '.join(map(shown, files))} are both lists of '{split}' but "
                 "name different images. Remove or rename one."
             )
     return {split: next(iter(files.values())) for split, files in found.items()}

@@ -112,12 +112,14 @@ class _Stem(NamedTuple):
         xml = shown(f"{self.place.annotations}{name}")
         rivals = self._rivals()
         if not self.images:
-            yield Rejection(self.path, Reason.MISSING, f"{xml} is there, its image is not")
+            yield Rejection(self.path, Reason.MISSING, f"{xml} exists, but its image does not")
         elif not self.annotations:
-            yield from self._without_annotation(self.images, f"{xml} is not there")
+            yield from self._without_annotation(self.images, f"{xml} does not exist")
         elif rivals:
             names = ", ".join(map(shown, rivals))
-            yield Rejection(self.path, Reason.BAD_ANNOTATION, f"one stem, several files: {names}")
+            yield Rejection(
+                self.path, Reason.BAD_ANNOTATION, f"several files share a stem: {names}"
+            )
         else:
             file = f"{root}/{self.place.annotations}{name}"
             yield _read_annotation(file, path=self.path, xml=xml, places=places)
@@ -155,7 +157,7 @@ def _read_place(root: Path, place: Place, places: dict[str, str]) -> _Part:
         classes={*VOC_CLASSES, *places},
     )
     for name, files in lists.missing.items():
-        detail = f"named in {', '.join(files)}; neither image nor annotation is there"
+        detail = f"named in {', '.join(files)}; neither image nor annotation exists"
         rejected.append(Rejection(f"{place.images}{name}", Reason.MISSING, detail))
     good = {sample.path for sample in samples}
     splits = {
@@ -194,7 +196,7 @@ def _aside(folder: str, names: Sequence[str], what: str) -> list[str]:
     if not names:
         return []
     where = f"{shown(folder)}: " if folder else ""
-    return [f"{where}left aside, {what}: {by_suffix(names)}; first: {shown(names[0])}"]
+    return [f"{where}ignored, {what}: {by_suffix(names)}; first: {shown(names[0])}"]
 
 
 def _by_folder(
@@ -216,8 +218,8 @@ def _by_folder(
     if not splits:
         return {}, []
     inside = " and ".join(shown(f"{paths[0].rpartition('/')[0]}/") for paths in splits.values())
-    why = f"of {len(samples)} annotated images, {len(outside)} lie in no folder of a split"
-    return {}, [f"{inside} are not taken as splits: {why}, such as {shown(outside[0])}"]
+    why = f"{len(outside)} of {len(samples)} annotated images are in no split folder"
+    return {}, [f"{inside} are not used as splits: {why}, such as {shown(outside[0])}"]
 
 
 def _read_annotation(
