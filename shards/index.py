@@ -1,6 +1,6 @@
-"""The index beside a shard: where each member of each sample starts, as DALI reads it.
+"""The index of a shard: where each member of each sample starts, in DALI's format.
 
-Source: `wds2idx` of nvidia-dali 2.4.0, whose output these bytes equal.
+Source: `wds2idx` of nvidia-dali 2.4.0; the output is byte-identical.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Component(NamedTuple):
 
     Attributes:
         extension: everything after the first dot of the base name, such as 'labels.npy'.
-        offset: where its bytes start in the tar.
-        size: how many bytes.
+        offset: position of its first byte in the tar.
+        size: bytes.
         name: the member's name in the tar.
     """
 
@@ -46,9 +46,9 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def group(found: Iterable[Member]) -> Iterator[tuple[Component, ...]]:
-    """Gather members that follow each other and share a key into samples.
+    """Group consecutive members that share a key into samples.
 
-    Hidden files and files without an extension are left out.
+    Hidden files and files without an extension are skipped.
     """
     last = ""
     sample: list[Component] = []
@@ -62,7 +62,7 @@ def group(found: Iterable[Member]) -> Iterator[tuple[Component, ...]]:
                 sample = []
             last = key
             sample.append(Component(extension, member.offset, member.size, member.name))
-    except DamageError:  # it ends the walk, but does not undo what came before it
+    except DamageError:  # it ends the walk, but the members before it are valid
         if sample:
             yield tuple(sample)
         raise
@@ -71,17 +71,17 @@ def group(found: Iterable[Member]) -> Iterator[tuple[Component, ...]]:
 
 
 def format_index(samples: Sequence[Sequence[Component]]) -> bytes:
-    """Write an index, version 1.2: a line with the count, then a line for each sample."""
+    """Format an index, version 1.2: a line with the count, then one line per sample."""
     lines = [f"{VERSION} {len(samples)}"]
     lines += [" ".join(f"{c[0]} {c[1]} {c[2]} {c[3]}" for c in sample) for sample in samples]
     return "\n".join((*lines, "")).encode("utf-8", "surrogateescape")
 
 
 def read_index(file: Path) -> list[tuple[Component, ...]]:
-    """Read an index back.
+    """Read an index.
 
     Raises:
-        DamageError: it is not there, or not an index of version 1.2.
+        DamageError: it is missing, or not an index of version 1.2.
     """
     try:
         with open_text(file, errors="surrogateescape") as opened:
@@ -99,7 +99,7 @@ def read_index(file: Path) -> list[tuple[Component, ...]]:
 
 
 def _samples(lines: Sequence[str]) -> list[tuple[Component, ...]] | None:
-    """Parse the lines of an index, the last one empty; None where they are not one."""
+    """Parse the lines of an index, the last one empty; None if they are not a valid index."""
     try:
         samples = [_parse(line) for line in lines[1:-1]]
     except (ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""`dataset.json`: what a set of shards holds. It is written last: a set that has it is whole."""
+"""`dataset.json`: the contents of a set of shards, written last: a set that has it is complete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "dataset.json"
 UNFINISHED: Final = ".progress"
-"""The folder that stands in a set while it is being packed."""
+"""The folder inside a set while it is being packed."""
 FORMAT: Final = "vocscore"
 VERSION: Final = 1
 
@@ -34,10 +34,10 @@ class Shard:
     """One tar.
 
     Attributes:
-        name: of the file, such as 'train-000000.tar'.
-        samples: how many.
+        name: the file name, such as 'train-000000.tar'.
+        samples: number of samples.
         bytes: size of the file.
-        sha256: of the file, hexadecimal.
+        sha256: hash of the file, hexadecimal.
     """
 
     name: str
@@ -60,14 +60,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A whole set.
+    """A complete set.
 
     Attributes:
         classes: in column order.
-        splits: in the order that they were packed in.
-        rejected: images left out; they stand in `rejected.csv`.
-        config: the settings that decided the bytes.
-        listing: sha256 of what there was to pack (paths, sizes and labels), hexadecimal.
+        splits: in packing order.
+        rejected: number of images left out, which are listed in `rejected.csv`.
+        config: the settings that determined the bytes.
+        listing: sha256 of the packed input (paths, sizes and labels), hexadecimal.
     """
 
     classes: tuple[str, ...]
@@ -82,7 +82,7 @@ class Manifest:
 
 
 def is_split(name: str) -> bool:
-    """Whether a split may be called so: letters, digits and '_', as keys of samples need it."""
+    """Whether a split name is valid: letters, digits and '_', as required for sample keys."""
     return _SPLIT.fullmatch(name) is not None
 
 
@@ -92,7 +92,7 @@ def shard_name(split: str, number: int) -> str:
 
 
 def split_of(name: str) -> str | None:
-    """Tell the split from the name of a shard or an index; None for any other file."""
+    """The split in the name of a shard or an index; None for any other file."""
     match = _SHARD.fullmatch(name)
     return match[1] if match else None
 
@@ -103,9 +103,9 @@ def index_name(shard: str) -> str:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `dataset.json`, durably: the mark that the set is whole.
+    """Durably write `dataset.json`, which marks the set as complete.
 
-    No time and no absolute path is in it: equal sets have equal bytes.
+    It contains no times and no absolute paths: equal sets have equal bytes.
 
     Raises:
         OSError: the folder is full or read-only.
@@ -126,10 +126,10 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read `dataset.json` and check every field of it.
+    """Read `dataset.json` and check every field.
 
     Raises:
-        DamageError: it is not there, the set is unfinished, or it is not as packing writes it.
+        DamageError: it is missing, the set is unfinished, or it is not as packing writes it.
     """
     file = folder / NAME
     try:
@@ -147,7 +147,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def manifest_hash(folder: Path) -> str:
-    """What a set is known by, wherever it lies: sha256 of its `dataset.json`, hexadecimal.
+    """The identity of a set, wherever it is stored: sha256 of its `dataset.json`, hexadecimal.
 
     Raises:
         OSError: it cannot be read.
@@ -172,10 +172,10 @@ def _said(error: Exception) -> str:
 
 
 def parse_manifest(value: Any) -> Manifest:
-    """Turn the JSON of `dataset.json` into a Manifest.
+    """Parse the JSON value of `dataset.json`.
 
     Raises:
-        ValueError, TypeError, KeyError, AttributeError: it is not one.
+        ValueError, TypeError, KeyError, AttributeError: it is not a valid manifest.
     """
     if value["format"] != FORMAT:
         raise ValueError(f"format {value['format']!r} is not {FORMAT!r}")
@@ -208,10 +208,10 @@ def _parse_split(name: str, value: Any) -> Split:
 
 
 def parse_shard(value: Any) -> Shard:
-    """Turn the JSON of one shard into a Shard.
+    """Parse the JSON value of one shard.
 
     Raises:
-        ValueError, TypeError, KeyError: it is not one.
+        ValueError, TypeError, KeyError: it is not a valid shard.
     """
     if split_of(_text(value["name"])) is None or not _SHA256.fullmatch(value["sha256"]):
         raise ValueError(f"{value['name']!r} is not a shard")

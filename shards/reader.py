@@ -1,4 +1,4 @@
-"""Where the images of a packed set lie, and their labels: found without reading an image."""
+"""Locates the images of a packed set and reads their labels, without reading an image."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LabeledImages:
     Attributes:
         images: in the order of the shards; `name` is the original path.
         labels: int8, shape (len(images), C): 1 present, 0 absent, -1 only difficult.
-        sha256: of the bytes of each image as packed, hexadecimal.
+        sha256: hash of each image's bytes as packed, hexadecimal.
     """
 
     images: tuple[ImageRef, ...]
@@ -50,19 +50,19 @@ class LabeledImages:
 
 
 def load_split(folder: Path, split: str) -> LabeledImages:
-    """Find the images of a packed split, and read their labels.
+    """Locate the images of a packed split and read their labels.
 
     Only indexes, labels and descriptions are read.
 
     Args:
         folder: a finished set.
-        split: its name; several are joined by commas ('train,val').
+        split: its name; several are separated by commas ('train,val').
 
     Returns:
-        Names, places, labels and hashes.
+        Names, locations, labels and hashes.
 
     Raises:
-        SourceError: the set has no split of that name.
+        SourceError: the set has no such split.
         DamageError: the set is unfinished or damaged.
     """
     manifest = read_manifest(folder)
@@ -87,7 +87,7 @@ def load_split(folder: Path, split: str) -> LabeledImages:
 def _load_shard(
     folder: Path, shard: Shard, classes: tuple[str, ...]
 ) -> Iterator[tuple[bytes, ImageRef, str]]:
-    """Labels, place and hash of each sample of one shard."""
+    """Labels, location and hash of each sample in one shard."""
     tar = folder / shard.name
     samples = read_index(folder / index_name(shard.name))
     try:
@@ -112,7 +112,7 @@ def _read_sample(
     classes: tuple[str, ...],
     tar: Path,
 ) -> tuple[bytes, str, str]:
-    """Read labels, original path and the image's hash, which stand side by side, in one go."""
+    """Read labels, original path and image hash, which are adjacent, in one call."""
     size = NPY_HEADER_BYTES + len(classes)
     apart = size + len(padding(size)) + BLOCK
     if [c.extension for c in sample[1:]] == [LABELS, DESCRIPTION]:
@@ -143,7 +143,7 @@ def _cure(tar: Path) -> str:
 def _row(
     present: tuple[str, ...], difficult: tuple[str, ...], classes: tuple[str, ...]
 ) -> bytes | None:
-    """The labels of some classes; None where one is unknown. Few sets of classes occur often."""
+    """The encoded labels; None if a class is unknown. Cached, as few combinations are common."""
     try:
         return encode(Sample("", present, difficult), classes).tobytes()
     except LabelError:

@@ -1,4 +1,4 @@
-"""Proves a set of shards whole, or names what is not."""
+"""Checks that a set of shards is complete and undamaged, and lists every problem."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def verify(
     workers: int = 1,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> list[str]:
-    """Check hashes, sizes, indexes, counts, keys, labels, descriptions and images' hashes.
+    """Check hashes, sizes, indexes, counts, keys, labels, descriptions and image hashes.
 
     Args:
         folder: the set.
-        decode: decode every image too, strictly.
-        workers: shards that are checked at the same time, a thread each.
-        progress: called with the samples checked, all samples, and the problems so far.
+        decode: also decode every image, strictly.
+        workers: shards checked concurrently, one thread each.
+        progress: called with the samples checked, the total, and the problems so far.
 
     Returns:
-        A line for each thing that is wrong, naming shard and sample; none for a whole set.
+        One line per problem, naming shard and sample; empty for an intact set.
     """
     try:
         manifest = read_manifest(folder)
@@ -73,7 +73,7 @@ def verify(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One shard to check, and the serial number of its first sample."""
+    """One shard to check, with the serial number of its first sample."""
 
     split: str
     shard: Shard
@@ -89,12 +89,12 @@ def _jobs(manifest: Manifest) -> Iterator[_Job]:
 
 
 def _strays(folder: Path, manifest: Manifest) -> list[str]:
-    """Files that look like parts of the set and are none."""
+    """Files that look like part of the set but are not."""
     ours = {name for s in manifest.shards() for name in (s.name, index_name(s.name))}
     staged = folder / UNFINISHED
     found = [path for path in folder.iterdir() if path.name not in ours]
-    # A run that was killed between its last two steps leaves a `.progress` without shards in it:
-    # the set is whole, and packing again sweeps it away.
+    # A run killed between its last two steps leaves a `.progress` without shards in it: the set
+    # is complete, and packing again removes the folder.
     found += staged.iterdir() if staged.is_dir() else ()
     return [
         f"{path.relative_to(folder)}: not listed in {NAME}: left by another run. Remove it."
@@ -161,7 +161,7 @@ def _check_sample(
     *,
     decode: bool,
 ) -> Iterator[str]:
-    """Yield what is wrong with one sample."""
+    """Yield the problems of one sample."""
     names = [component.name for component in sample]
     if names != [f"{key}.{kind}" for kind in (sample[0].extension, LABELS, DESCRIPTION)]:
         yield f"its members are {', '.join(names)}"
