@@ -20,7 +20,7 @@ _KINDS = (
 
 
 MOST_BYTES = 8 << 30
-"""Maximum size of a file read whole (manifest, table, weights); a larger one is damaged or sparse."""
+"""Maximum size of a file read whole (manifest, table, weights); larger means damaged or sparse."""
 
 
 class NotAFileError(OSError):
