@@ -1,4 +1,4 @@
-"""Which images are to train on and which to judge by: the set's own lists, or a fraction."""
+"""Splits a set into training and evaluation images: by its own lists, or by a fraction."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 def split_by_lists(annotated: AnnotatedSet) -> dict[str, tuple[Sample, ...]]:
-    """Split as the set's own lists say.
+    """Split by the set's own lists.
 
     Args:
         annotated: a set with lists.
 
     Returns:
-        'train', 'val' and 'test', those that there are lists of; 'trainval' only where there is
-        neither 'train' nor 'val'. Samples sorted by path. Images in none of these are left out.
+        'train', 'val' and 'test', as far as lists exist; 'trainval' only if there is neither
+        'train' nor 'val'. Samples sorted by path. Images in none of these are left out.
 
     Raises:
-        SourceError: there are no lists; one of these names no image that can be used; an image
-            is in two of them.
+        SourceError: there are no lists; one of these names no usable image; an image is in two
+            of them.
     """
     lists = dict(annotated.splits)
     if "train" in lists or "val" in lists:
@@ -57,7 +57,7 @@ def split_by_lists(annotated: AnnotatedSet) -> dict[str, tuple[Sample, ...]]:
 
 
 def _refuse_leaks(annotated: AnnotatedSet, lists: Mapping[str, frozenset[str]]) -> None:
-    """An image that is trained on must not judge the result."""
+    """Refuse images in two lists: training images must not be used for evaluation."""
     for (one, ones), (other, others) in combinations(lists.items(), 2):
         both = ones & others
         if both:
@@ -70,21 +70,21 @@ def _refuse_leaks(annotated: AnnotatedSet, lists: Mapping[str, frozenset[str]]) 
 def split_by_ratio(
     annotated: AnnotatedSet, *, classes: Sequence[str], train_fraction: float, seed: int
 ) -> dict[str, tuple[Sample, ...]]:
-    """Split by a fraction, stratified for several labels.
+    """Split by a fraction, stratified by multi-label stratification.
 
-    The same images, labels and seed give the same split, whatever the order of the samples.
-    Classes that an image has only 'difficult' instances of do not count for it.
+    The same images, labels and seed give the same split, for any order of the samples.
+    Classes with only 'difficult' instances in an image count as absent from it.
 
     Args:
-        annotated: the set; its own lists are not looked at.
+        annotated: the set; its own lists are ignored.
         classes: the vocabulary.
-        train_fraction: of the images, to train on; 0 to 1.
-        seed: another number gives another split.
+        train_fraction: fraction of the images to train on; 0 to 1.
+        seed: seed of the split.
 
     Returns:
-        'train' and 'val', samples sorted by path; only one of them where the fraction is 0 or 1
-        or there is only one image. Every class with two images or more is on both sides, and
-        the sizes are the fraction's, rounded, as far as `stratify` says.
+        'train' and 'val', samples sorted by path; only one of them if the fraction is 0 or 1
+        or there is only one image. Every class with two or more images is in both splits, and
+        the sizes match the rounded fraction, within the limits described in `stratify`.
 
     Raises:
         SourceError: there are no images.
@@ -113,6 +113,6 @@ def split_by_ratio(
 
 
 def _draw(path: str, seed: int) -> bytes:
-    """A random number that hangs on nothing but the path and the seed, in every version."""
+    """A random number that depends only on the path and the seed, in every Python version."""
     text = f"{seed}\n{path}".encode("utf-8", "surrogateescape")
     return hashlib.blake2b(text, digest_size=16).digest()
