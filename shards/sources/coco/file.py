@@ -1,4 +1,4 @@
-"""One COCO file: its images, its categories, and which images have which categories."""
+"""Reads one COCO file: its images, its categories, and the categories of each image."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _OTHERS: Final = (
     ("features", "GeoJSON"),
     ("versions", "a list of another tool"),
 )
-"""Keys of the outermost object by which files of other tools are told."""
+"""Top-level keys that identify files of other tools."""
 
 
 class Image(NamedTuple):
-    """One image of the file; `where` is what messages call it."""
+    """One image of the file; `where` is its name in messages."""
 
     id: Id
     name: str
@@ -42,7 +42,7 @@ class Image(NamedTuple):
 
 
 class Category(NamedTuple):
-    """One category; `parent` is its supercategory, '' for none."""
+    """One category; `parent` is its supercategory, '' if it has none."""
 
     id: Id
     name: str
@@ -50,14 +50,14 @@ class Category(NamedTuple):
 
 
 class Instances(NamedTuple):
-    """What one file says.
+    """The contents of one file.
 
     Attributes:
         file: the file.
         images: in order; each id once.
-        categories: in order, names without blanks around them; each id once.
-        present: the ids of categories, by the id of each image that has any.
-        repeated: annotations whose id another one has, too.
+        categories: in order, names stripped; each id once.
+        present: image id -> category ids, for images with annotations.
+        repeated: number of annotations whose id repeats an earlier one.
     """
 
     file: Path
@@ -67,9 +67,10 @@ class Instances(NamedTuple):
     repeated: int
 
     def heads(self) -> list[Category]:
-        """Categories that only head the others, as the first one does in Roboflow's exports.
+        """Categories that only group the others, such as the first one in Roboflow's exports.
 
-        Such a one has supercategory 'none', is the supercategory of others, and no annotation.
+        Such a category has supercategory 'none', is the supercategory of others, and has no
+        annotations.
         """
         used: set[Id] = set().union(*self.present.values())
         parents = {one.parent for one in self.categories}
@@ -81,7 +82,7 @@ class Instances(NamedTuple):
 
 
 class _ById:
-    """Ids of one list. Numbers and texts of the same digits are one, unless the list has both."""
+    """Ids of one list. A number and a string with the same digits match, unless both occur."""
 
     def __init__(self, ids: Iterable[Id]) -> None:
         self._exact = set(ids)
@@ -91,7 +92,7 @@ class _ById:
                 self._loose.setdefault(number, []).append(one)
 
     def find(self, wanted: Id) -> Id | None:
-        """The id as the list has it; None where it has none, or several that are meant."""
+        """The id as written in the list; None if it has none, or if several match."""
         number = _number(wanted)
         if wanted in self._exact or number is None:
             return wanted if wanted in self._exact else None
@@ -101,11 +102,11 @@ class _ById:
 
 
 def read_instances(file: Path) -> Instances:
-    """Read one COCO file whole.
+    """Read a whole COCO file.
 
     Raises:
-        SourceError: not JSON, or not COCO's instances; an id that two images or categories have;
-            an annotation of an image or a category that is not there. Names the id and the cure.
+        SourceError: not JSON, or not COCO's instances; a duplicate id of an image or category;
+            an annotation of an unknown image or category. Names the id and what to do.
     """
     content = _read_json(file)
     images = list(_images(content, file))
@@ -134,7 +135,7 @@ def _read_json(file: Path) -> Entry:
 
 
 def _other_data(data: bytes) -> str:
-    """What the file is, if its first bytes tell."""
+    """What the file is instead, if its first bytes show it."""
     if data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
         return " It is XML: export it as COCO."
     if data.startswith((b"PK\x03\x04", b"\x1f\x8b")):
@@ -146,7 +147,7 @@ def _other_data(data: bytes) -> str:
 
 
 def _other_list(content: object) -> str:
-    """What the outermost value is instead of an object."""
+    """What the top-level value is instead of an object."""
     if not isinstance(content, list):
         return "a single value"
     keys = set(content[0]) if content and isinstance(content[0], dict) else set()
@@ -196,7 +197,7 @@ def _text(entry: Entry, field: str, where: str) -> str:
 
 
 def _images(content: Entry, file: Path) -> Iterator[Image]:
-    """The images; an id that comes again with the same name is no second one."""
+    """The images; a repeated id is accepted if the name is the same."""
     names: dict[Id, str] = {}
     for number, entry in enumerate(_entries(content, "images", file)):
         one = _id(entry, "id", f"{file}: images[{number}]")
@@ -229,7 +230,7 @@ def _categories(content: Entry, file: Path) -> Iterator[Category]:
 def _present(
     content: Entry, images: Sequence[Image], categories: Sequence[Category], file: Path
 ) -> tuple[dict[Id, set[Id]], int]:
-    """The categories that each image has annotations of, and how many ids come again."""
+    """The categories of each image's annotations, and the number of repeated ids."""
     image_ids, category_ids = _ById(one.id for one in images), _ById(one.id for one in categories)
     present: dict[Id, set[Id]] = {}
     seen: set[Any] = set()
