@@ -1,4 +1,4 @@
-"""The class names in the cells of one column."""
+"""Reads the class names in the cells of the label column."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
     from shards.sources.table.text import TableText
 
 MARKS = {" ": "blanks", "\n": "line breaks", "\t": "tabs"}
-"""Separators that quotes would not show."""
+"""Separators that are invisible in quotes, with their names."""
 
 
 class LabelCells:
-    """Reads the cells of a column of class names.
+    """Reads the cells of a label column.
 
     Attributes:
-        single: whether no cell has several names.
-        names: every name that occurs.
+        single: whether no cell has more than one name.
+        names: all names that occur.
     """
 
     def __init__(
         self, text: TableText, column: Column, path: Column, *, several: bool, separator: str | None
     ) -> None:
-        """Find out how the names are written.
+        """Determine how the names are written.
 
         Args:
             text: the table.
-            column: the class names.
-            path: the column that tells which rows are of one image.
-            several: whether the column's name promises several names a cell.
-            separator: what the user says that stands between names, or None.
+            column: the label column.
+            path: the path column, which identifies the rows of one image.
+            several: whether the column's name implies several names per cell.
+            separator: the separator given by the user, or None.
 
         Raises:
-            SourceError: a cell cannot be read, or reading it would be a guess; names the line.
+            SourceError: a cell is invalid or ambiguous; names the line.
         """
         self._text = text
         self._column = column
@@ -70,7 +70,7 @@ class LabelCells:
         return self._read[cell.strip()]
 
     def notes(self) -> Iterator[str]:
-        """A line on each way of writing names that is not the documented one."""
+        """A line per way of writing names that differs from the documented one."""
         name, column = self._text.file.name, self._column.label
         if self._lists:
             yield f"{name}: lists of names in {column} ({counted(self._lists, 'different one')})"
@@ -82,7 +82,7 @@ class LabelCells:
             yield f"{name}: the names in {column} are separated by {mark}, as in {min(parted)!r}"
 
     def _take_list(self, cell: str) -> bool:
-        """Read a cell that is a list, if it is one."""
+        """Read a cell if it is a list; return whether it is."""
         try:
             names = parse_list(cell)
         except ListError:
@@ -99,7 +99,7 @@ class LabelCells:
         return True
 
     def _take(self, cell: str) -> None:
-        """Read a cell with names between separators."""
+        """Read a cell with separated names."""
         if cell in MISSING_VALUES and self._given is None:
             raise SourceError(
                 f"{self._where(cell)} usually means a missing value. Leave the cell blank where "
@@ -132,7 +132,7 @@ class LabelCells:
             ) from None
 
     def _refuse_other(self, cells: Sequence[str], separator: str) -> None:
-        """Refuse a separator that no cell has where cells have another one."""
+        """Refuse a separator that no cell contains, if cells contain another one."""
         if separator == DEFAULT or any(separator in cell for cell in cells):
             return
         for cell in cells:
@@ -143,7 +143,7 @@ class LabelCells:
                 )
 
     def _one_a_row(self) -> bool:
-        """Whether an image has two rows with different labels."""
+        """Whether any image has two rows with different labels."""
         first: dict[str, str] = {}
         for row in self._text.rows():
             cell = row.cells[self._column.at].strip()
@@ -152,7 +152,7 @@ class LabelCells:
         return False
 
     def _where(self, wanted: str) -> str:
-        """Where the first such cell stands, and the cell."""
+        """The location of the first such cell, and its text."""
         return first_cell(self._text, self._column, lambda cell: cell == wanted)
 
 
