@@ -60,7 +60,7 @@ class Fault(NamedTuple):
 
     Attributes:
         reason: the stable code.
-        detail: one line for a person.
+        detail: one line for the user.
     """
 
     reason: Reason
@@ -72,7 +72,7 @@ class BadImage(Error):  # noqa: N818 - an image is bad; that is the fact
 
     Attributes:
         reason: the stable code.
-        detail: one line for a person.
+        detail: one line for the user.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:

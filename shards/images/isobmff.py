@@ -225,7 +225,7 @@ class _Meta:
             base = reader.number(base_size)
             extents = reader.number(2)
             if not offset_size and not length_size:
-                extents = 0  # extents without sizes carry no information, whatever their number
+                extents = 0  # extents without sizes carry no information
             for _ in range(extents):
                 reader.number(index_size)
                 start = base + reader.number(offset_size)

@@ -65,7 +65,7 @@ class Commits:
         self._journal.append(record)
 
     def __enter__(self) -> Self:
-        """Nothing to open."""
+        """Enter the context; there is nothing to open."""
         return self
 
     def __exit__(
@@ -142,7 +142,7 @@ class SplitPacker:
         self.shards.append(shard)
 
     def __enter__(self) -> Self:
-        """Nothing to open."""
+        """Enter the context; there is nothing to open."""
         return self
 
     def __exit__(

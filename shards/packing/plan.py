@@ -135,7 +135,7 @@ def _check_split(split: str, samples: Sequence[Sample]) -> None:
 def _look(path: str) -> tuple[int, int]:
     """Size in bytes and modification time in ns; -1 if the file cannot be accessed."""
     try:
-        status = os.stat(path)  # noqa: PTH116 - likewise
+        status = os.stat(path)  # noqa: PTH116 - as for PTH118 above
     except (OSError, ValueError):  # reading the file will report why
         return -1, -1
     return status.st_size, status.st_mtime_ns

@@ -74,7 +74,7 @@ class Column:
 
     @property
     def ends_like_labels(self) -> bool:
-        """Whether the name ends like 'Finding Labels', or like 'label_2' and the cells have text."""
+        """Whether the name ends like 'Finding Labels', or like 'label_2' and cells have text."""
         return self.last_word in _LABEL_WORDS or self.is_numbered_label
 
     @property
