@@ -1,1 +1,1 @@
-"""Bytes on disk: annotated sets, tar shards, images. No tensors, no devices, no models."""
+"""Data on disk: annotated sets, tar shards, images. No tensors, no devices, no models."""

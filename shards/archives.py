@@ -1,4 +1,4 @@
-"""Archives and compressed files: images may be in them, and have to be unpacked first.
+"""Archives and compressed files: they may hold images, but must be unpacked first.
 
 Source of the signatures: file(1)'s magic (`archive`, `compress`).
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 HEAD_BYTES: Final = 512
-"""As many first bytes as `archive_of_head` and `is_tar_head` look at: a tar's header."""
+"""Leading bytes that `archive_of_head` and `is_tar_head` examine: the length of a tar header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,10 @@ class Archive:
 
     Attributes:
         kind: what it is, such as 'a ZIP archive'.
-        suffixes: ends of file names, lower case.
-        signatures: what its first bytes may be; () where only the name tells.
-        program: the command that unpacks it; the file's name is put behind.
-        stream: it is one compressed file, and its program goes by the name's suffix.
+        suffixes: file name suffixes, lower case.
+        signatures: possible first bytes; () if only the name identifies it.
+        program: the command that unpacks it; the file name is appended.
+        stream: it is a single compressed file, whose program relies on the name's suffix.
     """
 
     kind: str
@@ -32,7 +32,7 @@ class Archive:
     stream: bool = False
 
     def command(self, name: str) -> str:
-        """The command that unpacks a file of this kind, as a shell takes it."""
+        """Shell command that unpacks a file of this kind."""
         quoted = shlex.quote(name) if name.isprintable() else "FILE"
         if not self.stream or name.lower().endswith(_STREAM_SUFFIXES):
             return f"{self.program} {quoted}"
@@ -83,22 +83,22 @@ _ARCHIVES: Final = (
 )
 
 COMPRESSED_TAR_SUFFIXES: Final = tuple(suffix for one in _TARS for suffix in one.suffixes)
-"""What the name of a compressed tar ends in, in lower case."""
+"""File name suffixes of compressed tars, lower case."""
 STREAM_SUFFIXES: Final = tuple(suffix for one in _STREAMS for suffix in one.suffixes)
-"""What the name of one compressed file ends in."""
-# Those of tars first: '.tar.gz' ends in '.gz', too.
+"""File name suffixes of single compressed files."""
+# Tars first: '.tar.gz' also ends in '.gz'.
 _BY_SUFFIX: Final = tuple(
     (suffix, one) for one in (*_TARS, *_ARCHIVES, *_STREAMS) for suffix in one.suffixes
 )
 ARCHIVE_SUFFIXES: Final = tuple(suffix for suffix, _ in _BY_SUFFIX)
-"""What the name of an archive ends in, in lower case."""
+"""File name suffixes of archives, lower case."""
 _BY_HEAD: Final = tuple(
     (signature, one) for one in (*_ARCHIVES, *_STREAMS) for signature in one.signatures
 )
 
 
 def archive_of_name(name: str) -> Archive | None:
-    """The archive that a file's name promises, in any case; None where it promises none."""
+    """The archive kind that a file name indicates, ignoring case; None for any other name."""
     lower = name.lower()
     if not lower.endswith(ARCHIVE_SUFFIXES):
         return None
@@ -106,14 +106,14 @@ def archive_of_name(name: str) -> Archive | None:
 
 
 def archive_of_head(head: bytes) -> Archive | None:
-    """The archive or the compression that a file's first bytes prove; None where they prove none.
+    """The archive or compression kind that a file's first bytes prove; None if they prove none.
 
     Args:
-        head: `HEAD_BYTES` of them, or as many as there are.
+        head: the first `HEAD_BYTES` bytes, or all of a shorter file.
     """
     return next((one for signature, one in _BY_HEAD if head.startswith(signature)), None)
 
 
 def is_tar_head(head: bytes) -> bool:
-    """Whether a file begins with the header of a tar, as POSIX and GNU tar write it."""
+    """Whether a file begins with a tar header as written by POSIX or GNU tar."""
     return head[257:262] == b"ustar"

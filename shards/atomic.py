@@ -1,4 +1,4 @@
-"""Files that are whole under their name or not there at all, whatever dies in between."""
+"""Atomic writes: under its final name a file is complete or absent, whenever a process dies."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 
 def temporary(path: Path) -> Path:
-    """The name that a file has while it is being written: hidden, in the same folder.
+    """The name of a file while it is being written: hidden, in the same folder.
 
-    The name is always the same, so that what a killed run leaves is overwritten by the next one;
-    two writers of one file have to be kept apart by `exclusive`.
+    The name is fixed, so the next run overwrites what a killed run left; concurrent writers of
+    one file must be excluded with `exclusive`.
     """
     return path.with_name(f".{path.name}.tmp")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes its name, durably, when the block ends; an error leaves no trace.
+    """Open a file that durably takes its name when the block ends; an error leaves nothing behind.
 
     Args:
-        path: the final name; a file of that name stays as it is until the block has ended.
+        path: the final name; an existing file is unchanged until the block has ended.
 
     Yields:
         The file to write into, buffered.
@@ -48,7 +48,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Give a file these bytes, durably: after a crash it has the old ones or the new ones.
+    """Write these bytes durably: after a crash the file has either the old or the new bytes.
 
     Raises:
         OSError: the folder is missing, full or read-only.
@@ -58,18 +58,18 @@ def write(path: Path, data: bytes) -> None:
 
 
 def move(working: Path, path: Path) -> None:
-    """Give a file whose bytes are on the disk (fsync) its final name, durably.
+    """Durably rename a file, already synced (fsync), to its final name.
 
     Args:
-        working: where it lies now, on the same file system.
-        path: where it shall lie; a file of that name is replaced.
+        working: the current path, on the same file system.
+        path: the final path; an existing file is replaced.
     """
     working.replace(path)
     sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring a folder's names to the disk: a rename is only certain after this."""
+    """Sync a folder's entries to disk: only after this is a rename durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -79,16 +79,16 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold a lock file while the block runs; the system lets go of it when the process dies.
+    """Hold a lock file while the block runs; the system releases it when the process dies.
 
-    The file stays, unless whoever holds the lock removes it.
+    The file remains unless the holder of the lock removes it.
 
     Raises:
         BlockingIOError: another process holds it.
-        OSError: the file cannot be made.
+        OSError: the file cannot be created.
     """
     descriptor = _locked(path)
-    while not _is(descriptor, path):  # removed by its last holder after it was opened here
+    while not _is(descriptor, path):  # its last holder removed it after it was opened here
         os.close(descriptor)
         descriptor = _locked(path)
     try:
@@ -105,12 +105,12 @@ def _locked(path: Path) -> int:
         os.close(descriptor)
         raise
     except OSError:
-        pass  # a file system without locks (Lustre without -o flock): nothing to hold
+        pass  # a file system without locks (Lustre without -o flock): proceed unlocked
     return descriptor
 
 
 def _is(descriptor: int, path: Path) -> bool:
-    """Whether the path still names the open file."""
+    """Whether the path still refers to the open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Names of classes as text: which are the same, which look alike, which can be a column."""
+"""Class names as text: which are equal, which look alike, which can be a column name."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONGEST: Final = 200
-"""Characters of a name; what is longer is a sentence or a file that went into the wrong field."""
+"""Characters of a name; anything longer is a sentence or file contents in the wrong field."""
 TAKEN: Final = frozenset({"path", "status", "error", "labels", "path_bytes"})
-"""Columns that every table of predictions has."""
+"""Columns that every predictions table has."""
 
 _INVISIBLE: Final = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
-"""Soft hyphen, zero-width space, word joiner, byte order mark: left behind by copying."""
+"""Soft hyphen, zero-width space, word joiner, byte order mark: artifacts of copy and paste."""
 _JOINERS: Final = dict.fromkeys(map(ord, "\u200c\u200d"))
-"""Part of the spelling in Persian and in the languages of India, and of some emoji."""
+"""Part of the spelling in Persian, in Indic languages and in some emoji."""
 _JOINING: Final = frozenset(" _-")
 _BETWEEN_LABELS: Final = (",", "|")
 
 
 @lru_cache(maxsize=4096)
 def canonical(name: str) -> str:
-    """The one spelling of names that differ only in how they are stored.
+    """Normalize a name, so that names that differ only in how they are stored are equal.
 
-    Accents are composed (NFC), runs of blanks of any kind are one blank, blanks around the name
-    and characters without any width are gone. Line ends and tabs stay: they may stand between
-    two names.
+    Accents are composed (NFC), each run of blanks of any kind becomes one blank, leading and
+    trailing blanks and zero-width characters are removed. Line ends and tabs stay: they may
+    separate two names.
     """
     visible = unicodedata.normalize("NFC", name.translate(_INVISIBLE))
     blanks = "".join(" " if unicodedata.category(one) == "Zs" else one for one in visible)
@@ -38,44 +38,44 @@ def canonical(name: str) -> str:
 
 
 def folded(name: str) -> str:
-    """What names that look alike have in common: no case, no width of letters, no joiners."""
+    """A key shared by names that look alike: without case, letter width and joiners."""
     compatible = unicodedata.normalize("NFKC", canonical(name).translate(_JOINERS))
     return unicodedata.normalize("NFKC", compatible.casefold())
 
 
 def name_fault(name: str) -> str | None:
-    """Why a column, a header or a list of names could not hold a name, and what to do.
+    """Why a name cannot be stored in a column, a header or a list of names, and what to do.
 
     Returns:
-        The end of a message that begins with where the name stands; None where it can be a class.
+        The end of a message that begins with the name's location; None for a valid class name.
     """
     why = _why_not(name)
     if why is None:
         return None
     shown = repr(name if len(name) <= LONGEST else f"{name[:40]}...")
-    cure = "Rename it there"
+    cure = "Rename it at the source"
     if name.isprintable() and len(name) <= LONGEST and name.strip():
-        cure += f", or here with --rename {shlex.quote(name)} NEW"
+        cure += f", or use --rename {shlex.quote(name)} NEW"
     return f"{shown} cannot be a class: it {why}. {cure}."
 
 
 def _why_not(name: str) -> str | None:
     faults = (
         (not name.strip(), "is blank"),
-        (name != name.strip(), "has blanks around it"),
+        (name != name.strip(), "has leading or trailing blanks"),
         (
             not name.translate(_JOINERS).isprintable(),
-            "has a line end or other characters that cannot be printed",
+            "contains a line break or other unprintable characters",
         ),
-        (";" in name, "has ';', which stands between names in tables"),
-        (name in TAKEN, "is the name of another column in tables of predictions"),
-        (len(name) > LONGEST, f"has {len(name)} characters, and {LONGEST} is the limit"),
+        (";" in name, "contains ';', which separates names in tables"),
+        (name in TAKEN, "is the name of another column in the predictions"),
+        (len(name) > LONGEST, f"has {len(name)} characters; the limit is {LONGEST}"),
     )
     return next((why for fault, why in faults if fault), None)
 
 
 def look_alikes(names: Iterable[str]) -> list[list[str]]:
-    """Groups of names that differ only in case or in the width of letters; each sorted."""
+    """Groups of names that differ only in case or letter width; each sorted."""
     groups: dict[str, list[str]] = {}
     for name in sorted(set(names)):
         groups.setdefault(folded(name), []).append(name)
@@ -83,7 +83,7 @@ def look_alikes(names: Iterable[str]) -> list[list[str]]:
 
 
 def joined_otherwise(names: Iterable[str]) -> list[list[str]]:
-    """Groups of names that differ only in what joins their words: blank, '_', '-', or nothing."""
+    """Groups of names that differ only in what joins their words: blank, '_', '-' or nothing."""
     groups: dict[str, list[str]] = {}
     for name in sorted(set(names)):
         words = "".join(one for one in folded(name) if one not in _JOINING)
@@ -93,10 +93,10 @@ def joined_otherwise(names: Iterable[str]) -> list[list[str]]:
 
 
 def several_in_one(names: Iterable[str]) -> list[str]:
-    """The names that are several labels in one, sorted.
+    """The names that contain several labels, sorted.
 
-    That is `['cat', 'dog']` by its brackets, and `cat,dog` or `cat|dog` where one of the two is a
-    class by itself or a part of another such name, too; and `"cat"` with its quotes, beside `cat`.
+    These are `['cat', 'dog']`, because of its brackets; `cat,dog` or `cat|dog` if one of the two
+    is also a class of its own or part of another such name; and quoted `"cat"` if `cat` exists.
 
     Args:
         names: all names of the set.
@@ -113,12 +113,12 @@ def several_in_one(names: Iterable[str]) -> list[str]:
 
 
 def has_separator(name: str) -> bool:
-    """Whether a name could be several labels in one."""
+    """Whether a name could contain several labels."""
     return len(_parts(name)) > 1
 
 
 def is_quoted(name: str) -> bool:
-    """Whether quotes stand around a name."""
+    """Whether a name is enclosed in quotes."""
     return len(name) > 1 and name[0] == name[-1] and name[0] in "\"'"
 
 

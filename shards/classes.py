@@ -1,4 +1,4 @@
-"""The vocabulary: which classes there are, in which column, and an image's labels in numbers."""
+"""The vocabulary: the classes, their column order, and the encoding of an image's labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shards.sample import Sample
 
 _LARGEST_FILE = 16 << 20
-"""Bytes of a list of classes."""
+"""Maximum size of a list of classes, bytes."""
 
 VOC_CLASSES = (
     "aeroplane",
@@ -56,22 +56,22 @@ def choose_classes(
     known: Sequence[str] | None = None,
     where: Callable[[str], str] | None = None,
 ) -> tuple[str, ...]:
-    """Fix the columns of the labels.
+    """Choose the classes, which are the columns of the labels.
 
     Args:
         found: the class names that occur in the set, any order.
         given: the user's vocabulary, in column order, or None.
-        declared: the vocabulary that the layout itself states, in its order
+        declared: the vocabulary that the layout itself declares, in its order
             (`AnnotatedSet.classes`), or None.
         known: a vocabulary that sets of this layout share (`AnnotatedSet.vocabulary`), or None.
-        where: tells the place of a class, for messages (`AnnotatedSet.place`).
+        where: returns the location of a class, for messages (`AnnotatedSet.place`).
 
     Returns:
-        `given` where there is one, else `declared`; else `known` where it has every name found,
+        `given` if not None, else `declared`; else `known` if it contains every name found,
         else the names found, sorted by code point.
 
     Raises:
-        LabelError: there is no class at all, or a name cannot be a column (see `name_fault`).
+        LabelError: there are no classes, or a name cannot be a column (see `name_fault`).
     """
     if given is not None or declared is not None:
         chosen = tuple(given if given is not None else declared or ())
@@ -80,7 +80,7 @@ def choose_classes(
         fits = known is not None and names and names <= set(known)
         chosen = tuple(known if known is not None and fits else sorted(names))
     if not chosen:
-        raise LabelError("no image has a label, so there are no classes. Name them: --classes.")
+        raise LabelError("no image has a label, so there are no classes. Use --classes.")
     for name in chosen:
         if fault := name_fault(name):
             raise LabelError(f"{where(name) if where else 'classes'}: {fault}")
@@ -88,10 +88,10 @@ def choose_classes(
 
 
 def read_classes(file: Path) -> tuple[str, ...]:
-    """Read a vocabulary: one class a line, in column order.
+    """Read a vocabulary: one class per line, in column order.
 
-    Blank lines and blanks around a name do not count; names are taken in their one spelling
-    (`canonical`), as those of a set are.
+    Blank lines and blanks around a name are ignored; names are normalized (`canonical`), as
+    are those of a set.
 
     Args:
         file: UTF-8, with or without a byte order mark.
@@ -100,20 +100,20 @@ def read_classes(file: Path) -> tuple[str, ...]:
         The classes.
 
     Raises:
-        LabelError: it cannot be read, is not UTF-8, has no class, one twice, or a name that
+        LabelError: it cannot be read, is not UTF-8, has no classes, a duplicate, or a name that
             cannot be a column (see `name_fault`).
     """
     lines: dict[str, int] = {}
     for number, line in enumerate(_read_lines(file), start=1):
         name = canonical(line.strip())
         if name in lines:
-            raise LabelError(f"{file}: {name!r} in line {lines[name]} and {number}. Keep one.")
+            raise LabelError(f"{file}: {name!r} on lines {lines[name]} and {number}. Keep one.")
         if name:
             if fault := name_fault(name):
                 raise LabelError(f"{file}, line {number}: {fault}")
             lines[name] = number
     if not lines:
-        raise LabelError(f"{file}: no classes. Write one a line.")
+        raise LabelError(f"{file}: no classes. Write one per line.")
     return tuple(lines)
 
 
@@ -130,7 +130,7 @@ def _read_lines(file: Path) -> list[str]:
 
 
 def encode(sample: Sample, classes: Sequence[str]) -> NDArray[np.int8]:
-    """Turn one image's class names into its row of the label matrix.
+    """Encode one image's class names as its row of the label matrix.
 
     Args:
         sample: the image.
@@ -151,7 +151,7 @@ def encode(sample: Sample, classes: Sequence[str]) -> NDArray[np.int8]:
             if column is None:
                 raise LabelError(
                     f"{shown(sample.path)}: class {name!r} is not among the {len(classes)} "
-                    "classes. Add it to the file of --classes, or leave --classes out."
+                    "classes. Add it to the --classes file, or omit --classes."
                 )
             row[column] = value
     return row
@@ -159,5 +159,5 @@ def encode(sample: Sample, classes: Sequence[str]) -> NDArray[np.int8]:
 
 @lru_cache(maxsize=8)
 def _columns(classes: tuple[str, ...]) -> Mapping[str, int]:
-    """Column of each class; kept, because a whole set is encoded with the same classes."""
+    """Column of each class; cached, because a whole set is encoded with the same classes."""
     return {name: column for column, name in enumerate(classes)}

@@ -1,4 +1,4 @@
-"""The failures that bytes on disk can cause, each with one line to show a person."""
+"""Errors caused by data on disk, each with a one-line message for the user."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from enum import Enum
 
 
 class Error(Exception):
-    """A known failure: `str()` is one line that says where, what, and the cure."""
+    """A known failure: `str()` is one line that says where, what, and how to fix it."""
 
 
 class SourceError(Error):
-    """An annotated set cannot be read as it stands."""
+    """An annotated set cannot be read as it is."""
 
 
 class LabelError(Error):
@@ -23,7 +23,7 @@ class PackError(Error):
 
 
 class DamageError(Error):
-    """A shard, an index or a manifest is not what it should be."""
+    """A shard, an index or a manifest is missing, damaged or inconsistent."""
 
 
 class Reason(str, Enum):
@@ -32,26 +32,26 @@ class Reason(str, Enum):
     EMPTY = "empty"
     """The file has no bytes."""
     VANISHED = "vanished"
-    """The file was listed and is gone."""
+    """The file was listed but no longer exists."""
     UNREADABLE = "unreadable"
-    """The operating system would not hand over the bytes (permissions, input/output error)."""
+    """The operating system could not read the bytes (permissions, input/output error)."""
     UNSUPPORTED = "unsupported"
-    """Not an image, or an image of a kind that is not decoded here; the detail says what to do."""
+    """Not an image, or an image in an unsupported format; the detail says what to do."""
     TRUNCATED = "truncated"
     """The image ends before it is complete."""
     CORRUPT = "corrupt"
-    """The bytes are damaged: decoding them fails or gives pixels that were never in the image."""
+    """The bytes are damaged: decoding fails or yields pixels that were never in the image."""
     TOO_LARGE = "too_large"
-    """More pixels or bytes than the limit that guards memory, or than memory holds."""
+    """More pixels or bytes than the limit that protects memory, or than fit into memory."""
     MISSING = "missing"
-    """An annotation or a list names an image that is not there."""
+    """An annotation or a list names an image that does not exist."""
     NOT_ANNOTATED = "not_annotated"
     """An image without an annotation."""
     BAD_ANNOTATION = "bad_annotation"
-    """The annotation itself cannot be read."""
+    """The annotation itself cannot be read or used."""
 
     def __str__(self) -> str:
-        """The code as it stands in files."""
+        """The code as written to files."""
         return self.value
 
 
@@ -61,7 +61,7 @@ class Fault:
 
     Attributes:
         reason: the stable code.
-        detail: one line for a person.
+        detail: one line for the user.
     """
 
     reason: Reason

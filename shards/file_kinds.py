@@ -1,6 +1,6 @@
-"""What a file is, by its name, else by its first bytes; and a count of what is no image.
+"""What a file is, by its name, else by its first bytes; and counts of non-image files.
 
-Every file of a folder or a tar is an input, or is counted under its kind: none is left out unnamed.
+Every file in a folder or tar is an input or is counted by kind: none is skipped silently.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _FILMS: Final = "mp4 m4v mov avi mkv webm mpg mpeg wmv flv 3gp mts m2ts vob ogv"
 _SOUNDS: Final = "mp3 wav flac aac ogg oga m4a opus wma aif aiff mid midi"
 _OTHERS: Final = "exe dll so dylib deb rpm msi apk whl ttf otf woff woff2 torrent"
 _KNOWN: Final = frozenset(f"{_TEXT} {_CODE} {_DATA} {_OFFICE} {_FILMS} {_SOUNDS} {_OTHERS}".split())
-"""Suffixes of files that are no images, whatever is in them: they need not be opened."""
+"""Suffixes of files that are never images: they need not be opened."""
 
 TAR_SUFFIXES: Final = (".tar", *COMPRESSED_TAR_SUFFIXES)
-"""What the name of a tar ends in, in lower case. Compressed ones count, so that nobody believes
-them scored: they will be rows with an error."""
+"""File name suffixes of tars, lower case. Compressed ones are included, so that they become rows
+with an error and nobody takes them for scored."""
 MACOS_FOLDER: Final = "__MACOSX"
-"""What macOS adds to its archives; there are no images in it, only what belongs to them."""
+"""Folder that macOS adds to archives; it holds metadata of the images, not images."""
 
 _SUFFIX: Final = re.compile(r"\.[0-9a-z_~-]{1,12}", re.ASCII)
 _MOST_KINDS: Final = 200
@@ -52,12 +52,12 @@ _OTHER_KINDS: Final = "other kinds"
 
 
 class Nature(Enum):
-    """What a file is to who looks for images."""
+    """What a file is, in a search for images."""
 
     IMAGE = auto()
     TAR = auto()
     ARCHIVE = auto()
-    """It may hold images, and is not looked into."""
+    """It may hold images, but is not opened."""
     OTHER = auto()
 
 
@@ -73,16 +73,16 @@ def nature_of(name: str, head: Callable[[], bytes]) -> Nature:
     """What a file is.
 
     Args:
-        name: of the file, without folders.
-        head: reads its first `HEAD_BYTES` bytes, or as many as there are; called only where the
-            name does not tell.
+        name: the file name, without folders.
+        head: reads its first `HEAD_BYTES` bytes, or all of a shorter file; called only if the
+            name is inconclusive.
     """
     by_name = _nature_of_name(name)
     return _nature_of_head(head()) if by_name is None else by_name
 
 
 def _nature_of_name(name: str) -> Nature | None:
-    """What the name promises; None where it promises nothing."""
+    """What the name indicates; None if it is inconclusive."""
     stem, dot, end = name.rpartition(".")
     end = end.lower() if dot else ""
     known = _BY_END.get(end)
@@ -106,12 +106,12 @@ def _nature_of_head(head: bytes) -> Nature:
 
 
 def is_tar(name: str) -> bool:
-    """Whether a file is a tar by its name, and not hidden."""
+    """Whether a file is a tar by its name and is not hidden."""
     return name.lower().endswith(TAR_SUFFIXES) and not name.startswith(".")
 
 
 def suffix_of(name: str) -> str:
-    """The suffix of a file's name in lower case, with its dot; '' for none, or one that is none."""
+    """The suffix of a file name in lower case, with its dot; '' if it has no valid suffix."""
     stem, _, end = name.rpartition(".")
     return _suffix(end) if stem.strip(".") else ""
 
@@ -123,16 +123,16 @@ def _suffix(end: str) -> str:
 
 
 def is_known_other(name: str) -> bool:
-    """Whether a file is certainly no image, by its name alone."""
+    """Whether a file is certainly not an image, by its name alone."""
     _, dot, end = name.rpartition(".")
     return bool(dot) and end.lower() in _KNOWN
 
 
 def is_hidden(path: str) -> bool:
-    """Whether a path is hidden, or leads through a hidden folder or one that macOS has added.
+    """Whether a path is hidden or is inside a hidden folder or one added by macOS.
 
     Args:
-        path: with '/' between folders; '.' and '..' hide nothing.
+        path: with '/' between folders; '.' and '..' do not count as hidden.
     """
     if not path.startswith(".") and "/." not in path and MACOS_FOLDER not in path:
         return False
@@ -143,25 +143,25 @@ def is_hidden(path: str) -> bool:
 
 
 def kind_of(name: str, *, hidden: bool = False) -> str:
-    """What a file that is no input is counted as: its suffix, and whether it is hidden.
+    """The kind under which a non-input file is counted: its suffix, and whether it is hidden.
 
     Args:
-        name: without folders.
-        hidden: it is, or a folder above it.
+        name: the file name, without folders.
+        hidden: whether the file or a folder above it is hidden.
     """
     kind = suffix_of(name) or "no suffix"
     return f"hidden {kind}" if hidden else kind
 
 
 def count(kinds: dict[str, int], kind: str, number: int = 1) -> None:
-    """Add to a count of kinds. Suffixes may be anything: beyond some hundred, all are one kind."""
+    """Add to the counts by kind. Suffixes are arbitrary: beyond 200 kinds, the rest share one."""
     if kind not in kinds and len(kinds) >= _MOST_KINDS:
         kind = _OTHER_KINDS
     kinds[kind] = kinds.get(kind, 0) + number
 
 
 def listed(kinds: Mapping[str, int], *, most: int = 8) -> str:
-    """Kinds with their counts, the largest first, as they stand in a line: '.txt 12, .xml 3'."""
+    """Kinds with their counts, largest first, for a message: '.txt 12, .xml 3'."""
     order = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
     shown = [f"{kind} {number}" for kind, number in order[:most]]
     if len(order) > most:

@@ -1,4 +1,4 @@
-"""Opens files that were found or named: ordinary ones only, so that nothing is waited for."""
+"""Opens regular files only, so that no call blocks on a pipe or device."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ _KINDS = (
 
 
 MOST_BYTES = 8 << 30
-"""Of a file that is read whole (a manifest, a table, weights); a larger one is damage or a hole."""
+"""Maximum size of a file read whole (manifest, table, weights); larger means damaged or sparse."""
 
 
 class NotAFileError(OSError):
-    """It is there, and no ordinary file: opening or reading it could wait for ever.
+    """The path exists but is not a regular file: opening or reading it could block forever.
 
     `strerror` says what it is instead: 'a named pipe, not a file'.
     """
 
 
 def open_regular(path: str | os.PathLike[str]) -> int:
-    """Open an ordinary file for reading.
+    """Open a regular file for reading.
 
-    A pipe without a writer, a device or a socket is refused at once and never waited for.
+    A pipe without a writer, a device or a socket is refused immediately, without blocking.
 
     Returns:
         A descriptor; the caller closes it.
 
     Raises:
-        NotAFileError: it is something else than an ordinary file.
+        NotAFileError: it is not a regular file.
         OSError: it cannot be opened.
-        ValueError: no file can have this name.
+        ValueError: not a valid file name.
     """
-    # Without O_NONBLOCK, opening a pipe waits for its writer. On ordinary files it does nothing.
+    # Without O_NONBLOCK, opening a pipe waits for a writer. It has no effect on regular files.
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno != errno.ENXIO:
             raise
-        # A socket, or a device that is not there: "no such device or address" tells nobody which.
+        # A socket or an absent device: "no such device or address" does not say which.
         mode = os.stat(path).st_mode  # noqa: PTH116 - a Path refuses what no path can be
     else:
         mode = os.fstat(descriptor).st_mode
@@ -61,20 +61,20 @@ def open_regular(path: str | os.PathLike[str]) -> int:
 
 
 def read_regular(path: str | os.PathLike[str]) -> bytes:
-    """Read an ordinary file whole.
+    """Read a whole regular file.
 
     Raises:
-        OSError: as `open_regular`, or it cannot be read, or has more than `MOST_BYTES`.
-        ValueError: no file can have this name.
+        OSError: as for `open_regular`, or it cannot be read or is larger than `MOST_BYTES`.
+        ValueError: not a valid file name.
     """
     with open(open_regular(path), "rb", buffering=0) as file:
         if os.fstat(file.fileno()).st_size > MOST_BYTES:
-            raise OSError(errno.EFBIG, "larger than 8 GiB, which nothing read whole is", str(path))
+            raise OSError(errno.EFBIG, "larger than 8 GiB, the limit for this file", str(path))
         return file.read()
 
 
 def open_binary(path: str | os.PathLike[str]) -> BufferedReader:
-    """Open an ordinary file to read its bytes.
+    """Open a regular file in binary mode for reading.
 
     Raises:
         OSError, ValueError: as for `open_regular`.
@@ -89,7 +89,7 @@ def open_text(
     errors: str = "strict",
     newline: str | None = None,
 ) -> TextIO:
-    """Open an ordinary file to read its text; the arguments are those of `open`.
+    """Open a regular file in text mode for reading; the arguments are those of `open`.
 
     Raises:
         OSError, ValueError: as for `open_regular`.

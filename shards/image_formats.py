@@ -1,7 +1,7 @@
-"""Which files are images: by the end of their names, else by their first bytes.
+"""Which files are images: by file name suffix, else by their first bytes.
 
-Every format that people keep photographs or pages in is known here, decoded or not, so that none
-of them is passed over in silence: what cannot be decoded is named, with what the user can do.
+Every common format for photographs or document pages is listed, decoded or not, so that none is
+skipped silently: a format that is not decoded is reported by name, with what the user can do.
 
 Sources of the signatures: the formats' own specifications, as collected in file(1)'s magic
 (`jpeg`, `images`, `animation`, `pdf`) and in ISO/IEC 14496-12 (`ftyp` boxes and their brands).
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 SNIFFED_BYTES: Final = 64
-"""As many first bytes as `sniff` looks at."""
+"""Leading bytes that `sniff` examines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,10 @@ class ImageFormat:
     """One kind of image file.
 
     Attributes:
-        name: what people call it, such as 'HEIC'.
-        suffixes: ends of file names, lower case, with the dot.
-        decoded: whether this program decodes it (HEIC: where pillow-heif is installed).
-        cure: what the user can do about a file that is not decoded; '' where it is.
+        name: its common name, such as 'HEIC'.
+        suffixes: file name suffixes, lower case, with the dot.
+        decoded: whether it is decoded without extra packages (HEIC needs pillow-heif).
+        cure: what the user can do about a file that is not decoded; '' if it is.
     """
 
     name: str
@@ -77,11 +77,11 @@ FORMATS: Final = (
     ImageFormat("Radiance HDR", (".hdr",), cure=_CONVERT),
     ImageFormat("DICOM", (".dcm", ".dicom"), cure=_CONVERT),
 )
-"""Every format that is known."""
+"""All known formats."""
 
 _BY_NAME: Final = {one.name: one for one in FORMATS}
 IMAGE_SUFFIXES: Final = tuple(suffix for one in FORMATS for suffix in one.suffixes)
-"""What the name of an image ends in, in lower case."""
+"""File name suffixes of images, lower case."""
 _BY_SUFFIX: Final = {suffix: one for one in FORMATS for suffix in one.suffixes}
 
 _SIGNATURES: Final = (
@@ -111,8 +111,8 @@ _SIGNATURES: Final = (
     (0, b"#?RADIANCE", "Radiance HDR"),
     (0, b"#?RGBE", "Radiance HDR"),
 )
-"""Offset, bytes, format. TGA's nothing and ICO's zeros are no proof: those go by their names. For
-BMP's two letters and PNM's see `_by_header`."""
+"""Offset, bytes, format. TGA has no signature and ICO's zeros prove nothing: both are recognized by
+name. BMP and PNM have only two letters; see `_by_header`."""
 _BMP_HEADER_BYTES: Final = frozenset({12, 40, 52, 56, 64, 108, 124})
 _PNM: Final = re.compile(rb"P[1-6]\s(\s|#[^\n]*\n)*\d+\s+\d+\s")
 _BRANDS: Final = {
@@ -122,23 +122,23 @@ _BRANDS: Final = {
     ),
     b"crx ": "camera RAW",
 }
-"""Major brands of ISO base media files that hold images; films have others."""
+"""Major brands of ISO base media files that hold images; videos have others."""
 
 
 def format_of_name(name: str) -> ImageFormat | None:
-    """The format that a file's name promises, in any case; None where it promises no image."""
+    """The image format that a file name indicates, ignoring case; None for any other name."""
     _, dot, suffix = name.rpartition(".")
     return _BY_SUFFIX.get(f".{suffix.lower()}") if dot else None
 
 
 def sniff(first: bytes) -> ImageFormat | None:
-    """The format that a file's first bytes prove; None where they prove none.
+    """The image format that a file's first bytes prove; None if they prove none.
 
     Args:
-        first: `SNIFFED_BYTES` of them, or as many as there are.
+        first: the first `SNIFFED_BYTES` bytes, or all of a shorter file.
     """
     if first[4:8] == b"ftyp":
-        # 'mif1' is any image in this container; which one, the brands behind it say.
+        # 'mif1' is any image in this container; the compatible brands after it say which.
         brands = [first[8:12], *(first[at : at + 4] for at in range(16, len(first), 4))]
         kinds = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
         if brands[0] not in _BRANDS:
@@ -157,7 +157,7 @@ def sniff(first: bytes) -> ImageFormat | None:
 
 
 def _by_header(first: bytes) -> str | None:
-    """Formats whose two first letters may begin a text: the header behind them has to fit."""
+    """Formats whose first two letters may also begin a text: the rest of the header must fit."""
     if first.startswith(b"BM") and first[6:10] == bytes(4):
         return "BMP" if int.from_bytes(first[14:18], "little") in _BMP_HEADER_BYTES else None
     return "PNM" if _PNM.match(first) else None

@@ -1,6 +1,6 @@
-"""The index beside a shard: where each member of each sample starts, as DALI reads it.
+"""The index of a shard: where each member of each sample starts, in DALI's format.
 
-Source: `wds2idx` of nvidia-dali 2.4.0, whose output these bytes equal.
+Source: `wds2idx` of nvidia-dali 2.4.0; the output is byte-identical.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Component(NamedTuple):
 
     Attributes:
         extension: everything after the first dot of the base name, such as 'labels.npy'.
-        offset: where its bytes start in the tar.
-        size: how many bytes.
+        offset: position of its first byte in the tar.
+        size: bytes.
         name: the member's name in the tar.
     """
 
@@ -59,7 +59,7 @@ def split_name(name: str) -> tuple[str, str]:
 def group(found: Iterable[_Member]) -> Iterator[tuple[Component, ...]]:
     """Gather members that follow each other and share a key into samples.
 
-    Hidden files and files without an extension are left out.
+    Hidden files and files without an extension are skipped.
     """
     last = ""
     sample: list[Component] = []
@@ -73,7 +73,7 @@ def group(found: Iterable[_Member]) -> Iterator[tuple[Component, ...]]:
                 sample = []
             last = key
             sample.append(Component(extension, member.offset, member.size, member.name))
-    except DamageError:  # it ends the walk, but does not undo what came before it
+    except DamageError:  # it ends the walk, but the members before it are valid
         if sample:
             yield tuple(sample)
         raise
@@ -82,35 +82,35 @@ def group(found: Iterable[_Member]) -> Iterator[tuple[Component, ...]]:
 
 
 def format_index(samples: Sequence[Sequence[Component]]) -> bytes:
-    """Write an index, version 1.2: a line with the count, then a line for each sample."""
+    """Format an index, version 1.2: a line with the count, then one line per sample."""
     lines = [f"{VERSION} {len(samples)}"]
     lines += [" ".join(f"{c[0]} {c[1]} {c[2]} {c[3]}" for c in sample) for sample in samples]
     return "\n".join((*lines, "")).encode("utf-8", "surrogateescape")
 
 
 def read_index(file: Path) -> list[tuple[Component, ...]]:
-    """Read an index back.
+    """Read an index.
 
     Raises:
-        DamageError: it is not there, or not an index of version 1.2.
+        DamageError: it is missing, or not an index of version 1.2.
     """
     try:
         with open_text(file, errors="surrogateescape") as opened:
             lines = opened.read().split("\n")
     except FileNotFoundError:
-        raise DamageError(f"{file}: not there. Copy it again, or pack again.") from None
+        raise DamageError(f"{file}: missing. Copy it again, or pack again.") from None
     except NotAFileError as error:
         raise DamageError(f"{file}: {error.strerror}. Copy it again, or pack again.") from None
     samples = _samples(lines)
     if samples is None:
         raise DamageError(
-            f"{file}: not a whole index of version {VERSION[1:]}. Copy it again, or pack again."
+            f"{file}: not a complete index of version {VERSION[1:]}. Copy it again, or pack again."
         )
     return samples
 
 
 def _samples(lines: Sequence[str]) -> list[tuple[Component, ...]] | None:
-    """Parse the lines of an index, the last one empty; None where they are not one."""
+    """Parse the lines of an index, the last one empty; None if they are not a valid index."""
     try:
         samples = [_parse(line) for line in lines[1:-1]]
     except (ValueError, IndexError):

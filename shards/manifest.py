@@ -1,4 +1,4 @@
-"""`dataset.json`: what a set of shards holds. It is written last: a set that has it is whole."""
+"""`dataset.json`: the contents of a set of shards, written last: a set that has it is complete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "dataset.json"
 UNFINISHED: Final = ".progress"
-"""The folder that stands in a set while it is being packed."""
+"""The folder inside a set while it is being packed."""
 FORMAT: Final = "vocscore"
 VERSION: Final = 1
 
@@ -34,10 +34,10 @@ class Shard:
     """One tar.
 
     Attributes:
-        name: of the file, such as 'train-000000.tar'.
-        samples: how many.
+        name: the file name, such as 'train-000000.tar'.
+        samples: number of samples.
         bytes: size of the file.
-        sha256: of the file, hexadecimal.
+        sha256: hash of the file, hexadecimal.
     """
 
     name: str
@@ -60,14 +60,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A whole set.
+    """A complete set.
 
     Attributes:
         classes: in column order.
-        splits: in the order that they were packed in.
-        rejected: images left out; they stand in `rejected.csv`.
-        config: the settings that decided the bytes.
-        listing: sha256 of what there was to pack (paths, sizes and labels), hexadecimal.
+        splits: in packing order.
+        rejected: number of images left out, which are listed in `rejected.csv`.
+        config: the settings that determined the bytes.
+        listing: sha256 of the packed input (paths, sizes and labels), hexadecimal.
     """
 
     classes: tuple[str, ...]
@@ -82,7 +82,7 @@ class Manifest:
 
 
 def is_split(name: str) -> bool:
-    """Whether a split may be called so: letters, digits and '_', as keys of samples need it."""
+    """Whether a split name is valid: letters, digits and '_', as required for sample keys."""
     return _SPLIT.fullmatch(name) is not None
 
 
@@ -92,7 +92,7 @@ def shard_name(split: str, number: int) -> str:
 
 
 def split_of(name: str) -> str | None:
-    """Tell the split from the name of a shard or an index; None for any other file."""
+    """The split in the name of a shard or an index; None for any other file."""
     match = _SHARD.fullmatch(name)
     return match[1] if match else None
 
@@ -103,9 +103,9 @@ def index_name(shard: str) -> str:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `dataset.json`, durably: the mark that the set is whole.
+    """Durably write `dataset.json`, which marks the set as complete.
 
-    No time and no absolute path is in it: equal sets have equal bytes.
+    It contains no times and no absolute paths: equal sets have equal bytes.
 
     Raises:
         OSError: the folder is full or read-only.
@@ -126,10 +126,10 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read `dataset.json` and check every field of it.
+    """Read `dataset.json` and check every field.
 
     Raises:
-        DamageError: it is not there, the set is unfinished, or it is not as packing writes it.
+        DamageError: it is missing, the set is unfinished, or it is not as packing writes it.
     """
     file = folder / NAME
     try:
@@ -139,7 +139,7 @@ def read_manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise DamageError(f"{file}: cannot be read: {error.strerror}.") from error
     except ValueError as error:
-        raise DamageError(f"{file}: no JSON ({error}). {_CURE}") from error
+        raise DamageError(f"{file}: not JSON ({error}). {_CURE}") from error
     try:
         return parse_manifest(value)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -147,7 +147,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def manifest_hash(folder: Path) -> str:
-    """What a set is known by, wherever it lies: sha256 of its `dataset.json`, hexadecimal.
+    """The identity of a set, wherever it is stored: sha256 of its `dataset.json`, hexadecimal.
 
     Raises:
         OSError: it cannot be read.
@@ -161,31 +161,31 @@ _CURE: Final = "Copy it again, or pack again into an empty folder."
 def _missing(folder: Path) -> str:
     if (folder / UNFINISHED).is_dir():
         return (
-            f"{folder}: the set is unfinished: packing was stopped or is still at work. Run the "
-            "same 'vocscore pack' again to finish it."
+            f"{folder}: the set is unfinished: packing was interrupted or is still running. Rerun "
+            "the same 'vocscore pack' command to finish it."
         )
-    return f"{folder}: no {NAME} in it, so it is no packed set. Make one with 'vocscore pack'."
+    return f"{folder}: no {NAME}, so not a packed set. Create one with 'vocscore pack'."
 
 
 def _said(error: Exception) -> str:
-    return f"no field {error}" if isinstance(error, KeyError) else str(error)
+    return f"missing field {error}" if isinstance(error, KeyError) else str(error)
 
 
 def parse_manifest(value: Any) -> Manifest:
-    """Turn the JSON of `dataset.json` into a Manifest.
+    """Parse the JSON value of `dataset.json`.
 
     Raises:
-        ValueError, TypeError, KeyError, AttributeError: it is not one.
+        ValueError, TypeError, KeyError, AttributeError: it is not a valid manifest.
     """
     if value["format"] != FORMAT:
         raise ValueError(f"format {value['format']!r} is not {FORMAT!r}")
     if value["version"] != VERSION:
         raise ValueError(
             f"version {value['version']!r} is not {VERSION}, which this vocscore reads; use the "
-            "vocscore that packed it"
+            "vocscore version that packed it"
         )
     if not value["splits"]:
-        raise ValueError("it has no split")
+        raise ValueError("it has no splits")
     return Manifest(
         classes=tuple(_text(name) for name in value["classes"]),
         splits={name: _parse_split(name, split) for name, split in value["splits"].items()},
@@ -199,20 +199,22 @@ def _parse_split(name: str, value: Any) -> Split:
     split = Split(tuple(parse_shard(shard) for shard in value["shards"]))
     names = [shard.name for shard in split.shards]
     if names != [shard_name(name, number) for number in range(len(names))] or not names:
-        raise ValueError(f"split {name!r} has the shards {names[:3]}...")
+        raise ValueError(f"split {name!r} has unexpected shard names: {names[:3]}...")
     if value["samples"] != split.samples:
-        raise ValueError(f"split {name!r} has {value['samples']} samples, its shards more or less")
+        raise ValueError(
+            f"split {name!r} has {value['samples']} samples, but its shards have {split.samples}"
+        )
     return split
 
 
 def parse_shard(value: Any) -> Shard:
-    """Turn the JSON of one shard into a Shard.
+    """Parse the JSON value of one shard.
 
     Raises:
-        ValueError, TypeError, KeyError: it is not one.
+        ValueError, TypeError, KeyError: it is not a valid shard.
     """
     if split_of(_text(value["name"])) is None or not _SHA256.fullmatch(value["sha256"]):
-        raise ValueError(f"{value['name']!r} is no shard")
+        raise ValueError(f"{value['name']!r} is not a shard")
     return Shard(
         name=value["name"],
         samples=_count(value["samples"], least=1),
@@ -223,11 +225,11 @@ def parse_shard(value: Any) -> Shard:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not text")
     return value
 
 
 def _count(value: Any, *, least: int) -> int:
     if not isinstance(value, int) or value < least:
-        raise ValueError(f"{value!r} is no number of at least {least}")
+        raise ValueError(f"{value!r} is not an integer of at least {least}")
     return value

@@ -1,4 +1,4 @@
-"""The members of a sample beside its image: their names, and what they look like inside."""
+"""The members of a sample besides its image: their names and contents."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from shards.sample import Sample
 LABELS: Final = "labels.npy"
 DESCRIPTION: Final = "json"
 NPY_HEADER_BYTES: Final = 128
-"""Readers that know no .npy (DALI) cut these off; the rest is one int8 a class."""
+"""Readers without .npy support (DALI) skip these; the rest is one int8 per class."""
 
 
 def npy_header(classes: int) -> bytes:
-    """Make the header of an .npy file of int8, shape (classes,)."""
+    """The header of an .npy file of int8, shape (classes,)."""
     file = io.BytesIO()
     np.lib.format.write_array(file, np.zeros(classes, np.int8), version=(1, 0))
     head = file.getvalue()[: len(file.getvalue()) - classes]
@@ -28,13 +28,13 @@ def npy_header(classes: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What the .json of a packed sample says.
+    """The contents of a packed sample's .json.
 
     Attributes:
-        sample: the original path and the names of the labels.
-        width: of the image, pixels.
-        height: likewise.
-        sha256: of the image's bytes, hexadecimal.
+        sample: the original path and the class names.
+        width: image width, pixels.
+        height: image height, pixels.
+        sha256: hash of the image's bytes, hexadecimal.
     """
 
     sample: Sample
@@ -44,11 +44,11 @@ class Description:
 
 
 def parse_description(text: bytes) -> Description | None:
-    """Read the .json of a packed sample; None where it is damaged or another's."""
+    """Parse the .json of a packed sample; None if it is damaged or has another format."""
     try:
         value: Any = json.loads(text)
         sample = Sample(value["path"], tuple(value["labels"]), tuple(value["difficult"]))
-        hash(sample)  # names, and not lists of them
+        hash(sample)  # fails unless the names are strings and not, say, lists
         found = Description(sample, int(value["width"]), int(value["height"]), value["sha256"])
     except (ValueError, TypeError, KeyError):
         return None

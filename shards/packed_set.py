@@ -1,4 +1,4 @@
-"""Whether a folder of tars is a packed set, or has a `dataset.json` that is someone else's."""
+"""Whether a folder of tars is a packed set, or has a `dataset.json` of another program."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LOOKED_AT_BYTES: Final = 1 << 20
-"""Packing writes the mark into the first line; a tool that sorts the keys moves it behind the
-classes and the settings."""
+"""Packing writes the format key first; a tool that sorts the keys moves it after the classes and
+the settings."""
 _MARK: Final = re.compile(rb'"format"\s*:\s*"%b"' % FORMAT.encode())
 
 _KEYS: Final = frozenset({"splits", "rejected", "listing"})
-"""Keys that no one else puts beside each other."""
+"""A combination of keys that no other program uses."""
 
 
 def manifest_of(folder: Path) -> Manifest | None:
-    """The manifest of a packed set; None for a folder that is none.
+    """The manifest of a packed set; None for any other folder.
 
-    Many tools write a `dataset.json`. It is ours if it says so or has the keys of ours, however
-    damaged it is, or if it is no JSON and shards as packing names them, with their indexes, lie
-    beside it.
+    Many tools write a `dataset.json`. It is ours if it says so or has our keys, however damaged,
+    or if it is not JSON but the folder holds shards named as packing names them, with indexes.
 
     Raises:
         DamageError: it is ours and damaged, or cannot be read.
@@ -38,7 +37,7 @@ def manifest_of(folder: Path) -> Manifest | None:
 
 
 def is_own_shard(tar: Path) -> bool:
-    """Whether the manifest beside a tar names it.
+    """Whether the manifest in the folder of a tar lists the tar.
 
     Raises:
         DamageError: as for `manifest_of`.
@@ -57,7 +56,7 @@ def _found(folder: Path) -> tuple[Manifest, frozenset[str]] | None:
 
 @lru_cache(maxsize=4)
 def _read(folder: Path, _changed: int, _size: int) -> tuple[Manifest, frozenset[str]] | None:
-    """Keep the answer until the file changes: a set may have thousands of tars to list."""
+    """Cached until the file changes: a set may have thousands of tars to list."""
     if not _is_ours(folder):
         return None
     manifest = read_manifest(folder)

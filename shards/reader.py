@@ -1,4 +1,4 @@
-"""Where the images of a packed set lie, and their labels: found without reading an image."""
+"""Locates the images of a packed set and reads their labels, without reading an image."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LabeledImages:
     Attributes:
         images: in the order of the shards; `name` is the original path.
         labels: int8, shape (len(images), C): 1 present, 0 absent, -1 only difficult.
-        sha256: of the bytes of each image as packed, hexadecimal.
+        sha256: hash of each image's bytes as packed, hexadecimal.
     """
 
     images: tuple[ImageRef, ...]
@@ -50,19 +50,19 @@ class LabeledImages:
 
 
 def load_split(folder: Path, split: str) -> LabeledImages:
-    """Find the images of a packed split, and read their labels.
+    """Locate the images of a packed split and read their labels.
 
     Only indexes, labels and descriptions are read.
 
     Args:
         folder: a finished set.
-        split: its name; several are joined by commas ('train,val').
+        split: its name; several are separated by commas ('train,val').
 
     Returns:
-        Names, places, labels and hashes.
+        Names, locations, labels and hashes.
 
     Raises:
-        SourceError: the set has no split of that name.
+        SourceError: the set has no such split.
         DamageError: the set is unfinished or damaged.
     """
     manifest = read_manifest(folder)
@@ -73,7 +73,7 @@ def load_split(folder: Path, split: str) -> LabeledImages:
         found = manifest.splits.get(name.strip())
         if found is None:
             raise SourceError(
-                f"{folder}: no split '{name}' in it. There are: {', '.join(manifest.splits)}."
+                f"{folder}: no split '{name}'. Available: {', '.join(manifest.splits)}."
             )
         for shard in found.shards:
             for row, image, sha256 in _load_shard(folder, shard, manifest.classes):
@@ -87,7 +87,7 @@ def load_split(folder: Path, split: str) -> LabeledImages:
 def _load_shard(
     folder: Path, shard: Shard, classes: tuple[str, ...]
 ) -> Iterator[tuple[bytes, ImageRef, str]]:
-    """Labels, place and hash of each sample of one shard."""
+    """Labels, location and hash of each sample in one shard."""
     tar = folder / shard.name
     samples = read_index(folder / index_name(shard.name))
     try:
@@ -96,7 +96,7 @@ def _load_shard(
         raise DamageError(f"{tar}: cannot be read: {error.strerror}. Copy it again.") from error
     try:
         if os.fstat(descriptor).st_size != shard.bytes or len(samples) != shard.samples:
-            raise DamageError(f"{tar}: it or its index is not as {NAME} has it. {_cure(tar)}")
+            raise DamageError(f"{tar}: it or its index does not match {NAME}. {_cure(tar)}")
         head = npy_header(len(classes))
         for sample in samples:
             row, path, sha256 = _read_sample(descriptor, sample, head, classes, tar)
@@ -112,7 +112,7 @@ def _read_sample(
     classes: tuple[str, ...],
     tar: Path,
 ) -> tuple[bytes, str, str]:
-    """Read labels, original path and the image's hash, which stand side by side, in one go."""
+    """Read labels, original path and image hash, which are adjacent, in one call."""
     size = NPY_HEADER_BYTES + len(classes)
     apart = size + len(padding(size)) + BLOCK
     if [c.extension for c in sample[1:]] == [LABELS, DESCRIPTION]:
@@ -124,8 +124,8 @@ def _read_sample(
                 named = described.sample
                 if row != _row(named.present, named.difficult, classes):
                     raise DamageError(
-                        f"{tar}: the labels of '{sample[0].name}' are not those of the classes "
-                        f"that it names, as {NAME} has them. {_cure(tar)}"
+                        f"{tar}: the labels of '{sample[0].name}' do not match the class names in "
+                        f"its description and {NAME}. {_cure(tar)}"
                     )
                 return row, named.path, described.sha256
     raise DamageError(
@@ -136,14 +136,14 @@ def _read_sample(
 
 def _cure(tar: Path) -> str:
     command = shlex.join(["vocscore", "verify", str(tar.parent)])
-    return f"Copy the set again or pack it again. To list all that is wrong with it: {command}"
+    return f"Copy the set again or pack it again. To list every problem: {command}"
 
 
 @lru_cache(maxsize=4096)
 def _row(
     present: tuple[str, ...], difficult: tuple[str, ...], classes: tuple[str, ...]
 ) -> bytes | None:
-    """The labels of some classes; None where one is unknown. Few sets of classes occur often."""
+    """The encoded labels; None if a class is unknown. Cached, as few combinations are common."""
     try:
         return encode(Sample("", present, difficult), classes).tobytes()
     except LabelError:

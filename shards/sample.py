@@ -1,4 +1,4 @@
-"""What a source yields: names and labels, no pixels, so that sources are tested with strings."""
+"""What a source yields: names and labels without pixels, so sources are testable with strings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Sample:
     """One annotated image, before its bytes are read.
 
     Attributes:
-        path: where the image lies, relative to the set's root, with '/' between folders.
+        path: path of the image, relative to the set's root, with '/' between folders.
         present: classes with at least one ordinary instance, sorted, each once.
         difficult: classes with only 'difficult' instances, sorted, each once; disjoint from
             `present`.
@@ -33,19 +33,14 @@ class Sample:
     difficult: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """A class is either present or only difficult."""
+        """Check that no class is both present and only difficult."""
         if self.difficult and (both := set(self.present) & set(self.difficult)):
             raise ValueError(f"{self.path}: {sorted(both)} both present and only difficult")
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One image left out; a row of `rejected.csv`.
-
-    Attributes:
-        path: of the image.
-        fault: why.
-    """
+    """An image left out and the reason; a row of `rejected.csv`."""
 
     path: str
     fault: Fault
@@ -53,22 +48,22 @@ class Rejection:
 
 @dataclass(frozen=True)
 class AnnotatedSet:
-    """A folder of images with labels, whatever its layout: what every source returns.
+    """A folder of images with labels, in any layout: what every source returns.
 
     Attributes:
         root: the folder that sample paths are relative to.
         samples: sorted by path (code points), each path once.
-        splits: split name -> the paths in it, where the layout has lists of its own; empty
-            elsewhere. Paths of images that `rejected` names are left out.
-        rejected: images that cannot be samples (no image, no or broken annotation).
+        splits: split name -> its paths, if the layout defines splits; else empty. Rejected
+            images are not included.
+        rejected: images that cannot be samples (missing image, missing or bad annotation).
         classes: the vocabulary that the layout itself declares, in its order (a table's columns,
-            COCO's categories), with or without an image; None where it declares none.
-        notes: one line for a person on each thing that was left aside or read in a special way
+            COCO's categories), with or without images; None if it declares none.
+        notes: one line for the user per item that was ignored or read in a special way
             (ignored columns, repeated ids, lists under another name).
-        places: class name -> where it first stands in the source ('Annotations/a.xml, line 7'),
-            for messages; a name that is not in it is looked for by `place`.
-        vocabulary: the classes that sets of this layout usually have, in column order; they are
-            the columns where every name found is one of them. None where there are none such.
+        places: class name -> its first occurrence in the source ('Annotations/a.xml, line 7'),
+            for messages; `place` searches for names that are not in it.
+        vocabulary: the classes that sets of this layout usually have, in column order; they
+            become the columns if they include every name found. None if the layout has none.
     """
 
     root: Path
@@ -85,7 +80,7 @@ class AnnotatedSet:
         return {name for s in self.samples for name in (*s.present, *s.difficult)}
 
     def place(self, name: str) -> str:
-        """Where a class first stands: as the source told, else the path of its first sample."""
+        """First occurrence of a class: as the source reported, else the path of a sample."""
         if name in self.places:
             return self.places[name]
         first = next((s.path for s in self.samples if name in (*s.present, *s.difficult)), None)
@@ -94,18 +89,15 @@ class AnnotatedSet:
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """Where the bytes of one image lie: a loose file, a stretch of a tar, or memory.
+    """Location of one image's bytes: a whole file, or a range in a tar.
 
     Attributes:
-        name: what the user knows the image by, and what stands in the predictions.
+        name: the name by which the user knows the image, written to the predictions.
         file: the file to open.
-        offset: the first byte in it.
-        size: how many bytes; -1 for the whole file.
-        fault: why there is nothing to read, where that is known without looking; then `file` need
-            not be there.
-        data: the whole file, where it is in memory; then `file` is not opened.
-        pixels: uint8, shape (H, W, 3), upright RGB, C-contiguous, where it is decoded already;
-            then there is nothing to read.
+        offset: position of the first byte.
+        size: bytes; -1 for the whole file.
+        fault: why there is nothing to read, if that is known in advance; then `file` need not
+            exist.
     """
 
     name: str

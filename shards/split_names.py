@@ -1,11 +1,11 @@
-"""What people call the splits of a set, and what they are called here."""
+"""Common names of splits, mapped to the names used here."""
 
 from __future__ import annotations
 
 from typing import Final
 
 SPLITS: Final = ("train", "val", "trainval", "test")
-"""The names that are known here, in the order in which they are packed."""
+"""The names used here, in packing order."""
 
 _OTHER_NAMES: Final = {
     "training": "train",
@@ -18,10 +18,10 @@ _OTHER_NAMES: Final = {
 
 
 def known_split(name: str) -> str | None:
-    """The split that a name stands for, in any case: 'valid' and 'Validation' are 'val'.
+    """The split that a name refers to, ignoring case: 'valid' and 'Validation' are 'val'.
 
     Args:
-        name: of a list without its suffix, of a folder, or a cell of a table.
+        name: of a list (without suffix) or a folder, or a table cell.
 
     Returns:
         One of `SPLITS`, or None for any other name.

@@ -1,4 +1,4 @@
-"""Proves a set of shards whole, or names what is not."""
+"""Checks that a set of shards is complete and undamaged, and lists every problem."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def verify(
     workers: int = 1,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> list[str]:
-    """Check hashes, sizes, indexes, counts, keys, labels, descriptions and images' hashes.
+    """Check hashes, sizes, indexes, counts, keys, labels, descriptions and image hashes.
 
     Args:
         folder: the set.
-        decode: decode every image too, strictly.
-        workers: shards that are checked at the same time, a thread each.
-        progress: called with the samples checked, all samples, and the problems so far.
+        decode: also decode every image, strictly.
+        workers: shards checked concurrently, one thread each.
+        progress: called with the samples checked, the total, and the problems so far.
 
     Returns:
-        A line for each thing that is wrong, naming shard and sample; none for a whole set.
+        One line per problem, naming shard and sample; empty for an intact set.
     """
     try:
         manifest = read_manifest(folder)
@@ -73,7 +73,7 @@ def verify(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One shard to check, and the serial number of its first sample."""
+    """One shard to check, with the serial number of its first sample."""
 
     split: str
     shard: Shard
@@ -89,15 +89,15 @@ def _jobs(manifest: Manifest) -> Iterator[_Job]:
 
 
 def _strays(folder: Path, manifest: Manifest) -> list[str]:
-    """Files that look like parts of the set and are none."""
+    """Files that look like part of the set but are not."""
     ours = {name for s in manifest.shards() for name in (s.name, index_name(s.name))}
     staged = folder / UNFINISHED
     found = [path for path in folder.iterdir() if path.name not in ours]
-    # A run that was killed between its last two steps leaves a `.progress` without shards in it:
-    # the set is whole, and packing again sweeps it away.
+    # A run killed between its last two steps leaves a `.progress` without shards in it: the set
+    # is complete, and packing again removes the folder.
     found += staged.iterdir() if staged.is_dir() else ()
     return [
-        f"{path.relative_to(folder)}: not named in {NAME}: left by another run. Remove it."
+        f"{path.relative_to(folder)}: not listed in {NAME}: left by another run. Remove it."
         for path in sorted(found)
         if split_of(path.name) or (path.name.startswith(".") and path.suffix == ".tmp")
     ]
@@ -112,9 +112,9 @@ def _check_shard(folder: Path, manifest: Manifest, job: _Job, *, decode: bool) -
         return [f"{shard.name}: cannot be read: {error.strerror}. {_CURE}"]
     problems: list[str] = []
     if size != shard.bytes:
-        problems.append(f"{shard.name}: {size} bytes, {NAME} says {shard.bytes}. {_CURE}")
+        problems.append(f"{shard.name}: {size} bytes, but {NAME} says {shard.bytes}. {_CURE}")
     elif sha256 != shard.sha256:
-        problems.append(f"{shard.name}: its sha256 is not that of {NAME}. {_CURE}")
+        problems.append(f"{shard.name}: its sha256 differs from {NAME}. {_CURE}")
     samples: list[tuple[Component, ...]] = []
     try:
         samples.extend(group(members(tar)))
@@ -123,7 +123,7 @@ def _check_shard(folder: Path, manifest: Manifest, job: _Job, *, decode: bool) -
     problems += _check_index(folder, shard, samples)
     if len(samples) != shard.samples:
         problems.append(
-            f"{shard.name}: {len(samples)} samples, {NAME} says {shard.samples}. {_CURE}"
+            f"{shard.name}: {len(samples)} samples, but {NAME} says {shard.samples}. {_CURE}"
         )
     with open_binary(tar) as file:
         for serial, sample in enumerate(samples, start=job.serial):
@@ -150,7 +150,7 @@ def _check_index(folder: Path, shard: Shard, samples: list[tuple[Component, ...]
         data = read_regular(folder / name)
     except OSError as error:
         return [f"{name}: cannot be read: {error.strerror}. {_CURE}"]
-    return [] if data == format_index(samples) else [f"{name}: not the index of its tar. {_CURE}"]
+    return [] if data == format_index(samples) else [f"{name}: does not match its tar. {_CURE}"]
 
 
 def _check_sample(
@@ -161,7 +161,7 @@ def _check_sample(
     *,
     decode: bool,
 ) -> Iterator[str]:
-    """Yield what is wrong with one sample."""
+    """Yield the problems of one sample."""
     names = [component.name for component in sample]
     if names != [f"{key}.{kind}" for kind in (sample[0].extension, LABELS, DESCRIPTION)]:
         yield f"its members are {', '.join(names)}"
@@ -177,7 +177,7 @@ def _check_sample(
 
 def _check_image(data: bytes, described: Description, *, decode: bool) -> Iterator[str]:
     if hashlib.sha256(data).hexdigest() != described.sha256:
-        yield f"its image's sha256 is not that of its .{DESCRIPTION}"
+        yield f"its image's sha256 differs from its .{DESCRIPTION}"
     width, height = described.width, described.height
     try:
         head = image_file.check(data, max_pixels=width * height, whole=decode)
@@ -185,7 +185,8 @@ def _check_image(data: bytes, described: Description, *, decode: bool) -> Iterat
         yield f"its image cannot be used: {bad}"
     else:
         if (head.width, head.height) != (width, height):
-            yield f"its image is {head.width} x {head.height}, its .{DESCRIPTION} says otherwise"
+            size = f"{head.width} x {head.height}"
+            yield f"its image is {size}, but its .{DESCRIPTION} says {width} x {height}"
 
 
 def _check_labels(
@@ -203,4 +204,4 @@ def _check_labels(
             if encode(described.sample, classes).tobytes() != row.tobytes():
                 yield f"its {LABELS} and the names in its .{DESCRIPTION} differ"
         except LabelError as error:
-            yield f"the names in its .{DESCRIPTION} are no classes ({error})"
+            yield f"its .{DESCRIPTION} names an unknown class ({error})"

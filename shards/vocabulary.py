@@ -1,8 +1,8 @@
-"""The class names of a set before it is packed: brought to one spelling, counted, questioned.
+"""Class names of a set before packing: normalized, counted, checked for doubtful spellings.
 
-Two spellings of one class become two columns, and neither is then learned well; nothing later
-shows it. What is surely the same is made one here, with a note. What only a person can decide
-stops the packing, with every spelling, how often it occurs, where, and the option that decides.
+Two spellings of one class become two columns, neither of which is learned well, and no later step
+reveals it. Names that are certainly equal are unified here, with a note. Where only a person can
+decide, packing stops and shows every spelling, its count, its location and the option to use.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from shards.sample import AnnotatedSet
 
 _SHOWN: Final = 5
-"""Names or groups of names in one message; the rest is counted."""
+"""Names or groups of names shown in one message; the rest is only counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class LabelCounts:
         present: class name -> images with at least one ordinary instance.
         difficult: class name -> images with only 'difficult' instances.
         unlabeled: images without any label.
-        images: all of them.
+        images: all images.
     """
 
     present: Mapping[str, int]
@@ -51,7 +51,7 @@ class LabelCounts:
     images: int
 
     def of(self, name: str) -> int:
-        """Images that show the class in any way."""
+        """Images with the class, ordinary or only difficult."""
         return self.present.get(name, 0) + self.difficult.get(name, 0)
 
 
@@ -72,24 +72,24 @@ def unify_names(
     merge_case: bool = False,
     given: Sequence[str] | None = None,
 ) -> AnnotatedSet:
-    """Bring the class names of a set to one spelling each.
+    """Unify the spellings of each class name in a set.
 
-    Names that differ only in how accents or blanks are stored are always one. Where a class is
-    present under one spelling and only difficult under another, it is present.
+    Names that differ only in how accents or blanks are stored are always unified. A class that is
+    present under one spelling and only difficult under another is present.
 
     Args:
         annotated: the set.
-        renames: what the user wants to call a class instead; each applied once.
-        merge_case: make names one that differ only in case or in the width of letters: the
-            spelling that is in `given`, or the first in the set's own list of classes, or the
-            one that most images have.
+        renames: old class name -> new name; each applied once.
+        merge_case: merge names that differ only in case or letter width, into the spelling that
+            is in `given`, else the first in the set's own list of classes, else the one with the
+            most images.
         given: the user's vocabulary, or None.
 
     Returns:
-        The set itself where nothing changes, else another, with a note on what changed.
+        The set itself if nothing changes, else a new set with notes on the changes.
 
     Raises:
-        LabelError: a name of `renames` occurs nowhere, or its new name cannot be a class.
+        LabelError: an old name in `renames` does not occur, or a new name cannot be a class.
     """
     found = sorted({*annotated.names(), *(annotated.classes or ())})
     names = {name: canonical(name) or name for name in found}
@@ -105,21 +105,21 @@ def unify_names(
 
 
 def _stored_otherwise(names: Mapping[str, str]) -> list[str]:
-    changed = [f"{name!a} as {one!r}" for name, one in names.items() if name != one]
+    changed = [f"{name!a} to {one!r}" for name, one in names.items() if name != one]
     if not changed:
         return []
-    return [f"class names stored in another way (accents, blanks), taken as one: {_some(changed)}"]
+    return [f"class names normalized (accents, blanks): {_some(changed)}"]
 
 
 def _wanted(
     annotated: AnnotatedSet, names: Mapping[str, str], renames: Mapping[str, str]
 ) -> dict[str, str]:
-    """The renames, by the names as they stand in the set and in their one spelling."""
+    """The renames, keyed by the names as in the set and by their normalized spelling."""
     wanted: dict[str, str] = {}
     for old, new in renames.items():
         if old not in names and canonical(old) not in names.values():
             raise LabelError(
-                f"{annotated.root}: --rename {shlex.join((old, new))}: no class is called "
+                f"{annotated.root}: --rename {shlex.join((old, new))}: there is no class "
                 f"{old!r} (found: {_some(sorted(map(repr, set(names.values()))))})."
             )
         if fault := name_fault(canonical(new)):
@@ -131,7 +131,7 @@ def _wanted(
 def _merged(
     annotated: AnnotatedSet, names: Mapping[str, str], given: Collection[str]
 ) -> tuple[dict[str, str], list[str]]:
-    """The names after those that differ only in case are made one, and a note on each."""
+    """The names after merging those that differ only in case, with a note on each."""
     counts = Counter[str]()
     for name, images in _occurrences(annotated).items():
         counts[names[name]] += images
@@ -142,12 +142,12 @@ def _merged(
     for group in look_alikes({*names.values(), *given}):
         targets = [name for name in group if name in given]
         if len(targets) > 1:
-            continue  # the user lists both: two classes
+            continue  # the user lists both: separate classes
         target = (targets or [max(group, key=lambda n: (first.get(n, lowest), counts[n], n))])[0]
         chosen.update(dict.fromkeys(group, target))
         others = ", ".join(repr(name) for name in group if name != target and name in counts)
         if others:
-            notes.append(f"--merge-case: {others} taken as {target!r}")
+            notes.append(f"--merge-case: {others} merged into {target!r}")
     return {name: chosen.get(one, one) for name, one in names.items()}, notes
 
 
@@ -177,18 +177,18 @@ def _with_names(sample: Sample, names: Mapping[str, str], changed: set[str]) -> 
 
 
 def question_names(annotated: AnnotatedSet, given: Sequence[str] | None) -> list[str]:
-    """Look for names that may not be the classes that the user means.
+    """Check for names that may not be the classes that the user intends.
 
     Args:
-        annotated: the set, its names in one spelling each (`unify_names`).
-        given: the user's vocabulary, or None. What is in it is meant as it is.
+        annotated: the set, with unified names (`unify_names`).
+        given: the user's vocabulary, or None. Its names are accepted as they are.
 
     Returns:
-        One line for a person on each thing that may be wrong and needs no decision.
+        One line for the user per doubtful case that needs no decision.
 
     Raises:
-        LabelError: a name is not in `given`; names differ only in case; a name is several labels
-            in one. Says how often each occurs and where, and what decides.
+        LabelError: a name is not in `given`; names differ only in case; a name contains several
+            labels. Gives the count and location of each, and the options to resolve it.
     """
     names = {*annotated.names(), *(annotated.classes or ())}
     if given is not None:
@@ -198,13 +198,12 @@ def question_names(annotated: AnnotatedSet, given: Sequence[str] | None) -> list
     several = [] if annotated.classes is not None else several_in_one(names)
     if several:
         raise LabelError(
-            f"{annotated.root}: labels that seem to be several in one, or quoted: "
+            f"{annotated.root}: labels that look like several in one, or quoted: "
             f"{_with_places(annotated, several)}. Separate them at the source (in a table, "
-            "--label-separator says what stands between them), or list them in the file of "
-            "--classes to keep them as they are."
+            "set --label-separator), or list them in the --classes file to keep them as they are."
         )
     doubts = [
-        f"these look alike, and each is a class of its own (to join them: --rename OLD NEW): "
+        f"these look alike but are separate classes (to merge them: --rename OLD NEW): "
         f"{_with_places(annotated, group)}"
         for group in joined_otherwise(names)
     ]
@@ -222,7 +221,7 @@ def _refuse_unknown(annotated: AnnotatedSet, given: Sequence[str]) -> None:
     close = [(name, listed[folded(name)]) for name in unknown if folded(name) in listed]
     cure = "add them to that file, or rename them: --rename OLD NEW."
     if close:
-        cure = f"{close[0][0]!r} is {close[0][1]!r} with --merge-case. Others: {cure}"
+        cure = f"with --merge-case, {close[0][0]!r} becomes {close[0][1]!r}. Otherwise, {cure}"
     raise LabelError(
         f"{annotated.root}: not among the {len(given)} classes of --classes: "
         f"{_with_places(annotated, unknown)}. {cure[0].upper()}{cure[1:]}"
@@ -236,14 +235,14 @@ def _refuse_look_alikes(annotated: AnnotatedSet, names: Iterable[str]) -> None:
     shown = "; ".join(_with_places(annotated, group) for group in groups[:_SHOWN])
     more = f"; and {len(groups) - _SHOWN} more" if len(groups) > _SHOWN else ""
     raise LabelError(
-        f"{annotated.root}: class names that differ only in case: {shown}{more}. Make each group "
-        "one class with --merge-case (or single ones with --rename OLD NEW), or list every "
-        "spelling in the file of --classes to keep them apart."
+        f"{annotated.root}: class names that differ only in case: {shown}{more}. Merge each group "
+        "with --merge-case (or single names with --rename OLD NEW), or list every spelling in "
+        "the --classes file to keep them separate."
     )
 
 
 def _with_places(annotated: AnnotatedSet, names: Sequence[str]) -> str:
-    """Names, each with the number of its images and the first place."""
+    """Names, each with its image count and first occurrence."""
     counts = _occurrences(annotated)
     return _some(
         [f"{name!r} ({_images(counts[name])}, {annotated.place(name)})" for name in names[:_SHOWN]],

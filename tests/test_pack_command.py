@@ -111,7 +111,7 @@ def test_quiet_shows_no_classes(tmp_path: Path) -> None:
     source = voc(tmp_path / "v", "a  b", "c", "c")
     result = pack(source, "-o", tmp_path / "out", "-q")
     assert result.stdout == ""
-    assert result.stderr.startswith("note: class names stored in another way")
+    assert result.stderr.startswith("note: class names normalized")
 
 
 def test_a_table_of_cats_and_dogs_has_two_classes(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""The bytes of one image: header, pixels, or the reason why there are none."""
+"""Reads one image: its header, its pixels, or the reason why it cannot be used."""

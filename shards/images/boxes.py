@@ -1,4 +1,4 @@
-"""Boxes, of which HEIC, AVIF and films consist, and the numbers in them.
+"""Boxes, the structure of HEIC, AVIF and video files, and the numbers in them.
 
 Source: ISO/IEC 14496-12, section 4.2.
 """
@@ -17,7 +17,7 @@ _FORMS: Final = {1: ">B", 2: ">H", 4: ">I", 8: ">Q"}
 
 
 class Box(NamedTuple):
-    """Where what is inside a box lies; `cut` where the box around it ends before it does."""
+    """Range of a box's contents; `cut` if the enclosing box ends before it does."""
 
     kind: bytes
     start: int
@@ -26,13 +26,13 @@ class Box(NamedTuple):
 
 
 def walk(data: bytes, start: int, end: int, *, whole: bool = True) -> Iterator[Box]:
-    """Walk boxes; one that ends behind `end` is cut.
+    """Walk boxes; one that extends beyond `end` is cut.
 
     Args:
         data: the whole file.
-        start: the first box.
-        end: where the box around them ends.
-        whole: whether one that is cut is an error; else it is yielded as far as it goes.
+        start: position of the first box.
+        end: where the enclosing box ends.
+        whole: whether a cut box is an error; else it is yielded up to `end`.
     """
     at = start
     while at + 8 <= end:
@@ -44,28 +44,29 @@ def walk(data: bytes, start: int, end: int, *, whole: bool = True) -> Iterator[B
         elif size == 0:
             size = end - at
         if size < head:
-            raise BadImage(Fault(Reason.CORRUPT, "a box of the file is shorter than its header"))
+            raise BadImage(Fault(Reason.CORRUPT, "a box in the file is shorter than its header"))
         if at + size > end and whole:
-            raise BadImage(Fault(Reason.CORRUPT, "a box of the file ends behind the one around it"))
+            raise BadImage(
+                Fault(Reason.CORRUPT, "a box in the file ends after the box that contains it")
+            )
         yield Box(data[at + 4 : at + 8], at + head, min(at + size, end), at + size > end)
         at += size
 
 
 class Reader:
-    """Numbers from a box, one behind the other.
+    """Reads consecutive numbers from a box.
 
     Args:
         data: the whole file.
-        at: the first number.
+        at: position of the first number.
     """
 
     def __init__(self, data: bytes, at: int) -> None:
-        """Start there."""
         self._data = data
         self.at = at
 
     def number(self, size: int) -> int:
-        """A big-endian number of 0, 1, 2, 4 or 8 bytes."""
+        """Read a big-endian number of 0, 1, 2, 4 or 8 bytes."""
         if not size:
             return 0
         if size not in _FORMS:

@@ -1,4 +1,4 @@
-"""EXIF orientation: which of the eight ways an image is stored in, and back to upright."""
+"""EXIF orientation: which of eight ways an image is stored, and how to turn it upright."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ORDERS: Final = {b"II*\0": "<", b"MM\0*": ">"}
-# TIFF's kinds of whole numbers: SHORT, which EXIF asks for, and LONG, which some write.
+# TIFF's integer types: SHORT, which EXIF requires, and LONG, which some writers use.
 _NUMBERS: Final = {3: "H", 4: "I"}
 
 
 def orientation(tiff: bytes) -> int:
-    """Find tag 0x0112 in the first directory of a TIFF, which is what EXIF is inside.
+    """Find tag 0x0112 in the first directory of a TIFF, which is the format of EXIF.
 
     Returns:
-        1 to 8; 1 where there is none or it makes no sense.
+        1 to 8; 1 if it is missing or invalid.
 
     Source: EXIF 2.3, section 4.6.4 A; TIFF 6.0, section 2.
     """
@@ -34,7 +34,7 @@ def orientation(tiff: bytes) -> int:
             if tag == 0x0112:
                 (value,) = struct.unpack_from(order + _NUMBERS[kind], tiff, entry + 8)
                 return value if 1 <= value <= 8 else 1
-    except (struct.error, KeyError):  # points outside, or not a number: as good as none
+    except (struct.error, KeyError):  # points outside, or not a number: treated as missing
         pass
     return 1
 
@@ -47,7 +47,7 @@ def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
         orientation: 1 (upright) to 8.
 
     Returns:
-        C-contiguous; shape (W, H, channels) from 5 on.
+        C-contiguous; shape (W, H, channels) for orientations 5 to 8.
     """
     if orientation == 1:
         return pixels
@@ -62,7 +62,7 @@ def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 
 _Matrix = tuple[tuple[int, int], tuple[int, int]]
 
-# What each orientation does to a column and a row, counted from the middle.
+# The effect of each orientation on (column, row), relative to the center.
 _MATRICES: Final[tuple[_Matrix, ...]] = (
     ((1, 0), (0, 1)),
     ((-1, 0), (0, 1)),
@@ -76,7 +76,7 @@ _MATRICES: Final[tuple[_Matrix, ...]] = (
 
 
 def combined(first: int, then: int) -> int:
-    """The orientation of two, one applied after the other, 1 to 8 each."""
+    """The orientation equal to applying `first`, then `then`; each is 1 to 8."""
     (a, b), (c, d) = _MATRICES[then - 1]
     (e, f), (g, h) = _MATRICES[first - 1]
     both = (a * e + b * g, a * f + b * h), (c * e + d * g, c * f + d * h)
@@ -84,5 +84,5 @@ def combined(first: int, then: int) -> int:
 
 
 def undone(orientation: int) -> int:
-    """The orientation that turns back what another one has turned, 1 to 8."""
+    """The inverse of an orientation, 1 to 8."""
     return {6: 8, 8: 6}.get(orientation, orientation)

@@ -1,10 +1,10 @@
-"""HEIC by pillow-heif, loaded when the first one is met; nothing is registered with Pillow.
+"""HEIC through pillow-heif, imported at the first HEIC; nothing is registered with Pillow.
 
 libheif turns the image upright by the container's own properties (`irot`, `imir`), as the standard
-wants it, and EXIF's orientation, which repeats them, is not applied. So upright happens once.
+requires, and EXIF's orientation, which repeats them, is not applied. So it is turned only once.
 
-What cannot be noticed: damage inside the coded pixels that libde265 conceals. HEVC has no checksums
-that decoders are bound to compare.
+Not detected: damage inside the coded pixels that libde265 conceals. HEVC has no checksums that
+decoders must verify.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMAT = "HEIC"
-# libheif calls it a failure to get memory where a damaged file asks for more than it may.
+# libheif reports a memory failure if a damaged file requests more than its limit.
 _DAMAGE = re.compile(r"security limit|invalid", re.IGNORECASE)
 
 
 def still(data: bytes) -> isobmff.Still:
-    """Read what the file says of the image that it shows, and see whether all of it is there.
+    """Read the properties of the primary image and check that its bytes are complete.
 
     Raises:
-        BadImage: TRUNCATED, CORRUPT, or UNSUPPORTED: a film without a still image, or
+        BadImage: TRUNCATED, CORRUPT, or UNSUPPORTED: a video without a still image, or
             pillow-heif is not installed.
     """
     library()
@@ -39,26 +39,26 @@ def still(data: bytes) -> isobmff.Still:
         raise BadImage(
             Fault(
                 Reason.UNSUPPORTED,
-                "HEIC without a still image (a film) is not decoded. Extract one.",
+                "HEIC without a still image (a video) is not decoded. Extract one.",
             )
         )
     return one
 
 
 def decode(data: bytes) -> Image.Image:
-    """Decode the primary image, upright; 10 and 12 bits of color become 8.
+    """Decode the primary image, upright; 10 and 12 bits per sample become 8.
 
     Raises:
         BadImage: TRUNCATED, CORRUPT or UNSUPPORTED.
-        MemoryError: there is not enough.
+        MemoryError: not enough memory.
     """
     loaded = library()
     try:
         file = loaded.HeifFile(isobmff.without_exif(data), convert_hdr_to_8bit=True)
-        # Where the primary image cannot be read, the library would hand out another one.
+        # If the primary image cannot be read, the library would return another one.
         shown = [one for one in file if one.info["primary"]]
         image: Image.Image | None = shown[0].to_pillow() if shown else None
-    except SyntaxError as error:  # the library's word for what libheif does not support
+    except SyntaxError as error:  # how the library reports what libheif does not support
         raise BadImage(Fault(Reason.UNSUPPORTED, f"HEIC: {_line(error)}")) from error
     except (ValueError, RuntimeError, OSError, EOFError) as error:
         if memory.is_exhausted(error) and not _DAMAGE.search(str(error)):
@@ -71,10 +71,10 @@ def decode(data: bytes) -> Image.Image:
 
 @cache
 def library() -> Any:
-    """pillow-heif, which comes without types.
+    """The pillow-heif module, which has no type annotations.
 
     Raises:
-        BadImage: UNSUPPORTED: it is not installed; with the cure.
+        BadImage: UNSUPPORTED: it is not installed; says how to install it.
     """
     try:
         return import_module("pillow_heif")
@@ -84,7 +84,7 @@ def library() -> Any:
 
 def _missing() -> str:
     cure = next(one.cure for one in FORMATS if one.name == FORMAT)
-    return f"HEIC, and pillow-heif is not installed. {cure}"
+    return f"HEIC needs pillow-heif, which is not installed. {cure}"
 
 
 def _line(error: Exception) -> str:

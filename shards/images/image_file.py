@@ -1,6 +1,6 @@
-"""Bytes of one image to pixels, on the CPU, strictly: an image is whole or it is refused.
+"""Decodes one image on the CPU, strictly: an image that is not intact is refused.
 
-The verdict (`BadImage` with its reason) is the same for every loader of batches.
+The verdict (`BadImage` with its reason) is the same in every `ImageLoader`.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ __all__ = [
 
 
 _FILLED = 1 << 24
-"""Pixels that an image's tiles may have more than itself."""
+"""Pixels by which an image's tiles may exceed the image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What an image says of itself before it is decoded.
+    """What an image's header says.
 
     Attributes:
         format: Pillow's name, such as 'JPEG' or 'PNG'.
-        width: pixels, as stored, before EXIF turns it.
-        height: likewise.
+        width: pixels, as stored, before the EXIF orientation is applied.
+        height: pixels, as stored, before the EXIF orientation is applied.
     """
 
     format: str
@@ -53,14 +53,14 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """An image on its way to be resized.
+    """A decoded image to be resized.
 
     Attributes:
         pixels: uint8, shape (H, W, 3), C-contiguous.
-        width: what of the W columns the image covers; less than W where the last column of an
-            image that was decoded smaller stands for fewer of its pixels than the others.
-        height: likewise of the H rows.
-        reduced: how many times smaller than stored.
+        width: how many of the W columns the image covers; less than W if, in an image decoded at
+            reduced size, the last column covers fewer original pixels than the others.
+        height: the same for the H rows.
+        reduced: the factor by which it is smaller than stored.
         orientation: by EXIF, 1 to 8, to be applied to the resized image.
     """
 
@@ -85,19 +85,19 @@ def probe(data: bytes) -> Header:
 
 
 def check(data: bytes, *, max_pixels: int, whole: bool) -> Header:
-    """Look whether an image can be used.
+    """Check whether an image can be used.
 
     Args:
         data: the whole file.
-        max_pixels: width times height that is not yet too large.
-        whole: find out whether it is whole, as strictly as `decode` and for most JPEGs at 0.6 of
-            its price.
+        max_pixels: largest accepted width times height.
+        whole: check the whole file, as strictly as `decode` and for most JPEGs at 0.6 of its
+            cost.
 
     Returns:
         Its header.
 
     Raises:
-        BadImage: as `decode` does; without `whole`, only what the header tells.
+        BadImage: as for `decode`; without `whole`, only what the header reveals.
     """
     known = jpeg.header(data) if data.startswith(jpeg.SIGNATURE) else None
     if known is None:
@@ -121,7 +121,7 @@ def decode(
 ) -> NDArray[np.uint8]:
     """Decode an image to RGB, or refuse it.
 
-    Alpha is dropped, gray is repeated, 16 bits become 8, a GIF gives its first frame.
+    Alpha is dropped, gray is repeated, 16 bits become 8, a GIF yields its first frame.
 
     Args:
         data: the whole file; or pixels as this function returns them, which only their number
@@ -143,7 +143,7 @@ def decode_to_resize(
 ) -> Decoded:
     """Decode what is going to be resized to a square: large JPEGs smaller than they are.
 
-    `jpeg.reduction` is the rule. What is not reduced has the pixels that `decode` gives.
+    `jpeg.reduction` is the rule. An image that is not reduced has the pixels of `decode`.
 
     Args:
         data: as for `decode`.
@@ -152,7 +152,7 @@ def decode_to_resize(
         max_pixels: as for `decode`.
 
     Raises:
-        BadImage: as `decode` does, for the same images.
+        BadImage: as for `decode`, for the same images.
     """
     return _decode(data, side, upright=upright, max_pixels=max_pixels)
 
@@ -160,17 +160,17 @@ def decode_to_resize(
 def resize_jpeg(data: bytes, *, size: int, quality: int, max_pixels: int) -> bytes:
     """Re-encode an image as an upright square JPEG.
 
-    Bilinear and antialiased by Pillow; chroma at half resolution (4:2:0), which every hardware
-    decoder takes and which makes the smallest and fastest files; no metadata.
+    Pillow's antialiased bilinear filter; chroma at half resolution (4:2:0), which every hardware
+    decoder supports and which gives the smallest and fastest files; no metadata.
 
     Args:
-        data: the whole file, any format that `decode` takes.
-        size: both sides, pixels; the aspect ratio is not kept.
+        data: the whole file, any format that `decode` accepts.
+        size: side of the square, pixels; the aspect ratio is not kept.
         quality: libjpeg's, 1 to 100.
         max_pixels: as for `decode`.
 
     Raises:
-        BadImage: as `decode` does.
+        BadImage: as for `decode`.
     """
     whole = decode_to_resize(data, size, upright=True, max_pixels=max_pixels)
     covered = (0, 0, whole.width, whole.height)
@@ -194,8 +194,8 @@ def _decode(
     width, height, colors = known
     pillow.refuse_too_large(width, height, max_pixels)
     if colors in ("CMYK", "YCCK"):
-        # Whether inks are stored inverted is a convention that Pillow knows and TurboJPEG does
-        # not; TurboJPEG is asked only whether the image is whole.
+        # Pillow knows the convention by which inks are stored inverted, TurboJPEG does not;
+        # TurboJPEG only checks that the image is intact.
         jpeg.decode(data, colors="CMYK")
         return _in_full(pillow.decode(pillow.open_(data), data, upright=upright))
     reduced = 1 if side is None else jpeg.reduction(width, height, side=side)

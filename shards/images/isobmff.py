@@ -1,7 +1,6 @@
-"""The boxes of HEIC and AVIF: how large their image is, which way up, and whether it is whole.
+"""The boxes of HEIC and AVIF: image size, orientation, and whether the file is complete.
 
-libheif fills the tiles that a file lacks with gray and says nothing, and turns the image upright
-before anybody can ask whether that is wanted.
+libheif silently fills missing tiles with gray, and turns the image upright unconditionally.
 
 Source: ISO/IEC 14496-12 (boxes, `meta`, `iloc`), ISO/IEC 23008-12 (`ispe`, `irot`, `imir`, `grid`).
 """
@@ -20,27 +19,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NEEDED: Final = (b"meta", b"mdat", b"moov")
-"""Boxes without whose end the file is cut; cameras append others, in forms of their own."""
+"""Boxes that must be complete; cameras append others, in formats of their own."""
 _MOST_ITEMS: Final = 1 << 16
 _CLOCKWISE: Final = (1, 8, 3, 6)
-"""The EXIF orientation that says the same as `irot`, by its quarter turns against the clock."""
+"""The EXIF orientation equal to `irot`, by its number of counterclockwise quarter turns."""
 _MIRRORED: Final = (4, 2)
-"""Likewise of `imir`: top and bottom exchanged, or left and right."""
+"""The EXIF orientation equal to `imir`: top and bottom exchanged, or left and right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """The image that a file shows.
+    """The primary image of a file.
 
     Attributes:
-        width: pixels, as stored, before it is turned upright, without what encoders add to fill
-            their blocks.
-        height: likewise.
-        filled: width and height with what encoders add.
-        coded: width and height of the largest image that is decoded for it: itself, filled, one
-            of its tiles, its alpha.
-        orientation: the EXIF orientation, 1 to 8, that says what `irot` and `imir` say. The file's
-            EXIF does not count: the standard has it for information only.
+        width: pixels, as stored, before it is turned upright, without the padding that encoders
+            add to fill their blocks.
+        height: the same for the height.
+        filled: width and height including the padding.
+        coded: width and height of the largest image decoded for it: the padded image, one of its
+            tiles, or its alpha.
+        orientation: the EXIF orientation, 1 to 8, equal to `irot` and `imir`. The file's EXIF is
+            ignored: by the standard it is informative only.
     """
 
     width: int
@@ -51,29 +50,29 @@ class Still:
 
 
 def still(data: bytes) -> Still | None:
-    """Read what a file says of its primary image.
+    """Read the properties of the primary image.
 
     Returns:
-        None where there is none: a film.
+        None if there is none: a video.
 
     Raises:
-        BadImage: TRUNCATED or CORRUPT: the boxes are cut or make no sense, or bytes that the
-            image needs lie behind the file's end.
+        BadImage: TRUNCATED or CORRUPT: the boxes are cut or invalid, or bytes that the image
+            needs are beyond the end of the file.
     """
     try:
         return _Meta(data).still()
     except (struct.error, IndexError) as error:
-        raise BadImage(Fault(Reason.CORRUPT, "the boxes of the file make no sense")) from error
+        raise BadImage(Fault(Reason.CORRUPT, "the file's box structure is invalid")) from error
 
 
 def without_exif(data: bytes) -> bytes:
-    """Give items that are EXIF another name, so that no decoder stumbles over broken ones.
+    """Rename EXIF items, so that no decoder fails on invalid ones.
 
     Returns:
-        A file of the same length and pixels; the data itself where there is nothing to rename.
+        A file of the same length and pixels; the data itself if there is nothing to rename.
 
     Raises:
-        BadImage: as `still` does.
+        BadImage: as for `still`.
     """
     box = _Meta(data).box(b"iinf")
     if box is None:
@@ -102,11 +101,11 @@ class _Meta:
             raise BadImage(Fault(Reason.CORRUPT, "the file does not describe an image"))
 
     def box(self, kind: bytes) -> Box | None:
-        """One of the boxes inside, where it is there."""
+        """One of the boxes inside; None if it is missing."""
         return self._boxes.get(kind)
 
     def still(self) -> Still | None:
-        """What the primary image is, once its bytes are seen to be there."""
+        """The primary image, after checking that its bytes are complete."""
         if b"pitm" not in self._boxes:
             return None
         version, reader = self._full(b"pitm")
@@ -126,12 +125,12 @@ class _Meta:
             elif box.kind == b"imir":
                 orientation = exif.combined(orientation, _MIRRORED[self._data[box.start] & 1])
         if not width or not height:
-            raise BadImage(Fault(Reason.CORRUPT, "the file does not say how large its image is"))
+            raise BadImage(Fault(Reason.CORRUPT, "the file does not state the size of its image"))
         coded = max(sizes, key=lambda size: size[0] * size[1])
         return Still(width, height, filled, coded, orientation)
 
     def _size(self, properties: list[Box]) -> tuple[int, int]:
-        """Width and height of an item, as coded; 0 and 0 where they are not told."""
+        """Width and height of an item, as coded; 0 and 0 if unknown."""
         for box in properties:
             if box.kind == b"ispe":
                 width, height = struct.unpack_from(">II", self._data, box.start + 4)
@@ -139,7 +138,7 @@ class _Meta:
         return 0, 0
 
     def _full(self, kind: bytes) -> tuple[int, Reader]:
-        """Version of a box that has one, and what comes behind version and flags."""
+        """The version of a full box, and a reader of what follows version and flags."""
         start = self._boxes[kind].start
         return self._data[start], Reader(self._data, start + 4)
 
@@ -164,7 +163,7 @@ class _Meta:
         return found
 
     def _associated(self, box: Box) -> Iterator[tuple[int, list[int]]]:
-        """Items, each with the numbers of its properties, from 1."""
+        """Items, each with the 1-based indexes of its properties."""
         version, wide = self._data[box.start], self._data[box.start + 3] & 1
         reader = Reader(self._data, box.start + 4)
         for _ in range(min(reader.number(4), _MOST_ITEMS)):
@@ -173,7 +172,7 @@ class _Meta:
             yield item, [one & (0x7FFF if wide else 0x7F) for one in indexes]
 
     def _needed(self, primary: int) -> set[int]:
-        """The items that an image is made of: itself, its tiles, its alpha."""
+        """The items that an image consists of: itself, its tiles, its alpha."""
         needed, waiting = {primary}, [primary]
         parts = self._parts()
         while waiting:
@@ -184,7 +183,7 @@ class _Meta:
         return needed
 
     def _look_for(self, needed: set[int]) -> None:
-        """Refuse a file that ends before the bytes of these items do."""
+        """Refuse a file that does not contain all bytes of these items."""
         for item, end in self._ends():
             if item in needed and end > len(self._data):
                 raise BadImage(
@@ -195,7 +194,7 @@ class _Meta:
                 )
 
     def _parts(self) -> dict[int, list[int]]:
-        """What items are made of (`iref` of the kind `dimg`), and what belongs to them (`auxl`)."""
+        """The parts of items (`iref` of type `dimg`), and their auxiliary images (`auxl`)."""
         parts: dict[int, list[int]] = {}
         if b"iref" not in self._boxes:
             return parts
@@ -228,7 +227,7 @@ class _Meta:
             base = reader.number(base_size)
             extents = reader.number(2)
             if not offset_size and not length_size:
-                extents = 0  # they say nothing, however many there are
+                extents = 0  # extents without sizes carry no information
             for _ in range(extents):
                 reader.number(index_size)
                 start = base + reader.number(offset_size)

@@ -1,4 +1,4 @@
-"""JPEG bytes to pixels, strictly: libjpeg's warnings are taken for what they are, damage."""
+"""Decodes JPEG strictly: libjpeg's warnings are treated as what they are, damage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SIGNATURE: Final = b"\xff\xd8\xff"
 PLAIN_COLORS: Final = ("YCbCr", "Gray")
-"""Color spaces that every decoder turns into the same RGB."""
+"""Color spaces that every decoder converts to the same RGB."""
 
 _SOI: Final = b"\xff\xd8"
 _EOI: Final = b"\xff\xd9"
@@ -32,19 +32,19 @@ _ENDS_EARLY: Final = re.compile(
     r"premature end of jpeg file|jpeg datastream contains no image", re.IGNORECASE
 )
 
-# Pixels to decode for each one of the result, each way; see `reduction`.
+# Minimum decoded pixels per pixel of the result, along each axis; see `reduction`.
 _ROOM: Final = 1.4
 
 
 def header(data: bytes) -> tuple[int, int, str] | None:
-    """Read width, height and color space, without decoding.
+    """Read width, height and color space without decoding.
 
     Args:
         data: the whole file.
 
     Returns:
         Width and height as stored, pixels, and the color space: 'YCbCr', 'RGB', 'Gray', 'CMYK'
-        or 'YCCK'. None where the chroma sampling is one that TurboJPEG has no name for.
+        or 'YCCK'. None if TurboJPEG does not support the chroma subsampling.
 
     Raises:
         BadImage: there is no usable header.
@@ -61,28 +61,28 @@ def header(data: bytes) -> tuple[int, int, str] | None:
 
 
 def reduction(width: int, height: int, *, side: int) -> int:
-    """Decide how much smaller an image is decoded that is going to be resized to a square.
+    """Choose the scale at which to decode an image that will be resized to a square.
 
-    libjpeg-turbo leaves the fine detail out of the inverse transform (DCT-scaled decoding): every
-    coefficient is still read and judged. Of 1/8 and 1/4 the smaller is taken that leaves at least
-    1.4 pixels for each one of the result, both ways; else the image is decoded in full. It
-    depends on nothing but the three numbers, so training and scoring cannot disagree.
+    libjpeg-turbo omits fine detail in the inverse transform (DCT-scaled decoding), but still reads
+    and checks every coefficient. The smaller of 1/8 and 1/4 is used that leaves at least 1.4
+    pixels per pixel of the result, along both axes; else the image is decoded in full. The scale
+    depends only on the three numbers, so training and scoring cannot disagree.
 
-    What it saves and costs, against decoding in full, both then resized antialiased (4000x3000 to
-    256x256, gray levels of 255; `tests/pipeline/test_reduced_pixels.py` holds the bounds):
+    Savings and errors compared with decoding in full, both then resized antialiased (4000x3000 to
+    256x256, gray levels of 255; `tests/pipeline/test_reduced_pixels.py` checks the bounds):
 
-    - 1/8 (taken): half the time; drawn or enlarged photographs within 13, mean 0.6; a mosaic of
+    - 1/8 (used): half the time; drawn or enlarged photographs within 13, mean 0.6; a mosaic of
       sharp ones within 17, mean 1.3; black and white stripes of the worst period 28, mean 15.
-    - 1/4 (if 2 pixels were asked for): two thirds of the time; 4, 0.2; 9, 0.4; 12, 3.
+    - 1/4 (if 2 pixels were required): two thirds of the time; 4, 0.2; 9, 0.4; 12, 3.
 
-    Where no more than 1.4 pixels are left, the worst stripes are within 50, mean 23. 1/2 is not
-    used: it saves a quarter, and images of that size (1000x750 for 256) are often sharp to the
-    pixel, where it costs up to 55 levels, mean 1.
+    Where only 1.4 pixels are left, the worst stripes are within 50, mean 23. 1/2 is not used: it
+    saves a quarter, and images of that size (1000x750 for 256) are often sharp to the pixel,
+    where it costs up to 55 levels, mean 1.
 
     Args:
         width: pixels.
         height: pixels.
-        side: both sides of the result, pixels.
+        side: side of the square, pixels.
 
     Returns:
         1, 4 or 8.
@@ -96,18 +96,18 @@ def reduction(width: int, height: int, *, side: int) -> int:
 def decode(
     data: bytes, *, colors: str = "RGB", least: tuple[int, int] = (0, 0)
 ) -> NDArray[np.uint8]:
-    """Decode every pixel, or refuse.
+    """Decode every pixel, or refuse the image.
 
     The image is refused at libjpeg's first warning: in 300 photographs with one flipped bit
     each, every warning but one said 'extraneous bytes before marker', and the pixels were wrong.
-    Forgiven are only warnings that go away when the parts of the header without influence on the
-    pixels (a color profile, the JFIF revision) are left out.
+    The only warnings tolerated are those that disappear when the header parts that do not affect
+    pixels (a color profile, the JFIF revision) are removed.
 
     Args:
         data: the whole file; `header` must know its color space.
-        colors: 'RGB', or 'CMYK' for an image stored so.
+        colors: 'RGB', or 'CMYK' for an image stored as CMYK.
         least: width and height, pixels; the image is decoded at the smallest of libjpeg-turbo's
-            scales that is not smaller. (0, 0) is in full. The verdict is the same.
+            scales that is not smaller. (0, 0) means in full. The verdict is the same.
 
     Returns:
         uint8, shape (H, W, 3), or (H, W, 4) for CMYK, as stored (not turned upright).
@@ -128,12 +128,12 @@ def decode(
 
 
 def check(data: bytes) -> None:
-    """Raise what `decode` would raise, at about 0.6 of its price.
+    """Raise what `decode` would raise, at about 0.6 of its cost.
 
-    Every coefficient is read; the inverse transform is left out but for the averages of blocks.
+    Every coefficient is read; the inverse transform is omitted except for block averages.
 
     Raises:
-        BadImage: as `decode` does.
+        BadImage: as for `decode`.
     """
     try:
         simplejpeg.decode_jpeg(data, colorspace="GRAY", min_height=1, min_width=1, strict=True)
@@ -142,13 +142,13 @@ def check(data: bytes) -> None:
 
 
 def orientation(data: bytes) -> int:
-    """Find the EXIF orientation, 1 (upright) to 8; 1 where there is none or it makes no sense.
+    """Find the EXIF orientation, 1 (upright) to 8; 1 if it is missing or invalid.
 
-    Of several EXIF segments the last one counts, as it does for Pillow and DALI.
+    The last of several EXIF segments is used, as in Pillow and DALI.
     """
     found = 1
     for marker, start, end in _segments(data):
-        # A segment without a TIFF header goes on with the EXIF of the segment before it.
+        # A segment without a TIFF header continues the EXIF of the previous segment.
         if marker == _APP1 and data[start : start + 10] in _EXIF_STARTS:
             found = exif.orientation(data[start + 6 : end])
     return found
@@ -181,7 +181,7 @@ def _refusal(error: Exception, data: bytes) -> BadImage | MemoryError:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield (marker, start, end) of each segment's payload up to and with the first SOS."""
+    """Yield (marker, start, end) of each segment's payload, up to and including the first SOS."""
     at, length = 2, len(data)
     while at + 4 <= length and data[at] == 0xFF:
         marker = data[at + 1]
@@ -196,14 +196,14 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _bare(data: bytes) -> bytes | None:
-    """Leave out the parts of the header that do not decide pixels; None if it is not in order."""
+    """Remove the parts of the header that do not affect pixels; None if it is malformed."""
     parts = [_SOI]
     for marker, start, end in _segments(data):
         if marker == _SOS:
             return b"".join([*parts, data[start - 4 :]])
         segment = data[start - 4 : end]
         if marker == _APP0 and segment[4:9] == b"JFIF\0":
-            # Its presence says YCbCr; its revision says nothing.
+            # Its presence implies YCbCr; its revision is irrelevant.
             parts.append(segment[:9] + b"\x01\x01" + segment[11:])
         elif not _APP0 <= marker <= _APP15 or marker == _APP14:
             parts.append(segment if marker != _COM else b"")

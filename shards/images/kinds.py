@@ -1,4 +1,4 @@
-"""Which kind of image some bytes are, and what is said of one that is not decoded."""
+"""Detects an image's format from its bytes, and refuses formats that are not decoded."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from shards.errors import BadImage, Fault, Reason
 from shards.image_formats import FORMATS, SNIFFED_BYTES, ImageFormat, format_of_name, sniff
 
 _BY_NAME: Final = {one.name: one for one in FORMATS}
-# No proof that a file is an image, but reason enough to try: the decoder has the last word.
+# Not proof that a file is an image, but reason enough to try: the decoder decides.
 _PNM: Final = re.compile(rb"P[1-6][\s#]")
 
 
 def kind_of(data: bytes) -> ImageFormat | None:
-    """The format of a file by its first bytes, whatever its name says; None where it is none.
+    """The format of a file by its first bytes, regardless of its name; None if unknown.
 
     Args:
         data: the whole file, or its first `SNIFFED_BYTES`.
@@ -26,21 +26,21 @@ def kind_of(data: bytes) -> ImageFormat | None:
 
 
 def not_decoded(kind: ImageFormat | None) -> Fault:
-    """The verdict on a file of a format that is not decoded, or of none."""
+    """The verdict on a file in an unsupported or unknown format."""
     if kind is None:
-        return Fault(Reason.UNSUPPORTED, "not an image of a format that is decoded here")
+        return Fault(Reason.UNSUPPORTED, "not an image in a supported format")
     return Fault(Reason.UNSUPPORTED, f"{kind.name} is not decoded. {kind.cure}")
 
 
 def refuse_other_formats(first: bytes, name: str) -> None:
-    """Refuse what is an image of a format that no decoder here reads.
+    """Refuse an image in a format that no decoder here supports.
 
-    A format without a signature (TGA, some cameras' raw files) is told by the file's name, where
+    A format without a signature (TGA, some raw camera files) is recognized by the file name, if
     the bytes are not those of another format.
 
     Args:
-        first: `SNIFFED_BYTES` of the file, or as many as there are.
-        name: the file's.
+        first: the first `SNIFFED_BYTES` bytes, or all of a shorter file.
+        name: the file name.
 
     Raises:
         BadImage: UNSUPPORTED, with the format's name and what the user can do.
@@ -52,5 +52,5 @@ def refuse_other_formats(first: bytes, name: str) -> None:
 
 
 def is_decoded(kind: ImageFormat) -> bool:
-    """Whether a decoder for a format belongs to this program, installed or not."""
+    """Whether this program can decode a format, its decoder installed or not."""
     return kind.decoded or kind.name == "HEIC"

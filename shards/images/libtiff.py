@@ -1,8 +1,8 @@
-"""What libtiff has to say: kept for the verdict on the image, in place of standard error.
+"""Captures libtiff's errors for the verdict on the image, instead of printing them.
 
 Pillow silences libtiff's warnings and leaves its errors to libtiff, which writes them to file
-descriptor 2, as many as a damaged image has lines. libtiff has one handler for the process; what
-it reports comes in the thread that decodes, so each thread keeps its own.
+descriptor 2, one for each line of a damaged image. libtiff has one handler per process; it is
+called in the decoding thread, so each thread keeps its own messages.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST: Final = 300
-"""Characters of a message."""
+"""Maximum characters of a message."""
 _NAME: Final = b"tempfile.tif"
-"""What Pillow calls every file."""
+"""The name that Pillow gives every file."""
 
 _heard = local()
 
 
 @contextmanager
 def errors_kept() -> Iterator[list[str]]:
-    """Collect what libtiff reports in this thread: the first message of each kind.
+    """Collect libtiff's errors in this thread: the first message of each kind.
 
     Yields:
-        A list that fills, such as 'Fax4Decode: Bad code word at line 3 of strip 0 (x 66)'.
+        The list to which messages are appended, such as
+        'Fax4Decode: Bad code word at line 3 of strip 0 (x 66)'.
     """
     _listen()
     messages: list[str] = []
@@ -45,22 +46,22 @@ def errors_kept() -> Iterator[list[str]]:
 
 @cache
 def _listen() -> None:
-    """Take libtiff's handler of errors, once; without one that can be reached all stays as it is.
+    """Install libtiff's error handler, once; does nothing if libtiff cannot be reached.
 
     Looked up through Pillow's own module, it is the handler of the libtiff that Pillow uses,
-    wherever that lies and however many others the process has loaded.
+    wherever that is installed and however many others the process has loaded.
     """
     try:
         set_handler = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
         vsnprintf = ctypes.CDLL(None).vsnprintf
-    except (AttributeError, OSError):  # built without libtiff, or with one inside that is hidden
+    except (AttributeError, OSError):  # built without libtiff, or its symbols are hidden
         return
     kind: Any = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
     vsnprintf.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_void_p)
 
     def hear(module: bytes | None, form: bytes, arguments: int) -> None:
         messages = getattr(_heard, "messages", None)
-        if messages is None:  # not one of ours: someone else in this process decodes
+        if messages is None:  # not ours: other code in this process is decoding
             if before is not None:
                 before(module, form, arguments)
             return
@@ -76,5 +77,5 @@ def _listen() -> None:
     set_handler.argtypes, set_handler.restype = (ctypes.c_void_p,), ctypes.c_void_p
     found = set_handler(ctypes.cast(handler, ctypes.c_void_p))
     before = kind(found) if found else None
-    # Python is not to be called when there is none any more. This keeps the handler alive, too.
+    # Python must not be called after it has shut down. This also keeps the handler alive.
     atexit.register(lambda: handler and set_handler(None))

@@ -1,4 +1,4 @@
-"""Main memory that one image cannot get is that image's verdict, and not the end of the run."""
+"""Running out of main memory on one image is that image's verdict, not the end of the run."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# How Pillow, libjpeg, libtiff, libheif and torch's allocator for the CPU say it where they do not
-# raise MemoryError. A GPU's memory is another matter: a smaller batch mends that.
+# How Pillow, libjpeg, libtiff, libheif and torch's CPU allocator report it when they do not raise
+# MemoryError. GPU memory is excluded: there, a smaller batch is the remedy.
 _SIGNS: Final = re.compile(
     r"(can't|cannot) allocate memory|not enough memory|insufficient memory|out of memory"
     r"|memory allocation (failed|failure|error)|failed to allocate|bad_alloc",
@@ -25,13 +25,13 @@ _SIGNS: Final = re.compile(
 )
 _OF_A_GPU: Final = re.compile(r"\bcu(da|blas|dnn)", re.IGNORECASE)
 
-# A second attempt has no other second attempt beside it: where a large image has taken the memory
-# of its small neighbors, they are decoded once it has been given up.
+# Second attempts run one at a time: if a large image took the memory of its small neighbors, they
+# are decoded once it has been given up.
 _ALONE: Final = Lock()
 
 
 def is_exhausted(error: BaseException) -> bool:
-    """Whether an exception says that main memory was not enough."""
+    """Whether an exception means that main memory ran out."""
     if isinstance(error, MemoryError):
         return True
     line = str(error)
@@ -39,35 +39,35 @@ def is_exhausted(error: BaseException) -> bool:
 
 
 def look_for(size: int) -> None:
-    """Prove that some memory is available, where a decoder failed without saying why.
+    """Check that memory is available, after a decoder failed without saying why.
 
     Args:
         size: bytes.
 
     Raises:
-        MemoryError: it cannot.
+        MemoryError: it is not.
     """
-    np.empty(size, np.uint8)  # not touched: it costs addresses, and no memory
+    np.empty(size, np.uint8)  # untouched: uses address space, but no memory
 
 
 def spared(work: Callable[[], _T]) -> _T:
-    """Read or decode one image; where memory is not enough, once more with less beside it.
+    """Read or decode one image; if memory runs out, retry with less running concurrently.
 
     Args:
-        work: handles one image; called a second time where the first ran out of memory.
+        work: handles one image; called a second time if the first ran out of memory.
 
     Raises:
-        BadImage: what `work` raises, or TOO_LARGE: memory was not enough twice.
+        BadImage: what `work` raises, or TOO_LARGE: memory ran out twice.
     """
-    # The second attempt is not made inside `except`: an exception that is being handled keeps what
-    # failed in memory.
+    # The second attempt is not made inside `except`: an exception being handled keeps the objects
+    # of the failed attempt in memory.
     for beside in (nullcontext(), _ALONE):
         with beside:
             try:
                 return work()
             except BadImage:
                 raise
-            except Exception as error:  # of any library; all but one kind is raised again
+            except Exception as error:  # from any library; all but memory errors are raised again
                 if not is_exhausted(error):
                     raise
     raise BadImage(Fault(Reason.TOO_LARGE, "not enough memory to decode it"))

@@ -1,4 +1,4 @@
-"""Every format but ordinary JPEG, by Pillow, made strict where Pillow is lenient."""
+"""Decodes all formats except ordinary JPEG with Pillow, made strict where Pillow is lenient."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# Pillow's limit is one number for the process; here each call has its own `max_pixels`, decided
-# from the header. Set once, at import: toggling it for a call would race between threads.
+# Pillow's limit is one number per process; here each call has its own `max_pixels`, checked
+# against the header. Set once, at import: toggling it per call would race between threads.
 Image.MAX_IMAGE_PIXELS = None
-# Pillow's own reader of uncompressed TIFFs takes planes of 16 bits for planes of 8, and does not
-# see that strips are missing; libtiff is right about both. Likewise once.
+# Pillow's own reader of uncompressed TIFFs mistakes 16-bit planes for 8-bit ones and does not
+# notice missing strips; libtiff handles both correctly. Also set once.
 TiffImagePlugin.READ_LIBTIFF = bool(features.check("libtiff"))
-# An AVIF would be decoded with a thread for each core, in each of the threads that decode here.
+# By default every decoding thread would decode an AVIF with one thread per core.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-# Pillow tells of odd metadata, which nobody reads here, on standard error. Likewise once.
+# Pillow warns on standard error about odd metadata, which is not used here. Also set once.
 warnings.filterwarnings("ignore", module=r"PIL\..*")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 _BYTES_A_PIXEL: Final = 8
-"""That the hungriest decoder takes, libwebp with its two canvases."""
+"""Memory of the most demanding decoder, libwebp with its two canvases."""
 _UNKNOWN_TIFF: Final = re.compile(r"unknown (pixel mode|data organization)|\d+")
-"""What Pillow says of a layout, or, by its number, of a compression that it does not know."""
+"""Pillow's message for an unknown layout or, as a number, an unknown compression."""
 
 
 def _nothing() -> None:
-    """The header was enough."""
+    """Default of `Opened.look`: the header was enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +60,13 @@ class Opened:
     """An image whose header was read.
 
     Attributes:
-        format: Pillow's name, such as 'PNG'; 'HEIC' for what it does not know.
-        width: pixels, as stored, before anything turns it upright.
-        height: likewise.
-        coded: width and height of the largest image that decoding makes on its way.
+        format: Pillow's name, such as 'PNG'; 'HEIC', which Pillow does not know.
+        width: pixels, as stored, before it is turned upright.
+        height: pixels, as stored, before it is turned upright.
+        coded: width and height of the largest intermediate image of decoding.
         pixels: decodes: uint8, shape (H, W, 3), as stored, and the orientation, 1 to 8, that
             turns them upright.
-        look: raises what can be told of it without decoding, where the header was not enough.
+        look: raises what can be detected without decoding but not from the header.
     """
 
     format: str
@@ -80,12 +80,12 @@ class Opened:
 def open_(data: bytes) -> Opened:
     """Read an image's header.
 
-    Its first bytes decide what it is, and only the decoder of that format sees it: Pillow would
-    also start other programs (EPS) or fetch stubs.
+    Its first bytes determine the format, and only that format's decoder is tried: Pillow would
+    also start other programs (EPS) or load stubs.
 
     Raises:
         BadImage: EMPTY, UNSUPPORTED, TRUNCATED or CORRUPT.
-        MemoryError: there is not enough.
+        MemoryError: not enough memory.
     """
     if not data:
         raise BadImage(Fault(Reason.EMPTY, "no bytes"))
@@ -97,11 +97,11 @@ def open_(data: bytes) -> Opened:
 
 
 def look(opened: Opened, data: bytes) -> None:
-    """Refuse what can be seen to be refused without decoding.
+    """Refuse an image if it can be refused without decoding.
 
     Raises:
-        BadImage: as `decode`.
-        MemoryError: there is not enough.
+        BadImage: as for `decode`.
+        MemoryError: not enough memory.
     """
     _judged(opened.look, data)
 
@@ -110,21 +110,21 @@ def decode(opened: Opened, data: bytes, *, upright: bool) -> NDArray[np.uint8]:
     """Decode what `open_` opened.
 
     Args:
-        opened: by `open_`.
+        opened: the result of `open_`.
         data: the whole file, again.
-        upright: turn the image by its orientation.
+        upright: apply the image's orientation.
 
     Returns:
         uint8, shape (H, W, 3), C-contiguous.
 
     Raises:
         BadImage: UNSUPPORTED, TRUNCATED or CORRUPT.
-        MemoryError: there is not enough.
+        MemoryError: not enough memory.
     """
     try:
         pixels, orientation = _judged(opened.pixels, data)
     except BadImage as bad:
-        # libwebp and dav1d say no more than that they failed
+        # libwebp and dav1d report only that they failed
         if bad.fault.reason is Reason.CORRUPT:
             memory.look_for(_BYTES_A_PIXEL * opened.coded[0] * opened.coded[1])
         raise
@@ -162,12 +162,12 @@ def refuse_too_large(width: int, height: int, max_pixels: int) -> None:
 
 
 def _judged(work: Callable[[], _T], data: bytes) -> _T:
-    """Give the verdict on what a decoder raises."""
+    """Run a decoder and convert its exceptions to a verdict."""
     try:
         return work()
     except (BadImage, MemoryError):
         raise
-    except Exception as error:  # Pillow's readers raise anything on damaged bytes
+    except Exception as error:  # Pillow's readers may raise anything on damaged bytes
         if memory.is_exhausted(error):
             raise MemoryError(str(error)) from error
         raise BadImage(_refusal(error, data)) from error
@@ -175,11 +175,11 @@ def _judged(work: Callable[[], _T], data: bytes) -> _T:
 
 def _refusal(error: Exception, data: bytes) -> Fault:
     line = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, UnidentifiedImageError):  # its text names an object in memory
+    if isinstance(error, UnidentifiedImageError):  # its text is the repr of an object
         line = "its header cannot be read"
     told = line.lower()
     early = isinstance(error, EOFError) or "truncated" in told or "not enough image data" in told
-    # GIF's readers call a file that is cut many names.
+    # GIF's reader reports a truncated file in many ways.
     early = early or (data.startswith(b"GIF8") and not data.endswith(b";"))
     return Fault(Reason.TRUNCATED if early else Reason.CORRUPT, line)
 
@@ -194,11 +194,11 @@ def _opened(
     return Opened(form, *size, size, pixels)
 
 
-# Openers: one for each format.
+# Openers: one per format.
 
 
 def _open_plain(data: bytes, form: str) -> Opened:
-    """Open what Pillow reads as it is."""
+    """Open a file that Pillow reads unmodified."""
     image = _image(data, form)
     return _opened(image.format or form, image.size, partial(_loaded, image))
 
@@ -226,7 +226,7 @@ def _first_frame(data: bytes) -> tuple[NDArray[np.uint8], int]:
 def _open_tiff(data: bytes) -> Opened:
     directory = Directory(data)
     size = directory.size()
-    # Not yet: how large it is, is to be judged first.
+    # Deferred: the size must be checked first.
     image = cache(lambda: _readable_tiff(directory, data))
     return Opened("TIFF", *size, size, lambda: _decode_tiff(*image()), image)
 
@@ -234,7 +234,7 @@ def _open_tiff(data: bytes) -> Opened:
 def _readable_tiff(directory: Directory, data: bytes) -> tuple[Image.Image, tiff.Readable]:
     readable = tiff.readable(directory, data)
     try:
-        # Not through `Image.open`, which does not say why it cannot.
+        # Not with `Image.open`, which does not say why it failed.
         return TiffImagePlugin.TiffImageFile(io.BytesIO(readable.data)), readable
     except SyntaxError as error:
         if _UNKNOWN_TIFF.fullmatch(str(error)):
@@ -260,14 +260,14 @@ def _open_avif(data: bytes) -> Opened:
         raise BadImage(
             Fault(
                 Reason.UNSUPPORTED,
-                "AVIF, and this Pillow was built without it. Run: pip install 'pillow>=11.3'",
+                "AVIF is not supported by this build of Pillow. Run: pip install 'pillow>=11.3'",
             )
         )
     still = isobmff.still(data)
-    if still is None:  # a film, of which Pillow finds the first frame
+    if still is None:  # a video, of which Pillow reads the first frame
         return _open_plain(data, "AVIF")
     plain = isobmff.without_exif(data)
-    # Pillow does not cut off what encoders add to fill their blocks.
+    # Pillow does not crop the padding that encoders add to fill their blocks.
     return Opened("AVIF", *still.filled, still.coded, lambda: _loaded(_image(plain, "AVIF")))
 
 
@@ -275,7 +275,7 @@ def _open_heic(data: bytes) -> Opened:
     still = heif.still(data)
 
     def pixels() -> tuple[NDArray[np.uint8], int]:
-        image = heif.decode(data)  # which comes out upright
+        image = heif.decode(data)  # already upright
         bits = image.info["bit_depth"]
         upright = to_rgb(image, highest=((1 << bits) - 1) << (16 - bits))
         return exif.turned(upright, exif.undone(still.orientation)), still.orientation

@@ -1,8 +1,8 @@
-"""PNG before Pillow sees it: whole by its checksums, and without what decides no pixel.
+"""Prepares PNG for Pillow: verifies checksums and removes chunks that do not affect pixels.
 
-Pillow reads every chunk, and refuses an image over a text that is too long for it, a color profile
-that it cannot unpack, or a comment whose checksum is wrong. Nothing of this touches the pixels; so
-only the critical chunks and EXIF are handed on, and Pillow's own limits stay as they are.
+Pillow reads every chunk, and refuses an image because of a text that is too long for it, a color
+profile that it cannot unpack, or a comment with a wrong checksum. None of these affect pixels; so
+only the critical chunks and EXIF are passed on, and Pillow's own limits stay unchanged.
 
 Source: PNG specification, third edition, sections 5 (chunks), 11.2 (critical ones) and 11.3 (eXIf).
 """
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _ANCILLARY: Final = 0x20
-"""The bit of a chunk's first letter that makes it a small one: a decoder may leave it out."""
+"""Bit of a chunk's first letter (lower case) that marks it as optional for decoders."""
 
 
 class _Chunk(NamedTuple):
-    """Where a chunk lies, from its length to its checksum."""
+    """Range of a chunk, from its length to its checksum."""
 
     kind: bytes
     start: int
@@ -45,16 +45,16 @@ def size(data: bytes) -> tuple[int, int]:
 
 
 def plain(data: bytes) -> bytes:
-    """Leave out the ancillary chunks but for EXIF, once the critical ones are seen to be whole.
+    """Remove the ancillary chunks except EXIF, after verifying the critical ones.
 
-    Animation is among what is left out: what remains is the image that every viewer shows first.
-    Transparency is, too: it gives alpha, which is dropped.
+    This removes animation: what remains is the default image, which every viewer shows. It also
+    removes transparency, which only yields alpha, which is dropped.
 
     Returns:
-        A PNG of the same pixels; the data itself where nothing is left out.
+        A PNG with the same pixels; the data itself if nothing is removed.
 
     Raises:
-        BadImage: as `size` does, for any part of the file.
+        BadImage: as for `size`, for any part of the file.
     """
     kept: list[tuple[int, int]] = [(0, len(SIGNATURE))]
     for chunk in _critical(data):
@@ -69,15 +69,17 @@ def plain(data: bytes) -> bytes:
 
 
 def _critical(data: bytes) -> Iterator[_Chunk]:
-    """Yield what decides pixels, and whole EXIF, up to and with IEND.
+    """Yield the critical chunks and intact EXIF, up to and including IEND.
 
-    Each with its checksum compared, which Pillow does not do for pixels.
+    Every checksum is verified, which Pillow does not do for pixel data.
     """
     chunks = _chunks(data)
     first = next(chunks, None)
     if first is not None and first.kind == b"CgBI":
         raise BadImage(
-            Fault(Reason.UNSUPPORTED, "Apple's CgBI form of PNG is not decoded. Convert it to PNG.")
+            Fault(
+                Reason.UNSUPPORTED, "Apple's CgBI variant of PNG is not decoded. Convert it to PNG."
+            )
         )
     if data[12:16] not in (b"IHDR", b""):
         raise BadImage(Fault(Reason.CORRUPT, "the PNG does not begin with its IHDR chunk"))
@@ -103,7 +105,7 @@ def _checksum_is_right(data: bytes, chunk: _Chunk) -> bool:
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:
-    """Walk the chunks that are there as a whole."""
+    """Walk the complete chunks."""
     at = len(SIGNATURE)
     while at + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, at)

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from shards.sample import ImageRef
 
 _LARGE: Final = 64 << 20
-"""Bytes; of a larger file the first ones must be an image's before the others are read."""
+"""Bytes; a larger file must begin as an image before the rest is read."""
 
 
 def most_bytes(max_pixels: int) -> int:
-    """How large the file of an image may be: the one rule for loading, packing and scoring.
+    """Maximum size of an image file: the same rule for loading, packing and scoring.
 
-    Eight bytes a pixel (four channels of 16 bits, uncompressed) and 64 MiB for everything else;
-    never more than a member of a packed shard can be.
+    Eight bytes per pixel (four channels of 16 bits, uncompressed) plus 64 MiB for everything
+    else; never more than the maximum size of a shard member.
     """
     return min(8 * max_pixels + (64 << 20), MAX_MEMBER_BYTES)
 
@@ -49,19 +49,19 @@ def read_content(ref: ImageRef, *, max_pixels: int) -> bytes | NDArray[np.uint8]
 def read_bytes(ref: ImageRef, *, max_pixels: int) -> bytes:
     """Read an image's bytes: a whole file, a stretch of a tar, or those in memory.
 
-    A folder, a pipe or a device is refused and never waited for. A file that no image of
-    `max_pixels` can fill is refused unread, as is a large one that does not begin as an image. A
-    file that grows meanwhile is read as far as it was when it was opened.
+    A folder, a pipe or a device is refused without blocking. A file larger than any image of
+    `max_pixels` is refused unread, as is a large file that does not begin as an image. A file that
+    grows while it is read is read up to its size when opened.
 
     Args:
-        ref: where the bytes lie.
-        max_pixels: as for `image.decode`; see `most_bytes`.
+        ref: location of the bytes.
+        max_pixels: as for `image_file.decode`; see `most_bytes`.
 
     Raises:
-        BadImage: VANISHED, EMPTY, UNREADABLE, TRUNCATED (the file ends inside the stretch),
-            TOO_LARGE, or UNSUPPORTED (an image, by its name or first bytes, of a format that is
-            not decoded, or a large file that is no image); or the reference's own fault.
-        MemoryError: there is not enough memory for them.
+        BadImage: VANISHED, EMPTY, UNREADABLE, TRUNCATED (the file ends inside the range),
+            TOO_LARGE, or UNSUPPORTED (an image, by name or first bytes, in a format that is not
+            decoded, or a large file that is not an image); or the fault of the reference.
+        MemoryError: not enough memory.
     """
     if ref.fault is not None:
         raise BadImage(ref.fault)
@@ -73,8 +73,8 @@ def read_bytes(ref: ImageRef, *, max_pixels: int) -> bytes:
         if error.errno == errno.ENOMEM:
             raise MemoryError from error
         raise BadImage(Fault(Reason.UNREADABLE, str(error.strerror or error).lower())) from error
-    except ValueError as error:  # a name that no file can have: a NUL, a lone surrogate
-        raise BadImage(Fault(Reason.UNREADABLE, f"not a file name ({error})")) from error
+    except ValueError as error:  # an invalid file name: a NUL, a lone surrogate
+        raise BadImage(Fault(Reason.UNREADABLE, f"not a valid file name ({error})")) from error
     if not data and (ref.size < 0 or wanted == 0):
         raise BadImage(Fault(Reason.EMPTY, "no bytes"))
     if ref.size >= 0 and len(data) < wanted:
@@ -83,13 +83,13 @@ def read_bytes(ref: ImageRef, *, max_pixels: int) -> bytes:
                 Reason.TRUNCATED, f"the file ends after {len(data)} of the image's {wanted} bytes"
             )
         )
-    if not data.startswith(jpeg.SIGNATURE):  # of most files this is all that is looked at
+    if not data.startswith(jpeg.SIGNATURE):  # for most files this is the only check
         kinds.refuse_other_formats(data[:SNIFFED_BYTES], ref.name)
     return data
 
 
 def _read(ref: ImageRef, limit: int) -> tuple[bytes, int]:
-    """Return the bytes that are there and how many were asked for."""
+    """Return the bytes read and the number requested."""
     if ref.data is not None:
         _refuse_too_many(len(ref.data), limit)
         return ref.data, len(ref.data)
@@ -120,7 +120,7 @@ def _refuse_too_many(wanted: int, limit: int) -> None:
 
 
 def _look_first(descriptor: int, ref: ImageRef) -> None:
-    """Refuse a large file that does not begin as an image that is decoded."""
+    """Refuse a large file that does not begin as an image in a supported format."""
     first = os.pread(descriptor, SNIFFED_BYTES, ref.offset)
     kinds.refuse_other_formats(first, ref.name)
     kind = kinds.kind_of(first)

@@ -1,4 +1,4 @@
-"""An image of any of Pillow's modes, to three channels of 8 bits."""
+"""Converts any of Pillow's image modes to three channels of 8 bits."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ SIXTEEN_BITS: Final = 65535
 def to_rgb(
     image: Image.Image, *, highest: int = SIXTEEN_BITS, negative: bool = False
 ) -> NDArray[np.uint8]:
-    """Repeat gray, scale 16 bits to 8, look palettes up, drop alpha.
+    """Repeat gray, scale 16 bits to 8, apply palettes, drop alpha.
 
     Args:
-        image: loaded.
-        highest: the value of the brightest sample, where gray has more than 8 bits.
-        negative: whether that is black.
+        image: a loaded image.
+        highest: the maximum sample value, if gray has more than 8 bits.
+        negative: whether that value is black.
 
     Returns:
         uint8, shape (H, W, 3), C-contiguous.
 
     Raises:
-        BadImage: UNSUPPORTED: 32 bits a sample.
+        BadImage: UNSUPPORTED: 32 bits per sample.
     """
-    # PPM has 32 bits where it says that it has more than 8, and scales them to 16.
+    # For PPM with more than 8 bits, Pillow uses mode I (32 bits) with values scaled to 16 bits.
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         gray = _eight_bits(np.asarray(image), highest, negative=negative)
         return np.repeat(gray[:, :, None], 3, axis=2)
     if image.mode in ("I", "F"):
-        raise BadImage(Fault(Reason.UNSUPPORTED, "32 bits a pixel: no rule to make them 8"))
-    if image.mode in ("La", "RGBa"):  # colors that were multiplied by alpha
+        raise BadImage(Fault(Reason.UNSUPPORTED, "32 bits per sample: no rule for conversion to 8"))
+    if image.mode in ("La", "RGBa"):  # premultiplied alpha
         image = image.convert(image.mode.upper())
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _eight_bits(samples: NDArray[np.uint16], highest: int, *, negative: bool) -> NDArray[np.uint8]:
-    """Scale and round by a table, which takes less memory than computing does."""
+    """Scale and round with a lookup table, which needs less memory than computing."""
     levels = np.arange(SIXTEEN_BITS + 1, dtype=np.float64).clip(0, highest)
     if negative:
         levels = highest - levels

@@ -1,10 +1,10 @@
-"""TIFF before Pillow sees it: only the tags that decide pixels, and only kinds that come out right.
+"""Prepares TIFF for Pillow: keeps the tags that affect pixels, refuses kinds decoded incorrectly.
 
-Pillow and libtiff read every tag, private and broken ones as well, and Pillow turns some kinds of
-pixels into wrong ones without a word (16 bits with white as zero, 12 bits, signed samples). So the
-file gets a new first directory with what is needed, and what has no right answer is refused.
+Pillow and libtiff read every tag, even private and broken ones, and Pillow silently decodes some
+kinds of pixels incorrectly (16 bits with white as zero, 12 bits, signed samples). So the file gets
+a new first directory with the tags needed, and a kind without a correct result is refused.
 
-Source: TIFF 6.0; DNG 1.6 for what marks the files of cameras.
+Source: TIFF 6.0; DNG 1.6 for the tags of raw camera files.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Readable:
     """A TIFF that Pillow and libtiff read without surprises.
 
     Attributes:
-        data: the file with a directory of its own at the end.
-        orientation: by its tag, 1 to 8; not in `data` any more.
-        highest: the value of the brightest sample, where there are more than 8 bits.
-        negative: whether white is zero, which `data` does not say any more.
-        colors: the palette where it has 8 bits in place of TIFF's 16: all reds, all greens, all
+        data: the file with a new directory at the end.
+        orientation: from its tag, 1 to 8; no longer in `data`.
+        highest: the maximum sample value, if samples have more than 8 bits.
+        negative: whether white is zero, which `data` no longer says.
+        colors: the palette if it has 8 bits instead of TIFF's 16: all reds, all greens, all
             blues.
     """
 
@@ -61,10 +61,10 @@ class Readable:
 
 
 def readable(directory: Directory, data: bytes) -> Readable:
-    """Make a TIFF that comes out right, or refuse it.
+    """Rewrite a TIFF so that it is decoded correctly, or refuse it.
 
     Args:
-        directory: of the data.
+        directory: the file's first directory.
         data: the whole file.
 
     Raises:
@@ -76,7 +76,7 @@ def readable(directory: Directory, data: bytes) -> Readable:
         changed[tags.ROWS_PER_STRIP] = np.array([_rows(directory)])
     bits = directory.value(tags.BITS, 1)
     photometric = directory.value(tags.PHOTOMETRIC, _WHITE_IS_ZERO)
-    # Pillow knows no negative of more than 8 bits: it is decoded as a positive and turned then.
+    # Pillow does not support negatives of more than 8 bits: decoded as a positive, then inverted.
     negative = photometric == _WHITE_IS_ZERO and bits > 8
     if negative:
         changed[tags.PHOTOMETRIC] = np.array([_BLACK_IS_ZERO])
@@ -91,9 +91,9 @@ def readable(directory: Directory, data: bytes) -> Readable:
 
 
 def _refuse(directory: Directory) -> None:
-    """Refuse what Pillow would decode to wrong pixels, or to those of another image."""
+    """Refuse kinds that Pillow would decode to wrong pixels, or to a thumbnail."""
     photometric = directory.value(tags.PHOTOMETRIC, _WHITE_IS_ZERO)
-    # A camera's raw file begins with a thumbnail, which says that it is one.
+    # A raw camera file begins with a thumbnail, which is marked as one.
     is_raw = tags.DNG_VERSION in directory or photometric in _RAW_PHOTOMETRICS
     if is_raw or directory.value(tags.NEW_SUBFILE_TYPE, 0) & 1:
         raise BadImage(not_decoded(_CAMERA_RAW))
@@ -107,11 +107,11 @@ def _refuse(directory: Directory) -> None:
 
 
 def _located(directory: Directory, size: int) -> dict[int, NDArray[np.int64]]:
-    """See that all strips or tiles lie in the file; the tags that say so, put right where needed.
+    """Check that all strips or tiles are inside the file, and return corrected tags.
 
     Args:
-        directory: of the file.
-        size: of the file, bytes.
+        directory: the file's first directory.
+        size: size of the file, bytes.
 
     Raises:
         BadImage: TRUNCATED.
@@ -125,23 +125,23 @@ def _located(directory: Directory, size: int) -> dict[int, NDArray[np.int64]]:
     width, height = directory.size()
     raw = directory.value(tags.COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED
     if raw and directory.value(tags.PHOTOMETRIC, 0) != _YCBCR:
-        # Pillow went by what is needed, and libtiff by what is told, which old writers left out.
+        # Pillow uses the computed lengths, libtiff the stored ones, which old writers omitted.
         lengths = _needed(directory, len(starts), tiled=tiled)
         changed[how_long] = lengths
     elif raw and _SUBSAMPLING not in directory and lengths.sum() == 3 * width * height:
-        changed[_SUBSAMPLING] = np.array([1, 1])  # as its length says; the default is 2 and 2
+        changed[_SUBSAMPLING] = np.array([1, 1])  # implied by its length; the default is (2, 2)
     elif len(starts) == 1 and not lengths.any():
         lengths = np.array([max(0, size - starts[0])])
         changed[how_long] = lengths
     common = min(len(starts), len(lengths))
     ends = starts[:common] + lengths[:common]
     if len(ends) and (starts.min() < 0 or lengths.min() < 0 or ends.max() > size):
-        raise BadImage(Fault(Reason.TRUNCATED, "the TIFF ends before its pixels do"))
+        raise BadImage(Fault(Reason.TRUNCATED, "the TIFF ends before its pixel data does"))
     return changed
 
 
 def _needed(directory: Directory, count: int, *, tiled: bool) -> NDArray[np.int64]:
-    """How many bytes each uncompressed strip or tile takes."""
+    """Size in bytes of each uncompressed strip or tile."""
     width, height = directory.size()
     samples = directory.value(tags.SAMPLES, 1)
     together = samples if directory.value(tags.PLANES, _ONE_PLANE) == _ONE_PLANE else 1
@@ -158,13 +158,13 @@ def _needed(directory: Directory, count: int, *, tiled: bool) -> NDArray[np.int6
 
 
 def _rows(directory: Directory) -> int:
-    """Rows of a strip: those of the image where the file says more, or nothing."""
+    """Rows per strip; the image's rows if the tag is larger or missing."""
     _, height = directory.size()
     return max(1, min(directory.value(tags.ROWS_PER_STRIP, height), height))
 
 
 def _colors(directory: Directory, bits: int) -> bytes | None:
-    """The palette, where it was written with 8 bits: by libtiff's rule, where no value has more."""
+    """The palette if it was written with 8 bits: by libtiff's rule, if no value exceeds 255."""
     colors = directory.values(tags.COLORS)
     if len(colors) != 3 << min(bits, 8):
         raise BadImage(Fault(Reason.CORRUPT, f"the TIFF's palette has {len(colors)} values"))
@@ -172,29 +172,29 @@ def _colors(directory: Directory, bits: int) -> bytes | None:
 
 
 def unsupported(what: str) -> Fault:
-    """The verdict on a TIFF that has no agreed meaning in 8 bits of red, green and blue."""
+    """The verdict on a TIFF without an agreed conversion to 8-bit RGB."""
     return Fault(Reason.UNSUPPORTED, f"TIFF with {what} is not decoded. Convert it to PNG or JPEG.")
 
 
 def unknown(directory: Directory) -> Fault:
-    """The verdict on a TIFF whose pixels Pillow does not know."""
+    """The verdict on a TIFF whose pixel layout Pillow does not know."""
     bits = "/".join(str(one) for one in directory.values(tags.BITS, (1,))[:8])
     return unsupported(
-        f"{bits} bits a sample, photometric interpretation "
+        f"{bits} bits per sample, photometric interpretation "
         f"{directory.value(tags.PHOTOMETRIC, _WHITE_IS_ZERO)} and compression "
         f"{directory.value(tags.COMPRESSION, _UNCOMPRESSED)}"
     )
 
 
 def refusal(error: Exception, messages: list[str]) -> Exception:
-    """What to raise where libtiff gave up: with its own words, where it had some."""
+    """The exception for a failure of libtiff, with its own messages if there are any."""
     if not messages or isinstance(error, (BadImage, MemoryError)):
         return error
     told = "; ".join(messages[:2])
     if memory.is_exhausted(Exception(told)) and not _ABSURD_TAG.search(told):
         return MemoryError(told)
     if _NOT_BUILT_IN.search(told):
-        return BadImage(unsupported(f"a compression that is not built in ({told})"))
+        return BadImage(unsupported(f"a compression that libtiff lacks ({told})"))
     early = _ENDS_EARLY.search(told)
     return BadImage(Fault(Reason.TRUNCATED if early else Reason.CORRUPT, told))
 
@@ -202,7 +202,7 @@ def refusal(error: Exception, messages: list[str]) -> Exception:
 def damage(messages: list[str]) -> Fault | None:
     """The verdict where libtiff reported errors and went on with pixels of its own making.
 
-    Its decoders of fax pages do; what it reports of the directory was without consequence.
+    Its fax decoders do so; errors that it reports about the directory have no effect on pixels.
     """
     told = next((one for one in messages if _OF_A_DECODER.match(one)), None)
     return Fault(Reason.CORRUPT, told) if told else None

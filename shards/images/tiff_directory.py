@@ -1,6 +1,6 @@
-"""The first directory of a TIFF: its tags, and the file again with the tags that decide pixels.
+"""The first directory of a TIFF: reads its tags, and rewrites it with those that affect pixels.
 
-Source: TIFF 6.0, section 2; libtiff's BigTIFF design for files with offsets of 64 bits.
+Source: TIFF 6.0, section 2; libtiff's BigTIFF design for files with 64-bit offsets.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _PIXEL_TAGS: Final = frozenset(
         *(TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES),
         *(266, 292, 293, 317),  # fill order, options of Group 3 and 4, predictor
         338,  # extra samples
-        *(347, 512, 513, 514, 515, 517, 518, 519, 520, 521),  # JPEG, as it is and as it was
+        *(347, 512, 513, 514, 515, 517, 518, 519, 520, 521),  # JPEG, new and old style
         *(529, 530, 531, 532),  # YCbCr
     )
 )
-"""Not among them: the orientation, which is applied here, and the sample format (see `tiff`)."""
+"""Excluded: the orientation, which is applied here, and the sample format (see `tiff`)."""
 _NUMBERS: Final = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _LONG: Final = 4
 _MOST_VALUES: Final = 1024
@@ -50,7 +50,7 @@ _BIG: Final = (b"+\0", b"\0+")
 
 
 class _Entry(NamedTuple):
-    """A tag as the directory has it: its twelve bytes, twenty in BigTIFF."""
+    """A tag as stored in the directory: 12 bytes, 20 in BigTIFF."""
 
     kind: int
     numbers: int
@@ -77,7 +77,7 @@ class _Layout:
         return self.order + ("Q" if self.big else "H")
 
     def packed(self, tag: int, count: int, value: bytes) -> bytes:
-        """An entry of long numbers: their bytes where they fit, else their offset."""
+        """An entry of LONG numbers: their bytes if they fit, else their offset."""
         room = struct.calcsize(self.offset)
         return struct.pack(self.entry, tag, _LONG, count) + value.ljust(room, b"\0")
 
@@ -93,7 +93,7 @@ class Directory:
     """
 
     def __init__(self, data: bytes) -> None:
-        """Read the entries; of a tag that is there twice the first one counts."""
+        """Read the entries; the first one of a repeated tag is used."""
         self._data = data
         self._layout = layout = _Layout("<" if data.startswith(b"II") else ">", data[2:4] in _BIG)
         self._entries: dict[int, _Entry] = {}
@@ -111,25 +111,25 @@ class Directory:
             raise BadImage(_cut()) from error
 
     def __contains__(self, tag: int) -> bool:
-        """Whether there is such a tag."""
+        """Whether the directory has a tag."""
         return tag in self._entries
 
     @property
     def is_big_endian_bigtiff(self) -> bool:
-        """Whether it is the one form of TIFF that Pillow takes for another."""
+        """Whether it is the one variant of TIFF that Pillow mistakes for another."""
         return self._layout.big and self._layout.order == ">"
 
     def values(self, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """The whole numbers of a tag, the first 1024; the default where it is not there.
+        """The integers of a tag, at most the first 1024; the default if it is missing.
 
         Raises:
-            BadImage: TRUNCATED (they are not in the file), or CORRUPT (no whole numbers).
+            BadImage: TRUNCATED (they are not in the file), or CORRUPT (not integers).
         """
         entry = self._entries.get(tag)
         if entry is None:
             return default
         if entry.kind not in _NUMBERS:
-            raise BadImage(Fault(Reason.CORRUPT, f"TIFF tag {tag} is not a whole number"))
+            raise BadImage(Fault(Reason.CORRUPT, f"TIFF tag {tag} is not an integer"))
         order, letter = self._layout.order, _NUMBERS[entry.kind]
         form = f"{order}{min(entry.numbers, _MOST_VALUES)}{letter}"
         inside = entry.raw[struct.calcsize(self._layout.entry) :]
@@ -142,15 +142,15 @@ class Directory:
             raise BadImage(_cut()) from error
 
     def array(self, tag: int) -> NDArray[np.int64]:
-        """All whole numbers of a tag; none where it is not there.
+        """All integers of a tag; empty if it is missing.
 
         Raises:
-            BadImage: as `values`.
+            BadImage: as for `values`.
         """
         entry = self._entries.get(tag)
         if entry is None or entry.numbers <= _MOST_VALUES:
             return np.array(self.values(tag), np.uint64).astype(np.int64)
-        self.values(tag)  # raises what is to be raised
+        self.values(tag)  # for its checks
         (at,) = struct.unpack(self._layout.offset, entry.raw[struct.calcsize(self._layout.entry) :])
         form = np.dtype(self._layout.order + _NUMBERS[entry.kind])
         if at + entry.numbers * form.itemsize > len(self._data):
@@ -158,7 +158,7 @@ class Directory:
         return np.frombuffer(self._data, form, entry.numbers, at).astype(np.int64)
 
     def value(self, tag: int, default: int) -> int:
-        """The first whole number of a tag, or the default."""
+        """The first integer of a tag, or the default."""
         return (*self.values(tag), default)[0]
 
     def size(self) -> tuple[int, int]:
@@ -173,11 +173,11 @@ class Directory:
         return width, height
 
     def rewritten(self, changed: Mapping[int, Sequence[int] | NDArray[np.int64]]) -> bytes:
-        """The file with a directory of the tags that decide pixels, and no other directory.
+        """The file with a single directory, which has only the tags that affect pixels.
 
         Args:
-            changed: tags with values of their own, numbers of 32 bits. Everything else that the
-                file says of its pixels has to lie in it: what lies behind its end is the directory.
+            changed: tags to set, with 32-bit values. All other data that the tags refer to must
+                lie inside the file: the new directory is appended at its end.
         """
         layout, data = self._layout, self._data
         start = len(data) + len(data) % 2
@@ -193,7 +193,7 @@ class Directory:
         directory = struct.pack(layout.count, len(entries)) + kept
         head = data[:8] if layout.big else data[:4]
         if not layout.big and start + len(arrays) + len(directory) >= 1 << 32:
-            raise BadImage(Fault(Reason.CORRUPT, "the TIFF is larger than its offsets can say"))
+            raise BadImage(Fault(Reason.CORRUPT, "the TIFF is larger than its offsets can address"))
         return b"".join(
             (
                 head,

@@ -1,7 +1,7 @@
-"""WebP before Pillow sees it: its size without memory for it, and its first frame alone.
+"""Prepares WebP for Pillow: reads its size without allocating, and keeps only the first frame.
 
-libwebp takes the memory of two whole canvases before anyone can ask how large they are, reads the
-frames of an animation from end to end, and refuses all over the length of a chunk of metadata.
+libwebp allocates two whole canvases before their size can be checked, reads all frames of an
+animation, and refuses the image because of the length of a metadata chunk.
 
 Source: RFC 9649 (WebP), sections 2.3 to 2.7; RFC 6386, section 9.1, for the header of VP8.
 """
@@ -22,7 +22,7 @@ _BEFORE_PIXELS: Final = (b"VP8X", b"ANIM", b"ALPH")
 _LOSSLESS: Final = b"\x2f"
 _KEY_FRAME: Final = b"\x9d\x01\x2a"
 _METADATA_FLAGS: Final = 0x20 | 0x08 | 0x04
-"""VP8X promises of a color profile, of EXIF and of XMP."""
+"""VP8X flags for a color profile, EXIF and XMP."""
 
 
 class _Chunk(NamedTuple):
@@ -54,10 +54,10 @@ def size(data: bytes) -> tuple[int, int]:
 
 
 def plain(data: bytes) -> tuple[bytes, bytes]:
-    """Leave out metadata, and all frames but the first.
+    """Remove metadata and all frames except the first.
 
     Returns:
-        A WebP of the same pixels, and the EXIF, b"" where there is none.
+        A WebP with the same pixels, and the EXIF, b"" if there is none.
 
     Raises:
         BadImage: TRUNCATED or CORRUPT.
@@ -89,7 +89,7 @@ def _without_promises(chunk: bytes) -> bytes:
 
 
 def _chunks(data: bytes, *, to: int) -> Iterator[_Chunk]:
-    """Walk the chunks; the last one may say that it ends behind the file."""
+    """Walk the chunks; the last one may claim to extend beyond the file."""
     at = _HEADER
     while at + 8 <= to:
         (length,) = struct.unpack_from("<I", data, at + 4)
@@ -100,4 +100,4 @@ def _chunks(data: bytes, *, to: int) -> Iterator[_Chunk]:
 def _verdict(data: bytes) -> Fault:
     if 8 + int.from_bytes(data[4:8], "little") > len(data):
         return Fault(Reason.TRUNCATED, "the WebP ends early")
-    return Fault(Reason.CORRUPT, "the WebP's chunks are not in order")
+    return Fault(Reason.CORRUPT, "the WebP's chunk structure is invalid")

@@ -1,1 +1,1 @@
-"""From samples to shards: survey, check, write, commit, resume."""
+"""Packs samples into shards: survey, check, write, commit, resume."""

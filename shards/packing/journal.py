@@ -1,15 +1,15 @@
-"""What a run of packing has finished, kept so that the next run can go on.
+"""Records what a packing run has finished, so that the next run can resume.
 
-While a set is being packed, a folder `.progress` stands in it:
+While a set is being packed, it contains a folder `.progress`:
 
-    lock           held by the process that packs
-    plan.json      what is being packed; another plan is not mixed in
-    journal.jsonl  a line for each finished shard
+    lock           held by the packing process
+    plan.json      what is being packed; another plan is never mixed in
+    journal.jsonl  one line per finished shard
     replaced.json  the manifest of the set that `--overwrite` is removing
-    *.tar *.idx    shards that are being written
+    *.tar *.idx    shards being written
 
-`dataset.json` is written when every shard is in the journal, and `.progress` goes after it. So a
-set with `dataset.json` is whole, whatever else stands there, and one without is unfinished.
+`dataset.json` is written once every shard is in the journal; then `.progress` is removed. So a set
+with `dataset.json` is complete, whatever else is there, and one without it is unfinished.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class ShardRecord:
     Attributes:
         split: its split.
         shard: the tar.
-        next: the candidate of the split, counted from 0, that the next shard begins with.
-        rejected: images left out since the shard before.
+        next: index, from 0, of the split's candidate that begins the next shard.
+        rejected: images left out since the previous shard.
     """
 
     split: str
@@ -62,7 +62,7 @@ class ShardRecord:
 
 
 def count_finished(folder: Path) -> int:
-    """Count the shards that an unfinished set has, without holding it; 0 where there is none."""
+    """Count the finished shards of an unfinished set, without locking it; 0 if there is none."""
     try:
         return read_regular(folder / UNFINISHED / _JOURNAL).count(b"\n")
     except OSError:
@@ -71,11 +71,11 @@ def count_finished(folder: Path) -> int:
 
 @contextmanager
 def packing(folder: Path) -> Iterator[Journal]:
-    """Hold the folder of a set while it is being packed; no other process can.
+    """Lock the folder of a set against other processes while it is being packed.
 
     Raises:
-        BlockingIOError: another process does.
-        OSError: the folder cannot be made or written to.
+        BlockingIOError: another process holds the lock.
+        OSError: the folder cannot be created or written to.
     """
     progress = folder / UNFINISHED
     progress.mkdir(parents=True, exist_ok=True)
@@ -92,15 +92,14 @@ def packing(folder: Path) -> Iterator[Journal]:
 
 
 class Journal:
-    """The `.progress` of a set. Made by `packing` only.
+    """The `.progress` of a set. Created only by `packing`.
 
     Attributes:
         stage: the folder for shards that are being written.
-        records: of the finished shards, in order.
+        records: the finished shards, in order.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Look at nothing yet."""
         self._folder = folder
         self.stage = folder / UNFINISHED
         self._plan = self.stage / "plan.json"
@@ -109,15 +108,15 @@ class Journal:
         self.records: list[ShardRecord] = []
 
     def begin(self, plan: Plan, *, overwrite: bool) -> None:
-        """Take up the unfinished set of this plan, or start one.
+        """Resume the unfinished set of this plan, or start a new one.
 
         Args:
-            plan: what is to be packed.
-            overwrite: remove the set that is there, if it is finished or of another plan.
+            plan: what to pack.
+            overwrite: remove the existing set, if it is finished or has another plan.
 
         Raises:
-            PackError: a set of another plan or files of other people are in the way.
-            DamageError: the set to overwrite cannot be told from other people's files.
+            PackError: a set with another plan or unrelated files are in the way.
+            DamageError: the set to overwrite cannot be distinguished from unrelated files.
         """
         if overwrite and (self._folder / NAME).exists():
             self._check_replaceable()
@@ -134,7 +133,7 @@ class Journal:
         self.records = self._read_records()
 
     def append(self, record: ShardRecord) -> None:
-        """Note, durably, that a shard is finished and under its name."""
+        """Durably record that a shard is finished and has its final name."""
         line = _line(record)
         with self._file.open("ab") as file:
             file.write(line)
@@ -143,22 +142,22 @@ class Journal:
         self.records.append(record)
 
     def end(self) -> None:
-        """Remove everything in `.progress`: the set is whole without it."""
+        """Remove everything in `.progress`: the set is complete without it."""
         self._remove_staged()
         for path in (self._file, self._plan):
             path.unlink(missing_ok=True)
 
     def leave(self) -> None:
-        """Remove the lock where there is nothing to go on with: the set is whole, or not begun."""
+        """Remove the lock if there is nothing to resume: the set is complete or not started."""
         if not self._plan.exists() and not self._replaced.exists():
             (self.stage / _LOCK).unlink(missing_ok=True)
 
     def _check_replaceable(self) -> None:
-        """Raise before anything is moved where `dataset.json` does not tell what is ours."""
+        """Raise before anything is moved if `dataset.json` does not identify our files."""
         _names(self._folder / NAME)
 
     def _remove_replaced(self) -> None:
-        """Remove the set that is being overwritten; a run killed in between goes on here."""
+        """Remove the set being overwritten; this also resumes a removal that was interrupted."""
         if self._replaced.exists():
             self._remove(_names(self._replaced))
             self._replaced.unlink()
@@ -166,10 +165,10 @@ class Journal:
     def _remove_unfinished(self, old: Plan, difference: str, *, overwrite: bool) -> None:
         if not overwrite:
             raise PackError(
-                f"{self._folder}: an unfinished set is there that was begun with {difference}. "
-                "Use --overwrite to start anew, or choose another folder with -o."
+                f"{self._folder}: contains an unfinished set, started with {difference}. "
+                "Use --overwrite to start over, or choose another folder with -o."
             )
-        # Every file of such a name is ours: others were refused before the plan was written.
+        # Every file with such a name is ours: others were refused before the plan was written.
         self._remove(_shard_files(self._folder, old.splits))
         for path in (self._file, self._plan):
             path.unlink(missing_ok=True)
@@ -188,8 +187,8 @@ class Journal:
             found.append(REJECTED)
         if found:
             raise PackError(
-                f"{self._folder / found[0]} is there already and is not part of a set that was "
-                "packed here. Choose another folder with -o, or move it away."
+                f"{self._folder / found[0]} already exists and is not part of a set packed here. "
+                "Choose another folder with -o, or move it away."
             )
 
     def _read_plan(self) -> Plan | None:
@@ -199,15 +198,15 @@ class Journal:
             return None
         except (ValueError, TypeError, KeyError) as error:
             raise DamageError(
-                f"{self._plan}: damaged ({error}), so packing cannot go on. Choose another folder "
+                f"{self._plan}: damaged ({error}), so packing cannot resume. Choose another folder "
                 "with -o."
             ) from error
 
     def _read_records(self) -> list[ShardRecord]:
-        """The finished shards that are still there; what follows a gap is packed again."""
+        """The finished shards that still exist; shards after a gap are packed again."""
         lines = read_regular(self._file).split(b"\n") if self._file.exists() else []
         records: list[ShardRecord] = []
-        for line in lines[:-1]:  # the last one is empty, or was cut short when the run died
+        for line in lines[:-1]:  # the last one is empty, or truncated when the run died
             record = _parse_record(line)
             if record is None or not self._stands(record.shard):
                 break
@@ -232,7 +231,7 @@ def _line(record: ShardRecord) -> bytes:
 
 
 def _parse_record(line: bytes) -> ShardRecord | None:
-    """Read one line of the journal; None where it is damaged."""
+    """Parse one line of the journal; None if it is damaged."""
     try:
         value = json.loads(line)
         rejected = tuple(
@@ -245,7 +244,7 @@ def _parse_record(line: bytes) -> ShardRecord | None:
 
 
 def _shard_files(folder: Path, splits: Collection[str] | None) -> list[str]:
-    """Names in a folder that are those of shards and indexes (of these splits), sorted."""
+    """Names of shards and indexes (of these splits) in a folder, sorted."""
     found = ((path.name, split_of(path.name)) for path in folder.iterdir())
     return sorted(name for name, split in found if split and (splits is None or split in splits))
 
@@ -257,6 +256,6 @@ def _names(manifest: Path) -> list[str]:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamageError(
             f"{manifest}: damaged ({error}), so its shards cannot be told from other files. "
-            "Remove the set yourself, or choose another folder with -o."
+            "Remove the set by hand, or choose another folder with -o."
         ) from error
     return [name for shard in shards for name in (shard.name, index_name(shard.name))]

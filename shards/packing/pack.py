@@ -1,4 +1,4 @@
-"""An annotated set into shards: the one function that `vocscore pack` calls."""
+"""Packs an annotated set into shards: the function that `vocscore pack` calls."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @dataclass(frozen=True)
 class PackReport:
-    """What packing has come to.
+    """The result of packing.
 
     Attributes:
         manifest: the set.
-        rejected: the images left out, by this run and those that it continued, the source's own
-            first; empty where `unchanged`.
-        unchanged: this very set was there already, and nothing was written.
+        rejected: the images left out, by this run and those that it resumed, the source's own
+            first; empty if `unchanged`.
+        unchanged: the same set already existed, and nothing was written.
     """
 
     manifest: Manifest
@@ -64,34 +64,34 @@ def pack(
     """Write images and labels into shards.
 
     A shard is closed when it has `shard_samples` good images, so all but the last of a split
-    are full. Equal arguments give equal bytes, whatever `workers` and however often the run was
-    killed and started again.
+    are full. Equal arguments give equal bytes, for any number of `workers` and however often the
+    run was killed and restarted.
 
     Args:
         annotated: the set; its own rejections are counted and listed.
         splits: the samples of each split, packed in this order and sorted by path.
-        out: the folder for the shards; made where it is missing.
+        out: the folder for the shards; created if missing.
         classes: in column order.
-        shard_samples: images a shard.
-        verify: decode every image strictly and leave the bad ones out; otherwise only headers
+        shard_samples: images per shard.
+        verify: decode every image strictly and leave out the bad ones; otherwise only headers
             are read.
-        max_bad: fraction of the images that may be left out. The run goes through the whole set
-            before it fails, so that `rejected.csv` lists them all and a run with a higher limit
-            has nothing left to do.
-        max_pixels: width times height that is not yet taken for a decompression bomb.
-        resize: both sides of re-encoded images, pixels; None keeps the bytes.
+        max_bad: fraction of the images that may be left out. The run processes the whole set
+            before it fails, so that `rejected.csv` lists all of them and a rerun with a higher
+            limit has nothing left to do.
+        max_pixels: largest accepted width times height, a limit against decompression bombs.
+        resize: side of re-encoded square images, pixels; None keeps the bytes.
         quality: JPEG quality of the re-encoding.
         workers: threads that read and check.
-        overwrite: replace a finished set, or an unfinished one of another plan.
-        settings: what else decided the splits; recorded beside the above and compared when a run
-            is started again.
-        progress: called with the images done, all images, and those rejected so far.
+        overwrite: replace a finished set, or an unfinished one with another plan.
+        settings: other settings that determined the splits; recorded with those above and
+            compared when a run is resumed.
+        progress: called with the images done, the total, and those rejected so far.
 
     Raises:
-        PackError: too many bad images, a split without a good one, another set or another run
+        PackError: too many bad images, a split without a good image, another set or another run
             in the folder, a folder that is full or read-only.
-        LabelError: a sample's class is not among `classes`.
-        DamageError: the set that is there cannot be read.
+        LabelError: a sample's class is not in `classes`.
+        DamageError: the existing set cannot be read.
     """
     config = {
         **settings,
@@ -126,11 +126,11 @@ def pack(
 
 
 def _finished(out: Path, plan: Plan) -> PackReport:
-    """The report on a finished set, if it is the one that is planned."""
+    """The report on a finished set, if it is the planned one."""
     manifest = read_manifest(out)
     if difference := plan.differs(manifest):
         raise PackError(
-            f"{out}: a finished set is there that was packed with {difference}. Use --overwrite "
+            f"{out}: contains a finished set, packed with {difference}. Use --overwrite "
             "to replace it, or choose another folder with -o."
         )
     return PackReport(manifest, (), unchanged=True)
@@ -138,7 +138,7 @@ def _finished(out: Path, plan: Plan) -> PackReport:
 
 @dataclass(frozen=True)
 class _Run:
-    """What one call of `pack` is to do; `listed` are the source's own rejections."""
+    """The work of one call to `pack`; `listed` are the source's own rejections."""
 
     out: Path
     plan: Plan
@@ -150,7 +150,7 @@ class _Run:
     progress: Callable[[int, int, int], None] | None
 
     def pack(self, journal: Journal) -> PackReport:
-        """Pack what is left to pack, and mark the set as whole."""
+        """Pack the remaining images and mark the set as complete."""
         self._list(self.listed)  # may be too many already
         packers: dict[str, SplitPacker] = {}
         with Commits(self.out, journal) as commits:
@@ -196,7 +196,7 @@ class _Run:
         return sum(map(len, self.candidates.values()))
 
     def _list(self, rejected: Sequence[Rejection]) -> None:
-        """Write `rejected.csv`, and refuse to go on with too many in it."""
+        """Write `rejected.csv`, and raise if it has too many images."""
         file = self.out / REJECTED
         write_rejected(file, rejected)
         total = self._total() + len(self.listed)
@@ -205,8 +205,8 @@ class _Run:
             raise PackError(
                 f"{file}: {len(rejected)} of {total} images ({len(rejected) / total:.1%}) cannot "
                 f"be used ({', '.join(f'{count} {reason}' for reason, count in reasons)}), more "
-                f"than --max-bad {self.max_bad:g} allows. Raise it and run again, which goes on "
-                "from here, or mend them and run again with --overwrite."
+                f"than --max-bad {self.max_bad:g} allows. Raise it and rerun to resume, or fix "
+                "the images and rerun with --overwrite."
             )
 
     def _refuse_empty(self, packers: Mapping[str, SplitPacker]) -> None:
@@ -214,18 +214,18 @@ class _Run:
             if not packer.shards:
                 raise PackError(
                     f"split '{split}': none of its {packer.next} images can be used; the reasons "
-                    f"are in {self.out / REJECTED}. Mend them and run again with --overwrite."
+                    f"are in {self.out / REJECTED}. Fix them and rerun with --overwrite."
                 )
 
 
 @contextmanager
 def _one_line(out: Path) -> Iterator[None]:
-    """Turn what the disk may refuse into a line that says what is kept and what to do."""
+    """Convert disk errors to one line that says what is kept and what to do."""
     try:
         yield
     except BlockingIOError:
         raise PackError(
-            f"{out}: another 'vocscore pack' is at work there. Wait for it, or choose another "
+            f"{out}: another 'vocscore pack' is running there. Wait for it, or choose another "
             "folder with -o."
         ) from None
     except OSError as error:
@@ -234,10 +234,10 @@ def _one_line(out: Path) -> Iterator[None]:
 
 def _refused(out: Path, error: OSError) -> str:
     kept = count_finished(out)
-    cure = "Make room" if error.errno in _FULL else "Give write permission"
+    cure = "Free disk space" if error.errno in _FULL else "Grant write permission"
     if kept:
         cure = f"{kept} finished shard{'s are' if kept > 1 else ' is'} kept: {cure.lower()}"
     return (
-        f"{error.filename or out}: {error.strerror}. {cure} and run the same command again, or "
+        f"{error.filename or out}: {error.strerror}. {cure} and rerun the same command, or "
         "choose another folder with -o."
     )

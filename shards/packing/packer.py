@@ -1,4 +1,4 @@
-"""A split's images into shards: one shard is brought to the disk while the next is written."""
+"""Packs a split's images into shards: one shard is synced to disk while the next is written."""
 
 from __future__ import annotations
 
@@ -21,38 +21,36 @@ if TYPE_CHECKING:
 
 
 class Commits:
-    """Brings finished shards to the disk, one at a time and in order, in a thread.
+    """Commits finished shards to disk, one at a time and in order, in a thread.
 
-    On a slow disk, fsync of a shard takes as long as decoding hundreds of images; nobody waits
-    for it here but the next fsync.
+    On a slow disk, fsync of a shard takes as long as decoding hundreds of images; here only the
+    next commit waits for it.
+
+    Args:
+        folder: the set.
+        journal: where finished shards are recorded.
     """
 
     def __init__(self, folder: Path, journal: Journal) -> None:
-        """Start nothing yet.
-
-        Args:
-            folder: the set.
-            journal: where finished shards are noted.
-        """
         self._folder = folder
         self._journal = journal
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._running: Future[None] | None = None
 
     def submit(self, shard: ShardWriter, record: ShardRecord) -> None:
-        """Commit a sealed shard when the one before is done.
+        """Commit a sealed shard after the previous commit is done.
 
         Raises:
-            OSError: the one before could not be committed.
+            OSError: the previous shard could not be committed.
         """
         self.wait()
         self._running = self._pool.submit(self._commit, shard, record)
 
     def wait(self) -> None:
-        """Return when everything is on the disk.
+        """Wait until everything submitted is on disk.
 
         Raises:
-            OSError: it could not be brought there.
+            OSError: it could not be committed.
         """
         running, self._running = self._running, None
         if running is not None:
@@ -67,7 +65,7 @@ class Commits:
         self._journal.append(record)
 
     def __enter__(self) -> Self:
-        """Nothing to open."""
+        """Enter the context; there is nothing to open."""
         return self
 
     def __exit__(
@@ -76,19 +74,19 @@ class Commits:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let the running commit end, whatever has happened; then report its failure, if any."""
+        """Let the running commit finish in any case; then report its failure, if any."""
         self._pool.shutdown()
         if error is None:
             self.wait()
 
 
 class SplitPacker:
-    """Cuts a stream of images into shards of equal size, the last one smaller.
+    """Divides a stream of images into shards of equal size, the last one possibly smaller.
 
     Attributes:
-        shards: the finished ones, also those of earlier runs.
-        rejected: the images left out, also by earlier runs.
-        next: the candidate that comes next, counted from 0.
+        shards: the finished shards, including those of earlier runs.
+        rejected: the images left out, including those of earlier runs.
+        next: index of the next candidate, from 0.
     """
 
     def __init__(
@@ -100,7 +98,7 @@ class SplitPacker:
         classes: Sequence[str],
         shard_samples: int,
     ) -> None:
-        """Go on after what the journal has of this split."""
+        """Resume after the shards of this split in the journal."""
         records = [record for record in journal.records if record.split == split]
         self.shards: list[Shard] = [record.shard for record in records]
         self.rejected = [bad for record in records for bad in record.rejected]
@@ -115,10 +113,10 @@ class SplitPacker:
         self._open: ShardWriter | None = None
 
     def take(self, outcome: PreparedSample | Rejection) -> None:
-        """Store the next image, or note why it is left out.
+        """Store the next image, or record why it is left out.
 
         Raises:
-            OSError: the disk does not take it.
+            OSError: it cannot be written.
         """
         self.next += 1
         if isinstance(outcome, Rejection):
@@ -133,7 +131,7 @@ class SplitPacker:
             self._close()
 
     def _close(self) -> None:
-        """Finish the shard that is being written, and have it committed."""
+        """Finish the shard being written and submit it for commit."""
         if self._open is None:
             return
         shard = self._open.seal()
@@ -144,7 +142,7 @@ class SplitPacker:
         self.shards.append(shard)
 
     def __enter__(self) -> Self:
-        """Nothing to open."""
+        """Enter the context; there is nothing to open."""
         return self
 
     def __exit__(
@@ -153,10 +151,10 @@ class SplitPacker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Finish the last shard, or drop what there is of it where packing has failed.
+        """Finish the last shard, or discard it if packing has failed.
 
         Raises:
-            OSError: the disk does not take it, or did not take the one before.
+            OSError: it or the previous shard cannot be written.
         """
         try:
             if error is None:

@@ -1,4 +1,4 @@
-"""What is to be packed, in one value that two runs can compare."""
+"""What is to be packed, as a value that two runs can compare."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides the bytes of a set.
+    """Everything that determines the bytes of a set.
 
     Attributes:
         classes: in column order.
-        config: the settings, as JSON has them.
+        config: the settings, as JSON values.
         splits: their names, in order.
-        listing: sha256 of what there is to pack: splits, paths, sizes, labels and what the source
-            rejected; hexadecimal.
-        stamps: sha256 of the times of last change; hexadecimal. Not part of a finished set: a
-            copy of the same images makes the same set.
+        listing: sha256 of the input: splits, paths, sizes, labels and the source's rejections;
+            hexadecimal.
+        stamps: sha256 of the modification times; hexadecimal. Not part of a finished set: a copy
+            of the same images yields the same set.
     """
 
     classes: tuple[str, ...]
@@ -42,25 +42,25 @@ class Plan:
     stamps: str
 
     def to_json(self) -> bytes:
-        """Write the plan as the file that a later run compares with."""
+        """Serialize the plan, for comparison by a later run."""
         return json.dumps(asdict(self)).encode("ascii")
 
     @classmethod
     def from_json(cls, data: bytes) -> Plan:
-        """Read what `to_json` wrote.
+        """Parse the output of `to_json`.
 
         Raises:
-            ValueError, TypeError, KeyError: it is something else.
+            ValueError, TypeError, KeyError: it is not a valid plan.
         """
         value: dict[str, Any] = json.loads(data)
         lists = {"classes": tuple(value["classes"]), "splits": tuple(value["splits"])}
         return cls(**{**value, **lists})
 
     def differs(self, other: Plan | Manifest) -> str:
-        """Say in what an unfinished or a finished set differs from this plan; '' where it does not.
+        """Describe how an existing set, finished or not, differs from this plan; '' if it does not.
 
         Args:
-            other: the set that is there.
+            other: the existing set.
         """
         found = [
             f"{name} {_brief(other.config.get(name))}, now {_brief(self.config.get(name))}"
@@ -70,9 +70,9 @@ class Plan:
         if self.classes != other.classes:
             found.append(f"classes {_brief(other.classes)}, now {_brief(self.classes)}")
         if self.listing != other.listing:
-            found.append("other images, labels or splits")
+            found.append("different images, labels or splits")
         elif isinstance(other, Plan) and self.stamps != other.stamps:
-            found.append("images that have been changed since")
+            found.append("images that have changed since")
         return "; ".join(found)
 
 
@@ -83,20 +83,20 @@ def survey(
     classes: Sequence[str],
     config: Mapping[str, JSON],
 ) -> tuple[Plan, dict[str, list[Candidate]]]:
-    """Look at every image's name, size and time, and check that its labels fit.
+    """Read every image's size and modification time, and check its labels.
 
     Args:
         annotated: the set.
-        splits: its samples, by the name of the split.
+        splits: its samples, by split name.
         classes: in column order.
-        config: the settings that decide the bytes.
+        config: the settings that determine the bytes.
 
     Returns:
         The plan, and the candidates of each split, sorted by path.
 
     Raises:
         LabelError: a sample has a class that is not in `classes`.
-        PackError: a split has no sample or a name that keys cannot hold.
+        PackError: a split has no samples or a name that is invalid in sample keys.
     """
     listing, stamps = hashlib.sha256(), hashlib.sha256()
     candidates: dict[str, list[Candidate]] = {}
@@ -106,7 +106,7 @@ def survey(
         candidates[split] = []
         for sample in sorted(samples, key=attrgetter("path")):
             if not known.issuperset((*sample.present, *sample.difficult)):
-                encode(sample, classes)  # raises, and says what to do
+                encode(sample, classes)  # raises with a message that says what to do
             size, changed = _look(os.path.join(annotated.root, sample.path))  # noqa: PTH118 - a fifth of the time
             candidates[split].append(Candidate(sample, size))
             listing.update(_line([split, sample.path, size, sample.present, sample.difficult]))
@@ -133,10 +133,10 @@ def _check_split(split: str, samples: Sequence[Sample]) -> None:
 
 
 def _look(path: str) -> tuple[int, int]:
-    """Size in bytes and time of last change in ns; -1 where the system would not tell."""
+    """Size in bytes and modification time in ns; -1 if the file cannot be accessed."""
     try:
-        status = os.stat(path)  # noqa: PTH116 - likewise
-    except (OSError, ValueError):  # reading it will say why
+        status = os.stat(path)  # noqa: PTH116 - as for PTH118 above
+    except (OSError, ValueError):  # reading the file will report why
         return -1, -1
     return status.st_size, status.st_mtime_ns
 

@@ -1,4 +1,4 @@
-"""Images made ready to be stored: read, checked and described by threads, handed on in order."""
+"""Prepares images for packing: reads, checks and describes them in threads, in order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _CHUNK_IMAGES: Final = 16
 _CHUNK_BYTES: Final = 4 << 20
 _CHUNKS_A_WORKER: Final = 3
-"""Chunks read ahead: bounds the memory to about 12 MiB a thread, or three images if larger."""
+"""Prefetched chunks: limits memory to about 12 MiB per thread, or three images if larger."""
 
 _EXTENSIONS: Final = {"JPEG": "jpg", "TIFF": "tif"}
 
@@ -33,7 +33,7 @@ class Candidate(NamedTuple):
 
     Attributes:
         sample: its name and labels.
-        size: of the file, bytes, as listed; -1 where the system would not tell.
+        size: size of the file when listed, bytes; -1 if it could not be accessed.
     """
 
     sample: Sample
@@ -42,12 +42,12 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Handling:
-    """What is done to each image.
+    """How each image is processed.
 
     Attributes:
         verify: decode it, strictly.
-        max_pixels: width times height that is not yet taken for a decompression bomb.
-        resize: both sides of the re-encoded image, pixels; None keeps the bytes.
+        max_pixels: largest accepted width times height, a limit against decompression bombs.
+        resize: side of the re-encoded square image, pixels; None keeps the bytes.
         quality: JPEG quality of the re-encoding.
     """
 
@@ -58,17 +58,17 @@ class Handling:
 
 
 class PreparedSample(NamedTuple):
-    """An image that can be stored.
+    """An image ready to be stored.
 
     Attributes:
         sample: its name and labels.
         data: the bytes to store.
-        extension: by the kind of image that it is, whatever its name says.
+        extension: by its actual format, regardless of its name.
         width: pixels, as stored.
-        height: likewise.
-        sha256: of `data`, hexadecimal.
-        original: width and height as the file had them, pixels, before EXIF turned it, where the
-            image was resized; None where the bytes are kept.
+        height: pixels, as stored.
+        sha256: hash of `data`, hexadecimal.
+        original: width and height in the source file, pixels, before the EXIF orientation is
+            applied, if the image was resized; None if the bytes are kept.
     """
 
     sample: Sample
@@ -83,17 +83,16 @@ class PreparedSample(NamedTuple):
 def prepare_all(
     candidates: Sequence[Candidate], *, root: Path, handling: Handling, workers: int
 ) -> Generator[list[PreparedSample | Rejection]]:
-    """Prepare images with several threads.
+    """Prepare images in several threads.
 
     Args:
-        candidates: in the order that the results come in.
+        candidates: the images, in the order of the results.
         root: the folder that paths are relative to.
-        handling: what to do to each.
-        workers: threads; the results do not depend on it.
+        handling: how to process each.
+        workers: number of threads; does not affect the results.
 
     Yields:
-        Runs of results, in order, each with what became of its images. Only a few runs are
-        held at a time.
+        Lists of consecutive results, in order. Only a few lists are in memory at a time.
     """
     work = partial(_prepare_chunk, root=root, handling=handling)
     window: deque[Future[list[PreparedSample | Rejection]]] = deque()
@@ -110,7 +109,7 @@ def prepare_all(
 
 
 def _chunks(candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
-    """Cut into runs that are worth a thread's while and bounded in memory."""
+    """Divide into chunks that are large enough for a thread and bounded in memory."""
     start = taken = 0
     for at, candidate in enumerate(candidates):
         full = taken + candidate.size > _CHUNK_BYTES or at - start == _CHUNK_IMAGES
@@ -129,15 +128,15 @@ def _prepare_chunk(
 
 
 def prepare(candidate: Candidate, *, root: Path, handling: Handling) -> PreparedSample | Rejection:
-    """Read one image, check it, and describe what is to be stored.
+    """Read one image, check it, and describe what to store.
 
     Args:
         candidate: the image.
         root: the folder that its path is relative to.
-        handling: what to do to it.
+        handling: how to process it.
 
     Returns:
-        The image, or why it is left out.
+        The image, or the reason why it is left out.
     """
     sample = candidate.sample
     ref = ImageRef(sample.path, os.path.join(root, sample.path))  # noqa: PTH118 - a fifth of the time
@@ -150,7 +149,7 @@ def prepare(candidate: Candidate, *, root: Path, handling: Handling) -> Prepared
 def _ready(sample: Sample, ref: ImageRef, handling: Handling) -> PreparedSample:
     data = image_file.read_bytes(ref, max_pixels=handling.max_pixels)
     original = None
-    if handling.resize is not None:  # which is as strict as decoding: it decodes
+    if handling.resize is not None:  # as strict as decoding, since it decodes
         size, quality = handling.resize, handling.quality
         head = image_file.probe(data)
         original = head.width, head.height

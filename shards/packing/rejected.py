@@ -1,4 +1,4 @@
-"""`rejected.csv`: the images that were left out of a set, and why."""
+"""`rejected.csv`: the images left out of a set, and why."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ REJECTED: Final = "rejected.csv"
 
 
 def write_rejected(file: Path, rejected: Iterable[Rejection]) -> None:
-    """Write a line for each image left out, sorted by path; the header also where there is none.
+    """Write one line per image left out, sorted by path; the header even if there are none.
 
-    UTF-8; a file name's bytes that are not UTF-8 stand as they are, and what no file name can hold
-    (a table may name it) stands as its escape.
+    UTF-8; bytes of a file name that are not UTF-8 are written unchanged, and characters that no
+    file name can contain (but a table can name) are escaped.
 
     Raises:
         OSError: the folder is full or read-only.

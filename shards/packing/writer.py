@@ -1,4 +1,4 @@
-"""Images into tars: one shard on its way to the disk."""
+"""Writes images, labels and descriptions into one shard."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from shards.sample import Sample
 
 _STRETCH_BYTES: Final = 1 << 20
-"""What is gathered before it is written. A sample is 3 KiB at least and two parts of a stretch, so
-that a stretch has fewer than the 1,024 parts which one `writev` takes."""
+"""Bytes collected before each write. A sample has at least 3 KiB and adds two parts, so a stretch
+has fewer than the 1,024 parts that one `writev` accepts."""
 _SYNC_BYTES: Final = 16 << 20
-"""The disk is sent what there is after so many, so that it is at work while images are read, and
-`commit` has little left to wait for."""
+"""Bytes between fsync calls, so that the disk works while images are read, and `commit` has little
+left to wait for."""
 
 
 def describe(image: PreparedSample) -> bytes:
-    r"""Make the .json member: ASCII, keys sorted, equal images with equal bytes.
+    r"""The .json member: ASCII, keys sorted; equal images give equal bytes.
 
-    A byte of a file name that is not UTF-8 stands as the escape of a lone surrogate (`\udcNN`),
-    as Python names such files: `os.fsencode` of the parsed path gives the name's bytes back.
+    A byte of a file name that is not UTF-8 is written as an escaped lone surrogate (`\udcNN`),
+    as Python represents such names: `os.fsencode` of the parsed path restores the bytes.
 
-    As `json.dumps(..., sort_keys=True, separators=(",", ":"))` has it, at a fifth of its time:
-    while it runs, no other thread runs Python.
+    Equal to `json.dumps(..., sort_keys=True, separators=(",", ":"))`, in a fifth of the time,
+    which matters because it holds the GIL.
     """
     sample = image.sample
     original = ""
@@ -58,21 +58,19 @@ def _listed(names: Sequence[str]) -> str:
 
 
 class ShardWriter:
-    """One shard on its way to the disk.
+    """Writes one shard.
 
-    It grows under its name in the folder `stage`, by stretches of about a megabyte, each hashed
-    by a thread while it is written, and another thread sends them on to the disk; `commit` gives
-    tar and index their place. An OSError of any method names the file.
+    The tar grows in the folder `stage`, by stretches of about a megabyte, each hashed in a thread
+    while it is written, and synced to disk in another; `commit` moves tar and index to the set.
+    An OSError of any method names the file.
+
+    Args:
+        stage: a folder on the same file system as the set.
+        name: file name of the tar.
+        classes: in column order.
     """
 
     def __init__(self, stage: Path, name: str, *, classes: Sequence[str]) -> None:
-        """Open the tar.
-
-        Args:
-            stage: a folder on the file system of the set.
-            name: of the tar.
-            classes: in column order.
-        """
         self.samples = 0
         self._name = name
         self._tar = stage / name
@@ -84,9 +82,9 @@ class ShardWriter:
         self._size = 0
         self._parts: list[bytes] = []
         self._between: list[bytes] = []
-        """What follows the last image of `_parts`: joined, as it is small."""
+        """The small pieces after the last image of `_parts`, to be joined."""
         self._begun = 0
-        """The size of the tar where `_parts` begin."""
+        """The size of the tar at the start of `_parts`."""
         self._sha256 = hashlib.sha256()
         self._hashing = Future[None]()
         self._hashing.set_result(None)
@@ -94,7 +92,7 @@ class ShardWriter:
         self._synced = 0
         self._syncing = self._hashing
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="sync")
-        # Unbuffered: a stretch is one write already, and closing a file that has met a full disk
+        # Unbuffered: a stretch is already one write, and closing the file after a full-disk error
         # must not try to write again.
         self._file = self._tar.open("wb", buffering=0)
 
@@ -102,7 +100,7 @@ class ShardWriter:
         """Append the three members of a sample: image, labels, description.
 
         Raises:
-            OSError: the disk does not take them, or what was added before.
+            OSError: they, or members added earlier, cannot be written.
         """
         image_at = self._begin(name := f"{key}.{image.extension}", size := len(image.data))
         self._parts += (b"".join(self._between), image.data)
@@ -120,10 +118,10 @@ class ShardWriter:
             self._flush()
 
     def seal(self) -> Shard:
-        """Write the end of the archive; nothing can be added from here on.
+        """Write the end of the archive; nothing can be added afterwards.
 
         Raises:
-            OSError: the disk does not take it, or what was added before.
+            OSError: it, or members added earlier, cannot be written.
         """
         self._between.append(end := ustar.end(self._size))
         self._size += len(end)
@@ -133,7 +131,7 @@ class ShardWriter:
         return Shard(self._name, self.samples, self._size, self._sha256.hexdigest())
 
     def commit(self, folder: Path) -> None:
-        """Bring tar and index to the disk and give them their names in `folder`."""
+        """Sync tar and index to disk and move them to `folder`."""
         self._syncer.shutdown()
         self._syncing.result()
         with _naming(self._tar):
@@ -148,7 +146,7 @@ class ShardWriter:
         atomic.sync_folder(folder)
 
     def discard(self) -> None:
-        """Remove what has been written, as far as the disk lets."""
+        """Remove what has been written, ignoring disk errors."""
         self._hasher.shutdown()
         self._syncer.shutdown()
         with suppress(OSError):
@@ -171,7 +169,7 @@ class ShardWriter:
         return Component(extension, at, size, name)
 
     def _row(self, sample: Sample) -> bytes:
-        """The .npy of an image's labels; few sets of labels occur often, so they are kept."""
+        """The .npy of an image's labels; cached, as few combinations of labels are common."""
         labels = (sample.present, sample.difficult)
         row = self._labels.get(labels)
         if row is None:
@@ -180,7 +178,7 @@ class ShardWriter:
         return row
 
     def _flush(self) -> None:
-        """Write what was gathered, in one call and without a copy where the system takes it all."""
+        """Write the collected parts, in one call without copying if the system accepts them all."""
         parts = [*self._parts, b"".join(self._between)]
         size = self._size - self._begun
         self._parts, self._between, self._begun = [], [], self._size
@@ -202,13 +200,13 @@ class ShardWriter:
             os.fsync(self._file.fileno())
 
     def _hash(self, parts: Iterable[bytes]) -> None:
-        for part in parts:  # hashlib lets other threads run meanwhile
+        for part in parts:  # hashlib releases the GIL
             self._sha256.update(part)
 
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Put the file's name into an error that comes from its descriptor."""
+    """Add the file name to errors raised for its descriptor."""
     try:
         yield
     except OSError as error:

@@ -1,1 +1,1 @@
-"""One module a layout: each reads an annotated set into `shards.sample.AnnotatedSet`."""
+"""One module per layout: each reads an annotated set into `shards.sample.AnnotatedSet`."""

@@ -1,4 +1,4 @@
-"""Finds the images that a table or a JSON file names, and tells of those that it misses."""
+"""Finds the images that a table or a JSON file names, and reports the missing ones."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SHOWN = 3
-"""Names that a message shows of those that match no file."""
+"""Number of unmatched names shown in a message."""
 
 
 class _Missing(NamedTuple):
-    """A name that matches no file, and where it is written: 'line 3'."""
+    """A name that matches no file, and its location: 'line 3'."""
 
     text: str
     where: str
 
 
 class _Spelling(NamedTuple):
-    """A name that is not quite its file's: where it would be, as it is written, and where."""
+    """A name that differs from its file's: the path it denotes, its text, and its location."""
 
     place: str
     text: str
@@ -36,16 +36,15 @@ class _Spelling(NamedTuple):
 
 
 class Finder:
-    """Finds the images of one list by name, and keeps count of what it could not find."""
+    """Finds the images of one list by name, and records those not found.
+
+    Args:
+        root: the folder that names are relative to.
+        file: the list, as named in errors.
+        label: its name in notes and rejections; by default the file name.
+    """
 
     def __init__(self, root: Path, file: Path, *, label: str | None = None) -> None:
-        """Look at nothing yet.
-
-        Args:
-            root: the folder that names are relative to.
-            file: the list, as errors call it.
-            label: how notes and the reasons of rejections call it; by default its name.
-        """
         self._root = root
         self._file = file
         self._label = label or file.name
@@ -60,16 +59,16 @@ class Finder:
         """Find one image.
 
         Args:
-            text: the name as it is written.
-            where: where it is written, such as 'line 3'.
-            base: as in `NamedFiles.find`.
+            text: the name as written.
+            where: its location, such as 'line 3'.
+            base: as for `NamedFiles.find`.
 
         Returns:
-            The path relative to the root, as `Sample.path` has it, whether there is a file or not;
-            the text itself where it leads out of the root, which `check` refuses.
+            The path relative to the root, in the form of `Sample.path`, whether the file exists
+            or not; the text itself if it leads out of the root, which `check` refuses.
 
         Raises:
-            SourceError: the name is blank, or another name for the same file; says where.
+            SourceError: the name is blank, or a second name for the same file; gives its location.
         """
         if not text.strip():
             raise SourceError(f"{self._file}, {where}: path {text!r} is blank. Name the image.")
@@ -88,7 +87,7 @@ class Finder:
         return path
 
     def _refuse_other_spelling(self, found: Found, place: str, text: str, where: str) -> None:
-        """Refuse two names of one file, of which one is not its own: they may mean two images.
+        """Refuse two names for one file, one of them inexact: they may mean different images.
 
         Raises:
             SourceError: with both names.
@@ -100,7 +99,7 @@ class Finder:
         elif first is None or first.place != place:
             other = f"{first.text!r} ({first.where})" if first else "another row"
             raise SourceError(
-                f"{self._file}, {where}: {text!r} and {other} would both be {found.path!r}. "
+                f"{self._file}, {where}: {text!r} and {other} both match {found.path!r}. "
                 "Correct one of the names."
             )
 
@@ -115,10 +114,10 @@ class Finder:
             yield Rejection(path, Fault(Reason.MISSING, detail))
 
     def check(self) -> None:
-        """Refuse a list of which a name leads out of the root, or none matches a file.
+        """Refuse a list in which a name leads out of the root, or no name matches a file.
 
         Raises:
-            SourceError: with the first such names, and where they would match.
+            SourceError: with the first such names, and a folder where they would match.
         """
         if self._outside:
             raise SourceError(self._lead_out())
@@ -131,7 +130,7 @@ class Finder:
             )
 
     def notes(self) -> Iterator[str]:
-        """A line on each way in which names differ from the files', and on what is missing."""
+        """A line per way in which names differ from the files', and one on missing files."""
         for how, texts in self._differing.items():
             count = counted(len(texts), "path")
             yield f"{self._label}: {count} written {how.value}, such as {shown(texts[0])}"
@@ -145,7 +144,7 @@ class Finder:
         return _first(list(self._missing.values()))
 
     def _cure(self) -> str:
-        """What would make the first missing names match, if it can be told."""
+        """How to make the first missing names match, if that can be determined."""
         texts = [one.text for one in islice(self._missing.values(), _SHOWN)]
         if not all(map(_is_utf8, texts)):
             return "The names are not UTF-8: save the list as UTF-8."
@@ -169,7 +168,7 @@ class Finder:
 
 
 def _first(names: list[_Missing]) -> str:
-    """The first of some names, each with its place, and how many more there are."""
+    """The first few names, each with its location, and the number of others."""
     first = ", ".join(f"{shown(one.text)} ({one.where})" for one in names[:_SHOWN])
     return f"{first} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else first
 

@@ -1,4 +1,4 @@
-"""Folders to names: every file below one, sorted, without hidden ones."""
+"""Lists the files below a folder, sorted, without hidden ones."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _Identity = tuple[int, int]
-"""Device and inode: what tells a folder, whichever way leads to it."""
+"""Device and inode, which identify a folder independent of its path."""
 
 
 def files_below(folder: Path) -> list[str]:
-    """The files in a folder and below it.
+    """The files in a folder and its subfolders.
 
-    Links are followed, to folders as well; a folder inside itself is not entered again. Hidden
-    files and folders, and what is no ordinary file, are left aside.
+    Links are followed, including links to folders; a folder inside itself is not entered again.
+    Hidden files and folders, and anything that is not a regular file, are skipped.
 
     Returns:
-        Paths relative to the folder, '/' between folders, sorted by code point.
+        Paths relative to the folder, with '/' between folders, sorted by code point.
 
     Raises:
         SourceError: a folder cannot be listed.
@@ -49,7 +49,7 @@ def files_below(folder: Path) -> list[str]:
 
 
 def folders_in(folder: Path) -> list[str]:
-    """The names of the folders right inside a folder, sorted, without hidden ones.
+    """The names of a folder's immediate subfolders, sorted, without hidden ones.
 
     Raises:
         SourceError: it cannot be listed.
@@ -59,23 +59,23 @@ def folders_in(folder: Path) -> list[str]:
 
 
 def _visible(entries: Iterable[os.DirEntry[str]]) -> Iterator[tuple[str, bool]]:
-    """Name, and whether it is a folder, of each folder and ordinary file that is not hidden."""
+    """Name, and whether it is a folder, of each folder and regular file that is not hidden."""
     for entry in entries:
         if entry.name.startswith("."):
             continue
         try:
-            # A DirEntry knows its kind from the listing: no call to the file system a file.
+            # A DirEntry knows its type from the listing: no system call per file.
             if entry.is_file():
                 yield entry.name, False
             elif entry.is_dir():
                 yield entry.name, True
-        except OSError:  # a link in a circle
+        except OSError:  # a cycle of links
             continue
 
 
 @contextmanager
 def _one_line(folder: Path) -> Iterator[None]:
-    """Turn what the system says of a folder into one line."""
+    """Convert a folder's OSError to a one-line error."""
     try:
         yield
     except OSError as error:
@@ -83,7 +83,7 @@ def _one_line(folder: Path) -> Iterator[None]:
 
 
 def by_suffix(names: Iterable[str]) -> str:
-    """How many files there are of each suffix: '2 .txt, 1 .db'; the commonest first."""
+    """The number of files per suffix: '2 .txt, 1 .db'; most frequent first."""
     counts = Counter(_suffix(name) for name in names)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{count} {suffix}" for suffix, count in ordered)

@@ -1,4 +1,4 @@
-"""Where the files lie that a list of names misses: higher, deeper, or under another name."""
+"""Suggests where the missing files of a list are: higher, deeper, or under another name."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TRIED = 3
-"""Names that are looked for."""
+"""Number of names searched for."""
 _HIGHER = 3
-"""Folders above the root that are looked into."""
+"""Levels above the root that are searched."""
 _DEPTH = 2
 _FOLDERS = 2000
-"""How deep below the root, and in how many folders at most, names are looked for: a hint is not
-worth a walk through millions of files."""
+"""Maximum depth below the root, and maximum number of folders searched: a hint is not worth a
+walk through millions of files."""
 
 
 def missing_hint(root: Path, texts: Sequence[str]) -> str:
@@ -27,10 +27,10 @@ def missing_hint(root: Path, texts: Sequence[str]) -> str:
 
     Args:
         root: the folder that they should be relative to.
-        texts: the names as they are written; only the first few are looked for.
+        texts: the names as written; only the first few are searched for.
 
     Returns:
-        One sentence; '' where they would match nowhere near.
+        One sentence; '' if they match nowhere nearby.
     """
     names = [text.strip().replace("\\", "/") for text in texts[:_TRIED]]
     for look in (_higher, _deeper, _shorter, _elsewhere, _other_suffix):
@@ -40,7 +40,7 @@ def missing_hint(root: Path, texts: Sequence[str]) -> str:
 
 
 def folders_below(root: Path) -> Iterator[str]:
-    """The folders below a root that are worth a look, nearest first, relative to it with '/'."""
+    """The folders below a root to search, nearest first, relative to it with '/'."""
     return islice(_folders(root), _FOLDERS)
 
 
@@ -70,7 +70,7 @@ def _movable(names: Sequence[str]) -> bool:
 
 
 def _higher(root: Path, names: Sequence[str]) -> str:
-    """The names begin at a folder above the root."""
+    """The names are relative to a folder above the root."""
     if _movable(names):
         for folder in islice(root.absolute().parents, _HIGHER):
             if all(_is_file(folder, name) for name in names):
@@ -79,7 +79,7 @@ def _higher(root: Path, names: Sequence[str]) -> str:
 
 
 def _deeper(root: Path, names: Sequence[str]) -> str:
-    """The names begin at one folder below the root."""
+    """The names are relative to one folder below the root."""
     if _movable(names):
         for folder in folders_below(root):
             if all(_is_file(root / folder, name) for name in names):
@@ -88,7 +88,7 @@ def _deeper(root: Path, names: Sequence[str]) -> str:
 
 
 def _shorter(root: Path, names: Sequence[str]) -> str:
-    """The names begin with folders that are not there."""
+    """The names begin with folders that do not exist."""
     parts = names[0].split("/")
     for count in range(1, len(parts)):
         begin = "/".join(parts[:count]) + "/"
@@ -99,7 +99,7 @@ def _shorter(root: Path, names: Sequence[str]) -> str:
 
 
 def _elsewhere(root: Path, names: Sequence[str]) -> str:
-    """The first file lies in another folder, which the others may not share."""
+    """The first file is in another folder, where the others may not be."""
     last = names[0].rpartition("/")[2]
     for folder in ("", *folders_below(root)) if last else ():
         if _is_file(root / folder, last):
@@ -109,7 +109,7 @@ def _elsewhere(root: Path, names: Sequence[str]) -> str:
 
 
 def _other_suffix(root: Path, names: Sequence[str]) -> str:
-    """There is an image of the same stem."""
+    """There is an image with the same stem."""
     folder, _, last = names[0].rpartition("/")
     stem = last.rpartition(".")[0] or last
     try:

@@ -1,4 +1,4 @@
-"""The files below a folder, found by names that other programs wrote."""
+"""Finds files below a folder by names that other programs wrote."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class How(str, Enum):
     """How a written name differs from the file's own; the value completes 'paths are written'."""
 
     EXACT = "as they are"
-    BLANKS = "with blanks around the name"
+    BLANKS = "with leading or trailing blanks"
     ESCAPES = "with percent escapes"
     ACCENTS = "with accents in another Unicode form"
-    CASE = "with other capital letters"
+    CASE = "with different capitalization"
     SUFFIX = "without the suffix"
 
 
 class Found(NamedTuple):
-    """The file that a name means.
+    """The file that a name refers to.
 
     Attributes:
-        path: relative to the root, as `Sample.path` has it.
-        how: how the name differs from it.
+        path: relative to the root, in the form of `Sample.path`.
+        how: how the written name differs from it.
     """
 
     path: str
@@ -40,7 +40,7 @@ class Found(NamedTuple):
 
 
 class _Names(NamedTuple):
-    """The names in one folder: by normal form, by form without case, and images by stem."""
+    """The names in one folder: by normalized form, by case-folded form, and images by stem."""
 
     by_form: dict[str, list[str]]
     by_case: dict[str, list[str]]
@@ -48,31 +48,29 @@ class _Names(NamedTuple):
 
 
 class NamedFiles:
-    """The files below a folder, by names that other programs wrote.
+    """Finds files below a folder by names that other programs wrote.
 
-    A file of exactly this name always comes first. Where there is none, a file whose name differs
-    only as `How` says is taken if there is only one. Folders are listed only then, each once.
+    An exact match always takes precedence. Otherwise a file whose name differs only in a way
+    listed in `How` is used, if there is only one. Folders are listed only then, each once.
+
+    Args:
+        root: the folder that names are relative to.
     """
 
     def __init__(self, root: Path) -> None:
-        """Look at nothing yet.
-
-        Args:
-            root: the folder that names are relative to.
-        """
         self._root = root
         self._top = os.fspath(root)
         self._listed: dict[str, _Names | None] = {}
 
     def find(self, text: str, *, base: str = "") -> Found | None:
-        r"""Find the file that a name means.
+        r"""Find the file that a name refers to.
 
         Args:
             text: a path with '/' or '\' between folders, or a file:// URL.
-            base: the folder below the root that relative paths begin at; '' for the root.
+            base: the folder below the root that relative paths start from; '' for the root.
 
         Returns:
-            The file, or None where there is none or several match.
+            The file, or None if none or several match.
 
         Raises:
             ValueError: the name is blank or leads out of the root.
@@ -87,7 +85,7 @@ class NamedFiles:
         return next(filter(None, map(self._similar, [path, *(path for _, path in variants)])), None)
 
     def place(self, text: str, *, base: str = "") -> str:
-        """Say where a name would be, relative to the root; no file is looked at.
+        """The path that a name denotes, relative to the root, without accessing files.
 
         Raises:
             ValueError: the name is blank or leads out of the root.
@@ -117,7 +115,7 @@ class NamedFiles:
         return os.path.isfile(f"{self._top}/{path}")  # noqa: PTH113 - a tenth of the time
 
     def _similar(self, path: str) -> Found | None:
-        """The one file with nearly this name."""
+        """The only file with a similar name."""
         above, _, name = path.rpartition("/")
         folder = self._folder(above)
         names = self._names(folder) if folder is not None else None
@@ -135,7 +133,7 @@ class NamedFiles:
         return None
 
     def _folder(self, path: str) -> str | None:
-        """The folder of this or nearly this name; None where there is none, or several."""
+        """The folder with this or a similar name; None if there is none or several."""
         if not path or os.path.isdir(f"{self._top}/{path}"):  # noqa: PTH112 - a tenth of the time
             return path
         above, _, name = path.rpartition("/")
@@ -152,14 +150,14 @@ class NamedFiles:
         return None
 
     def _names(self, folder: str) -> _Names | None:
-        """What a folder holds; None where it cannot be listed."""
+        """The contents of a folder; None if it cannot be listed."""
         if folder not in self._listed:
             self._listed[folder] = _list(f"{self._top}/{folder}")
         return self._listed[folder]
 
 
 def local_path(text: str) -> str:
-    """The path of a file:// URL; any other text as it is."""
+    """The path of a file:// URL; any other text unchanged."""
     stripped = text.strip()
     if stripped[:7].casefold() != "file://":
         return text
@@ -170,7 +168,7 @@ def local_path(text: str) -> str:
 def _list(folder: str) -> _Names | None:
     try:
         entries = os.listdir(folder)  # noqa: PTH208 - names only, of folders with many
-    except (OSError, ValueError):  # then the file in it is missing, which is told
+    except (OSError, ValueError):  # the file in it is then reported as missing
         return None
     names = _Names({}, {}, {})
     for name in entries:
@@ -183,5 +181,5 @@ def _list(folder: str) -> _Names | None:
 
 
 def _form(name: str) -> str:
-    """A name with its accents composed: file systems and spreadsheets differ in this."""
+    """A name with composed accents (NFC): file systems and spreadsheets differ in this."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)

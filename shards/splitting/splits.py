@@ -1,4 +1,4 @@
-"""Which images are to train on and which to judge by: the set's own lists, or a fraction."""
+"""Splits a set into training and evaluation images: by its own lists, or by a fraction."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
 
 def split_by_lists(annotated: AnnotatedSet) -> dict[str, tuple[Sample, ...]]:
-    """Split as the set's own lists say.
+    """Split by the set's own lists.
 
     Args:
         annotated: a set with lists.
 
     Returns:
-        'train', 'val' and 'test', those that there are lists of; 'trainval' only where there is
-        neither 'train' nor 'val'. Samples sorted by path. Images in none of these are left out.
+        'train', 'val' and 'test', as far as lists exist; 'trainval' only if there is neither
+        'train' nor 'val'. Samples sorted by path. Images in none of these are left out.
 
     Raises:
-        SourceError: there are no lists; one of these names no image that can be used; an image
-            is in two of them.
+        SourceError: there are no lists; one of these names no usable image; an image is in two
+            of them.
     """
     lists = dict(annotated.splits)
     if "train" in lists or "val" in lists:
         lists.pop("trainval", None)
     if not lists:
         raise SourceError(
-            f"{annotated.root}: no splits of its own (no lists in ImageSets/Main, no folders of "
-            "splits, no column 'split', no second --coco). Use --split ratio."
+            f"{annotated.root}: defines no splits (no lists in ImageSets/Main, no split folders, "
+            "no column 'split', no second --coco). Use --split ratio."
         )
     _refuse_leaks(annotated, lists)
     splits = {
@@ -49,42 +49,42 @@ def split_by_lists(annotated: AnnotatedSet) -> dict[str, tuple[Sample, ...]]:
     for name, samples in splits.items():
         if not samples:
             raise SourceError(
-                f"{annotated.root}: the list '{name}' names no image that can be used. Correct or "
-                f"remove it (ImageSets/Main/{name}.txt, the column 'split', the file of --coco), "
+                f"{annotated.root}: the list '{name}' names no usable image. Correct or "
+                f"remove it (ImageSets/Main/{name}.txt, the column 'split', the --coco file), "
                 "or use --split ratio."
             )
     return splits
 
 
 def _refuse_leaks(annotated: AnnotatedSet, lists: Mapping[str, frozenset[str]]) -> None:
-    """An image that is trained on must not judge the result."""
+    """Refuse images in two lists: training images must not be used for evaluation."""
     for (one, ones), (other, others) in combinations(lists.items(), 2):
         both = ones & others
         if both:
             raise SourceError(
                 f"{annotated.root}: {shown(min(both))} is in the lists '{one}' and '{other}' "
-                f"({len(both)} images are). Take it out of one, or use --split ratio."
+                f"({len(both)} images in all). Remove it from one, or use --split ratio."
             )
 
 
 def split_by_ratio(
     annotated: AnnotatedSet, *, classes: Sequence[str], train_fraction: float, seed: int
 ) -> dict[str, tuple[Sample, ...]]:
-    """Split by a fraction, stratified for several labels.
+    """Split by a fraction, stratified by multi-label stratification.
 
-    The same images, labels and seed give the same split, whatever the order of the samples.
-    Classes that an image has only 'difficult' instances of do not count for it.
+    The same images, labels and seed give the same split, for any order of the samples.
+    Classes with only 'difficult' instances in an image count as absent from it.
 
     Args:
-        annotated: the set; its own lists are not looked at.
+        annotated: the set; its own lists are ignored.
         classes: the vocabulary.
-        train_fraction: of the images, to train on; 0 to 1.
-        seed: another number gives another split.
+        train_fraction: fraction of the images to train on; 0 to 1.
+        seed: seed of the split.
 
     Returns:
-        'train' and 'val', samples sorted by path; only one of them where the fraction is 0 or 1
-        or there is only one image. Every class with two images or more is on both sides, and
-        the sizes are the fraction's, rounded, as far as `stratify` says.
+        'train' and 'val', samples sorted by path; only one of them if the fraction is 0 or 1
+        or there is only one image. Every class with two or more images is in both splits, and
+        the sizes match the rounded fraction, within the limits described in `stratify`.
 
     Raises:
         SourceError: there are no images.
@@ -94,7 +94,7 @@ def split_by_ratio(
     if not 0 <= train_fraction <= 1:
         raise ValueError(f"train_fraction is {train_fraction}, not from 0 to 1")
     if not annotated.samples:
-        raise SourceError(f"{annotated.root}: no images that can be used, so nothing to split.")
+        raise SourceError(f"{annotated.root}: no usable images, so nothing to split.")
     shuffled = sorted(annotated.samples, key=lambda sample: _draw(sample.path, seed))
     if train_fraction in {0, 1}:
         train = np.full(len(shuffled), train_fraction == 1)
@@ -113,6 +113,6 @@ def split_by_ratio(
 
 
 def _draw(path: str, seed: int) -> bytes:
-    """A random number that hangs on nothing but the path and the seed, in every version."""
+    """A random number that depends only on the path and the seed, in every Python version."""
     text = f"{seed}\n{path}".encode("utf-8", "surrogateescape")
     return hashlib.blake2b(text, digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""Which images to train on, so that every class stands on both sides in the same proportion."""
+"""Multi-label stratification: divides images so that both sides have each class in proportion."""
 
 from __future__ import annotations
 
@@ -11,33 +11,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SEARCH_STEPS = 10_000
-"""Moves after which the search for classes on both sides gives up."""
+"""Moves after which the search for a division with all classes on both sides gives up."""
 _CANDIDATES = 32
-"""Images of a class that one step of that search looks at."""
+"""Images of a class considered in one step of that search."""
 _DETOUR = 0.3
-"""Chance that it moves any of them, not the best, where the best breaks another class."""
+"""Probability of moving a random one instead of the best, if the best breaks another class."""
 
 
 def stratify(labels: NDArray[np.bool_], fraction: float, *, seed: int) -> NDArray[np.bool_]:
-    """Divide images in two, stratified for several labels.
+    """Divide images in two with multi-label stratification.
 
-    Iterative stratification deals the images out; then single images are moved so that every
-    class with two images or more stands on both sides, and so that the sizes are right. Where
-    these two cannot both be had, the classes win and the size is as near as moving one image
-    after the other brings it. There are sets that no division serves (three images, every two
-    of which share a class of their own); to find a division is NP-hard in general (set
-    splitting), so the search has an end and leaves the division with the fewest classes on one
-    side only that it met.
+    Iterative stratification assigns the images; then single images are moved so that every class
+    with two or more images is on both sides, and the sizes match. If both are impossible, the
+    classes take precedence and the size is as close as moving single images allows. For some
+    sets no division works (three images, every two of which share a class of their own), and
+    finding one is NP-hard in general (set splitting), so the search is limited and returns the
+    division it found with the fewest one-sided classes.
 
     Args:
-        labels: shape (N, C), N at least 1, True where the class is present; in random order, as
-            ties are decided by it.
-        fraction: of the images, to train on; above 0, below 1.
-        seed: of the search.
+        labels: shape (N, C), N at least 1, True where the class is present; in random order,
+            because the order decides ties.
+        fraction: fraction of the images to train on; above 0, below 1.
+        seed: seed of the search.
 
     Returns:
         Shape (N,), True for the images to train on; round(fraction * N) of them, but at least
-        one on each side where N is at least 2.
+        one on each side if N is at least 2.
 
     Source: Sechidis, Tsoumakas, Vlahavas (2011), "On the Stratification of Multi-label Data",
     ECML PKDD, figure 1; the search: Selman, Kautz, Cohen (1994), "Noise Strategies for Improving
@@ -52,7 +51,7 @@ def stratify(labels: NDArray[np.bool_], fraction: float, *, seed: int) -> NDArra
 
 
 class _Division:
-    """Images on two sides, and how many of each class stand where."""
+    """Images on two sides, with the counts per class on each side."""
 
     def __init__(self, labels: NDArray[np.bool_], train: NDArray[np.bool_]) -> None:
         self.labels = labels
@@ -61,21 +60,21 @@ class _Division:
         self.on_train = labels[train].sum(axis=0)
 
     def move(self, image: int) -> None:
-        """To the other side."""
+        """Move an image to the other side."""
         self.train[image] = not self.train[image]
         self.on_train += self.labels[image] * (1 if self.train[image] else -1)
 
     def one_sided(self) -> NDArray[np.intp]:
-        """The classes that could stand on both sides and do not."""
+        """The classes that could be on both sides but are not."""
         either = (self.on_train == 0) | (self.on_train == self.totals)
         return np.flatnonzero(either & (self.totals > 1))
 
     def holds(self, images: NDArray[np.intp], *, train: bool) -> NDArray[np.intp]:
-        """Of how many classes each of these images is the last one on its side.
+        """For each image, the number of classes of which it is the last image on its side.
 
         Args:
-            images: all of them on one side.
-            train: which side.
+            images: images of one side.
+            train: whether that is the training side.
 
         Returns:
             Shape (len(images),).
@@ -87,7 +86,7 @@ class _Division:
 
 
 def _deal(labels: NDArray[np.bool_], fraction: float, *, target: int) -> NDArray[np.bool_]:
-    """Iterative stratification: the rarest class first, each image to where it lacks most."""
+    """Iterative stratification: rarest class first, each image to the side that lacks it most."""
     totals = labels.sum(axis=0)
     want = ((fraction * totals).tolist(), (totals - fraction * totals).tolist())
     room = [float(target), float(len(labels) - target)]
@@ -112,7 +111,7 @@ def _deal(labels: NDArray[np.bool_], fraction: float, *, target: int) -> NDArray
 
 
 def _cover(division: _Division, rng: random.Random) -> None:
-    """Bring every class of two images or more to both sides, or as many as the search can."""
+    """Place every class with two or more images on both sides, as far as the search succeeds."""
     best = division.train.copy()
     fewest = len(division.one_sided())
     for _ in range(_SEARCH_STEPS):
@@ -134,14 +133,14 @@ def _cover(division: _Division, rng: random.Random) -> None:
 
 
 def _below(rng: random.Random, end: int) -> int:
-    """A number from 0 to end - 1; `random()` alone is promised to be the same in every Python."""
+    """A random integer in 0 to end - 1; only `random()` is guaranteed stable across Pythons."""
     return int(rng.random() * end)
 
 
 def _balance(division: _Division, fraction: float, *, target: int) -> None:
-    """Move images to the smaller side, those first that bring the classes nearest to `fraction`.
+    """Move images to the smaller side, first those that bring the classes closest to `fraction`.
 
-    An image that is the last one of a class on its side stays.
+    An image that is the last one of a class on its side is not moved.
     """
     weights = 1 / np.maximum(division.totals, 1)
     while (surplus := int(division.train.sum()) - target) != 0:
@@ -152,7 +151,7 @@ def _balance(division: _Division, fraction: float, *, target: int) -> None:
             return
         step = -1 if side else 1
         excess = division.on_train - fraction * division.totals
-        # What one image of a class more on the training side adds to the sum over classes of
+        # What one more image of a class on the training side adds to the sum over classes of
         # excess ** 2 / total.
         cost = (1 + 2 * step * excess) * weights
         division.move(int(images[np.argmin(division.labels[images] @ cost)]))

@@ -1,1 +1,1 @@
-"""Images drawn by ourselves, for the demo, the tests and the benchmarks."""
+"""Synthetic images for the demo, the tests and the benchmarks."""

@@ -1,6 +1,6 @@
-"""What the 20 drawn classes look like: each has a shape, two colors and a texture of its own.
+"""Appearance of the 20 drawn classes: each has its own shape, two colors and texture.
 
-A look is recognizable by its colors and by its shape or texture, so that a small network learns
+A class is recognizable by its colors and by its shape or texture, so that a small network learns
 it from a few dozen images, without pretrained weights.
 """
 
@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw
 
 Color = tuple[int, int, int]
 Part = tuple[str, tuple[float, ...]]
-"""('poly' | 'disc' | 'hole', coordinates in a unit box): a polygon's x, y, x, y, ...; the box of
-an ellipse, filled or cut out."""
+"""('poly' | 'disc' | 'hole', coordinates in a unit box): x, y, x, y, ... of a polygon; the
+bounding box of an ellipse, filled or cut out."""
 Texture = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.bool_]]
 """(x, y in the unit box) -> where the second color shows."""
 
@@ -40,7 +40,7 @@ def _spots(across: float, down: float, radius: float) -> Texture:
 
 
 def _beyond(x0: float, y0: float) -> Texture:
-    """The second color right of x0 or below y0: two-colored objects."""
+    """The second color to the right of x0 or below y0: two-colored objects."""
     return lambda x, y: (x > x0) | (y > y0)
 
 
@@ -54,7 +54,7 @@ class Look:
 
     Attributes:
         aspect: width over height.
-        parts: what the shape is put together from, in order.
+        parts: the parts of the shape, in drawing order.
         colors: first and second.
         texture: where the second color shows.
     """
@@ -78,7 +78,7 @@ class Look:
         return big.resize((width, height), Image.Resampling.BOX)
 
     def paint(self, width: int, height: int, *, light: float) -> Image.Image:
-        """The colors of the whole box: mode RGB, `light` times as bright."""
+        """The colors of the whole box: mode RGB, brightness multiplied by `light`."""
         y, x = np.mgrid[0:height, 0:width]
         second = self.texture((x + 0.5) / width, (y + 0.5) / height)
         colors = np.clip(np.array(self.colors) * light, 0, 255).astype(np.uint8)

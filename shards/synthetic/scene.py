@@ -1,4 +1,4 @@
-"""Draws one image with objects of the 20 drawn classes, and says where they stand."""
+"""Draws one image with objects of the 20 drawn classes, and returns their boxes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _TWICE = 0.2
-"""Chance that a class stands twice in an image."""
+"""Probability that a class has two objects in an image."""
 _MIRRORED = 0.5
 _STICKS_OUT = 0.1
-"""Chance that an object may stick out of the image."""
+"""Probability that an object may extend beyond the image."""
 _PLACES = 12
-"""Positions tried for an object; the one that covers the others least is taken."""
+"""Positions tried for an object; the one with the least overlap is used."""
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One drawn object; the box in pixels from 0, ends excluded, inside the image."""
+    """One drawn object; the box in pixels, 0-based, end exclusive, clipped to the image."""
 
     name: str
     box: tuple[int, int, int, int]
@@ -43,14 +43,14 @@ def draw_scene(
     """Draw objects on a background.
 
     Args:
-        present: classes to draw well visible, each once or twice.
+        present: classes to draw clearly visible, each once or twice.
         difficult: a class to draw once, small and faint; or None.
-        rng: decides everything else.
-        width: of the image, pixels.
-        height: of the image, pixels.
+        rng: determines everything else.
+        width: image width, pixels.
+        height: image height, pixels.
 
     Returns:
-        The image (RGB) and the objects in it, in the order drawn.
+        The image (RGB) and its objects, in drawing order.
     """
     image = _background(rng, width=width, height=height)
     things: list[Thing] = []
@@ -83,7 +83,7 @@ def _add(
     rng: np.random.Generator,
     difficult: bool,
 ) -> None:
-    """Draw one object where it covers the others least; a difficult one is small and faint."""
+    """Draw one object where it overlaps the others least; a difficult one is small and faint."""
     look = LOOKS[name]
     side = min(image.size) * (rng.uniform(0.14, 0.2) if difficult else rng.uniform(0.38, 0.7))
     across = max(4, round(side * look.aspect**0.5))
@@ -113,10 +113,10 @@ def _place(
     *,
     rng: np.random.Generator,
 ) -> tuple[tuple[int, int, int, int], bool]:
-    """Choose a box for an object: one in ten may stick out by up to a third.
+    """Choose a box for an object: one in ten may extend beyond the image by up to a third.
 
     Returns:
-        The box (left, top, right, bottom; perhaps outside the image) and whether it sticks out.
+        The box (left, top, right, bottom; may be outside the image) and whether it is truncated.
     """
     play = np.array(image) - np.array(size)
     out = np.array(size) / 3 if rng.random() < _STICKS_OUT else np.zeros(2)
@@ -132,7 +132,7 @@ def _place(
 
 
 def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> float:
-    """The area that two boxes share, in parts of the second's."""
+    """The intersection of two boxes as a fraction of the second's area."""
     across = max(0, min(a[2], b[2]) - max(a[0], b[0]))
     down = max(0, min(a[3], b[3]) - max(a[1], b[1]))
     return across * down / ((b[2] - b[0]) * (b[3] - b[1]))

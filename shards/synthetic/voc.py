@@ -1,7 +1,7 @@
 """Draws a PASCAL VOC tree: images, annotations and lists, for the demo, tests and benchmarks.
 
-Nothing is downloaded and nothing photographed. The 20 classes can be learned without pretrained
-weights (`looks.py`); several stand in one image, and some instances are 'difficult'.
+Nothing is downloaded. The 20 classes can be learned without pretrained weights (`appearance.py`);
+images may have several classes, and some instances are 'difficult'.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 _CLASSES = tuple(LOOKS)
 _CLASSES_PER_IMAGE = (0.58, 0.27, 0.10, 0.05)
-"""Chances of 1, 2, 3 and 4 ordinary classes; 1.6 on average."""
+"""Probabilities of 1, 2, 3 and 4 ordinary classes; 1.6 on average."""
 _PERSON_WEIGHT = 5.0
-"""How much likelier a person is than any other class."""
+"""Weight of 'person' relative to any other class."""
 _DIFFICULT = 0.15
-"""Chance that an image has an instance that is hard to see."""
+"""Probability that an image has a difficult instance."""
 _QUALITY = 90
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What one image is to hold, decided before anything is drawn."""
+    """The contents of one image, determined before anything is drawn."""
 
     key: str
     split: str
@@ -54,14 +54,14 @@ def draw_voc(
 ) -> Path:
     """Draw a VOC tree: `JPEGImages`, `Annotations` and, with `lists`, `ImageSets/Main`.
 
-    About half of the images are in the list 'train', a third in 'val', the rest in 'test'. From
-    60 images on, every class is present in both train and val. The same arguments give the same
-    bytes (with the same releases of NumPy and Pillow).
+    About half of the images are in the list 'train', a third in 'val', the rest in 'test'. With
+    60 or more images, every class is present in both train and val. The same arguments give the
+    same bytes (with the same versions of NumPy and Pillow).
 
     Args:
-        root: the folder to draw into; made where it is missing.
-        images: how many.
-        seed: another number draws another set.
+        root: the folder to draw into; created if missing.
+        images: number of images.
+        seed: seed of the set.
         width: pixels.
         height: pixels.
         lists: write the lists of `ImageSets/Main`.
@@ -89,17 +89,17 @@ def draw_voc(
 
 
 def draw_photo(width: int = 500, height: int = 375, *, seed: int = 0, quality: int = 95) -> bytes:
-    """Draw one JPEG (4:2:0) that costs a decoder what a photograph does.
+    """Draw one JPEG (4:2:0) that takes as long to decode as a photograph.
 
-    Surfaces with hard edges, shaded by a spectrum that falls with frequency as that of natural
-    scenes does, busy in some places and smooth in others, with a sensor's noise. At the defaults
-    it has about 88 KB, the mean of VOC.
+    Surfaces with hard edges, shaded with a spectrum that falls with frequency as in natural
+    scenes, detailed in some places and smooth in others, with sensor noise. With the defaults it
+    has about 88 KB, the mean of VOC.
 
     Args:
         width: pixels.
         height: pixels.
-        seed: another number draws another photograph.
-        quality: of the JPEG, 1 to 95.
+        seed: seed of the image.
+        quality: JPEG quality, 1 to 95.
 
     Returns:
         The bytes of the JPEG.
@@ -125,7 +125,7 @@ def draw_photo(width: int = 500, height: int = 375, *, seed: int = 0, quality: i
 def _cloud(
     rng: np.random.Generator, *, width: int, height: int, slope: float
 ) -> NDArray[np.float64]:
-    """Noise whose amplitude is 1/frequency**slope; float64 (height, width), mean 0, deviation 1."""
+    """Noise of amplitude 1/frequency**slope; float64 (height, width), mean 0, std 1."""
     down, across = np.meshgrid(np.fft.fftfreq(height), np.fft.rfftfreq(width), indexing="ij")
     frequency = np.maximum(np.hypot(down, across), 1 / max(width, height))
     white = np.fft.rfft2(rng.standard_normal((height, width)))
@@ -135,10 +135,10 @@ def _cloud(
 
 
 def _plan(images: int, *, seed: int) -> list[_Plan]:
-    """Decide split and classes of every image.
+    """Choose the split and classes of every image.
 
-    The first images of each split go round all classes, so that none is missing from a split
-    that has at least as many images as there are classes.
+    The first images of each split cycle through all classes, so that no class is missing from a
+    split with at least as many images as classes.
     """
     rng = np.random.default_rng((seed, 0))
     train, val = images - images // 2, images // 3
@@ -162,14 +162,14 @@ def _plan(images: int, *, seed: int) -> list[_Plan]:
 
 
 def _jpeg(image: Image.Image, *, quality: int) -> bytes:
-    """Encode with chroma at half size (4:2:0), as cameras do."""
+    """Encode with chroma at half resolution (4:2:0), as cameras do."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
     return buffer.getvalue()
 
 
 def _annotation(key: str, things: Sequence[Thing], *, folder: str, width: int, height: int) -> str:
-    """The XML of one image; boxes count pixels from 1, ends included, as VOC's do."""
+    """The XML of one image; boxes are 1-based with inclusive ends, as in VOC."""
     objects = "".join(
         "\t<object>\n"
         f"\t\t<name>{thing.name}</name>\n"
@@ -218,7 +218,7 @@ def _write_lists(folder: Path, plans: Sequence[_Plan]) -> None:
 
 
 def _mark(plan: _Plan, name: str) -> int:
-    """What VOC's lists say of a class: 1 present, 0 only difficult, -1 absent."""
+    """The value of a class in VOC's lists: 1 present, 0 only difficult, -1 absent."""
     if name in plan.present:
         return 1
     return 0 if name == plan.difficult else -1

@@ -1,1 +1,1 @@
-"""Tars: the headers that shards are written with, and the images in anybody's tar."""
+"""Tars: the headers of written shards, and the images in any tar."""

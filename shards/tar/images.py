@@ -1,4 +1,4 @@
-"""Which members of a tar are images: found without reading an image."""
+"""Finds the members of a tar that are images, without reading an image."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class TarListing:
     """The images of one tar.
 
     Attributes:
-        images: in the order of the tar; every image of a sample is one of its own. A member
-            whose name promises an image, and of which there is nothing to read, has a fault.
-        damage: a line on why the tar has not been read to its end, or None.
-        skipped: how many members of each kind are no images; none in a packed set.
-        notes: a line for each thing in the tar that a person should know.
+        images: in tar order; each image of a sample is a separate entry. A member that is an
+            image by its name but has no bytes to read has a fault.
+        damage: one line on why the tar was not read to its end, or None.
+        skipped: number of non-image members by kind; empty for a packed set.
+        notes: lines for the user about the contents of the tar.
     """
 
     images: tuple[ImageRef, ...]
@@ -50,18 +50,18 @@ class TarListing:
 
 
 def list_tar(file: Path) -> TarListing:
-    """Find the images of any WebDataset tar; no image is read.
+    """Find the images of any WebDataset tar, without reading an image.
 
-    Images are told by their names, else by their first bytes; a link is the image that it leads
-    to. An image of a packed set (with its `dataset.json` beside it) is named by its original path;
-    any other, and one whose description is missing or damaged, 'TAR/MEMBER'. Hidden members are
-    skipped.
+    Images are recognized by name, else by their first bytes; a link stands for its target image.
+    An image of a packed set (whose `dataset.json` is beside the tar) is named by its original
+    path; any other, and one whose description is missing or damaged, is named 'TAR/MEMBER'.
+    Hidden members are skipped.
 
     Args:
         file: the tar.
 
     Returns:
-        The images up to the first damage, and what that is.
+        The images up to the first damage, and that damage.
 
     Raises:
         CompressedTarError: the tar is compressed.
@@ -98,7 +98,7 @@ def _read_own(found: _Found, descriptor: int) -> None:
 
 
 def _path(description: bytes) -> str | None:
-    """The original path in a .json member; None where there is none."""
+    """The original path in a .json member; None if there is none."""
     try:
         value: Any = json.loads(description)
         path = value["path"]
@@ -112,21 +112,20 @@ def _read_any(found: _Found, descriptor: int) -> None:
         for member in all_members(found.file):
             if member.kind is not Kind.FOLDER:
                 found.take(member, descriptor)
-    finally:  # those before the damage as well
+    finally:  # also for the members before any damage
         found.follow_links(descriptor)
 
 
 class _Found:
-    """What has been found in one tar.
+    """Collects what is found in one tar.
 
     Attributes:
         file: the tar.
         refs: its images.
-        skipped: how many members of each kind are no images.
+        skipped: number of non-image members by kind.
     """
 
     def __init__(self, file: Path) -> None:
-        """Find nothing yet."""
         self.file = file
         self._file, self._prefix = str(file), f"{file.name}/"
         self.refs: list[ImageRef] = []
@@ -143,12 +142,12 @@ class _Found:
         path: str | None = None,
         fault: Fault | None = None,
     ) -> None:
-        """Take a member as an image."""
+        """Add a member as an image."""
         path = path or self._prefix + name
         self.refs.append(ImageRef(path, self._file, offset, size, fault))
 
     def take(self, member: Member, descriptor: int) -> None:
-        """Look what a member of a tar from anywhere is."""
+        """Classify a member of a tar that is not part of a packed set."""
         name, kind = member.name, member.kind
         base = name.rpartition("/")[2]
         if is_hidden(name):
@@ -169,7 +168,7 @@ class _Found:
             count(self.skipped, _KINDS[kind])
 
     def follow_links(self, descriptor: int) -> None:
-        """Put the images that links lead to in their places."""
+        """Insert the targets of links that are images, in tar order."""
         if not self._links:
             return
         whole, self.refs = self.refs, []
@@ -198,17 +197,17 @@ class _Found:
         self.add(name, 0, 0, fault=Fault(Reason.UNREADABLE, detail))
 
     def notes(self) -> tuple[str, ...]:
-        """A line for each thing that a person should know."""
+        """Lines for the user about the contents of the tar."""
         notes = []
         if self._archives:
             notes.append(
-                f"{self.file.name}: {first_names(self._archives)}: archives in a tar are not "
-                "looked into; unpack them to score what they hold."
+                f"{self.file.name}: {first_names(self._archives)}: archives inside a tar are not "
+                "opened; unpack them to score their images."
             )
         if len({ref.name for ref in self.refs}) < len(self.refs):
             names = Counter(ref.name for ref in self.refs)
             repeated = [name for name, number in names.items() if number > 1]
-            notes.append(f"{first_names(repeated)}: several images of this name; each is a row.")
+            notes.append(f"{first_names(repeated)}: several images have this name; each is a row.")
         return tuple(notes)
 
 

@@ -1,4 +1,4 @@
-"""Links in a tar: which member's bytes a link stands for, as unpacking the tar would have it."""
+"""Links in a tar: resolved to the members that they would refer to after unpacking."""
 
 from __future__ import annotations
 
@@ -14,30 +14,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MOST_STEPS: Final = 40
-"""Links that are followed one after the other, as on Linux."""
+"""Maximum length of a chain of links, as on Linux."""
 _FILES: Final = (Kind.FILE, Kind.UNKNOWN)
 
 
 class Links:
-    """Finds what links lead to.
+    """Resolves links.
 
-    A hard link is the member of its name that stands in front of it, a symbolic link the last one
-    of its name: that is what would be there after unpacking. Names are compared without './' and
-    a leading '/', which writers add and leave out as they like.
+    A hard link refers to the last earlier member of its target's name, a symbolic link to the
+    last member of that name: this is the result of unpacking. Names are compared without './'
+    and a leading '/', which not all writers include.
 
     Args:
-        members: of the tar, in order.
+        members: the members of the tar, in order.
     """
 
     def __init__(self, members: Iterable[Member]) -> None:
-        """Sort the members by their names."""
         self._named: dict[str, list[Member]] = {}
         for member in members:
             self._named.setdefault(_plain(member.name), []).append(member)
         self._folders: frozenset[str] | None = None
 
     def resolve(self, link: Member) -> Member | str:
-        """The ordinary file that a link stands for, or a line on why there is none."""
+        """The regular file that a link refers to, or one line on why there is none."""
         told = f"a link to '{shown(link.target)}'"
         member, seen = link, {link.offset}
         while member.kind not in _FILES:
@@ -53,7 +52,7 @@ class Links:
         return member
 
     def _next(self, link: Member) -> Member | str:
-        """Follow a link once."""
+        """Follow one link of the chain."""
         if link.kind is Kind.LINK:
             named = self._named.get(_plain(link.target), [])
             before = [member for member in named if member.offset < link.offset]
@@ -63,7 +62,7 @@ class Links:
         if link.target.startswith("/"):
             named = self._named.get(_plain(link.target), [])
             absolute = [member for member in named if member.name.startswith("/")]
-            return absolute[-1] if absolute else "which leads out of the tar"
+            return absolute[-1] if absolute else "which points outside the tar"
         path = self._path(posixpath.join(posixpath.dirname(_plain(link.name)), link.target))
         if path is None:
             return "which leads back to itself"
@@ -71,7 +70,7 @@ class Links:
         return named[-1] if named else self._absence(path)
 
     def _path(self, path: str) -> str | None:
-        """A path with the links to folders in it followed; None where they go round in a circle."""
+        """A path with its links to folders resolved; None if they form a cycle."""
         parts, steps = path.split("/")[::-1], 0
         done: list[str] = []
         while parts:
@@ -98,11 +97,12 @@ class Links:
             )
         if path in self._folders:
             return "which is a folder in the tar"
-        return "which leads out of the tar" if path.startswith("..") else "which is not in the tar"
+        outside = path.startswith("..")
+        return "which points outside the tar" if outside else "which is not in the tar"
 
 
 def read_links(file: Path) -> Links:
-    """Get ready to follow the links of a tar, up to its first damage.
+    """Index the members of a tar, up to the first damage, for resolving links.
 
     Raises:
         OSError: as for `all_members`.

@@ -1,4 +1,4 @@
-"""The tar format as shards are written in it.
+"""The tar format in which shards are written.
 
 Source: POSIX.1-2017, pax, "ustar Interchange Format".
 """
@@ -9,9 +9,9 @@ from typing import Final
 
 BLOCK: Final = 512
 RECORD: Final = 20 * BLOCK
-"""Archives are filled up with zeros to a multiple of this, as tar and tarfile do."""
+"""Archives are padded with zeros to a multiple of this, as tar and tarfile do."""
 MAX_MEMBER_BYTES: Final = 8**11 - 1
-"""What the size field of a USTAR header can hold."""
+"""Maximum of the size field in a USTAR header."""
 
 _MODE_AND_OWNER: Final = b"0000644\0" + 2 * b"0000000\0"
 _TIME: Final = b"00000000000\0"
@@ -20,10 +20,10 @@ _FIXED_SUM: Final = sum(_MODE_AND_OWNER) + sum(_TIME) + sum(_REST) + 8 * ord(" "
 
 
 def header(name: str, size: int) -> bytes:
-    """Make the USTAR header of an ordinary file: mode 644, owner 0, time 0.
+    """The USTAR header of a regular file: mode 644, owner 0, time 0.
 
-    Equal to `tarfile.TarInfo.tobuf(USTAR_FORMAT)` byte for byte, at a tenth of its time: three
-    headers an image are written.
+    Equal to `tarfile.TarInfo.tobuf(USTAR_FORMAT)` byte for byte, in a tenth of its time: three
+    headers are written per image.
 
     Args:
         name: ASCII, at most 100 characters.
@@ -38,10 +38,10 @@ def header(name: str, size: int) -> bytes:
 
 
 def padding(size: int) -> bytes:
-    """The zeros that fill a member up to whole blocks."""
+    """The zeros that pad a member to whole blocks."""
     return bytes(-size % BLOCK)
 
 
 def end(size: int) -> bytes:
-    """The zeros that end an archive of `size` bytes so far: two blocks, then up to a record."""
+    """The zeros that end an archive of `size` bytes: two blocks, then padding to a record."""
     return bytes(2 * BLOCK + -(size + 2 * BLOCK) % RECORD)

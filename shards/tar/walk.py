@@ -1,4 +1,4 @@
-"""A walk over anyone's tar: what is in it, and where, without reading it.
+"""Walks the members of any tar, with their locations, without reading their bytes.
 
 Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Header Block"; GNU tar 1.35 manual,
 "Basic Tar Format", for long names and binary sizes.
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 _ZEROS: Final = bytes(BLOCK)
 _LARGEST_NAME: Final = 1 << 20
-"""Bytes; a longer pax header or long name is damage, not a name."""
+"""Bytes; a longer pax header or long name is taken for damage."""
 _LARGEST_END: Final = 1 << 20
-"""Bytes of zeros that a writer may end with: tar fills up to its blocking factor."""
+"""Maximum zero bytes at the end: tar pads to its blocking factor."""
 
 
 class Kind(Enum):
-    """What a member of a tar is."""
+    """The type of a tar member."""
 
     FILE = "an ordinary file"
     LINK = "a hard link"
@@ -37,7 +37,7 @@ class Kind(Enum):
     PIPE = "a named pipe"
     DEVICE = "a device"
     PART = "a part of a file or of the archive's description"
-    UNKNOWN = "of a kind that POSIX does not know, to be taken for an ordinary file"
+    UNKNOWN = "of a type that POSIX does not define, to be treated as an ordinary file"
 
 
 _KINDS: Final = {
@@ -54,18 +54,18 @@ _KINDS: Final = {
     **dict.fromkeys((b"M", b"N", b"V", b"g"), Kind.PART),
 }
 _GNU: Final = {b"L": "path", b"K": "linkpath"}
-"""Long names and targets, by the keys that pax has for them."""
+"""GNU types of long names and link targets, with the corresponding pax keys."""
 
 
 class Member(NamedTuple):
     """One member of a tar.
 
     Attributes:
-        name: as the tar has it; bytes that are not UTF-8 are surrogate-escaped.
-        offset: where its bytes start in the tar; no two members have the same.
-        size: how many bytes.
-        kind: what it is.
-        target: where a link leads, as the tar has it; else ''.
+        name: as stored in the tar; bytes that are not UTF-8 are surrogate-escaped.
+        offset: position of its first byte in the tar; unique per member.
+        size: bytes.
+        kind: its type.
+        target: the target of a link, as stored in the tar; else ''.
     """
 
     name: str
@@ -76,13 +76,13 @@ class Member(NamedTuple):
 
 
 class CompressedTarError(DamageError):
-    """A tar that has to be unpacked before anything can be found in it."""
+    """A tar that must be decompressed before its members can be listed."""
 
 
 def members(file: Path) -> Iterator[Member]:
-    """Walk the ordinary files of a tar without reading their bytes.
+    """Walk the regular files of a tar without reading their bytes.
 
-    Folders, links and devices are left out, as every reader of WebDataset tars does.
+    Folders, links and devices are skipped, as in every reader of WebDataset tars.
 
     Raises:
         DamageError, CompressedTarError: as for `all_members`.
@@ -91,12 +91,12 @@ def members(file: Path) -> Iterator[Member]:
 
 
 def all_members(file: Path) -> Iterator[Member]:
-    """Walk the members of a tar, of every kind, without reading their bytes.
+    """Walk all members of a tar without reading their bytes.
 
-    USTAR, old tar, pax and GNU long names are understood.
+    USTAR, old tar, pax and GNU long names are supported.
 
     Raises:
-        DamageError: the tar cannot be read, is cut short, damaged or not a tar, or holds sparse
+        DamageError: the tar cannot be read, is truncated, damaged or not a tar, or holds sparse
             files. The members before the damage have been yielded.
         CompressedTarError: it is compressed.
     """
@@ -135,9 +135,9 @@ def _walk(descriptor: int, tar: str) -> Iterator[Member]:
         at = start + (0 if flag in b"123456" else size + -size % BLOCK)
         if at > start:
             _refuse_cut(name, start + size, length, tar)
-        if flag == b"g":  # of the archive as a whole
+        if flag == b"g":  # global header of the archive
             continue
-        # A folder in tars from before POSIX is an ordinary file whose name ends in '/'.
+        # In pre-POSIX tars a folder is a regular file whose name ends in '/'.
         if kind is Kind.FILE and name.endswith("/"):
             kind = Kind.FOLDER
         target = long.get("linkpath", _text(block[157:257])) if flag in b"12" else ""
@@ -152,7 +152,7 @@ def _parse(block: bytes, tar: str, at: int) -> tuple[str, int, bytes]:
     Raises:
         DamageError: it is not a header.
     """
-    # The checksum was taken with blanks in its own place.
+    # The checksum is computed with its own field filled with blanks.
     if _octal(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * ord(" "):
         raise _not_a_header(block, tar, at)
     binary = block[124] == 0x80
@@ -166,7 +166,7 @@ def _parse(block: bytes, tar: str, at: int) -> tuple[str, int, bytes]:
 
 
 def _octal(field: bytes) -> int:
-    """The number in a header's field; -1 where there is none to read."""
+    """The number in a header field; -1 if it is invalid."""
     try:
         return int(field.strip(b" \0") or b"0", 8)
     except ValueError:
@@ -177,40 +177,40 @@ def _not_a_header(block: bytes, tar: str, at: int) -> DamageError:
     packed = archive_of_head(block) if at == 0 else None
     if packed is not None:
         return CompressedTarError(
-            f"{tar}: {packed.kind}, so no image can be found in it. Run {packed.program}."
+            f"{tar}: {packed.kind}, so its images cannot be listed. Run {packed.program}."
         )
     if at == 0:
-        return DamageError(f"{tar}: not a tar (its first header is none). Copy it again.")
+        return DamageError(f"{tar}: not a tar (its first header is invalid). Copy it again.")
     return DamageError(
-        f"{tar}: damaged: no header where one must be, at byte {at}. Copy or pack it again."
+        f"{tar}: damaged: no valid header at byte {at}, where one must be. Copy or pack it again."
     )
 
 
 def _cut(block: bytes, tar: str, at: int) -> DamageError:
-    """Explain a file that ends where a header should be."""
+    """The error for a file that ends where a header should be."""
     if at == 0 and block:
         return _not_a_header(block, tar, at)
     return DamageError(
-        f"{tar}: cut short: it ends at byte {at + len(block)} without an end mark. Copy or pack it "
-        "again."
+        f"{tar}: truncated: it ends at byte {at + len(block)} without an end marker. Copy or pack "
+        "it again."
     )
 
 
 def _refuse_cut(name: str, end: int, length: int, tar: str) -> None:
     if end > length:
         raise DamageError(
-            f"{tar}: cut short: '{shown(name)}' should end at byte {end} and the file ends at "
+            f"{tar}: truncated: '{shown(name)}' should end at byte {end}, but the file ends at "
             f"{length}. Copy or pack it again."
         )
 
 
 def _check_end(descriptor: int, tar: str, at: int, length: int) -> None:
-    """Refuse what a reader would not see: tars joined end to end, or a copy filled with zeros."""
+    """Refuse data that would be skipped silently: concatenated tars, a copy padded with zeros."""
     rest = length - at
     if rest > _LARGEST_END or os.pread(descriptor, rest, at).strip(b"\0"):
         raise DamageError(
-            f"{tar}: damaged: its end mark stands at byte {at} of {length}; what follows is not "
-            "read. Copy or pack it again."
+            f"{tar}: damaged: its end marker is at byte {at} of {length}; the data after it is "
+            "not read. Copy or pack it again."
         )
 
 
@@ -219,8 +219,8 @@ def _extra(descriptor: int, tar: str, start: int, size: int) -> bytes:
     data = os.pread(descriptor, size, start) if size <= _LARGEST_NAME else b""
     if len(data) < size:
         raise DamageError(
-            f"{tar}: cut short or damaged: an extended header of {size} bytes at byte {start} is "
-            "not there. Copy or pack it again."
+            f"{tar}: truncated or damaged: the extended header of {size} bytes at byte {start} is "
+            "incomplete. Copy or pack it again."
         )
     return data
 
@@ -234,7 +234,7 @@ def _pax(data: bytes, tar: str) -> dict[str, str]:
         stop = int(length) if length.isdigit() else 0
         key, equals, value = rest[: max(stop - len(length) - 2, 0)].partition(b"=")
         if not (blank and equals) or (key == b"size" and not value.isdigit()):
-            raise DamageError(f"{tar}: damaged: a pax header makes no sense. Copy it again.")
+            raise DamageError(f"{tar}: damaged: a pax header is invalid. Copy it again.")
         found[_utf8(key)] = _utf8(value)
         at += stop
     return found
@@ -243,8 +243,8 @@ def _pax(data: bytes, tar: str) -> dict[str, str]:
 def _refuse_sparse(flag: bytes, long: dict[str, str], tar: str, name: str) -> None:
     if flag == b"S" or any(key.startswith("GNU.sparse") for key in long):
         raise DamageError(
-            f"{tar}: '{shown(name)}' is stored as a sparse file, which is not read, nor what "
-            "follows it. Make the tar again without --sparse."
+            f"{tar}: '{shown(name)}' is stored as a sparse file, which is not read, nor are the "
+            "members after it. Create the tar again without --sparse."
         )
 
 

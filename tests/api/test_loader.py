@@ -410,7 +410,7 @@ def test_sources_that_cannot_be_loaded_are_refused(packed: Path, tmp_path: Path)
         (packed, "train,train", "named twice"),
         (tmp_path / "none", None, "no such file"),
         (tmp_path / "empty", None, "no image"),
-        (tmp_path / "empty", "train", "no packed set"),
+        (tmp_path / "empty", "train", "not a packed set"),
         (unfinished, "train", "unfinished"),
         (tmp_path / "no.tar", None, "no.tar"),
         ([], None, "no image"),

@@ -152,7 +152,7 @@ def test_what_cannot_be_read_is_refused_at_once(packed: Path, tmp_path: Path) ->
     """Splits that are not there, sets that are not whole, arguments out of range."""
     with pytest.raises(LoaderError, match="no split 'test'"):
         webdataset(packed, split="test")
-    with pytest.raises(DamageError, match="no packed set"):
+    with pytest.raises(DamageError, match="not a packed set"):
         webdataset(tmp_path)
     broken = damaged(packed, tmp_path / "shards", rows=())
     (broken / "val-000001.tar").unlink()

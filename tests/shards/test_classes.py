@@ -77,7 +77,7 @@ def test_read_classes(tmp_path: Path, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"cat\ndog\ncat\n", "'cat' in line 1 and 3"),
+        (b"cat\ndog\ncat\n", "'cat' on lines 1 and 3"),
         (b"\n\n", "no classes"),
         (b"", "no classes"),
         (b"cat\n\xff\n", "not UTF-8 at byte 4"),

@@ -97,13 +97,13 @@ def test_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("where", "change", "said"),
     [
-        (("images", 1), {"id": 30}, "images: id 30 comes twice"),
+        (("images", 1), {"id": 30}, "images: id 30 appears twice"),
         (("images", 1), {"file_name": "../a.jpg"}, "image 10: path '../a.jpg' is not inside"),
         (("images", 1), {"id": True}, "images[1]: id is True"),
         (("images", 1), {"id": 1.5}, "images[1]: id is 1.5"),
         (("images", 1), {"file_name": None}, "images, id 10: file_name is None"),
         (("images", 1), {"id": [1]}, "images[1]: id is [1]"),
-        (("categories", 2), {"id": 1}, "categories: id 1 comes twice"),
+        (("categories", 2), {"id": 1}, "categories: id 1 appears twice"),
         (("categories", 2), {"name": "zebra"}, "ids 90 and 7 have the same name 'zebra'"),
         (("annotations", 3), {"image_id": 99}, "annotation 4: no image has the id 99"),
         (("annotations", 3), {"category_id": 5}, "annotation 4: no category has the id 5"),
@@ -179,7 +179,7 @@ def test_a_category_that_heads_the_others(tmp_path: Path) -> None:
         assert found.classes == ("zebra", "person", "yak")
         assert found.samples == read(tmp_path, content()).samples
         assert found.notes == (
-            f"category {name!r} only heads the others (supercategory 'none'): left out",
+            f"category {name!r} only groups the others (supercategory 'none'): ignored",
         )
 
 
@@ -215,7 +215,7 @@ def test_an_image_that_is_listed_twice(tmp_path: Path) -> None:
         Sample("a.jpg", ("person",)),
         Sample("val/b.jpg", ("person", "yak", "zebra")),
     )
-    counted = "1 image with the file_name of an earlier one, 1 with other labels: joined"
+    counted = "1 image with the file_name of an earlier one, 1 with different labels: merged"
     assert found.notes == (f"instances.json: {counted}",)
 
 
@@ -240,7 +240,7 @@ def test_no_path_matches(tmp_path: Path) -> None:
     assert "coco/val/b.jpg (image 30)" in str(caught.value)
     assert str(caught.value).endswith("match without 'coco/': remove it from the paths.")
     value["images"] = [{"id": 10, "coco_url": "http://x.org/val/a.jpg"}]
-    with pytest.raises(SourceError, match=r"id 10: no file_name, only the address .*'a\.jpg'"):
+    with pytest.raises(SourceError, match=r"id 10: no file_name, only the URL .*'a\.jpg'"):
         read(tmp_path, value)
 
 
@@ -254,7 +254,7 @@ def test_no_path_matches(tmp_path: Path) -> None:
         ({"shapes": [], "imagePath": "a.jpg"}, "LabelMe"),
         (b"<?xml version='1.0'?><annotations/>", "It is XML: export it as COCO"),
         (b"PK\x03\x04", "It is an archive: unpack it"),
-        (b"path,labels\na.jpg,cat\n", "--labels reads those"),
+        (b"path,labels\na.jpg,cat\n", "use --labels"),
         ({**content(), "annotations": None}, "so its images have no labels (a test-info file?)"),
         ({**content(), "annotations": [{"image_id": 30, "caption": "x"}]}, "captions or panoptic"),
         ({**content(), "images": []}, "the list 'images' is empty"),

@@ -71,11 +71,11 @@ def test_names(names: list[str], splits: list[str | None]) -> None:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["train.json", "x.json"], "x.json: which split it is, its name does not say"),
-        (["train.json", "test of cats/x.json"], "x.json: which split it is"),
-        (["train.json", "train_val.json"], "train_val.json: which split it is"),
-        (["train/a.json", "train/b.json"], "train/a.json: a second file of split 'train'"),
-        (["val.json", "valid.json"], "val.json: a second file of split 'val'"),
+        (["train.json", "x.json"], "x.json: its name does not tell which split it is"),
+        (["train.json", "test of cats/x.json"], "x.json: its name does not tell"),
+        (["train.json", "train_val.json"], "train_val.json: its name does not tell"),
+        (["train/a.json", "train/b.json"], "train/a.json: a second file for split 'train'"),
+        (["val.json", "valid.json"], "val.json: a second file for split 'val'"),
     ],
 )
 def test_names_that_tell_nothing(names: list[str], said: str) -> None:

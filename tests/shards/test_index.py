@@ -65,13 +65,13 @@ def test_an_index_is_read_back(tmp_path: Path) -> None:
 def test_a_damaged_index_is_refused(text: str, tmp_path: Path) -> None:
     """An index cut short, of another version or with other fields is a DamageError."""
     (tmp_path / "x.idx").write_text(text)
-    with pytest.raises(DamageError, match=r"x\.idx: not a whole index of version 1\.2"):
+    with pytest.raises(DamageError, match=r"x\.idx: not a complete index of version 1\.2"):
         read_index(tmp_path / "x.idx")
 
 
 def test_a_missing_index_is_named(tmp_path: Path) -> None:
     """An index that is not there is a DamageError that names it."""
-    with pytest.raises(DamageError, match=r"x\.idx: not there"):
+    with pytest.raises(DamageError, match=r"x\.idx: missing"):
         read_index(tmp_path / "x.idx")
 
 

@@ -78,17 +78,23 @@ def change(*path: str | int, to: Any) -> Callable[[Any], None]:
             "version 2 is not 1, which this vocscore reads; use the vocscore",
         ),
         (change("format", to="other"), "format 'other' is not 'vocscore'"),
-        (lambda value: value.pop("classes"), "no field 'classes'"),
-        (change("classes", 0, to=7), "7 is no text"),
+        (lambda value: value.pop("classes"), "missing field 'classes'"),
+        (change("classes", 0, to=7), "7 is not text"),
         (change("splits", "train", "samples", to=5), "split 'train' has 5 samples"),
-        (change("splits", "train", "shards", to=[]), "split 'train' has the shards"),
-        (change("splits", "val", "shards", 0, "name", to="../x-000000.tar"), "is no shard"),
-        (change("splits", "val", "shards", 0, "name", to="val-000001.tar"), "has the shards"),
-        (change("splits", "val", "shards", 0, "sha256", to="x"), "is no shard"),
-        (change("splits", "val", "shards", 0, "samples", to=0), "0 is no number of at least 1"),
+        (change("splits", "train", "shards", to=[]), "split 'train' has unexpected shard names"),
+        (change("splits", "val", "shards", 0, "name", to="../x-000000.tar"), "is not a shard"),
+        (
+            change("splits", "val", "shards", 0, "name", to="val-000001.tar"),
+            "has unexpected shard names",
+        ),
+        (change("splits", "val", "shards", 0, "sha256", to="x"), "is not a shard"),
+        (
+            change("splits", "val", "shards", 0, "samples", to=0),
+            "0 is not an integer of at least 1",
+        ),
         (change("splits", to=["train"]), "'list' object has no"),
         (change("splits", to={}), "no split"),
-        (change("rejected", to="1"), "'1' is no number"),
+        (change("rejected", to="1"), "'1' is not an integer"),
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_refused(
@@ -117,10 +123,8 @@ def test_a_file_that_is_no_manifest_is_refused(text: str, tmp_path: Path) -> Non
 
 def test_a_folder_without_manifest_is_no_set(tmp_path: Path) -> None:
     """Without `dataset.json` a folder is no set; with `.progress` in it, an unfinished one."""
-    with pytest.raises(
-        DamageError, match=r"so it is no packed set\. Make one with 'vocscore pack'"
-    ):
+    with pytest.raises(DamageError, match=r"so not a packed set\. Create one with 'vocscore pack'"):
         read_manifest(tmp_path)
     (tmp_path / ".progress").mkdir()
-    with pytest.raises(DamageError, match=r"unfinished.* Run the same 'vocscore pack' again"):
+    with pytest.raises(DamageError, match=r"unfinished.* Rerun the same 'vocscore pack' command"):
         read_manifest(tmp_path)

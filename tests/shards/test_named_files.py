@@ -197,7 +197,7 @@ def test_names_that_were_bent_are_counted(tmp_path: Path) -> None:
     assert labels(found).keys() == {"a.jpg", "b.png", "c.jpg"}
     assert found.notes == (
         "labels.csv: 2 paths written without the suffix, such as a",
-        "labels.csv: 1 path written with other capital letters, such as C.jpg",
+        "labels.csv: 1 path written with different capitalization, such as C.jpg",
     )
 
 
@@ -205,7 +205,7 @@ def test_names_that_were_bent_are_counted(tmp_path: Path) -> None:
 def test_two_names_of_one_file(tmp_path: Path, names: tuple[str, str]) -> None:
     """Where a file would be taken for two names, one may mean an image that is not there."""
     table = "path,label\n" + "".join(f"{name},{name}\n" for name in names)
-    with pytest.raises(SourceError, match=r"labels\.csv, line 3: .* would both be 'a\.jpg'"):
+    with pytest.raises(SourceError, match=r"labels\.csv, line 3: .* both match 'a\.jpg'"):
         read(tmp_path, table, "a.jpg")
 
 

@@ -105,7 +105,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(how: str, tmp_path: P
     assert [line for line in found if line["problems"]] == []
     states = {line["state"].removeprefix(f"{tmp_path / 'out'}: ")[:22] for line in found}
     assert {"whole", "the set is unfinished:"} & states
-    assert states <= {"whole", "the set is unfinished:", "no dataset.json in it,"}
+    assert states <= {"whole", "the set is unfinished:", "no dataset.json, so no"}
     if how == "steps":
         assert {line["indexes"] for line in found} == {0, 1, 2, 3, 4, 5}
 
@@ -260,8 +260,8 @@ def test_another_source_is_not_mixed_in(change: str, tmp_path: Path) -> None:
     else:
         os.utime(tmp_path / "in" / "000.jpg", ns=(1, 1))
     other = AnnotatedSet(annotated.root, tuple(samples), rejected=rejected)
-    line = "images that have been changed" if change == "touched" else "other images, labels or"
-    with pytest.raises(PackError, match=f"begun with {line}.* --overwrite"):
+    line = "images that have changed" if change == "touched" else "different images, labels or"
+    with pytest.raises(PackError, match=f"started with {line}.* --overwrite"):
         pack_small(other, tmp_path / "out", max_bad=1, **changes)
 
 

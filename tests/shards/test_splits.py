@@ -203,7 +203,7 @@ def test_few_images(images: int, fraction: float) -> None:
 def test_no_images() -> None:
     """A set without a usable image cannot be split."""
     nothing = AnnotatedSet(Path("root"), ())
-    with pytest.raises(SourceError, match="root: no images"):
+    with pytest.raises(SourceError, match="root: no usable images"):
         split_by_ratio(nothing, classes=CLASSES, train_fraction=0.7, seed=0)
 
 
@@ -266,7 +266,7 @@ def test_lists_of_a_tree(voc_tree: Path) -> None:
     ("lists", "said"),
     [
         ({}, "no lists in ImageSets/Main"),
-        ({"train": "ab", "val": ""}, "the list 'val' names no image"),
+        ({"train": "ab", "val": ""}, "the list 'val' names no usable image"),
         ({"train": "abc", "val": "cbd"}, r"b is in the lists 'train' and 'val' \(2 images"),
         ({"trainval": "ab", "test": "bc"}, "b is in the lists 'trainval' and 'test'"),
     ],

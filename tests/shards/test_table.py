@@ -126,7 +126,7 @@ def test_exports(tmp_path: Path, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (TABLE.encode("utf-16-le"), "zero bytes: not text, or UTF-16 without a byte order mark"),
+        (TABLE.encode("utf-16-le"), "NUL bytes: not text, or UTF-16 without a byte order mark"),
         (TABLE.encode("utf-32"), "encoded as UTF-32. Save it as UTF-8"),
         (TABLE.encode("utf-16")[:-1], "damaged UTF-16"),
         (b"PK\x03\x04...", "an Excel workbook or a zip archive. Export it as CSV"),
@@ -249,13 +249,13 @@ def test_outside(tmp_path: Path, path: str) -> None:
 
 def test_rows_that_contradict(tmp_path: Path) -> None:
     """An image twice with other labels, however it is written, is refused with both lines."""
-    with pytest.raises(SourceError, match=r"line 5: x/a\.jpg has other labels than in line 2"):
+    with pytest.raises(SourceError, match=r"line 5: x/a\.jpg has other labels than on line 2"):
         read(tmp_path, 'path,labels\nx/a.jpg,cat;dog\n"b\n.jpg",dog\n.\\x\\a.jpg,dog\n')
     with pytest.raises(SourceError, match=r"line 3: a\.jpg has other labels.*: no labels, but cat"):
         read(tmp_path, "path,cat\na.jpg,1\n./a.jpg,0\n")
-    with pytest.raises(SourceError, match=r"line 3: a\.jpg has no labels, but in line 2 cat"):
+    with pytest.raises(SourceError, match=r"line 3: a\.jpg has no labels, but on line 2 cat"):
         read(tmp_path, "path,labels\na.jpg,cat\na.jpg,\n")
-    with pytest.raises(SourceError, match=r"line 3: a\.jpg is in split 'val', but in line 2 in"):
+    with pytest.raises(SourceError, match=r"line 3: a\.jpg is in split 'val', but on line 2 in"):
         read(tmp_path, "path,labels,split\na.jpg,cat,train\na.jpg,cat,val\n")
 
 
@@ -275,7 +275,7 @@ def test_one_label_a_row(tmp_path: Path) -> None:
     truth = frame.groupby("path")["label"].agg(lambda names: tuple(sorted(set(names))))
     found = read(tmp_path, table, *truth.index)
     assert {sample.path: sample.present for sample in found.samples} == truth.to_dict()
-    joined = f"one label per row; 40 rows are joined to {len(truth)} images"
+    joined = f"one label per row; 40 rows are merged into {len(truth)} images"
     assert f"labels.csv: {joined}" in found.notes
 
 
@@ -284,7 +284,7 @@ def test_confidence(tmp_path: Path) -> None:
     head = "ImageID,Source,LabelName,Confidence\n"
     found = read(tmp_path, f"{head}a,v,/m/1,1\na,v,/m/2,0\nb,v,/m/1,0\n", "a.jpg", "b.jpg")
     assert found.samples == (Sample("a.jpg", ("/m/1",)), Sample("b.jpg", ()))
-    assert "labels.csv: 2 labels marked as absent (0): left out" in found.notes
+    assert "labels.csv: 2 labels marked as absent (0): ignored" in found.notes
     with pytest.raises(
         SourceError, match=r"line 3, column 'Confidence': '0\.4' is neither 0 nor 1"
     ):
@@ -324,12 +324,12 @@ def test_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("", "no table in it"),
-        ("\n  \n", "no table in it"),
-        ("path,labels\n", "a header and no rows"),
+        ("", "contains no table"),
+        ("\n  \n", "contains no table"),
+        ("path,labels\n", "a header but no rows"),
         ("path\na.jpg\n", "no column of labels"),
         ("a.jpg,cat\nb.jpg,dog\n", "line 1: no header: 'a.jpg,cat' looks like a row"),
-        ('"path,labels"\n"a.jpg,cat"\n', "line 1: the whole line is in quotes"),
+        ('"path,labels"\n"a.jpg,cat"\n', "line 1: the whole line is quoted"),
         ("bild,labels\nnone.jpg,cat\n", "no column of image paths in the header 'bild,labels'"),
         ("path,cat,\na.jpg,1,1\n", "line 1: column 3 has cells but no name"),
         ("path,cat,dog,cat\na.jpg,1,1,0\n", "two columns 'cat'"),
@@ -337,11 +337,14 @@ def test_missing(tmp_path: Path) -> None:
         ("path,cat,dog\na.jpg,1\n", "line 2: 2 cells, but the header has 3"),
         ("path,labels\na.jpg,cat,dog\n", "line 2: 3 cells, but the header has 2"),
         ("path,labels\na.jpg\n", "line 2: 1 cell, but the header has 2"),
-        ('path,labels\na.jpg,"cat\n', "line 2: a quote is opened in this line and never closed"),
+        ('path,labels\na.jpg,"cat\n', "line 2: a quote is opened on this line and never closed"),
         ('path,labels\na.jpg,"cat"s\n', "line 2: text after a closing quote"),
-        ("path,labels\na.jpg,nan\n", "line 2, column 'labels': 'nan' is how programs write"),
-        ('path,labels\na.jpg,ca"t\n', "line 2, column 'labels': 'ca\"t' has a quote"),
-        ("path,labels\na.jpg,c\x07t\n", "'c\\x07t' has characters that cannot be printed"),
+        (
+            "path,labels\na.jpg,nan\n",
+            "line 2, column 'labels': 'nan' usually means a missing value",
+        ),
+        ('path,labels\na.jpg,ca"t\n', "line 2, column 'labels': 'ca\"t' has an unclosed quote"),
+        ("path,labels\na.jpg,c\x07t\n", "'c\\x07t' contains unprintable characters"),
         ('{"images": []}', "not a CSV table but JSON"),
         ("<annotation/>", "not a CSV table but XML"),
     ],

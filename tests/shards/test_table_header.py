@@ -80,10 +80,10 @@ def test_other_columns_are_ignored_and_named(tmp_path: Path) -> None:
     assert found.classes == ("cat", "dog")
     taken, flags = found.notes
     assert taken == (
-        "labels.csv: paths are in 'path', classes are 'cat', 'dog'; ignored: column 1, which has "
-        "no name, 'Unnamed: 0', 'width', 'age', 'remark', 'person_id'"
+        "labels.csv: paths are in 'path', classes are 'cat', 'dog'; ignored: column 1 (unnamed), "
+        "'Unnamed: 0', 'width', 'age', 'remark', 'person_id'"
     )
-    assert flags == "labels.csv: rename a column to have it as a class: 'width', 'person_id'"
+    assert flags == "labels.csv: rename a column to use it as a class: 'width', 'person_id'"
 
 
 def test_columns_beside_labels(tmp_path: Path) -> None:
@@ -123,9 +123,9 @@ def test_the_documented_header_needs_no_note(tmp_path: Path) -> None:
         ("path,n\na.jpg,0\nb.jpg,1\nc.jpg,1\nd.jpg,2\n", "line 5, column 'n': '2' is not a truth"),
         (
             "path,cat,dog\n" + "a.jpg,1,-1\n" + 9 * "b.jpg,-1,-1\n",
-            "line 3, column 'cat': '-1' says",
+            "line 3, column 'cat': '-1' means",
         ),
-        ("path\tcat;dog\na.jpg\t1\n", "line 1, column 2: 'cat;dog' has ';' in it"),
+        ("path\tcat;dog\na.jpg\t1\n", "line 1, column 2: 'cat;dog' contains ';'"),
         ("path,cat\na.jpg,1\nb.jpg,NA\n", "line 3, column 'cat': 'NA' is not a truth value"),
         ("path,labels,split\na.jpg,cat,0\n", "line 2, column 'split': '0' is not train, val or"),
         ("file;path,labels\na.jpg,cat\n", "',' and ';' could both be the delimiter"),

@@ -155,9 +155,9 @@ def test_the_user_says_one_name_a_cell(tmp_path: Path) -> None:
 def test_the_user_says_something_else(tmp_path: Path) -> None:
     """A separator that no cell has is noted, or refused where cells have another one."""
     assert cells(tmp_path, "cat", "dog", label_separator="|").notes == (
-        "labels.csv: no cell of 'labels' has '|' (--label-separator) in it",
+        "labels.csv: no cell of 'labels' contains '|' (--label-separator)",
     )
-    with pytest.raises(SourceError, match=r"line 3, .*: 'cat,dog': no cell has the '\|'"):
+    with pytest.raises(SourceError, match=r"line 3, .*: 'cat,dog': no cell contains the '\|'"):
         cells(tmp_path, "cat", "cat,dog", label_separator="|")
     with pytest.raises(SourceError, match="this table has one column per class"):
         read(tmp_path, "path,cat\np0.jpg,1\n", label_separator="|")
@@ -166,7 +166,7 @@ def test_the_user_says_something_else(tmp_path: Path) -> None:
 def test_a_name_that_no_file_could_hold(tmp_path: Path) -> None:
     """A name with ';' in a list, or beside another separator, is refused with its line."""
     for texts, mark in ((["cat", "['a;b']"], None), (["cat", "a;b|c"], "|")):
-        with pytest.raises(SourceError, match=r"line 3, column 'labels': .* has ';' in it"):
+        with pytest.raises(SourceError, match=r"line 3, column 'labels': .* contains ';'"):
             cells(tmp_path, *texts, label_separator=mark)
 
 

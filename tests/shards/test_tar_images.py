@@ -121,7 +121,7 @@ def test_a_half_written_tar_gives_its_readable_images_and_the_damage(
         tar.write_bytes(data[:cut])
         listing = list_tar(tar)
         assert listing.damage is not None
-        assert listing.damage.startswith("train-000000.tar: cut short: ")
+        assert listing.damage.startswith("train-000000.tar: truncated: ")
         places = [(ref.offset, ref.size) for ref in listing.images]
         assert places == [(ref.offset, ref.size) for ref in whole][: sum(s <= cut for s in stops)]
         named = [ref.name for ref in listing.images if ref.name.startswith("0")]
@@ -143,7 +143,7 @@ def test_an_empty_or_missing_tar_is_damage(tmp_path: Path) -> None:
     """A tar without a byte, or gone, or of other bytes, lists nothing and says why."""
     (tmp_path / "empty.tar").write_bytes(b"")
     (tmp_path / "text.tar").write_bytes(b"no tar at all" * 100)
-    expected = {"empty.tar": "cut short", "text.tar": "not a tar", "gone.tar": "cannot be read"}
+    expected = {"empty.tar": "truncated", "text.tar": "not a tar", "gone.tar": "cannot be read"}
     for name, line in expected.items():
         listing = list_tar(tmp_path / name)
         assert listing.images == ()
@@ -247,7 +247,7 @@ def test_links_are_resolved_as_tarfile_does(tmp_path: Path) -> None:
     listing = list_tar(tar)
     assert [ref.name for ref in listing.images] == [f"x.tar/{name}" for name in names]
     assert [read_bytes(ref, max_pixels=10**6) for ref in listing.images] == expected
-    assert listing.notes == ("x.tar/a.jpg: several images of this name; each is a row.",)
+    assert listing.notes == ("x.tar/a.jpg: several images have this name; each is a row.",)
 
 
 def test_hard_links_with_and_without_a_slash_in_front_and_ahead_of_their_image(
@@ -274,8 +274,8 @@ def test_links_that_lead_to_no_image_are_rows_that_say_where_they_lead(tmp_path:
     """Out of the tar, nowhere, in a circle, to a folder, a pipe: a row each, or counted."""
     tar = tmp_path / "x.tar"
     bad = {
-        "out.jpg": ("/etc/hostname", "leads out of the tar"),
-        "up.jpg": ("../../a.jpg", "leads out of the tar"),
+        "out.jpg": ("/etc/hostname", "points outside the tar"),
+        "up.jpg": ("../../a.jpg", "points outside the tar"),
         "gone.jpg": ("nowhere.jpg", "is not in the tar"),
         "one.jpg": ("two.jpg", "leads back to itself"),
         "two.jpg": ("one.jpg", "leads back to itself"),
@@ -311,7 +311,7 @@ def test_links_that_lead_to_no_image_are_rows_that_say_where_they_lead(tmp_path:
 
 
 def test_links_before_the_damage_of_a_tar_are_resolved(tmp_path: Path) -> None:
-    """A tar that is cut short loses no link in front of the cut."""
+    """A tar that is truncated loses no link in front of the cut."""
     tar = tmp_path / "x.tar"
     with tarfile.open(tar, "w") as made:
         add(made, "a.jpg", image_bytes(1))
@@ -355,7 +355,7 @@ def test_what_is_no_image_is_counted_by_its_kind(tmp_path: Path) -> None:
         ".tar": 1,
     }
     assert len(listing.notes) == 1
-    assert listing.notes[0].startswith("x.tar: v.zip, w.tar, z: archives in a tar")
+    assert listing.notes[0].startswith("x.tar: v.zip, w.tar, z: archives inside a tar")
 
 
 def test_a_pipe_named_as_a_tar_is_damage_and_not_waited_for(tmp_path: Path) -> None:

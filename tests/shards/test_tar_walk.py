@@ -99,7 +99,7 @@ def test_a_tar_cut_anywhere_gives_whole_members_and_the_damage(cut: int, tmp_pat
     whole = make_tar(tmp_path / "whole.tar", ["a" * 99, "b" * 90, "c" * 80]).read_bytes()
     (tmp_path / "x.tar").write_bytes(whole[:cut])
     found = []
-    with pytest.raises(DamageError, match=r"^x\.tar: (cut short|not a tar)"):
+    with pytest.raises(DamageError, match=r"^x\.tar: (truncated|not a tar)"):
         found.extend(members(tmp_path / "x.tar"))
     ends = [(m.name, m.offset + m.size) for m in members(tmp_path / "whole.tar")]
     assert [m.name for m in found] == [name for name, stop in ends if stop <= cut]
@@ -108,7 +108,7 @@ def test_a_tar_cut_anywhere_gives_whole_members_and_the_damage(cut: int, tmp_pat
 def test_an_empty_file_is_cut_short(tmp_path: Path) -> None:
     """A file without a byte is a tar cut short, not an empty tar."""
     (tmp_path / "x.tar").write_bytes(b"")
-    with pytest.raises(DamageError, match="cut short: it ends at byte 0"):
+    with pytest.raises(DamageError, match="truncated: it ends at byte 0"):
         list(members(tmp_path / "x.tar"))
 
 
@@ -118,7 +118,7 @@ def test_what_stands_behind_the_end_is_damage(tail: bytes, tmp_path: Path) -> No
     file = make_tar(tmp_path / "x.tar", ["a.jpg"])
     file.write_bytes(file.read_bytes() + tail)
     found = []
-    with pytest.raises(DamageError, match="end mark stands at byte 1024 of"):
+    with pytest.raises(DamageError, match="end marker is at byte 1024 of"):
         found.extend(members(file))
     assert [m.name for m in found] == ["a.jpg"]
 
@@ -130,7 +130,7 @@ def test_a_damaged_header_ends_the_walk(tmp_path: Path) -> None:
     data[1024] ^= 1
     file.write_bytes(data)
     found = []
-    with pytest.raises(DamageError, match="no header where one must be, at byte 1024"):
+    with pytest.raises(DamageError, match="no valid header at byte 1024"):
         found.extend(members(file))
     assert [m.name for m in found] == ["a.jpg"]
 
@@ -168,7 +168,7 @@ def test_a_pax_header_without_sense_is_damage(tmp_path: Path) -> None:
         pax[156:157] = b"x"
         pax[148:156] = b"%06o\0 " % (sum(pax[:148]) + sum(pax[156:]) + 256)
         (tmp_path / "x.tar").write_bytes(bytes(pax) + record + padding(len(record)) + end(1024))
-        with pytest.raises(DamageError, match="pax header makes no sense"):
+        with pytest.raises(DamageError, match="pax header is invalid"):
             list(members(tmp_path / "x.tar"))
 
 

@@ -169,7 +169,7 @@ def unfinished(out: Path) -> None:
 
 TAR, INDEX = r"train-000001\.tar: ", r"train-000001\.idx: "
 SAMPLE = r"train-000000\.tar: sample train-00000000: its "
-ELSEWHERE = r"not named in dataset\.json"
+ELSEWHERE = r"not listed in dataset\.json"
 
 DAMAGES: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "no tar": (lambda out: (out / "train-000001.tar").unlink(), [TAR + "cannot be read: No such"]),
@@ -179,38 +179,38 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     ),
     "wrong index": (
         lambda out: swap(out / "train-000001.idx", b" 512 ", b" 513 "),
-        [INDEX + "not the index of its tar"],
+        [INDEX + "does not match its tar"],
     ),
     "flipped bit in an image": (
         flip_in_image,
         [
-            TAR + r"its sha256 is not that of dataset\.json",
-            TAR + r"sample train-00000003: its image's sha256 is not that of its \.json",
+            TAR + r"its sha256 differs from dataset\.json",
+            TAR + r"sample train-00000003: its image's sha256 differs from its \.json",
         ],
     ),
     "flipped bit in a header": (
         flip_in_header,
         [
-            TAR + r"its sha256 is not that of dataset\.json",
-            TAR + r"damaged: no header where one must be, at byte \d+",
-            INDEX + "not the index of its tar",
-            TAR + r"1 samples, dataset\.json says 3",
+            TAR + r"its sha256 differs from dataset\.json",
+            TAR + r"damaged: no valid header at byte \d+",
+            INDEX + "does not match its tar",
+            TAR + r"1 samples, but dataset\.json says 3",
         ],
     ),
-    "cut short": (
+    "truncated": (
         cut_tar,
         [
-            TAR + r"5000 bytes, dataset\.json says 20480",
-            TAR + "cut short: ",
-            INDEX + "not the index of its tar",
-            TAR + r"2 samples, dataset\.json says 3",
+            TAR + r"5000 bytes, but dataset\.json says 20480",
+            TAR + "truncated: ",
+            INDEX + "does not match its tar",
+            TAR + r"2 samples, but dataset\.json says 3",
             TAR + r"sample train-00000004: its members are train-00000004\.jpg\. ",
         ],
     ),
     "sample left out": (
         without_sample,
         [
-            r"train-000000\.tar: 2 samples, dataset\.json says 3",
+            r"train-000000\.tar: 2 samples, but dataset\.json says 3",
             SAMPLE + r"members are train-00000001\.jpg, ",
             r"sample train-00000001: its members are train-00000002\.jpg, ",
         ],
@@ -221,10 +221,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "broken json": (broken_description, [SAMPLE + r"\.json is damaged"]),
     "unknown class": (
         unknown_name,
-        [r"sample train-00000000: the names in its \.json are no classes .*'cow'"],
+        [r"sample train-00000000: its \.json names an unknown class .*'cow'"],
     ),
-    "other width": (other_size, [SAMPLE + r"image is 20 x 16, its \.json says otherwise"]),
-    "other image": (swap_image, [SAMPLE + r"image's sha256 is not that of its \.json"]),
+    "other width": (other_size, [SAMPLE + r"image is 20 x 16, but its \.json says"]),
+    "other image": (swap_image, [SAMPLE + r"image's sha256 differs from its \.json"]),
     "shards changed over": (
         renumbered,
         [
@@ -250,7 +250,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     ),
     "no manifest": (
         lambda out: (out / "dataset.json").unlink(),
-        [r"no dataset\.json in it, so it is no packed set"],
+        [r"no dataset\.json, so not a packed set"],
     ),
     "unfinished": (unfinished, ["the set is unfinished"]),
 }

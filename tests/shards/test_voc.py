@@ -210,7 +210,7 @@ def test_missing_and_not_annotated(tmp_path: Path) -> None:
         ("JPEGImages/no_image.jpg", Reason.MISSING),
         ("JPEGImages/no_xml.png", Reason.NOT_ANNOTATED),
     ]
-    assert "Annotations/no_xml.xml is not there" in found.rejected[2].fault.detail
+    assert "Annotations/no_xml.xml does not exist" in found.rejected[2].fault.detail
 
 
 def test_other_suffixes(tmp_path: Path) -> None:

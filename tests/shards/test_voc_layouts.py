@@ -112,7 +112,7 @@ def test_annotations_beside_images(tmp_path: Path) -> None:
     assert found.splits == {}
     assert found.vocabulary is None
     assert found.notes == (
-        "left aside, neither images nor annotations: 1 .txt, 1 .yaml; first: data.yaml",
+        "ignored, neither images nor annotations: 1 .txt, 1 .yaml; first: data.yaml",
     )
 
 
@@ -141,7 +141,9 @@ def test_an_image_outside_of_the_folders_of_splits(tmp_path: Path) -> None:
     found = read_voc(tmp_path)
     assert len(found.samples) == 5
     assert found.splits == {}
-    assert any("1 lie in no folder of a split, such as more.jpg" in note for note in found.notes)
+    assert any(
+        "annotated images are in no split folder, such as more.jpg" in note for note in found.notes
+    )
 
 
 @pytest.mark.parametrize("inner", [("JPEGImages", "Annotations"), ("images", "annotations")])
@@ -188,10 +190,10 @@ def test_what_is_left_aside_is_told(tmp_path: Path) -> None:
     found = read_voc(tmp_path)
     assert paths(found) == ["VOC2012/JPEGImages/a.jpg"]
     notes = "\n".join(found.notes)
-    assert "VOC2012/JPEGImages/: left aside, not images: 2 .txt, 1 .db; first: Thumbs.db" in notes
-    assert "VOC2012/Annotations/: left aside, not .xml: 1 .json; first: a.json" in notes
-    assert "extra/ is left aside" in notes
-    assert "flat/ is left aside" in notes
+    assert "VOC2012/JPEGImages/: ignored, not images: 2 .txt, 1 .db; first: Thumbs.db" in notes
+    assert "VOC2012/Annotations/: ignored, not .xml: 1 .json; first: a.json" in notes
+    assert "extra/ is ignored" in notes
+    assert "flat/ is ignored" in notes
     assert "docs/" not in notes
     assert all(note.isprintable() for note in found.notes)
 
@@ -201,7 +203,7 @@ def test_lists_in_another_place(tmp_path: Path) -> None:
     put(tmp_path, "JPEGImages/a.jpg", "Annotations/a.xml", "train.txt", "labels.txt")
     found = read_voc(tmp_path)
     assert found.splits == {}
-    assert found.notes == ("left aside: train.txt; lists are read in ImageSets/Main/",)
+    assert found.notes == ("ignored: train.txt; lists are read from ImageSets/Main/",)
 
 
 def test_places_of_classes(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_lists_that_are_not_read_are_named(tmp_path: Path) -> None:
     found = tree(tmp_path, "a", "b", lists=lists)
     assert set(found.splits) == {"train", "val"}
     (note,) = found.notes
-    assert "left aside: default.txt, my_train.txt" in note
+    assert "ignored: default.txt, my_train.txt" in note
     assert "train.txt as 'train', val.txt as 'val'" in note
     assert "cat_train" not in note
 
@@ -110,7 +110,7 @@ def test_only_lists_of_single_classes(tmp_path: Path) -> None:
     found = tree(tmp_path, "a", lists={"cat_train.txt": "a 1\n", "cat_val.txt": "a -1\n"})
     assert found.splits == {}
     assert found.notes == (
-        "ImageSets/Main/: left aside: 2 lists of single classes, and no list of all",
+        "ImageSets/Main/: ignored: 2 per-class lists; no list covers all classes",
     )
 
 
@@ -138,7 +138,7 @@ def test_lines_that_name_nothing(tmp_path: Path) -> None:
         ("JPEGImages/y.jpg", Reason.MISSING),
     ]
     assert "test.txt, ImageSets/Main/train.txt" in found.rejected[1].fault.detail
-    assert "ImageSets/Main/train.txt: 2 of 3 lines name no image" in found.notes[1]
+    assert "ImageSets/Main/train.txt: 2 of 3 lines match neither an image" in found.notes[1]
     assert found.notes[1].endswith("first: x.png")
 
 

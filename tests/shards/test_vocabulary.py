@@ -39,8 +39,8 @@ def test_accents_and_blanks() -> None:
     found = unify_names(named("café", DECOMPOSED, "traffic  light", ("traffic light", DECOMPOSED)))
     assert labels(found) == [("café",), ("café",), ("traffic light",), ("café", "traffic light")]
     (note,) = found.notes
-    assert r"'cafe\u0301' as 'café'" in note
-    assert "'traffic  light' as 'traffic light'" in note
+    assert r"'cafe\u0301' to 'café'" in note
+    assert "'traffic  light' to 'traffic light'" in note
 
 
 def test_present_outranks_difficult() -> None:
@@ -115,7 +115,7 @@ def test_merge_case(given: Any, declared: Any, target: str) -> None:
         (target,), (target,), ("cat",), tuple(sorted((target, "cat"))), (target,),
     ]  # fmt: skip
     assert declared is None or found.classes == (target, "cat")
-    assert any(f"taken as '{target}'" in note for note in found.notes)
+    assert any(f"merged into '{target}'" in note for note in found.notes)
     assert question_names(found, given) == []
 
 
@@ -150,7 +150,7 @@ def test_places_follow_the_names() -> None:
 @pytest.mark.parametrize(
     ("renames", "said"),
     [
-        ({"Cat": "dog"}, r"--rename Cat dog: no class is called 'Cat' \(found: 'cat'\)"),
+        ({"Cat": "dog"}, r"--rename Cat dog: there is no class 'Cat' \(found: 'cat'\)"),
         ({"cat": "a;b"}, r"--rename cat 'a;b': 'a;b' cannot be a class"),
         ({"cat": " "}, "is blank"),
     ],
@@ -185,7 +185,7 @@ def test_unknown_names_are_told_at_once() -> None:
     said = str(caught.value)
     assert "'yak' (2 images, t.csv, line 9)" in said
     assert "'Cat' (1 image, 3.jpg)" in said
-    assert "'Cat' is 'cat' with --merge-case" in said
+    assert "With --merge-case, 'Cat' becomes 'cat'" in said
     assert said.endswith("--rename OLD NEW.")
 
 

@@ -1,1 +1,1 @@
-"""Labels as COCO instances: one file, or one for each split."""
+"""Labels as COCO instances: one file, or one per split."""

@@ -1,4 +1,4 @@
-"""One COCO file: its images, its categories, and which images have which categories."""
+"""Reads one COCO file: its images, its categories, and the categories of each image."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _NUMBER: Final = re.compile(r"\s*([+-]?\d{1,18})(\.0+)?\s*")
 _COCO: Final = "COCO's instances (an object with 'images', 'annotations' and 'categories')"
 _OTHERS: Final = (
     ("shapes", "LabelMe's format"),
-    ("_via_img_metadata", "a project of the VGG Image Annotator"),
+    ("_via_img_metadata", "a VGG Image Annotator project"),
     ("items", "Datumaro's format"),
     ("features", "GeoJSON"),
     ("versions", "a list of another tool"),
 )
-"""Keys of the outermost object by which files of other tools are told."""
+"""Top-level keys that identify files of other tools."""
 
 
 class Image(NamedTuple):
-    """One image of the file; `where` is what messages call it."""
+    """One image of the file; `where` is its name in messages."""
 
     id: Id
     name: str
@@ -42,7 +42,7 @@ class Image(NamedTuple):
 
 
 class Category(NamedTuple):
-    """One category; `parent` is its supercategory, '' for none."""
+    """One category; `parent` is its supercategory, '' if it has none."""
 
     id: Id
     name: str
@@ -50,14 +50,14 @@ class Category(NamedTuple):
 
 
 class Instances(NamedTuple):
-    """What one file says.
+    """The contents of one file.
 
     Attributes:
         file: the file.
         images: in order; each id once.
-        categories: in order, names without blanks around them; each id once.
-        present: the ids of categories, by the id of each image that has any.
-        repeated: annotations whose id another one has, too.
+        categories: in order, names stripped; each id once.
+        present: image id -> category ids, for images with annotations.
+        repeated: number of annotations whose id repeats an earlier one.
     """
 
     file: Path
@@ -67,9 +67,10 @@ class Instances(NamedTuple):
     repeated: int
 
     def heads(self) -> list[Category]:
-        """Categories that only head the others, as the first one does in Roboflow's exports.
+        """Categories that only group the others, such as the first one in Roboflow's exports.
 
-        Such a one has supercategory 'none', is the supercategory of others, and no annotation.
+        Such a category has supercategory 'none', is the supercategory of others, and has no
+        annotations.
         """
         used: set[Id] = set().union(*self.present.values())
         parents = {one.parent for one in self.categories}
@@ -81,7 +82,7 @@ class Instances(NamedTuple):
 
 
 class _ById:
-    """Ids of one list. Numbers and texts of the same digits are one, unless the list has both."""
+    """Ids of one list. A number and a string with the same digits match, unless both occur."""
 
     def __init__(self, ids: Iterable[Id]) -> None:
         self._exact = set(ids)
@@ -91,7 +92,7 @@ class _ById:
                 self._loose.setdefault(number, []).append(one)
 
     def find(self, wanted: Id) -> Id | None:
-        """The id as the list has it; None where it has none, or several that are meant."""
+        """The id as written in the list; None if it has none, or if several match."""
         number = _number(wanted)
         if wanted in self._exact or number is None:
             return wanted if wanted in self._exact else None
@@ -101,11 +102,11 @@ class _ById:
 
 
 def read_instances(file: Path) -> Instances:
-    """Read one COCO file whole.
+    """Read a whole COCO file.
 
     Raises:
-        SourceError: not JSON, or not COCO's instances; an id that two images or categories have;
-            an annotation of an image or a category that is not there. Names the id and the cure.
+        SourceError: not JSON, or not COCO's instances; a duplicate id of an image or category;
+            an annotation of an unknown image or category. Names the id and what to do.
     """
     content = _read_json(file)
     images = list(_images(content, file))
@@ -134,24 +135,24 @@ def _read_json(file: Path) -> Entry:
 
 
 def _other_data(data: bytes) -> str:
-    """What the file is, if its first bytes tell."""
+    """What the file is instead, if its first bytes show it."""
     if data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
         return " It is XML: export it as COCO."
     if data.startswith((b"PK\x03\x04", b"\x1f\x8b")):
         return " It is an archive: unpack it."
     first = data.split(b"\n", 1)[0]
     if first[:1].isalpha() and any(mark in first for mark in (b",", b";", b"\t")):
-        return " It looks like a table: --labels reads those."
+        return " It looks like a table: use --labels."
     return ""
 
 
 def _other_list(content: object) -> str:
-    """What the outermost value is instead of an object."""
+    """What the top-level value is instead of an object."""
     if not isinstance(content, list):
         return "a single value"
     keys = set(content[0]) if content and isinstance(content[0], dict) else set()
     if {"image_id", "category_id"} <= keys:
-        return "a list of detections or annotations. Give the file that they belong to"
+        return "a list of detections or annotations. Give the file that they refer to"
     if keys & {"data", "result", "completions", "annotations"}:
         return "a list as Label Studio exports it. Export it as COCO"
     return "a list. Export it as COCO"
@@ -163,10 +164,10 @@ def _entries(content: Entry, key: str, file: Path) -> list[Entry]:
     if entries is None and key == "annotations":
         raise SourceError(
             f"{file}: no 'annotations', so its images have no labels (a test-info file?). Give a "
-            "file with labels, or leave this one out."
+            "file with labels, or omit this one."
         )
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise SourceError(f"{file}: no list of objects '{key}'. It is not {_COCO}.")
+        raise SourceError(f"{file}: not {_COCO}: no list of objects '{key}'.")
     return entries
 
 
@@ -176,7 +177,7 @@ def _id(entry: Entry, key: str, where: str) -> Id:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise SourceError(
-            f"{where}: {key} is {_short.repr(value)}, not a number or a text. Correct it."
+            f"{where}: {key} is {_short.repr(value)}, not a number or text. Correct it."
         )
     return value
 
@@ -191,12 +192,12 @@ def _number(one: Id) -> int | None:
 def _text(entry: Entry, field: str, where: str) -> str:
     text = entry.get(field)
     if not isinstance(text, str) or not text.strip():
-        raise SourceError(f"{where}: {field} is {_short.repr(text)}, not a text. Write it.")
+        raise SourceError(f"{where}: {field} is {_short.repr(text)}, not text. Correct it.")
     return text
 
 
 def _images(content: Entry, file: Path) -> Iterator[Image]:
-    """The images; an id that comes again with the same name is no second one."""
+    """The images; a repeated id is accepted if the name is the same."""
     names: dict[Id, str] = {}
     for number, entry in enumerate(_entries(content, "images", file)):
         one = _id(entry, "id", f"{file}: images[{number}]")
@@ -204,12 +205,12 @@ def _images(content: Entry, file: Path) -> Iterator[Image]:
         if "file_name" not in entry and (url := entry.get("coco_url") or entry.get("flickr_url")):
             last = str(url).rpartition("/")[2]
             raise SourceError(
-                f"{where}: no file_name, only the address {_short.repr(url)}. Download the image "
-                f"and write its name, such as {_short.repr(last)}, as file_name."
+                f"{where}: no file_name, only the URL {_short.repr(url)}. Download the image "
+                f"and set file_name, for example to {_short.repr(last)}."
             )
         name = _text(entry, "file_name", where)
         if names.setdefault(one, name) != name:
-            raise SourceError(f"{file}: images: id {shown(str(one))} comes twice. Keep one.")
+            raise SourceError(f"{file}: images: id {shown(str(one))} appears twice. Keep one.")
         yield Image(one, name, f"image {shown(str(one))}")
 
 
@@ -221,7 +222,7 @@ def _categories(content: Entry, file: Path) -> Iterator[Category]:
         if one in names:
             if names[one] == name:
                 continue
-            raise SourceError(f"{file}: categories: id {shown(str(one))} comes twice. Keep one.")
+            raise SourceError(f"{file}: categories: id {shown(str(one))} appears twice. Keep one.")
         names[one] = name
         yield Category(one, name, str(entry.get("supercategory") or "").strip())
 
@@ -229,7 +230,7 @@ def _categories(content: Entry, file: Path) -> Iterator[Category]:
 def _present(
     content: Entry, images: Sequence[Image], categories: Sequence[Category], file: Path
 ) -> tuple[dict[Id, set[Id]], int]:
-    """The categories that each image has annotations of, and how many ids come again."""
+    """The categories of each image's annotations, and the number of repeated ids."""
     image_ids, category_ids = _ById(one.id for one in images), _ById(one.id for one in categories)
     present: dict[Id, set[Id]] = {}
     seen: set[Any] = set()

@@ -1,4 +1,4 @@
-"""A folder of images with their labels as COCO instances, in one file or one for each split."""
+"""Reads a folder of images with labels as COCO instances, in one file or one per split."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
     from shards.sources.coco.splits import CocoFile
 
 _TRIED = 100
-"""Images of a file by which the folder that its names begin at is found."""
+"""Images per file tried to find the folder that its names are relative to."""
 _FEW = 3
-"""Images that are looked for in every folder below the root."""
+"""Images searched for in every folder below the root."""
 
 
 def read_coco(root: Path, files: Sequence[CocoFile]) -> AnnotatedSet:
     """Read the labels of a plain folder of images from COCO files.
 
-    A category is present in an image that has an annotation of it, crowds (`iscrowd`) too: they
-    are there, only not told apart. An image without annotations is a sample without labels.
-    Images in the folder that no file names are ignored. `docs/packing.md` has the rules.
+    A category is present in an image that has an annotation of it, including crowds (`iscrowd`),
+    whose instances are present but not separated. An image without annotations is a sample
+    without labels. Images in the folder that no file names are ignored. See `docs/packing.md`.
 
     Args:
-        root: the folder that `file_name` is relative to; it may be relative to the file's own
-            folder, where that lies in `root`, and of several files each may have a folder of its
-            own below `root`.
-        files: one file, or one for each split. Each is read into memory whole.
+        root: the folder that `file_name` is relative to; it may also be relative to the file's
+            own folder, if that is inside `root`, and each of several files may use its own
+            folder below `root`.
+        files: one file, or one per split. Each is read into memory whole.
 
     Returns:
         The set; `classes` are the categories in the order of the first file, `splits` those of
-        the files that have one. An image that is not there is rejected (MISSING).
+        the files that have one. A missing image is rejected (MISSING).
 
     Raises:
-        SourceError: as `read_instances` and `name_splits`; a category's name that comes twice or
-            that not every file has; a path that leads out of `root`; no path matches a file.
+        SourceError: as for `read_instances` and `name_splits`; a category name that is repeated
+            or not in every file; a path that leads out of `root`; no path matches a file.
     """
     named = name_splits(files)
     contents = [read_instances(one.file) for one in named]
@@ -77,7 +77,7 @@ def _names_by_id(content: Instances, heads: set[str]) -> dict[Id, str]:
     """The classes of one file.
 
     Raises:
-        SourceError: two have the same name.
+        SourceError: two categories have the same name.
     """
     headings = {one.id for one in content.heads() if one.name in heads}
     names: dict[Id, str] = {}
@@ -96,10 +96,10 @@ def _names_by_id(content: Instances, heads: set[str]) -> dict[Id, str]:
 
 
 def _agreed(contents: Sequence[Instances], tables: Sequence[Mapping[Id, str]]) -> tuple[str, ...]:
-    """The classes that every file has, in the order of the first.
+    """The classes, which must be the same in every file, in the order of the first file.
 
     Raises:
-        SourceError: a file has others.
+        SourceError: a file has different classes.
     """
     classes = tuple(tables[0].values())
     for content, table in zip(contents, tables, strict=True):
@@ -116,12 +116,12 @@ def _agreed(contents: Sequence[Instances], tables: Sequence[Mapping[Id, str]]) -
 
 
 class _Part:
-    """What one file says of the images below the root.
+    """The contents of one file about the images below the root.
 
     Attributes:
         split: as in `CocoFile`.
-        paths: its images, relative to the root, also those that are not there.
-        finder: what it could not find.
+        paths: its images, relative to the root, including missing ones.
+        finder: finds its images and records those not found.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class _Part:
             labels.setdefault(path, set()).update(names)
 
     def notes(self) -> Iterator[str]:
-        """A line on each thing that was not as it should be."""
+        """A line per irregularity."""
         content = self._content
         if self._base:
             yield f"{self._label}: paths are relative to {self._base}/"
@@ -171,17 +171,17 @@ class _Part:
             again = counted(content.repeated, "annotation")
             yield f"{self._label}: {again} with the id of an earlier one"
         if content.images and not content.present:
-            yield f"{self._label}: no annotations, so no image of it has a label"
+            yield f"{self._label}: no annotations, so none of its images has a label"
         if self._again:
             yield (
                 f"{self._label}: {counted(self._again, 'image')} with the file_name of an earlier "
-                f"one, {self._differing} with other labels: joined"
+                f"one, {self._differing} with different labels: merged"
             )
         yield from self.finder.notes()
 
 
 def _base(root: Path, content: Instances, split: str | None, *, alone: bool) -> str:
-    """The folder below the root that the names of a file begin at; '' for the root."""
+    """The folder below the root that a file's names are relative to; '' for the root."""
     names = [image.name for image in content.images[:_TRIED]]
     files = NamedFiles(root)
     own = _below(content.file, root)
@@ -207,7 +207,7 @@ def _is_there(files: NamedFiles, name: str, base: str) -> bool:
 
 
 def _below(file: Path, root: Path) -> str | None:
-    """The folder of a file relative to the root; None where it is the root or not in it."""
+    """The folder of a file relative to the root; None if it is the root or not in it."""
     try:
         inside = file.resolve().parent.relative_to(root.resolve()).as_posix()
     except ValueError:
@@ -217,7 +217,7 @@ def _below(file: Path, root: Path) -> str | None:
 
 def _notes(heads: set[str], parts: Sequence[_Part]) -> Iterator[str]:
     for name in sorted(heads):
-        yield f"category {name!r} only heads the others (supercategory 'none'): left out"
+        yield f"category {name!r} only groups the others (supercategory 'none'): ignored"
     for part in parts:
         yield from part.notes()
     counts = Counter(path for part in parts for path in part.paths)

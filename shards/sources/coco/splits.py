@@ -1,4 +1,4 @@
-"""The splits of several COCO files, by their names or their folders."""
+"""Determines the splits of several COCO files from their names or folders."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class CocoFile(NamedTuple):
     """A COCO file.
 
     Attributes:
-        file: where it lies.
-        split: the split that its images are in; None where the file alone is the whole set.
+        file: its path.
+        split: the split of its images; None if this single file is the whole set.
     """
 
     file: Path
@@ -35,15 +35,14 @@ class CocoFile(NamedTuple):
 
 
 def name_splits(files: Sequence[CocoFile]) -> list[CocoFile]:
-    """Name the split of each of several files.
+    """Determine the split of each of several files.
 
-    A file that has none yet is named by the one word for a split in its own name
-    (instances_train2017.json), else in its folder's (valid/_annotations.coco.json). A single file
-    stays as it is.
+    If not given, it is the split word in the file name (instances_train2017.json), else in the
+    folder name (valid/_annotations.coco.json). A single file is returned unchanged.
 
     Raises:
-        SourceError: the name of a file tells nothing or is ambiguous, or two files have the same
-            split; says how to name it.
+        SourceError: a file name has no split word or several, or two files have the same split;
+            says how to name it.
     """
     if len(files) < 2:
         return list(files)
@@ -52,22 +51,22 @@ def name_splits(files: Sequence[CocoFile]) -> list[CocoFile]:
     for one in named:
         if counts[one.split] > 1:
             raise SourceError(
-                f"{one.file}: a second file of split '{one.split}'. Name the split of each: "
+                f"{one.file}: a second file for split '{one.split}'. Name the split of each: "
                 "--coco SPLIT=FILE."
             )
     return named
 
 
 def _split_of(file: Path) -> str:
-    """The split that a file's name, or its folder's, says."""
+    """The split in the name of a file, else of its folder."""
     found = {_WORDS[word] for word in _LETTERS.findall(file.stem.casefold()) if word in _WORDS}
     if not found:
-        # Of a folder the whole name: 'test_of_cameras' is no test split.
+        # A folder's whole name must match: 'test_of_cameras' is not a test split.
         folder = file.absolute().parent.name.casefold().rstrip("0123456789_-")
         found = {_WORDS[folder]} if folder in _WORDS else set()
     if len(found) == 1:
         return found.pop()
     raise SourceError(
-        f"{file}: which split it is, its name does not say. Name it: --coco "
+        f"{file}: its name does not tell which split it is. Name it: --coco "
         f"{shlex.quote(f'train={file}')}."
     )

@@ -1,4 +1,4 @@
-"""What single cells of a table say: yes or no, or the names of classes."""
+"""Parses single cells of a table: truth values and class names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 _YES: Final = ("1", "yes", "y", "true", "x", "✓", "✔", "☑")
 _NO: Final = ("", "0", "no", "n", "false")
 _NUMBER: Final = re.compile(r"([+-]?[01])[.,]0+")
-"""1.0 as floats are written, and 1,0 where commas stand for points."""
+"""1.0 as floats are written, and 1,0 with a decimal comma."""
 _SPELLINGS: Final = {**dict.fromkeys(_YES, 1), **dict.fromkeys(_NO, 0), "-1": -1, "+1": 1}
 
 MISSING_VALUES: Final = frozenset(
@@ -20,7 +20,7 @@ MISSING_VALUES: Final = frozenset(
         *("NULL", "null", "None"),
     }
 )
-"""What programs write for 'no value'; none of them is a class, and none certainly no label."""
+"""Common markers of a missing value: not classes, but not certainly 'no label' either."""
 
 _BRACKETS: Final = {"[": "]", "(": ")", "{": "}"}
 _EMPTY: Final = ("set()", "{}", "()")
@@ -31,36 +31,36 @@ _ITEM: Final = re.compile(
 
 
 _CHOICES: Final = re.compile(r"""\{\s*"choices"\s*:\s*(\[.*\])\s*\}""", re.DOTALL)
-"""What Label Studio writes where an image has several labels."""
+"""Label Studio's format for several labels of an image."""
 _SHOWN: Final = 60
-"""Characters of a cell that a message shows."""
+"""Characters of a cell shown in a message."""
 
 
 class ListError(Exception):
-    """A cell begins like a list and is none."""
+    """A cell begins like a list but is not one."""
 
 
 def quoted(cell: str) -> str:
-    r"""A cell as a message of one line shows it, with bytes that are not text as \xNN."""
+    r"""A cell in a form that fits a one-line message, with bytes that are not text as \xNN."""
     text = cell if len(cell) <= _SHOWN else f"{cell[: _SHOWN - 3]}..."
     return re.sub(r"\\udc([89a-f][0-9a-f])", r"\\x\1", repr(text))
 
 
 def bad_name(cell: str) -> str:
-    """Say why a name cannot be a class's, and the cure; '' where it can."""
+    """Say why a name is not a valid class name, and what to do; '' if it is valid."""
     if cell.isprintable():
-        return "has ';' in it, which no class name may have. Rename it." if ";" in cell else ""
+        return "contains ';', which no class name may. Rename it." if ";" in cell else ""
     if any("\udc80" <= letter <= "\udcff" for letter in cell):
         return "is not UTF-8. Save the table as UTF-8 (in Excel: 'CSV UTF-8')."
-    return "has characters that cannot be printed. Remove them."
+    return "contains unprintable characters. Remove them."
 
 
 @lru_cache(maxsize=4096)
 def truth(cell: str) -> int | None:
-    """Read a cell of a class's column.
+    """Parse a cell of a class column.
 
     Returns:
-        1 present, 0 absent (blank, too), -1 only 'difficult' instances; None for any other text.
+        1 present, 0 absent or blank, -1 only 'difficult' instances; None for any other text.
     """
     text = cell.strip().casefold()
     if match := _NUMBER.fullmatch(text):
@@ -69,16 +69,16 @@ def truth(cell: str) -> int | None:
 
 
 def parse_list(cell: str) -> list[str] | None:
-    r"""Read a cell that is a list in the syntax of Python, JSON or NumPy.
+    r"""Parse a cell that is a list in the syntax of Python, JSON or NumPy.
 
-    Numbers become their digits. NumPy writes blanks between items where the others have commas,
-    which Python itself would take for one text: so this is not `ast.literal_eval`.
+    Numbers become strings. NumPy separates items by blanks instead of commas, and Python would
+    concatenate such strings: so this is not `ast.literal_eval`.
 
     Returns:
-        The names; None where the cell is no list.
+        The names; None if the cell is not a list.
 
     Raises:
-        ListError: it begins with '[' or '{' and cannot be read.
+        ListError: it begins with '[' or '{' but cannot be parsed.
     """
     text = cell.strip()
     if text in _EMPTY:
@@ -94,7 +94,7 @@ def parse_list(cell: str) -> list[str] | None:
 
 
 def _items(text: str) -> list[str] | None:
-    """The texts and numbers between commas or blanks."""
+    """The strings and numbers between commas or blanks."""
     names: list[str] = []
     at, rest = 0, text.rstrip()
     while at < len(rest):

@@ -1,4 +1,4 @@
-"""The columns of a table that say of one class, or of one row's label, whether it is there."""
+"""Finds the columns of truth values: per class, or for the label of a row."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 _STRENGTHS: Final = ("confidence", "score", "probability", "prob", "value", "present", "presence")
 _FEW: Final = 10
-"""Cells by which nothing can be told."""
+"""Number of cells too small to draw conclusions from."""
 
 
 def truth_columns(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """The columns of which every cell is a truth value, and whose names may be those of classes."""
+    """The columns that contain only truth values and whose names may be class names."""
     return tuple(c for c in columns if c.is_truths and not c.never_a_class)
 
 
 def class_columns(text: TableText, columns: Sequence[Column]) -> tuple[Column, ...]:
-    """The columns of one class each, in a table without a column of labels.
+    """The class columns of a table without a label column.
 
     Raises:
-        SourceError: whether a column is one would be a guess; a name is missing, comes twice or
-            cannot be a class's; -1 stands where 0 must be meant.
+        SourceError: it is unclear whether a column is one; a name is missing, repeated or not a
+            valid class name; -1 is used where 0 must be meant.
     """
     head = f"{text.file}, line {text.header.line}"
     for column in columns:
@@ -41,8 +41,8 @@ def class_columns(text: TableText, columns: Sequence[Column]) -> tuple[Column, .
         if not column.is_truths and column.is_mostly_truths and not column.never_a_class:
             bad = first_cell(text, column, lambda cell: truth(cell) is None)
             raise SourceError(
-                f"{bad} is not a truth value, as most cells of this column are. Write 1, 0, -1 "
-                "(only difficult instances) or nothing; remove the column if it is no class."
+                f"{bad} is not a truth value, unlike most cells of this column. Write 1, 0, -1 "
+                "(only difficult instances) or nothing; remove the column if it is not a class."
             )
     classes = truth_columns(columns)
     names = [column.name for column in classes]
@@ -59,7 +59,7 @@ def class_columns(text: TableText, columns: Sequence[Column]) -> tuple[Column, .
 def _refuse_other_labels(
     text: TableText, classes: Sequence[Column], columns: Sequence[Column]
 ) -> None:
-    """Refuse columns that tell no image from another, where a column of text may be the labels."""
+    """Refuse class columns that are all constant, if a text column may be the labels."""
     if not classes or not all(column.is_constant for column in classes):
         return
     rows = sum((classes[0].counts or Counter()).values())
@@ -68,13 +68,13 @@ def _refuse_other_labels(
         named = ", ".join(column.label for column in classes)
         raise SourceError(
             f"{text.file}, line {text.header.line}: {named}, the same in every row, would be "
-            f"all that is a class, and {others[0].label} has text. Call the column with class "
-            "names 'labels', or remove the columns that are no labels."
+            f"the only classes, but {others[0].label} has text. Name the column of class "
+            "names 'labels', or remove the columns that are not labels."
         )
 
 
 def _refuse_minus_for_absent(text: TableText, classes: Sequence[Column]) -> None:
-    """Refuse a table that has -1 where others have 0: nothing in it would be absent."""
+    """Refuse a table that uses -1 for absent: no class in it would be absent."""
     values: Counter[int | None] = Counter()
     for column in classes:
         for cell, rows in (column.counts or {}).items():
@@ -83,16 +83,16 @@ def _refuse_minus_for_absent(text: TableText, classes: Sequence[Column]) -> None
         column = next(c for c in classes if any(truth(cell) == -1 for cell in c.counts or ()))
         bad = first_cell(text, column, lambda cell: truth(cell) == -1)
         raise SourceError(
-            f"{bad} says that an image has only difficult instances of a class, and no cell says "
-            "that one is absent. Write 0 for absent."
+            f"{bad} means that an image has only difficult instances of a class, but no cell "
+            "marks a class as absent. Write 0 for absent."
         )
 
 
 def strength_columns(text: TableText, columns: Sequence[Column]) -> tuple[Column, ...]:
-    """The columns that say, in a table of one label per row, whether the label is there.
+    """The columns that say, in a table of one label per row, whether the label applies.
 
     Raises:
-        SourceError: one has numbers that are neither 0 nor 1.
+        SourceError: a column has numbers other than 0 and 1.
     """
     found = []
     for column in columns:
@@ -103,7 +103,7 @@ def strength_columns(text: TableText, columns: Sequence[Column]) -> tuple[Column
         elif any(map(is_number, column.first)):
             bad = first_cell(text, column, lambda cell: not cell or truth(cell) not in {0, 1})
             raise SourceError(
-                f"{bad} is neither 0 nor 1, so whether the label counts would be a guess. Keep the "
-                "rows that count and remove the column."
+                f"{bad} is neither 0 nor 1, so it is unclear whether the label applies. Keep only "
+                "the rows that apply and remove the column."
             )
     return tuple(found)

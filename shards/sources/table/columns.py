@@ -1,4 +1,4 @@
-"""What stands in each column of a table, by which it is told what the column is."""
+"""Summarizes the contents of each column of a table, to determine the column's role."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ _NEVER_CLASSES: Final = frozenset(
 )
 _ID_WORDS: Final = frozenset({"id", "ids", "idx", "index", "uuid"})
 _UNNAMED: Final = re.compile(r"unnamed\d+")
-"""What pandas calls a column whose header is blank."""
+"""Pandas' name for a column with a blank header."""
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+|\d+")
 _DISTINCT: Final = 1000
-"""Different cells of a column that are kept; no column of 1 and 0 has as many spellings."""
+"""Maximum distinct cells kept per column; no column of truth values has that many spellings."""
 _CHUNK: Final = 4096
 FIRST_CELLS: Final = 100
-"""Cells of each column that are kept in order."""
+"""Number of cells of each column that are kept in order."""
 
 
 @dataclass(eq=False)
 class Column:
-    """One column and what stands in it.
+    """One column and a summary of its contents.
 
     Attributes:
-        at: its place, counted from 0.
-        name: in the header, without blanks around it.
-        counts: rows by cell, without blanks around cells; None where there are too many kinds.
-        first: the first `FIRST_CELLS` cells, as they are.
+        at: its index, from 0.
+        name: its name in the header, stripped.
+        counts: stripped cell -> number of rows; None if there are too many distinct cells.
+        first: the first `FIRST_CELLS` cells, unchanged.
     """
 
     at: int
@@ -63,8 +63,8 @@ class Column:
 
     @property
     def label(self) -> str:
-        """The name as messages have it."""
-        return repr(self.name) if self.name else f"column {self.at + 1}, which has no name"
+        """The name as shown in messages."""
+        return repr(self.name) if self.name else f"column {self.at + 1} (unnamed)"
 
     @property
     def last_word(self) -> str:
@@ -74,19 +74,19 @@ class Column:
 
     @property
     def ends_like_labels(self) -> bool:
-        """Whether the name ends as 'Finding Labels' does, or as 'label_2' with text in it."""
+        """Whether the name ends like 'Finding Labels', or like 'label_2' and cells have text."""
         return self.last_word in _LABEL_WORDS or self.is_numbered_label
 
     @property
     def is_numbered_label(self) -> bool:
-        """Whether the name ends as 'label_2' does, and there is text in it."""
+        """Whether the name ends like 'label_2' and the cells have text."""
         words = [word.casefold() for word in _WORD.findall(self.name)][-2:]
         numbered = len(words) > 1 and words[0] in _LABEL_WORDS and words[1].isdecimal()
         return numbered and self.has_text
 
     @property
     def never_a_class(self) -> bool:
-        """Whether the name is that of a number or a remark about the image."""
+        """Whether the name is that of an id, a number or a remark about the image."""
         if self.key in _NEVER_CLASSES or _UNNAMED.fullmatch(self.key):
             return True
         return self.last_word in _ID_WORDS
@@ -98,29 +98,29 @@ class Column:
 
     @property
     def is_truths(self) -> bool:
-        """Whether every cell is a truth value; a blank is one."""
+        """Whether every cell is a truth value, including blanks."""
         return self.counts is not None and all(truth(cell) is not None for cell in self.counts)
 
     @property
     def is_numbers(self) -> bool:
-        """Whether every cell that is not blank is a whole number."""
+        """Whether every cell that is not blank consists of digits."""
         return self.counts is not None and all(map(str.isdigit, filter(None, self.counts)))
 
     @property
     def has_text(self) -> bool:
-        """Whether one of the first cells is neither a truth value nor a number."""
+        """Whether any of the first cells is neither a truth value nor a number."""
         return any(truth(cell) is None and not is_number(cell) for cell in self.first)
 
     @property
     def is_constant(self) -> bool:
-        """Whether every cell says the same: all 1, all 0 or blank, or all -1."""
+        """Whether all cells have the same truth value: all 1, all 0 or blank, or all -1."""
         return self.counts is not None and len(set(map(truth, self.counts))) == 1
 
     @property
     def is_mostly_truths(self) -> bool:
         """Whether at least half of the cells that are not blank are truth values.
 
-        A number of its own in each row is a count of rows, even in a short table.
+        A column with a different number in each row is a row number, even in a short table.
         """
         if self.counts is None:
             return False
@@ -141,10 +141,10 @@ def is_number(cell: str) -> bool:
 
 
 def survey(text: TableText) -> tuple[list[Column], int]:
-    """Read the table through once and count what stands in its columns.
+    """Read the table once and summarize its columns.
 
     Returns:
-        The columns in order, and the number of rows.
+        The columns, in order, and the number of rows.
 
     Raises:
         SourceError: a record cannot be read.
@@ -165,10 +165,10 @@ def survey(text: TableText) -> tuple[list[Column], int]:
 
 
 def first_cell(text: TableText, column: Column, wanted: Callable[[str], bool]) -> str:
-    """Say where the first cell of a column stands that is wanted, and show it.
+    """The location and the text of the first cell of a column for which `wanted` is true.
 
     Raises:
-        LookupError: there is none; the caller has counted one.
+        LookupError: there is none, although the caller has counted one.
     """
     for row in text.rows():
         cell = row.cells[column.at].strip()

@@ -1,4 +1,4 @@
-"""Which column of a table is which: paths, labels, classes, splits, and what is ignored."""
+"""Determines the role of each column of a table: paths, labels, classes, splits, or ignored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PATHS: Final = (
     *("file", "imagename", "imgname", "image", "img", "picture", "photo", "fname", "uri", "url"),
     *("paths", "filenames", "files", "images", "name", "imageid", "imgid", "id"),
 )
-"""What the column of paths is called, without regard to case, blanks and '_'; best first."""
+"""Names of the path column, ignoring case, blanks and '_'; in order of preference."""
 _SEVERAL: Final = ("labels", "tags", "classes", "categories", "classnames", "labelnames")
 _LABELS: Final = (
     *_SEVERAL,
@@ -35,20 +35,20 @@ SPLIT_NAMES: Final = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-"""The splits by the words that people write for them, in lower case."""
+"""Common names of splits, lower case, mapped to the split."""
 
 
 @dataclass(frozen=True)
 class Roles:
-    """What each column of a table is.
+    """The role of each column of a table.
 
     Attributes:
-        path: the names of the images.
-        labels: class names, one or several a cell; None where classes have columns of their own.
-        classes: one column of truth values each; ignored where `labels` is there.
-        split: which split an image is in, or None.
-        strengths: whether the label of a row is there (1) or not (0); only beside `labels`.
-        ignored: every other column, but those without name and cells.
+        path: the paths of the images.
+        labels: class names, one or several per cell; None if each class has its own column.
+        classes: columns of truth values, one per class; ignored if `labels` is not None.
+        split: the split of each image, or None.
+        strengths: whether the label of a row is present (1) or not (0); only with `labels`.
+        ignored: all other columns, except those without name and cells.
     """
 
     path: Column
@@ -60,14 +60,14 @@ class Roles:
 
     @property
     def promises_several(self) -> bool:
-        """Whether the column of labels is named in the plural."""
+        """Whether the name of the label column is a plural."""
         return self.labels is not None and (
             self.labels.key in _SEVERAL or self.labels.last_word in _SEVERAL
         )
 
 
 def is_header(names: Sequence[str]) -> bool:
-    """Whether the first line of a table names a column of paths, and another one."""
+    """Whether the first line of a table names a path column and at least one other."""
     return len(names) > 1 and any(_key(name) in _PATHS for name in names)
 
 
@@ -76,31 +76,30 @@ def _key(name: str) -> str:
 
 
 class RoleFinder:
-    """Tells what the columns of one table are; refuses where it would be a guess."""
+    """Determines the roles of a table's columns; refuses to guess.
+
+    Args:
+        text: the table.
+        columns: its columns.
+        is_image: whether a cell names a file.
+    """
 
     def __init__(
         self, text: TableText, columns: Sequence[Column], *, is_image: Callable[[str], bool]
     ) -> None:
-        """Decide nothing yet.
-
-        Args:
-            text: the table.
-            columns: what stands in it.
-            is_image: whether a cell names a file.
-        """
         self._text = text
         self._columns = columns
         self._is_image = is_image
         self._head = f"{text.file}, line {text.header.line}"
 
     def find(self, *, names_in_cells: bool) -> Roles:
-        """Find the columns.
+        """Determine the roles.
 
         Args:
-            names_in_cells: whether the user says that there is a column of labels.
+            names_in_cells: whether the user says that there is a label column.
 
         Raises:
-            SourceError: there are no paths or no labels, or what is what would be a guess.
+            SourceError: there are no paths or no labels, or a role is ambiguous.
         """
         path = self._path()
         rest = [column for column in self._columns if column is not path]
@@ -120,7 +119,7 @@ class RoleFinder:
         return Roles(path, labels, classes, split, strengths, ignored)
 
     def _path(self) -> Column:
-        """The column of paths: by its name and, where several have such a name, by its files."""
+        """The path column: by its name and, if several have such a name, by existing files."""
         named = [c for c in self._columns if c.key in _PATHS]
         named = [c for c in named if not c.is_truths] or named
         best = max(named, key=lambda c: (self._images(c), -_PATHS.index(c.key)), default=None)
@@ -129,7 +128,7 @@ class RoleFinder:
         header = self._text.delimiter.join(self._text.header.cells)
         if best is None and any(format_of_name(name) for name in self._text.header.cells):
             raise SourceError(
-                f"{self._head}: no header: {quoted(header)} looks like a row. Write a header such "
+                f"{self._head}: no header: {quoted(header)} looks like a row. Add a header such "
                 "as 'path,labels' above it."
             )
         others = [c for c in self._columns if not c.is_truths and not c.ends_like_labels]
@@ -138,11 +137,11 @@ class RoleFinder:
             return found[0]
         if best is None and len(self._text.header.cells) == 1 and set(header) & set(DELIMITERS):
             raise SourceError(
-                f"{self._head}: the whole line is in quotes. Remove the quotes around lines."
+                f"{self._head}: the whole line is quoted. Remove the quotes around lines."
             )
         if best is None:
             raise SourceError(
-                f"{self._head}: no column of image paths in the header {quoted(header)}. Call it "
+                f"{self._head}: no column of image paths in the header {quoted(header)}. Name it "
                 "'path' (or 'filename', 'file', 'image'), and the class names 'labels'."
             )
         return best
@@ -151,7 +150,7 @@ class RoleFinder:
         return sum(map(self._is_image, column.first))
 
     def _split(self, columns: Sequence[Column]) -> Column | None:
-        """The column of splits: its name says so, and every cell does."""
+        """The split column: its name and all its cells must fit."""
         named = sorted(
             (c for c in columns if c.key in _SPLITS and not c.is_empty),
             key=lambda c: _SPLITS.index(c.key),
@@ -160,13 +159,13 @@ class RoleFinder:
         if named and named[0].key == "split" and named[0] not in fitting:
             bad = first_cell(self._text, named[0], lambda cell: not _is_split(cell))
             raise SourceError(
-                f"{bad} is not train, val or test. Correct it, or name the column otherwise to "
-                "have it ignored."
+                f"{bad} is not train, val or test. Correct it, or rename the column to have it "
+                "ignored."
             )
         return fitting[0] if fitting else None
 
     def _labels(self, columns: Sequence[Column], *, names_in_cells: bool) -> Column | None:
-        """The column of class names, if there is one."""
+        """The label column, which holds class names, if there is one."""
         named = [c for c in columns if c.key in _LABELS]
         named += [c for c in columns if named and c.is_numbered_label]
         if not named:
@@ -181,27 +180,27 @@ class RoleFinder:
             names = " and ".join(column.label for column in found)
             raise SourceError(
                 f"{self._head}: {names} could both be the labels. Keep one, with ';' "
-                "between the names of an image, or name the others otherwise."
+                "between the names of an image, or rename the others."
             )
         if not found and named and not set(truths) - set(named):
             raise SourceError(
                 f"{self._head}: column {named[0].label} holds only truth values such as "
-                f"{next(filter(None, named[0].counts or ()), '')!r}. Name it after the class that "
-                "they are of, or write class names in it."
+                f"{next(filter(None, named[0].counts or ()), '')!r}. Name it after its class, or "
+                "write class names in it."
             )
         return found[0] if found else None
 
     def _refuse_nameless(self, columns: Sequence[Column]) -> None:
-        """Refuse text under no name behind labels: names that commas without quotes part."""
+        """Refuse unnamed columns with text: class names split by unquoted commas."""
         for column in columns:
             if not column.name and column.at and column.has_text:
                 raise SourceError(
                     f"{self._head}: column {column.at + 1} has text but no name. Name or remove "
-                    "it; if it has further class names, write all into one cell with ';' between."
+                    "it; if it has more class names, write all in one cell, separated by ';'."
                 )
 
     def _no_labels(self, columns: Sequence[Column]) -> str:
-        """Say why no column has labels."""
+        """The message for a table without a label column."""
         text = f"{self._head}: no column of labels"
         for column in columns:
             if not column.never_a_class:
@@ -209,7 +208,7 @@ class RoleFinder:
                 where = bad.removeprefix(f"{self._text.file}, ")
                 text += f" ({where} is neither 1 nor 0)"
                 break
-        return f"{text}. Call the one with class names 'labels', or give each class a 0/1 column."
+        return f"{text}. Name the one with class names 'labels', or give each class a 0/1 column."
 
 
 def _is_split(cell: str) -> bool:

@@ -1,4 +1,4 @@
-"""The class names in the cells of one column."""
+"""Reads the class names in the cells of the label column."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
     from shards.sources.table.columns import Column
     from shards.sources.table.text import TableText
 
-MARKS = {" ": "blanks", "\n": "line ends", "\t": "tabs"}
-"""Separators that quotes would not show."""
+MARKS = {" ": "blanks", "\n": "line breaks", "\t": "tabs"}
+"""Separators that are invisible in quotes, with their names."""
 
 
 class LabelCells:
-    """Reads the cells of a column of class names.
+    """Reads the cells of a label column.
 
     Attributes:
-        single: whether no cell has several names.
-        names: every name that occurs.
+        single: whether no cell has more than one name.
+        names: all names that occur.
     """
 
     def __init__(
         self, text: TableText, column: Column, path: Column, *, several: bool, separator: str | None
     ) -> None:
-        """Find out how the names are written.
+        """Determine how the names are written.
 
         Args:
             text: the table.
-            column: the class names.
-            path: the column that tells which rows are of one image.
-            several: whether the column's name promises several names a cell.
-            separator: what the user says that stands between names, or None.
+            column: the label column.
+            path: the path column, which identifies the rows of one image.
+            several: whether the column's name implies several names per cell.
+            separator: the separator given by the user, or None.
 
         Raises:
-            SourceError: a cell cannot be read, or reading it would be a guess; names the line.
+            SourceError: a cell is invalid or ambiguous; names the line.
         """
         self._text = text
         self._column = column
@@ -70,27 +70,27 @@ class LabelCells:
         return self._read[cell.strip()]
 
     def notes(self) -> Iterator[str]:
-        """A line on each way of writing names that is not the documented one."""
+        """A line per way of writing names that differs from the documented one."""
         name, column = self._text.file.name, self._column.label
         if self._lists:
             yield f"{name}: lists of names in {column} ({counted(self._lists, 'different one')})"
         parted = [cell for cell in self._read if self._separator in cell]
         mark = MARKS.get(self._separator, repr(self._separator))
         if self._given not in {None, DEFAULT} and not parted:
-            yield f"{name}: no cell of {column} has {mark} (--label-separator) in it"
+            yield f"{name}: no cell of {column} contains {mark} (--label-separator)"
         elif self._given is None and self._separator != DEFAULT:
             yield f"{name}: the names in {column} are separated by {mark}, as in {min(parted)!r}"
 
     def _take_list(self, cell: str) -> bool:
-        """Read a cell that is a list, if it is one."""
+        """Read a cell if it is a list; return whether it is."""
         try:
             names = parse_list(cell)
         except ListError:
             if self._given is not None:
                 return False
             raise SourceError(
-                f"{self._where(cell)} begins like a list and cannot be read as one of Python or "
-                "JSON. Write the names with ';' between them."
+                f"{self._where(cell)} begins like a list but is not one in Python or JSON. "
+                "Separate the names with ';'."
             ) from None
         if names is None:
             return False
@@ -99,18 +99,16 @@ class LabelCells:
         return True
 
     def _take(self, cell: str) -> None:
-        """Read a cell with names between separators."""
+        """Read a cell with separated names."""
         if cell in MISSING_VALUES and self._given is None:
             raise SourceError(
-                f"{self._where(cell)} is how programs write a missing value. Leave the cell blank "
-                "where an image has no label; if it is a class, say --label-separator ';'."
+                f"{self._where(cell)} usually means a missing value. Leave the cell blank where "
+                "an image has no label; if it is a class, use --label-separator ';'."
             )
         names = split_names(_one_line_end(cell), self._separator)
         for name in names:
             if name.count('"') % 2:
-                raise SourceError(
-                    f"{self._where(cell)} has a quote that is not closed. Correct it."
-                )
+                raise SourceError(f"{self._where(cell)} has an unclosed quote. Correct it.")
         self._keep(cell, names)
 
     def _keep(self, cell: str, names: Iterable[str]) -> None:
@@ -129,23 +127,23 @@ class LabelCells:
             mark = error.separator.encode("unicode_escape").decode()
             parts = MARKS.get(error.separator, repr(error.separator))
             raise SourceError(
-                f"{self._where(cell)} may be one class, or several with {parts} between them. Say "
+                f"{self._where(cell)} may be one class, or several separated by {parts}. Say "
                 f'which: --label-separator "{mark}" for several, --label-separator ";" for one.'
             ) from None
 
     def _refuse_other(self, cells: Sequence[str], separator: str) -> None:
-        """Refuse a separator that no cell has where cells have another one."""
+        """Refuse a separator that no cell contains, if cells contain another one."""
         if separator == DEFAULT or any(separator in cell for cell in cells):
             return
         for cell in cells:
             if any(mark in cell for mark in (DEFAULT, *COMMON)):
                 raise SourceError(
-                    f"{self._where(cell)}: no cell has the {separator!r} of --label-separator. "
-                    "Say what stands between the names."
+                    f"{self._where(cell)}: no cell contains the {separator!r} of "
+                    "--label-separator. Give the separator that the cells use."
                 )
 
     def _one_a_row(self) -> bool:
-        """Whether an image has two rows with different labels."""
+        """Whether any image has two rows with different labels."""
         first: dict[str, str] = {}
         for row in self._text.rows():
             cell = row.cells[self._column.at].strip()
@@ -154,7 +152,7 @@ class LabelCells:
         return False
 
     def _where(self, wanted: str) -> str:
-        """Where the first such cell stands, and the cell."""
+        """The location of the first such cell, and its text."""
         return first_cell(self._text, self._column, lambda cell: cell == wanted)
 
 

@@ -1,4 +1,4 @@
-"""The rows of a table by image: those of one image are joined, or refused."""
+"""Merges the rows of each image in a table, or refuses contradictory rows."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """What a table says of one image.
+    """The contents of a table for one image.
 
     Attributes:
-        line: where it is said first.
+        line: the line of its first row.
         present: classes, sorted.
         difficult: classes with only 'difficult' instances, sorted.
-        absent: classes that a row of their own calls absent, sorted.
-        split: as it is written, in lower case; '' for none.
+        absent: classes explicitly marked as absent by a row, sorted.
+        split: as written, in lower case; '' for none.
     """
 
     line: int
@@ -34,21 +34,20 @@ class Entry(NamedTuple):
 
     @property
     def labels(self) -> tuple[tuple[str, ...], ...]:
-        """Everything about classes."""
+        """Present, difficult and absent classes."""
         return self.present, self.difficult, self.absent
 
 
 class Entries:
-    """The images of one table."""
+    """The images of one table.
+
+    Args:
+        file: the table, for messages.
+        one_a_row: whether each row has at most one label, so that the rows of an image are merged
+            into its labels; otherwise they must be equal.
+    """
 
     def __init__(self, file: Path, *, one_a_row: bool) -> None:
-        """Begin without images.
-
-        Args:
-            file: the table, for messages.
-            one_a_row: whether each row has one label at most, so that several rows of an image
-                are its labels; else they only repeat each other.
-        """
         self._file = file
         self._one_a_row = one_a_row
         self._entries: dict[str, Entry] = {}
@@ -56,10 +55,10 @@ class Entries:
         self._repeated = 0
 
     def add(self, path: str, entry: Entry) -> None:
-        """Take one more row.
+        """Add a row.
 
         Raises:
-            SourceError: it contradicts an earlier one; names both lines.
+            SourceError: it contradicts an earlier row; names both lines.
         """
         self._rows += 1
         before = self._entries.get(path)
@@ -69,7 +68,7 @@ class Entries:
         where = f"{self._file}, line {entry.line}: {shown(path)}"
         if SPLIT_NAMES.get(before.split) != SPLIT_NAMES.get(entry.split):
             raise SourceError(
-                f"{where} is in split {entry.split!r}, but in line {before.line} in "
+                f"{where} is in split {entry.split!r}, but on line {before.line} in "
                 f"{before.split!r}. Correct one."
             )
         if before.labels == entry.labels:
@@ -78,15 +77,15 @@ class Entries:
             self._entries[path] = self._joined(before, entry, where)
         else:
             raise SourceError(
-                f"{where} has other labels than in line {before.line}: {_names(entry)}, but "
+                f"{where} has other labels than on line {before.line}: {_names(entry)}, but "
                 f"{_names(before)}. Keep one row."
             )
 
     def _joined(self, one: Entry, other: Entry, where: str) -> Entry:
-        """The labels of two rows of one image."""
+        """Merge the labels of two rows of one image."""
         if any(one.labels) != any(other.labels):
             raise SourceError(
-                f"{where} has {_names(other)}, but in line {one.line} {_names(one)}. Remove the "
+                f"{where} has {_names(other)}, but on line {one.line} {_names(one)}. Remove the "
                 "row without a label, or the others."
             )
         present = {*one.present, *other.present}
@@ -99,12 +98,12 @@ class Entries:
         return one._replace(present=tuple(sorted(present)), absent=tuple(sorted(absent)))
 
     def samples(self) -> Iterator[Sample]:
-        """One sample an image."""
+        """One sample per image."""
         for path, entry in self._entries.items():
             yield Sample(path, entry.present, entry.difficult)
 
     def splits(self) -> dict[str, set[str]]:
-        """The paths of each split that has any, in the order train, val, test."""
+        """The paths of each split that is not empty, in the order train, val, test."""
         found: dict[str, set[str]] = {name: set() for name in SPLIT_NAMES.values()}
         for path, entry in self._entries.items():
             if entry.split:
@@ -112,15 +111,15 @@ class Entries:
         return {name: paths for name, paths in found.items() if paths}
 
     def notes(self) -> Iterator[str]:
-        """A line on rows of the same image."""
+        """Lines on merged, repeated and absent labels."""
         name, images = self._file.name, len(self._entries)
         if self._one_a_row and self._rows > images:
-            joined = f"{self._rows} rows are joined to {counted(images, 'image')}"
+            joined = f"{self._rows} rows are merged into {counted(images, 'image')}"
             yield f"{name}: one label per row; {joined}"
         elif self._repeated:
             yield f"{name}: {counted(self._repeated, 'row')} with the labels of an earlier row"
         if absent := sum(len(entry.absent) for entry in self._entries.values()):
-            yield f"{name}: {counted(absent, 'label')} marked as absent (0): left out"
+            yield f"{name}: {counted(absent, 'label')} marked as absent (0): ignored"
 
 
 def _names(entry: Entry) -> str:

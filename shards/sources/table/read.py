@@ -1,4 +1,4 @@
-"""A folder of images with their labels in a CSV table."""
+"""Reads a folder of images with labels in a CSV table."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ if TYPE_CHECKING:
     from shards.sources.table.text import Row, TableText
 
 _NAMED = 20
-"""Columns that a note names one by one."""
+"""Maximum number of columns named in a note."""
 
 
 def read_table(root: Path, file: Path, *, label_separator: str | None = None) -> AnnotatedSet:
     r"""Read the labels of a plain folder of images from a table.
 
-    Two kinds: a column of class names ('labels'), several in a cell or one in each of an image's
-    rows; or one column of truth values for each class: 1 present, 0 or blank absent, -1 only
-    'difficult' instances. Columns are known by their names and cells, wherever they stand; those
-    that are neither are ignored and named. `docs/packing.md` has the rules. Images in the
-    folder that the table does not name are ignored.
+    Two kinds: a column of class names ('labels'), several per cell or one in each row of an
+    image; or one column of truth values per class: 1 present, 0 or blank absent, -1 only
+    'difficult' instances. Columns are recognized by name and cells, in any order; unrecognized
+    columns are ignored, with a note. `docs/packing.md` has the rules. Images in the folder that
+    the table does not name are ignored.
 
     Args:
         root: the folder that paths are relative to.
         file: CSV with ',', ';', tabs or '|', as UTF-8 or as UTF-16 with a byte order mark. Paths
-            as `NamedFiles.find` takes them.
-        label_separator: what stands between the names in a cell; None finds out, and refuses
-            where it would be a guess.
+            in any form that `NamedFiles.find` accepts.
+        label_separator: the separator between the names in a cell; None detects it, and refuses
+            an ambiguous table.
 
     Returns:
-        The set; `classes` are the columns, in their order, for the second kind, else None;
-        `splits` are those of a column 'split'. An image that is not there is rejected (MISSING).
+        The set; `classes` are the columns, in order, for the second kind, else None; `splits` are
+        those of a column 'split'. A missing image is rejected (MISSING).
 
     Raises:
-        SourceError: it is no such table, a cell cannot be read, rows contradict each other, no
-            path matches a file, or what is meant would be a guess. Names line and column.
+        SourceError: it is not such a table, a cell is invalid, rows contradict each other, no
+            path matches a file, or the meaning is ambiguous. Names line and column.
     """
     with cells_of_any_size():
         text = load_table(file, is_header)
         columns, rows = survey(text)
         if not rows:
-            raise SourceError(f"{file}: a header and no rows. Write a row for each image.")
+            raise SourceError(f"{file}: a header but no rows. Write a row for each image.")
         files = NamedFiles(root)
         finder = RoleFinder(text, columns, is_image=lambda cell: _names_a_file(files, cell))
         roles = finder.find(names_in_cells=label_separator is not None)
@@ -92,8 +92,8 @@ class _Reader:
                 )
         elif separator is not None:
             raise SourceError(
-                f"{text.file}: --label-separator is for a column 'labels', and this table has one "
-                "column per class. Leave the option out."
+                f"{text.file}: --label-separator is for a column 'labels', but this table has one "
+                "column per class. Omit the option."
             )
 
     def read(self, root: Path) -> AnnotatedSet:
@@ -117,7 +117,7 @@ class _Reader:
         )
 
     def _entry(self, row: Row) -> Entry:
-        """What one row says."""
+        """The contents of one row."""
         cells, roles = row.cells, self._roles
         split = cells[roles.split.at].strip().casefold() if roles.split else ""
         if self._labels and roles.labels:
@@ -131,7 +131,7 @@ class _Reader:
         return Entry(row.line, tuple(present), tuple(difficult), split=split)
 
     def _notes(self) -> Iterator[str]:
-        """What was taken for what, where the header is not the documented one."""
+        """The roles of the columns, if the header differs from the documented one."""
         roles, name = self._roles, self._text.file.name
         aside = [*roles.ignored, *(roles.classes if roles.labels else ())]
         if roles.labels:
@@ -147,7 +147,7 @@ class _Reader:
             yield f"{name}: {used}"
         flags = [column for column in aside if column.is_truths and not column.is_empty]
         if not roles.labels and flags:
-            yield f"{name}: rename a column to have it as a class: {_names(flags)}"
+            yield f"{name}: rename a column to use it as a class: {_names(flags)}"
         if empty := [column for column in roles.classes if column.is_empty and not roles.labels]:
             yield f"{name}: every cell is blank, so 0, in {_names(empty)}"
         if self._labels:
@@ -155,7 +155,7 @@ class _Reader:
 
 
 def _names(columns: Sequence[Column]) -> str:
-    """Columns by name, as far as a line holds them."""
+    """The names of columns, at most `_NAMED` of them."""
     named = ", ".join(column.label for column in columns[:_NAMED])
     more = len(columns) - _NAMED
     return f"{named} and {more} more" if more > 0 else named

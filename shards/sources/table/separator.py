@@ -1,4 +1,4 @@
-"""What stands between the class names in the cells of a table: what is certain, and what is not."""
+"""Determines the separator of class names in the cells of a table, or that it is ambiguous."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
 DEFAULT: Final = ";"
-"""The documented one: it can be in no class name."""
+"""The documented separator, which class names cannot contain."""
 COMMON: Final = (",", "|", "\n", "\t")
-"""Those that are recognized where the cells prove them."""
+"""Separators that are recognized if the cells prove them."""
 _RARE: Final = ("/", "+", "&", ":", "-", "_", "#", "*", "~", "\\", ".")
-"""Those that are never guessed, only asked about where the cells suggest them."""
+"""Separators that are never assumed; if the cells suggest one, the user must decide."""
 
 _TOO_FEW: Final = 2
-"""Names by which nothing can be told."""
+"""Number of names too small to draw conclusions from."""
 
 
 class UncertainError(Exception):
@@ -23,38 +23,39 @@ class UncertainError(Exception):
 
     Attributes:
         cell: an example.
-        separator: what may stand between its names.
+        separator: the possible separator of its names.
     """
 
     def __init__(self, cell: str, separator: str) -> None:
-        """Keep both apart, so that the caller can say where the cell is."""
+        """Keep both separate, so that the caller can add the location of the cell."""
         super().__init__(cell, separator)
         self.cell = cell
         self.separator = separator
 
 
 def split_names(cell: str, separator: str) -> list[str]:
-    """The names in a cell, without blanks around them, in order; blank ones are dropped."""
+    """The names in a cell, stripped, in order; blank ones are dropped."""
     return [name for part in cell.split(separator) if (name := part.strip())]
 
 
 def find_separator(cells: Collection[str], *, several: bool, one_a_row: Callable[[], bool]) -> str:
-    """Tell what stands between names.
+    """Find the separator of names.
 
-    ';' where there is one. Else ',', '|' and line ends where most names that they part also stand
-    alone in cells. A blank is never taken for a separator, and never for part of a name where the
-    names beside it occur in other cells, too.
+    ';' if any cell contains one. Else ',', '|', a line end or a tab, if most names that it
+    separates also occur alone in cells. A blank is never assumed to be a separator, nor to be
+    part of a name if the words around it also occur in other cells.
 
     Args:
-        cells: the different ones, without blanks around them and not blank.
-        several: whether the column's name promises several names a cell, as 'tags' does.
-        one_a_row: tells whether images have several rows with one name each. Called at most once.
+        cells: the distinct cells, stripped and not blank.
+        several: whether the column's name implies several names per cell, as 'tags' does.
+        one_a_row: returns whether images have several rows with one name each. Called at most
+            once.
 
     Returns:
-        The separator; ';' where no cell has several names.
+        The separator; ';' if no cell has several names.
 
     Raises:
-        UncertainError: a guess would be needed.
+        UncertainError: the separator is ambiguous.
     """
     used = _used(cells)
     names = {name for cell in cells for name in split_names(cell, used)}
@@ -72,10 +73,10 @@ def find_separator(cells: Collection[str], *, several: bool, one_a_row: Callable
 
 
 def _used(cells: Collection[str]) -> str:
-    """The separator that the cells prove; ';' where none has any.
+    """The separator that the cells prove; ';' if no cell contains one.
 
     Raises:
-        UncertainError: some may have one, and do not prove it.
+        UncertainError: some cells may contain one, but do not prove it.
     """
     if any(DEFAULT in cell for cell in cells):
         return DEFAULT
@@ -96,7 +97,7 @@ def _most_stand_alone(cells: Iterable[str], mark: str, alone: Collection[str]) -
 
 
 def _made_of_others(names: Collection[str], mark: str) -> str | None:
-    """A name that falls apart into other names at a mark, if there is one."""
+    """A name that a separator splits into other names, if there is one."""
     for name in sorted(name for name in names if mark in name):
         parts = split_names(name, mark)
         if len(parts) > 1 and all(part in names for part in parts):
@@ -105,10 +106,10 @@ def _made_of_others(names: Collection[str], mark: str) -> str | None:
 
 
 def _like_tags(names: Collection[str], *, several: bool) -> str | None:
-    """A name with blanks that may be several; None where such names are certainly one each.
+    """A name with blanks that may be several names; None if all such names are certainly one.
 
-    'traffic light' is one name where neither word occurs elsewhere. Words that come back, as in
-    'haze primary' and 'clear primary', may be names of their own; of two names nothing can be told.
+    'traffic light' is one name if neither word occurs elsewhere. Recurring words, as in
+    'haze primary' and 'clear primary', may be separate names; two names are too few to tell.
     """
     seen: dict[str, int] = {}
     words: Mapping[str, set[str]] = {name: set(name.split()) for name in names}

@@ -1,4 +1,4 @@
-"""The text of a table as spreadsheets and libraries export it: encoding, delimiter, records."""
+"""Reads a table's text as spreadsheets and libraries export it: encoding, delimiter, records."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OTHER_FILES: Final = (
     (b"\x28\xb5\x2f\xfd", "compressed by zstd. Unpack it"),
 )
 _MARKUP: Final = {
-    b"{": "JSON. If it is COCO's, give it to --coco",
+    b"{": "JSON. If it is COCO, use --coco",
     b"[": "JSON. Export it as CSV",
     b"<": "XML or HTML. Export it as CSV",
 }
@@ -39,7 +39,7 @@ _UTF_32: Final = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _BLANK_BEFORE_QUOTE: Final = re.compile(rb'(?:^|[\r\n,;\t|]) +"')
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
-"""Excel's own first line, which says what the delimiter is."""
+"""Excel's optional first line, which declares the delimiter."""
 _LARGEST_CELL: Final = (1 << 31) - 1
 
 
@@ -47,8 +47,8 @@ class Row(NamedTuple):
     """One record of a table.
 
     Attributes:
-        line: the line that it starts in, counted from 1.
-        cells: as many as the header has names, but in the header itself.
+        line: the line where it starts, from 1.
+        cells: as many as the header has names (any number in the header itself).
     """
 
     line: int
@@ -60,10 +60,10 @@ class _Source:
     """The bytes of a table.
 
     Attributes:
-        file: what messages call it.
+        file: its path, for messages.
         data: UTF-8 without a byte order mark.
-        skipped: lines above the header.
-        blanks: whether blanks stand before quotes, and so do not belong to cells.
+        skipped: number of lines above the header.
+        blanks: whether blanks precede quotes, and so are not part of cells.
     """
 
     file: Path
@@ -75,7 +75,7 @@ class _Source:
         """The records that are not blank, the header first.
 
         Raises:
-            SourceError: the quotes of one are wrong; names the line.
+            SourceError: a record has invalid quotes; names the line.
         """
         lines = _lines(self.data)
         for _ in range(self.skipped):
@@ -94,10 +94,10 @@ class _Source:
                 yield Row(line, cells)
 
     def header(self, delimiter: str) -> Row | None:
-        """The first record, without blanks around its names; None where there is none.
+        """The first record, with stripped names; None if there is none.
 
         Raises:
-            SourceError: its quotes are wrong, as they are where another mark is the delimiter.
+            SourceError: its quotes are invalid, as with the wrong delimiter.
         """
         row = next(self.records(delimiter), None)
         return row and Row(row.line, [cell.strip().strip("\ufeff").strip() for cell in row.cells])
@@ -109,9 +109,9 @@ class TableText:
 
     Attributes:
         source: the bytes.
-        delimiter: between cells.
-        header: the first record, without blanks around its names.
-        notes: a line on what was skipped.
+        delimiter: the delimiter of cells.
+        header: the first record, with stripped names.
+        notes: lines on what was skipped.
     """
 
     source: _Source
@@ -121,14 +121,14 @@ class TableText:
 
     @property
     def file(self) -> Path:
-        """What messages call it."""
+        """Its path, for messages."""
         return self.source.file
 
     def rows(self) -> Iterator[Row]:
         """The records below the header that are not blank, each as wide as the header.
 
         Raises:
-            SourceError: a record is shorter or longer, or its quotes are wrong; names the line.
+            SourceError: a record is shorter or longer, or has invalid quotes; names the line.
         """
         width = len(self.header.cells)
         named = max((at for at, name in enumerate(self.header.cells, 1) if name), default=0)
@@ -137,7 +137,7 @@ class TableText:
         for row in records:
             cells = row.cells
             if len(cells) != width:
-                # Blank cells at the end of a line are left out or added by some programs.
+                # Some programs omit or add blank cells at the end of a line.
                 if len(cells) < named or any(cell.strip() for cell in cells[width:]):
                     raise SourceError(self._uneven(row))
                 cells = [*cells[:width], *[""] * (width - len(cells))]
@@ -148,15 +148,15 @@ class TableText:
         cells = counted(found, "cell")
         text = f"{self.file}, line {row.line}: {cells}, but the header has {width}."
         if found > width:
-            return f"{text} Put quotes around a cell that has {self.delimiter!r} in it."
-        return f"{text} A blank cell needs its {self.delimiter!r}, too."
+            return f"{text} Put quotes around a cell that contains {self.delimiter!r}."
+        return f"{text} A blank cell still needs its {self.delimiter!r}."
 
 
 @contextmanager
 def cells_of_any_size() -> Iterator[None]:
     """Let the csv module read cells of more than 128 KiB, such as masks and embedded images.
 
-    The limit is the whole process's, so it is put back.
+    The limit is global to the process, so it is restored.
     """
     before = csv.field_size_limit(_LARGEST_CELL)
     try:
@@ -166,15 +166,15 @@ def cells_of_any_size() -> Iterator[None]:
 
 
 def load_table(file: Path, is_header: Callable[[Sequence[str]], bool]) -> TableText:
-    """Read a table and find its delimiter by its header.
+    """Read a table and detect its delimiter from its header.
 
     Args:
         file: UTF-8, or UTF-16 with a byte order mark.
-        is_header: whether some names are those of a header. The delimiter is the one that splits
-            the first line into such names; where none does, the one that splits it most.
+        is_header: whether names form a header. The delimiter is the one that splits the first
+            line into such names; if none does, the one that splits it into the most cells.
 
     Raises:
-        SourceError: it cannot be read, is not text, is empty or in another encoding; several
+        SourceError: it cannot be read, is not text, is empty or has another encoding; several
             delimiters fit.
     """
     data = _utf8(file)
@@ -187,14 +187,14 @@ def load_table(file: Path, is_header: Callable[[Sequence[str]], bool]) -> TableT
         marks = " and ".join(map(repr, fitting))
         raise SourceError(
             f"{file}, line {headers[fitting[0]].line}: {marks} could both be the delimiter of this "
-            "header. Keep one of them in it."
+            "header. Keep only one of them."
         )
     best = fitting[0] if fitting else max(headers, key=lambda d: len(headers[d].cells))
     return TableText(source, best, headers[best], notes)
 
 
 def _headers(source: _Source, delimiters: Iterable[str]) -> dict[str, Row]:
-    """The header as each delimiter parts it."""
+    """The header as split by each delimiter."""
     headers: dict[str, Row] = {}
     bad_quotes: SourceError | None = None
     for delimiter in delimiters:
@@ -208,7 +208,7 @@ def _headers(source: _Source, delimiters: Iterable[str]) -> dict[str, Row]:
     if headers:
         return headers
     raise bad_quotes or SourceError(
-        f"{source.file}: no table in it. Begin it with a header such as 'path,labels'."
+        f"{source.file}: contains no table. Begin it with a header such as 'path,labels'."
     )
 
 
@@ -230,8 +230,8 @@ def _utf8(file: Path) -> bytes:
             raise SourceError(f"{file}: damaged UTF-16: {error}. Save it as UTF-8.") from error
     if b"\0" in data:
         raise SourceError(
-            f"{file}: has zero bytes: not text, or UTF-16 without a byte order mark. Save it as "
-            "UTF-8 (in Excel: 'CSV UTF-8')."
+            f"{file}: contains NUL bytes: not text, or UTF-16 without a byte order mark. Save it "
+            "as UTF-8 (in Excel: 'CSV UTF-8')."
         )
     data = data.removeprefix(codecs.BOM_UTF8)
     if markup := _MARKUP.get(data.lstrip()[:1]):
@@ -240,13 +240,13 @@ def _utf8(file: Path) -> bytes:
 
 
 def _lines(data: bytes) -> io.TextIOWrapper:
-    """The text in lines, each with its end: line feed, carriage return or both."""
-    # A path may have bytes that are no text, as file names may; class names are checked later.
+    """The text as lines, each with its end: line feed, carriage return or both."""
+    # A path may contain bytes that are not text, as file names can; class names are checked later.
     return io.TextIOWrapper(io.BytesIO(data), "utf-8", errors="surrogateescape", newline="")
 
 
 def _preamble(file: Path, data: bytes) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
-    """How many lines stand above the header, which delimiters it may have, and a note."""
+    """The number of lines above the header, its possible delimiters, and notes."""
     delimiters: tuple[str, ...] = DELIMITERS
     comments = skipped = 0
     for number, line in enumerate(_lines(data), 1):
@@ -265,9 +265,9 @@ def _preamble(file: Path, data: bytes) -> tuple[int, tuple[str, ...], tuple[str,
 
 
 def _bad_quotes(error: csv.Error, first: int, last: int) -> str:
-    """Say what is wrong with the quotes of a record."""
+    """The message for a record with invalid quotes."""
     if "unexpected end" in str(error):
-        return f"{first}: a quote is opened in this line and never closed. Close it."
+        return f"{first}: a quote is opened on this line and never closed. Close it."
     if "expected after" in str(error):
         return (
             f"{last}: text after a closing quote. Write two quotes for one inside a cell, and no "

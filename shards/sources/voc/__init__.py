@@ -1,1 +1,1 @@
-"""PASCAL VOC trees, as the development kit and labeling tools write them."""
+"""PASCAL VOC trees, as written by the development kit and labeling tools."""

@@ -1,4 +1,4 @@
-"""One annotation of PASCAL VOC: its objects' classes and whether they are 'difficult'."""
+"""Parses one PASCAL VOC annotation: its objects' classes and whether they are 'difficult'."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ _DIFFICULT: Final = {
     **dict.fromkeys(("", "0", "0.0", "false", "no", "unspecified"), False),
     **dict.fromkeys(("1", "1.0", "true", "yes"), True),
 }
-"""What programs write there, in lower case; blank and 'Unspecified' are as good as no element."""
+"""Values that programs write, lower case; blank and 'Unspecified' count as no element."""
 _TOP: Final = 2
-"""Depth of what stands right below <annotation>."""
+"""Depth of the children of <annotation>."""
 _FIELDS: Final = frozenset({"name", "difficult", "deleted"})
 _SHAPES: Final = frozenset({"bndbox", "robndbox", "bbox", "polygon"})
-"""What outlines an object: outside of one, something is annotated that nobody would read."""
+"""Outlines of objects; outside of an object, an annotation would be lost silently."""
 _LABELS: Final = frozenset({"name", "label", "class", "category"})
-"""What names a class; right below <annotation> it is a label that nobody would read."""
+"""Names of classes; as a child of <annotation>, a label would be lost silently."""
 
 
 class BadAnnotationError(Exception):
-    """An annotation cannot be used; `str()` says why and in which line, not in which file."""
+    """An annotation cannot be used; `str()` gives the reason and the line, but not the file."""
 
 
 class VocObject(NamedTuple):
     """One object of an annotation.
 
     Attributes:
-        name: its class, without blanks around it.
-        difficult: whether it is marked so.
-        line: where its <name> stands, counted from 1.
+        name: its class, stripped.
+        difficult: whether it is marked as difficult.
+        line: the line of its <name>, from 1.
     """
 
     name: str
@@ -43,22 +43,22 @@ class VocObject(NamedTuple):
 def parse_objects(data: bytes) -> list[VocObject]:
     """Find the objects of one annotation.
 
-    Tags count in any case and with any prefix of a namespace. An <object> may stand right below
-    <annotation> or deeper, as in <objects>; what stands in it one level down describes it, so the
-    names of its parts and of its attributes are not its own. One with <deleted>1</deleted> is none.
+    Tags match in any case and with any namespace prefix. An <object> may be a child of
+    <annotation> or deeper, as in <objects>; only its own children describe it, so the names of
+    its parts and attributes are not its own. Objects with <deleted>1</deleted> are ignored.
 
     Args:
-        data: the XML, in UTF-8, or in the encoding that it declares and Python knows.
+        data: the XML, in UTF-8 or in a declared encoding that Python knows.
 
     Returns:
         The objects, in order. A <difficult> that is missing, blank or 'Unspecified' is False.
 
     Raises:
-        BadAnnotationError: not well-formed, or not in its encoding; another root than
+        BadAnnotationError: not well-formed, or not in its encoding; a root other than
             <annotation>; a document type, which no VOC annotation has and without which no
-            entity can be declared, so that a small file cannot unfold into gigabytes; an object
-            without a name, with two, or inside another one; an outline or a label outside of an
-            object; a <difficult> that is neither yes nor no.
+            entity can be declared, so that a small file cannot expand to gigabytes; an object
+            with no name, with two names, or inside another object; an outline or a label outside
+            of an object; a <difficult> that is neither yes nor no.
     """
     reader = _Reader()
     try:
@@ -71,13 +71,13 @@ def parse_objects(data: bytes) -> list[VocObject]:
 
 
 class _Reader:
-    """The handlers of one parse; expat itself, because a tree of 20,000 files costs too much."""
+    """The handlers of one parse; uses expat directly, as trees are too slow for 20,000 files."""
 
     def __init__(self) -> None:
         self._objects: list[VocObject] = []
         self._depth = 0
         self._object = 0
-        """Depth of the object that is open; 0 outside of objects."""
+        """Depth of the open object; 0 outside of objects."""
         self._fields: dict[str, str] = {}
         self._line = 0
         self._text: list[str] = []
@@ -122,7 +122,7 @@ class _Reader:
                 self._parser.CharacterDataHandler = None
                 self._fields[_kind(tag)] = "".join(self._text).strip()
             elif self._depth == self._object:
-                if self._fields.get("deleted") != "1":  # LabelMe keeps what its user took away
+                if self._fields.get("deleted") != "1":  # LabelMe keeps deleted objects
                     self._objects.append(self._described(self._fields))
                 self._object = 0
         self._depth -= 1
@@ -144,5 +144,5 @@ class _Reader:
 
 @lru_cache(maxsize=256)
 def _kind(tag: str) -> str:
-    """A tag without its namespace's prefix, in lower case."""
+    """A tag without its namespace prefix, in lower case."""
     return tag.rpartition(":")[2].lower()

@@ -1,8 +1,8 @@
-"""Where in a folder the images and the annotations of PASCAL VOC's format lie.
+"""Finds the images and annotations of a folder in PASCAL VOC format.
 
-Read are, in this order: JPEGImages/ and Annotations/ (or images/ and annotations/, in any case);
-the VOC20xx folders of a devkit; train/, valid/ and test/ with such a pair in each; and annotations
-beside their images in the same folders, as Roboflow and labelImg leave them.
+Tried in this order: JPEGImages/ and Annotations/ (or images/ and annotations/, in any case); the
+VOC20xx folders of a devkit; train/, valid/ and test/, each with such a pair; and annotations in
+the same folders as their images, as written by Roboflow and labelImg.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Place(NamedTuple):
     """A pair of folders with images and their annotations.
 
     Attributes:
-        images: the folder of the images, relative to the root, with a '/' behind; '' is the root.
-        annotations: likewise; the same as `images` where they lie beside each other.
-        lists: likewise, of ImageSets/, whether it is there or not.
-        split: the split that a folder's name says, or None.
+        images: the folder of the images, relative to the root, with a final '/'; '' is the root.
+        annotations: the same for the annotations; equal to `images` if they share folders.
+        lists: the same for ImageSets/, which may not exist.
+        split: the split given by the folder name, or None.
     """
 
     images: str
@@ -47,8 +47,8 @@ class Layout(NamedTuple):
 
     Attributes:
         places: at least one.
-        devkit: whether folders are named as VOC names them.
-        notes: lines on what was left aside.
+        devkit: whether folders have VOC's own names.
+        notes: lines on what was ignored.
     """
 
     places: Sequence[Place]
@@ -60,7 +60,7 @@ def find_layout(root: Path) -> Layout:
     """Find the images and the annotations.
 
     Raises:
-        SourceError: there are none in a layout that is known; says what there is instead.
+        SourceError: the layout is not supported; says what was found instead.
     """
     folders = folders_in(root)
     pair = _pair(root, "", folders)
@@ -82,7 +82,7 @@ def find_layout(root: Path) -> Layout:
 def _pair(
     root: Path, prefix: str, folders: Sequence[str] | None, split: str | None = None
 ) -> Place | None:
-    """The two folders below `prefix`, if both are there."""
+    """The two folders below `prefix`, if both exist."""
     folders = folders_in(root / prefix) if folders is None else folders
     images, annotations = _called(folders, _IMAGES), _called(folders, _ANNOTATIONS)
     if images is None or annotations is None:
@@ -96,7 +96,7 @@ def _pair(
 
 
 def _called(folders: Iterable[str], names: Sequence[str]) -> str | None:
-    """The folder with the first of these names, in VOC's own case before any other."""
+    """The folder with the first of these names; VOC's own capitalization is preferred."""
     ranked = [
         (names.index(folder.lower()), folder not in _OWN_NAMES, folder)
         for folder in folders
@@ -106,7 +106,7 @@ def _called(folders: Iterable[str], names: Sequence[str]) -> str | None:
 
 
 def _deeper(root: Path, prefix: str, annotations: str, files: Sequence[str]) -> str:
-    """The folder of the annotations, or xmls/ in it where none lie right in it (Oxford's pets)."""
+    """The annotation folder, or xmls/ in it if it has no annotations itself (Oxford pets)."""
     inner = _called(folders_in(root / prefix / annotations), _ANNOTATIONS)
     if inner is None or any(is_xml(name) and "/" not in name for name in files):
         return annotations
@@ -119,11 +119,11 @@ def is_xml(name: str) -> bool:
 
 
 def _stray_lists(root: Path) -> list[str]:
-    """A line on lists that lie where they are not read."""
+    """A line on lists in a place where they are not read."""
     lists = sorted(shown(file.name) for file in root.glob("*.txt") if known_split(file.stem))
     if not lists:
         return []
-    return [f"left aside: {', '.join(lists)}; lists are read in ImageSets/Main/"]
+    return [f"ignored: {', '.join(lists)}; lists are read from ImageSets/Main/"]
 
 
 def _devkit(root: Path, years: Sequence[str], others: Sequence[str]) -> Layout:
@@ -133,7 +133,7 @@ def _devkit(root: Path, years: Sequence[str], others: Sequence[str]) -> Layout:
         if place is None:
             raise SourceError(
                 f"{root / name}: lacks JPEGImages/ or Annotations/. Complete it, move it away, or "
-                "give one of the other years."
+                "give only one of the other years."
             )
         places.append(place)
     return Layout(places, devkit=True, notes=_left_aside(root, others))
@@ -149,17 +149,17 @@ def _split_folders(root: Path, places: Sequence[Place], folders: Sequence[str]) 
 
 
 def _left_aside(root: Path, folders: Sequence[str]) -> list[str]:
-    """A line on each folder that holds annotated images, too, and is not read."""
+    """A line per folder that also has annotated images but is not read."""
     return [
-        f"{shown(name)}/ is left aside: it has annotated images, and the folders beside it are "
-        "the set. To pack it, give it by itself."
+        f"{shown(name)}/ is ignored: it has annotated images, but the set is in the folders "
+        "beside it. To pack it, give that folder alone."
         for name in folders
         if _pair(root, f"{name}/", None) or _beside(files_below(root / name))
     ]
 
 
 def _beside(files: Sequence[str]) -> bool:
-    """Whether an image and an annotation of one stem lie in one folder."""
+    """Whether any folder has an image and an annotation with the same stem."""
     stems = {name.rpartition(".")[0] for name in files if is_xml(name)}
     return any(
         is_image(name.rpartition("/")[2]) and name.rpartition(".")[0] in stems for name in files
@@ -167,11 +167,11 @@ def _beside(files: Sequence[str]) -> bool:
 
 
 def _unknown(root: Path, folders: Sequence[str]) -> str:
-    """What to say of a folder that has none of the layouts."""
+    """The message for a folder with none of the layouts."""
     below = [name for name in folders if _pair(root, f"{name}/", None) or _has_years(root / name)]
     if below:
         paths = " or ".join(str(root / name) for name in below[:3])
-        return f"{root}: the annotated images lie one folder deeper. Give {paths}."
+        return f"{root}: the annotated images are one folder deeper. Give {paths}."
     start = f"{root}: no JPEGImages/ and Annotations/, no VOC20xx folders, no .xml beside images"
     return f"{start}{_instead(root, folders)}"
 
@@ -181,18 +181,18 @@ def _has_years(folder: Path) -> bool:
 
 
 def _instead(root: Path, folders: Sequence[str]) -> str:
-    """What is there that could hold labels, and the cure."""
+    """What is there instead that could hold labels, and what to do."""
     files = files_below(root)
     for ends, kind, option in (
-        ((".json",), "if it is COCO's, give it with", "--coco"),
-        ((".csv", ".tsv"), "give it with", "--labels"),
+        ((".json",), "if it is COCO, use", "--coco"),
+        ((".csv", ".tsv"), "use", "--labels"),
     ):
         found = next((name for name in files if name.lower().endswith(ends)), None)
         if found is not None:
             return f". There is {shown(found)}: {kind} {option} {shlex.quote(str(root / found))}."
     if any(name.lower() == "labels" for name in folders):
         return (
-            " (labels/ of YOLO is not read). Convert it to PASCAL VOC or COCO, or write a table: "
+            " (YOLO's labels/ is not read). Convert it to PASCAL VOC or COCO, or write a table: "
             "--labels."
         )
-    return ". For another layout, name the labels: --labels FILE.csv or --coco FILE.json."
+    return ". For another layout, give the labels: --labels FILE.csv or --coco FILE.json."

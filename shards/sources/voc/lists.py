@@ -1,4 +1,4 @@
-"""ImageSets/Main: which images a list names, however the program that wrote it names them."""
+"""Reads the lists of ImageSets/Main, in the variants that different programs write."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LARGEST_FILE: Final = 1 << 30
-"""Bytes of a list; 50 million ids."""
+"""Maximum bytes of a list; about 50 million ids."""
 _FLAG: Final = re.compile(r"\s+-?[01]$")
-"""What stands behind an id in the lists of single classes, and with some programs in all lists."""
+"""Follows an id in per-class lists and, with some programs, in all lists."""
 _TWO_COLUMNS: Final = re.compile(r"(\S.*\.\w+)\s+\S.*\.xml$", re.IGNORECASE)
 """An image and its annotation, as PaddleDetection lists them."""
 _ABSOLUTE: Final = re.compile(r"/|[A-Za-z]:/")
@@ -32,9 +32,9 @@ class Lists(NamedTuple):
     """The lists of one place.
 
     Attributes:
-        stems: split -> the stems of the images it names, those that are there.
-        missing: file name of an image that is not there -> the lists that name it.
-        notes: lines on lists under other names, and on those left aside.
+        stems: split -> stems of its existing images.
+        missing: file name of a missing image -> the lists that name it.
+        notes: lines on lists under other names, and on ignored lists.
     """
 
     stems: Mapping[str, frozenset[str]]
@@ -45,20 +45,20 @@ class Lists(NamedTuple):
 def read_lists(
     root: Path, folder: str, *, stems: Collection[str], images: str, classes: Collection[str]
 ) -> Lists:
-    """Read train.txt, val.txt, trainval.txt and test.txt, under these names or usual others.
+    """Read train.txt, val.txt, trainval.txt and test.txt, under these or other common names.
 
-    A line is the stem of an image, or its file name or path, perhaps with 1, 0 or -1 behind it.
-    Lists of single classes (cat_train.txt) repeat the annotations and are not looked at.
+    A line is the stem, file name or path of an image, optionally followed by 1, 0 or -1.
+    Per-class lists (cat_train.txt) repeat the annotations and are not read.
 
     Args:
         root: the folder of the set.
-        folder: of ImageSets/, relative to the root; the lists are in Main/ below it, or in it.
-        stems: of the images and the annotations that are there.
-        images: the folder of the images, relative to the root, with '/' behind or ''.
-        classes: the names by which lists of single classes are known.
+        folder: ImageSets/, relative to the root; the lists are in it or in Main/ below it.
+        stems: stems of the existing images and annotations.
+        images: the folder of the images, relative to the root, with a final '/', or ''.
+        classes: class names, to recognize per-class lists.
 
     Raises:
-        SourceError: a list cannot be read, or two different ones are of the same split.
+        SourceError: a list cannot be read, or two different lists are for the same split.
     """
     main = f"{folder}Main/" if (root / folder / "Main").is_dir() else folder
     files, aside, single = _known_files(root / main, classes)
@@ -66,7 +66,7 @@ def read_lists(
     missing: dict[str, list[str]] = {}
     notes = _which(main, files, aside)
     if single and not files:
-        notes.append(f"{main}: left aside: {single} lists of single classes, and no list of all")
+        notes.append(f"{main}: ignored: {single} per-class lists; no list covers all classes")
     find = _Finder(stems, images)
     for file, split in files.items():
         where = f"{main}{file}"
@@ -78,14 +78,14 @@ def read_lists(
             missing.setdefault(find.file_name(one), []).append(where)
         if lost:
             notes.append(
-                f"{where}: {len(lost)} of {len(ids)} lines name no image and no annotation that "
-                f"is there; first: {shown(lost[0])}"
+                f"{where}: {len(lost)} of {len(ids)} lines match neither an image nor an "
+                f"annotation; first: {shown(lost[0])}"
             )
     return Lists(_one_each(root / main, found), missing, notes)
 
 
 def _known_files(folder: Path, classes: Collection[str]) -> tuple[dict[str, str], list[str], int]:
-    """The lists that are read, each with its split; those left aside; those of single classes."""
+    """The lists to read, each with its split; ignored lists; the number of per-class lists."""
     files: dict[str, str] = {}
     aside: list[str] = []
     single = 0
@@ -103,7 +103,7 @@ def _known_files(folder: Path, classes: Collection[str]) -> tuple[dict[str, str]
 
 
 def _of_one_class(stem: str, classes: Collection[str]) -> bool:
-    """Whether a list is called as VOC calls those of single classes: CLASS_SPLIT."""
+    """Whether a list is named like VOC's per-class lists: CLASS_SPLIT."""
     return any(
         stem[at] == "_" and known_split(stem[at + 1 :]) is not None and stem[:at] in classes
         for at in range(1, len(stem))
@@ -116,24 +116,24 @@ def _which(main: str, files: Mapping[str, str], aside: list[str]) -> list[str]:
     read = ", ".join(f"{shown(file)} as '{split}'" for file, split in files.items()) or "none"
     names = ", ".join(shown(name) for name in aside[:_SHOWN]) or "none"
     more = f" and {len(aside) - _SHOWN} more" if len(aside) > _SHOWN else ""
-    return [f"{main}: lists read: {read}; left aside: {names}{more}"]
+    return [f"{main}: lists read: {read}; ignored: {names}{more}"]
 
 
 def _one_each(
     folder: Path, found: Mapping[str, Mapping[str, frozenset[str]]]
 ) -> dict[str, frozenset[str]]:
-    """One list a split; two that name the same images are one."""
+    """One list per split; two lists with the same images count as one."""
     for split, files in found.items():
         if len(set(files.values())) > 1:
             raise SourceError(
-                f"{folder}: {' and '.join(map(shown, files))} are both lists of '{split}' and "
+                f"{folder}: {' and '.join(map(shown, files))} are both lists of '{split}' but "
                 "name different images. Remove or rename one."
             )
     return {split: next(iter(files.values())) for split, files in found.items()}
 
 
 def _read_ids(file: Path) -> dict[str, None]:
-    """One id a line. Read as file names are, so that ids which are no text find their files."""
+    """One id per line. Decoded like file names, so that ids that are not text match files."""
     try:
         if file.stat().st_size > _LARGEST_FILE:
             raise SourceError(f"{file}: more than {_LARGEST_FILE >> 30} GiB: not a list of images.")
@@ -148,7 +148,7 @@ def _read_ids(file: Path) -> dict[str, None]:
 
 
 class _Finder:
-    """From a line of a list to the stem of an image."""
+    """Maps a line of a list to the stem of an image."""
 
     def __init__(self, stems: Collection[str], images: str) -> None:
         self._stems = stems
@@ -156,16 +156,16 @@ class _Finder:
         self._flat = not any("/" in stem for stem in stems)
 
     def __call__(self, line: str) -> str | None:
-        """The stem that a line means, or None where there is none such.
+        """The stem that a line refers to, or None if there is none.
 
-        The line as it stands comes first: stems may end in '.jpg' or in ' 1'.
+        The unchanged line is tried first: stems may end in '.jpg' or ' 1'.
         """
         if line in self._stems:
             return line
         return next((one for one in self._readings(line) if one in self._stems), None)
 
     def file_name(self, line: str) -> str:
-        """The file that a line means which nothing is there for: with its suffix, or .jpg."""
+        """The file name that an unmatched line refers to: with its suffix, or .jpg."""
         *_, plain = self._paths(_FLAG.sub("", line))
         return plain if format_of_name(plain) else f"{_without_suffix(plain)}.jpg"
 
@@ -177,15 +177,15 @@ class _Finder:
                 yield _without_suffix(path)
 
     def _paths(self, text: str) -> Iterator[str]:
-        """A path, then what of it may lie below the folder of the images, longest first."""
+        """A path, then the parts of it that may be relative to the image folder, longest first."""
         path = posixpath.normpath(text.strip("\"'").replace("\\", "/"))
         yield path
         for folder in (self._images, "/JPEGImages/", "/Annotations/"):
             _, found, below = f"/{path}".rpartition(folder) if folder else ("", "", "")
             if found:
                 yield below
-        # Elsewhere, the folders of a path may be those of another machine; but not where images
-        # lie in folders here, too, and a.jpg is another image than cam2/a.jpg.
+        # Otherwise, the folders of a path may be from another machine; but not if images are in
+        # subfolders here, since a.jpg is then a different image than cam2/a.jpg.
         if self._flat or _ABSOLUTE.match(path):
             while "/" in path:
                 path = path.partition("/")[2]

@@ -1,6 +1,6 @@
-"""PASCAL VOC: images, XML annotations and the lists of ImageSets/Main to Samples.
+"""Reads PASCAL VOC: images, XML annotations and the lists of ImageSets/Main.
 
-Source of the layout: the development kit of VOC2012, section 'Data'.
+Source of the layout: the VOC2012 development kit, section 'Data'.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LARGEST_FILE: Final = 64 << 20
-"""Bytes of an annotation; a hundred thousand objects."""
+"""Maximum bytes of an annotation; about 100,000 objects."""
 
 
 def read_voc(root: Path) -> AnnotatedSet:
-    """Read an annotated set in the format of PASCAL VOC.
+    """Read an annotated set in PASCAL VOC format.
 
-    A class is present where at least one object of it is not 'difficult', and only difficult
-    where all of them are. An image belongs to the annotation with the same stem, in the same
-    folder below that of the images, whatever the annotation's <filename> says.
+    A class is present if at least one of its objects is not 'difficult', and only difficult if
+    all are. An image belongs to the annotation with the same stem, in the same relative folder,
+    regardless of the annotation's <filename>.
 
     Args:
         root: a VOCdevkit (its VOC20xx folders are read as one set), one of its years, or a folder
-            in another layout of `voc_layout`. Each year from 2009 to 2012 contains those since
+            in another layout of `voc.layout`. Each year from 2009 to 2012 includes those since
             2008: give one of them, not several.
 
     Returns:
-        The set. `splits` has those of train, val, trainval and test that ImageSets/Main has lists
-        of; without any, those whose names the folders of all images have (train/, valid/).
-        `vocabulary` is VOC's where the folders are named as VOC names them. `notes` tell what was
-        left aside: files that are neither image nor annotation, lists, folders.
-        Rejected are: an annotation without its image and an id of a list without either
-        (MISSING); an image without an annotation of its own (NOT_ANNOTATED); an annotation that
-        `parse_objects` refuses or cannot be read, and a stem that several files share, where no
-        STEM.jpg settles it (BAD_ANNOTATION).
+        The set. `splits` has those of train, val, trainval and test for which ImageSets/Main has
+        lists; without lists, the splits given by folder names (train/, valid/), if all images are
+        in such folders. `vocabulary` is VOC's if the folders have VOC's names. `notes` report
+        what was ignored: files that are neither image nor annotation, lists, folders.
+        Rejected: an annotation without an image and a listed id without either (MISSING); an
+        image without an annotation (NOT_ANNOTATED); an annotation that cannot be read or that
+        `parse_objects` refuses, and a stem that several files share, unless STEM.jpg is one of
+        them (BAD_ANNOTATION).
 
     Raises:
         SourceError: `root` has no such layout, or a folder or a list cannot be read.
@@ -71,7 +71,7 @@ def read_voc(root: Path) -> AnnotatedSet:
 
 
 class _Part(NamedTuple):
-    """What one pair of folders holds."""
+    """The contents of one pair of folders."""
 
     samples: list[Sample]
     rejected: list[Rejection]
@@ -80,7 +80,7 @@ class _Part(NamedTuple):
 
 
 def _by_stem(names: Iterable[str]) -> dict[str, list[str]]:
-    """Files by their paths up to the last dot."""
+    """Files grouped by stem: the path up to the last dot."""
     stems: dict[str, list[str]] = {}
     for name in names:
         stems.setdefault(name.rpartition(".")[0], []).append(name)
@@ -97,28 +97,30 @@ class _Stem(NamedTuple):
 
     @property
     def chosen(self) -> str:
-        """The image that the annotation means: STEM.jpg, else the first, if there is one."""
+        """The image that the annotation refers to: STEM.jpg if present, else the first image."""
         name = f"{self.stem}.jpg"
         return name if name in self.images or not self.images else self.images[0]
 
     @property
     def path(self) -> str:
-        """Where that image lies or ought to."""
+        """The path of that image, which may be missing."""
         return f"{self.place.images}{self.chosen}"
 
     def read(self, root: Path, places: dict[str, str]) -> Iterator[Sample | Rejection]:
-        """At most one sample; everything that is not part of it, as rejections."""
+        """At most one sample; everything else as rejections."""
         name = self.annotations[0] if self.annotations else f"{self.stem}.xml"
         xml = shown(f"{self.place.annotations}{name}")
         rivals = self._rivals()
         if not self.images:
-            yield Rejection(self.path, Fault(Reason.MISSING, f"{xml} is there, its image is not"))
+            yield Rejection(
+                self.path, Fault(Reason.MISSING, f"{xml} exists, but its image does not")
+            )
         elif not self.annotations:
-            yield from self._without_annotation(self.images, f"{xml} is not there")
+            yield from self._without_annotation(self.images, f"{xml} does not exist")
         elif rivals:
             names = ", ".join(map(shown, rivals))
             yield Rejection(
-                self.path, Fault(Reason.BAD_ANNOTATION, f"one stem, several files: {names}")
+                self.path, Fault(Reason.BAD_ANNOTATION, f"several files share a stem: {names}")
             )
         else:
             file = f"{root}/{self.place.annotations}{name}"
@@ -127,7 +129,7 @@ class _Stem(NamedTuple):
             yield from self._without_annotation(others, f"{xml} belongs to {shown(self.chosen)}")
 
     def _rivals(self) -> Sequence[str]:
-        """Files of which nothing says which one is meant; a STEM.jpg is always meant."""
+        """The files among which the choice is ambiguous; a STEM.jpg is always chosen."""
         if len(self.annotations) > 1:
             return self.annotations
         settled = len(self.images) == 1 or self.chosen == f"{self.stem}.jpg"
@@ -139,7 +141,7 @@ class _Stem(NamedTuple):
 
 
 def _read_place(root: Path, place: Place, places: dict[str, str]) -> _Part:
-    """Read one pair of folders; `places` learns where each class first stands."""
+    """Read one pair of folders; adds the first occurrence of each class to `places`."""
     images, xml, notes = _files(root, place)
     stems = [
         _Stem(place, stem, xml.get(stem, ()), images.get(stem, ()))
@@ -157,7 +159,7 @@ def _read_place(root: Path, place: Place, places: dict[str, str]) -> _Part:
         classes={*VOC_CLASSES, *places},
     )
     for name, files in lists.missing.items():
-        detail = f"named in {', '.join(files)}; neither image nor annotation is there"
+        detail = f"named in {', '.join(files)}; neither image nor annotation exists"
         rejected.append(Rejection(f"{place.images}{name}", Fault(Reason.MISSING, detail)))
     good = {sample.path for sample in samples}
     splits = {
@@ -196,16 +198,16 @@ def _aside(folder: str, names: Sequence[str], what: str) -> list[str]:
     if not names:
         return []
     where = f"{shown(folder)}: " if folder else ""
-    return [f"{where}left aside, {what}: {by_suffix(names)}; first: {shown(names[0])}"]
+    return [f"{where}ignored, {what}: {by_suffix(names)}; first: {shown(names[0])}"]
 
 
 def _by_folder(
     place: Place, samples: Sequence[Sample]
 ) -> tuple[dict[str, frozenset[str]], list[str]]:
-    """The splits that the names of folders say: of the place, or of the first ones in it.
+    """The splits given by folder names: of the place, or of its top-level subfolders.
 
     Returns:
-        None of them, and a line, where they do not say it of every image.
+        The splits and notes; no splits if some images are not in a split folder.
     """
     splits: dict[str | None, list[str]] = {}
     for sample in samples:
@@ -218,14 +220,14 @@ def _by_folder(
     if not splits:
         return {}, []
     inside = " and ".join(shown(f"{paths[0].rpartition('/')[0]}/") for paths in splits.values())
-    why = f"of {len(samples)} annotated images, {len(outside)} lie in no folder of a split"
-    return {}, [f"{inside} are not taken as splits: {why}, such as {shown(outside[0])}"]
+    why = f"{len(outside)} of {len(samples)} annotated images are in no split folder"
+    return {}, [f"{inside} are not used as splits: {why}, such as {shown(outside[0])}"]
 
 
 def _read_annotation(
     file: str, *, path: str, xml: str, places: dict[str, str]
 ) -> Sample | Rejection:
-    """Read the labels of the image at `path`; `xml` is what messages call the file."""
+    """Read the labels of the image at `path`; `xml` is the annotation's name in messages."""
     try:
         objects = parse_objects(_read_bytes(file))
     except BadAnnotationError as error:
@@ -241,7 +243,7 @@ def _read_annotation(
 
 
 def _read_bytes(file: str) -> bytes:
-    # Without a buffer and a Path: a third of the time, and there is a file an image.
+    # Without a buffer and a Path: a third of the time, and there is one file per image.
     with open(open_regular(file), "rb", buffering=0) as opened:  # noqa: PTH123
         if os.fstat(opened.fileno()).st_size > _LARGEST_FILE:
             raise BadAnnotationError(f"more than {_LARGEST_FILE >> 20} MiB")

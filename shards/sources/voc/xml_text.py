@@ -1,4 +1,4 @@
-"""XML as expat can read it: encodings that Python knows by name and expat does not."""
+"""Decodes XML for expat, in encodings that Python knows by name and expat does not."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Final
 _DECLARED: Final = re.compile(rb"""<\?xml\s[^>]*?\bencoding\s*=\s*["']([^"'>]*)["']""")
 _EXPAT_KNOWS: Final = frozenset({b"UTF-8", b"ISO-8859-1", b"US-ASCII"})
 _SUPERSETS: Final = {"gb2312": "gb18030", "gbk": "gb18030"}
-"""Files that declare the small set are written with letters of the large one."""
+"""Files that declare the subset often use characters of the superset."""
 _MARKS: Final = (
-    (codecs.BOM_UTF32_LE, "utf-32"),  # begins with the mark of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),  # first, because it begins with UTF-16's mark
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -21,16 +21,16 @@ _MARKS: Final = (
 
 
 def xml_text(data: bytes) -> bytes | str:
-    """Decode a document that expat could not, or not rightly; hand on any other as it is.
+    """Decode a document that expat would not decode correctly; return any other unchanged.
 
-    `encoding='utf8'`, as xml.etree writes it, and every other name that Python has for an encoding
-    are read; so is a document of single bytes that declares UTF-16, as .NET writes it: UTF-8.
+    `encoding='utf8'`, as xml.etree writes it, and every other encoding name known to Python are
+    supported; a document that declares UTF-16 but is not UTF-16, as .NET writes it, is UTF-8.
 
     Args:
         data: the document.
 
     Returns:
-        The text, whose declared encoding no longer counts, or `data`.
+        The text, whose declared encoding no longer applies, or `data`.
 
     Raises:
         LookupError: the declared encoding is unknown.
@@ -60,13 +60,13 @@ def _codec(declared: str) -> str:
         name = codecs.lookup(declared.strip()).name
     except LookupError:
         raise LookupError(f"unknown encoding: {declared}") from None
-    if name.startswith(("utf-16", "utf-32")):  # it was read byte by byte up to here
+    if name.startswith(("utf-16", "utf-32")):  # the declaration itself was in single bytes
         return "utf-8"
     return _SUPERSETS.get(name, name)
 
 
 def why_not_utf8(data: bytes) -> str:
-    """What to add to an error in a document that is to be UTF-8 and is not; '' for any other."""
+    """A suffix for the error if a document should be UTF-8 but is not; '' otherwise."""
     match = _DECLARED.match(data)
     if match is not None and match[1].upper() != b"UTF-8":
         return ""

@@ -106,5 +106,6 @@ def test_without_the_decoder_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(features, "check", lambda _: False)
     verdict = refused(WHOLE)
     assert str(verdict) == (
-        "unsupported: AVIF, and this Pillow was built without it. Run: pip install 'pillow>=11.3'"
+        "unsupported: AVIF is not supported by this build of Pillow. "
+        "Run: pip install 'pillow>=11.3'"
     )

@@ -188,7 +188,8 @@ def test_without_the_library_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
     for brand in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
         data = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(100)
         assert str(refused(data)) == (
-            "unsupported: HEIC, and pillow-heif is not installed. Run: pip install 'vocscore[heif]'"
+            "unsupported: HEIC needs pillow-heif, which is not installed. "
+            "Run: pip install 'vocscore[heif]'"
         )
 
 

@@ -111,7 +111,7 @@ def test_critical_chunks_stay_strict() -> None:
 def test_apples_form_is_named() -> None:
     """CgBI, which iOS writes with its own order of colors, is unsupported and called so."""
     data = _with(chunk(b"CgBI", b"\x50\0\x20\2"), at=len(PNG))
-    assert str(refused(data)).startswith("unsupported: Apple's CgBI form of PNG is not decoded")
+    assert str(refused(data)).startswith("unsupported: Apple's CgBI variant of PNG is not decoded")
     assert str(refused(data[:60])).startswith("unsupported: Apple's CgBI")
 
 

@@ -149,7 +149,7 @@ def test_lab_and_premultiplied_alpha_as_pillow_has_them() -> None:
     multiplied = np.stack([gray * 128 // 255, alpha], axis=2)
     data = write(multiplied, Kind(8, 1, extra=(1,)))
     if int(PIL.__version__.partition(".")[0]) < 13:
-        with pytest.raises(BadImage, match="8/8 bits a sample"):
+        with pytest.raises(BadImage, match="8/8 bits per sample"):
             decoded(data)
         return
     pixels = decoded(data)
