@@ -74,7 +74,7 @@ def agreement(
     """
     if truth.shape != found.shape:
         raise ValueError(f"{found.shape} probabilities, not {truth.shape}")
-    at = np.asarray(threshold)
+    at = np.asarray(threshold, np.float32)
     present = truth >= at
     return Agreement(
         float(np.abs(truth - found).max()),

@@ -99,7 +99,7 @@ def pixel_values(loader: Loader, task: Task) -> torch.Tensor:
         shape, found = (len(ready.rows), 3, size, size), ready.images
         if tuple(found.shape) != shape or found.dtype != torch.float32:
             raise ValueError(f"a batch is {found.dtype} {tuple(found.shape)}, not float32 {shape}")
-        pixels = (found.images * std + mean) * 255
+        pixels = (found * std + mean) * 255
         values[list(ready.rows)] = pixels.round().clamp(0, 255).to(torch.uint8)
         seen += ready.rows
     check_rows(seen, task)

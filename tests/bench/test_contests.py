@@ -43,7 +43,7 @@ def test_models_compares_every_way_with_eager_float32(options: Options) -> None:
     found = outcome.facts["agreement"]
     assert isinstance(found, dict)
     assert found["vocscore, float32"]["largest_difference"] < 0.001
-    gflop = outcome.facts["gflop_per_image"]
+    gflop = outcome.facts["gflop_a_picture"]
     assert isinstance(gflop, float)
     assert outcome.rates["matrix product, bf16"].median == pytest.approx(100 / gflop)
     assert outcome.ceilings["vocscore, float32"] == "matrix product, float32"

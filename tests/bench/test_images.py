@@ -73,7 +73,7 @@ def test_a_folder_is_made_once_and_named(tmp_path: Path) -> None:
     asked = Options(scratch=tmp_path / "asked", kind="png", images=1)
     assert len(asked.image_set(2).refs) == 1
     assert some.key == {"kind": "png"}
-    assert "3 drawn 500x375 images (PNG)" in str(some.facts["images"])
+    assert "3 drawn 500x375 images (PNG)" in str(some.facts["pictures"])
 
 
 def test_images_beyond_many_are_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

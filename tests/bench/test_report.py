@@ -34,7 +34,7 @@ def _row(ours: float, *, backbone: str = "resnet18", **environment: Any) -> dict
         ceilings={OURS: "model ceiling"},
         absent={"peer": "not\ninstalled | at all"},
         key={"backbone": backbone, "kind": "voc"},
-        facts={"images": "20 drawn ones"},
+        facts={"pictures": "20 drawn ones"},
     )
     return {**outcome.row(), "environment": {**ENVIRONMENT, **environment}}
 
