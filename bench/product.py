@@ -36,22 +36,13 @@ def score(
     output: Path,
     *,
     model: Path,
-    precision: str = "auto",
-    batch_size: int = DecodeConfig.batch_size,
     device: str = "cpu",
     progress: bool | Progress = False,
+    **options: Any,
 ) -> vs.ScoreReport:
     """Score a source into a file, without measuring ceilings."""
-    return vs.score(
-        source,
-        output,
-        model=model,
-        device=device,
-        precision=precision,
-        batch_size=batch_size,
-        ceilings=False,
-        progress=progress,
-    )
+    settings = {"device": device, "ceilings": False, **options}
+    return vs.score(source, output, model=model, progress=progress, **settings)
 
 
 def quantize(run: Path, **options: Any) -> None:
