@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -42,6 +43,27 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
             f"@pytest.mark.slow",
             pytrace=False,
         )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each module to one worker, and all modules with exclusive tests to the same one.
+
+    By their text: the process that deals the tests out does not collect them. `--dist loadgroup`
+    of xdist 3.8 does not see the groups under pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    @cache
+    def is_exclusive(module: str) -> bool:
+        return "pytest.mark.exclusive" in (config.rootpath / module).read_text(encoding="utf-8")
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.partition("::")[0]
+            return "exclusive" if is_exclusive(module) else module
+
+    return ByModule(config, log)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

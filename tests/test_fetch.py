@@ -259,7 +259,7 @@ def test_members_that_would_land_elsewhere(
         (["-o", "s"], "--download a year"),
         (["no/such/folder", "-o", "s"], "SRC no/such/folder: no such folder"),
         (["--download", "2011", "-o", "s"], "2011"),
-        (["--download", "2007", "--labels", "t.csv", "-o", "s"], "leave --labels and --coco away"),
+        (["--download", "2007", "--labels", "t.csv", "-o", "s"], "omit --labels and --coco"),
     ],
 )
 def test_commands_that_mean_nothing(

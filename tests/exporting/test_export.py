@@ -285,7 +285,7 @@ def test_more_than_a_file_can_hold(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An ONNX file ends at 2 GiB; the line names the format that does not."""
-    monkeypatch.setattr(onnx_file, "LARGEST", 1_000_000)
+    monkeypatch.setattr(onnx_file, "LARGEST", 1_000)
     result = invoke("export", run, "-o", tmp_path / "model.onnx", "--drawn")
     assert result.exit_code == 2
     assert "-o FILE.xml" in result.output

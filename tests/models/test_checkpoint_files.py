@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from vocscore.config.scoring import InferenceConfig
 from vocscore.errors import CheckpointError
 from vocscore.models import checkpoint_files
 from vocscore.models.card import ModelCard, checkpoint_hash, load_card
@@ -76,7 +77,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def scored(folder: Path) -> Any:
     """Choose and open a model as `score` does, in one process."""
-    card, identity = check_model(folder, device="cpu", devices=(), precision="float32")
+    card, identity = check_model(folder, InferenceConfig(device="cpu", precision="float32"))
     runtime, same = open_checkpoint(
         folder, identity=identity, device="cpu", precision="float32", group=2
     )
@@ -114,7 +115,7 @@ def test_the_files_are_those_of_the_checkpoint(model: Path, opened: list[str]) -
 
 def test_workers_hold_nothing_in_the_process_that_starts_them(model: Path) -> None:
     """Each worker reads the weights for itself; the first process has no use for them."""
-    check_model(model, device="auto", devices=("cpu", "cpu"), precision="float32")
+    check_model(model, InferenceConfig(devices=("cpu", "cpu"), precision="float32"))
     assert not checkpoint_files._held
 
 
@@ -133,7 +134,7 @@ def test_a_model_that_was_replaced_is_refused(model: Path, tmp_path: Path) -> No
 def test_the_chosen_model_is_used_even_if_it_is_replaced(model: Path, tmp_path: Path) -> None:
     """Between the choice and the start of scoring, the bytes that were chosen are in memory."""
     folder = shutil.copytree(model, tmp_path / "model")
-    card, identity = check_model(folder, device="cpu", devices=(), precision="float32")
+    card, identity = check_model(folder, InferenceConfig(device="cpu", precision="float32"))
     save(folder, seed=2)
     runtime, _ = open_checkpoint(
         folder, identity=identity, device="cpu", precision="float32", group=2

@@ -277,13 +277,13 @@ def test_an_unforeseen_failure_names_the_image(
 ) -> None:
     """What is not a bad image reaches the consumer, with the name of the image it met."""
 
-    def stumble(ref: ImageRef, *, max_pixels: int) -> bytes:
+    def stumble(ref: ImageRef, *, max_pixels: int) -> Any:
         if ref.name == "13":
             raise ZeroDivisionError("stumbled")
         return read(ref, max_pixels=max_pixels)
 
-    read = image_file.read_bytes
-    monkeypatch.setattr(image_file, "read_bytes", stumble)
+    read = image_file.read_content
+    monkeypatch.setattr(image_file, "read_content", stumble)
     with (
         make(loader, Preprocess(size=SIZE), batch_size=4) as opened,
         pytest.raises(RuntimeError, match=r"^13: ZeroDivisionError: stumbled$"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import kinds
 import pytest
@@ -69,14 +69,14 @@ def test_memory_for_the_bytes(
     loader: str, refs: list[ImageRef], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that memory does not hold is a row, and no other row is lost."""
-    read = image_file.read_bytes
+    read = image_file.read_content
 
-    def poor(ref: ImageRef, *, max_pixels: int) -> bytes:
+    def poor(ref: ImageRef, *, max_pixels: int) -> Any:
         if ref.name == "6.jpg":
             raise MemoryError
         return read(ref, max_pixels=max_pixels)
 
-    monkeypatch.setattr(image_file, "read_bytes", poor)
+    monkeypatch.setattr(image_file, "read_content", poor)
     found, good = _failures(loader, refs)
     assert found == {"6.jpg": "too_large: not enough memory to decode it"}
     assert good == 9
@@ -112,13 +112,13 @@ def test_memory_that_was_short_for_a_moment(
         expected = by_row(opened.batches(refs))
     read, failed = image_file.read_bytes, set()
 
-    def poor(ref: ImageRef, *, max_pixels: int) -> bytes:
+    def poor(ref: ImageRef, *, max_pixels: int) -> Any:
         if ref.name not in failed:
             failed.add(ref.name)
             raise MemoryError
         return read(ref, max_pixels=max_pixels)
 
-    monkeypatch.setattr(image_file, "read_bytes", poor)
+    monkeypatch.setattr(image_file, "read_content", poor)
     with make(loader, Preprocess(size=32)) as opened:
         found = by_row(opened.batches(refs))
     assert found.keys() == expected.keys()

@@ -379,13 +379,13 @@ def test_nothing_is_said_on_standard_error() -> None:
     code = """
 import io, sys
 from PIL import Image
-from shards.images import image
+from shards.images import image_file
 out = io.BytesIO()
 Image.new("RGB", (8, 8)).save(out, "TIFF", tiffinfo={305: 40 * "x"})
 data = bytearray(out.getvalue())
 at = data.index(bytes([0x31, 1, 2, 0])) + 4
 data[at : at + 4] = (10**6).to_bytes(4, "little")  # longer than the file: Pillow warns
-image.decode(bytes(data), max_pixels=64)
+image_file.decode(bytes(data), max_pixels=64)
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60

@@ -56,7 +56,7 @@ def test_recipes_that_come_along() -> None:
         ('learning_rate = "fast"', "learning_rate is 'fast', and has to be a finite number"),
         ("epochs = 0", "epochs is 0, and has to be at least 1"),
         ('optimizer = "adam"', "optimizer is 'adam', and has to be one of sgd, adamw"),
-        ("optimizer = 'sgd'", "'optimizer'. The nearest is 'optimizer'"),
+        ("optimiser = 'sgd'", "'optimiser'. The nearest is 'optimizer'"),
     ],
 )
 def test_mistakes_are_one_line(text: str, message: str, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_typed_options_go_before_the_recipe(few_shards: Path, tmp_path: Path) ->
         code, text = train(few_shards, "-o", tmp_path / name, *NOTHING, *order)
         assert code == 0, text
         found = config(tmp_path / name)
-        expected = {"epochs": 1, "learning_rate": 0.5, "keep": "best", "standardize": False}
+        expected = {"epochs": 1, "learning_rate": 0.5, "keep": "best", "standardise": False}
         assert {key: found[key] for key in expected} == expected
         assert found["batch_size"] == OptimizationConfig.batch_size
         assert found["recipe"] == str(recipe)
@@ -157,7 +157,7 @@ def test_strong_trains(few_shards: Path, tmp_path: Path) -> None:
         options = ["--recipe", "strong", "--tune", tune, "--epochs", 3, "--batch-size", 2]
         code, text = train(few_shards, "-o", run, *options, *NOTHING)
         assert code == 0, text
-        assert config(run)["optimizer"] == "adamw"
+        assert config(run)["optimiser"] == "adamw"
         assert re.search(r"validation mAP 0\.\d+", text)
 
 

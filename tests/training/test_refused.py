@@ -9,7 +9,7 @@ from small_training import fit, pack_set
 
 from shards.sample import AnnotatedSet
 from shards.sources.voc.read import read_voc
-from vocscore.errors import CheckpointError, DeviceError, TrainError
+from vocscore.errors import CheckpointError, DeviceError, OptionError, TrainError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ def test_output_that_is_a_file(few_shards: Path, tmp_path: Path) -> None:
     [
         ({"val_split": "test"}, TrainError, r"no split 'test'.*train, val, one.*--val-split"),
         ({"train_split": "trainval"}, TrainError, r"no split 'trainval'.*--train-split"),
-        ({"warmup": 2}, TrainError, r"warm-up of 2 epochs.*--warmup"),
+        ({"warmup": 2}, OptionError, r"warm-up of 2 epochs.*smaller warmup"),
         ({"backbone": "resnet81"}, CheckpointError, "resnet18"),
         ({"weights": "no/file.pth"}, CheckpointError, "no/file.pth"),
         ({"backbone": "alexnet", "size": 32}, CheckpointError, "32x32"),

@@ -25,6 +25,7 @@ from vocscore.evaluation.metrics import report
 from vocscore.models.checkpoint import load_checkpoint
 from vocscore.models.network import build_network
 from vocscore.pipeline.loaders import open_loader
+from vocscore.records.run_settings import recorded_settings
 from vocscore.runtime.load import open_runtime
 from vocscore.runtime.precision import Fidelity
 from vocscore.training.finetune import regroup
@@ -160,7 +161,7 @@ def test_a_run_is_complete(drawn_shards: Path, tmp_path: Path) -> None:
     assert len(metrics["val"]["classes"]) == 20
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["device"] == "cpu"
-    assert set(TrainConfig.__dataclass_fields__) <= set(config)
+    assert set(recorded_settings(TrainConfig())) <= set(config)
     with Image.open(tmp_path / "curves.png") as image:
         image.load()
     _, card = load_checkpoint(tmp_path)

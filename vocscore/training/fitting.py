@@ -112,7 +112,7 @@ def _config(
         "weights_from": card.weights,
         SEED: job.config.data.seed,
         **stored({"loader": job.compute.loader}),
-        "device": device,
+        "device": str(device),
         "threads": job.threads,
         "processes": job.ranks.size,
     }

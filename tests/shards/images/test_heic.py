@@ -164,12 +164,12 @@ def test_it_is_loaded_late_and_changes_nothing_else() -> None:
     code = f"""
 import io, sys
 from PIL import Image
-from shards.images import image
-image.decode({encoded(drawn(), "JPEG")!r}, max_pixels=10**6)
+from shards.images import image_file
+image_file.decode({encoded(drawn(), "JPEG")!r}, max_pixels=10**6)
 assert "pillow_heif" not in sys.modules
 Image.init()
 before = sorted(Image.OPEN), sorted(Image.EXTENSION)
-image.decode({_heic(drawn(32, 32))!r}, max_pixels=10**6)
+image_file.decode({_heic(drawn(32, 32))!r}, max_pixels=10**6)
 assert "pillow_heif" in sys.modules
 assert before == (sorted(Image.OPEN), sorted(Image.EXTENSION))
 """

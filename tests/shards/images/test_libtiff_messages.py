@@ -64,7 +64,7 @@ import io, os, sys, threading
 import numpy as np
 from PIL import Image
 from shards.errors import BadImage
-from shards.images import image
+from shards.images import image_file
 
 def encoded(form, mode="RGB", **options):
     out = io.BytesIO()
@@ -88,7 +88,7 @@ def decode(seed):
         for _ in range(random.integers(1, 6)):
             damaged[random.integers(4, len(damaged))] = random.integers(256)
         try:
-            image.decode(bytes(damaged), max_pixels=10**6)
+            image_file.decode(bytes(damaged), max_pixels=10**6)
         except BadImage:
             refused += 1
 
@@ -118,11 +118,11 @@ def test_standard_error_is_left_to_the_program() -> None:
 _SOMEONE_ELSE = """
 import io, sys
 from PIL import Image
-from shards.images import image
+from shards.images import image_file
 out = io.BytesIO()
 Image.new("RGB", (40, 40)).save(out, "TIFF", compression="tiff_adobe_deflate")
 whole = out.getvalue()
-image.decode(whole, max_pixels=10**6)
+image_file.decode(whole, max_pixels=10**6)
 at = whole.index(b"x\\x9c") + 5 if b"x\\x9c" in whole else 20
 try:
     Image.open(io.BytesIO(whole[:at] + b"nonsense" + whole[at + 8:])).load()

@@ -115,17 +115,17 @@ _SMALL_MACHINE = """
 import resource, sys
 from pathlib import Path
 from shards.errors import BadImage
-from shards.images import memory, image
+from shards.images import image_file, memory
 
 files = {file.name: file.read_bytes() for file in sorted(Path(sys.argv[1]).iterdir())}
 for name, data in files.items():
     if name.startswith("small"):  # what is loaded late is loaded now
-        image.decode(data, max_pixels=10**8)
+        image_file.decode(data, max_pixels=10**8)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (24 << 20), resource.RLIM_INFINITY))
 for name, data in files.items():
     try:
-        print(name, memory.spared(lambda: image.decode(data, max_pixels=10**8)).shape)
+        print(name, memory.spared(lambda: image_file.decode(data, max_pixels=10**8)).shape)
     except BadImage as bad:
         print(name, bad.fault.reason)
 """
