@@ -1,4 +1,4 @@
-"""`python -m bench`: images per second of this machine, beside its ceilings and other projects."""
+"""`python -m bench`: images per second on this machine, beside its ceilings and other projects."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--images", type=int, help="images per repeat; memory: smallest input [by contest]")
     add("--repeats", type=int, default=3, help="counted repeats [3]")
-    add("--kind", choices=KINDS, default="voc", help="of data set [voc]")
+    add("--kind", choices=KINDS, default="voc", help="kind of images [voc]")
     add("--backbones", nargs="+", default=BACKBONES, help=f"networks {list(BACKBONES)}")
     add("--results", type=Path, default=RESULTS, help="folder of the saved rows [bench/results]")
-    add("--device", help="of the networks, and of DALI [cpu; of the contest gpu: cuda:0]")
-    add("--seconds", type=float, default=450.0, help="gpu: time limit for all of it [450]")
+    add("--device", help="device of the networks and DALI [cpu; contest gpu: cuda:0]")
+    add("--seconds", type=float, default=450.0, help="contest gpu: time limit in all [450]")
     return parser
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the named contests; print and save each outcome as it comes."""
+    """Run the named contests; print and save each outcome when it is ready."""
     asked = _parser().parse_args(words)
     if asked.contest == "report":
         from bench.report import write_report
@@ -49,7 +49,7 @@ def main(words: Sequence[str] | None = None) -> None:
         print(write_report(asked.results))
         return
     everything = [name for name, contest in CONTESTS.items() if contest.in_all]
-    environment()  # the commit at the start, and no process is forked after the contests
+    environment()  # record the commit at the start; no process is forked after the contests
     with tempfile.TemporaryDirectory() as scratch:
         options = Options(
             scratch=Path(scratch),

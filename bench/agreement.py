@@ -1,4 +1,4 @@
-"""Whether two contestants say the same: probabilities, and decisions at the threshold."""
+"""Whether contestants agree: probabilities, and decisions at the threshold."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Agreement:
-    """One contestant beside the truth: the largest difference in probability, and two shares.
+    """How far a contestant is from the reference.
 
-    `changed` decisions (images times classes) differ; `positive` ones are 'present' by the truth,
-    and where that is 0, `changed` says little.
+    Attributes:
+        largest_difference: of a probability.
+        changed: share of the decisions (images times classes) that differ.
+        positive: share that is 'present' in the reference; if 0, `changed` means little.
     """
 
     largest_difference: float
@@ -40,15 +42,15 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Limit:
-    """How far a contestant may be off and still count as doing the same work."""
+    """The largest deviation at which a contestant still counts as doing the same work."""
 
     largest_difference: float
     changed: float
 
     def broken(self, found: Agreement) -> bool:
-        """Whether a contestant is beyond it."""
+        """Whether a contestant exceeds it."""
         return (
-            not found.largest_difference <= self.largest_difference  # 'not': NaN is beyond it too
+            not found.largest_difference <= self.largest_difference  # 'not <=': NaN exceeds it too
             or not found.changed <= self.changed
         )
 
@@ -58,21 +60,21 @@ EXACT = Limit(0.001, 0.0005)
 FAITHFUL = Limit(MOST_DIFFERENCE, MOST_CHANGED)
 """The default precision of `score`."""
 BF16 = Limit(0.1, 0.01)
-"""bf16 where it is asked for; how far off it is gets printed."""
+"""bf16 on request; the deviation is printed."""
 QUANTIZED = Limit(0.5, 0.01)
-"""int8: decisions count; a probability may move."""
+"""int8: decisions must agree; a probability may move."""
 
 
 def agreement(
     truth: NDArray[np.float32], found: NDArray[np.float32], *, threshold: Threshold
 ) -> Agreement:
-    """Compare probabilities, both of shape (N, C) and in the same order.
+    """Compare probabilities of shape (N, C), in the same order.
 
-    A class is present from the threshold on: one number, or one per class.
+    A class is present at or above the threshold, which is one number or one per class.
     """
     if truth.shape != found.shape:
         raise ValueError(f"{found.shape} probabilities, not {truth.shape}")
-    at = np.asarray(threshold)
+    at = np.asarray(threshold, np.float32)
     present = truth >= at
     return Agreement(
         float(np.abs(truth - found).max()),
@@ -88,11 +90,10 @@ def compare(
     limits: Mapping[str, Limit],
     threshold: Threshold,
 ) -> tuple[dict[str, Agreement], dict[str, str]]:
-    """Compare every contestant's probabilities with the truth, all of shape (N, C).
+    """Compare every contestant's probabilities with the reference, all of shape (N, C).
 
     Returns:
-        Contestant -> how far it is from the truth; and contestant -> why it is refused, for those
-        beyond their limits.
+        Contestant -> agreement; and contestant -> why it is refused, for those beyond their limit.
     """
     found, refused = {}, {}
     for name, one in answers.items():

@@ -1,4 +1,4 @@
-"""What each stage reaches alone, with the whole machine; 'models' has the network's own."""
+"""The rate of each stage alone on the whole machine; 'models' measures the network."""
 
 from __future__ import annotations
 
@@ -34,16 +34,13 @@ BATCH = "decode + resize + batch"
 
 
 def run(options: Options) -> Iterator[Outcome]:
-    """Images to batches, then rows to the disk."""
+    """Ceilings of images to batches, then of rows to disk."""
     yield measure_images(options)
     yield measure_rows(options.scratch, repeats=options.repeats)
 
 
 def measure_images(options: Options) -> Outcome:
-    """Reading, decoding, and making batches, each with a thread per core.
-
-    Files are read from the system's cache, where they are after the first round.
-    """
+    """Rates of reading (from the page cache), decoding and batching, with a thread per core."""
     images, cores = options.image_set(256), usable_cores()
     refs, most = images.refs, MAX_PIXELS
     read = partial(image_file.read_bytes, max_pixels=most)
@@ -72,7 +69,7 @@ def measure_images(options: Options) -> Outcome:
 
 
 def measure_rows(folder: Path, *, repeats: int) -> Outcome:
-    """Rows of predictions per second to the disk of a folder, as `score` writes them."""
+    """Rows of predictions per second to the disk of `folder`, written as `score` does."""
     files = {name: folder / f"rows.{name}" for name in ("csv", "jsonl")}
     return Outcome(
         contest="ceilings",

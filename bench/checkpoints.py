@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from vocscore.models.network import Network
 
 CALIBRATION = 32
-"""Images: the speed does not depend on them, and the default number takes minutes."""
+"""Calibration images: speed does not depend on them, and the default number takes minutes."""
 _DRAWN = 60
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network, and the packed images that its answers are compared on.
+    """A trained network, and the packed images on which its probabilities are compared.
 
     Attributes:
         backbone: the name of a torchvision classification model.
         run: the folder of the checkpoint.
         shards: the set that its head was trained on.
-        start: what the backbone started from: a value of `--weights`.
-        weights: the same, and what the head was trained on, as a sentence.
+        start: the value of `--weights` that the backbone started from.
+        weights: the same, and the images that the head was trained on, as a phrase.
     """
 
     backbone: str
@@ -65,7 +65,7 @@ class Checkpoint:
 def make_checkpoint(backbone: str, scratch: Path, *, size: int = ModelConfig.size) -> Checkpoint:
     """Train the head of a backbone on real images, or on drawn ones where there are none.
 
-    The folder keeps the set and the checkpoints; what is there already is used again.
+    The folder keeps the set and the checkpoints; existing ones are reused.
     """
     weights = _weights(backbone)
     source, images = _source(scratch)
@@ -80,9 +80,9 @@ def make_checkpoint(backbone: str, scratch: Path, *, size: int = ModelConfig.siz
 
 
 def _quantize(run: Path, shards: Path) -> None:
-    """Make the int8 form however good it is: how far its answers move is printed beside it.
+    """Make the int8 model whatever its accuracy, which the contest prints.
 
-    Where that fails, 'has no int8 model' is the reason for the absent contestant.
+    Where that fails, the contestant is absent with the reason 'has no int8 model'.
     """
     with suppress(Error):
         product.quantize(
@@ -91,7 +91,7 @@ def _quantize(run: Path, shards: Path) -> None:
 
 
 def _weights(backbone: str) -> str:
-    """ImageNet's where they are on this machine; nothing is downloaded."""
+    """ImageNet weights if they are on this machine; nothing is downloaded."""
     beside = real_data() / "weights" / f"{backbone}-imagenet.pth"
     if beside.is_file():
         return str(beside)

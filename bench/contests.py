@@ -1,4 +1,4 @@
-"""The contests by name, and what the command line asks of one."""
+"""The contests by name, and the options of one run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BACKBONES = ("alexnet", "resnet18", "googlenet")
 _TIMES_ON_GPU = 32
-"""So many times the images, to fill the same seconds."""
+"""Factor on the number of images, to fill the same seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +29,12 @@ class Options:
     Attributes:
         scratch: a folder that is removed at the end; a contest may make folders in it.
         repeats: counted rounds.
-        kind: of data set, one of `bench.images.KINDS`.
-        images: per repeat; None for each contest's own number.
-        backbones: of the contests that run a network.
+        kind: kind of images, one of `bench.images.KINDS`.
+        images: images per repeat; None for each contest's own number.
+        backbones: backbones in the contests that run a network.
         device: 'cpu' or 'cuda:N'.
-        seconds: that the contest 'gpu' may take.
-        checkpoints: backbone -> what was trained already in this call.
+        seconds: time limit of the contest 'gpu'.
+        checkpoints: backbone -> checkpoint trained earlier in this call.
     """
 
     scratch: Path
@@ -59,16 +59,16 @@ class Options:
 
     @property
     def batch_size(self) -> int:
-        """Images that are decoded together; on a GPU the network's batch, too."""
+        """Images decoded together; on a GPU also the network's batch."""
         return 256 if self.on_gpu else DecodeConfig.batch_size
 
     @property
     def group(self) -> int:
-        """Images that a network sees at once, as `score` hands them to it."""
+        """Images per call of the network, as in `score`."""
         return self.batch_size if self.on_gpu else CPU_GROUP
 
     def image_set(self, number: int) -> ImageSet:
-        """A folder of images of the asked kind: so many, unless the command line says how many."""
+        """A folder of `number` images of the kind, or of as many as `--images` says."""
         number = self.images or number * (_TIMES_ON_GPU if self.on_gpu else 1)
         if (self.kind, number) not in self._made:
             folder = self.scratch / f"{self.kind}-{number}"
@@ -76,7 +76,7 @@ class Options:
         return self._made[self.kind, number]
 
     def checkpoint(self, backbone: str) -> Checkpoint:
-        """A network, trained the first time that it is asked for."""
+        """A checkpoint, trained on the first call."""
         from bench.checkpoints import make_checkpoint
 
         if backbone not in self.checkpoints:
@@ -88,7 +88,7 @@ class Options:
 class Contest:
     """One name on the command line.
 
-    The function is 'module:function' in bench; it gives each outcome as soon as it is there.
+    The function is 'module:function' in bench; it yields each outcome as soon as it is ready.
     """
 
     function: str
@@ -97,7 +97,7 @@ class Contest:
     """Part of `python -m bench` without a name."""
 
     def run(self, options: Options) -> Iterator[Outcome]:
-        """Import the module and run it: a contest needs only its own libraries."""
+        """Import the module and run it; a contest imports only its own libraries."""
         module, _, name = self.function.partition(":")
         function: Callable[[Options], Iterator[Outcome]]
         function = getattr(import_module(f"bench.{module}"), name)
@@ -113,8 +113,8 @@ CONTESTS = {
     "score": Contest("score:run", "folder to CSV, beside other loops and the ceilings"),
     "start": Contest("processes:start", "process start to the first scored images"),
     "train": Contest("training:run", "ten epochs of a head, beside the usual loop"),
-    "dirty": Contest("loaders:dirty", "what bad files cost"),
+    "dirty": Contest("loaders:dirty", "the cost of bad files"),
     "pack": Contest("pack:run", "VOC tree to shards, beside tar and decoding once"),
-    "gpu": Contest("gpu:run", "all that concerns a GPU, in 8 minutes", in_all=False),
+    "gpu": Contest("gpu:run", "everything about a GPU, in 8 minutes", in_all=False),
     "memory": Contest("processes:memory", "memory per additional input", in_all=False),
 }

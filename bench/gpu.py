@@ -1,6 +1,6 @@
-"""Everything to measure on a machine with a GPU: other contests on the device, one by one.
+"""Everything to measure on a machine with a GPU: the other contests on the device, one by one.
 
-A contest that fails costs only itself: what comes after it on a borrowed machine is worth more.
+A contest that fails does not end the run: on a borrowed machine the remaining contests matter more.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COMPARED = 200
 
 
 def pixels(options: Options) -> Iterator[Outcome]:
-    """DALI's pixels on the device beside the host loader's."""
+    """Compare DALI's pixels on the device with the host loader's."""
     for kind in ("voc", "resized"):
         asked = replace(options, kind=kind, images=min(COMPARED, options.images or COMPARED))
         images = asked.image_set(COMPARED)
@@ -56,26 +56,22 @@ def pixels(options: Options) -> Iterator[Outcome]:
         )
 
 
-def _score_resized(options: Options) -> Iterator[Outcome]:
-    return CONTESTS["score"].run(
-        replace(options, kind="resized", scratch=options.scratch / "resized")
-    )
-
-
 SECTIONS: Mapping[str, Section] = {
     "pixels": pixels,
     "bad files": CONTESTS["dirty"].run,
     "ceilings": CONTESTS["ceilings"].run,
     "models": CONTESTS["models"].run,
     "score": CONTESTS["score"].run,
-    "score, resized": _score_resized,
+    "score, resized": lambda options: CONTESTS["score"].run(
+        replace(options, kind="resized", scratch=options.scratch / "resized")
+    ),
     "train": CONTESTS["train"].run,
 }
-"""What matters most comes first: when the time is up, the rest is left out."""
+"""The most important first: when the time is up, the rest is not run."""
 
 
 def run(options: Options, *, sections: Mapping[str, Section] = SECTIONS) -> Iterator[Outcome]:
-    """Run the sections until the time is up; exit with code 2 where there is no such GPU."""
+    """Run the sections until the time is up; exit with code 2 if there is no such GPU."""
     try:
         device = resolve_device(options.device)
     except DeviceError as error:
@@ -93,7 +89,7 @@ def run(options: Options, *, sections: Mapping[str, Section] = SECTIONS) -> Iter
                 if time.monotonic() > until:
                     yield _missing(name, f"cut short: the {options.seconds:.0f} s were up")
                     break
-        except Exception as error:  # noqa: BLE001 - any error: see above
+        except Exception as error:  # noqa: BLE001 - the remaining sections must run
             why = " ".join(f"failed: {type(error).__name__}: {error}".split())
             yield _missing(name, why)
         if device != "cpu":

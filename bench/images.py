@@ -1,4 +1,4 @@
-"""The images that are measured on: real ones where there are any, otherwise drawn like VOC's."""
+"""The images to measure on: real ones if available, otherwise drawn ones like VOC's."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ KINDS = ("voc", "large", "thumbnails", "png", "resized")
 _DRAWN_VOC = 20
 _DRAWN_LARGE = 4  # each takes seconds to draw
 _LARGE_QUALITY = 88
-"""Of the drawn 12-megapixel JPEG: about 3 MB, as a camera's."""
+"""JPEG quality of a drawn 12-megapixel image: about 3 MB, as from a camera."""
 _SAME_FILE = 10_000
-"""More images than these are hard links to them. `tar` would store links within so many."""
+"""Images beyond this number are hard links to earlier ones. `tar` would store links as links, so
+smaller sets have none."""
 _SIZES = {"thumbnails": (120, 90), "resized": (256, 256)}
 
 
@@ -31,9 +32,9 @@ class ImageSet:
     """A folder of images.
 
     Attributes:
-        folder: holds nothing else.
+        folder: contains nothing else.
         kind: one of `KINDS`.
-        made_of: what they are, for the results.
+        made_of: a description for the results.
     """
 
     folder: Path
@@ -42,27 +43,27 @@ class ImageSet:
 
     @property
     def key(self) -> dict[str, str]:
-        """What tells outcomes on this kind from others."""
+        """The key of outcomes on this kind."""
         return {"kind": self.kind}
 
     @property
     def facts(self) -> dict[str, object]:
-        """What an outcome says of the images."""
+        """The facts of outcomes on these images."""
         return {"pictures": self.made_of}
 
     @property
     def refs(self) -> list[ImageRef]:
-        """The images as the loaders take them, in the order of their names."""
+        """The images, in the order of their names."""
         return [ImageRef(file.name, str(file)) for file in sorted(self.folder.iterdir())]
 
 
 def real_data() -> Path:
-    """Where real images and weights would be: VOCSCORE_DATA, or beside the checkout."""
+    """Folder of real images and weights: VOCSCORE_DATA, or `shared/data` beside the checkout."""
     return Path(os.environ.get("VOCSCORE_DATA", DEFAULT_REAL))
 
 
 def make_images(folder: Path, *, number: int, kind: str = "voc") -> ImageSet:
-    """Make a folder of images of one kind: a few different ones, repeated under their own names."""
+    """Make a folder of images of one kind: a few different ones, repeated under new names."""
     different, made_of = _different(kind)
     suffix = ".png" if kind == "png" else ".jpg"
     folder.mkdir(parents=True)
@@ -78,7 +79,7 @@ def make_images(folder: Path, *, number: int, kind: str = "voc") -> ImageSet:
 
 @lru_cache(maxsize=len(KINDS))
 def _different(kind: str) -> tuple[tuple[bytes, ...], str]:
-    """The images of a kind that differ, and what they are."""
+    """The different images of a kind, and their description."""
     if kind == "large":
         drawn = (
             draw_photo(4000, 3000, seed=seed, quality=_LARGE_QUALITY)
@@ -106,7 +107,7 @@ def _voc() -> tuple[tuple[bytes, ...], str]:
 
 
 def _encoded(photo: bytes, form: str, *, size: tuple[int, int] | None = None) -> bytes:
-    """The image in another format, and in another size where one is given."""
+    """The image in another format, and resized if a size is given."""
     with Image.open(io.BytesIO(photo)) as opened:
         image = opened.convert("RGB")
     if size:

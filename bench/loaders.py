@@ -1,4 +1,4 @@
-"""From files to batches: beside what a user would otherwise pick, and what bad files cost."""
+"""Files to batches: vocscore's loaders beside other libraries', and the cost of bad files."""
 
 from __future__ import annotations
 
@@ -36,31 +36,30 @@ if TYPE_CHECKING:
     from vocscore.pipeline.batch import ImageLoader
 
 IMAGES = {"voc": 512, "large": 32, "thumbnails": 1024, "png": 128, "resized": 512}
-"""Per turn: so many of a kind that it lasts a second or more."""
+"""Kind -> images per turn, chosen so that a turn lasts at least a second."""
 BATCH = 32
 BATCHES_PER_WORKER = 4
-"""At least; of few images, batches are smaller, or some workers would have nothing to do."""
+"""At least; with few images, batches are smaller so that every worker has some."""
 LARGEST_MEAN_DIFFERENCE = 1.5
-"""Gray levels, mean over all images, to the usual loader.
+"""Mean difference to the usual loader's pixels, in gray levels, over all images.
 
-Resizers that smooth differ by 0 to 0.3 (rounding) where chroma is upsampled as libjpeg does, and by
-1.1 where it is not (FFmpeg, OpenCV's box filter); one that does not smooth (OpenCV's INTER_LINEAR)
+Antialiased resizers differ by 0 to 0.3 (rounding) if chroma is upsampled as libjpeg does, and by
+1.1 if not (FFmpeg, OpenCV's box filter); a resizer without antialiasing (OpenCV's INTER_LINEAR)
 differs by 2.8 on VOC's photographs.
 """
 BAD_SHARE, LEAST_RATE = 0.3, 1 / 3
-"""Of bad files in a dirty folder, and of a clean folder's rate that a dirty one must keep."""
+"""Share of bad files in a dirty folder, and of a clean folder's rate that it must keep."""
 
 
 class OwnLoader(Loader):
-    """One of the program's loaders, and the normalization that runs where the network runs."""
+    """One of vocscore's loaders, then the normalization, which runs on the network's device."""
 
     def __init__(self, task: Task, name: str) -> None:
-        """Open the loader."""
         self._task = task
         self._loader = own_loader(name, task.preprocess, batch_size=task.batch)
 
     def batches(self) -> Iterator[ReadyBatch]:
-        """As the loader gives them, in order."""
+        """In order."""
         for batch in self._loader.batches(self._task.refs):
             yield ReadyBatch(self._task.preprocess.normalize(batch.images), batch.rows.tolist())
 
@@ -70,20 +69,14 @@ class OwnLoader(Loader):
 
 
 class PublicLoader(Loader):
-    """`vocscore.loader`, as a training loop of one's own uses it."""
+    """`vocscore.loader`, as a user's training loop calls it."""
 
     def __init__(self, task: Task) -> None:
-        files = [ref.file for ref in task.refs]
-        self._loader = vs.loader(
-            files,
-            batch_size=task.batch,
-            preprocess=task.preprocess,
-            workers=task.workers,
-            device="cpu",
-        )
+        settings = {"preprocess": task.preprocess, "workers": task.workers, "device": "cpu"}
+        self._loader = vs.loader(task.files, batch_size=task.batch, **settings)  # type: ignore[arg-type]
 
     def batches(self) -> Iterator[ReadyBatch]:
-        """One epoch."""
+        """One epoch, in order."""
         for batch in self._loader:
             yield ReadyBatch(self._loader.normalize(batch.images), batch.rows.tolist())
 
@@ -106,7 +99,7 @@ CONTESTANTS: Mapping[str, Callable[[Task], Loader]] = {
     HOST: partial(OwnLoader, name="host"),
     "vocscore.loader": PublicLoader,
 }
-"""Name -> what opens it for a task; names that begin with 'vocscore' are the program's own."""
+"""Name -> function that opens it for a task; names that start with 'vocscore' are our own."""
 NEVER = {
     "FFCV": (
         "no wheel, and pip's build stops at 'Could not find required package: opencv' (C++ headers "
@@ -116,7 +109,7 @@ NEVER = {
 
 
 def run(options: Options) -> Iterator[Outcome]:
-    """Rates of all that can run here and whose pixels agree with the first contestant's."""
+    """Rates of all loaders that run here and whose pixels agree with the first contestant's."""
     images = options.image_set(IMAGES[options.kind])
     with ExitStack() as closing:
         task = make_task(images.refs, options.scratch / "loaders")
@@ -145,7 +138,7 @@ def run(options: Options) -> Iterator[Outcome]:
 
 
 def make_task(refs: list[ImageRef], scratch: Path) -> Task:
-    """The task of both contests; the folder is made."""
+    """The task of all loaders; creates the folder."""
     scratch.mkdir()
     workers = usable_cores()
     return Task(
@@ -166,11 +159,11 @@ def open_agreeing(
     """Open each contestant and compare its pixels with the first one's.
 
     Returns:
-        The loaders; why others are absent (they cannot run, or do other work); and how far each is
-        from the first, gray levels.
+        The loaders; why others are absent (they cannot run, or give other pixels); and the mean
+        difference of each to the first, in gray levels.
 
     Raises:
-        ValueError: the first, or one of vocscore's own, is wrong: a defect, not an absent peer.
+        ValueError: the first, or one of vocscore's own, is wrong: a bug, not an absent peer.
     """
     opened: dict[str, Loader] = {}
     absent: dict[str, str] = {}
@@ -202,11 +195,11 @@ def open_agreeing(
 
 
 def _values_or_say(loader: Loader, task: Task, *, must: bool) -> torch.Tensor | str:
-    """The pixels; where a peer fails, the reason in one line."""
+    """The pixels; if a peer fails, the reason in one line."""
     try:
         return pixel_values(loader, task)
     except Exception as error:
-        # a peer that cannot read these images is absent, whatever error it reports that with
+        # any error: a peer that cannot read these images is absent
         if must:
             raise
         first = str(error).strip().partition("\n")[0]
@@ -214,7 +207,7 @@ def _values_or_say(loader: Loader, task: Task, *, must: bool) -> torch.Tensor | 
 
 
 def dirty(options: Options) -> Iterator[Outcome]:
-    """Inputs (good and bad) per second, files to batches, of each loader; and the share kept."""
+    """Inputs per second (good and bad), files to batches, and the share of the clean rate."""
     images = options.image_set(128)
     clean, mixed = images.refs, dirty_refs(images.refs, options.scratch / "dirty")
     bad = sum(map(_is_bad, range(len(mixed))))
@@ -227,9 +220,8 @@ def dirty(options: Options) -> Iterator[Outcome]:
             work[f"{name}, clean"] = partial(_count, loader, clean, 0)
             work[f"{name}, 30% bad"] = partial(_count, loader, mixed, bad)
         rates = interleave(work, repeats=options.repeats)
-    kept = {
-        n: rates[f"{n}, 30% bad"].median / rates[f"{n}, clean"].median for n in ("host", "dali")
-    }
+    medians = {name: rate.median for name, rate in rates.items()}
+    kept = {n: medians[f"{n}, 30% bad"] / medians[f"{n}, clean"] for n in ("host", "dali")}
     yield Outcome(
         contest="dirty",
         title=f"dirty: inputs from file to batch on {options.where}, good and bad",
@@ -245,7 +237,7 @@ def dirty(options: Options) -> Iterator[Outcome]:
 
 
 def damaged(data: bytes, kind: str) -> bytes:
-    """One of the ways in which files of real folders are bad."""
+    """Damage a file as files in real folders are."""
     middle = len(data) // 2
     if kind == "cut":
         return data[:middle]
@@ -255,7 +247,7 @@ def damaged(data: bytes, kind: str) -> bytes:
 
 
 def dirty_refs(refs: Sequence[ImageRef], folder: Path) -> list[ImageRef]:
-    """The images, 30% of them (three in a row of ten) damaged in turn, in a new folder."""
+    """Copy the images to a new folder, with the first three of every ten damaged."""
     folder.mkdir()
     kinds, found = cycle(["cut", "zeroed", "html"]), []
     for row, ref in enumerate(refs):
@@ -271,7 +263,11 @@ def _is_bad(row: int) -> bool:
 
 
 def _count(loader: ImageLoader, refs: Sequence[ImageRef], bad: int) -> int:
-    """Load all of them; a loader that finds another number of bad files is refused."""
+    """Load all images.
+
+    Raises:
+        ValueError: the loader does not find exactly `bad` bad files.
+    """
     rows = failures = 0
     for batch in loader.batches(refs):
         rows += len(batch.rows)

@@ -1,4 +1,4 @@
-"""The network alone: ready images to probabilities, by precision, beside PyTorch's own ways."""
+"""The network alone: decoded images to probabilities, by precision, beside eager PyTorch."""
 
 from __future__ import annotations
 
@@ -41,24 +41,27 @@ PRECISIONS: dict[str, tuple[str, Limit]] = {
     "bf16": ("bf16", BF16),
     "int8": ("int8", QUANTIZED),
 }
-"""What a contestant is called -> the name for `score --precision`, and how far it may be from eager
-float32."""
+"""Contestant -> its `score --precision`, and its limit against eager float32."""
 PRODUCTS = {"float32": torch.float32, "bf16": torch.bfloat16}
 _SIDES = (1024, 2048, 4096)
 _SECONDS = 0.25
-"""A matrix product of one size is repeated at least so long."""
+"""Least time to repeat a matrix product of one size."""
 
 
 class Contestant(NamedTuple):
-    """One way to run a network."""
+    """One way to run a network.
+
+    Attributes:
+        answers: uint8 images (N, 3, S, S) -> probabilities float32 (N, C).
+        work: runs batches and returns the number of images.
+        limit: its largest deviation from eager float32.
+        arithmetic: key of `PRODUCTS` whose matrix product is its ceiling; '' for none.
+    """
 
     answers: Answers
-    """Uint8 images (N, 3, S, S) -> probabilities float32 (N, C)."""
     work: Callable[[Sequence[torch.Tensor]], int]
-    """Sends batches through, and returns how many images that were."""
     limit: Limit
     arithmetic: str
-    """Whose matrix product is its ceiling, a key of `PRODUCTS`; '' for none."""
 
 
 def run(options: Options) -> Iterator[Outcome]:
@@ -68,7 +71,7 @@ def run(options: Options) -> Iterator[Outcome]:
 
 
 def compare_models(options: Options, checkpoint: Checkpoint) -> Outcome:
-    """Rates of one network in every precision, and how far its answers are from float32's."""
+    """Rates of one network in every precision, and the deviation from eager float32."""
     network, card = checkpoint.load()
     images, device, group = checkpoint.images.to(options.device), options.device, options.group
     runtimes, missing = open_precisions(checkpoint, device=device, group=group)
@@ -122,7 +125,7 @@ def compare_models(options: Options, checkpoint: Checkpoint) -> Outcome:
 
 
 def _eager(checkpoint: Checkpoint, device: str) -> dict[str, Contestant]:
-    """PyTorch's own ways, none of them compiled."""
+    """Eager PyTorch, not compiled."""
     ways = {
         TRUTH: (torch.contiguous_format, "float32", EXACT),
         "eager float32, channels-last": (torch.channels_last, "float32", EXACT),
@@ -173,7 +176,7 @@ def _own(
 def open_precisions(
     checkpoint: Checkpoint, names: Iterable[str] = PRECISIONS, *, device: str, group: int
 ) -> tuple[dict[str, Runtime], dict[str, str]]:
-    """Open the runtimes that `score` would use: name -> runtime, and name -> why it cannot run."""
+    """Open the runtimes that `score` uses: name -> runtime, and name -> why it cannot run."""
     _, card = checkpoint.load()
     found: dict[str, Runtime] = {}
     absent: dict[str, str] = {}
@@ -186,15 +189,15 @@ def open_precisions(
                 precision=resolve_precision(PRECISIONS[name][0], card, device=device),
                 group=group,
             )
-        except (Error, ImportError) as error:  # noqa: PERF203 - a reason each
+        except (Error, ImportError) as error:  # noqa: PERF203 - each has its own reason
             absent[name] = str(error)
     return found, absent
 
 
 def enough(ready: Sequence[torch.Tensor], runtime: Runtime, *, number: int) -> list[torch.Tensor]:
-    """Repeat batches to so many images or a few more, so that no core is idle at the end.
+    """Repeat batches to at least `number` images and a multiple of the batches in flight.
 
-    Otherwise five batches on two cores would take as long as six.
+    Otherwise a core idles at the end: five batches on two cores take as long as six.
     """
     at_work = runtime.in_flight - 1
     batches = -(-max(1, number // len(ready[0])) // at_work) * at_work
@@ -202,7 +205,7 @@ def enough(ready: Sequence[torch.Tensor], runtime: Runtime, *, number: int) -> l
 
 
 def run_through(runtime: Runtime, batches: Sequence[torch.Tensor]) -> int:
-    """Send batches through a runtime, as many at once as it takes; return how many images."""
+    """Run batches, as many in flight as the runtime allows; return the number of images."""
     in_flight: deque[Results] = deque()
     for batch in batches:
         if len(in_flight) >= runtime.in_flight:
@@ -218,12 +221,12 @@ def _product(kind: str) -> str:
 
 
 def _products_per_image(kind: str, gflop: float, device: str) -> float:
-    """Images per second, if each took only its arithmetic at the speed of a matrix product."""
+    """Images per second if each took only its FLOPs at the speed of a matrix product."""
     return best_product(kind, device) / gflop
 
 
 def best_product(kind: str, device: str = "cpu", *, sides: tuple[int, ...] = _SIDES) -> float:
-    """GFLOP/s of the fastest square matrix product (2 n^3 operations each); `sides` are the n."""
+    """GFLOP/s of the fastest n x n matrix product (2 n^3 operations), n in `sides`."""
     return max(_timed_product(torch.rand(n, n).to(device, PRODUCTS[kind]), device) for n in sides)
 
 
@@ -241,7 +244,7 @@ def _timed_product(matrix: torch.Tensor, device: str) -> float:
 
 
 def gflop_per_image(network: nn.Module, *, size: int) -> float:
-    """Operations (a multiplication and an addition are two) of one image, in 10^9."""
+    """GFLOP per image; a multiply-add is two operations."""
     counter = FlopCounterMode(display=False)
     with torch.inference_mode(), counter:
         network.eval()(torch.zeros(1, 3, size, size))

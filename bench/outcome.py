@@ -1,4 +1,4 @@
-"""What a contest returns: one value, which is printed, saved and drawn in one place each."""
+"""The result of a contest: one value that is printed, saved and drawn in one place each."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OWN = "vocscore"
-"""How the names of the program's own contestants begin."""
+"""Prefix of the names of vocscore's own contestants."""
 _WITH_PEERS = ("loaders", "score", "pack", "models", "train")
 _BOUNDS = ("one scoring pass", "import torch")
-"""For rows from before `peers` was saved: the contests that had some, and what was none."""
+"""For rows saved before `peers` was: contests that had peers, and rates that are not peers."""
+_SAVED = ("contest", "title", "key", "unit", "absent", "facts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,16 +25,16 @@ class Outcome:
     Attributes:
         contest: its name on the command line: 'loaders', 'score', ...
         title: what was measured; one line.
-        rates: contestant -> what it reached in each repeat, in the order to print.
-        unit: of the rates; with 's' less is better.
+        rates: contestant -> its value in each repeat, in the order to print.
+        unit: unit of the rates; with 's' less is better.
         peers: contestants of other projects that did the same work in this run.
-        ceilings: contestant -> the stage (another of `rates`) that it cannot outrun; its share of
-            it is printed beside it.
+        ceilings: contestant -> the stage (another of `rates`) that bounds it; its share of that
+            is printed with it.
         absent: contestant that could not run -> the reason, one line.
-        key: what tells this outcome from others of its contest (backbone, kind of data set):
-            short text values. The report shows the newest row per contest, machine and key.
-        facts: agreement figures, sizes, seconds: anything that JSON can hold.
-        lines: further sentences to print.
+        key: short text values that distinguish the outcomes of a contest (backbone, kind of
+            images). The report shows the newest row per contest, machine and key.
+        facts: agreement figures, sizes, seconds: any JSON values.
+        lines: more sentences to print; they are not saved.
     """
 
     contest: str
@@ -48,23 +49,23 @@ class Outcome:
     lines: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse names without a rate; otherwise only the report would notice them."""
+        """Reject names without a rate; otherwise only the report would notice them."""
         named = {*self.peers, *self.ceilings, *self.ceilings.values()}
         if unknown := named - set(self.rates):
             raise ValueError(f"{self.contest}: no rates for {sorted(unknown)}")
 
     @property
     def best_peer(self) -> str:
-        """The fastest of the peers; '' where there are none."""
+        """The fastest peer; '' if there are none."""
         best = min if self.unit == "s" else max
         return best(self.peers, key=lambda name: self.rates[name].median, default="")
 
     def ratio(self, name: str) -> float | None:
-        """How many times as fast as the best peer of this run; None where there are no peers."""
+        """How many times as fast as the best peer of this run; None without peers."""
         return self._faster(name, self.best_peer) if self.peers else None
 
     def share(self, name: str) -> float | None:
-        """How much of its ceiling a contestant reaches: 0 to 1, and a little more by noise."""
+        """Share of its ceiling that a contestant reaches: 0 to 1, or a little more by noise."""
         return self._faster(name, self.ceilings[name]) if name in self.ceilings else None
 
     def _faster(self, name: str, other: str) -> float:
@@ -72,35 +73,26 @@ class Outcome:
         return 1 / quotient if self.unit == "s" else quotient
 
     def row(self) -> dict[str, Any]:
-        """The raw result as JSON holds it."""
-        return {
-            "contest": self.contest,
-            "title": self.title,
-            "key": dict(self.key),
-            "unit": self.unit,
-            "peers": list(self.peers),
-            "rates": {
-                name: {"median": rate.median, "values": list(rate.values)}
-                for name, rate in self.rates.items()
-            },
-            "walls": dict(self.ceilings),
-            "absent": dict(self.absent),
-            "facts": dict(self.facts),
+        """The result as JSON values; 'walls' are the ceilings."""
+        rates = {
+            name: {"median": rate.median, "values": list(rate.values)}
+            for name, rate in self.rates.items()
         }
+        saved = {name: getattr(self, name) for name in _SAVED}
+        return {**saved, "peers": list(self.peers), "rates": rates, "walls": self.ceilings}
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Outcome:
-        """Read back what `row` made; `lines` are not saved."""
-        same = ("contest", "title", "key", "unit", "absent", "facts")
+        """The inverse of `row`, without `lines`."""
         return cls(
             rates={name: Rate(tuple(rate["values"])) for name, rate in row["rates"].items()},
             peers=tuple(row["peers"] if "peers" in row else _old_peers(row)),
             ceilings=row["walls"],
-            **{name: row[name] for name in same},
+            **{name: row[name] for name in _SAVED},
         )
 
     def table(self) -> str:
-        """Median, spread, ratio to the best peer and share of the ceiling, as aligned text."""
+        """Median, spread, ratio to the best peer and share of the ceiling, in aligned columns."""
         width = max(34, *map(len, self.rates)) if self.rates else 34
         peers = "x best peer" if self.peers else ""
         share_of = "share of its ceiling" if self.ceilings else ""
@@ -118,20 +110,18 @@ class Outcome:
         return "\n".join(line.rstrip() for line in lines)
 
     def text(self) -> str:
-        """All of it, to print."""
-        parts = [self.title]
-        if self.rates or self.absent:
-            parts.append(self.table())
-        return "\n".join([*parts, *self.lines])
+        """Title, table and sentences."""
+        table = [self.table()] if self.rates or self.absent else []
+        return "\n".join([self.title, *table, *self.lines])
 
 
 def held(reached: bool) -> str:
-    """How a goal is reported."""
+    """The word that reports a goal."""
     return "held" if reached else "MISSED"
 
 
 def _old_peers(row: Mapping[str, Any]) -> list[str]:
-    """The peers of a row that was saved before rows named them."""
+    """Peers of a row that was saved before rows named them."""
     if row["contest"] not in _WITH_PEERS:
         return []
     others = {*row["walls"].values(), *_BOUNDS}

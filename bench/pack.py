@@ -1,4 +1,4 @@
-"""Packing beside `tar` of the same files, and beside decoding the same images once."""
+"""Packing, beside `tar` of the same files and decoding the same images once."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ TAR: Final = "tar cf"
 SYNCED_TAR: Final = "tar cf, then fsync as pack does"
 DECODE: Final = "read and decode once"
 GOALS: Final = ((VERIFIED, DECODE, 0.85), (UNVERIFIED, TAR, 0.5), (UNVERIFIED, SYNCED_TAR, 0.5))
-"""A contestant reaches at least this share of another's rate."""
+"""A contestant must reach this share of another's rate."""
 _ANNOTATIONS: Final = 60
-"""Drawn ones; they are repeated, each under its own name."""
+"""Drawn annotations, repeated under the names of the images."""
+_ANNOTATED: Final = f"{_ANNOTATIONS} drawn, repeated"
 
 
 def run(options: Options) -> Iterator[Outcome]:
     """Images per second of packing, of `tar` of the same tree, and of decoding once.
 
-    Decoding has as many threads. Each starts with nothing left to be written to the disk, and the
-    files in the system's cache.
+    Each starts with no dirty pages, and with the files in the page cache.
     """
-    # so many that starting and ending do not count; three copies of them have to fit on the disk
+    # enough that start and end do not matter; three copies must fit on the disk
     images = options.image_set({"large": 40, "png": 400}.get(options.kind, 2000))
     refs, scratch = images.refs, options.scratch / "pack"
     tree = make_tree(refs, scratch / "tree")
@@ -73,17 +73,13 @@ def run(options: Options) -> Iterator[Outcome]:
         peers=(TAR,),
         ceilings={VERIFIED: DECODE, UNVERIFIED: SYNCED_TAR},
         key=images.key,
-        facts={
-            **images.facts,
-            "threads": usable_cores(),
-            "annotations": f"{_ANNOTATIONS} drawn, repeated",
-        },
+        facts={**images.facts, "threads": usable_cores(), "annotations": _ANNOTATED},
         lines=tuple(_verdict(rates, *goal) for goal in GOALS),
     )
 
 
 def make_tree(refs: Sequence[ImageRef], root: Path) -> Path:
-    """A VOC tree of these images (hard links), with annotations as VOC's are."""
+    """Make a VOC tree of these images (hard links), with annotations like VOC's."""
     drawn = draw_voc(root / "drawn", images=_ANNOTATIONS, lists=False)
     annotations = [file.read_bytes() for file in sorted((drawn / "Annotations").iterdir())]
     shutil.rmtree(drawn)
@@ -97,7 +93,7 @@ def make_tree(refs: Sequence[ImageRef], root: Path) -> Path:
 
 
 def prove_equal(tree: Path, refs: Sequence[ImageRef], *, scratch: Path) -> None:
-    """Compare what both kinds of packing and tar hold with the files, byte for byte."""
+    """Compare the content of both kinds of shards and of the tar with the files, byte for byte."""
     truth = {f"JPEGImages/{Path(ref.file).name}": Path(ref.file) for ref in refs}
     read = partial(image_file.read_bytes, max_pixels=MAX_PIXELS)
     for verify in (True, False):
@@ -130,7 +126,6 @@ def _compare(
 
 
 def _pack(tree: Path, scratch: Path, *, verify: bool = True, resize: int | None = None) -> None:
-    """The whole job: annotations, survey, shards, fsync."""
     product.pack(tree, scratch / "out", verify=verify, resize=resize)
 
 
@@ -144,10 +139,9 @@ def _tar(tree: Path, scratch: Path, *, sync: bool = False) -> None:
 
 
 def _decode(refs: Sequence[ImageRef]) -> None:
-    """Read and decode every image to RGB; JPEG as leniently as libjpeg-turbo does by default."""
+    """Read and decode every image to RGB, JPEG as libjpeg-turbo does by default: not strictly."""
     with ThreadPoolExecutor(usable_cores()) as pool:
-        for _ in pool.map(_decoded, refs):
-            pass
+        list(pool.map(_decoded, refs))
 
 
 def _decoded(ref: ImageRef) -> None:
@@ -159,7 +153,7 @@ def _decoded(ref: ImageRef) -> None:
 
 
 def _timed(work: Callable[[], None], scratch: Path, images: int) -> Timed:
-    """One round; what the round before wrote is removed or on the disk by then."""
+    """One round, after the previous round's output is removed or on disk."""
     _clear(scratch)
     os.sync()
     started = time.perf_counter()

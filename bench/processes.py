@@ -1,4 +1,4 @@
-"""Whole scoring processes: time to the first rows, and what one more input costs in memory."""
+"""Whole scoring processes: time to the first rows, and memory per additional input."""
 
 from __future__ import annotations
 
@@ -34,21 +34,20 @@ if TYPE_CHECKING:
 IMPORT, FIRST = "import torch", "vocscore score, to its first batch"
 FILES = 10_000
 MOST_IMPORTS = 3.0
-"""Times `import torch` that the start may take, with a compiled model at hand."""
+"""The longest start, in multiples of `import torch`, when the compiled model is cached."""
 MOST_BYTES = 300
-"""A process may grow by so much per input."""
+"""The largest growth of a process per input."""
 SMALLEST, TIMES = 2_000, (1, 1, 1, 10, 100)
 """Inputs of the smallest run, and of each run in multiples of it. Peaks of equal runs differ by
-some 30 MB, so the smallest is taken more than once."""
+about 30 MB, so the smallest is run three times."""
 _LINKS_A_FILE = 30_000  # ext4 allows 65,000
 _SECONDS_BETWEEN_LOOKS = 0.02
 
 
 def start(options: Options) -> Iterator[Outcome]:
-    """Seconds from the start of the process to the first scored images, beside `import torch`.
+    """Seconds from process start to the first scored images, beside `import torch`.
 
-    The very first start, which may have to compile the network, is not among the repeats; it is
-    stated beside them.
+    The very first start, which may compile the network, is reported apart from the repeats.
     """
     images, scratch = options.image_set(100), options.scratch / "start"
     checkpoint, files = options.checkpoint(ModelConfig.backbone), options.images or FILES
@@ -57,7 +56,7 @@ def start(options: Options) -> Iterator[Outcome]:
     for number, ref in zip(range(files), itertools.cycle(images.refs)):
         os.link(ref.file, folder / f"{number:09d}{Path(ref.file).suffix}")
     outputs = (scratch / f"start-{number}.csv" for number in itertools.count())
-    # otherwise the compiled network of an earlier benchmark would be found
+    # an empty cache: otherwise the compiled network of an earlier benchmark would be used
     environment = {**os.environ, "XDG_CACHE_HOME": str(scratch / "cache")}
 
     def execute(words: Sequence[str]) -> None:
@@ -87,7 +86,7 @@ def start(options: Options) -> Iterator[Outcome]:
 
 @dataclass(frozen=True)
 class MemoryRun:
-    """One process: images scored, its peak of anonymous memory, and its seconds."""
+    """One process: images scored, peak of anonymous memory, seconds."""
 
     inputs: int
     peak_bytes: int
@@ -95,7 +94,7 @@ class MemoryRun:
 
 
 def memory(options: Options) -> Iterator[Outcome]:
-    """Peaks of processes that score folders of tiny images."""
+    """Peak memory of processes that score folders of tiny images."""
     smallest = options.images or SMALLEST
     checkpoint = _tiny_checkpoint(options.scratch / "run")
     folders = (options.scratch / f"inputs-{turn}" for turn in itertools.count())
@@ -104,11 +103,7 @@ def memory(options: Options) -> Iterator[Outcome]:
     yield Outcome(
         contest="memory",
         title="memory: whole processes from folder to CSV",
-        facts={
-            "runs": [asdict(run) for run in runs],
-            "bytes_an_input": slope,
-            "limit": MOST_BYTES,
-        },
+        facts={"runs": list(map(asdict, runs)), "bytes_an_input": slope, "limit": MOST_BYTES},
         lines=(
             *(
                 f"{r.inputs:9d} inputs {r.peak_bytes / 1e6:8.1f} MB {r.seconds:7.1f} s"
@@ -120,14 +115,9 @@ def memory(options: Options) -> Iterator[Outcome]:
 
 
 def bytes_per_input(runs: Sequence[MemoryRun]) -> float:
-    """How much a process grows per input: the slope of the line through the runs."""
+    """Growth of a process per input: the slope of the line through the runs."""
     slope, _ = np.polyfit([run.inputs for run in runs], [run.peak_bytes for run in runs], 1)
     return float(slope)
-
-
-def _name(number: int) -> str:
-    """A name of 40 characters: longer than a camera's, shorter than a web crawl's."""
-    return f"photographs-of-2026-series-{number:09d}.jpg"
 
 
 def _tiny_checkpoint(folder: Path) -> Path:
@@ -139,11 +129,11 @@ def _tiny_checkpoint(folder: Path) -> Path:
 
 
 def _tiny_images(folder: Path, number: int) -> Path:
-    """16x16 JPEGs under many names each (hard links)."""
+    """16x16 JPEGs under many names each (hard links); a name has 40 characters."""
     folder.mkdir()
     noise = np.random.default_rng(0)
     for index in range(number):
-        name = folder / _name(index)
+        name = folder / f"photographs-of-2026-series-{index:09d}.jpg"
         if index % _LINKS_A_FILE == 0:
             first = name
             Image.fromarray(noise.integers(0, 256, (16, 16, 3), np.uint8)).save(first)
@@ -153,10 +143,10 @@ def _tiny_images(folder: Path, number: int) -> Path:
 
 
 def _score(source: Path, checkpoint: Path) -> MemoryRun:
-    """Score in a process of its own, and watch its memory until it ends.
+    """Score in a new process, and poll its memory until it ends.
 
-    The system's own peak figure is useless here: it includes the pages of libraries, of which
-    100 MB are only touched when the process ends, and hides what a folder costs.
+    The kernel's own peak (VmHWM) includes pages of libraries, 100 MB of which are touched only at
+    exit; that hides the cost of a folder.
     """
     output = source.with_suffix(".csv")
     started, peak_bytes = time.perf_counter(), 0
@@ -173,7 +163,7 @@ def _score(source: Path, checkpoint: Path) -> MemoryRun:
 
 
 def _own_bytes(process: int) -> int:
-    """The anonymous memory of a process; 0 when it has just ended."""
+    """Anonymous memory of a process; 0 if it has just ended."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):

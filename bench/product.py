@@ -1,4 +1,4 @@
-"""The program under test: the one place through which bench packs, trains, scores and quantizes.
+"""The program under test: the one place where bench packs, trains, scores and opens loaders.
 
 `python -m bench.product RUN SOURCE OUTPUT` scores a folder in a process of its own; with a fourth
 word the process ends at its first rows.
@@ -9,70 +9,26 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import vocscore as vs
 from vocscore.config.compute import DecodeConfig
-from vocscore.config.training import ModelConfig, OptimizationConfig
 from vocscore.machine import usable_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from vocscore.api.progress import Progress
     from vocscore.pipeline.batch import ImageLoader
     from vocscore.pipeline.preprocess import Preprocess
 
 
-class _Rows:
-    """Tells a function of each count of rows, and nobody of stages."""
-
-    def __init__(self, tell: Callable[[int, int, int], None]) -> None:
-        self._tell = tell
-
-    def stage(self, name: str) -> None:
-        """Nobody asks."""
-
-    def listing(self, files: int) -> None:
-        """Nobody asks."""
-
-    def __call__(self, done: int, total: int, errors: int = 0) -> None:
-        """Pass the rows on."""
-        self._tell(done, total, errors)
-
-
-def pack(
-    source: Path,
-    output: Path,
-    *,
-    labels: Path | None = None,
-    verify: bool = True,
-    resize: int | None = None,
-) -> None:
+def pack(source: Path, output: Path, **options: Any) -> None:
     """Pack a VOC tree, or a folder with a CSV of labels; split by a ratio."""
-    options = {"labels": labels, "verify": verify, "resize": resize}
-    vs.pack(source, output, split="ratio", progress=False, **options)  # type: ignore[arg-type]
+    vs.pack(source, output, split="ratio", progress=False, **options)
 
 
-def train(
-    shards: Path,
-    output: Path,
-    *,
-    backbone: str,
-    weights: str,
-    tune: str = OptimizationConfig.tune,
-    size: int = ModelConfig.size,
-    epochs: int = OptimizationConfig.epochs,
-    batch_size: int = OptimizationConfig.batch_size,
-    precision: str = OptimizationConfig.precision,
-    device: str = "cpu",
-    on_epoch: Callable[[vs.EpochResult], None] | None = None,
-) -> None:
+def train(shards: Path, output: Path, *, device: str = "cpu", **options: Any) -> None:
     """Train on packed shards."""
-    groups = (
-        vs.ModelConfig(backbone=backbone, weights=weights, size=size),
-        vs.OptimizationConfig(tune=tune, epochs=epochs, batch_size=batch_size, precision=precision),
-    )
-    vs.train(shards, output, options=groups, device=device, on_epoch=on_epoch, progress=False)
+    vs.train(shards, output, device=device, progress=False, **options)
 
 
 def score(
@@ -80,37 +36,18 @@ def score(
     output: Path,
     *,
     model: Path,
-    precision: str = "auto",
-    batch_size: int = DecodeConfig.batch_size,
     device: str = "cpu",
-    loader: str = "auto",
-    progress: Callable[[int, int, int], None] | None = None,
+    progress: bool | Progress = False,
+    **options: Any,
 ) -> vs.ScoreReport:
-    """Score a source into a file."""
-    compute = vs.InferenceConfig(device=device, loader=loader, precision=precision)
-    return vs.score(
-        source,
-        output,
-        model=model,
-        options=compute,
-        batch_size=batch_size,
-        ceilings=False,
-        progress=False if progress is None else _Rows(progress),
-    )
+    """Score a source into a file, without measuring ceilings."""
+    settings = {"device": device, "ceilings": False, **options}
+    return vs.score(source, output, model=model, progress=progress, **settings)
 
 
-def quantize(
-    run: Path, *, shards: Path, calibration_images: int, max_map_drop: float, max_changed: float
-) -> None:
-    """Put the int8 form beside a model's weights."""
-    vs.quantize(
-        run,
-        shards=shards,
-        calibration_images=calibration_images,
-        max_map_drop=max_map_drop,
-        max_changed=max_changed,
-        progress=False,
-    )
+def quantize(run: Path, **options: Any) -> None:
+    """Write the int8 model beside a run's weights."""
+    vs.quantize(run, progress=False, **options)
 
 
 def own_loader(
@@ -134,18 +71,25 @@ def own_loader(
 
 
 def score_words(model: Path, source: Path, output: Path, *, first_batch: bool = False) -> list[str]:
-    """The words of a process that scores; with `first_batch` it ends at its first rows."""
+    """The command of a process that scores; with `first_batch` it ends at its first rows."""
     words = [sys.executable, "-m", "bench.product", str(model), str(source), str(output)]
     return [*words, "first"] if first_batch else words
 
 
-def _leave(done: int, _total: int, _errors: int) -> None:
-    if done:
-        os._exit(0)  # at once: cleaning up is not part of the start
+class _LeaveAtFirstRows:
+    """A progress that ends the process when the first rows are done."""
+
+    def stage(self, name: str) -> None: ...
+
+    def listing(self, files: int) -> None: ...
+
+    def __call__(self, done: int, total: int, errors: int = 0) -> None:  # noqa: ARG002 - the protocol's
+        if done:
+            os._exit(0)  # at once: cleaning up is not part of the start
 
 
 if __name__ == "__main__":
-    _run, _source, _output, *_first = sys.argv[1:]
-    score(Path(_source), Path(_output), model=Path(_run), progress=_leave if _first else None)
+    _run, _source, _output, *_first = map(Path, sys.argv[1:])
+    score(_source, _output, model=_run, progress=_LeaveAtFirstRows() if _first else False)
     if _first:
         sys.exit("scoring ended without reporting a row")

@@ -25,7 +25,7 @@ OURS, THEIRS, TEXT = "#1f6f8b", "#bdbdbd", "#333333"
 NAMES = {"alexnet": "AlexNet", "resnet18": "ResNet-18", "googlenet": "GoogLeNet"}
 _WIDTH_INCHES, _HEIGHT_INCHES, _DPI = 6.4, 2.5, 200
 _BAR, _ROOM = 0.38, 1.22
-"""Height of a bar, and the width of a panel in multiples of its longest bar, for the labels."""
+"""Height of a bar; width of a panel, with its labels, in multiples of its longest bar."""
 
 Row = dict[str, Any]
 
@@ -33,8 +33,7 @@ Row = dict[str, Any]
 def read_rows(folder: Path) -> list[Row]:
     """Every row that can be shown, oldest first within a contest.
 
-    Left out: rows without rates or from before there was an `Outcome`, and rows measured on code
-    that was not committed.
+    Left out: rows without rates, rows older than `Outcome`, and rows of uncommitted code.
     """
     files = sorted(folder.glob("*.jsonl"))
     rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
@@ -53,29 +52,28 @@ def newest(rows: Iterable[Row]) -> list[Row]:
         key = (row["contest"], machine(row), json.dumps(row["key"], sort_keys=True))
         found.pop(key, None)  # a newer one goes to the end
         found[key] = row
-    return sorted(found.values(), key=lambda row: (_place(row["contest"]), row["contest"]))
-
-
-def _place(contest: str) -> int:
-    return ORDER.index(contest) if contest in ORDER else len(ORDER)
+    places = {contest: place for place, contest in enumerate(ORDER)}
+    return sorted(
+        found.values(), key=lambda row: (places.get(row["contest"], len(ORDER)), row["contest"])
+    )
 
 
 def machine(row: Row) -> str:
-    """What was measured on: processor, cores, GPU."""
+    """Processor, cores, GPU."""
     environment: Mapping[str, Any] = row["environment"]
     gpu = f", {environment['gpu']}" if environment["gpu"] else ""
     return f"{environment['processor']}, {environment['cores']} cores{gpu}"
 
 
 def short_machine(row: Row) -> str:
-    """Its processor's name without the trimmings, and its cores."""
+    """The processor's short name, and the cores."""
     processor, cores = row["environment"]["processor"], row["environment"]["cores"]
     name = processor.partition(" (")[0].replace("(R)", "").replace(" Processor", "")
     return f"{name}, {cores} cores"
 
 
 def by_machine(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """The rows of each machine; the one that was measured last comes first."""
+    """The rows of each machine, the most recently measured machine first."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(machine(row), []).append(row)
@@ -84,7 +82,7 @@ def by_machine(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def beside_best(rows: Iterable[Row], contest: str, own: str) -> list[tuple[Row, Outcome]]:
-    """The outcomes of a contest on the usual images that have one of our contestants and peers."""
+    """The outcomes of a contest on VOC images that have `own` and at least one peer."""
     usual = [row for row in rows if row["contest"] == contest and row["key"].get("kind") == "voc"]
     pairs = [(row, Outcome.from_row(row)) for row in usual]
     return [(row, one) for row, one in pairs if one.peers and own in one.rates]
@@ -153,17 +151,17 @@ def _line(name: str, outcome: Outcome) -> str:
 
 
 def figure(value: float) -> str:
-    """Three digits or more."""
+    """A number with at least three digits."""
     return f"{value:,.{0 if value >= 1000 else 1 if value >= 10 else 2}f}"
 
 
 def _cell(text: str) -> str:
-    """Text that cannot end a cell or a line."""
+    """Text that is safe in a table cell."""
     return " ".join(text.replace("|", "\\|").split())
 
 
 def between_markers(text: str, part: str) -> str:
-    """The text with the part in its place.
+    """Replace what is between the markers.
 
     Raises:
         ValueError: the markers are not both there, in order.
@@ -171,7 +169,7 @@ def between_markers(text: str, part: str) -> str:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"a file that the report is written into needs {BEGIN} and {END}")
+        raise ValueError(f"a file for the report needs the lines {BEGIN} and {END}")
     return f"{before}{BEGIN}\n{part}\n{END}{after}"
 
 
@@ -227,7 +225,7 @@ def _panel(axis: Any, machine: str, bars: Sequence[Outcome]) -> None:
 def write_report(
     results: Path, *, readme: Path = README, page: Path = PAGE, chart: Path = CHART
 ) -> str:
-    """Write between the markers of two files, and the chart; return a line on what was done."""
+    """Write the caption, the tables and the chart; return a line that says so."""
     rows = newest(read_rows(results))
     for file, part in ((readme, caption(rows)), (page, tables(rows))):
         file.write_text(between_markers(file.read_text(), part))

@@ -1,4 +1,4 @@
-"""Rows of raw results, each with the machine, the versions and the commit it was measured at."""
+"""Rows of raw results, each with its machine, versions and commit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PACKAGES = (
 
 @cache
 def environment() -> dict[str, Any]:
-    """Date, processor, cores, GPU, Python, packages, commit; found out once per process."""
+    """Date, processor, cores, GPU, Python, packages, commit; determined once per process."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -42,7 +42,7 @@ def environment() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The model as the kernel names it, with its widest vector instructions."""
+    """The processor's model, with its widest vector instructions."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -62,7 +62,7 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The measured commit, marked dirty where the code (not the results) was changed."""
+    """The measured commit, marked dirty if the code (not the results) was changed."""
     try:
         commit = _git("rev-parse", "--short", "HEAD")
         changed = _git("status", "--porcelain", "--", ":/", ":!results")
@@ -80,7 +80,7 @@ def save(outcome: Outcome, folder: Path = FOLDER) -> tuple[Path, dict[str, Any]]
     """Append one row to `CONTEST.jsonl` in a folder.
 
     Returns:
-        The file, and the row as it was written.
+        The file, and the row as written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{outcome.contest}.jsonl"

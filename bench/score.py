@@ -1,4 +1,4 @@
-"""Scoring from folder to CSV, beside the ceilings of this machine and the loops of others."""
+"""Scoring from folder to CSV, beside this machine's ceilings and other projects' loops."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ DECODE = "decode ceiling"
 SCORED = ("default", "float32", "int8")
 IMAGES, USUAL_BATCH = 640, 32
 _FEWER = {"usual": 8, "usual alexnet": 2, "float32": 4}
-"""Divides the images of slow contestants, for rates are what is compared; with AlexNet, filling the
-pipelines of others' loops would count otherwise."""
+"""Divides the number of images of slow contestants, as rates are compared. Less for AlexNet, where
+filling the peers' pipelines would otherwise matter."""
 _RAY_WITH = "resnet18"
-"""Each turn of Ray Data starts its actor, for seconds: once is enough."""
+"""The only backbone for Ray Data, whose every turn takes seconds to start its actor."""
 _COMPARED = 96
 OTHER_PIXELS = Limit(0.1, 0.01)
 """The usual loop resizes with Pillow: pixels differ by a gray level, and with SqueezeNet's ImageNet
-weights a probability by up to 0.05."""
+weights probabilities by up to 0.05."""
 
 
 @dataclass(kw_only=True)
@@ -56,10 +56,10 @@ class ScoreContest:
     """One network, one folder of images.
 
     Attributes:
-        scratch: for outputs and smaller folders.
+        scratch: folder for outputs and subsets.
         scorer: the network in eager float32, on the CPU.
-        runtimes: precision -> how `score` runs the network.
-        absent: contestant -> why it does not take part.
+        runtimes: precision -> the runtime that `score` uses.
+        absent: contestant -> why it is absent.
     """
 
     options: Options
@@ -73,12 +73,12 @@ class ScoreContest:
     _outputs: Iterator[int] = field(default_factory=itertools.count)
 
     def loader(self, device: str) -> ImageLoader:
-        """What `score` decodes with on a device."""
+        """The loader that `score` uses on a device."""
         preprocess, batch_size = self.card.preprocess, self.options.batch_size
         return product.own_loader("auto", preprocess, batch_size=batch_size, device=device)
 
     def work(self, loader: ImageLoader) -> dict[str, Callable[[], int | Timed]]:
-        """Every own contestant, and every ceiling."""
+        """Name -> one turn, of our own contestants and the ceilings."""
         refs, group = self.images.refs, self.options.group
         few = loader.batches(refs[: self._fewer("float32")])
         ready = [part for batch in few for part in torch.split(batch.images, group)]
@@ -98,7 +98,7 @@ class ScoreContest:
         return max(min(number, DecodeConfig.batch_size), number // _FEWER.get(contestant, 1))
 
     def _folder(self, number: int) -> Path:
-        """The first so many, in a folder of their own where they are not all."""
+        """A folder with the first `number` images."""
         refs, folder = self.images.refs, self.scratch / f"first-{number}"
         if number == len(refs):
             return self.images.folder
@@ -109,7 +109,7 @@ class ScoreContest:
         return folder
 
     def _score(self, name: str, folder: Path) -> tuple[Path, Timed]:
-        """Score; its own clock leaves listing and loading out, which 'start' measures."""
+        """Score; the report's clock excludes listing and loading, which 'start' measures."""
         output = self.scratch / f"{next(self._outputs)}.csv"
         precision, _ = PRECISIONS[name]
         report = product.score(
@@ -126,7 +126,7 @@ class ScoreContest:
         return self._score(name, folder)[1]
 
     def others_task(self, number: int | None = None) -> Task:
-        """The first so many images for a loop of others; by default those of a turn."""
+        """The task of the peers: the first `number` images, by default those of a turn."""
         refs = self.images.refs
         share = _FEWER.get(f"usual {self.checkpoint.backbone}", _FEWER["usual"])
         return Task(
@@ -170,7 +170,7 @@ class ScoreContest:
 
 
 def open_contest(options: Options, backbone: str) -> ScoreContest:
-    """Load what the contestants need."""
+    """Load everything that the contestants need."""
     checkpoint, scratch = options.checkpoint(backbone), options.scratch / f"score-{backbone}"
     scratch.mkdir(parents=True)
     network, card = checkpoint.load()
@@ -192,7 +192,8 @@ def open_contest(options: Options, backbone: str) -> ScoreContest:
 def read_probabilities(file: Path, names: list[str]) -> NDArray[np.float32]:
     """The probabilities (N, C) of a CSV with the columns path, status, error, classes, labels.
 
-    It has to hold the named rows in this order, none of them failed.
+    Raises:
+        ValueError: the rows are not `names` in this order, or one is an error.
     """
     with file.open(newline="") as opened:
         rows = list(csv.reader(opened))[1:]
@@ -202,12 +203,12 @@ def read_probabilities(file: Path, names: list[str]) -> NDArray[np.float32]:
 
 
 def ours(name: str) -> str:
-    """The contestant of a precision."""
+    """Name of the contestant of a precision."""
     return f"vocscore score, {name}"
 
 
 def ceiling(name: str) -> str:
-    """The ceiling of its network."""
+    """Name of the ceiling of its network."""
     return f"model ceiling, {name}"
 
 
@@ -262,5 +263,5 @@ def compare_scoring(contest: ScoreContest) -> Outcome:
 
 
 def _one_after_the_other(name: str, rates: Mapping[str, Rate]) -> float:
-    """Images per second where both stages take turns with all the cores."""
+    """Images per second if both stages take turns on all cores."""
     return 1 / (1 / rates[DECODE].median + 1 / rates[ceiling(name)].median)

@@ -1,4 +1,4 @@
-"""Fair timing: one round that is not counted, turns taken in rotation, medians."""
+"""Fair timing: a warm-up round, contestants in rotation, medians."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rate:
-    """What one contestant reached: one value per repeat, usually images per second."""
+    """The measurements of one contestant: one value per repeat, usually images per second."""
 
     values: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """The figure to quote."""
+        """The value that is reported."""
         return statistics.median(self.values)
 
     @property
     def spread(self) -> float:
-        """(largest - smallest) / median: how much the machine drifted."""
+        """(largest - smallest) / median, a measure of the machine's drift."""
         return (max(self.values) - min(self.values)) / self.median
 
     def times(self, factor: float) -> Rate:
-        """The same in another unit."""
+        """The values in another unit."""
         return Rate(tuple(value * factor for value in self.values))
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Work that read the clock itself, to leave its preparation out."""
+    """Work that timed itself, to exclude its preparation."""
 
     images: int
     seconds: float
@@ -46,10 +46,10 @@ class Timed:
 def interleave(
     contestants: Mapping[str, Callable[[], int | Timed]], *, repeats: int
 ) -> dict[str, Rate]:
-    """Images per second of contestants in turn, A B C A B C: a drifting machine is fair to all.
+    """Images per second of contestants in rotation (A B C A B C), so drift affects all equally.
 
-    A call does the work once and returns how many images it did, or a `Timed`; on a GPU it must
-    synchronize before it returns. `repeats` rounds count, after one that does not.
+    A call does the work once and returns the number of images, or a `Timed`; on a GPU it must
+    synchronize before it returns. `repeats` rounds count, after one warm-up round.
     """
     return interleave_values(
         {name: partial(timed_rate, work) for name, work in contestants.items()}, repeats=repeats
@@ -59,7 +59,7 @@ def interleave(
 def interleave_seconds(
     contestants: Mapping[str, Callable[[], object]], *, repeats: int
 ) -> dict[str, Rate]:
-    """Like `interleave`, for work that is not counted in images: seconds of each."""
+    """Like `interleave`, in seconds per call."""
     return interleave_values(
         {name: partial(timed_seconds, work) for name, work in contestants.items()}, repeats=repeats
     )
@@ -68,7 +68,7 @@ def interleave_seconds(
 def interleave_values(
     contestants: Mapping[str, Callable[[], float]], *, repeats: int
 ) -> dict[str, Rate]:
-    """Like `interleave`, for work that returns its own figure."""
+    """Like `interleave`, for work that returns its own measurement."""
     values: dict[str, list[float]] = {name: [] for name in contestants}
     for counted in (False, *[True] * repeats):
         for name, measure in contestants.items():
@@ -87,7 +87,7 @@ def timed_rate(work: Callable[[], int | Timed]) -> float:
 
 
 def synchronize(device: str) -> None:
-    """Wait for a GPU; nothing on the CPU."""
+    """Wait for a GPU; do nothing on the CPU."""
     if device != "cpu":
         import torch
 
@@ -95,7 +95,7 @@ def synchronize(device: str) -> None:
 
 
 def consume(batches: Iterable[Batch], device: str) -> int:
-    """Take batches of a loader and throw them away; return how many images they held."""
+    """Exhaust the batches of a loader; return the number of images."""
     images = sum(len(batch.rows) for batch in batches)
     synchronize(device)
     return images

@@ -6,7 +6,7 @@ import csv
 import itertools
 from contextlib import closing
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 EPOCHS = 10
 IMAGES = 512
 USUAL_IMAGES = 64
-"""Of the usual loop's one epoch; its seconds are multiplied up to all images and epochs."""
+"""The usual loop runs one epoch of these; its seconds are scaled to all images and epochs."""
 PASS = "one scoring pass"  # noqa: S105 - no password
 OURS = "vocscore train --precision auto"
 MOST_PASSES = 1.3
@@ -56,7 +56,7 @@ _CLASSES = 20
 
 
 def run(options: Options) -> Iterator[Outcome]:
-    """Seconds of the whole jobs, and of the usual loop; of one backbone."""
+    """Seconds of both commands and of the usual loop, with the default backbone."""
     images, checkpoint = options.image_set(IMAGES), options.checkpoint(ModelConfig.backbone)
     scratch = options.scratch / "train"
     scratch.mkdir()
@@ -68,8 +68,7 @@ def run(options: Options) -> Iterator[Outcome]:
     labels = np.zeros((len(some), _CLASSES), np.int8)
 
     def train() -> None:
-        out, batch = scratch / f"timed-{next(number)}", OptimizationConfig.batch_size
-        _train(checkpoint, shards, out, batch=batch, device=device)
+        _train(checkpoint, shards, scratch / f"timed-{next(number)}", device=device)
 
     def score() -> None:
         output = scratch / f"timed-{next(number)}.csv"
@@ -116,7 +115,7 @@ def run(options: Options) -> Iterator[Outcome]:
 
 
 def pack(images: ImageSet, scratch: Path) -> Path:
-    """Pack a folder of images whose labels go round the classes."""
+    """Pack a folder of images; image n has the label n modulo the number of classes."""
     table, shards = scratch / "labels.csv", scratch / "timed-shards"
     with table.open("w", newline="") as file:
         rows = csv.writer(file)
@@ -126,19 +125,10 @@ def pack(images: ImageSet, scratch: Path) -> Path:
     return shards
 
 
-def _train(
-    checkpoint: Checkpoint, shards: Path, out: Path, *, batch: int, device: str = "cpu"
-) -> None:
-    product.train(
-        shards,
-        out,
-        backbone=checkpoint.backbone,
-        weights=checkpoint.start,
-        epochs=EPOCHS,
-        batch_size=batch,
-        precision="auto",  # as the scoring pass has it
-        device=device,
-    )
+def _train(checkpoint: Checkpoint, shards: Path, out: Path, **options: Any) -> None:
+    names = {"backbone": checkpoint.backbone, "weights": checkpoint.start}
+    # the precision of the scoring pass
+    product.train(shards, out, epochs=EPOCHS, precision="auto", **names, **options)
 
 
 @torch.inference_mode()
@@ -149,7 +139,7 @@ def _answers(network: Network, card: ModelCard, images: torch.Tensor) -> NDArray
 
 
 def _loose(refs: Sequence[ImageRef], folder: Path) -> list[ImageRef]:
-    """The images of shards as files of their own, as the usual loop reads them."""
+    """The images of shards as loose files, for the usual loop."""
     folder.mkdir()
     found = []
     for number, ref in enumerate(refs):
@@ -162,10 +152,10 @@ def _loose(refs: Sequence[ImageRef], folder: Path) -> list[ImageRef]:
 def train_plainly(
     network: Network, loader: Loader, labels: NDArray[np.int8], *, epochs: int, whole: bool = True
 ) -> nn.Linear:
-    """Train a head as most people do: every image decoded and sent through in every epoch.
+    """Train a head the usual way: every epoch decodes every image and runs the backbone on it.
 
-    Labels are 1, 0, or -1 (does not count), shape (N, C). With `whole` there is one step per epoch,
-    over the sum of all gradients, in place of one per batch.
+    Labels are 1, 0, or -1 (ignored), shape (N, C). With `whole` there is one step per epoch, over
+    the sum of all gradients, instead of one per batch.
     """
     device = network.head.weight.device
     head = torch.nn.Linear(network.head.in_features, labels.shape[1], device=device)
@@ -194,13 +184,16 @@ def train_plainly(
 def prove_equal(
     checkpoint: Checkpoint, scratch: Path, *, plain: Callable[..., nn.Linear] = train_plainly
 ) -> Agreement:
-    """Train by the program and by the plain loop, and compare what both heads say of each image.
+    """Train with vocscore and with the plain loop, and compare both heads' probabilities.
 
-    Each step is over the whole training split, so that the order of the images does not count.
+    Each step is over the whole training split, so the order of the images does not matter.
+
+    Raises:
+        ValueError: they differ by more than `TRAINED`.
     """
     split = load_split(checkpoint.shards, DataConfig.train_split)
     out = scratch / "proof"
-    _train(checkpoint, checkpoint.shards, out, batch=len(split.images))
+    _train(checkpoint, checkpoint.shards, out, batch_size=len(split.images))
     network, card = load_checkpoint(out)
     found = _answers(network, card, checkpoint.images)
     refs = _loose(split.images, scratch / "loose")
@@ -219,7 +212,7 @@ def _open_usual(preprocess: Preprocess, refs: Sequence[ImageRef], scratch: Path)
 
 
 def _loss(logits: torch.Tensor, labels: NDArray[np.int8]) -> torch.Tensor:
-    """Binary cross-entropy, summed; a label of -1 does not count."""
+    """Binary cross-entropy, summed; labels of -1 are ignored."""
     truth = torch.from_numpy(labels).to(logits.device)
     return functional.binary_cross_entropy_with_logits(
         logits, truth.clamp(min=0).float(), weight=(truth >= 0).float(), reduction="sum"

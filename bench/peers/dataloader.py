@@ -1,6 +1,6 @@
-"""torch's DataLoader, with the four ways to an image that its users write.
+"""torch's DataLoader, with three usual ways to read an image.
 
-Workers are kept between turns (`persistent_workers`), idle: nobody's clock includes their start.
+Workers are kept between turns (`persistent_workers`), idle: no turn's clock includes their start.
 https://docs.pytorch.org/docs/stable/data.html
 """
 
@@ -37,7 +37,7 @@ class FileDataset(Dataset[tuple[torch.Tensor, int]]):
     read: Read
 
     def __len__(self) -> int:
-        """How many images."""
+        """Number of images."""
         return len(self.files)
 
     def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
@@ -51,7 +51,6 @@ class TorchLoader(Loader):
     def __init__(
         self, task: Task, read: Read, *, worker_init: Callable[[int], None] | None = None
     ) -> None:
-        """Start nothing yet."""
         self._loader: DataLoader[Any] = DataLoader(
             FileDataset(task.files, read),
             batch_size=task.batch,
@@ -61,7 +60,7 @@ class TorchLoader(Loader):
         )
 
     def batches(self) -> Iterator[ReadyBatch]:
-        """As the DataLoader gives them, in order."""
+        """In order."""
         for images, rows in self._loader:
             yield ReadyBatch(images, rows.tolist())
 
@@ -71,7 +70,7 @@ class TorchLoader(Loader):
 
 
 def end_workers(loader: DataLoader[Any]) -> None:
-    """End the workers of a DataLoader now, not when it happens to be collected."""
+    """End the workers of a DataLoader now, not when it is garbage-collected."""
     if loader._iterator is not None:  # noqa: SLF001 - torch has no public way
         loader._iterator._shutdown_workers()  # type: ignore[attr-defined]  # noqa: SLF001
 
@@ -105,14 +104,14 @@ def v2_transform(preprocess: Preprocess) -> v2.Compose:
 
 
 def read_pil(file: str, transform: transforms.Compose) -> torch.Tensor:
-    """PIL and torchvision's transforms v1: what most people write."""
+    """PIL and torchvision's transforms v1, the usual code."""
     with Image.open(file) as image:
         pixels: torch.Tensor = transform(image.convert("RGB"))
     return pixels
 
 
 def read_v2(file: str, transform: v2.Compose) -> torch.Tensor:
-    """The decoder of torchvision and transforms v2."""
+    """Torchvision's decoder and transforms v2."""
     pixels: torch.Tensor = transform(decode_image(file, mode=ImageReadMode.RGB))
     return pixels
 
@@ -121,7 +120,7 @@ def read_opencv(file: str, preprocess: Preprocess) -> torch.Tensor:
     """OpenCV's `imread` and `resize`; torch normalizes.
 
     https://docs.opencv.org/4.x/da/d6e/tutorial_py_geometric_transformations.html: INTER_AREA is
-    preferred for shrinking, INTER_LINEAR is among those for zooming; only the first smooths.
+    preferred for shrinking, INTER_LINEAR is one of those for zooming; only the first antialiases.
     """
     import cv2
 
@@ -135,14 +134,14 @@ def read_opencv(file: str, preprocess: Preprocess) -> torch.Tensor:
 
 
 def _one_thread(_worker: int) -> None:
-    """A worker per core is enough; OpenCV would start a thread per core in each."""
+    """Switch off OpenCV's thread pool, which would start a thread per core in each worker."""
     import cv2
 
     cv2.setNumThreads(0)
 
 
 def open_usual(task: Task) -> Loader:
-    """DataLoader, PIL, transforms v1: what the others are compared with."""
+    """DataLoader, PIL, transforms v1: the reference for the others."""
     return TorchLoader(task, partial(read_pil, transform=usual_transform(task.preprocess)))
 
 
@@ -153,7 +152,7 @@ def open_v2(task: Task) -> Loader:
 
 def open_opencv(task: Task) -> Loader:
     """DataLoader, OpenCV."""
-    import cv2  # noqa: F401 - absent where it is not installed, not in a worker later
+    import cv2  # noqa: F401 - fails here if it is not installed, not later in a worker
 
     read = partial(read_opencv, preprocess=task.preprocess)
     return TorchLoader(task, read, worker_init=_one_thread)

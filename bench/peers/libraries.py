@@ -1,4 +1,4 @@
-"""The loaders of other libraries, each as its own documentation would have it.
+"""The loaders of other libraries, each written as its documentation recommends.
 
 timm: https://github.com/huggingface/pytorch-image-models/blob/main/inference.py
 webdataset: https://webdataset.github.io/webdataset/ (decode, to_tuple, batched; WebLoader)
@@ -25,17 +25,16 @@ if TYPE_CHECKING:
     from bench.peers.task import Task
 
 SHARDS_PER_WORKER = 2
-"""webdataset's whole shards go to workers, the same number to each."""
+"""webdataset gives whole shards to workers: the same number to each."""
 
 
 class TimmLoader(Loader):
-    """`create_loader` over a folder, with a worker per core; they start at the first batch.
+    """`create_loader` over a folder of links; workers start at the first batch.
 
-    `crop_mode='squash'` with `crop_pct=1` makes both sides the size, as all contestants do.
+    `crop_mode='squash'` with `crop_pct=1` resizes both sides, as all contestants do.
     """
 
     def __init__(self, task: Task) -> None:
-        """Make the folder of links."""
         from timm.data import create_dataset, create_loader
 
         folder, size = task.scratch / "timm", task.preprocess.size
@@ -70,10 +69,9 @@ class TimmLoader(Loader):
 
 
 class WebDatasetLoader(Loader):
-    """A WebLoader with a worker per core, over tars that are written before the clock runs."""
+    """A WebLoader over tars written before the clock runs; workers start at the first batch."""
 
     def __init__(self, task: Task) -> None:
-        """Write the tars; workers start at the first batch."""
         import webdataset
 
         dataset = (
@@ -88,7 +86,7 @@ class WebDatasetLoader(Loader):
         )
 
     def batches(self) -> Iterator[ReadyBatch]:
-        """As the workers give them, in turn: not in the order of rows."""
+        """From the workers in turn, not in the order of rows."""
         for rows, images in self._loader:
             yield ReadyBatch(images, [int(row) for row in rows])
 
@@ -116,12 +114,10 @@ def write_tars(task: Task) -> list[str]:
 class SpdlLoader(Loader):
     """Threads around `load_image_batch` (FFmpeg decodes and resizes); a new pipeline each turn.
 
-    The default filter is bicubic and pads; here it does what all contestants do: bilinear, both
-    sides to the size.
+    The default filter is bicubic and pads; this one is bilinear and resizes both sides.
     """
 
     def __init__(self, task: Task) -> None:
-        """Describe what is done to each image."""
         from spdl.io import get_video_filter_desc
         from spdl.io.utils import get_ffmpeg_versions
 
@@ -150,7 +146,7 @@ class SpdlLoader(Loader):
         return list(rows), spdl.io.to_torch(buffer)
 
     def batches(self) -> Iterator[ReadyBatch]:
-        """As the threads give them, in the order of completion."""
+        """In the order of completion."""
         from spdl.pipeline import PipelineBuilder
 
         threads = self._task.workers
@@ -171,19 +167,18 @@ class SpdlLoader(Loader):
 class DaliLoader(Loader):
     """DALI's own reader, decoder, resize and normalization, on the CPU or a GPU.
 
-    A new pipeline each turn, because one that lives on decodes its next two batches while others
-    are timed. Building one takes about 12 ms, before the clock runs.
+    Each turn builds a new pipeline (about 12 ms, not timed), because an old one would decode its
+    next two batches while others are timed.
     """
 
     def __init__(self, task: Task, *, device: str = "cpu") -> None:
-        """See whether DALI is there."""
         import nvidia.dali.plugin.pytorch  # noqa: F401
 
         self._task = task
         self._device = torch.device(device)
 
     def batches(self) -> Iterator[ReadyBatch]:
-        """As DALI's iterator gives them, in order, on the device; the call builds the graph."""
+        """In order, on the device; the call builds the graph."""
         from nvidia.dali.plugin.base_iterator import LastBatchPolicy
         from nvidia.dali.plugin.pytorch import DALIGenericIterator
 
@@ -192,7 +187,7 @@ class DaliLoader(Loader):
             ["images", "rows"],
             reader_name="files",
             last_batch_policy=LastBatchPolicy.PARTIAL,
-            prepare_first_batch=False,  # it would be made before the clock runs
+            prepare_first_batch=False,  # it would be prepared before the clock runs
         )
         return (ReadyBatch(out["images"], out["rows"].flatten().tolist()) for (out,) in iterator)
 

@@ -1,4 +1,4 @@
-"""From files to probabilities: the inference loops that a user would otherwise write."""
+"""Files to probabilities: the inference loops that users would otherwise write."""
 
 from __future__ import annotations
 
@@ -35,14 +35,13 @@ RAY = "Ray Data's batch inference"
 DALI = "DALI's graph, eager float32"
 _SECONDS_FOR_AN_ACTOR = 300
 LARGEST_DIFFERENCE = 0.005
-"""Of a probability, to the usual loop: all decode and resize with Pillow, all run eager float32."""
+"""Of a probability, to the usual loop: all decode and resize with Pillow and run eager float32."""
 
 
 class Scorer(nn.Module):
-    """A checkpoint as others would load it: images in, probabilities out, in eager float32."""
+    """A checkpoint as a plain module: images to probabilities in eager float32."""
 
     def __init__(self, network: nn.Module, card: ModelCard) -> None:
-        """Put the card's last step behind the network."""
         super().__init__()
         self._network = network
         self._card = card
@@ -58,8 +57,7 @@ class EagerLoop:
 
     https://github.com/pytorch/vision/blob/main/references/classification/train.py (`evaluate`) and
     https://github.com/huggingface/pytorch-image-models/blob/main/inference.py, both without options
-    that change the numbers. The network ends in probabilities: labels are independent, so a softmax
-    would be wrong.
+    that change the numbers. The network ends in a sigmoid, because labels are independent.
     """
 
     task: Task
@@ -71,7 +69,7 @@ class EagerLoop:
     def run(self) -> tuple[NDArray[np.float32], Timed]:
         """Every image once: probabilities (N, C) in the order of rows, and the time.
 
-        The start of workers is part of a first run only.
+        Only a first run includes the start of workers.
         """
         self.network.eval()
         found: list[NDArray[np.float32]] = []
@@ -92,26 +90,22 @@ class EagerLoop:
 
 
 class RayClassifier:
-    """What the actor runs."""
+    """The class that Ray's actor runs."""
 
     def __init__(self, network: nn.Module, preprocess: Preprocess, threads: int) -> None:
-        """Take the network, which came through Ray's object store."""
         torch.set_num_threads(threads)
         self._network = network.eval()
         self._preprocess = preprocess
 
     @torch.inference_mode()
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Pixels (N, size, size, 3) to probabilities (N, C), and when it began."""
+        """Pixels (N, size, size, 3) to probabilities (N, C), and the time at the start."""
         began = time.time()
         pixels = torch.from_numpy(np.ascontiguousarray(batch["image"])).permute(0, 3, 1, 2)
         images = self._preprocess.normalize(pixels).contiguous()
-        probabilities = self._network(images).numpy()
-        return {
-            "path": batch["path"],
-            "probabilities": probabilities,
-            "began": np.full(len(probabilities), began),
-        }
+        found = self._network(images).numpy()
+        times = np.full(len(found), began)
+        return {"path": batch["path"], "probabilities": found, "began": times}
 
 
 class RayLoop:
@@ -122,12 +116,11 @@ class RayLoop:
     (PIL, bilinear); one actor normalizes and classifies. Ray gives an actor as many threads as it
     reserves cores; this one reserves all but one, which the reading tasks need, and may use all.
 
-    Ray starts its actor with every execution, which takes many times as long as these images take.
-    Its clock leaves that out: it starts when the actor is given its first images.
+    Every execution starts the actor, which takes many times as long as the images. The clock
+    excludes that: it starts when the actor gets its first images.
     """
 
     def __init__(self, task: Task, network: nn.Module) -> None:
-        """Start Ray on this machine's cores, silently."""
         import ray.data
 
         self._task = task
@@ -181,7 +174,7 @@ class RayLoop:
 
 
 def usual_probabilities(task: Task, network: nn.Module) -> NDArray[np.float32]:
-    """What the loop that most people write says: probabilities (N, C) in the order of rows."""
+    """Probabilities (N, C) of the usual loop, in the order of rows."""
     with closing(EagerLoop(task, network, open_usual(task))) as loop:
         return loop.run()[0]
 
@@ -199,11 +192,11 @@ LOOPS: dict[str, Callable[[Task, nn.Module, str], Loop]] = {
 
 @dataclass(frozen=True)
 class Peers:
-    """The loops that take part.
+    """The loops that run, and those that do not.
 
     Attributes:
         work: name -> one turn; the usual loop is the first.
-        absent: name -> why not, one line.
+        absent: name -> the reason, one line.
         differences: name -> largest difference of a probability to the usual loop.
     """
 
@@ -217,14 +210,14 @@ def open_peers(
 ) -> Peers:
     """Open the usual loop and others, and keep those whose probabilities agree with its.
 
-    The network takes float32 images (N, 3, size, size) to probabilities (N, C); a loop never sees
-    vocscore's way to the images. The stack ends their workers.
+    The network maps float32 images (N, 3, size, size) to probabilities (N, C); no loop uses
+    vocscore's loaders. The stack ends their workers.
     """
     work: dict[str, Callable[[], Timed]] = {}
     absent: dict[str, str] = {}
     differences: dict[str, float] = {}
     truth = None
-    # one after the other: worker processes are forked before Ray starts threads
+    # in this order: worker processes are forked before Ray starts threads
     for name in (USUAL, *names):
         loop = open_or_say(partial(LOOPS[name], task, network, device))
         if isinstance(loop, str):

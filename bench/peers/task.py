@@ -1,4 +1,4 @@
-"""The task that all loaders are given, what a loader is, and whether loaders do the same work."""
+"""The loaders' common task, the interface of a loader, and checks that loaders do equal work."""
 
 from __future__ import annotations
 
@@ -59,27 +59,27 @@ class ReadyBatch(NamedTuple):
 
 
 class Loader(ABC):
-    """A contestant: opened once, it loads all images as often as it is asked to."""
+    """A contestant: opened once, it loads all images in every turn."""
 
     @abstractmethod
     def batches(self) -> Iterator[ReadyBatch]:
         """Every image once, in any order.
 
-        The clock runs from the first `next` to the last batch. What the call itself does is not
-        timed (a pipeline may be built), but it must not read an image; and once the iterator has
-        ended, no work may continue: the next turn is another contestant's.
+        The clock runs from the first `next` to the last batch. The call itself is not timed: it may
+        build a pipeline but must not read an image. No work may continue after the iterator's end,
+        because the next turn is another contestant's.
         """
 
-    def close(self) -> None:  # noqa: B027 - most have nothing that outlives a turn
+    def close(self) -> None:  # noqa: B027 - most have nothing to close
         """End workers and threads."""
 
 
 class AbsentError(Exception):
-    """A contestant cannot run here; its text is the reason, one line."""
+    """A contestant cannot run here; the message is the reason, in one line."""
 
 
 def open_or_say(opener: Callable[[], Opened]) -> Opened | str:
-    """Open a contestant; where it cannot run, the reason in one line."""
+    """Open a contestant; if it cannot run, return the reason in one line."""
     try:
         return opener()
     except AbsentError as error:
@@ -96,8 +96,10 @@ def pixel_values(loader: Loader, task: Task) -> torch.Tensor:
     std = torch.tensor(task.preprocess.std).view(1, 3, 1, 1)
     seen: list[int] = []
     for ready in loader.batches():
-        _check_batch(ready, size)
-        pixels = (ready.images * std + mean) * 255
+        shape, found = (len(ready.rows), 3, size, size), ready.images
+        if tuple(found.shape) != shape or found.dtype != torch.float32:
+            raise ValueError(f"a batch is {found.dtype} {tuple(found.shape)}, not float32 {shape}")
+        pixels = (found * std + mean) * 255
         values[list(ready.rows)] = pixels.round().clamp(0, 255).to(torch.uint8)
         seen += ready.rows
     check_rows(seen, task)
@@ -106,7 +108,7 @@ def pixel_values(loader: Loader, task: Task) -> torch.Tensor:
 
 def mean_difference(values: torch.Tensor, truth: torch.Tensor) -> float:
     """Mean absolute difference, gray levels, of two results of `pixel_values`."""
-    # one image at a time: a difference needs more memory than its pixels
+    # one image at a time: int32 differences take four times the memory of the pixels
     total = sum(int((a.int() - b.int()).abs().sum()) for a, b in zip(values, truth, strict=True))
     return total / truth.numel()
 
@@ -124,14 +126,6 @@ def turn(loader: Loader, task: Task) -> Timed:
 
 
 def check_rows(seen: Sequence[int], task: Task) -> None:
-    """Refuse a loader that loses a row or gives it twice."""
+    """Raise a ValueError if a row was lost or came twice."""
     if sorted(seen) != list(range(len(task.refs))):
         raise ValueError(f"{len(set(seen))} different rows of {len(task.refs)} came, {len(seen)}")
-
-
-def _check_batch(ready: ReadyBatch, size: int) -> None:
-    shape = (len(ready.rows), 3, size, size)
-    if tuple(ready.images.shape) != shape or ready.images.dtype != torch.float32:
-        raise ValueError(
-            f"a batch is {ready.images.dtype} {tuple(ready.images.shape)}, not float32 {shape}"
-        )

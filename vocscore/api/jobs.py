@@ -131,7 +131,9 @@ def train(
     )
     kept, out = build(RunConfig, given), Path(output)
     if read_ranks(os.environ).size > 1:
-        raise TrainError("vocscore.train runs in one process. Use: torchrun -m vocscore train ...")
+        raise TrainError(
+            "vocscore.train runs in one process. Use: torchrun -m vocscore train SHARDS -o RUN"
+        )
     if kept.resume and is_finished(out):
         raise TrainError(f"{out}: is finished already; nothing to resume.")
     with opened("train", progress) as shown:
