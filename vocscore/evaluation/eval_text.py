@@ -57,7 +57,8 @@ def _coverage(report: EvalReport) -> Iterator[str]:
     if report.matched_as:
         predicted, labeled = report.matched_as
         yield (
-            f"paths differ and were matched by their ends: {shown(predicted)} is {shown(labeled)}"
+            "paths differ and were matched by their endings: "
+            f"{shown(predicted)} is {shown(labeled)}"
         )
     if report.difficult != "ignore":
         yield f"NOT THE USUAL METRICS: 'difficult' instances count as {report.difficult}"

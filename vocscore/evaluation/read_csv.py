@@ -44,7 +44,7 @@ _OTHER_FILES: Final = (
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook. Save it as CSV (UTF-8)"),
     (b"\x1f\x8b", "compressed with gzip. Decompress it"),
     (b"PAR1", "Parquet. Rename it to end in .parquet"),
-    (b"{", "JSON. Rename JSON lines to end in .jsonl; the record of predictions has none"),
+    (b"{", "JSON. Rename JSON lines to end in .jsonl; a record of predictions has no rows"),
 )
 
 

@@ -55,8 +55,8 @@ def check_best(splits: Splits, keeping: CheckpointConfig) -> None:
     """
     if (keeping.keep == "best" or keeping.patience) and not (splits.val.labels == 1).any():
         raise TrainError(
-            "the validation split has no positive label, so no mAP to choose the best epoch by. "
-            "Use --keep last without --patience, or another --val-split."
+            "the validation split has no positive label, so there is no mAP to choose the best "
+            "epoch. Use --keep last without --patience, or another --val-split."
         )
 
 
