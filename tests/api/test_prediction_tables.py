@@ -95,7 +95,7 @@ def test_no_results_are_a_table_without_rows():
 
 def test_a_table_that_cannot_be_made_is_one_line(monkeypatch):
     """Without pandas, or where a class has the name of another column."""
-    with pytest.raises(ScoreError, match="the class 'path' has the name of a column"):
+    with pytest.raises(ScoreError, match="the class 'path' has the name of another column"):
         predictions(classes=("path", "dog")).to_pandas()
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ScoreError, match="Run: pip install pandas"):

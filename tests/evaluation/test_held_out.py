@@ -355,7 +355,7 @@ def test_a_model_that_did_not_make_them_is_refused(
     [
         ({"version": 2}, "version 2 is not supported"),
         ({"format": "mine"}, "format 'mine' is not 'vocscore predictions'"),
-        ({"trained_on": None}, "the model's folder had no config.json"),
+        ({"trained_on": None}, "no config.json in the model's folder"),
         ({"classes": ["cat"]}, "is the record of other predictions"),
     ],
 )

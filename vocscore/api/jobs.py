@@ -106,7 +106,7 @@ def train(
         shards: a folder that `pack` wrote.
         output: folder for the run: the checkpoint, its history, its metrics, charts.
         recipe: 'baseline' (the defaults), 'strong', or the path of a TOML file.
-        options: groups of options, which set all of their options and precede the recipe; keywords
+        options: groups of options, which set all of their options and override the recipe; keywords
             take precedence.
         on_epoch: called with the metrics of both splits after each epoch.
         progress: True shows a bar, False none, None only if standard error is a terminal.

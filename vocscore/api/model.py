@@ -151,7 +151,7 @@ class Model:
 
     @property
     def thresholds(self) -> NDArray[np.float32]:
-        """float32, shape (C,): a class is a label from this probability on."""
+        """float32, shape (C,): the minimum probability of a label, per class."""
         at = np.asarray(self.card.decision_threshold, np.float32)
         thresholds: NDArray[np.float32] = np.broadcast_to(at, len(self.classes)).copy()
         return thresholds

@@ -152,7 +152,7 @@ class _Table:
             why = "an unquoted separator in a cell?"
             if self.separator == ",":
                 why = (
-                    "decimal commas cannot be told from the commas between columns: save it with "
+                    "decimal commas and the commas between columns look the same: save it with "
                     "';' between columns, or with decimal points"
                 )
         raise BadRowError(f"{len(row)} columns instead of {self.columns} ({why})")

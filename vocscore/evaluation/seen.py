@@ -107,7 +107,7 @@ def find_origin(predictions: Path, found: Predictions, *, model: Path | None) ->
     if record is None:
         return Origin(None, (), "assumption", "there is no record beside the predictions", notes)
     if record.trained_on is None:
-        why = f"{beside} does not say it (the model's folder had no config.json)"
+        why = f"{beside} does not name the training data (no config.json in the model's folder)"
         return Origin(None, (), "assumption", why, notes)
     runs = (Path(record.model.path), Path(record.model.given))
     return Origin(record.trained_on, runs, "record", beside, notes)

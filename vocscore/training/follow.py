@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def follow(shards: Path, config: TrainConfig, compute: ComputeConfig, *, ranks: Ranks) -> None:
-    """Do a share of the work, write nothing, and return when there is no more of it.
+    """Do this process's share of the work, write nothing, and return when training ends.
 
     Starts only after the first process has checked its arguments, so that each error is shown
     once.
