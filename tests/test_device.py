@@ -41,7 +41,7 @@ def test_other_names_are_refused(name: str) -> None:
     """The line holds the name and those that are understood."""
     with pytest.raises(DeviceError) as caught:
         Device.parse(name)
-    assert str(caught.value) == f"device {name!r} is none of auto, cpu, cuda, cuda:N."
+    assert str(caught.value) == f"device {name!r} is not one of auto, cpu, cuda, cuda:N."
 
 
 def test_equal_devices_are_one() -> None:
@@ -55,7 +55,7 @@ def test_equal_devices_are_one() -> None:
 def test_an_unknown_precision_is_refused() -> None:
     """It is not taken for one of those that are known."""
     assert [parse_precision(name) for name in PRECISIONS] == ["float32", "bf16", "int8"]
-    with pytest.raises(DeviceError, match="precision 'fp16' is none of float32, bf16, int8"):
+    with pytest.raises(DeviceError, match="precision 'fp16' is not one of float32, bf16, int8"):
         parse_precision("fp16")
 
 

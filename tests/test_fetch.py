@@ -172,7 +172,7 @@ def test_a_damaged_archive_is_fetched_again(site: Site, tmp_path: Path) -> None:
 def test_a_truncated_download_is_one_line_and_then_mended(site: Site, tmp_path: Path) -> None:
     """A connection that ends early: refused with the cure; nothing is unpacked; again is enough."""
     site.cut = True
-    with pytest.raises(FetchError, match="cut short") as caught:
+    with pytest.raises(FetchError, match="truncated") as caught:
         get(tmp_path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "VOCdevkit").exists()
@@ -201,7 +201,7 @@ def test_no_server_and_the_manual_cure(site: Site, tmp_path: Path, tars: Path) -
     assert done.exit_code == 2
     error = done.output.splitlines()[-1]
     assert "cannot be fetched" in error
-    assert f"put it at {tmp_path / 'voc' / 'trainval.tar'}" in error
+    assert f"save it as {tmp_path / 'voc' / 'trainval.tar'}" in error
     for name in ("trainval.tar", "test.tar"):
         (tmp_path / "voc" / name).write_bytes((tars / name).read_bytes())
     done = CliRunner().invoke(main, words)

@@ -202,7 +202,7 @@ def test_where_no_image_can_be_used(tmp_path: Path) -> None:
     for i in range(2):
         (source / "JPEGImages" / f"{i}.jpg").unlink()
     said = refused(tmp_path / "out", source)
-    assert "no image can be used (2 missing). First: JPEGImages/0.jpg: Annotations/0.xml" in said
+    assert "no image is usable (2 missing). First: JPEGImages/0.jpg: Annotations/0.xml" in said
 
 
 def test_where_no_image_has_a_label(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@
     for p in vs.load("run/").predict(["a.jpg", "b.png"]):
         print(p.path, p.labels, p.error)
 
-`__all__` is the whole API; everything else may change. Each name is loaded when it is first used
-(PEP 562), so that importing the package costs nothing. What is known to go wrong is an `Error`.
+`__all__` is the whole API; everything else may change. Each name is loaded on first use (PEP 562),
+so that importing the package costs nothing. Expected failures raise an `Error`.
 
-Importing it also turns the telemetry of the libraries beneath it off, and tells them how to share
-the cores (`OMP_WAIT_POLICY`, `MKL_CBWR`; a variable that is set stays). Libraries read these when
+The import also turns off the telemetry of the libraries in use, and sets how they share the cores
+(`OMP_WAIT_POLICY`, `MKL_CBWR`; a variable that is already set is kept). Libraries read these when
 they are loaded: import vocscore before torch, or the last bits of probabilities may differ from
 those of `vocscore score`.
 """
@@ -160,7 +160,7 @@ machine.settle_threads()
 
 
 def __getattr__(name: str) -> Any:
-    """Load a name of the API when it is first used."""
+    """Load a name of the API on first use."""
     if name == "__version__":
         from importlib.metadata import version
 
@@ -174,5 +174,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The API, for completion."""
+    """The names of the API, for completion."""
     return __all__

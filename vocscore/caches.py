@@ -1,8 +1,8 @@
-"""Where this package, and the libraries beneath it, keep what only saves time.
+"""The cache folder of this package and of the libraries that it uses.
 
-All of it is in one folder, the user's cache by the XDG base directory specification. Where there is
-none (no home, a home that cannot be written) the work goes on without it: what libraries insist on
-writing goes into a temporary folder that is removed at the end of the process.
+It is in the user's cache by the XDG base directory specification. If there is none (no home, or a
+home that cannot be written), everything works without it: files that libraries must write go into
+a temporary folder that is removed when the process ends.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PLACES = {
-    # torch makes this one when it imports its compiler, which every optimizer does; without the
-    # variable in the temporary folder, where it stays
+    # torch makes this one when it imports its compiler, as every optimizer does; without the
+    # variable, it is made in the temporary folder and never removed
     "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
-    # kernels that torch and the CUDA driver compile; without them ~/.cache/torch and ~/.nv
+    # kernels that torch and the CUDA driver compile; otherwise in ~/.cache/torch and ~/.nv
     "PYTORCH_KERNEL_CACHE_PATH": "torch-kernels",
     "CUDA_CACHE_PATH": "cuda",
 }
-"""Variables by which libraries are told where to write -> folder in ours."""
+"""Variables that tell libraries where to write -> folder in our cache."""
 
 
 def folder() -> Path | None:
-    """This package's cache. It may be missing or unwritable; None where no home is known.
+    """This package's cache. It may be missing or unwritable; None if the home is unknown.
 
     Source: XDG base directory specification; a relative XDG_CACHE_HOME is ignored.
     """
@@ -44,7 +44,7 @@ def folder() -> Path | None:
 
 
 def user_home() -> Path | None:
-    """The home folder by HOME, else by the password file; None where neither names one."""
+    """The home folder by HOME, else by the password file; None if neither has one."""
     home = os.environ.get("HOME", "")
     if not home:
         with suppress(KeyError):  # `docker run --user 12345`
@@ -53,7 +53,7 @@ def user_home() -> Path | None:
 
 
 def settle() -> None:
-    """Tell libraries to keep their cache files in ours. What the user has set stays.
+    """Point libraries' cache files to our cache. Variables that the user has set are kept.
 
     Worker processes inherit it.
     """
@@ -62,9 +62,9 @@ def settle() -> None:
 
 
 def settle_matplotlib() -> None:
-    """Tell matplotlib to keep its list of fonts in our cache; called before it is imported.
+    """Point matplotlib's font list to our cache; call it before matplotlib is imported.
 
-    It looks for the user's settings in the same folder, so it is told where they are.
+    matplotlib looks for the user's settings in the same folder, so their path is set too.
     """
     if not _point("MPLCONFIGDIR", "matplotlib"):
         return
@@ -80,9 +80,9 @@ def settle_matplotlib() -> None:
 
 @contextmanager
 def some_home() -> Iterator[None]:
-    """Let a library be imported that asks for the home folder, where there is none.
+    """Allow importing a library that needs a home folder, if there is none.
 
-    What it would put there, it cannot: the home is a file.
+    It cannot write anything there: the temporary home is a file.
     """
     if user_home() is not None:
         yield
@@ -98,7 +98,7 @@ def some_home() -> Iterator[None]:
 
 
 def _point(variable: str, name: str) -> bool:
-    """Set a variable to a folder that can be written; whether it was set here."""
+    """Set a variable to a writable folder; return whether it was set here."""
     if variable in os.environ:
         return False
     for base in (folder, _temporary):
@@ -116,7 +116,7 @@ def _point(variable: str, name: str) -> bool:
 
 @cache
 def _temporary() -> Path:
-    """A folder of this process's own, removed when it ends."""
+    """A temporary folder of this process, removed when it ends."""
     made = tempfile.mkdtemp(prefix="vocscore-")
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     return Path(made)

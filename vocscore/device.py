@@ -1,4 +1,4 @@
-"""Where a network is computed, and in which arithmetic: values that need no torch."""
+"""Devices and precisions, as values that need no torch."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ Kind = Literal["auto", "cpu", "cuda"]
 _KINDS: Final[tuple[Kind, ...]] = ("auto", "cpu", "cuda")
 
 Precision = Literal["float32", "bf16", "int8"]
-"""The arithmetic of a network."""
+"""The precision of a network's arithmetic."""
 
 PRECISIONS: Final[tuple[Precision, ...]] = ("float32", "bf16", "int8")
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device by name; `str()` gives the name back.
+    """A device by name; `str()` returns the name.
 
     Attributes:
-        kind: 'auto' stands for the first GPU, or the CPU where there is none.
-        index: the number of the GPU; None where none is named.
+        kind: 'auto' means the first GPU, or the CPU if there is none.
+        index: the number of the GPU; None if unspecified.
     """
 
     kind: Kind
@@ -30,10 +30,10 @@ class Device:
 
     @classmethod
     def parse(cls, name: str | Device) -> Device:
-        """Read the name of a device; only torch can tell whether it exists (`find_device`).
+        """Parse the name of a device; only torch can tell whether it exists (`find_device`).
 
         Args:
-            name: 'auto', 'cpu', 'cuda' or 'cuda:N'; a `Device` is returned as it is.
+            name: 'auto', 'cpu', 'cuda' or 'cuda:N'; a `Device` is returned unchanged.
 
         Raises:
             DeviceError: the name is none of these.
@@ -46,7 +46,7 @@ class Device:
         prefix, _, number = name.partition(":")
         if prefix == "cuda" and number.isascii() and number.isdigit():
             return cls("cuda", int(number))
-        raise DeviceError(f"device {name!r} is none of auto, cpu, cuda, cuda:N.")
+        raise DeviceError(f"device {name!r} is not one of auto, cpu, cuda, cuda:N.")
 
     @property
     def is_gpu(self) -> bool:
@@ -62,12 +62,12 @@ CPU: Final = Device("cpu")
 
 
 def parse_precision(name: str) -> Precision:
-    """Read the name of an arithmetic.
+    """Parse the name of a precision.
 
     Raises:
-        DeviceError: there is none of this name.
+        DeviceError: it is unknown.
     """
     for precision in PRECISIONS:
         if name == precision:
             return precision
-    raise DeviceError(f"precision {name!r} is none of {', '.join(PRECISIONS)}.")
+    raise DeviceError(f"precision {name!r} is not one of {', '.join(PRECISIONS)}.")

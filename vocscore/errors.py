@@ -1,4 +1,4 @@
-"""Known failures above the bytes: the command line shows their one line and exits with 2."""
+"""Expected failures above the byte level: the command line prints their line and exits with 2."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class OptionError(Error):
     """An option's value is out of its range, or contradicts another option.
 
     Args:
-        template: the line, with `{name}` where it names an option, and `{key}` for each value.
-        values: what the keys stand for.
+        template: the line, with `{name}` for an option's name, and `{key}` for each value.
+        values: the values of the keys.
     """
 
     def __init__(self, template: str, **values: object) -> None:
-        """Name the options as Python does; `naming` renames them."""
+        """Spell option names as Python does; `naming` respells them."""
         self._template = template
         self._values = values
         super().__init__(self.naming(str))
 
     def __reduce__(self) -> tuple[Callable[..., OptionError], tuple[str]]:
-        """Pickle the template: its line may hold braces that are no names."""
+        """Pickle the template: its line may contain braces that are not names."""
         make: Callable[..., OptionError] = type(self)
         return partial(make, **self._values), (self._template,)
 
@@ -39,7 +39,7 @@ class OptionError(Error):
 
 
 class FetchError(Error):
-    """A data set cannot be had from where it is published."""
+    """A dataset cannot be downloaded."""
 
 
 class CheckpointError(Error):
@@ -47,39 +47,39 @@ class CheckpointError(Error):
 
 
 class DeviceError(Error):
-    """The device asked for is not there or cannot do what was asked."""
+    """The requested device does not exist or does not support the request."""
 
 
 class TrainError(Error):
-    """Training cannot start or cannot go on."""
+    """Training cannot start or continue."""
 
 
 class DivergedError(TrainError):
-    """The loss is not a number."""
+    """The loss is NaN or infinite."""
 
 
 class ScoreError(Error):
-    """Scoring cannot start or cannot go on."""
+    """Scoring cannot start or continue."""
 
 
 class StoppedOnPurposeError(ScoreError):
-    """A limit that the user has set ended the run; everything so far is kept."""
+    """A limit set by the user ended the run; finished work is kept."""
 
 
 class LoaderError(Error):
-    """Images cannot be loaded as asked, or one of them cannot be decoded."""
+    """Images cannot be loaded as requested, or one of them cannot be decoded."""
 
 
 class ExportError(Error):
-    """A checkpoint cannot be brought into another form, or would not be the same in it."""
+    """A checkpoint cannot be converted to another format, or would give other results in it."""
 
 
 class AcceptanceError(OptionError, ExportError):
-    """A model in another form is not close enough to be accepted; options can allow more."""
+    """A converted model is not close enough to be accepted; options can relax the limits."""
 
 
 class RecordError(Error):
-    """What stands in the place of a record is none, or none that this version reads."""
+    """A file in a record's place is not a record, or not one that this version can read."""
 
 
 class EvalError(Error):

@@ -1,4 +1,4 @@
-"""PASCAL VOC from its own site, through torchvision: fetched, checked and unpacked once."""
+"""Downloads, verifies and unpacks PASCAL VOC from its own site, through torchvision."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 ARCHIVES: Final = {"2007": ("2007", "2007-test"), "2012": ("2012",)}
 """Year -> torchvision's names of its archives. The labels of VOC2012's test set were never
-published; of 2007's they were."""
+published; those of 2007's were."""
 
 _SILENCE: Final = 60.0
-"""Seconds without a byte after which a connection is given up; urllib by itself waits for ever."""
+"""Seconds without a byte after which a connection is closed; urllib's default is no limit."""
 
 _NETWORK: Final = (
     URLError,
@@ -46,32 +46,32 @@ class _Archive(NamedTuple):
 
     @property
     def mark(self) -> Path:
-        """The file that says that this archive was unpacked to its end."""
+        """The file that marks this archive as completely unpacked."""
         return self.file.with_name(f"{self.file.name}.unpacked")
 
     def is_unpacked(self) -> bool:
-        """Whether the tree holds all of it; the archive itself may then be deleted."""
+        """Whether the tree has all of it; the archive itself may then be deleted."""
         return self.mark.is_file() and self.mark.read_text() == self.md5 and self.tree.is_dir()
 
 
 def fetch_voc(year: str, folder: Path, *, say: Callable[[str], None], quiet: bool = False) -> Path:
-    """Fetch the archives of one year into a folder and unpack them there.
+    """Download the archives of one year into a folder and unpack them there.
 
-    What is there is used again: an unpacked archive is not looked at, a whole one is not fetched,
-    a damaged or partial one is fetched anew.
+    Existing files are reused: an unpacked archive is not checked, a complete one is not downloaded,
+    a damaged or partial one is downloaded again.
 
     Args:
         year: one of `ARCHIVES`.
-        folder: of the archives and of VOCdevkit/; made where it is missing.
-        say: called with a line before each archive is fetched or unpacked.
+        folder: of the archives and of VOCdevkit/; made if missing.
+        say: called with a line before each archive is downloaded or unpacked.
         quiet: no progress on standard error.
 
     Returns:
         The year's folder, with JPEGImages/, Annotations/ and ImageSets/.
 
     Raises:
-        FetchError: an archive cannot be had, is not the one that torchvision knows, or cannot be
-            unpacked.
+        FetchError: an archive cannot be downloaded, is not the one that torchvision knows, or
+            cannot be unpacked.
     """
     archives = [_archive(name, folder) for name in ARCHIVES[year]]
     for archive in archives:
@@ -80,11 +80,11 @@ def fetch_voc(year: str, folder: Path, *, say: Callable[[str], None], quiet: boo
         try:
             _fetch(archive, say=say, quiet=quiet)
             _unpack(archive, say=say)
-        except OSError as error:  # of the disk: those of the network are caught where they arise
+        except OSError as error:  # disk errors: network errors are caught where they arise
             raise FetchError(
-                f"{folder}: {error.strerror or error}. Name another folder to fetch into, as SRC."
+                f"{folder}: {error.strerror or error}. Name another download folder as SRC."
             ) from error
-    return archives[0].tree  # an archive of the test images adds to the same folder
+    return archives[0].tree  # an archive of test images extends the same folder
 
 
 def _archive(name: str, folder: Path) -> _Archive:
@@ -95,13 +95,13 @@ def _archive(name: str, folder: Path) -> _Archive:
 
 
 def _fetch(archive: _Archive, *, say: Callable[[str], None], quiet: bool) -> None:
-    """Bring a whole archive into the folder, unless it is there."""
+    """Download an archive into the folder, unless it is there."""
     if check_integrity(archive.file, archive.md5):
         return
     say(f"fetching {archive.url} to {archive.file}")
     by_hand = (
-        f"Fetch {archive.url} by another way (md5 {archive.md5}), put it at {archive.file}, and "
-        f"give the same command again."
+        f"Download {archive.url} another way (md5 {archive.md5}), save it as {archive.file}, and "
+        f"run the same command again."
     )
     try:
         with _timeout(_SILENCE), _progress(quiet=quiet):
@@ -112,19 +112,18 @@ def _fetch(archive: _Archive, *, say: Callable[[str], None], quiet: bool) -> Non
         raise FetchError(
             f"{archive.file.name} cannot be fetched ({_line(error)}). {by_hand}"
         ) from error
-    except (RuntimeError, RecursionError) as error:  # torchvision's word for a wrong md5
+    except (RuntimeError, RecursionError) as error:  # torchvision's error for a wrong md5
         raise FetchError(
-            f"{archive.file.name}: what came is cut short or another file (its md5 is not the one "
-            f"that torchvision knows). {by_hand}"
+            f"{archive.file.name}: the download is truncated or another file (its md5 is not the "
+            f"one that torchvision knows). {by_hand}"
         ) from error
 
 
 def _unpack(archive: _Archive, *, say: Callable[[str], None]) -> None:
-    """Unpack an archive beside itself and note that it is done.
+    """Unpack an archive beside itself and mark it as done.
 
-    Python's own filter 'data' refuses members that would land elsewhere (torchvision's
-    `extract_archive` asks for it in some releases only); where Python is too old for it, the md5
-    has to do.
+    Python's filter 'data' refuses members outside the folder (torchvision's `extract_archive`
+    uses it in some releases only); if Python is too old for it, the md5 must suffice.
     """
     say(f"unpacking {archive.file}")
     archive.mark.unlink(missing_ok=True)
@@ -135,7 +134,7 @@ def _unpack(archive: _Archive, *, say: Callable[[str], None]) -> None:
             tar.extractall(archive.file.parent)  # noqa: S202 - filtered above
     except tarfile.TarError as error:
         raise FetchError(
-            f"{archive.file}: cannot be unpacked safely ({_line(error)}). Delete it and give the "
+            f"{archive.file}: cannot be unpacked safely ({_line(error)}). Delete it and run the "
             f"same command again."
         ) from error
     if not archive.tree.is_dir():
@@ -145,7 +144,7 @@ def _unpack(archive: _Archive, *, say: Callable[[str], None]) -> None:
 
 @contextlib.contextmanager
 def _timeout(seconds: float) -> Iterator[None]:
-    """Give up silent connections: torchvision's requests have no limit of their own."""
+    """Close silent connections: torchvision's requests have no timeout."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
@@ -156,7 +155,7 @@ def _timeout(seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _progress(*, quiet: bool) -> Iterator[None]:
-    """Torchvision's bar, on a terminal only: a log would fill with its copies."""
+    """Show torchvision's bar only on a terminal: a log would fill with copies of it."""
     if not quiet and sys.stderr.isatty():
         yield
     else:

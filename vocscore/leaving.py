@@ -1,8 +1,8 @@
-"""The end of a process that nothing holds up which a library has left behind.
+"""Ends a process on time, even if a library has left threads or children behind.
 
-An interpreter that ends waits for the threads and the child processes that are left. One child that
-hangs and does not hear SIGTERM (a fork of a process whose threads held a lock) would keep a
-finished command from ending, and a pipe that it has inherited from being closed.
+At exit, the interpreter waits for remaining threads and child processes. One child that hangs and
+ignores SIGTERM (a fork of a process whose threads held a lock) would keep a finished command from
+ending, and a pipe that it has inherited from being closed.
 """
 
 from __future__ import annotations
@@ -18,60 +18,60 @@ from contextlib import suppress
 from pathlib import Path
 
 PATIENCE = 10.0
-"""Seconds in which threads and libraries may end by themselves."""
+"""Seconds for threads and libraries to end by themselves."""
 
 
 def now() -> float:
-    """Seconds since the machine was started, as the starts of processes are counted."""
+    """Seconds since boot, the clock of process start times."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def leave_in_time(code: int, *, since: float) -> None:
-    """End what a command has started, and let this process take no longer than `PATIENCE` to end.
+    """End a command's child processes, and end this process within `PATIENCE`.
 
     Args:
-        code: the exit code, should time run out.
-        since: when the command began, as `now` gives it. Other programs that are older are left
-            alone: a shell that became this process (`exec`) may have started them.
+        code: the exit code if time runs out.
+        since: the start of the command, as from `now`. Older child processes are left alone: the
+            shell that became this process (`exec`) may have started them.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
-            if stream is not None:  # it was closed from the beginning
+            if stream is not None:  # None if it was closed at startup
                 stream.flush()
-    with suppress(ChildProcessError):  # it has none
+    with suppress(ChildProcessError):  # no children
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         end_children(os.getpid(), since=since)
     ending = threading.Event()
     with suppress(RuntimeError):  # no thread can be started
-        # now: an interpreter that ends starts none
+        # now: no thread can be started at interpreter shutdown
         threading.Thread(target=_limit, args=(ending, code), daemon=True).start()
-        # `atexit` itself comes after the wait for threads, among them those of executors
+        # `atexit` itself runs after the wait for threads, including those of executors
         getattr(threading, "_register_atexit", atexit.register)(ending.set)
 
 
 def _limit(ending: threading.Event, code: int) -> None:
-    """Wait until the interpreter has begun to end, and end the process if it does not finish."""
+    """Wait until the interpreter starts to exit, and end the process if it takes too long."""
     ending.wait()
     time.sleep(PATIENCE)
     os._exit(code)
 
 
 def end_children(parent: int, *, since: float = 0.0) -> None:
-    """Kill what a process has started, and what that has started. Without /proc, nothing is known.
+    """Kill the descendants of a process. Without /proc, none are known.
 
     Args:
         parent: a process of this user, which is not killed.
         since: see `leave_in_time`.
     """
     for child in descendants(parent, since=since):
-        with suppress(OSError):  # it has ended meanwhile
+        with suppress(OSError):  # it has ended in the meantime
             os.kill(child, signal.SIGKILL)
 
 
 def descendants(parent: int, *, since: float = 0.0) -> list[int]:
-    """The living processes that come from one.
+    """The living descendants of a process.
 
-    Left out is Python's own tracker of shared memory: it ends when nobody holds its pipe.
+    Python's own tracker of shared memory is left out: it ends when its pipe is closed.
 
     Args:
         parent: a process.
@@ -84,21 +84,21 @@ def descendants(parent: int, *, since: float = 0.0) -> list[int]:
     ticks = os.sysconf("SC_CLK_TCK")
     children: dict[int, list[tuple[int, float]]] = defaultdict(list)
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has ended meanwhile
-            # from the third on: state, parent, ...; the second is the name, with any characters
+        with suppress(OSError):  # it has ended in the meantime
+            # fields from the third: state, parent, ...; the second, the name, may hold anything
             fields = stat.read_text(errors="replace").rpartition(")")[2].split()
             pid, started = int(stat.parent.name), (int(fields[19]) + 1) / ticks
             if fields[0] != "Z" and pid != spared:
                 children[int(fields[1])].append((pid, started))
     own = _command(parent)
     found = [pid for pid, started in children[parent] if started >= since or _command(pid) == own]
-    for one in found:  # which grows meanwhile
+    for one in found:  # the list grows during the loop
         found += [pid for pid, _ in children[one]]
     return found
 
 
 def _command(pid: int) -> bytes:
-    """How a process was called: a fork as its parent. Nothing where it has ended."""
+    """The command line of a process (a fork has its parent's); empty if it has ended."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""

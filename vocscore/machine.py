@@ -1,4 +1,4 @@
-"""What this process may use of the machine."""
+"""The cores and thread settings of this process."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ THREADS = {
     # depend on it: AlexNet's rows would depend on how many workers share the cores.
     "MKL_CBWR": "AUTO,STRICT",
 }
-"""What the libraries beneath torch read from the environment when they are loaded."""
+"""Environment variables that torch's libraries read when they are loaded."""
 
 _late: list[str] = []
 
 
 def settle_threads() -> None:
-    """Configure how torch's libraries use the cores; `import vocscore` does it.
+    """Configure how torch's libraries use the cores; `import vocscore` calls it.
 
-    Variables that the user has set are kept. Worker processes inherit the settings. Where torch is
-    loaded already they have no effect in this process; `set_too_late` says so.
+    Variables that the user has set are kept. Worker processes inherit the settings. If torch is
+    already loaded, they have no effect in this process; `set_too_late` tells.
     """
     for name, value in THREADS.items():
         if name not in os.environ:
@@ -37,9 +37,9 @@ def settle_threads() -> None:
 
 
 def set_too_late() -> tuple[str, ...]:
-    """The variables of `THREADS` that this process could not set before torch was loaded.
+    """The variables of `THREADS` that this process set only after torch was loaded.
 
-    Without OMP_WAIT_POLICY, idle threads take time from those that decode. Without MKL_CBWR, the
+    Without OMP_WAIT_POLICY, idle threads take time from decoding threads. Without MKL_CBWR, the
     last bits of PyTorch's own matrix products (training; not scoring on a CPU, where OpenVINO
     computes) may depend on the number of threads.
     """
@@ -64,13 +64,13 @@ def usable_cores(limit_file: Path = CGROUP_CPU_LIMIT) -> int:
 
 
 def parse_device(name: str) -> tuple[str, int]:
-    """Read the name of a device as text and number; new code uses `Device.parse`.
+    """Parse the name of a device as text and number; new code uses `Device.parse`.
 
     Args:
         name: 'auto', 'cpu', 'cuda' or 'cuda:N'.
 
     Returns:
-        'auto', 'cpu' or 'cuda', and the number of the GPU (0 where none is named).
+        'auto', 'cpu' or 'cuda', and the number of the GPU (0 if unspecified).
 
     Raises:
         DeviceError: the name is none of these.

@@ -1,4 +1,4 @@
-"""A folder of images with labels, or a year of PASCAL VOC, to shards."""
+"""Packs a folder of images with labels, or a year of PASCAL VOC, into shards."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PackReport(Printed):
-    """What packing came to.
+    """The result of packing.
 
     Attributes:
-        manifest: the set: its classes, its splits with their shards, and the settings.
-        rejected: the images left out, with the reasons; empty where `unchanged`.
-        unchanged: this very set was there already, and nothing was written.
-        unlisted: images of the source that are in no split.
+        manifest: the dataset: its classes, its splits with their shards, and the settings.
+        rejected: the images left out, with the reasons; empty if `unchanged`.
+        unchanged: the same dataset already existed, and nothing was written.
+        unlisted: number of images of the source that are in no split.
     """
 
     manifest: Manifest
@@ -44,7 +44,7 @@ class PackReport(Printed):
         return sum(split.samples for split in self.manifest.splits.values())
 
     def __str__(self) -> str:
-        """Images per split, classes, and what was left out."""
+        """Summarize images per split, classes, and what was left out."""
         splits = ", ".join(f"{name} {s.samples}" for name, s in self.manifest.splits.items())
         reasons = rejection_reasons(self.rejected)
         return (
@@ -67,23 +67,24 @@ def pack(
 ) -> PackReport:
     """Write images and their labels into WebDataset tar shards.
 
-    Stopped and called again, it resumes where it stopped and ends with the same bytes.
+    If interrupted, the same call resumes and gives the same bytes.
 
     Args:
-        source: a folder of images; with a download, the folder to fetch into (None: beside `out`).
+        source: a folder of images; with a download, the download folder (None: beside `out`).
         out: folder for the shards.
         config: the options.
-        on_stage: called with what begins, in words.
-        on_images: called with the images packed so far, all of them, and those rejected so far.
-        on_classes: called with the set and its classes before anything is written.
-        on_warning: called with a line where something of the source was not taken as it stands.
-        on_download: called with a line before each file is fetched or unpacked; None: no progress
-            of a download is shown either.
+        on_stage: called with the name of each stage as it starts.
+        on_images: called with the number of images packed so far, the total, and the number
+            rejected so far.
+        on_classes: called with the dataset and its classes before anything is written.
+        on_warning: called with a line for each part of the source that was changed or left out.
+        on_download: called with a line before each file is downloaded or unpacked; None: no
+            progress of a download is shown either.
 
     Raises:
         OptionError: there is no source, or no class.
-        FetchError: a year of VOC cannot be fetched.
-        SourceError, LabelError: the source or its labels cannot be read as they stand.
+        FetchError: a year of VOC cannot be downloaded.
+        SourceError, LabelError: the source or its labels cannot be read.
         PackError: the shards cannot be written, or too many images are bad.
     """
     from shards.packing.pack import pack as write_shards
@@ -124,7 +125,7 @@ def pack(
 
 
 def split_and_file(value: str) -> tuple[str | None, Path]:
-    """Take SPLIT=FILE.json apart; a file whose own name has '=' in it is a file."""
+    """Split SPLIT=FILE.json; an existing file whose own name contains '=' is a file."""
     from shards.manifest import is_split
 
     split, equals, name = value.partition("=")
@@ -134,11 +135,11 @@ def split_and_file(value: str) -> tuple[str | None, Path]:
 
 
 def _refuse_file(out: Path) -> None:
-    """Refuse a place for the shards that can be no folder, before the source is read."""
+    """Refuse an output that cannot be a folder, before the source is read."""
     there = next((path for path in (out, *out.parents) if path.exists()), None)
     if there is not None and not there.is_dir():
         raise OptionError(
-            "{file}: is a file, and the shards need a folder. Name another with {output}.",
+            "{file}: is a file, but the shards need a folder. Name another with {output}.",
             file=there,
         )
 
@@ -146,7 +147,7 @@ def _refuse_file(out: Path) -> None:
 def _source(
     source: Path | None, out: Path, *, year: str | None, say: Callable[[str], None] | None
 ) -> Path:
-    """The folder to pack: the source, or the year that is fetched into it."""
+    """The folder to pack: the source, or the year that is downloaded into it."""
     if year is not None:
         from vocscore.fetch import fetch_voc
 
@@ -164,7 +165,7 @@ def _source(
 
 
 def _read(source: Path, labels: LabelsConfig) -> AnnotatedSet:
-    """Read a folder of images with the labels that the options name; VOC trees have their own."""
+    """Load images with the labels that the options name; VOC trees have their own."""
     from shards.sources.coco.read import read_coco
     from shards.sources.coco.splits import CocoFile
     from shards.sources.table.read import read_table
@@ -181,7 +182,7 @@ def _read(source: Path, labels: LabelsConfig) -> AnnotatedSet:
 def _with_classes(
     annotated: AnnotatedSet, labels: LabelsConfig, *, warn: Callable[[str], None]
 ) -> tuple[AnnotatedSet, tuple[str, ...]]:
-    """The set with one spelling for each class, and the classes."""
+    """Return the dataset with one spelling per class, and the classes."""
     from shards.classes import choose_classes, read_classes
     from shards.vocabulary import question_names, unify_names
 
@@ -207,7 +208,7 @@ def _with_classes(
 def _split(
     annotated: AnnotatedSet, classes: Sequence[str], config: SplitConfig
 ) -> tuple[Mapping[str, Sequence[Sample]], dict[str, str | int | float]]:
-    """The samples of each split, and the rule as the manifest records it."""
+    """The samples of each split, and the rule that the manifest records."""
     from shards.splitting.splits import split_by_lists, split_by_ratio
 
     if config.split == "voc" or (config.split == "auto" and annotated.splits):
@@ -218,13 +219,13 @@ def _split(
 
 
 def _refuse_nothing(annotated: AnnotatedSet, *, classes_known: bool) -> None:
-    """Say what is wrong with all images, where none can be used or none has a label."""
+    """Raise an error if no image is usable or none has a label."""
     if not annotated.samples:
         first = next(
             (f" First: {shown(b.path)}: {b.fault.detail}." for b in annotated.rejected), ""
         )
         reasons = rejection_reasons(annotated.rejected) or "there is none"
-        raise SourceError(f"{annotated.root}: no image can be used ({reasons}).{first}")
+        raise SourceError(f"{annotated.root}: no image is usable ({reasons}).{first}")
     if not classes_known and not annotated.names():
         number = len(annotated.samples)
         raise OptionError(
@@ -236,6 +237,6 @@ def _refuse_nothing(annotated: AnnotatedSet, *, classes_known: bool) -> None:
 
 
 def rejection_reasons(rejected: Sequence[Rejection]) -> str:
-    """How many there are of each reason: '2 missing, 1 not_annotated'."""
+    """Count rejections by reason: '2 missing, 1 not_annotated'."""
     reasons = Counter(str(rejection.fault.reason) for rejection in rejected)
     return ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))

@@ -1,4 +1,4 @@
-"""Reports that print well, in a notebook too."""
+"""Reports with a readable `str`, also in notebooks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from html import escape
 
 
 class Printed:
-    """A value whose `str` is for people."""
+    """A value with a readable `str`."""
 
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """The HTML that a notebook shows."""
         return f"<pre>{escape(str(self))}</pre>"

@@ -1,4 +1,4 @@
-"""Several processes that train one network, as torchrun starts them: which of them this one is."""
+"""The rank of this process among those that torchrun starts for one training."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _VARIABLES = ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""That torchrun sets, beside WORLD_SIZE."""
+"""Set by torchrun, besides WORLD_SIZE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranks:
-    """This process among those at the same job.
+    """This process among the processes of the same training.
 
     Attributes:
         rank: from 0; the first one writes, prints and decides.
-        size: processes in all.
-        local_rank: from 0, among those on this machine.
+        size: number of processes.
+        local_rank: from 0, on this machine.
         local_size: processes on this machine.
     """
 
@@ -32,7 +32,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes."""
+        """Whether this is the process that writes."""
         return self.rank == 0
 
 
@@ -40,13 +40,13 @@ ALONE = Ranks()
 
 
 def read_ranks(environment: Mapping[str, str]) -> Ranks:
-    """Read what torchrun tells each process that it starts.
+    """Read the variables that torchrun sets for each process.
 
     Args:
         environment: of the process; for the command line only.
 
     Raises:
-        TrainError: there are several processes, and not all is told.
+        TrainError: there are several processes, but a variable is missing.
     """
     size = environment.get("WORLD_SIZE", "1")
     if size == "1":
@@ -54,7 +54,7 @@ def read_ranks(environment: Mapping[str, str]) -> Ranks:
     missing = [name for name in _VARIABLES if name not in environment]
     if missing:
         raise TrainError(
-            f"WORLD_SIZE is {size} and {missing[0]} is not set. Start several processes with "
+            f"WORLD_SIZE is {size} but {missing[0]} is not set. Start several processes with "
             f"torchrun, or unset WORLD_SIZE."
         )
     rank, local_rank, local_size = (int(environment[name]) for name in _VARIABLES[:3])

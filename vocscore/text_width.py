@@ -1,4 +1,4 @@
-"""Text in columns: how wide it is on a terminal, and names that have to fit."""
+"""Text in terminal columns: its width, and how to fit names."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COLUMNS = 80
-"""What every table fits: the width of a terminal that nobody has changed."""
+"""The width of every table: that of a default terminal."""
 ELLIPSIS = "…"
 
 
 def cells(text: str) -> int:
-    """Columns of a terminal that a text takes: two for wide (CJK) characters, none for accents."""
+    """Terminal columns of a text: two for wide (CJK) characters, none for combining accents."""
     return sum(map(_cells, text))
 
 
 def shorten(text: str, most: int) -> str:
-    """A text of at most so many columns, with an ellipsis in place of its middle.
+    """Shorten a text to a number of columns, with an ellipsis for its middle.
 
-    The ends stay, because names that share a beginning differ at their end.
+    The ends are kept, because names with the same beginning differ at their end.
 
     Args:
         text: one line.
@@ -34,17 +34,17 @@ def shorten(text: str, most: int) -> str:
 
 
 def pad(text: str, width: int) -> str:
-    """A text with blanks behind it, so that it takes so many columns; a wider one stays."""
+    """Pad a text with blanks to a number of columns; a wider one is unchanged."""
     return text + " " * (width - cells(text))
 
 
 def wrap(parts: Sequence[str], *, begin: str = "", indent: str = "") -> list[str]:
-    """Lines of parts with commas between, of at most `COLUMNS` columns unless a part is wider.
+    """Join parts with commas into lines of at most `COLUMNS` columns, unless a part is wider.
 
     Args:
         parts: what is listed; none is broken.
-        begin: what the first line begins with.
-        indent: what the others begin with.
+        begin: start of the first line.
+        indent: start of the other lines.
     """
     lines, line, empty = [], begin, True
     for place, part in enumerate(parts):
@@ -58,7 +58,7 @@ def wrap(parts: Sequence[str], *, begin: str = "", indent: str = "") -> list[str
 
 
 def _cells(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me", "Cf"):  # drawn onto the one before
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):  # drawn onto the character before
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
@@ -78,6 +78,6 @@ def _end(text: str, most: int) -> str:
         taken += _cells(text[place])
         if taken > most:
             break
-        if _cells(text[place]):  # no accent without its letter
+        if _cells(text[place]):  # keep an accent with its letter
             begin = place
     return text[begin:]

@@ -146,7 +146,7 @@ def test_what_goes_before_what() -> None:
 
 def test_a_group_of_another_function_is_refused() -> None:
     """By its name."""
-    with pytest.raises(vs.Error, match="OutputConfig holds no options of this function"):
+    with pytest.raises(vs.Error, match="OutputConfig has no options of this function"):
         settings({}, [vs.OutputConfig()], TrainConfig, RunConfig)
 
 

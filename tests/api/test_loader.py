@@ -406,7 +406,7 @@ def test_sources_that_cannot_be_loaded_are_refused(packed: Path, tmp_path: Path)
     (unfinished / ".progress").mkdir()
     (tmp_path / "no.tar").write_bytes(b"no tar")
     cases: list[tuple[Any, str | None, str]] = [
-        (packed, "test", "no split 'test' in it. There are: train, val"),
+        (packed, "test", "has no split 'test'. There are: train, val"),
         (packed, "train,train", "named twice"),
         (tmp_path / "none", None, "no such file"),
         (tmp_path / "empty", None, "no image"),

@@ -87,8 +87,8 @@ def test_all_difficult_labels_fit_nothing() -> None:
     ("logits", "rule", "says"),
     [
         (np.zeros((2, 3)), "f1", r"\(2, 2\) and logits \(2, 3\)"),
-        (np.full((2, 2), np.nan), "f1", "not a number"),
-        (np.zeros((2, 2)), "best", "'best' is none of fixed"),
+        (np.full((2, 2), np.nan), "f1", "NaN or infinite"),
+        (np.zeros((2, 2)), "best", "'best' is not one of fixed"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused(logits: Any, rule: str, says: str) -> None:

@@ -24,7 +24,7 @@ def test_only_the_difficult_change() -> None:
 
 def test_another_rule_is_refused() -> None:
     """A rule that is none of the three is named."""
-    with pytest.raises(EvalError, match="'drop' is none of ignore, positive, negative"):
+    with pytest.raises(EvalError, match="'drop' is not one of ignore, positive, negative"):
         apply_difficult(np.zeros((1, 1), np.int8), "drop")
 
 

@@ -49,7 +49,7 @@ def test_the_decisions_of_the_model_are_compared(packed: Path, val: Truth, score
     assert got.figures.per_class.f1.tolist() == expected.per_class.f1.tolist()
     value = plain(got.to_json())
     assert (value["decided_by"], value["threshold"]) == ("labels", None)
-    assert "predicted is what the predictions have as labels" in eval_text(got)
+    assert "predicted: the labels in the predictions" in eval_text(got)
 
 
 def test_a_threshold_takes_the_place_of_their_labels(
@@ -87,7 +87,7 @@ def test_difficult_has_one_meaning_in_all_figures(
     assert got.calibration.decisions.tolist() == bins.decisions.tolist()
     assert got.missed.tolist() == missed_together(labels, val.guesses >= 0.5).tolist()
     assert got.to_json()["difficult"] == rule
-    told = f"NOT THE USUAL FIGURES: 'difficult' instances count as {rule}" in eval_text(got)
+    told = f"NOT THE USUAL METRICS: 'difficult' instances count as {rule}" in eval_text(got)
     assert told == (rule != "ignore")
 
 

@@ -77,7 +77,7 @@ def test_images_without_probabilities_are_left_out_and_counted(
     assert (value["missing"], value["failed"]) == (1, 3)
     text = eval_text(got)
     assert "scored 12 of 16 labeled images (val)" in text
-    assert "NOT IN THE FIGURES: 4 labeled images (1 without a row, 3 with status=error)" in text
+    assert "NOT IN THE METRICS: 4 labeled images (1 without a row, 3 with status=error)" in text
     assert val.paths[0] in text
 
 
@@ -89,7 +89,7 @@ def test_odd_names_are_shown_escaped(packed: Path, val: Truth, tmp_path: Path) -
     file.write_bytes(file.read_bytes().replace(b"CAFE/", b'"caf\xe9\n/').replace(b".jpg", b'.jpg"'))
     got = evaluate(file, packed, split="val", threshold=0.5)
     assert got.matched_as == (names[0], val.paths[0])
-    assert f"how they end: {names[0]!r} is {val.paths[0]}" in eval_text(got).splitlines()[1]
+    assert f"their endings: {names[0]!r} is {val.paths[0]}" in eval_text(got).splitlines()[1]
     eval_text(got).encode()
 
 
@@ -150,7 +150,7 @@ def test_another_folder_is_matched_by_endings_and_said_so(
     )
     expected = report(val.labels, val.guesses, threshold=0.5)
     assert plain(got.figures.to_json(VOC_CLASSES)) == plain(expected.to_json(VOC_CLASSES))
-    assert f"matched by how they end: {names[0]} is {val.paths[0]}" in eval_text(got)
+    assert f"matched by their endings: {names[0]} is {val.paths[0]}" in eval_text(got)
     assert got.to_json()["matched_by"] == "ending"
 
 
@@ -175,7 +175,7 @@ def test_other_classes_are_refused_by_name(packed: Path, val: Truth, tmp_path: P
     """Classes that only one side has are named."""
     names = [*VOC_CLASSES[:-1], "wombat"]
     file = write(tmp_path / "p.csv", val.paths, val.guesses, classes=names)
-    with pytest.raises(EvalError, match="no column for tvmonitor; unknown there: wombat"):
+    with pytest.raises(EvalError, match="missing: tvmonitor; unknown: wombat"):
         evaluate(file, packed, split="val", threshold=0.5)
 
 

@@ -141,7 +141,7 @@ def test_by_default_the_rest_is_judged(
         counts = {"labelled": sizes[split], "compared": sizes[split], "trained_on": 0}
         assert value["images_by_split"][split] == counts
     assert f"scored {number} of {number} labeled images ({', '.join(judged)})" in text
-    assert f"none of these {number} images was trained on (says " in text
+    assert f"none of these {number} images was trained on (according to " in text
     listed = ", ".join(f"{size} of {split}" for split, size in out.items())
     assert f"left out, because trained on: {listed} (--split all" in text
     assert "ASSUMED" not in text
@@ -252,7 +252,7 @@ def test_images_of_other_bytes_are_other_images(
     assert value["splits"] == ["train", "val", "test"]
     assert (value["trained_on"], value["left_out_trained_on"]) == (0, {})
     assert "none of these 48 images was trained on" in text
-    assert "have the path of an image that was trained on, and other bytes" in text
+    assert "have the path of a training image, but other bytes" in text
     assert figures(value) == figures(theirs.figures("train", "val", "test"))
 
 
@@ -266,7 +266,7 @@ def test_images_encoded_anew_are_known_by_their_paths(
     make_record(table, make_run(tmp_path / "run", packed), rows=48)
     value, text = judge(table, small)
     assert (value["pictures"], sum(value["left_out_trained_on"].values())) == (48 - TRAIN, TRAIN)
-    assert "compared by their paths" in text
+    assert "compared by path" in text
 
 
 def test_rows_of_a_copied_folder_are_known_too(
@@ -299,7 +299,7 @@ def test_without_a_record_names_of_splits_decide_and_that_is_said(
     assert (value["splits"], value["trained_on_known_by"]) == (["val", "test"], "assumption")
     assert (
         "ASSUMED by the names of the splits, because there is no record beside the predictions: "
-        "none of these 24 images was trained on (to know, name the run"
+        "none of these 24 images was trained on (to be certain, name the"
     ) in text
     value, text = judge(table, packed, "--split", "all")
     assert value["trained_on"] == TRAIN
@@ -339,7 +339,7 @@ def test_a_model_that_did_not_make_them_is_refused(
     """--model with another checkpoint than the record's, of other classes, or without a config."""
     run, other = make_run(tmp_path / "run", packed), make_run(tmp_path / "other", packed)
     make_record(table, run, rows=48)
-    assert "another model than the one that made" in refuse(table, packed, "--model", other)
+    assert "not the model that made" in refuse(table, packed, "--model", other)
     assert judge(table, packed, "--model", run)[0]["trained_on_known_by"] == "model"
     table.with_name("p.csv.json").unlink()
     assert judge(table, packed, "--model", other)[0]["splits"] == ["val", "test"]
@@ -347,15 +347,15 @@ def test_a_model_that_did_not_make_them_is_refused(
     assert "does not say what it was trained on" in refuse(table, packed, "--model", other)
     card = json.loads((run / "model.json").read_text())
     (run / "model.json").write_text(json.dumps({**card, "classes": ["cat"]}))
-    assert "has other classes than the predictions" in refuse(table, packed, "--model", run)
+    assert "its classes differ from the predictions'" in refuse(table, packed, "--model", run)
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"version": 2}, "version 2 is not 1"),
+        ({"version": 2}, "version 2 is not supported"),
         ({"format": "mine"}, "format 'mine' is not 'vocscore predictions'"),
-        ({"trained_on": None}, "the model's folder had no config.json"),
+        ({"trained_on": None}, "no config.json in the model's folder"),
         ({"classes": ["cat"]}, "is the record of other predictions"),
     ],
 )
@@ -375,7 +375,7 @@ def test_rows_that_went_since_are_said(
     """A table with fewer rows than it was written with: half a file is no silent half."""
     table = write(tmp_path / "p.csv", everything.paths[:40], everything.guesses[:40])
     make_record(table, make_run(tmp_path / "run", packed), rows=48)
-    assert "was written with 48 rows, and now there are 40" in judge(table, packed)[1]
+    assert "was written for 48 rows, but now there are 40" in judge(table, packed)[1]
 
 
 def test_a_table_that_was_changed_since_is_said_to_be(
@@ -409,7 +409,7 @@ def test_where_nothing_can_be_compared_it_is_an_assumption(
     splits = {"train": samples[::2], "val": samples[1::2]}
     value, text = judge(table, pack_again(voc_tree, tmp_path / "again", splits=splits))
     assert (value["splits"], value["trained_on_known_by"]) == (["val"], "assumption")
-    assert f"the model was trained on another set, {first}" in text
+    assert f"the model was trained on another dataset, {first}" in text
 
 
 def test_a_run_that_was_trained_again_is_not_asked(
@@ -441,7 +441,7 @@ def test_a_folder_of_parts_has_its_record_beside_it(
     make_record(folder, make_run(tmp_path / "run", packed), rows=48)
     value, text = judge(folder, packed)
     assert (value["splits"], value["trained_on_known_by"]) == (["val", "test"], "record")
-    assert f"says {tmp_path / 'parts.json'}" in text
+    assert f"according to {tmp_path / 'parts.json'}" in text
 
 
 def test_the_record_of_what_a_link_leads_to_counts(

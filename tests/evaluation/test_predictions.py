@@ -80,20 +80,20 @@ def test_a_column_behind_the_labels_is_refused(tmp_path: Path) -> None:
     """A column that somebody added at the end is named, and not read as a class."""
     file = tmp_path / "p.csv"
     file.write_text("path,status,error,cat,labels,seen by\na.jpg,ok,,0.5,cat,Ann\n")
-    with pytest.raises(EvalError, match=r"has to be the last column, .* 'seen by'. Remove"):
+    with pytest.raises(EvalError, match=r"must be the last column, .*'seen by' follows. Remove"):
         read_predictions(file)
 
 
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ("a.jpg,ok,,0.5,0.5,", "line 3: a.jpg a second time"),
-        ("b.jpg,ok,,0.5,", "line 3: 5 columns instead of 6 .was it cut short"),
-        ("b.jpg,fine,,0.5,0.5,", "line 3: status 'fine' is neither ok nor error"),
+        ("a.jpg,ok,,0.5,0.5,", "line 3: a.jpg is a duplicate"),
+        ("b.jpg,ok,,0.5,", "line 3: 5 columns instead of 6 .truncated"),
+        ("b.jpg,fine,,0.5,0.5,", "line 3: status 'fine' is neither 'ok' nor 'error'"),
         ("b.jpg,ok,,0.5,x,", "line 3: could not convert"),
         ("b.jpg,ok,,0.5,,", "line 3: no probability for dog .written with --top-k or"),
-        ("b.jpg,ok,,0.5,1.5,", "b.jpg has 1.5 for dog, which is no probability"),
-        ("b.jpg,ok,,nan,0.5,", "b.jpg has nan for cat, which is no probability"),
+        ("b.jpg,ok,,0.5,1.5,", "b.jpg has 1.5 for dog, which is not a probability"),
+        ("b.jpg,ok,,nan,0.5,", "b.jpg has nan for cat, which is not a probability"),
         ("b.jpg,ok,,-0.1,0.5,", "b.jpg has -0.1.* for cat"),
         ("", "line 3: 0 columns"),
         ("b.jpg,ok,,0.5,0.5,cat;wombat", "line 3: no probability for wombat"),

@@ -145,7 +145,7 @@ def test_a_file_that_may_have_lost_its_end_is_said_to(tmp_path: Path) -> None:
         notes = read_predictions(file).notes
         assert bool(notes) == noted
         if notes:
-            assert notes == (f"{file} ends without a line end: its last row may be cut short",)
+            assert notes == (f"{file} has no final line ending: its last row may be truncated",)
 
 
 HALF = text(ROWS[:2])
@@ -157,8 +157,8 @@ HALF = text(ROWS[:2])
         (b"", "it is empty: the first line must be path,status,error"),
         (b"\xef\xbb\xbf", "it is empty: the first line must be"),
         (text(commas(ROWS)).replace('"', "").encode(), "line 2: 9 columns instead of 7 (decimal"),
-        (text([*ROWS, ROWS[0]]).encode(), "line 6: a.jpg a second time (keep one of its rows)"),
-        (HALF.encode()[:70], "line 2: 6 columns instead of 7 (was it cut short?)"),
+        (text([*ROWS, ROWS[0]]).encode(), "line 6: a.jpg is a duplicate (keep one of its rows)"),
+        (HALF.encode()[:70], "line 2: 6 columns instead of 7 (truncated?)"),
         (HALF.encode()[:-5], "line 3: no probability for potted p (written with --top-k or"),
         (
             text().replace("0.75", "75%").encode(),
@@ -166,8 +166,8 @@ HALF = text(ROWS[:2])
         ),
         (text().replace("0.75", "0,75,1").encode(), "line 2: 9 columns instead of 7"),
         (b"PK\x03\x04rest", "an Excel workbook or another zip archive. Save it as CSV"),
-        (b"\x1f\x8brest", "compressed with gzip. Unpack it"),
-        (b'{"path": "a.jpg"}\n', "JSON. Let the name of JSON lines end in .jsonl"),
+        (b"\x1f\x8brest", "compressed with gzip. Decompress it"),
+        (b'{"path": "a.jpg"}\n', "JSON. Rename JSON lines to end in .jsonl"),
         (text().encode("utf-16")[:-1], "not utf-16 text (truncated data)"),
         (b"index,other," + text().encode(), "the first line must be path,status,error"),
         (b"path;status\na;ok\n", "the first line must be path,status,error"),
@@ -192,7 +192,7 @@ def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
     """With a first line for spreadsheets, too."""
     file = tmp_path / "saved.csv"
     file.write_text("sep=;\n" + text([ROWS[0], ROWS[0]], separator=";"))
-    with pytest.raises(EvalError, match=r"line 4: a\.jpg a second time"):
+    with pytest.raises(EvalError, match=r"line 4: a\.jpg is a duplicate"):
         read_predictions(file)
 
 

@@ -145,5 +145,5 @@ def test_rules_are_read() -> None:
 )
 def test_other_rules_are_refused(text: str) -> None:
     """What is no rule ends in a line that lists them."""
-    with pytest.raises(EvalError, match="none of fixed, f1, precision"):
+    with pytest.raises(EvalError, match="not one of fixed, f1, precision"):
         parse_rule(text)

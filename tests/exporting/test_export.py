@@ -251,7 +251,7 @@ def test_a_file_that_is_there_is_kept(run: Path, packed: Path, tmp_path: Path) -
     words = ("export", run, "-o", tmp_path / "model.xml", "--shards", packed, "-q")
     result = invoke(*words)
     assert result.exit_code == 2
-    assert "model.bin: is there already. Replace it with --overwrite." in result.output
+    assert "model.bin: already exists. Replace it with --overwrite." in result.output
     assert invoke(*words, "--overwrite").exit_code == 0
     assert (tmp_path / "model.bin").stat().st_size > 1000
 
@@ -318,7 +318,7 @@ def test_images_that_cannot_be_decoded(run: Path, photos: Path, tmp_path: Path) 
     bad.mkdir()
     empty = invoke(*words, bad, "--overwrite")
     assert empty.exit_code == 2
-    assert "no images in it" in empty.output
+    assert "contains no images" in empty.output
     shutil.copy(photos / "0.jpg", bad)
     none = invoke(*words, bad, "--overwrite")
     assert none.exit_code == 2

@@ -87,12 +87,12 @@ def test_it_stands_beside_a_file_and_a_folder(tmp_path: Path, monkeypatch) -> No
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "no record of predictions"),
-        ("[1]", "no record of predictions"),
+        ("", "not a record of predictions"),
+        ("[1]", "not a record of predictions"),
         ('{"splits": ["val"]}', "no field 'format'"),
-        (json.dumps({**RECORD.to_json(), "version": 2}), "version 2 is not 1"),
+        (json.dumps({**RECORD.to_json(), "version": 2}), "version 2 is not supported"),
         (json.dumps({**RECORD.to_json(), "rows": "three"}), "rows must be a number"),
-        (json.dumps({**RECORD.to_json(), "trained_on": {"shards": 1}}), "is no text"),
+        (json.dumps({**RECORD.to_json(), "trained_on": {"shards": 1}}), "is not text"),
     ],
 )
 def test_what_is_no_record_is_said_in_one_line(tmp_path: Path, text: str, says: str) -> None:

@@ -127,12 +127,12 @@ def test_device_by_name(gpus: int, name: str, device: str, monkeypatch: pytest.M
         (0, "cuda", "none visible"),
         (0, "cuda:0", "none visible"),
         (2, "cuda:2", "2 visible: cuda:0 to cuda:1"),
-        (2, "cuda:", "none of auto"),
-        (2, "cuda:-1", "none of auto"),
-        (2, "cuda:x", "none of auto"),
-        (2, "gpu", "none of auto"),
-        (2, "mps", "none of auto"),
-        (2, "", "none of auto"),
+        (2, "cuda:", "not one of auto"),
+        (2, "cuda:-1", "not one of auto"),
+        (2, "cuda:x", "not one of auto"),
+        (2, "gpu", "not one of auto"),
+        (2, "mps", "not one of auto"),
+        (2, "", "not one of auto"),
     ],
 )
 def test_device_that_is_not_there(

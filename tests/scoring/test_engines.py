@@ -268,7 +268,7 @@ def test_devices_are_named_by_number_or_cpu():
     assert resolve_devices([]) == ()
     with pytest.raises(DeviceError, match="'cuda:99' is not there"):
         resolve_devices(["99"])
-    with pytest.raises(DeviceError, match="'gpu' is none of"):
+    with pytest.raises(DeviceError, match="'gpu' is not one of"):
         resolve_devices(["gpu"])
 
 

@@ -20,7 +20,7 @@ def test_batch_normalization_over_one_image_is_refused(
     changes: dict[str, Any], few_shards: Path, tmp_path: Path
 ) -> None:
     """Where every batch has one image, batch normalization is refused in one line."""
-    with pytest.raises(TrainError, match=r"normalizes batches.*--batch-size"):
+    with pytest.raises(TrainError, match=r"uses batch normalization.*--batch-size"):
         fit(few_shards, tmp_path / "run", tune="all", **changes)
     assert not (tmp_path / "run").exists()
     fit(few_shards, tmp_path / "head", tune="head", epochs=1, **changes)
@@ -31,7 +31,7 @@ def test_run_that_is_there_is_kept(few_shards: Path, tmp_path: Path) -> None:
     fit(few_shards, tmp_path, epochs=3)
     (tmp_path / "mine.txt").write_text("kept")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(TrainError, match=r"holds a run already.*--overwrite"):
+    with pytest.raises(TrainError, match=r"already holds a.*--overwrite"):
         fit(few_shards, tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     fit(few_shards, tmp_path, epochs=1, overwrite=True)

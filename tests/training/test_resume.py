@@ -135,7 +135,7 @@ def test_finished_run_says_so(few_shards: Path, tmp_path: Path) -> None:
     fit(few_shards, tmp_path)
     before = content(tmp_path)
     for resume in (True, False):
-        with pytest.raises(TrainError, match=r"is finished.*--overwrite"):
+        with pytest.raises(TrainError, match=r"finished run.*--overwrite"):
             fit(few_shards, tmp_path, resume=resume)
     assert content(tmp_path) == before
 

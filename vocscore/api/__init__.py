@@ -1,1 +1,1 @@
-"""What `import vocscore` offers; `vocscore/__init__.py` names all of it."""
+"""The implementation of the public API; `vocscore/__init__.py` lists its names."""

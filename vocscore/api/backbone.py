@@ -1,4 +1,4 @@
-"""The backbone of a trained model by itself: what `Model.features` runs."""
+"""Runs only the backbone of a trained model, for `Model.features`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def open_features(folder: Path, *, identity: str, device: str, group: int) -> tu
         A runtime whose results are features, float32, (N, F), and F.
 
     Raises:
-        CheckpointError: it is damaged, or no longer the one that was loaded.
+        CheckpointError: it is damaged, or has changed since the model was loaded.
     """
     files = take(folder, identity=identity)
     network, card = load_network(files), files.card
@@ -49,7 +49,7 @@ def open_features(folder: Path, *, identity: str, device: str, group: int) -> tu
 
 
 class EagerBackbone(Runtime):
-    """A backbone on a GPU, layer by layer, as training computes features there."""
+    """A backbone in eager mode on a GPU, as training computes features there."""
 
     def __init__(self, backbone: nn.Module, preprocess: Preprocess, *, device: str) -> None:
         self._preprocess = preprocess

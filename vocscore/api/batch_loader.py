@@ -1,4 +1,4 @@
-"""The loader that users iterate over: epochs, position, errors and the threads behind them."""
+"""The loader that users iterate over: its epochs, state, errors and threads."""
 
 from __future__ import annotations
 
@@ -35,22 +35,23 @@ _STATE_VERSION: Final = 1
 
 
 class BatchLoader:
-    """Images as batches, one epoch for each `for` loop; made by `vocscore.loader`.
+    """Loads images in batches; each `for` loop is one epoch. `vocscore.loader` creates it.
 
-    Threads decode ahead while a loop runs. They end with the loop, however it ends. Only DALI's
-    graph is kept for the next epoch, because building it takes long, until `close`, the end of a
-    `with` block, or garbage collection.
+    Threads prefetch while a loop runs. They end with the loop, however it ends. Only DALI's graph
+    is kept for the next epoch, because building it takes long, until `close`, the end of a `with`
+    block, or garbage collection.
 
-    One loop at a time: a new one ends the one before, which raises `LoaderError` if it goes on.
+    Only one loop runs at a time: starting another ends the one before, whose next step then raises
+    `LoaderError`.
 
     Attributes:
         paths: the images' names, by row number.
-        labels: int8, shape (len(paths), C): 1 present, 0 absent, -1 only difficult; None where
-            the source has no labels.
+        labels: int8, shape (len(paths), C): 1 present, 0 absent, -1 only difficult; None if the
+            source has no labels.
         classes: the names of the labels' columns; () without labels.
-        notes: one line for each thing in the source that was left out or looks wrong.
+        notes: one line for each part of the source that was left out or looks wrong.
         preprocess: size, mean and std.
-        device: where the images of a batch are.
+        device: of the images in a batch.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class BatchLoader:
         device: str,
         max_pixels: int,
     ) -> None:
-        """See `vocscore.loader`, which resolves the arguments; nothing is started."""
+        """See `vocscore.loader`, which resolves the arguments; no thread is started."""
         self.paths = tuple(one.name for one in chosen.refs)
         self.labels = chosen.labels
         self.classes = chosen.classes
@@ -88,11 +89,11 @@ class BatchLoader:
         self._end_dali: finalize[..., BatchLoader] | None = None
 
     def __len__(self) -> int:
-        """Batches an epoch, on this rank."""
+        """Batches per epoch, on this rank."""
         return self._batches
 
     def __repr__(self) -> str:
-        """What is loaded, and how."""
+        """Describe the images, batches and order."""
         plan, size = self._plan, self.preprocess.size
         order = f"shuffled by seed {plan.seed}" if plan.shuffle else "in order"
         classes = f" of {len(self.classes)} classes" if self.classes else ""
@@ -104,16 +105,16 @@ class BatchLoader:
 
     @property
     def epoch(self) -> int:
-        """The epoch of the loop that runs, or of the next; the first is 1."""
+        """The epoch of the running loop, or of the next one; the first is 1."""
         return self._at.epoch
 
     @property
     def skipped(self) -> tuple[SkippedImage, ...]:
-        """The images that could not be decoded so far, each once, in the order of their rows."""
+        """The images skipped so far because they cannot be decoded, by row, without duplicates."""
         return tuple(self._skipped[row] for row in sorted(self._skipped))
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next loop; without it, epochs follow each other.
+        """Choose the epoch of the next loop; otherwise epochs follow each other.
 
         A position from `load_state_dict` is kept if it is in that epoch.
 
@@ -126,7 +127,7 @@ class BatchLoader:
             self._go_to(Position(epoch))
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
-        """Turn a batch's images into the input of a network.
+        """Convert a batch's images to the input of a network.
 
         Args:
             images: uint8, shape (N, 3, H, W), on any device.
@@ -137,15 +138,15 @@ class BatchLoader:
         return self.preprocess.normalize(bring(images, self.device))
 
     def __iter__(self) -> Iterator[Batch]:
-        """Begin an epoch, or go on where `load_state_dict` says.
+        """Start an epoch, or resume at the position from `load_state_dict`.
 
         Yields:
             Batches: every row of this rank once, in the epoch's order.
 
         Raises:
-            LoaderError: an image cannot be decoded and is not to be skipped, or a newer loop over
-                this loader was begun.
-            DeviceError: DALI is asked for and not installed.
+            LoaderError: an image cannot be decoded and on_error is 'raise', or a newer loop over
+                this loader was started.
+            DeviceError: DALI is requested and not installed.
         """
         if self._at.begun:
             self._go_to(Position(self._at.epoch + 1))
@@ -155,10 +156,10 @@ class BatchLoader:
         return begun
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the loop is: behind the last batch that it has got.
+        """The position of the loop: after the last batch that it has returned.
 
         Returns:
-            Plain values, which JSON can hold.
+            Plain values, suitable for JSON.
         """
         return {
             "version": _STATE_VERSION,
@@ -168,45 +169,45 @@ class BatchLoader:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Let the next loop give what the loop of a `state_dict` would have given from there on.
+        """Let the next loop continue from the position of a `state_dict`.
 
-        The batches are the same, byte for byte, if the loader is opened with the same arguments.
+        The batches are the same, byte for byte, if the loader has the same arguments.
 
         Raises:
-            LoaderError: the state is of other images, another order or another cut into batches.
+            LoaderError: the state is of other images, another order or other batches.
         """
         wanted = {"version": _STATE_VERSION, **self._identity}
         for name, value in wanted.items():
             if state.get(name) != value:
                 raise LoaderError(
                     f"the state has {name} {state.get(name)!r} and this loader {value!r}. Open it "
-                    "with the arguments of the loader that the state is of."
+                    "with the arguments of the loader that made the state."
                 )
         self._go_to(Position.from_state(state, batches=len(self)))
 
     def close(self) -> None:
-        """End the loop that runs, if one does, and give threads and device memory back."""
+        """End the running loop, if any, and free threads and device memory."""
         self._retire()
         if self._end_dali is not None:
             self._end_dali()
         self._dali = self._end_dali = None
 
     def __enter__(self) -> Self:
-        """Hand out the loader itself; `close` is called at the end of the `with` block."""
+        """Return the loader itself; `close` is called at the end of the `with` block."""
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Close, whatever happened."""
+        """Close, with or without an exception."""
         self.close()
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
-        """What a position depends on."""
+        """The arguments that a saved position depends on."""
         return {"images": digest_of(self.paths), **asdict(self._plan)}
 
     def _go_to(self, position: Position) -> None:
         self._retire()
-        self._at = position  # another one: the loop before may still count in its own
+        self._at = position  # a new object: an earlier loop may still update its own
 
     def _retire(self) -> None:
         begun = None if self._loop is None else self._loop()
@@ -215,7 +216,7 @@ class BatchLoader:
         self._loop = None
 
     def _visit(self, at: Position) -> Generator[Batch]:
-        """The batches from a position to the end of its epoch; the position goes along."""
+        """Yield the batches from a position to the end of its epoch, and update the position."""
         with self._decoder() as loader, closing(self._decoded(loader, at)) as batches:
             for batch in batches:
                 for failure in batch.failures:
@@ -242,15 +243,15 @@ class BatchLoader:
         if not self._skip_errors:
             fault = failure.fault
             raise LoaderError(
-                f"{shown(path)}: {fault.reason}: {fault.detail}. Use on_error='skip' to leave "
-                "such images out."
+                f"{shown(path)}: {fault.reason}: {fault.detail}. Use on_error='skip' to skip such "
+                "images."
             )
         skipped = SkippedImage(failure.row, path, str(failure.fault.reason), failure.fault.detail)
         self._skipped[failure.row] = skipped
 
     @contextmanager
     def _decoder(self) -> Iterator[ImageLoader]:
-        """What decodes one epoch; only DALI's outlives it."""
+        """Open the decoder of one epoch; only DALI's is kept afterwards."""
         if self._dali is not None:
             yield self._dali
             return

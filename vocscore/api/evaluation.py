@@ -1,4 +1,4 @@
-"""What `vocscore.evaluate` returns."""
+"""The result of `vocscore.evaluate`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from vocscore.printed import Printed
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Evaluation(EvalReport, Printed):
-    """How good predictions are; `print` shows the table of `vocscore eval`."""
+    """The metrics of predictions; `print` shows the table of `vocscore eval`."""
 
     @classmethod
     def of(cls, report: EvalReport) -> Evaluation:
-        """The same figures, printable."""
+        """Make the same report printable."""
         return cls(**{field.name: getattr(report, field.name) for field in fields(report)})
 
     def __str__(self) -> str:
@@ -23,5 +23,5 @@ class Evaluation(EvalReport, Printed):
         return eval_text(self)
 
     def __repr__(self) -> str:
-        """One line: hundreds of figures would hide it."""
+        """Return one line, without the hundreds of metrics."""
         return f"Evaluation(mAP {self.figures.mean_average_precision:.3f})"

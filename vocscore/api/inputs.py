@@ -1,4 +1,4 @@
-"""Anything that holds images -> references to them, one for each result, in order."""
+"""Converts inputs of any accepted kind to image references, one for each result, in order."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class Entry:
     """One image of the inputs, which gets one result.
 
     Attributes:
-        ref: where it lies.
-        path: what its result calls it; None where it came from memory.
-        starts: whether it is the first of a tar, or the first behind one. `vocscore score` begins
+        ref: where its bytes or pixels are.
+        path: the path of its result; None if it came from memory.
+        starts: whether it is the first of a tar, or the first after one. `vocscore score` starts
             a unit there.
-        nbytes: of memory that it holds until it is decoded.
+        nbytes: of memory that it uses until it is decoded.
     """
 
     ref: ImageRef
@@ -65,7 +65,7 @@ class Entry:
 
 
 def is_one(inputs: object) -> bool:
-    """Whether this is one input and not several.
+    """Whether this is one input rather than several.
 
     Raises:
         TypeError: it is neither.
@@ -82,12 +82,12 @@ def is_one(inputs: object) -> bool:
 
 
 def entries(inputs: Any, *, upright: bool, max_pixels: int) -> Iterator[Entry]:
-    """Go through the inputs; no file of an image is opened.
+    """Iterate over the inputs; no image file is opened.
 
     Args:
         inputs: one, or an iterable of some.
-        upright: turn PIL images by their EXIF.
-        max_pixels: width times height of an image that is still decoded.
+        upright: turn PIL images by their EXIF orientation.
+        max_pixels: largest width times height of an image that is decoded.
 
     Raises:
         TypeError: an input is of another kind.
@@ -121,7 +121,7 @@ def _of_one(item: object, name: str, *, upright: bool, max_pixels: int) -> Itera
 def _of_path(path: str) -> Iterator[Entry]:
     """One image, or those in a folder or a tar.
 
-    A name that promises an image is not looked at: asking for a million takes long.
+    A path with an image's suffix is not checked on disk: for a million paths that takes long.
     """
     if is_plain(path) and format_of_name(path) is not None:
         yield Entry(ImageRef(path, path), path)
@@ -135,12 +135,12 @@ def _of_path(path: str) -> Iterator[Entry]:
 def _is_folder(path: str) -> bool:
     try:
         return Path(path).is_dir()
-    except (OSError, ValueError):  # a name that no file can have: its result says so
+    except (OSError, ValueError):  # an invalid path: its result holds the error
         return False
 
 
 def _of_source(path: str) -> Iterator[Entry]:
-    """Images as `vocscore score` finds them."""
+    """Find images as `vocscore score` does."""
     inputs = read_source(path)
     tars = isinstance(inputs, Tars)
     _warn(inputs.problems)
@@ -166,7 +166,7 @@ def _warn(problems: Iterable[str]) -> None:
 
 
 def _of_pixels(name: str, take: Callable[[], NDArray[np.uint8]]) -> Entry:
-    """What was decoded by the caller's program; pixels are copied, for it may change its own."""
+    """Wrap decoded pixels; they are copied, because the caller may change its own."""
     try:
         pixels = spared(take)
     except BadImage as bad:
@@ -175,10 +175,10 @@ def _of_pixels(name: str, take: Callable[[], NDArray[np.uint8]]) -> Entry:
 
 
 def _rgb(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """A copy as RGB: gray is repeated, alpha is dropped.
+    """Copy as RGB: gray is repeated, alpha is dropped.
 
     Raises:
-        TypeError: it is no image.
+        TypeError: it is not an image.
         BadImage: EMPTY.
     """
     shape = array.shape

@@ -1,4 +1,4 @@
-"""The commands as functions: the same options, defaults and errors."""
+"""The commands as functions, with the same options, defaults and errors."""
 
 from __future__ import annotations
 
@@ -57,20 +57,20 @@ def pack(
 ) -> PackReport:
     """Write images and their labels into WebDataset tar shards, as `vocscore pack` does.
 
-    Interrupted and called again, it resumes and ends with the same bytes.
+    If interrupted, the same call resumes and gives the same bytes.
 
     Args:
         source: a folder of images; None with `download`.
         output: folder for the shards.
-        options: groups of options, each taken whole; keywords take precedence.
-        progress: True shows a bar, False none, None one where standard error is a terminal.
+        options: groups of options, which set all of their options; keywords take precedence.
+        progress: True shows a bar, False none, None only if standard error is a terminal.
         **keywords: every option of the command.
 
     Returns:
         What was written and what was left out. Notes about the source are warnings (`UserWarning`).
 
     Raises:
-        Error: the source, its labels or an option cannot be used; one line says where, what, and
+        Error: the source, its labels or an option is not usable; one line says where, what, and
             the cure.
     """
     from vocscore.packing import pack as run
@@ -100,22 +100,23 @@ def train(
 ) -> TrainReport:
     """Fit a multi-label classifier on packed shards, as `vocscore train` does.
 
-    In this process; for several GPUs run the command with torchrun.
+    Runs in this process; for several GPUs run the command with torchrun.
 
     Args:
         shards: a folder that `pack` wrote.
         output: folder for the run: the checkpoint, its history, its metrics, charts.
         recipe: 'baseline' (the defaults), 'strong', or the path of a TOML file.
-        options: groups of options, each taken whole, before the recipe; keywords take precedence.
-        on_epoch: called with the figures of both splits after each epoch.
-        progress: True shows a bar, False none, None one where standard error is a terminal.
+        options: groups of options, which set all of their options and override the recipe; keywords
+            take precedence.
+        on_epoch: called with the metrics of both splits after each epoch.
+        progress: True shows a bar, False none, None only if standard error is a terminal.
         **keywords: every option of the command.
 
     Returns:
-        Every epoch's figures, and all figures of the epoch that was kept.
+        Every epoch's metrics, and all metrics of the kept epoch.
 
     Raises:
-        Error: the shards, the weights or an option cannot be used, or the loss is not a number;
+        Error: the shards, the weights or an option is not usable, or the loss is NaN or infinite;
             one line says where, what, and the cure.
     """
     from vocscore.ranks import read_ranks
@@ -135,7 +136,7 @@ def train(
             "vocscore.train runs in one process. Use: torchrun -m vocscore train SHARDS -o RUN"
         )
     if kept.resume and is_finished(out):
-        raise TrainError(f"{out}: is finished already; nothing to resume.")
+        raise TrainError(f"{out}: is already finished; nothing to resume.")
     with opened("train", progress) as shown:
         return run(
             Path(shards),
@@ -165,22 +166,22 @@ def score(
 ) -> ScoreReport:
     """Write one row of class probabilities for every image, as `vocscore score` does.
 
-    Interrupted and called again, it resumes and ends with the same bytes.
+    If interrupted, the same call resumes and gives the same bytes.
 
     Args:
         source: a folder, packed shards, WebDataset tars, a list file, or one image.
         output: a .csv, .parquet or .jsonl file; with `format` a folder.
         model: a folder that `train` wrote.
-        options: groups of options, each taken whole; keywords take precedence.
-        progress: True shows a bar, False none, None one where standard error is a terminal.
+        options: groups of options, which set all of their options; keywords take precedence.
+        progress: True shows a bar, False none, None only if standard error is a terminal.
         **keywords: every option of the command.
 
     Returns:
-        How many images and errors there were, the rate, and what else a person should know.
+        The numbers of images and errors, the rate, and notes for the user.
 
     Raises:
-        Error: the source, the model or an option cannot be used; finished units are kept. A bad
-            image is a row, not an error.
+        Error: the source, the model or an option is not usable; finished units are kept. A bad
+            image gets a row and does not raise.
     """
     from vocscore.scoring.run import score as run
 
@@ -205,16 +206,16 @@ def evaluate(
     options: Group | Iterable[Group] = (),
     **keywords: Unpack[EvalKeywords],
 ) -> Evaluation:
-    """Say how good predictions are, as `vocscore eval` does.
+    """Compute the metrics of predictions, as `vocscore eval` does.
 
     Args:
-        predictions: what `score` wrote with all probabilities.
-        shards: the packed set with the labels.
-        options: groups of options, each taken whole; keywords take precedence.
+        predictions: the output of `score`, with all probabilities.
+        shards: the packed dataset with the labels.
+        options: groups of options, which set all of their options; keywords take precedence.
         **keywords: every option of the command.
 
     Returns:
-        Every figure, with intervals; `print` shows the table of `vocscore eval`.
+        Every metric, with intervals; `print` shows the table of `vocscore eval`.
 
     Raises:
         Error: predictions and labels cannot be compared.
@@ -247,16 +248,16 @@ def quantize(
     """Make the 8-bit form of a model, for `precision="int8"`, as `vocscore quantize` does.
 
     Args:
-        run: a folder that `train` wrote; the 8-bit model is put beside its weights.
-        options: groups of options, each taken whole; keywords take precedence.
-        progress: True shows a bar, False none, None one where standard error is a terminal.
+        run: a folder that `train` wrote; the 8-bit model is written beside its weights.
+        options: groups of options, which set all of their options; keywords take precedence.
+        progress: True shows a bar, False none, None only if standard error is a terminal.
         **keywords: every option of the command.
 
     Returns:
-        How far it is from float32.
+        The differences from float32.
 
     Raises:
-        Error: it is not close enough, or cannot be made; nothing was written.
+        Error: it differs too much, or cannot be made; nothing was written.
     """
     from vocscore.exporting.quantize import quantize as make
 
@@ -279,12 +280,12 @@ def export(
     Args:
         run: a folder that `train` wrote.
         output: FILE.onnx, or FILE.xml for OpenVINO.
-        options: groups of options, each taken whole; keywords take precedence.
-        progress: True shows a bar, False none, None one where standard error is a terminal.
+        options: groups of options, which set all of their options; keywords take precedence.
+        progress: True shows a bar, False none, None only if standard error is a terminal.
         **keywords: every option of the command.
 
     Returns:
-        The files, and how far the new model's probabilities are from PyTorch's.
+        The files, and the largest difference of the new model's probabilities from PyTorch's.
 
     Raises:
         Error: the model cannot be written, or gives other probabilities; nothing was written.
@@ -304,19 +305,19 @@ def demo(
     progress: bool | Progress | None = None,
     **keywords: Unpack[DemoKeywords],
 ) -> Path:
-    """Draw a small VOC set, then pack, train and score it: a playground without a download.
+    """Draw a small VOC dataset, then pack, train and score it, without any download.
 
     Args:
         output: folder for everything: VOCdrawn/, shards/, run/, predictions.csv.
-        options: groups of options, each taken whole; keywords take precedence.
-        progress: True shows a bar, False none, None one where standard error is a terminal.
+        options: groups of options, which set all of their options; keywords take precedence.
+        progress: True shows a bar, False none, None only if standard error is a terminal.
         **keywords: every option of the command.
 
     Returns:
         The folder.
 
     Raises:
-        Error: something is there already, and `overwrite` is not given.
+        Error: a file exists already, and `overwrite` is not set.
     """
     from shards.synthetic.voc import draw_voc
     from vocscore.drawn_demo import make_room, spoil_one_image
@@ -346,5 +347,5 @@ def demo(
 
 
 def _warn(line: str) -> None:
-    """Of what the source holds and was not taken as it stands."""
+    """Warn about a part of the source that was changed or left out."""
     warnings.warn(line.removeprefix("warning: "), UserWarning, stacklevel=4)

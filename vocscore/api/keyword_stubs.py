@@ -1,4 +1,4 @@
-"""Writes `keywords.py` from the groups of options, so that it cannot differ from them.
+"""Generates `keywords.py` from the groups of options, so that the two always agree.
 
 python -m vocscore.api.keyword_stubs vocscore/api/keywords.py
 """
@@ -46,11 +46,13 @@ if TYPE_CHECKING:
 
 
 def text() -> str:
-    """The whole module."""
+    """The source of the module."""
     parts = [_HEAD]
     for name, kinds in KEYWORDS.items():
         fields = "\n".join(f"    {one.name}: {hint(one)}" for one in declared(*kinds))
-        summary = f'    """Of `vocscore.{"evaluate" if name == "Eval" else name.lower()}`."""'
+        summary = (
+            f'    """Options of `vocscore.{"evaluate" if name == "Eval" else name.lower()}`."""'
+        )
         parts.append(f"class {name}Keywords(TypedDict, total=False):\n{summary}\n\n{fields}\n")
     return "\n\n".join(parts)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PackKeywords(TypedDict, total=False):
-    """Of `vocscore.pack`."""
+    """Options of `vocscore.pack`."""
 
     download: Literal["2007", "2012"] | None
     labels: str | PathLike[str] | None
@@ -36,7 +36,7 @@ class PackKeywords(TypedDict, total=False):
 
 
 class TrainKeywords(TypedDict, total=False):
-    """Of `vocscore.train`."""
+    """Options of `vocscore.train`."""
 
     backbone: str
     weights: str
@@ -83,7 +83,7 @@ class TrainKeywords(TypedDict, total=False):
 
 
 class ScoreKeywords(TypedDict, total=False):
-    """Of `vocscore.score`."""
+    """Options of `vocscore.score`."""
 
     include: Sequence[str]
     exclude: Sequence[str]
@@ -106,7 +106,7 @@ class ScoreKeywords(TypedDict, total=False):
 
 
 class EvalKeywords(TypedDict, total=False):
-    """Of `vocscore.evaluate`."""
+    """Options of `vocscore.evaluate`."""
 
     split: str | None
     model: str | PathLike[str] | None
@@ -117,7 +117,7 @@ class EvalKeywords(TypedDict, total=False):
 
 
 class QuantizeKeywords(TypedDict, total=False):
-    """Of `vocscore.quantize`."""
+    """Options of `vocscore.quantize`."""
 
     shards: str | PathLike[str] | None
     split: str | None
@@ -128,7 +128,7 @@ class QuantizeKeywords(TypedDict, total=False):
 
 
 class ExportKeywords(TypedDict, total=False):
-    """Of `vocscore.export`."""
+    """Options of `vocscore.export`."""
 
     shards: str | PathLike[str] | None
     split: str | None
@@ -140,7 +140,7 @@ class ExportKeywords(TypedDict, total=False):
 
 
 class DemoKeywords(TypedDict, total=False):
-    """Of `vocscore.demo`."""
+    """Options of `vocscore.demo`."""
 
     images: int
     epochs: int

@@ -1,4 +1,4 @@
-"""`vocscore.loader`: images to batches for a training loop of one's own."""
+"""`vocscore.loader`: images in batches for the user's own training loop."""
 
 from __future__ import annotations
 
@@ -52,44 +52,44 @@ def loader(
     Only names and labels are read here; images are read and decoded during an epoch.
 
     Args:
-        source: a folder of packed shards, whose labels come along; a folder of images or of other
-            tars, one tar, a list file or one image, as `vocscore score` takes them; or a list of
-            image files. Only packed shards have labels.
+        source: a folder of packed shards, with their labels; a folder of images or of other tars,
+            one tar, a list file or one image, as for `vocscore score`; or a list of image files.
+            Only packed shards have labels.
         split: of packed shards: a name, or names joined by commas ('train,val'); None: all.
-        batch_size: images a batch, on each rank; the last batch may be smaller.
-        shuffle: visit the rows in an order of each epoch's own. It follows from `seed` and the
-            epoch alone, on every machine, and is the order in which `vocscore train` visits them.
-        seed: of the order and of `augmentation`, not below 0.
+        batch_size: images per batch, on each rank; the last batch may be smaller.
+        shuffle: visit the rows in a different order in each epoch. The order depends only on
+            `seed` and the epoch, on every machine, and is that of `vocscore train`.
+        seed: for the order and for `augmentation`, not below 0.
         size: height and width of the images, pixels; None: 256.
         mean: of R, G, B on the scale 0 to 1, for `normalize`; None: ImageNet's.
         std: like `mean`, above 0.
-        preprocess: a run whose size, mean and std are taken in place of these three arguments, or
-            a `Preprocess`.
-        augmentation: random crops, flips and colors. What is drawn for an image follows from
-            `seed`, the epoch and the row alone.
-        difficult: what a class of which an image shows only 'difficult' instances is in the
-            labels: 'ignore' (-1), 'positive' (1) or 'negative' (0).
-        on_error: what is done about an image that cannot be decoded: 'raise', or 'skip', which
-            leaves it out and notes it in `skipped`.
+        preprocess: a run whose size, mean and std replace these three arguments, or a
+            `Preprocess`.
+        augmentation: random crops, flips and colors. The values for an image depend only on
+            `seed`, the epoch and the row.
+        difficult: the label of a class of which an image shows only 'difficult' instances:
+            'ignore' (-1), 'positive' (1) or 'negative' (0).
+        on_error: for an image that cannot be decoded: 'raise', or 'skip', which leaves it out and
+            adds it to `skipped`.
         drop_last: leave out the last rows of an epoch if they do not fill a batch of every rank.
         rank: of this process, from 0.
         world_size: processes that share the rows; each row is visited by exactly one, and all
             have equally many batches.
-        workers: threads that decode; None: one for each usable core.
+        workers: decoding threads; None: one per usable core.
         loader: 'auto' (DALI on a GPU, else 'host'), 'dali', 'host' (libjpeg-turbo and torch) or
             'reference' (Pillow in one thread, slow).
-        device: where the images of a batch are: 'auto' (the first GPU, else the CPU), 'cpu',
-            'cuda' or 'cuda:N'.
-        max_pixels: width times height from which on an image counts as undecodable.
+        device: of the images in a batch: 'auto' (the first GPU, else the CPU), 'cpu', 'cuda' or
+            'cuda:N'.
+        max_pixels: largest width times height of an image; a larger one counts as undecodable.
 
     Raises:
-        LoaderError: there is no image in the source, no split of that name, or an argument is out
-            of its range.
-        ScoreError: there is no such source, or it cannot be read.
-        DamageError: the shards are unfinished or damaged.
-        CheckpointError: `preprocess` names no run.
-        DeviceError: the device is not there.
-        EvalError: no such rule of difficult labels.
+        LoaderError: the source has no image or no split of that name, or an argument is out of
+            its range.
+        ScoreError: the source does not exist or cannot be read.
+        DamageError: the shards are incomplete or damaged.
+        CheckpointError: `preprocess` is not a run.
+        DeviceError: the device does not exist.
+        EvalError: the rule for difficult labels is unknown.
     """
     if on_error not in ("raise", "skip"):
         raise LoaderError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
@@ -137,5 +137,5 @@ def _preprocess(
         except ValueError as error:
             raise LoaderError(str(error)) from error
     if (size, mean, std) != (None, None, None):
-        raise LoaderError("preprocess says size, mean and std; give it or them, not both")
+        raise LoaderError("preprocess sets size, mean and std; give it or them, not both")
     return given if isinstance(given, Preprocess) else load_card(Path(given)).preprocess

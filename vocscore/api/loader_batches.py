@@ -1,4 +1,4 @@
-"""Which rows each pass of a loader visits, batch by batch, for every rank."""
+"""The rows of each epoch of a loader, batch by batch, for every rank."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class BatchPlan:
     """How rows 0 to `rows` - 1 are cut into batches.
 
     Every step takes the next batch_size * world_size rows of the epoch's order, and each rank a
-    run of them: the ranks together see the batches of one process with a larger batch size. Every
-    row is visited by exactly one rank, and all ranks have equally many batches (with batch_size 1,
-    a rank may have one less).
+    contiguous part of them: together, the ranks see the batches of one process with a larger batch
+    size. Every row is visited by exactly one rank, and all ranks have equally many batches (with
+    batch_size 1, a rank may have one less).
 
     Attributes:
         rows: how many there are, at least `world_size`.
-        batch_size: rows a batch and rank, at least 1.
-        shuffle: whether each epoch has an order of its own.
+        batch_size: rows per batch and rank, at least 1.
+        shuffle: whether each epoch has its own order.
         seed: of that order, not below 0.
         drop_last: leave out the rows that do not fill a batch of every rank.
         rank: from 0.
@@ -45,7 +45,7 @@ class BatchPlan:
     world_size: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what no rows can be cut by.
+        """Check the values.
 
         Raises:
             LoaderError: a value is out of its range.
@@ -59,7 +59,9 @@ class BatchPlan:
                 f"rank must be 0 to world_size - 1, got {self.rank=} {self.world_size=}"
             )
         if self.rows < self.world_size:
-            raise LoaderError(f"world_size is {self.world_size}, with {self.rows} images to share")
+            raise LoaderError(
+                f"world_size is {self.world_size}, but there are only {self.rows} images"
+            )
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """All rows in the order of an epoch, the same on every machine; int64, shape (rows,)."""
@@ -76,7 +78,9 @@ class BatchPlan:
         own = [share(order[at : at + step], ranks) for at in range(0, end, step)]
         if own and not len(own[-1]):
             last = own.pop()
-            if own and len(own[-1]) > 1:  # as many batches as the ranks that have a row left
+            if (
+                own and len(own[-1]) > 1
+            ):  # gives the ranks that have a row left equally many batches
                 own[-1], last = np.split(own[-1], [-1])
                 own.append(last)
         return own
@@ -85,7 +89,7 @@ class BatchPlan:
 def joined_batches(
     batches: list[NDArray[np.int64]], *, batch_size: int
 ) -> Iterator[NDArray[np.int64]]:
-    """Join batches such that cutting at every `batch_size` rows gives them again."""
+    """Join batches so that cutting at every `batch_size` rows gives them back."""
     begin = 0
     for end, rows in enumerate(batches, start=1):
         if len(rows) < batch_size or end == len(batches):

@@ -1,4 +1,4 @@
-"""What a loader is asked to load: packed shards with labels, or any images without."""
+"""The images of a loader: packed shards with labels, or any images without."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from vocscore.scoring.inputs.units import Unit
 
 _UNIT_FILES = 1 << 16
-"""Files that are listed together; nothing depends on it."""
+"""Files listed per unit; results do not depend on it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChosenImages:
-    """The images of a loader; the position is the row number.
+    """The images of a loader; the index is the row number.
 
     Attributes:
-        refs: where the bytes of each image lie.
-        labels: int8, shape (len(refs), C): 1 present, 0 absent, -1 only difficult; None where the
+        refs: where the bytes of each image are.
+        labels: int8, shape (len(refs), C): 1 present, 0 absent, -1 only difficult; None if the
             source has no labels.
         classes: the columns of `labels`; () without labels.
-        notes: one line for each thing in the source that was left out or looks wrong.
+        notes: one line for each part of the source that was left out or looks wrong.
     """
 
     refs: Sequence[ImageRef]
@@ -56,16 +56,16 @@ def choose_images(
     """Find the images of a source; no image is read.
 
     Args:
-        source: a folder of packed shards, whose labels come along; anything else that
-            `vocscore score` takes; or a list of image files.
+        source: a folder of packed shards, with their labels; any other source of
+            `vocscore score`; or a list of image files.
         split: of packed shards: a name, or names joined by commas; None: all splits.
         difficult: as for `apply_difficult`.
 
     Raises:
         LoaderError: there is no image, or no split of that name.
-        ScoreError: there is no such source, or it cannot be read.
-        DamageError: the shards are unfinished or damaged.
-        EvalError: no such rule of difficult labels.
+        ScoreError: the source does not exist or cannot be read.
+        DamageError: the shards are incomplete or damaged.
+        EvalError: the rule for difficult labels is unknown.
     """
     if not isinstance(source, (str, os.PathLike)):
         _refuse_split(split, "a list of files")
@@ -75,29 +75,29 @@ def choose_images(
         folder, where = Path(source), shown(os.fspath(source))
         manifest = manifest_of(folder)
         if manifest is None and split is not None and folder.is_dir():
-            manifest = read_manifest(folder)  # says what is missing
+            manifest = read_manifest(folder)  # its error says what is missing
         if manifest is not None:
             return _packed(folder, manifest, split=split, difficult=difficult)
         _refuse_split(split, where)
         found = _unlabeled(source)
     if not found.refs:
-        raise LoaderError(f"{where}: no image in it.")
+        raise LoaderError(f"{where}: contains no image.")
     return found
 
 
 def _refuse_split(split: str | None, where: str) -> None:
     if split is not None:
         raise LoaderError(
-            f"{where}: no packed shards, hence no split {split!r}. Leave split out, or name the "
-            "folder that 'vocscore pack' wrote."
+            f"{where}: not packed shards, so there is no split {split!r}. Leave split out, or name "
+            "the folder that 'vocscore pack' wrote."
         )
 
 
 def split_names(folder: Path, manifest: Manifest, split: str | None) -> tuple[str, ...]:
-    """The splits that are asked for, each once.
+    """The requested splits, without duplicates.
 
     Raises:
-        LoaderError: one is not there, or is named twice.
+        LoaderError: one does not exist, or is named twice.
     """
     if split is None:
         return tuple(manifest.splits)
@@ -105,9 +105,9 @@ def split_names(folder: Path, manifest: Manifest, split: str | None) -> tuple[st
     for name in names:
         if name not in manifest.splits:
             there = ", ".join(manifest.splits)
-            raise LoaderError(f"{shown(str(folder))}: no split {name!r} in it. There are: {there}.")
+            raise LoaderError(f"{shown(str(folder))}: has no split {name!r}. There are: {there}.")
         if names.count(name) > 1:
-            raise LoaderError(f"split {name!r} is named twice in {split!r}: each image comes once.")
+            raise LoaderError(f"split {name!r} is named twice in {split!r}: name each split once.")
     return names
 
 
@@ -129,7 +129,7 @@ def _unlabeled(source: str | os.PathLike[str]) -> ChosenImages:
 
 
 def _contents(unit: Unit) -> tuple[Sequence[ImageRef], Sequence[str]]:
-    """The images of a unit, and what is wrong with it as a whole.
+    """The images of a unit, and problems of the unit as a whole.
 
     Raises:
         LoaderError: it is a tar that cannot be read.

@@ -1,4 +1,4 @@
-"""One loop over a loader: where it is, how it ends, and what it left out."""
+"""One loop over a loader: its position, its end, and the skipped images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SkippedImage:
         row: its row number.
         path: its name, as in `BatchLoader.paths`.
         reason: the stable code, such as 'truncated'.
-        detail: one line for a person.
+        detail: a one-line explanation.
     """
 
     row: int
@@ -35,13 +35,13 @@ class SkippedImage:
 
 @dataclass(slots=True)
 class Position:
-    """Where a loop is, or where the next one begins.
+    """The position of a loop, or the start of the next one.
 
     Attributes:
-        epoch: from 1, if nothing else is chosen.
-        done: its batches that were handed out or left out.
-        begun: a loop over the epoch was begun and is not at its end: the next loop is over the
-            next epoch.
+        epoch: from 1, unless chosen otherwise.
+        done: number of its batches returned or left out.
+        begun: a loop over the epoch has started and not ended; the next loop then takes the next
+            epoch.
     """
 
     epoch: int = 1
@@ -50,10 +50,10 @@ class Position:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], *, batches: int) -> Position:
-        """Read what `BatchLoader.state_dict` gave.
+        """Read a `BatchLoader.state_dict`.
 
         Args:
-            state: as it came back from wherever it was kept.
+            state: as saved and restored by the caller.
             batches: of an epoch.
 
         Raises:
@@ -66,29 +66,29 @@ class Position:
 
 
 class Loop:
-    """One loop over a loader; where nobody holds it any more, its threads end."""
+    """One loop over a loader; its threads end when nothing refers to it any more."""
 
     def __init__(self, batches: Generator[Batch]) -> None:
-        """Start nothing: that is done when the first batch is asked for."""
+        """Start nothing yet: threads start when the first batch is requested."""
         self._batches = batches
         self._retired = False
 
     def __iter__(self) -> Self:
-        """Hand out the iterator itself."""
+        """Return the iterator itself."""
         return self
 
     def __next__(self) -> Batch:
         """Wait for the next batch."""
         if self._retired:
             raise LoaderError(
-                "this loop over the loader was ended: a newer one was begun, another epoch was "
-                "chosen, or the loader was closed. Open a second loader to go through it twice "
-                "at a time."
+                "this loop over the loader has ended: a newer one was started, another epoch was "
+                "chosen, or the loader was closed. Open a second loader to run two loops at the "
+                "same time."
             )
         return next(self._batches)
 
     def retire(self) -> None:
-        """Stop; to ask for more is an error."""
+        """Stop; requesting another batch is then an error."""
         self._retired = True
-        with suppress(ValueError):  # another thread waits for a batch right now
+        with suppress(ValueError):  # another thread is waiting for a batch
             self._batches.close()

@@ -1,4 +1,4 @@
-"""Known errors name options as Python does where a function is called, not as a shell does."""
+"""Translates option names in error messages from the shell's form to Python's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vocscore.config.option import Option
 
 _PARTS = re.compile(
-    r"(?P<command>vocscore [a-z]+ (?:(?!\. |').)*)"  # to be typed in a shell: it stays
+    r"(?P<command>vocscore [a-z]+ (?:(?!\. |').)*)"  # a shell command: unchanged
     r"|(?<![\w-])(?:--(?P<no>no-)?(?P<name>[a-z][a-z-]*)|-(?P<short>[om])\b)"
     r"(?: (?P<value>[A-Z]+\b|[a-z0-9.]*[a-z0-9]))?"
 )
@@ -31,7 +31,7 @@ _SHORT = {"o": "output", "m": "model"}
 
 @contextmanager
 def python_names() -> Iterator[None]:
-    """Let an error of the block say `overwrite=True` where it says '--overwrite'."""
+    """Translate errors of the block, such as '--overwrite' to `overwrite=True`."""
     try:
         yield
     except Error as error:
@@ -41,9 +41,9 @@ def python_names() -> Iterator[None]:
 
 
 def in_python(line: str) -> str:
-    """A line of an error with its options named as the API's functions take them.
+    """Spell the options in an error message as keywords of the API's functions.
 
-    Commands in it ('vocscore pack SRC -o SHARDS') stay as they are.
+    Commands in it ('vocscore pack SRC -o SHARDS') are unchanged.
     """
     return _PARTS.sub(_spelled, line)
 
@@ -67,13 +67,13 @@ def _spelled(found: re.Match[str]) -> str:
 
 
 def _is_value(word: str, option: Option) -> bool:
-    """Whether a word after an option is its value, and not the next word of the sentence."""
+    """Whether a word after an option is its value rather than the next word of the sentence."""
     words = (*option.choices, *(option.metavar or "").split("|"))
     return word in words or (option.name == "device" and word in ("auto", "cpu", "cuda"))
 
 
 @lru_cache(maxsize=1)
 def _options() -> dict[str, Option]:
-    """Every option of every function, by its name."""
+    """Every option of every function, by name."""
     configs = (TrainConfig, RunConfig, ComputeConfig, PackConfig, EvalConfig, QuantizeConfig)
     return {one.name: one for one in declared(*configs, ExportConfig, ScoreConfig)}

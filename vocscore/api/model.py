@@ -1,4 +1,4 @@
-"""A trained model in memory: `load` opens one, `Model.predict` scores images with it."""
+"""A trained model in memory: `load` loads one, `Model.predict` scores images with it."""
 
 from __future__ import annotations
 
@@ -55,30 +55,30 @@ def load(
     batch_size: int = DecodeConfig.batch_size,
     max_pixels: int = DecodeConfig.max_pixels,
 ) -> Model:
-    """Load a trained model to predict with.
+    """Load a trained model for prediction.
 
     The arguments and their defaults are those of `vocscore score`.
 
     Args:
         run: the folder that `vocscore train` wrote.
         device: 'auto' (the first GPU, else the CPU), 'cpu', 'cuda' or 'cuda:N'.
-        precision: 'auto' (bf16 where training has shown that the model keeps its probabilities in
-            it and the device computes in it, else float32), 'float32', 'bf16', or 'int8' (after
+        precision: 'auto' (bf16 if training has shown that it preserves the model's probabilities
+            and the device computes in it, else float32), 'float32', 'bf16', or 'int8' (after
             `vocscore quantize`).
-        workers: threads that read and decode; None: one for each usable core.
+        workers: threads that read and decode; None: one per usable core.
         loader: 'auto' (DALI on a GPU, else the host), 'host', 'dali' or 'reference'.
-        batch_size: images decoded together. On a CPU it changes no bit of a result; on a GPU it is
-            the network's batch too, and may change the last bits.
-        max_pixels: width times height of an image; one with more is a result with an error.
+        batch_size: images decoded together. On a CPU it does not change a bit of any result; on a
+            GPU it is also the network's batch size, and may change the last bits.
+        max_pixels: largest width times height of an image; the result of a larger one is an error.
 
     Raises:
-        CheckpointError: the folder holds no finished model, or none in int8.
-        DeviceError: the device is not there, or does not compute in this precision.
+        CheckpointError: the folder has no finished model, or none in int8.
+        DeviceError: the device does not exist, or does not compute in this precision.
         OptionError: an argument is out of its range.
     """
     folder = Path(run)
     compute = InferenceConfig(device=device, precision=precision, workers=workers, loader=loader)
-    DecodeConfig(batch_size=batch_size, max_pixels=max_pixels)  # refuses what is out of range
+    DecodeConfig(batch_size=batch_size, max_pixels=max_pixels)  # checks the ranges
     card, identity = check_model(folder, compute)
     where = resolve_device(device)
     arithmetic = resolve_precision(precision, card, device=where)
@@ -107,8 +107,8 @@ class Setup:
         identity: its hash.
         device: 'cpu' or 'cuda:N'.
         precision: 'float32', 'bf16' or 'int8'.
-        group: images that the network sees at once.
-        max_pixels: width times height of an image that is still decoded.
+        group: the network's batch size.
+        max_pixels: largest width times height of an image that is decoded.
     """
 
     run: Path
@@ -120,13 +120,13 @@ class Setup:
 
 
 class Model:
-    """A trained model, ready to predict; `load` makes it. Close it, or use it in a `with` block.
+    """A trained model, ready to predict; `load` creates it. Close it, or use a `with` block.
 
     It starts no processes and handles no signals. Several threads may use it at the same time, and
-    several results may be taken in turns; one `Predictions` belongs to one thread at a time.
+    several results may be consumed alternately; one `Predictions` belongs to one thread at a time.
 
     Attributes:
-        card: what is known of the network.
+        card: the description of the network.
         setup: how it was loaded.
     """
 
@@ -151,54 +151,54 @@ class Model:
 
     @property
     def thresholds(self) -> NDArray[np.float32]:
-        """float32, shape (C,): a class is a label from this probability on."""
+        """float32, shape (C,): the minimum probability of a label, per class."""
         at = np.asarray(self.card.decision_threshold, np.float32)
         thresholds: NDArray[np.float32] = np.broadcast_to(at, len(self.classes)).copy()
         return thresholds
 
     @property
     def size(self) -> int:
-        """Height and width of what the network sees, pixels."""
+        """Height and width of the network's input, pixels."""
         return self.card.preprocess.size
 
     @property
     def backbone(self) -> str:
-        """The name of the torchvision model beneath the head."""
+        """The name of the torchvision model below the head."""
         return self.card.backbone
 
     def predict(self, inputs: Inputs) -> Predictions:
-        """Score images: one result for each, in order, computed while they are taken.
+        """Score images: one result for each, in order, computed as they are consumed.
 
-        An image that cannot be read or decoded is a result with an `error`, never an exception.
+        An image that cannot be read or decoded gives a result with an `error`, never an exception.
 
         For the paths of a list, a folder or a folder of shards, probabilities equal those that
         `vocscore score` writes for the same list, folder or shards to the last bit, on the same
         machine with the same device, precision and loader, and with the default --unit-size
         (on a GPU: and the same batch size). Other inputs differ by at most 1e-6 from the same
-        image in a list of paths, as long as the pixels are the same: large JPEGs, which are decoded
-        at a half to an eighth of their size where they come as files or bytes, are full size in a
-        PIL image or an array.
+        image in a list of paths, if the pixels are the same: large JPEGs are decoded at a half to
+        an eighth of their size from files or bytes, but have full size in a PIL image or an array.
 
-        What could not be set because torch was loaded before vocscore, and what that changes:
-        `vocscore.machine.set_too_late`.
+        `vocscore.machine.set_too_late` returns the variables that could not be set because torch
+        was loaded before vocscore, and explains their effect.
 
-        On a CPU a call costs as much as 32 images, as in `vocscore score`. After some calls with at
-        most 8 images the network is compiled for single ones as well, which takes seconds once on
-        a machine; from then on these cost what they need, if a trial has shown equal bits.
+        On a CPU, a call costs at least as much as 32 images, as in `vocscore score`. After some
+        calls with at most 8 images, the network is also compiled for single images, which takes
+        seconds once per machine; from then on such calls cost only what their images take, if a
+        test has shown equal bits.
 
         Args:
-            inputs: one input, or any iterable of inputs, mixed: paths (folders are searched as
-                `vocscore score` does, tars and packed sets are read), the bytes of image files, PIL
+            inputs: one input, or any iterable of inputs, mixed: paths (folders are searched as by
+                `vocscore score`, tars and packed datasets are read), the bytes of image files, PIL
                 images (turned by their EXIF orientation like files), uint8 arrays of shape
                 (H, W, 3) RGB, (H, W) or (H, W, 1) gray, (H, W, 4) with alpha, which is dropped,
                 and uint8 tensors of shape (3, H, W). Arrays and PIL images are copied when they are
-                taken. An iterator is a stream: it is gone through in the caller's thread, at most
-                192 images ahead of the results (on a GPU three batches, if those are more), and
-                its results are not remembered.
+                read. An iterator is a stream: the caller's thread reads it, at most 192 images
+                ahead of the results (on a GPU three batches, if that is more), and its results are
+                not stored.
 
         Raises:
-            TypeError: at once or while results are taken: an input is of another kind.
-            ScoreError: the model is closed; while results are taken: a folder holds no image, or
+            TypeError: at once or while results are consumed: an input is of another kind.
+            ScoreError: the model is closed; while results are consumed: a folder has no image, or
                 the model returns NaN.
         """
         self._refuse_closed()
@@ -213,13 +213,13 @@ class Model:
     def features(
         self, inputs: Inputs, *, on_error: Literal["raise", "nan"] = "raise"
     ) -> NDArray[np.float32]:
-        """What the backbone makes of images, before the head; in float32 on every model.
+        """Compute the backbone's features, before the head; in float32 for every model.
 
         The first call loads the backbone, which takes seconds.
 
         Args:
             inputs: as for `predict`.
-            on_error: what an image that cannot be decoded does: 'raise', or 'nan' for a row of NaN.
+            on_error: for an image that cannot be decoded: 'raise', or 'nan' for a row of NaN.
 
         Returns:
             float32, shape (N, F), in the order of the inputs.
@@ -252,20 +252,20 @@ class Model:
         return np.concatenate(parts)
 
     def close(self) -> None:
-        """End the threads that decode; results that are not yet taken are lost."""
+        """End the decoding threads; results that are not yet consumed are lost."""
         self._closed = True
         self._decoding.close()
 
     def __enter__(self) -> Self:
-        """Hand out the model itself; `close` is called at the end of the `with` block."""
+        """Return the model itself; `close` is called at the end of the `with` block."""
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Close, whatever happened."""
+        """Close, with or without an exception."""
         self.close()
 
     def __repr__(self) -> str:
-        """Where it is from and what it is."""
+        """Describe the model and how it was loaded."""
         setup = self.setup
         return (
             f"<Model {setup.run}: {self.backbone}, {len(self.classes)} classes, {self.size} px, "
@@ -277,7 +277,7 @@ class Model:
             raise ScoreError(f"{self.setup.run}: the model is closed. Load it again.")
 
     def _fitting(self, images: int) -> tuple[Runtime, int]:
-        """The network for so many images, and how many it sees at once."""
+        """The network for a number of images, and its batch size."""
         if self.setup.device == "cpu" and images <= MOST_IMAGES:
             single = self._small.single()
             if single is not None:
@@ -298,7 +298,7 @@ class Model:
     def _blocks(
         self, inputs: Inputs, fitting: Callable[[int], tuple[Runtime, int]], *, columns: int
     ) -> Generator[Block]:
-        """Results of engines of this call's own: only loader and network are shared."""
+        """Results from this call's own engines: they share only the loader and the network."""
         self._refuse_closed()
         setup, patient = self.setup, isinstance(inputs, Iterator)
         found = entries(inputs, upright=self.card.preprocess.upright, max_pixels=setup.max_pixels)
@@ -328,6 +328,6 @@ class _Shared(Runtime):
         self.in_flight = runtime.in_flight
 
     def submit(self, images: torch.Tensor) -> Results:
-        """Start on a batch; see `Runtime.submit`."""
+        """Start a batch; see `Runtime.submit`."""
         with self._one_at_a_time:
             return self._runtime.submit(images)

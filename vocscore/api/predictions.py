@@ -1,4 +1,4 @@
-"""What a model says of images: one `Prediction` each, and `Predictions` in order."""
+"""A model's results: one `Prediction` per image, and `Predictions` in order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shards.errors import Fault
 
 ROWS_SHOWN = 5
-"""Of `Predictions`, where a notebook shows them."""
+"""Rows of `Predictions` that a notebook shows."""
 _CLASSES_SHOWN = 3
 
 
@@ -30,15 +30,15 @@ class Prediction:
     """The result for one image.
 
     Attributes:
-        path: the path that was given; of an image in a folder the folder's and its own, which
-            can be opened; of one in a tar its name there. None where it came from memory.
+        path: the path that was given; for an image in a folder, the folder's and its own joined,
+            which can be opened; for one in a tar, its name there. None if it came from memory.
         classes: the model's, in column order.
-        vector: float32, shape (C,): probabilities, 0 to 1; NaN where there is an error.
+        vector: float32, shape (C,): probabilities, 0 to 1; NaN if there is an error.
         labels: the classes whose probability is at or above their threshold, in column order;
-            none where there is an error.
+            none if there is an error.
         error: why there are no probabilities: `error.reason` is one of the stable codes ('empty',
-            'truncated', 'vanished', ...), `error.detail` a line for a person. None where all is
-            well.
+            'truncated', 'vanished', ...), `error.detail` a one-line explanation. None if there is
+            no error.
     """
 
     path: str | None
@@ -49,14 +49,14 @@ class Prediction:
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """Class -> probability, in column order; NaN where there is an error."""
+        """Class -> probability, in column order; NaN if there is an error."""
         return dict(zip(self.classes, self.vector.tolist(), strict=True))
 
     def top(self, number: int) -> list[tuple[str, float]]:
-        """The most probable classes and their probabilities, falling; none where there is an error.
+        """The most probable classes and their probabilities, descending; none if there is an error.
 
         Args:
-            number: of classes, at most.
+            number: maximum number of classes.
         """
         if self.error is not None:
             return []
@@ -64,7 +64,7 @@ class Prediction:
         return [(self.classes[column], float(self.vector[column])) for column in order]
 
     def __repr__(self) -> str:
-        """The path, and the error or what is most probable."""
+        """Show the path, and the error or the most probable classes."""
         if self.error is not None:
             return f"Prediction({self.path!r}, error={str(self.error)!r})"
         shown = ", ".join(f"{name} {value:.3f}" for name, value in self.top(_CLASSES_SHOWN))
@@ -76,10 +76,10 @@ class Block:
     """Some results, in order.
 
     Attributes:
-        names: one a row, for messages.
-        paths: one a row, as `Prediction.path`.
+        names: one per row, for messages.
+        paths: one per row, as `Prediction.path`.
         numbers: float32, shape (len(paths), C); NaN in rows with an error.
-        errors: row -> why.
+        errors: row -> its error.
     """
 
     names: Sequence[str]
@@ -89,16 +89,16 @@ class Block:
 
 
 class Predictions(Iterable[Prediction]):
-    """Results in the order of the inputs, computed while they are taken.
+    """Results in the order of the inputs, computed as they are consumed.
 
-    Results of a list, a folder or a single input are remembered (4 C bytes an image): they can be
-    taken again, and by number. Those of an iterator are not, so a stream may be endless.
+    Results of a list, a folder or a single input are stored (4 C bytes per image): they can be
+    iterated over again, and indexed. Those of an iterator are not, so a stream may be endless.
 
     Args:
         blocks: the results, once.
         classes: in column order.
         thresholds: float32, shape (C,).
-        remember: keep what has come.
+        remember: store the results.
     """
 
     def __init__(
@@ -113,40 +113,41 @@ class Predictions(Iterable[Prediction]):
         self._classes = classes
         self._thresholds = thresholds
         self._known: list[Block] | None = [] if remember else None
-        # By functions that do not know this object: in a circle, what is left would stay at work.
+        # Functions without a reference to this object: a reference cycle would keep the work
+        # running.
         self._stream = None if remember else _rows(blocks, classes, thresholds)
 
     def __iter__(self) -> Iterator[Prediction]:
-        """From the first one on; of a stream, from the next one on."""
+        """Iterate from the first result; for a stream, from the next one."""
         if self._stream is not None:
             return self._stream
         return _rows(self._all_blocks(), self._classes, self._thresholds)
 
     def __getitem__(self, number: int) -> Prediction:
-        """The result with a number, from 0; a negative one counts from the end.
+        """The result at an index, from 0; a negative one counts from the end.
 
         Raises:
-            IndexError: there is none.
-            TypeError: the inputs were an iterator, whose results are not remembered.
+            IndexError: it is out of range.
+            TypeError: the inputs were an iterator, whose results are not stored.
         """
         if self._known is None:
-            raise TypeError("results of an iterator have no numbers. Give a list, or take the next")
+            raise TypeError("results of an iterator cannot be indexed. Pass a list, or use next()")
         if number < 0:
             number += sum(len(block.paths) for block in self._all_blocks())
         found = next(islice(self, number, None), None) if number >= 0 else None
         if found is None:
-            raise IndexError("there are not so many results")
+            raise IndexError("the index is out of range")
         return found
 
     def to_pandas(self) -> pd.DataFrame:
-        """All results (of a stream: those left) as a table.
+        """Convert all results (of a stream: those left) to a table.
 
         Columns are those of the CSV that `vocscore score` writes: path, status ('ok' or 'error'),
-        error (None or 'reason: detail'), one float32 a class (NaN where there is an error), labels
+        error (None or 'reason: detail'), one float32 per class (NaN if there is an error), labels
         (joined with ';').
 
         Raises:
-            ScoreError: pandas is not installed, or a class is named like another column.
+            ScoreError: pandas is not installed, or a class has the name of another column.
         """
         try:
             import pandas as pd
@@ -154,7 +155,7 @@ class Predictions(Iterable[Prediction]):
             raise ScoreError("to_pandas needs pandas. Run: pip install pandas") from error
         taken = {"path", "status", "error", "labels"} & set(self._classes)
         if taken:
-            raise ScoreError(f"the class {min(taken)!r} has the name of a column of its own.")
+            raise ScoreError(f"the class {min(taken)!r} has the name of another column.")
         rows = list(self)
         numbers = (
             np.stack([row.vector for row in rows]) if rows else np.empty((0, len(self._classes)))
@@ -168,9 +169,9 @@ class Predictions(Iterable[Prediction]):
         return table
 
     def __repr__(self) -> str:
-        """The first results; of a stream none is taken for it."""
+        """Show the first results; a stream is not consumed."""
         if self._known is None:
-            return "<Predictions of an iterator: go through them, or call to_pandas()>"
+            return "<Predictions of an iterator: iterate over them, or call to_pandas()>"
         shown = list(islice(self, ROWS_SHOWN + 1))
         lines = [f"  {prediction!r}," for prediction in shown[:ROWS_SHOWN]]
         more = ["  ..."] if len(shown) > ROWS_SHOWN else []
@@ -188,7 +189,7 @@ class Predictions(Iterable[Prediction]):
         return f"<table>{head}{''.join(rows)}</table>"
 
     def _all_blocks(self) -> Iterator[Block]:
-        """Those that are known, then those that are still to come."""
+        """Yield the stored blocks, then the remaining ones."""
         assert self._known is not None
         at = 0
         while True:

@@ -1,4 +1,4 @@
-"""How far a function has come: a bar of tqdm, in a terminal or a notebook."""
+"""Progress of a function: a tqdm bar, in a terminal or a notebook."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Is told what a function is doing. `vocscore`'s commands bring their own."""
+    """Receives the progress of a function. `vocscore`'s commands have their own."""
 
     def stage(self, name: str) -> None:
-        """`name` begins: 'reading annotations'."""
+        """Stage `name` starts, e.g. 'reading annotations'."""
 
     def __call__(self, done: int, total: int, errors: int = 0) -> None:
-        """`done` of `total` images are finished in this stage, `errors` of them badly."""
+        """`done` of `total` images are finished in this stage, `errors` of them with errors."""
 
     def listing(self, files: int) -> None:
-        """So many files have been found."""
+        """`files` files have been found."""
 
 
 class _Bar:
-    """One bar of tqdm for all stages."""
+    """One tqdm bar for all stages."""
 
     def __init__(self, label: str, *, shown: bool | None) -> None:
         from tqdm.auto import tqdm
 
         self._label = label
-        disable = None if shown is None else not shown  # None: where nobody looks, nothing is shown
+        disable = None if shown is None else not shown  # None: tqdm shows it only on a terminal
         self.tqdm = tqdm(desc=label, unit="img", disable=disable, leave=False)
 
     def stage(self, name: str) -> None:
@@ -48,12 +48,12 @@ class _Bar:
 
 @contextmanager
 def opened(label: str, progress: bool | Progress | None) -> Iterator[Progress]:
-    """Open what a function tells its progress to.
+    """Open the progress display of a function.
 
     Args:
-        label: what begins the line.
+        label: the start of the line.
         progress: True shows a bar on standard error or in a notebook, False shows nothing, None
-            shows one where standard error is a terminal; an object is told instead.
+            shows one if standard error is a terminal; an object receives the progress instead.
     """
     if progress is None or isinstance(progress, bool):
         bar = _Bar(label, shown=progress)

@@ -1,4 +1,4 @@
-"""Keywords and groups of options, as the functions of the API take them."""
+"""Resolves the keywords and option groups of the API's functions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from vocscore.config.option import Option
 
 _PLACE = "        **keywords: every option of the command."
-"""Where a docstring is to hold the help texts of the options."""
+"""The docstring line that is replaced by the help texts of the options."""
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 
 def takes(*kinds: type[Any]) -> Callable[[Function], Function]:
-    """Show every option of some groups in the signature and the help text of a function.
+    """Show every option of some groups in the signature and docstring of a function.
 
     The function takes them as `**keywords`. Its errors name options as Python does.
     """
@@ -54,14 +54,14 @@ def takes(*kinds: type[Any]) -> Callable[[Function], Function]:
 
 
 class _Plain(dict[str, str]):
-    """Names `{name}` in a help text as Python does."""
+    """Spells `{name}` in a help text as Python does."""
 
     def __missing__(self, name: str) -> str:
         return f"`{name}`"
 
 
 def hint(option: Option) -> str:
-    """The type of an option's value, as it is written in Python."""
+    """The type annotation of an option, as text."""
     one = "str | PathLike[str]" if option.kind.__name__ == "Path" else option.kind.__name__
     if option.choices:
         one = f"Literal[{', '.join(map(json.dumps, option.choices))}]"
@@ -78,17 +78,17 @@ def settings(
     *kinds: type[Any],
     before: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """All that was given, by the names of the options; what `build` takes.
+    """Merge all settings by option name, as `build` takes them.
 
     Args:
         keywords: by name; they take precedence over groups.
         options: one group or several, each with all its values.
-        kinds: the groups, or dataclasses of groups, that the function knows.
-        before: what both take precedence over, such as a recipe.
+        kinds: the groups, or dataclasses of groups, that the function accepts.
+        before: settings that both override, such as a recipe.
 
     Raises:
-        OptionError: a keyword is no option (the nearest one is named), or a group is of another
-            function.
+        OptionError: a keyword is not an option (the nearest one is named), or a group belongs to
+            another function.
     """
     refuse_unknown(keywords, *kinds)
     found = dict(before or {})
@@ -97,7 +97,7 @@ def settings(
         values = flat(group)
         if not values.keys() <= names:
             raise OptionError(
-                "{group} holds no options of this function.", group=type(group).__name__
+                "{group} has no options of this function.", group=type(group).__name__
             )
         found.update(values)
     return {**found, **keywords}

@@ -1,9 +1,9 @@
-"""A few images without the blanks that fill a group, where the results are the same to the bit.
+"""Scores a few images without padding the batch, where the results are the same to the bit.
 
-On a CPU the network sees groups of 32, filled up with blanks: one image costs as much as 32. A
+On a CPU the network takes batches of 32, padded with blanks: one image costs as much as 32. A
 network compiled for single images costs a twentieth or less. Whether it computes the same bits
-depends on processor, network and precision, so it is tried: on as many different images as a group
-has places. In which order a kernel adds depends on shapes, and not on the values.
+depends on processor, network and precision, so it is tested, on as many different images as a
+batch has. The order in which a kernel adds depends on shapes, not on values.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from vocscore.runtime import Runtime
 
 MOST_IMAGES = 8
-"""Of a call that is worth it."""
+"""Maximum images of a call for which this is worthwhile."""
 CALLS_BEFORE = 4
-"""Small calls that are computed in a whole group: compiling the network again takes as long as
-some of them do."""
+"""Small calls that use the whole batch first: compiling the network again takes as long as
+some of them."""
 
 
 class SmallCalls:
-    """Counts small calls, and opens the network for single images when there were enough.
+    """Counts small calls, and compiles the network for single images after enough of them.
 
     Args:
-        whole: the network for groups.
+        whole: the network for full batches.
         open_single: makes it for single images; takes seconds.
-        group: images of a group.
-        size: height and width of what the network sees, pixels.
+        group: images of a full batch.
+        size: height and width of the network's input, pixels.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class SmallCalls:
         self._trying = Lock()
 
     def single(self) -> Runtime | None:
-        """The network for single images; None where the whole group is to be used."""
+        """The network for single images; None if the full batch must be used."""
         self._calls += 1
         if self._tried or self._calls <= CALLS_BEFORE:
             return self._single
-        if self._trying.acquire(blocking=False):  # other threads use the group meanwhile
+        if self._trying.acquire(blocking=False):  # other threads use the full batch meanwhile
             try:
                 self._try()
             finally:

@@ -1,7 +1,7 @@
-"""Images through an engine, a bounded number ahead of who takes the results.
+"""Scores a stream of images, a bounded number ahead of the consumer.
 
-The caller's own thread goes through its iterable, and only while it waits for a result: a
-generator may use what belongs to its thread, and what it raises comes out where it was called.
+The caller's own thread reads its iterable, and only while it waits for a result: a generator may
+use thread-local objects, and its exceptions are raised where it was called.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
     from vocscore.scoring.output.rows import Rows
 
 UNIT_SIZE = 2048
-"""Images of a unit of `vocscore score`, by default: there a new group begins."""
+"""Default images per unit of `vocscore score`: a new batch starts there."""
 LARGEST_CHUNK = 256
-"""Images of a list or a folder: 64 took no more time for each."""
+"""Chunk size for a list or a folder: 64 took no more time per image."""
 LARGEST_OF_A_STREAM = 64
-"""Images of an iterator, which may take long to give them."""
+"""Chunk size for an iterator, which may be slow."""
 MOST_BYTES = 256 << 20
-"""Of images in memory in one chunk: 64 arrays of 1000 x 1333 pixels."""
+"""Memory of images in one chunk: 64 arrays of 1000 x 1333 pixels."""
 CHUNKS_AHEAD = 3
-"""Chunks at work: one that is decoded, one behind it, one whose results are waited for."""
+"""Chunks in progress: one decoding, one after it, one whose results are awaited."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A run of images: a `Unit` that is read already.
+    """A run of images: a `Unit` that is already read.
 
     Attributes:
-        entries: one a row.
-        number: its place among the units of its engine, which has no other.
+        entries: one per row.
+        number: its unique place among the units of its engine.
     """
 
     entries: Sequence[Entry]
@@ -54,19 +54,19 @@ class Chunk:
         return len(self.entries)
 
     def read(self) -> Contents:
-        """Hand over where they lie."""
+        """Return the image references."""
         return Contents([entry.ref for entry in self.entries])
 
 
 def cut(entries: Iterator[Entry], *, group: int, patient: bool) -> Iterator[list[Entry]]:
     """Cut images into chunks, small ones first, so that the first result comes soon.
 
-    Files of one list share groups as in `vocscore score`: chunks are whole groups, and a new one
-    begins at each of its units. Only images that hold much memory end a chunk elsewhere.
+    Files of one list share batches as in `vocscore score`: chunks are whole batches, and a new one
+    starts at each of its units. Only images that use much memory end a chunk elsewhere.
 
     Args:
-        entries: in order. What going through them raises is raised behind the last chunk.
-        group: images that the network sees at once.
+        entries: in order. Their exceptions are raised after the last chunk.
+        group: the network's batch size.
         patient: as for `scored`.
     """
     most = (LARGEST_OF_A_STREAM if patient else LARGEST_CHUNK) // group * group
@@ -87,7 +87,7 @@ def cut(entries: Iterator[Entry], *, group: int, patient: bool) -> Iterator[list
                 taken, held = [], 0
                 size = max(group, min(2 * size, most))
     except Exception:
-        if taken:  # they came before it, and so do their results
+        if taken:  # these precede the exception, and so do their results
             yield taken
         raise
     if taken:
@@ -100,15 +100,15 @@ def scored(
     """Score chunks in their order.
 
     Each is a finite job of its own, so no thread ever waits for the caller: a program can end with
-    results that nobody has taken.
+    unconsumed results.
 
     Args:
-        chunks: no more than `CHUNKS_AHEAD` are taken ahead of their results.
-        engine: opens one for a chunk; several work at the same time.
-        patient: the chunks may take long to come: take fewer ahead of the first results.
+        chunks: at most `CHUNKS_AHEAD` are read ahead of their results.
+        engine: opens one for a chunk; several run at the same time.
+        patient: the chunks may be slow: read fewer ahead of the first results.
 
     Raises:
-        Exception: what `chunks` raises, behind the results of those before.
+        Exception: from `chunks`, after the results of the chunks before.
         ScoreError: from the engine.
     """
     running: deque[Prefetcher[Event]] = deque()
@@ -121,7 +121,7 @@ def scored(
             while left is not None and len(running) < ahead:
                 try:
                     entries = next(left, None)
-                except Exception as error:  # noqa: BLE001 - raised below, at its place
+                except Exception as error:  # noqa: BLE001 - raised below, in its place
                     entries, failure = None, error
                 if entries is None:
                     left = None
@@ -146,16 +146,16 @@ def _finished(events: Iterator[Event]) -> tuple[Chunk, Rows]:
 
 
 def _close(running: Sequence[Prefetcher[Event]], *, waiting: bool) -> None:
-    """End jobs whose results nobody takes.
+    """End jobs whose results are no longer needed.
 
     Args:
         running: the jobs.
-        waiting: until they have ended. Not where the garbage collector closes the generator: it may
-            do so in a thread of one of these jobs, which cannot wait for itself.
+        waiting: wait until they have ended. Not if the garbage collector closes the generator: it
+            may do so in a thread of one of these jobs, which cannot wait for itself.
     """
     for job in running:
         if waiting:
             job.close()
         else:
-            with suppress(RuntimeError):  # no thread can be started while the interpreter ends
+            with suppress(RuntimeError):  # no thread can be started at interpreter shutdown
                 Thread(target=job.close, daemon=True).start()

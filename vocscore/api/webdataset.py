@@ -47,8 +47,8 @@ def webdataset(
 ) -> FluidWrapper:
     """Read packed shards with the webdataset library.
 
-    What comes back is the library's own pipeline, to be continued with its own stages:
-    `.shuffle(1000).batched(16)`. Its samples come in the order of the shards, as dictionaries:
+    The result is the library's own pipeline, to be extended with its own stages:
+    `.shuffle(1000).batched(16)`. Its samples are dictionaries in the order of the shards:
 
     - `__key__`: the sample's key, such as 'train-00000012'; `__url__`: the tar
     - `image`: RGB, upright, decoded as strictly as everywhere in vocscore
@@ -56,23 +56,23 @@ def webdataset(
     - `json`: the description: `path`, `labels` and `difficult` (names of classes), `width`,
       `height`, `sha256`
 
-    Ranks and the workers of a DataLoader take whole shards each.
+    Each rank and each DataLoader worker takes whole shards.
 
     Args:
-        shards: a finished set, as `vocscore pack` leaves it.
+        shards: a complete dataset from `vocscore pack`.
         split: a name, or names joined by commas; None: all splits.
         image: 'pil' (`PIL.Image`), 'numpy' (uint8, shape (H, W, 3)) or 'torch' (uint8, shape
             (3, H, W)).
-        size: height and width that every image is resized to, pixels, as `vocscore.loader` does;
+        size: height and width that every image is resized to, pixels, as in `vocscore.loader`;
             None keeps each image's own.
-        on_error: what is done about an image that cannot be decoded: 'raise', or 'skip', which
-            leaves the sample out with a warning.
-        max_pixels: width times height from which on an image counts as undecodable.
+        on_error: for an image that cannot be decoded: 'raise', or 'skip', which leaves the sample
+            out with a warning.
+        max_pixels: largest width times height of an image; a larger one counts as undecodable.
 
     Raises:
         LoaderError: no split of that name, or an argument out of its range; while iterating: an
             image cannot be decoded.
-        DamageError: the set is unfinished, or a tar is missing.
+        DamageError: the dataset is incomplete, or a tar is missing.
     """
     if image not in _KINDS:
         raise LoaderError(f"image must be one of {', '.join(_KINDS)}, got {image!r}")
@@ -90,10 +90,10 @@ def webdataset(
     )
     folder = Path(shards)
     tars = [str(tar) for tar in _tars(folder, read_manifest(folder), split)]
-    import webdataset as library  # here: not all who import the API use it
+    import webdataset as library  # here: not all users of the API need it
     from webdataset.tariterators import group_by_keys, tar_file_expander
 
-    # What `WebDataset(tars, shardshuffle=False, nodesplitter=split_by_node)` is made of, but for
+    # The stages of `WebDataset(tars, shardshuffle=False, nodesplitter=split_by_node)`, except for
     # opening the tars: it takes a path for a URL, cuts it at '#' or '?', and leaves the file open.
     return library.FluidWrapper(library.SimpleShardList(tars)).compose(
         library.split_by_node,
@@ -116,18 +116,18 @@ def _tars(folder: Path, manifest: Manifest, split: str | None) -> Iterator[Path]
         for shard in manifest.splits[name].shards:
             tar = folder / shard.name
             if not tar.is_file() or tar.stat().st_size != shard.bytes:
-                raise DamageError(f"{tar}: not as {NAME} has it. Copy the set or pack it again.")
+                raise DamageError(f"{tar}: differs from {NAME}. Copy the dataset or pack it again.")
             yield tar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Decode:
-    """A sample as it is in a tar, to a decoded one; it can travel to worker processes.
+    """Decodes a sample from a tar; it can be pickled for worker processes.
 
     Attributes:
         kind: one of `_KINDS`.
         preprocess: the size to resize to; None keeps each image's own.
-        skip: leave out what cannot be decoded.
+        skip: leave out images that cannot be decoded.
         max_pixels: as for `image_file.decode`.
     """
 
@@ -137,7 +137,7 @@ class _Decode:
     max_pixels: int
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any] | None:
-        """Decode a sample; None, which the library leaves out, for one to be skipped."""
+        """Decode a sample; None, which the library drops, for one to be skipped."""
         about = {name: value for name, value in sample.items() if name.startswith("__")}
         (name,) = sample.keys() - about.keys() - {LABELS, DESCRIPTION}
         described = json.loads(sample[DESCRIPTION])
@@ -146,7 +146,7 @@ class _Decode:
         except BadImage as bad:
             line = f"{shown(described['path'])}: {bad}"
             if not self.skip:
-                raise LoaderError(f"{line}. Use on_error='skip' to leave such images out.") from bad
+                raise LoaderError(f"{line}. Use on_error='skip' to skip such images.") from bad
             warnings.warn(f"{line}; left out", RuntimeWarning, stacklevel=2)
             return None
         labels = np.lib.format.read_array(io.BytesIO(sample[LABELS]), allow_pickle=False)

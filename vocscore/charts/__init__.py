@@ -1,1 +1,1 @@
-"""Figures as image files, PNG and SVG, without a window and without global state."""
+"""Charts as image files, PNG and SVG, without a window or global state."""

@@ -1,4 +1,4 @@
-"""What every chart shares: a figure of a report's width, colors, names, and files written whole."""
+"""Shared by all charts: figures of a report's width, colors, labels, and atomic writes."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from matplotlib.ticker import MaxNLocator
 
 WIDTH = 6.8
-"""Inches: the text of a page of A4 or US Letter."""
+"""Inches: the text width of a page of A4 or US Letter."""
 TALLEST = 8.0
-"""Inches that rows of bars may take, so that a chart with its title and legend fits a page."""
+"""Inches for all rows of bars, so that a chart with title and legend fits a page."""
 DOTS_PER_INCH = 160
 
-# told apart by color-blind people too (Okabe and Ito)
+# distinguishable for color-blind people (Okabe and Ito)
 BLUE, ORANGE, SKY = "#0072b2", "#d55e00", "#56b4e9"
 GRAY, BLACK = "#7f7f7f", "#1a1a1a"
-# opaque: not every program that shows SVG knows how to mix colors
+# opaque: not every SVG viewer can blend colors
 PALE_BLUE, PALE_ORANGE, PALE_SKY, PALE_GRAY = "#8cc0e0", "#f9e7dc", "#d6ebf9", "#e2e2e2"
 FADED_ORANGE = "#eba27b"
 
 TITLE, TEXT, SMALL = 10.0, 8.5, 7.5
-"""Points, of letters."""
+"""Font sizes in points."""
 
 FORMATS = {"png": (".png",), "svg": (".svg",), "both": (".png", ".svg")}
-"""The values of `chart_format`, and the files that each stands for."""
+"""The values of `chart_format`, and the suffixes of their files."""
 
 _LONGEST = 32
 """Columns of a name; a longer one would leave no room for the chart."""
@@ -57,7 +57,7 @@ _OTHER_SCRIPTS = (
     "Malgun Gothic",
     "Arial Unicode MS",
 )
-"""Fonts that systems bring, for letters that matplotlib's own font lacks."""
+"""Fonts of common systems for glyphs that matplotlib's own font lacks."""
 
 
 def chart_files(folder: Path, stem: str, chart_format: str) -> tuple[Path, ...]:
@@ -65,14 +65,14 @@ def chart_files(folder: Path, stem: str, chart_format: str) -> tuple[Path, ...]:
 
     Args:
         folder: where they are.
-        stem: their name without what is behind the dot.
+        stem: the file name without its suffix.
         chart_format: one of `FORMATS`.
     """
     return tuple(folder / f"{stem}{suffix}" for suffix in FORMATS[chart_format])
 
 
 def require_matplotlib() -> None:
-    """Load the library that draws, with its cache in ours.
+    """Load matplotlib, with its cache in vocscore's cache folder.
 
     Raises:
         ChartError: it is not installed, or its installation is broken.
@@ -90,9 +90,9 @@ def require_matplotlib() -> None:
 
 
 def open_figure(height: float) -> Figure:
-    """An empty figure, `WIDTH` wide.
+    """Make an empty figure, `WIDTH` wide.
 
-    No pyplot: safe in any thread and on a machine without a screen.
+    Without pyplot: safe in any thread and on a machine without a screen.
 
     Args:
         height: inches.
@@ -110,14 +110,14 @@ def open_figure(height: float) -> Figure:
 
 
 def say_of_what(figure: Figure, subject: str) -> None:
-    """Write above a chart which images it is of; nothing where that is empty."""
+    """Write above a chart which images it covers; nothing if `subject` is empty."""
     if subject:
         lines = textwrap.fill(label(subject, longest=4 * _SUBJECT_LETTERS), _SUBJECT_LETTERS)
         figure.suptitle(lines, fontsize=SMALL, color=GRAY)
 
 
 def put_legend(figure: Figure, axes: Axes | None = None, *, ncols: int) -> None:
-    """Explain below a chart what has a label, in all of it or in `axes`; nothing where none has."""
+    """Put a legend below a chart, for the labels of all axes or of `axes`; none without labels."""
     panels = figure.axes if axes is None else [axes]
     named = [panel.get_legend_handles_labels() for panel in panels]
     handles, texts = (list(chain.from_iterable(part)) for part in zip(*named, strict=True))
@@ -128,22 +128,22 @@ def put_legend(figure: Figure, axes: Axes | None = None, *, ncols: int) -> None:
 
 
 def whole_numbers() -> MaxNLocator:
-    """Puts an axis's ticks at whole numbers only."""
+    """Make a locator that puts ticks at whole numbers only."""
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(integer=True)
 
 
 def label(name: str, *, longest: int = _LONGEST) -> str:
-    """The name of a class as a chart has room for it, on one line."""
+    """Shorten the name of a class to fit a chart, on one line."""
     return shorten(" ".join(name.split()), longest)
 
 
 def save(figure: Figure, files: Sequence[Path]) -> None:
-    """Write a figure, each file whole or not at all; the same figure gives the same bytes.
+    """Write a figure, each file atomically; the same figure gives the same bytes.
 
     Args:
-        figure: what is drawn.
+        figure: what to write.
         files: names that end in .png or .svg.
 
     Raises:
@@ -154,13 +154,13 @@ def save(figure: Figure, files: Sequence[Path]) -> None:
 
     for text in figure.findobj(Text):
         text.set_fontfamily(_families())
-        text.set_parse_math(False)  # '$' in a name does not begin a formula
+        text.set_parse_math(False)  # '$' in a name does not start a formula
     for file in files:
         drawn = io.BytesIO()
         kind = file.suffix.removeprefix(".")
         date = {"Date": None} if kind == "svg" else None
         with warnings.catch_warnings(), mpl.rc_context({"svg.hashsalt": "vocscore"}):
-            # letters that the fonts lack become boxes; the names are in the JSON files
+            # glyphs missing from all fonts become boxes; the names are in the JSON files
             warnings.filterwarnings("ignore", message="Glyph")
             figure.savefig(drawn, format=kind, metadata=date)
         atomic.write(file, drawn.getvalue())
@@ -168,7 +168,7 @@ def save(figure: Figure, files: Sequence[Path]) -> None:
 
 @functools.cache
 def _families() -> tuple[str, ...]:
-    """The fonts that a letter is looked for in, one after the other."""
+    """The font families to search for a glyph, in order."""
     from matplotlib.font_manager import fontManager
 
     installed = {font.name for font in fontManager.ttflist}

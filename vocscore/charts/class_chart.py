@@ -1,4 +1,4 @@
-"""per_class_ap: which classes are ranked well, and how sure that is."""
+"""per_class_ap: average precision per class, with intervals."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from vocscore.evaluation.metrics import Report
 
 MOST_CLASSES = 80
-"""Bars of one chart; of more classes, the best and the worst are drawn."""
+"""Maximum number of bars; with more classes, the best and the worst are drawn."""
 FEW_POSITIVES = 10
-"""Below it a bar is pale: resamples of so few positives say too little (docs/metrics.md)."""
+"""Below this, a bar is pale: resamples of so few positives say too little (docs/metrics.md)."""
 _INCHES_A_BAR = 0.2
 _BAR = 0.74
-"""Of a row, what its bar takes."""
+"""Bar height as a share of its row."""
 _POINT = POINTS.index("average_precision")
 
 
@@ -55,15 +55,15 @@ def class_chart(
     intervals: Intervals | None = None,
     subject: str = "",
 ) -> None:
-    """Draw the average precision of each class, best first, with its interval and its chance.
+    """Draw the average precision per class, best first, with its interval and its chance level.
 
     A class without positives has no average precision; it is at the bottom, without a bar.
 
     Args:
-        figures: what is drawn.
+        figures: the metrics to draw.
         classes: the names, in column order.
         files: the PNG and SVG files to write.
-        intervals: of the same figures; None draws none.
+        intervals: of the same metrics; None for none.
         subject: which images these are, for the reader.
 
     Raises:
@@ -87,9 +87,9 @@ def class_chart(
 
 
 def _chosen(points: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which classes are drawn, and in which rows.
+    """Choose the classes to draw, and their rows.
 
-    All of them, best first; or the best and the worst that have positives, with two rows between.
+    All of them, best first; or the best and the worst that have positives, with a gap of two rows.
     """
     order = np.argsort(-np.nan_to_num(points, nan=-1.0), kind="stable")
     if len(order) <= MOST_CLASSES:
@@ -101,7 +101,7 @@ def _chosen(points: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 def _say_left_out(axes: Axes, points: NDArray[np.float64], places: NDArray[np.int64]) -> None:
-    """Write between the best and the worst how many classes are not drawn."""
+    """Write into the gap how many classes are not drawn."""
     left_out = len(points) - len(places)
     empty = min(int(np.isnan(points).sum()), left_out)
     text = f"{left_out - empty:,} classes in between"
@@ -119,7 +119,7 @@ def _bars(
     *,
     inches: float,
 ) -> None:
-    """One bar per class, pale where its positives are few, with a tick at its chance."""
+    """Draw a bar per class, pale if its positives are few, with a tick at its chance level."""
     positives, negatives = figures.per_class.positives[shown], figures.per_class.negatives[shown]
     few, known = positives < FEW_POSITIVES, positives > 0
     axes.barh(
@@ -148,11 +148,11 @@ def _texts(
     *,
     inches: float,
 ) -> None:
-    """Names at the left, figures at the right, each in a size that its row has room for."""
+    """Write names on the left and values on the right, in a size that fits the row."""
     points = min(TEXT, max(5.0, 0.78 * 72 * inches))
     axes.set_yticks(places, names, fontsize=points)
     axes.set_ylim(max(places[-1], 1) + 0.6, -0.6)  # the best on top
-    axes.set_xlim(0, 1.015)  # a whisker at 1 is seen
+    axes.set_xlim(0, 1.015)  # keeps a whisker at 1 visible
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.tick_params(axis="x", labelsize=TEXT)
     axes.set_xlabel("average precision (0 to 1)", fontsize=TEXT)
@@ -168,7 +168,7 @@ def _texts(
 def _whiskers(
     axes: Axes, intervals: Intervals, shown: NDArray[np.int64], places: NDArray[np.int64]
 ) -> None:
-    """The interval of each class; one of a single value is its caps."""
+    """Draw the interval of each class; an empty interval shows only its caps."""
     low, high = intervals.average_precision[_POINT, shown].T
     known = ~np.isnan(low)
     if not known.any():
@@ -185,7 +185,7 @@ def _whiskers(
 
 
 def _mean(axes: Axes, figures: Report, intervals: Intervals | None) -> None:
-    """A line at the mean over classes, in the band of its interval."""
+    """Draw a line at the mean over classes, with a band for its interval."""
     mean = figures.mean_average_precision
     if math.isnan(mean):
         return

@@ -34,20 +34,19 @@ def evaluation_charts(
     """Draw average precision per class, reliability, and which labels are missed together.
 
     Args:
-        folder: for the charts, which are called `STEMS`; those there already are replaced.
+        folder: for the charts, whose names are `STEMS`; existing ones are replaced.
         classes: the names, in column order.
-        figures: of the images that were compared.
-        intervals: of the figures; None draws none.
-        calibration: of the same, by the name that the legend has for it; one, or before and after
-            calibration.
-        missed: of the same, int64, shape (C, C), as `missed_together` gives it.
+        figures: metrics of the images that were compared.
+        intervals: of the metrics; None for none.
+        calibration: of the same images, by legend name; one, or before and after calibration.
+        missed: of the same images, int64, shape (C, C), as `missed_together` returns it.
         subject: which images these are and whether they were held out, for the reader.
         chart_format: 'png', 'svg' or 'both'.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    # here: a caller that needs only the names does not wait for matplotlib
+    # imported here: a caller that needs only the names does not load matplotlib
     from vocscore.charts.class_chart import class_chart
     from vocscore.charts.missed_chart import missed_chart
     from vocscore.charts.reliability_chart import reliability_chart

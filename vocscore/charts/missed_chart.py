@@ -1,4 +1,4 @@
-"""missed_together: which labels are missed in the same images, as a table or as a list."""
+"""missed_together: which labels are missed in the same images, as a matrix or as lists."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_CLASSES = 30
-"""A side of the table; of more classes, those that are missed most often are drawn."""
+"""Side of the matrix; with more classes, those that are missed most often are drawn."""
 NEARLY_EMPTY = 0.1
-"""Share of the table's fields with a count, below which a list says more than the table."""
+"""Share of nonzero cells below which lists are clearer than the matrix."""
 _WITH_NUMBERS = 20
-"""Classes up to which there is room for a number in each field."""
+"""Maximum number of classes for which a cell has room for a number."""
 _LONGEST_NAME = 22
 _INCHES_A_ROW, _INCHES_BESIDE = 0.17, 1.9
 _LEAST_ROWS = 10
@@ -47,14 +47,14 @@ def missed_chart(
 ) -> None:
     """Draw how often two classes are missed in one image, and how often each is missed at all.
 
-    A table of the classes that are missed most; where hardly any two are missed together, two
-    sorted lists, of pairs and of classes.
+    A matrix of the classes missed most; if few pairs are missed together, two sorted lists, of
+    pairs and of classes.
 
     Args:
-        missed: int64, shape (C, C), as `missed_together` gives it.
+        missed: int64, shape (C, C), as `missed_together` returns it.
         classes: the names, in column order.
         files: the PNG and SVG files to write.
-        positives: int64, shape (C,), images that show each class.
+        positives: int64, shape (C,), number of images that show each class.
         subject: which images these are, for the reader.
 
     Raises:
@@ -93,7 +93,7 @@ def missed_chart(
 
 
 def _names(axes: Axes, names: Sequence[str], counted: Sequence[str]) -> None:
-    """Names at both sides; at the left with how often each is missed."""
+    """Write names on both sides; on the left with how often each is missed."""
     places = np.arange(len(names))
     points = min(SMALL, 220 / len(names))
     axes.set_yticks(places, counted, fontsize=points)

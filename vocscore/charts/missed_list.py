@@ -1,4 +1,4 @@
-"""missed_together as two sorted lists, for a table of pairs that would be nearly empty."""
+"""missed_together as two sorted lists, where the matrix would be nearly empty."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_PAIRS, MOST_CLASSES = 20, 20
-"""Rows of the two lists; those with the largest counts are drawn."""
+"""Total rows of the two lists; those with the largest counts are drawn."""
 _INCHES_A_ROW = 0.17
 _INCHES_BESIDE = 0.75
-"""For a list's title and axis."""
+"""Height of a list's title and axis."""
 _LONGEST_OF_TWO = 20
 _LEAST_ROWS = 2
 
 Row = tuple[str, int, str]
-"""Name, images, and what is said at the right."""
+"""Name, images, and the text on the right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class _List:
 
     @property
     def places(self) -> int:
-        """Rows that there is room for: one bar alone is no wider than others."""
+        """Number of rows to reserve: a single bar is no wider than others."""
         return max(len(self.rows), _LEAST_ROWS)
 
 
@@ -62,7 +62,7 @@ def draw_list(
     positives: NDArray[np.int64],
     subject: str,
 ) -> None:
-    """Draw the pairs that are missed together, and below them the classes that are missed at all.
+    """Draw the pairs missed together, and below them the classes missed at all.
 
     Args:
         missed: int64, shape (C, C).
@@ -90,7 +90,7 @@ def draw_list(
 
 
 def _pairs(missed: NDArray[np.int64], classes: Sequence[str]) -> _List:
-    """The pairs that are missed most often."""
+    """The pairs missed most often."""
     first, second = np.nonzero(np.triu(missed, k=1))
     counts = missed[first, second]
     most = np.argsort(-counts, kind="stable")[:MOST_PAIRS]
@@ -107,7 +107,7 @@ def _pairs(missed: NDArray[np.int64], classes: Sequence[str]) -> _List:
 def _classes(
     missed: NDArray[np.int64], classes: Sequence[str], positives: NDArray[np.int64]
 ) -> _List:
-    """The classes that are missed most often, with any other or alone."""
+    """The classes missed most often, with another or alone."""
     alone = np.diag(missed)
     order = np.argsort(-alone, kind="stable")
     most = [c for c in order[:MOST_CLASSES] if alone[c]]

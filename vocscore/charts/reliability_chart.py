@@ -1,4 +1,4 @@
-"""reliability: whether a probability of 0.7 comes true 7 times in 10."""
+"""reliability: the reliability diagram of the probabilities."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
     from vocscore.evaluation.calibration import Reliability
 
 FEW_DECISIONS = 20
-"""A bin of fewer is hollow and pale, and no line leads to it: its interval is wider than 0.4 around
-a share of 0.5."""
+"""A bin with fewer is drawn hollow and pale, without a solid line: its interval is wider than 0.4
+around a share of 0.5."""
 _STYLES = ((BLUE, PALE_BLUE, "o", "-"), (ORANGE, FADED_ORANGE, "s", "--"))
-"""Color, the same where decisions are few, marker, line."""
+"""Color, the same for bins with few decisions, marker, line."""
 
 
 def reliability_chart(
     of: Mapping[str, Reliability], files: Sequence[Path], *, subject: str = ""
 ) -> None:
-    """Draw the share that comes true against the probability, and how many decisions there are.
+    """Draw the share of positives against the probability, and the number of decisions per bin.
 
     Args:
-        of: one or two, each by the name that the legend has for it.
+        of: one or two, by legend name.
         files: the PNG and SVG files to write.
         subject: which images these are, for the reader.
 
@@ -74,7 +74,7 @@ def reliability_chart(
 
 
 def _line(axes: Axes, name: str, found: Reliability, style: tuple[str, str, str, str]) -> None:
-    """Each bin with its interval; a line joins neighbors of enough decisions."""
+    """Draw each bin with its interval; a line joins neighbors with enough decisions."""
     color, pale, marker, line = style
     error = found.expected_calibration_error
     text = label(name)
@@ -95,7 +95,7 @@ def _line(axes: Axes, name: str, found: Reliability, style: tuple[str, str, str,
 
 
 def _explain(axes: Axes, of: Mapping[str, Reliability]) -> None:
-    """Put into the legend what the intervals are and which bins are pale, where there are some."""
+    """Explain intervals and pale bins in the legend, if there are any."""
     if any(found.decisions.any() for found in of.values()):
         axes.vlines([], [], [], color=BLUE, linewidth=1, label=f"{LEVEL:.0%} interval (Wilson)")
     if any(((f.decisions > 0) & (f.decisions < FEW_DECISIONS)).any() for f in of.values()):
@@ -107,9 +107,9 @@ def _explain(axes: Axes, of: Mapping[str, Reliability]) -> None:
 
 
 def _count_axis(axes: Axes, *, most: int) -> None:
-    """A scale on which a bin of none, of a few and of most decisions can be seen."""
+    """Set a scale on which bins with none, few and most decisions are visible."""
     axes.set_yscale("symlog", linthresh=1)
-    axes.set_ylim(0, 2 * max(most, 1))  # the highest bin below the frame
+    axes.set_ylim(0, 2 * max(most, 1))  # keeps the highest bin below the frame
     powers = [10**power for power in range(len(str(max(most, 1))))]
     axes.set_yticks([0, *powers], [f"{count:,}" for count in (0, *powers)])
     axes.minorticks_off()

@@ -1,1 +1,1 @@
-"""Predictions beside labels: figures that people can trust."""
+"""Evaluation: compares predictions with labels."""

@@ -1,8 +1,8 @@
-"""Average precision of one class, three ways: of the images as they are, and of resamples.
+"""Average precision of one class in three definitions, for the images and for resamples of them.
 
-Images of equal probability enter together, as in scikit-learn, so that no figure depends on the
-order of the images. (The devkit's loops take them one by one, in the order of the file; without
-ties that is the same.)
+Images of equal probability form one step, as in scikit-learn, so that no value depends on the order
+of the images. (The devkit's loops take them one by one, in file order; without ties the result is
+the same.)
 
 Source: VOCdevkit 2007, `VOCcode/VOCevalcls.m` (the recalls are exact tenths here); VOCdevkit 2010,
 `VOCcode/VOCap.m`.
@@ -42,8 +42,8 @@ def average_precisions(
     if not positive.any():
         return math.nan, math.nan, math.nan
     precision, recall, _ = precision_recall_curve(positive, probabilities[counts])
-    # From the highest threshold down; scikit-learn's closing point (recall 0, precision 1) is no
-    # image's, and VOC knows no such point.
+    # From the highest threshold down, without scikit-learn's closing point (recall 0, precision 1):
+    # it belongs to no image, and VOC has no such point.
     precision, recall = precision[-2::-1], recall[-2::-1]
     best = np.maximum.accumulate(precision[::-1])[::-1]
     steps = np.diff(recall, prepend=0)
@@ -54,9 +54,9 @@ def average_precisions(
 def resampled_average_precisions(
     ranking: Ranking, weights: NDArray[np.int32]
 ) -> NDArray[np.float64]:
-    """The same three figures of one class, of many resamples at once.
+    """The same three values of one class, for many resamples at once.
 
-    Only the steps with a positive matter: precision falls between them, and recall stays.
+    Only steps with a positive matter: between them precision falls and recall is constant.
 
     Args:
         ranking: the class.
@@ -93,6 +93,6 @@ def resampled_average_precisions(
 
 
 def mean_defined(values: NDArray[np.float64]) -> float:
-    """Mean of what is not nan; nan where nothing is."""
+    """Mean of the values that are not nan; nan if all are."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if defined.size else math.nan

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Averages:
-    """Four figures under one way of averaging, each from 0 to 1."""
+    """IoU, precision, recall and F1 under one way of averaging, each from 0 to 1."""
 
     iou: float
     precision: float
@@ -25,17 +25,17 @@ class Averages:
     f1: float
 
     def to_json(self) -> dict[str, float]:
-        """Plain values by name."""
+        """Convert to plain values by name."""
         return {name: float(getattr(self, name)) for name in self.__slots__}
 
 
 def ratios(both: Any, truth: Any, guess: Any) -> Ratios:
-    """IoU, precision, recall and F1; 0 where there is nothing to divide by.
+    """IoU, precision, recall and F1; 0 where the denominator is 0.
 
     Args:
-        both: how many decisions are labeled and predicted; a number or an array, as the others.
-        truth: how many are labeled.
-        guess: how many are predicted.
+        both: number of decisions labeled and predicted; a number or an array, like the others.
+        truth: number labeled.
+        guess: number predicted.
 
     Returns:
         Four float64 of the shape of the counts.
@@ -49,5 +49,5 @@ def ratios(both: Any, truth: Any, guess: Any) -> Ratios:
 
 
 def _share(part: Any, whole: Any) -> NDArray[np.float64]:
-    """Part / whole; 0 where there is no whole."""
+    """Part / whole; 0 where the whole is 0."""
     return np.asarray(part / np.maximum(whole, 1), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""How far figures would move with other images: percentile bootstrap intervals."""
+"""Percentile bootstrap intervals: how much metrics would vary with other images."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ POINTS = (
     "average_precision_voc2010",
 )
 RATIOS = ("iou", "precision", "recall", "f1")
-_NUMBERS_AT_ONCE = 1 << 20  # of weights: what the processor's caches hold of one class is small
+_NUMBERS_AT_ONCE = 1 << 20  # weights: few enough for one class's data to fit the CPU caches
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Intervals:
-    """Between which values a figure lies in the middle `LEVEL` of the resamples.
+    """The interval of each metric: the middle `LEVEL` of the resamples.
 
-    Each array ends in an axis of two, the lower and the upper value; nan where no resample defines
-    the figure. A figure that only some resamples define (average precision, of those that hold a
-    positive) has the interval of these.
+    The last axis of each array has size 2, the lower and the upper value; nan if no resample
+    defines the metric. A metric that only some resamples define (average precision, by those
+    with a positive) has the interval over these.
 
     Attributes:
         resamples: how many were drawn.
@@ -41,8 +41,8 @@ class Intervals:
         mean_average_precision: float64, shape (3, 2), in the order of `POINTS`.
         average_precision: float64, shape (3, C, 2).
         samples: float64, shape (4, 2), in the order of `RATIOS`.
-        micro: likewise.
-        macro: likewise.
+        micro: the same.
+        macro: the same.
     """
 
     resamples: int
@@ -54,7 +54,7 @@ class Intervals:
     macro: NDArray[np.float64]
 
     def to_json(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Plain values, [lower, upper] each, under the names of `Report.to_json`; None for nan.
+        """Convert to plain values, [lower, upper] each, named as in `Report.to_json`; None for nan.
 
         Args:
             classes: the names, in column order.
@@ -85,12 +85,12 @@ def bootstrap(
     resamples: int,
     seed: int,
 ) -> Intervals:
-    """Draw as many images again, with repeats, and take every figure anew; many times.
+    """Compute every metric on many resamples of the images, drawn with replacement.
 
-    What is drawn is images, with all their labels, since the labels of one image belong
-    together. The model stays as it is, so an interval says what other images of the same kind
-    would change, and not what another training would. A class without positives in a resample is
-    left out of its means of average precision, as in `Report`.
+    Images are drawn with all their labels, since the labels of one image are not independent.
+    The model is fixed, so an interval shows the variation over images of the same kind, not over
+    trainings. A class without positives in a resample is left out of its means of average
+    precision, as in `Report`.
 
     Args:
         labels: int8, shape (N, C): 1 present, 0 absent, -1 ignored.
@@ -119,7 +119,7 @@ def bootstrap(
 
 
 class _Counts:
-    """What IoU, precision, recall and F1 are made of, for every image."""
+    """The counts per image behind IoU, precision, recall and F1."""
 
     def __init__(self, labels: NDArray[np.int8], predicted: NDArray[np.bool_]) -> None:
         truth, guess = labels == 1, predicted & (labels >= 0)
@@ -138,7 +138,7 @@ class _Counts:
 
 
 def _weights(images: int, resamples: int, *, seed: int) -> Iterator[NDArray[np.int32]]:
-    """How often each image is drawn, shape (images, R); R adds up to `resamples`."""
+    """How often each image is drawn, shape (images, R); the Rs sum to `resamples`."""
     generator = np.random.default_rng(seed)
     at_once = max(1, _NUMBERS_AT_ONCE // images)
     for start in range(0, resamples, at_once):
@@ -150,7 +150,7 @@ def _weights(images: int, resamples: int, *, seed: int) -> Iterator[NDArray[np.i
 
 
 def _mean_over_classes(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean of what is defined, along axis 1; nan where nothing is."""
+    """The mean of values that are not nan along axis 1; nan if all are."""
     defined = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         mean: NDArray[np.float64] = np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1)
@@ -158,7 +158,7 @@ def _mean_over_classes(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _interval(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The two percentiles along the last axis, of what is defined there."""
+    """The two percentiles along the last axis, without nan."""
     flat = values.reshape(-1, values.shape[-1])
     tail = 50 * (1 - LEVEL)
     found = np.full((len(flat), 2), np.nan)

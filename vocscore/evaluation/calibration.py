@@ -1,4 +1,4 @@
-"""Whether a probability of 0.7 is right 7 times in 10, and one number that makes it so."""
+"""Calibration: reliability bins, expected calibration error and temperature scaling."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 BINS = 15
 """As in Guo et al. 2017, 'On Calibration of Modern Neural Networks'."""
 LEVEL = 0.95
-"""Of the interval of a bin's share."""
+"""Level of the interval of a bin's share."""
 _WIDEST = 10.0
-"""Temperatures from 1/10 to 10: a small set that a model parts perfectly asks for 0."""
+"""Temperatures from 1/10 to 10: on a small set that a model separates perfectly, the best is 0."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reliability:
-    """Decisions by their probability, in bins of equal width; an empty bin has nan for its means.
+    """Decisions binned by probability, in bins of equal width; means of an empty bin are nan.
 
     Attributes:
-        edges: float64 (B + 1,), from 0 to 1; a bin holds its lower edge, the last one 1 too.
-        decisions: int64 (B,), how many there are; ignored labels are not among them.
+        edges: float64 (B + 1,), from 0 to 1; a bin includes its lower edge, the last one also 1.
+        decisions: int64 (B,), number of decisions, without ignored labels.
         mean_probability: float64 (B,).
         share_present: float64 (B,), of the decisions whose label is 1.
     """
@@ -40,7 +40,7 @@ class Reliability:
     def expected_calibration_error(self) -> float:
         """Mean over decisions of |share present - mean probability| of the bin; nan without any.
 
-        Source: Guo et al. 2017, formula 5, with decisions of one class each in place of images.
+        Source: Guo et al. 2017, formula 5, with decisions of one class each instead of images.
         """
         used = self.decisions > 0
         if not used.any():
@@ -50,14 +50,14 @@ class Reliability:
 
     @property
     def share_interval(self) -> NDArray[np.float64]:
-        """Where the share may lie, float64 (B, 2), lower and upper; nan for an empty bin.
+        """Wilson interval of the share, float64 (B, 2), lower and upper; nan for an empty bin.
 
-        As `wilson_interval` gives it.
+        See `wilson_interval`.
         """
         return wilson_interval(self.share_present, self.decisions)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; None stands for nan."""
+        """Convert to plain values; None for nan."""
         return {
             "edges": self.edges.tolist(),
             "decisions": self.decisions.tolist(),
@@ -69,10 +69,10 @@ class Reliability:
 def wilson_interval(
     share: NDArray[np.float64], trials: NDArray[np.int64], *, level: float = LEVEL
 ) -> NDArray[np.float64]:
-    """Between which values a probability lies that came true in this share of trials.
+    """Wilson score interval of a probability, from the share of trials in which the event occurred.
 
-    It holds what its level says for few trials and for shares of 0 and 1 too, as long as trials
-    do not depend on each other. The decisions of one image do, so a bin's may be too narrow.
+    Its coverage also holds for few trials and for shares of 0 and 1, if trials are independent.
+    The decisions of one image are not, so the interval of a bin may be too narrow.
 
     Args:
         share: float64, shape (B,), 0 to 1.
@@ -96,7 +96,7 @@ def wilson_interval(
 def reliability(
     labels: NDArray[np.int8], probabilities: NDArray[np.floating[Any]], *, bins: int = BINS
 ) -> Reliability:
-    """Compare probabilities with how often they come true, over all decisions that count.
+    """Compare probabilities with observed frequencies, over all decisions that count.
 
     Args:
         labels: int8, any shape: 1 present, 0 absent, -1 ignored.
@@ -115,19 +115,20 @@ def reliability(
 
 
 def fit_temperature(labels: NDArray[np.int8], logits: NDArray[np.floating[Any]]) -> float:
-    """The number to divide logits by so that their probabilities fit the labels best.
+    """Fit the temperature, by which logits are divided, to the labels.
 
-    It has the least binary cross-entropy over all decisions that count (Guo et al. 2017, section
-    4.2, with a sigmoid in place of the softmax). One number for all classes: the order of
-    images within a class stays.
+    It minimizes binary cross-entropy over all decisions that count (Guo et al. 2017, section
+    4.2, with a sigmoid instead of the softmax). All classes share it, so the ranking of images
+    within a class is unchanged.
 
     Args:
         labels: int8, shape (N, C): 1 present, 0 absent, -1 ignored. Validation data: on training
-            data a model looks surer than it should be.
+            data a model is overconfident.
         logits: floating, same shape.
 
     Returns:
-        From 1/10 to 10; 1 where the labels hold no positive or no negative, which tell nothing.
+        From 1/10 to 10; 1 if the labels have no positive or no negative, which give no
+        information.
     """
     from scipy.optimize import minimize_scalar
 
@@ -135,7 +136,7 @@ def fit_temperature(labels: NDArray[np.int8], logits: NDArray[np.floating[Any]])
     truth, given = labels[counts] == 1, logits[counts].astype(np.float64)
     if truth.all() or not truth.any():
         return 1.0
-    signed = np.where(truth, -given, given)  # the cross-entropy of a decision is softplus of it
+    signed = np.where(truth, -given, given)  # a decision's cross-entropy is the softplus of this
     span = math.log(_WIDEST)
     found = minimize_scalar(
         lambda x: np.logaddexp(0, signed * math.exp(x)).mean(),  # x: minus the log of temperature

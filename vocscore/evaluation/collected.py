@@ -1,4 +1,4 @@
-"""Predictions in memory, and what collects them row by row from any format."""
+"""Predictions in memory, and the collector that builds them row by row from any format."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """One row an image.
+    """Predictions, one row per image.
 
     Attributes:
         classes: the columns of `probabilities`.
-        paths: of the images, in the order of the rows; each once.
+        paths: of the images, in row order; without duplicates.
         probabilities: float32, shape (len(paths), len(classes)); nan where `failed`.
         failed: bool, shape (len(paths),): the image could not be read.
-        predicted: bool, shape (len(paths), len(classes)): what the column of labels says, False
-            where `failed`; None where some row has none.
-        notes: what a reader has to know of the file.
+        predicted: bool, shape (len(paths), len(classes)): the labels column, False where
+            `failed`; None if some row has no labels.
+        notes: what the user should know about the file.
     """
 
     classes: tuple[str, ...]
@@ -41,19 +41,18 @@ class Predictions:
 
 
 class BadRowError(Exception):
-    """What is wrong with a row; the reader knows its place in the file."""
+    """Describes what is wrong with a row; the reader adds its place in the file."""
 
 
 class Collector:
-    """Rows on their way to `Predictions`.
+    """Collects rows and builds `Predictions`.
 
     Attributes:
         classes: the columns; None until a reader has found them.
-        notes: what a reader found odd and could read.
+        notes: anomalies that could be read.
     """
 
     def __init__(self) -> None:
-        """Hold nothing."""
         self.classes: tuple[str, ...] | None = None
         self.notes: list[str] = []
         self._paths: dict[str, None] = {}
@@ -63,15 +62,15 @@ class Collector:
         self._predicted: bytearray | None = bytearray()
 
     def expect(self, classes: Sequence[str], *, file: Path) -> tuple[str, ...]:
-        """Fix the columns; every part of a folder must have the same.
+        """Set the columns; every part of a folder must have the same.
 
         Raises:
-            EvalError: there are none, one comes twice, or another part has others.
+            EvalError: there are no columns, one is duplicate, or another part has others.
         """
         if not classes:
             raise EvalError(
-                f"{file}: holds no probabilities (written with '--columns labels'?). Score again "
-                "without that."
+                f"{file}: contains no probabilities (written with '--columns labels'?). Score "
+                "again without that option."
             )
         if len(set(classes)) < len(classes):
             twice = next(name for name in classes if classes.count(name) > 1)
@@ -80,7 +79,7 @@ class Collector:
         self._places = {name: place for place, name in enumerate(self.classes)}
         if self.classes != tuple(classes):
             raise EvalError(
-                f"{file}: its classes are not those of the parts before it. Score again into a "
+                f"{file}: its classes differ from those of the parts before it. Score again into a "
                 "new folder."
             )
         return self.classes
@@ -88,22 +87,22 @@ class Collector:
     def add(
         self, path: str, status: object, values: Iterable[float], labels: Iterable[str] | None
     ) -> None:
-        """Take a row.
+        """Add a row.
 
         Args:
             path: of the image.
             status: 'ok' or 'error'.
-            values: probabilities in the order of the classes; not looked at for an error.
-            labels: names of the classes that count as predicted; None where the row does not say.
-                Not looked at for an error.
+            values: probabilities in the order of the classes; ignored for an error.
+            labels: names of the predicted classes; None if the row does not have them. Ignored for
+                an error.
 
         Raises:
-            BadRowError: the path has come before, or the row says nothing that could be used.
+            BadRowError: the path is a duplicate, or the row is unusable.
         """
         if path in self._paths:
-            raise BadRowError(f"{shown(path)} a second time (keep one of its rows)")
+            raise BadRowError(f"{shown(path)} is a duplicate (keep one of its rows)")
         if status not in ("ok", "error"):
-            raise BadRowError(f"status {status!r} is neither ok nor error")
+            raise BadRowError(f"status {status!r} is neither 'ok' nor 'error'")
         self._paths[path] = None
         self._failed.append(status == "error")
         if status == "ok":
@@ -126,10 +125,10 @@ class Collector:
         self._predicted += row
 
     def finish(self, file: Path) -> Predictions:
-        """Hand over.
+        """Build the predictions.
 
         Raises:
-            EvalError: no row said which classes there are, or a number is no probability.
+            EvalError: no row has named the classes, or a value is not a probability.
         """
         if self.classes is None:
             raise EvalError(f"{file}: no row has probabilities; there is nothing to compare.")
@@ -149,10 +148,10 @@ class Collector:
 
 
 def left_out(name: str) -> BadRowError:
-    """The error of a row that lacks a probability."""
+    """Make the error of a row that lacks a probability."""
     return BadRowError(
-        f"no probability for {name} (written with --top-k or --min-probability, or cut short?), "
-        "and a comparison needs all"
+        f"no probability for {name} (written with --top-k or --min-probability, or truncated?), "
+        "and evaluation needs all"
     )
 
 
@@ -163,5 +162,5 @@ def _check_probabilities(found: Predictions, *, file: Path) -> None:
         row, column = bad[0]
         raise EvalError(
             f"{file}: {shown(found.paths[row])} has {found.probabilities[row, column]} for "
-            f"{found.classes[column]}, which is no probability. Score again."
+            f"{found.classes[column]}, which is not a probability. Score again."
         )

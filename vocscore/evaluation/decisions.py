@@ -1,4 +1,4 @@
-"""What a trained model still learns from its validation split: when to say yes, and how surely."""
+"""Fits decision thresholds and calibration to the validation split of a trained model."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """For the fields of the same name of a `ModelCard`, and what the fit was like.
+    """Values for the fields of the same name of a `ModelCard`, and facts about the fit.
 
     Attributes:
         rule: as given: 'fixed', 'f1' or 'precision=P'.
-        thresholds: one a class, for probabilities after the temperature; None with 'fixed', where
-            the card's one `threshold` holds for all.
-        temperature: logits are divided by it before the sigmoid; 1 where not calibrated.
-        without_positives: columns of classes that the validation split has no positive of; they
+        thresholds: one per class, for probabilities after the temperature; None with 'fixed',
+            where the card's single `threshold` applies to all.
+        temperature: logits are divided by it before the sigmoid; 1 if not calibrated.
+        without_positives: columns of classes without a positive in the validation split; they
             have the fixed threshold.
-        unreached: columns of classes that cannot be as precise as asked; their threshold is 2.
-        error_before: expected calibration error with temperature 1; nan where nothing counts.
+        unreached: columns of classes that cannot reach the required precision; their threshold
+            is 2.
+        error_before: expected calibration error with temperature 1; nan if no decision counts.
         error_after: with `temperature`. Fitted and measured on the same images.
     """
 
@@ -44,7 +45,7 @@ class Decisions:
     error_after: float
 
     def to_json(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Plain values; None stands for nan.
+        """Convert to plain values; None for nan.
 
         Args:
             classes: the names, in column order.
@@ -71,27 +72,29 @@ def fit_decisions(
 ) -> Decisions:
     """Fit thresholds and temperature on the validation split, after the last epoch.
 
-    The temperature comes first and the thresholds are those of the probabilities that `score`
-    will write. Neither changes the order of images within a class; probabilities that float32
-    had rounded to 1 come apart.
+    The temperature is fitted first; thresholds are fitted to the probabilities that `score`
+    will write. Neither changes the ranking of images within a class, except that probabilities
+    that float32 had rounded to 1 become distinct.
 
     Args:
         labels: int8, shape (N, C), after `apply_difficult`: 1 present, 0 absent, -1 ignored.
-        logits: floating, shape (N, C), of the network that is kept.
+        logits: floating, shape (N, C), of the kept network.
         thresholds: 'fixed', 'f1' or 'precision=P'.
         fixed: the card's threshold; also that of classes without positives.
         calibrate: fit the temperature; else it is 1.
 
     Raises:
-        EvalError: no such rule, the shapes differ, or a logit is not a number.
+        EvalError: the rule is unknown, the shapes differ, or a logit is NaN or infinite.
     """
     rule = parse_rule(thresholds)
     if labels.shape != logits.shape or labels.ndim != 2:
         raise EvalError(
-            f"labels {labels.shape} and logits {logits.shape} must both be images, classes."
+            f"labels {labels.shape} and logits {logits.shape} must both be (images, classes)."
         )
     if not np.isfinite(logits).all():
-        raise EvalError("a logit of the validation split is not a number: nothing can be fitted.")
+        raise EvalError(
+            "a logit of the validation split is NaN or infinite: nothing can be fitted."
+        )
     temperature = fit_temperature(labels, logits) if calibrate else 1.0
     logits = logits.astype(np.float64)
     probabilities = probabilities_of(logits, temperature=temperature)

@@ -1,4 +1,4 @@
-"""What an evaluation found."""
+"""The result of an evaluation."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from vocscore.evaluation.metrics import Report
 
 _EXAMPLES = 20
-"""Paths of images left out that a report names; it counts them all."""
+"""Maximum number of paths of left-out images in a report; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitCounts:
-    """How many images of one split there are.
+    """Image counts of one split.
 
     Attributes:
-        labeled: to be judged.
-        compared: of these, with probabilities; figures are made of them.
-        trained_on: of these, trained on.
+        labeled: images selected for evaluation.
+        compared: those of them with probabilities; the metrics cover these.
+        trained_on: those of `compared` that were trained on.
     """
 
     labeled: int
@@ -39,18 +39,18 @@ class SplitCounts:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What the model had seen of the images that figures are made of.
+    """How the evaluated images were used in the model's training.
 
     Attributes:
         known_by: 'record' (beside the predictions), 'model' (the run that the user named), or
             'assumption' (by the names of splits).
-        source: the record or the run; with an assumption, why nothing says it.
-        trained_on: images that the model was trained on.
-        validated_on: images that it was validated on.
-        chosen: what these chose: some of 'epoch', 'thresholds', 'temperature'.
-        left_out: split -> scored images that are in no figure, because they were trained on.
-        splits: of the images to be judged.
-        notes: further sentences that a reader has to know.
+        source: the record or the run; for an assumption, why there is no source.
+        trained_on: number of images that the model was trained on.
+        validated_on: number of images that it was validated on.
+        chosen: what validation chose: some of 'epoch', 'thresholds', 'temperature'.
+        left_out: split -> scored images left out of every metric, because they were trained on.
+        splits: counts per split.
+        notes: further sentences for the user.
     """
 
     known_by: str
@@ -63,7 +63,7 @@ class Training:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Convert to plain values."""
         return {
             "trained_on": self.trained_on,
             "trained_on_known_by": self.known_by,
@@ -80,27 +80,27 @@ class Training:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvalReport:
-    """How good predictions are, and of how many images that can be said.
+    """The metrics of predictions, and which images they cover.
 
-    A labeled image without probabilities (no row, or a row with status=error) is in no figure:
-    what a model would have said of it is not known. It is counted, and the text says so.
+    A labeled image without probabilities (no row, or a row with status=error) is in no metric:
+    the model's prediction for it is unknown. It is counted, and the text says so.
 
     Attributes:
         classes: in the order of the shards.
-        splits: the splits of the images to be judged.
-        labeled: how many images that is; without a split being asked for, images that were
-            trained on are not among them.
+        splits: the splits of the evaluated images.
+        labeled: number of images selected; if no split is requested, images that were trained
+            on are not included.
         missing: those without a row in the predictions.
         failed: those whose row has status=error.
-        unlabeled: rows of the predictions about images that are in none of the splits looked at:
-            those asked for, else all.
-        matched_as: (predicted path, labeled path) of one image, where paths were not equal and
-            were matched by how they end; else None.
-        training: what the model had seen of them.
-        difficult: what labels of only difficult instances were taken for; see `apply_difficult`.
-        figures: of the `labeled` images that are neither missing nor failed; its threshold is
-            None where the labels that the predictions hold were compared.
-        intervals: of the figures; None where none were asked for.
+        unlabeled: number of prediction rows whose image is in none of the splits considered: the
+            requested ones, else all.
+        matched_as: (predicted path, labeled path) of one image, if paths were not equal and were
+            matched by their endings; else None.
+        training: how these images were used in the model's training.
+        difficult: how labels of only difficult instances count; see `apply_difficult`.
+        figures: metrics of the `labeled` images that are neither missing nor failed; the
+            threshold is None if the labels in the predictions were evaluated.
+        intervals: of the metrics; None if not requested.
         calibration: of all decisions.
         missed: int64, shape (C, C); see `missed_together`.
     """
@@ -120,7 +120,7 @@ class EvalReport:
     missed: NDArray[np.int64]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: what was compared, the figures of `Report.to_json`, and what is beside."""
+        """Convert to plain values: the coverage, the metrics of `Report.to_json`, and the rest."""
         return {
             "splits": list(self.splits),
             **self.training.to_json(),

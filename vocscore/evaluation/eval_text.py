@@ -23,16 +23,16 @@ _AVERAGES = ("samples", "micro", "macro")
 _RATIOS = ("IoU", "precision", "recall", "F1")
 _BETWEEN = f"{LEVEL:.0%} between"
 _TITLES = ("AP07", "IoU", "prec.", "recall", "F1")
-"""Of the table of classes; short, so that it fits a terminal with room for the names."""
+"""Columns of the class table; short, so that a terminal has room for the names."""
 _GAP = "  "
 _LEAST_NAME = 8
 _LONGEST_OF_PAIR = 20
 _PAIRS = 3
-"""Pairs of classes that are named as missed together."""
+"""Number of class pairs listed as missed together."""
 
 
 def eval_text(report: EvalReport) -> str:
-    """Say what was compared, the figures of each class, the averages, and what is behind them."""
+    """Format the coverage, the metrics per class, the averages, and the notes on them."""
     parts = (
         (*_coverage(report), *training_lines(report)),
         _classes(report),
@@ -51,20 +51,21 @@ def _coverage(report: EvalReport) -> Iterator[str]:
     if left_out:
         example = (*report.missing, *report.failed)[0]
         yield (
-            f"NOT IN THE FIGURES: {left_out} labeled images ({len(report.missing)} without a "
+            f"NOT IN THE METRICS: {left_out} labeled images ({len(report.missing)} without a "
             f"row, {len(report.failed)} with status=error), such as {shown(example)}"
         )
     if report.matched_as:
         predicted, labeled = report.matched_as
         yield (
-            f"paths differ and were matched by how they end: {shown(predicted)} is {shown(labeled)}"
+            "paths differ and were matched by their endings: "
+            f"{shown(predicted)} is {shown(labeled)}"
         )
     if report.difficult != "ignore":
-        yield f"NOT THE USUAL FIGURES: 'difficult' instances count as {report.difficult}"
+        yield f"NOT THE USUAL METRICS: 'difficult' instances count as {report.difficult}"
 
 
 def _classes(report: EvalReport) -> Iterator[str]:
-    """A line per class; the interval is that of AP over all points. A long name is shortened."""
+    """A line per class; the interval is that of all-point AP. Long names are shortened."""
     figures, one, intervals = report.figures, report.figures.per_class, report.intervals
     titles = ["pos.", "AP", *([_BETWEEN] if intervals else []), *_TITLES]
     lines = [
@@ -97,7 +98,7 @@ def _cells(
 
 
 def _averages(report: EvalReport) -> Iterator[str]:
-    """A line per figure, a column per way of averaging."""
+    """A line per metric, a column per way of averaging."""
     averages = [_values(getattr(report.figures, name)) for name in _AVERAGES]
     rows = [[_cell(value) for value in values] for values in zip(*averages, strict=True)]
     if report.intervals:
@@ -110,7 +111,7 @@ def _averages(report: EvalReport) -> Iterator[str]:
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Names at the left, cells at the right of their columns, in `COLUMNS` of a terminal."""
+    """Names left-aligned, cells right-aligned, in the `COLUMNS` of a terminal."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     room = max(_LEAST_NAME, COLUMNS - sum(len(_GAP) + width for width in widths))
     names = [shorten(name, room) for name in names]
@@ -132,9 +133,9 @@ def _summary(report: EvalReport) -> Iterator[str]:
     if absent:
         yield f"mAP leaves out {absent} of {len(report.classes)} classes, which have no positive"
     if figures.threshold is None:
-        yield "predicted is what the predictions have as labels"
+        yield "predicted: the labels in the predictions"
     else:
-        yield f"predicted is what has a probability of {figures.threshold} or more"
+        yield f"predicted: a probability of {figures.threshold} or more"
     calibration = report.calibration
     yield (
         f"expected calibration error {_cell(calibration.expected_calibration_error)} over "
@@ -146,7 +147,7 @@ def _summary(report: EvalReport) -> Iterator[str]:
 
 
 def _missed(report: EvalReport) -> Iterator[str]:
-    """The pairs of classes that are most often missed in one image."""
+    """The pairs of classes most often missed in the same image."""
     pairs = np.triu(report.missed, k=1)
     most = np.argsort(-pairs, axis=None, kind="stable")[:_PAIRS]
     places = [divmod(int(place), len(pairs)) for place in most]
@@ -165,13 +166,13 @@ def _short(name: str) -> str:
 
 def _explained(intervals: Intervals) -> str:
     return (
-        f"between: {LEVEL:.0%} of {intervals.resamples} resamples of these images lie there;\n"
-        "another training may lie elsewhere"
+        f"between: the middle {LEVEL:.0%} of {intervals.resamples} resamples of these images;\n"
+        "retraining may give values outside"
     )
 
 
 def _cell(value: float) -> str:
-    """Three digits for a ratio, '-' where it is not defined."""
+    """Format a ratio with three digits, '-' if it is undefined."""
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 

@@ -1,4 +1,4 @@
-"""Predictions beside the labels of packed shards: which belong together, and how good they are."""
+"""Evaluation: matches predictions to the labels of packed shards and computes the metrics."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ def evaluate(
     seed: int = BootstrapConfig.seed,
     model: Path | None = None,
 ) -> EvalReport:
-    """Compare what `vocscore score` wrote with the labels of packed shards.
+    """Compare predictions of `vocscore score` with the labels of packed shards.
 
     Args:
         predictions: a file, or a folder of parts.
-        shards: the packed set.
-        split: names with ',' between, or `judged.ALL`; what was asked for is judged, and the
-            report says how many of its images were trained on. None: of every split of which an
-            image was scored, the images that the model was not trained on.
-        threshold: the probability from which on a class counts as predicted. None: predicted is
-            what the predictions have as labels, the decisions of the model that made them.
-        difficult: what a label of only difficult instances is; see `apply_difficult`.
-        resamples: of the bootstrap intervals; 0 makes none.
+        shards: the packed dataset.
+        split: names separated by ',', or `judged.ALL`: evaluate these splits, and report how
+            many of their images were trained on. None: evaluate the images that the model was
+            not trained on, of every split with a scored image.
+        threshold: a class counts as predicted from this probability on. None: use the labels in
+            the predictions, the decisions of the model that made them.
+        difficult: how a label of only difficult instances counts; see `apply_difficult`.
+        resamples: of the bootstrap intervals; 0 turns them off.
         seed: of the resamples.
-        model: the run whose model made the predictions, where no record beside them says it.
+        model: the run whose model made the predictions, if no record beside them says so.
 
     Raises:
-        EvalError: the table cannot be used, has no labels where they are asked for, its classes
-            are not those of the shards, its paths cannot be matched with theirs
-            (`matching.match_paths`), no labeled image has probabilities, every one was trained on
-            and no split is asked for, or `model` did not make the predictions.
+        EvalError: the predictions are unusable, lack labels that are needed, have other classes
+            than the shards, have paths that cannot be matched (`matching.match_paths`), no
+            labeled image has probabilities, all were trained on and no split is requested, or
+            `model` did not make the predictions.
         Error: the shards cannot be read, or have no such split.
     """
     found = read_predictions(predictions)
@@ -104,33 +104,33 @@ def evaluate(
 def _predicted(
     found: Predictions, threshold: float | None, *, predictions: Path
 ) -> NDArray[np.bool_]:
-    """What counts as predicted, shape (rows, C); False where an image has no probabilities."""
+    """The predicted classes, shape (rows, C); False if an image has no probabilities."""
     if threshold is not None:
         return decide(found.probabilities, threshold)
     if found.predicted is None:
         raise EvalError(
             f"{predictions}: has no labels to compare (written with --columns probabilities, or as "
-            "CSV with ';' in the name of a class). Say from which probability on a class counts as "
-            "predicted, such as --threshold 0.5."
+            "CSV with ';' in the name of a class). Set the probability at which a class counts "
+            "as predicted, e.g. --threshold 0.5."
         )
     return found.predicted
 
 
 def _align(found: Sequence[str], classes: Sequence[str], *, predictions: Path) -> list[int]:
-    """The column of the predictions for each class of the shards."""
+    """Map each class of the shards to its column in the predictions."""
     lacking = [name for name in classes if name not in found]
     foreign = [name for name in found if name not in classes]
     if lacking or foreign:
         raise EvalError(
-            f"{predictions}: its classes are not those of the shards (no column for "
-            f"{', '.join(lacking) or 'none'}; unknown there: {', '.join(foreign) or 'none'}). "
+            f"{predictions}: its classes differ from those of the shards (missing: "
+            f"{', '.join(lacking) or 'none'}; unknown: {', '.join(foreign) or 'none'}). "
             "Score with a model trained on these classes."
         )
     return [found.index(name) for name in classes]
 
 
 def training_of(judged: Judged, compared: NDArray[np.bool_]) -> Training:
-    """What the model had seen of the images that figures are made of.
+    """Summarize how the evaluated images were used in the model's training.
 
     Args:
         judged: the images.

@@ -1,4 +1,4 @@
-"""Chooses the images that are judged: by default those that the model was not trained on."""
+"""Chooses the images to evaluate: by default those that the model was not trained on."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from vocscore.evaluation.predictions import Predictions
 
 ALL = "all"
-"""For `split`: every split of which an image was scored, those that were trained on as well."""
+"""For `split`: every split with a scored image, including those that were trained on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """Labeled images that are to be judged, and where their predictions stand.
+    """The labeled images to evaluate, and the rows of their predictions.
 
     Attributes:
         labeled: the images, N of them.
-        row: int64, shape (N,): the row of the predictions of each image, or `NO_ROW`.
-        seen: what the model has seen of them.
-        left_out: split -> scored images of it that are not judged, because they were trained on.
-        matched: rows of the predictions that are of an image in the splits looked at.
-        exact: rows and images have equal paths; else they were matched by how these end.
+        row: int64, shape (N,): the row of each image in the predictions, or `NO_ROW`.
+        seen: how the model's training used them.
+        left_out: split -> scored images of it left out, because they were trained on.
+        matched: prediction rows whose image is in the splits considered.
+        exact: paths of rows and images are equal; else they were matched by their endings.
     """
 
     labeled: Labeled
@@ -47,7 +47,7 @@ class Judged:
     exact: bool
 
     def only(self, images: NDArray[np.bool_]) -> Judged:
-        """The images of a mask, shape (N,)."""
+        """Select the images of a mask, shape (N,)."""
         return replace(
             self,
             labeled=self.labeled.only(images),
@@ -59,17 +59,17 @@ class Judged:
 def choose_images(
     predictions: Path, found: Predictions, shards: Path, *, split: str | None, model: Path | None
 ) -> Judged:
-    """Choose what is judged.
+    """Choose the images to evaluate.
 
     Args:
         predictions: a file, or a folder of parts.
-        found: what is in them.
-        shards: the packed set.
+        found: the predictions in it.
+        shards: the packed dataset.
         split: as for `evaluate`.
         model: as for `evaluate`.
 
     Raises:
-        EvalError: paths cannot be matched, every image was trained on and no split is asked for,
+        EvalError: paths cannot be matched, every image was trained on and no split is requested,
             or `model` did not make the predictions.
         Error: the shards cannot be read, or have no such split.
     """
@@ -93,19 +93,19 @@ def choose_images(
 
 
 def _asked(split: str | None, manifest: Manifest) -> list[str]:
-    """The splits to look at."""
+    """The splits to consider."""
     if split is None or _is_all(split, manifest):
         return list(manifest.splits)
     return [name.strip() for name in split.split(",")]
 
 
 def _is_all(split: str, manifest: Manifest) -> bool:
-    """Whether every split is asked for, and not one that is called so."""
+    """Whether all splits are requested, rather than a split of that name."""
     return split == ALL and ALL not in manifest.splits
 
 
 def _held_out(judged: Judged, predictions: Path) -> Judged:
-    """Leave out what was trained on.
+    """Leave out images that were trained on.
 
     Raises:
         EvalError: no scored image is left.
@@ -117,7 +117,7 @@ def _held_out(judged: Judged, predictions: Path) -> Judged:
         raise EvalError(
             f"{predictions}: all {sum(left_out.values())} scored images that have labels "
             f"({_listed(left_out)}) {_were_trained_on(judged.seen)}. Score images that were held "
-            f"out, or judge these all the same with --split {','.join(left_out)}."
+            f"out, or evaluate these anyway with --split {','.join(left_out)}."
         )
     return replace(judged.only(~trained), left_out=left_out)
 
@@ -125,10 +125,10 @@ def _held_out(judged: Judged, predictions: Path) -> Judged:
 def _were_trained_on(seen: Seen) -> str:
     if seen.known_by == "assumption":
         return (
-            f"are taken as trained on, by the name of the split, because {seen.source} (to know, "
-            "name the run of the model with --model)"
+            f"are assumed to be trained on, by the name of the split, because {seen.source} (to "
+            "be certain, name the model's run with --model)"
         )
-    return f"were trained on, says {seen.source}"
+    return f"were trained on, according to {seen.source}"
 
 
 def _listed(counts: Mapping[str, Any]) -> str:

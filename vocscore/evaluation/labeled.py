@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NO_ROW = -1
-"""The row of a labeled image that the predictions do not have."""
+"""The row of a labeled image that is not in the predictions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,10 +25,10 @@ class Labeled:
 
     Attributes:
         splits: their names.
-        names: original paths, each once.
+        names: original paths, without duplicates.
         sha256: of each image's bytes as packed, hexadecimal.
         labels: int8, shape (len(names), C).
-        belongs: int64, shape (len(names),): the position in `splits` of each image's split.
+        belongs: int64, shape (len(names),): index in `splits` of each image's split.
     """
 
     splits: tuple[str, ...]
@@ -38,7 +38,7 @@ class Labeled:
     belongs: NDArray[np.int64]
 
     def only(self, images: NDArray[np.bool_]) -> Labeled:
-        """The images of a mask, shape (len(names),); a split without any is left out."""
+        """Select the images of a mask, shape (len(names),); empty splits are dropped."""
         kept = np.flatnonzero(images)
         used, belongs = np.unique(self.belongs[kept], return_inverse=True)
         return Labeled(
@@ -50,12 +50,12 @@ class Labeled:
         )
 
     def in_splits(self, splits: Sequence[str]) -> NDArray[np.bool_]:
-        """Which images belong to one of these splits; shape (len(names),)."""
+        """Which images are in one of these splits; shape (len(names),)."""
         places = [place for place, name in enumerate(self.splits) if name in splits]
         return np.isin(self.belongs, places)
 
     def in_scored_splits(self, row: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which images belong to a split of which some image has a row.
+        """Which images are in a split with at least one scored image.
 
         Args:
             row: int64, shape (len(names),): the row of each image, or `NO_ROW`.
@@ -63,7 +63,7 @@ class Labeled:
         return np.isin(self.belongs, np.unique(self.belongs[row != NO_ROW]))
 
     def counts(self, images: NDArray[np.bool_]) -> dict[str, int]:
-        """How many images of a mask belong to each split."""
+        """Count the images of a mask per split."""
         numbers = np.bincount(self.belongs[images], minlength=len(self.splits)).tolist()
         found = dict.fromkeys(self.splits, 0)
         for name, number in zip(self.splits, numbers, strict=True):
@@ -72,7 +72,7 @@ class Labeled:
 
 
 def load_labeled(shards: Path, splits: Sequence[str]) -> Labeled:
-    """Read the labels of some splits; an image that is in several counts once, in the first.
+    """Load the labels of some splits; an image in several counts once, in the first.
 
     Raises:
         Error: the shards cannot be read, or have no such split.

@@ -1,4 +1,4 @@
-"""Pairs the paths of two lists of the same images, seen from different folders."""
+"""Matches the paths of two lists of the same images, relative to different folders."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _SEVERAL = -1
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Which path of one list is which of the other.
+    """Matches between the paths of two lists.
 
     Attributes:
-        pairs: position in the labeled list -> position in the predicted list.
-        exact: the paths were equal; else they were matched by how they end.
+        pairs: index in the labeled list -> index in the predicted list.
+        exact: the paths were equal; else they were matched by their endings.
     """
 
     pairs: Mapping[int, int]
@@ -27,23 +27,22 @@ class Matches:
 
 
 def match_paths(labeled: Sequence[str], predicted: Sequence[str]) -> Matches:
-    """Pair two lists of paths.
+    """Match two lists of paths.
 
-    Equal paths are pairs. Only when there is no such pair at all, the folder that was scored is
-    not the one that was packed, and paths are compared from their ends: two paths are a pair when
-    each is the only one of its list that shares the longest run of last folders and file name
-    with the other. `2007_000027.jpg` is then `JPEGImages/2007_000027.jpg`, if no other path ends
-    so.
+    Equal paths match. If no paths are equal, the folder that was scored is not the one that was
+    packed, and paths are compared from their ends: two paths match when each is the only one of
+    its list that shares the longest run of last folders and file name with the other.
+    `2007_000027.jpg` then matches `JPEGImages/2007_000027.jpg`, if no other path ends this way.
 
     Args:
-        labeled: with '/' between folders, each path once.
-        predicted: likewise.
+        labeled: with '/' between folders, without duplicates.
+        predicted: the same.
 
     Returns:
-        The pairs; a path of either list may have none.
+        The matches; a path of either list may have none.
 
     Raises:
-        EvalError: nothing matches, or a file name stands for several images.
+        EvalError: nothing matches, or a file name is ambiguous.
     """
     places = {path: j for j, path in enumerate(predicted)}
     equal = {i: places[path] for i, path in enumerate(labeled) if path in places}
@@ -52,7 +51,7 @@ def match_paths(labeled: Sequence[str], predicted: Sequence[str]) -> Matches:
     pairs = _match_ends(labeled, predicted)
     if not pairs:
         raise EvalError(
-            f"no predicted path is a labeled one (predicted: {_first(predicted)}; labeled: "
+            f"no predicted path matches a labeled one (predicted: {_first(predicted)}; labeled: "
             f"{_first(labeled)}). Score the folder that was packed."
         )
     return Matches(pairs, exact=False)
@@ -72,19 +71,19 @@ def _match_ends(labeled: Sequence[str], predicted: Sequence[str]) -> dict[int, i
 def _refuse_doubt(
     labeled: Sequence[str], predicted: Sequence[str], *, pairs: Mapping[int, int]
 ) -> None:
-    """A path left over on both sides under one file name could be the same image, or not."""
+    """Refuse unmatched paths with the same file name on both sides: they may be the same image."""
     taken = set(pairs.values())
     left = {_name(path): path for j, path in enumerate(predicted) if j not in taken}
     for i, path in enumerate(labeled):
         if i not in pairs and _name(path) in left:
             raise EvalError(
                 f"the predicted path {left[_name(path)]!r} may or may not be the labeled "
-                f"{path!r}: several paths end so. Score the folder that was packed."
+                f"{path!r}: several paths have this ending. Score the folder that was packed."
             )
 
 
 def _ends(paths: Sequence[str]) -> dict[str, int]:
-    """Every ending of every path -> its position, or `_SEVERAL`."""
+    """Map every ending of every path to its index, or to `_SEVERAL`."""
     ends: dict[str, int] = {}
     for position, path in enumerate(paths):
         for end in _endings(path):
@@ -93,7 +92,7 @@ def _ends(paths: Sequence[str]) -> dict[str, int]:
 
 
 def _nearest(path: str, ends: Mapping[str, int]) -> int | None:
-    """The position of the path that shares the longest ending with this one."""
+    """The index of the path that shares the longest ending with this one."""
     return next((ends[end] for end in _endings(path) if end in ends), None)
 
 

@@ -1,10 +1,10 @@
-"""How good probabilities are: IoU, precision, recall, F1 and average precision, in all their forms.
+"""The metrics: IoU, precision, recall, F1 and average precision, under several averages.
 
-Three rules hold for every figure:
+Three rules hold for every metric:
 
 - A label of -1 (only 'difficult' instances) is ignored: it is neither a positive nor a negative,
   and a prediction there is neither right nor wrong.
-- A class is predicted where probability >= threshold. A tie with the threshold is a prediction.
+- A class is predicted if probability >= threshold, ties included.
 - 0/0 counts as 0, scikit-learn's default: an image without labels and without predictions adds 0
   to the average over images; a class without either adds 0 to the average over classes.
 """
@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PerClass:
-    """Figures of each class, in column order; every array has shape (C,).
+    """Metrics per class, in column order; every array has shape (C,).
 
     Attributes:
         positives: int64, images where the class is present.
@@ -56,19 +56,19 @@ class PerClass:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """Every figure of one comparison.
+    """All metrics of one comparison.
 
-    Average precision is nan for a class without positives, and such a class is left out of the
-    means over classes; without any positive at all the means are nan.
+    Average precision is nan for a class without positives, which is left out of the means over
+    classes; without any positive the means are nan.
 
     Attributes:
-        images: how many images were compared.
-        threshold: the probability from which on a class counts as predicted: one number, one a
-            class, or None where somebody else decided.
+        images: number of images compared.
+        threshold: the probability from which on a class counts as predicted: one number, one per
+            class, or None if the decisions were given.
         samples: averaged over images (scikit-learn's average='samples').
         micro: over all decisions at once.
-        macro: the plain mean over all classes, those without positives included.
-        per_class: each class by itself.
+        macro: the plain mean over all classes, including those without positives.
+        per_class: each class separately.
         average_precision: float64 (C,), all points (scikit-learn's average_precision_score).
         average_precision_voc2007: float64 (C,), mean of the best precision at 11 recalls.
         average_precision_voc2010: float64 (C,), area under the precision made monotonic.
@@ -101,13 +101,13 @@ class Report:
 
     @property
     def chance(self) -> float:
-        """The mean average precision that guessing approaches: the mean prevalence of a class."""
+        """The expected mean average precision of random guessing: the mean class prevalence."""
         positives, negatives = self.per_class.positives, self.per_class.negatives
         prevalence = positives / np.maximum(positives + negatives, 1)
         return mean_defined(np.where(positives > 0, prevalence, np.nan))
 
     def to_json(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Plain values; None stands for nan.
+        """Convert to plain values; None for nan.
 
         Args:
             classes: the names, in column order.
@@ -155,8 +155,8 @@ def report(
     Args:
         labels: int8, shape (N, C): 1 present, 0 absent, -1 only difficult (ignored).
         probabilities: floating, shape (N, C), from 0 to 1.
-        threshold: the probability from which on a class counts as predicted; one number, or one a
-            class.
+        threshold: the probability from which on a class counts as predicted; one number, or one
+            per class.
 
     Raises:
         EvalError: the shapes differ or are empty, a label is not -1, 0 or 1, or a probability is
@@ -174,13 +174,13 @@ def report_decided(
     *,
     threshold: float | tuple[float, ...] | None,
 ) -> Report:
-    """Compare probabilities, and decisions that were taken with them, with labels.
+    """Compare probabilities, and the decisions made with them, with labels.
 
     Args:
         labels: as for `report`.
         probabilities: as for `report`.
         predicted: bool, shape (N, C).
-        threshold: where the decisions come from; see `Report`.
+        threshold: the source of the decisions; see `Report`.
 
     Raises:
         EvalError: as for `report`.
@@ -207,11 +207,11 @@ def report_decided(
 
 
 def _check(labels: NDArray[np.int8], probabilities: NDArray[np.floating[Any]]) -> None:
-    """Refuse what no figure can be taken of."""
+    """Raise an error for input that has no metrics."""
     if labels.ndim != 2 or labels.shape != probabilities.shape or labels.size == 0:
         raise EvalError(
             f"labels {labels.shape} and probabilities {probabilities.shape} must have the same "
-            "shape: images, classes; at least one of each."
+            "shape (images, classes), with at least one of each."
         )
     if labels.min() < -1 or labels.max() > 1:
         raise EvalError(
@@ -221,7 +221,7 @@ def _check(labels: NDArray[np.int8], probabilities: NDArray[np.floating[Any]]) -
     if not fine.all():
         row, column = np.argwhere(~fine)[0]
         raise EvalError(
-            f"row {row}, class {column}: {probabilities[row, column]} is no probability; logits "
+            f"row {row}, class {column}: {probabilities[row, column]} is not a probability; logits "
             "must go through a sigmoid first."
         )
 
@@ -231,5 +231,5 @@ def _mean(values: Ratios) -> Averages:
 
 
 def plain(value: float) -> float | None:
-    """A number for JSON, which has no nan."""
+    """Convert a number for JSON, which has no nan: nan becomes None."""
     return None if math.isnan(value) else float(value)

@@ -1,4 +1,4 @@
-"""Reads what `vocscore score` writes: a file of any format, or a folder of parts."""
+"""Reads the output of `vocscore score`: a file of any format, or a folder of parts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def read_predictions(source: Path) -> Predictions:
     """Read all probabilities.
 
     Args:
-        source: a file (.jsonl and .parquet by its name, anything else as CSV), or a folder that
-            'vocscore score --format' made.
+        source: a file (.jsonl and .parquet by its name, anything else as CSV), or a folder made
+            by 'vocscore score --format'.
 
     Raises:
-        EvalError: it is not what `vocscore score` writes, lacks probabilities, names an image
-            twice, or holds something else than probabilities.
+        EvalError: it is not output of `vocscore score`, lacks probabilities, has duplicate
+            images, or a value that is not a probability.
         OSError: a file cannot be read.
     """
     collector = Collector()
@@ -39,14 +39,14 @@ def read_predictions(source: Path) -> Predictions:
 
 
 def _parts(folder: Path) -> list[Path]:
-    """The parts by their numbers, all there from the first to the last."""
+    """The parts in order of their numbers, none missing from first to last."""
     matches = [(path, _PART.fullmatch(path.name)) for path in folder.iterdir()]
     strangers = sorted(path.name for path, match in matches if not match)
     parts = sorted((int(match[1]), path) for path, match in matches if match)
     if strangers or not parts:
-        found = f"it holds {strangers[0]}" if strangers else "it is empty"
+        found = f"it contains {strangers[0]}" if strangers else "it is empty"
         raise EvalError(
-            f"{folder}: not a folder that 'vocscore score' has finished, with --format ({found})."
+            f"{folder}: not a complete output folder of 'vocscore score --format' ({found})."
         )
     if [number for number, _ in parts] != list(range(len(parts))):
         raise EvalError(
@@ -57,7 +57,7 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def _read_jsonl(file: Path, into: Collector) -> None:
-    """Read lines with path, status and probabilities; the first good one tells the classes.
+    """Read lines with path, status and probabilities; the first good one sets the classes.
 
     Raises:
         EvalError: a line is damaged, or has other classes than the first.
@@ -66,7 +66,7 @@ def _read_jsonl(file: Path, into: Collector) -> None:
     with open_binary(file) as lines:
         number = 0
         try:
-            for number, line in enumerate(lines, 1):  # noqa: B007 - told in the error
+            for number, line in enumerate(lines, 1):  # noqa: B007 - used in the error
                 _add_line(json.loads(line), file, into)
         except (KeyError, TypeError, ValueError, AttributeError, BadRowError) as error:
             what = f"no {error}" if isinstance(error, KeyError) else error
@@ -88,18 +88,18 @@ def _add_line(row: dict[str, Any], file: Path, into: Collector) -> None:
             left_out(odd[0])
             if odd[0] in classes
             else BadRowError(
-                f"a probability for {odd[0]}, which the rows before it do not have (written with "
-                "--top-k or --min-probability?), and a comparison needs all"
+                f"a probability for {odd[0]}, which is not in the rows before it (written with "
+                "--top-k or --min-probability?), and evaluation needs all"
             )
         )
     into.add(path, status, [found[name] for name in classes], row.get("labels"))
 
 
 def _read_parquet(file: Path, into: Collector) -> None:
-    """Read a table that `vocscore score` wrote; its metadata tells the classes.
+    """Read a table that `vocscore score` wrote; its metadata holds the classes.
 
     Raises:
-        EvalError: it is another table, a row cannot be used, or pyarrow is not installed.
+        EvalError: it is another table, a row is unusable, or pyarrow is not installed.
         OSError: the file cannot be read.
     """
     try:
@@ -114,7 +114,7 @@ def _read_parquet(file: Path, into: Collector) -> None:
         with open_binary(file) as opened, pq.ParquetFile(opened) as table:
             classes = into.expect(_classes(table.schema_arrow), file=file)
             rows = _rows(table, classes)
-            for number, (path, status, values, labels) in enumerate(rows, 1):  # noqa: B007 - told in the error
+            for number, (path, status, values, labels) in enumerate(rows, 1):  # noqa: B007 - used in the error
                 if status == "ok" and None in values:
                     raise left_out(classes[values.index(None)])
                 into.add(path, status, values, labels)
@@ -125,10 +125,10 @@ def _read_parquet(file: Path, into: Collector) -> None:
 
 
 def _classes(schema: Any) -> list[str]:
-    """The columns of probabilities, in their order.
+    """The columns of probabilities, in order.
 
     Raises:
-        KeyError: 'vocscore score' did not write it.
+        KeyError: 'vocscore score' did not write the table.
     """
     about = json.loads((schema.metadata or {})[b"vocscore"])
     return [name for name in about["classes"] if about["selection"]["columns"] != "labels"]

@@ -1,4 +1,4 @@
-"""The images of one class by falling probability: what average precision and thresholds read."""
+"""Ranks the images of one class by probability, for average precision and thresholds."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
-    """One class, from the highest probability down; images with an ignored label are not in it.
+    """The images of one class by descending probability, without those with an ignored label.
 
-    Images of equal probability are one step: no threshold comes between them.
+    Images of equal probability form one step: no threshold separates them.
 
     Attributes:
-        rows: int64 (n,), the places of the images in the table.
+        rows: int64 (n,), the images' rows in the table.
         positive: bool (n,).
-        probabilities: floating (n,), falling.
-        ends: int64 (k,), the last place in `rows` of each step.
+        probabilities: floating (n,), descending.
+        ends: int64 (k,), the last index in `rows` of each step.
     """
 
     rows: NDArray[np.int64]
@@ -31,7 +31,7 @@ class Ranking:
 
 
 def rank(labels: NDArray[np.int8], probabilities: NDArray[np.floating[Any]]) -> Ranking:
-    """Order one class.
+    """Rank one class.
 
     Args:
         labels: int8 (N,): 1 present, 0 absent, -1 ignored.

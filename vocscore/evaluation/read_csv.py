@@ -1,7 +1,7 @@
 """Predictions from CSV: as `vocscore score` writes it, or saved again by other programs.
 
-Spreadsheets put a byte order mark in front, separate by ';' or tabs, write decimal commas and other
-line ends; pandas puts its index in front. All of that is read where it can mean one thing only.
+Spreadsheets add a byte order mark, separate by ';' or tabs, and write decimal commas and other line
+endings; pandas puts its index in front. All of that is read if it is unambiguous.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _BEFORE = ["path", "status", "error"]
 _LAST = "labels"
 _BETWEEN = ";"
 _OTHERS_BETWEEN = "|,"
-"""What else stands between labels where ';' has come to stand between columns."""
+"""Separators between labels where ';' separates columns."""
 _SEPARATORS = ",;\t"
 _INDEX = re.compile(r"|index|level_\d+|Unnamed: \d+(\.\d+)?")
-"""Names that pandas gives to the column of its index."""
+"""Names that pandas gives to its index column."""
 _SAYS_SEPARATOR = re.compile(r"sep=(.)\r?\n?")
-"""A first line for spreadsheets."""
+"""A first line that tells spreadsheets the separator."""
 _ENCODINGS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -42,17 +42,17 @@ _ENCODINGS: Final = (
 _OTHER_FILES: Final = (
     (b"PK\x03\x04", "an Excel workbook or another zip archive. Save it as CSV (UTF-8)"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook. Save it as CSV (UTF-8)"),
-    (b"\x1f\x8b", "compressed with gzip. Unpack it"),
-    (b"PAR1", "Parquet. Let its name end in .parquet"),
-    (b"{", "JSON. Let the name of JSON lines end in .jsonl; the record of predictions is none"),
+    (b"\x1f\x8b", "compressed with gzip. Decompress it"),
+    (b"PAR1", "Parquet. Rename it to end in .parquet"),
+    (b"{", "JSON. Rename JSON lines to end in .jsonl; a record of predictions has no rows"),
 )
 
 
 def read_csv(file: Path, into: Collector) -> None:
-    """Read a table with the columns path, status, error, one a class, and perhaps labels.
+    """Read a table with the columns path, status, error, one per class, and optionally labels.
 
     Raises:
-        EvalError: it is another table, a row is damaged, or could mean several things.
+        EvalError: it is another table, a row is damaged, or it is ambiguous.
         OSError: the file cannot be read.
     """
     with open_binary(file) as opened:
@@ -68,13 +68,13 @@ _CURE = "Save it as CSV in UTF-8, or score again."
 
 
 _LONGEST_LINE = 1 << 26
-"""Characters of a header; a damaged file may have no line end at all."""
+"""Maximum characters of a header; a damaged file may have no line ending at all."""
 
 
 def _read(stream: TextIO, file: Path, into: Collector) -> None:
     first, skipped, separator = stream.readline(_LONGEST_LINE), 0, ""
     if len(first) == _LONGEST_LINE:
-        raise EvalError(f"{file}: no line end in its first 64 MiB, so not predictions. {_CURE}")
+        raise EvalError(f"{file}: no line ending in its first 64 MiB, so not predictions. {_CURE}")
     if said := _SAYS_SEPARATOR.fullmatch(first):
         first, skipped, separator = stream.readline(), 1, said[1]
     separator = separator or _separator(first)
@@ -93,11 +93,11 @@ def _read(stream: TextIO, file: Path, into: Collector) -> None:
         line = rows.line_num + skipped
         raise EvalError(f"{file}, line {line}: {error}. Score again.") from error
     if not lines.last.endswith(("\n", "\r")):
-        into.notes.append(f"{file} ends without a line end: its last row may be cut short")
+        into.notes.append(f"{file} has no final line ending: its last row may be truncated")
 
 
 class _Lines:
-    """Lines, of which the last is remembered."""
+    """Lines, remembering the last one."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = lines
@@ -111,13 +111,13 @@ class _Lines:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Where in a row which cells stand.
+    """The layout of the table.
 
     Attributes:
-        columns: how many there are.
-        start: of the column `path`; what is before it is an index.
+        columns: number of columns.
+        start: index of the column `path`; columns before it are an index.
         classes: the columns of probabilities.
-        says_labels: the last column has labels that can be told apart.
+        says_labels: the last column has labels that can be separated.
         separator: between columns.
     """
 
@@ -128,10 +128,10 @@ class _Table:
     separator: str
 
     def row(self, row: Sequence[str]) -> tuple[str, str, Sequence[str], list[str] | None]:
-        """Path, status, cells of the classes, and labels; None where the row does not tell these.
+        """Path, status, cells of the classes, and labels; None if the row does not have labels.
 
         Raises:
-            BadRowError: other columns than the header has.
+            BadRowError: other columns than the header.
         """
         if len(row) != self.columns:
             row = self._fitted(row)
@@ -140,19 +140,19 @@ class _Table:
         return row[self.start], row[self.start + 1], row[after : after + len(self.classes)], labels
 
     def _fitted(self, row: Sequence[str]) -> Sequence[str]:
-        """A row of too many columns, where what is too much can only be empty cells or labels."""
+        """Fit a row of too many columns, if the excess can only be empty cells or labels."""
         more = row[self.columns :]
         if more and not any(more):
             return row[: self.columns]
         tail = row[self.columns - 1 :]
         if more and self.says_labels and all(name in self.classes for name in tail):
             return [*row[: self.columns - 1], _BETWEEN.join(tail)]
-        why = "was it cut short?"
+        why = "truncated?"
         if more:
             why = "an unquoted separator in a cell?"
             if self.separator == ",":
                 why = (
-                    "decimal commas cannot be told from the commas between columns: save it with "
+                    "decimal commas and the commas between columns look the same: save it with "
                     "';' between columns, or with decimal points"
                 )
         raise BadRowError(f"{len(row)} columns instead of {self.columns} ({why})")
@@ -169,7 +169,7 @@ class _Table:
 
 
 def _separator(header: str) -> str:
-    """What stands between the columns: what makes the header one of predictions, else ','."""
+    """Find the column separator: the one with which the header is that of predictions, else ','."""
     for separator in _SEPARATORS:
         names = next(csv.reader([header], delimiter=separator), [])
         if set(_BEFORE) <= set(names):
@@ -181,7 +181,7 @@ def _table(header: list[str], separator: str, *, file: Path) -> _Table:
     """Find the columns by the header.
 
     Raises:
-        EvalError: it is not one of predictions.
+        EvalError: it is not the header of predictions.
     """
     columns = len(header)
     while columns and not header[columns - 1]:  # a spreadsheet's empty columns
@@ -198,12 +198,12 @@ def _table(header: list[str], separator: str, *, file: Path) -> _Table:
     if _LAST in classes[:-1]:
         behind = ", ".join(map(repr, classes[classes.index(_LAST) + 1 :]))
         raise EvalError(
-            f"{file}: '{_LAST}' has to be the last column, and behind it stands {behind}. Remove "
-            "what is no class from the table, and put the classes before it."
+            f"{file}: '{_LAST}' must be the last column, but {behind} follows. Remove columns that "
+            "are not classes, and put classes before it."
         )
     has_labels = classes[-1] == _LAST
     names = tuple(classes[:-1] if has_labels else classes)
-    # a name that holds what stands between names cannot be told from two
+    # names that contain the separator between labels cannot be separated
     says_labels = has_labels and not any(_BETWEEN in name for name in names)
     return _Table(columns, start, names, says_labels, separator)
 
@@ -221,17 +221,16 @@ def _numbers(cells: Sequence[str], classes: Sequence[str]) -> list[float]:
 
 
 def _encoding_of(start: bytes, file: Path) -> tuple[str, str]:
-    """The encoding of a text by its byte order mark, and what is done about other bytes.
+    """Find the encoding of a text by its byte order mark, and how to decode invalid bytes.
 
-    Without a mark it is UTF-8, and the bytes of names in other encodings come through as lone
-    surrogates.
+    Without a mark it is UTF-8, and bytes of names in other encodings become lone surrogates.
 
     Args:
-        start: the first four bytes, or fewer where there are no more.
+        start: the first four bytes, or fewer if there are no more.
         file: for the error.
 
     Raises:
-        EvalError: it is no text, but a kind of file that is known.
+        EvalError: it is not text, but another known kind of file.
     """
     for first, what in _OTHER_FILES:
         if start.startswith(first):

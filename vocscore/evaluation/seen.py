@@ -1,10 +1,10 @@
-"""Which labeled images the model that made predictions was trained on.
+"""Finds the labeled images that the model behind some predictions was trained on.
 
-Predictions say nothing of their model. What does: the record beside them (`vocscore.records`), or
-the model's run where the user names it. Where the labeled set is the one of the training, its
-splits decide, however it was cut into shards since. Where it is another, the images are compared
-one by one with those of the training, by content. Where nothing can be known, splits called
-'train' or 'trainval' are taken as trained on, and that is said to be an assumption.
+Predictions do not name their model. The record beside them does (`vocscore.records`), or the
+model's run if the user names it. If the labeled dataset is that of the training, its splits
+decide, even if it has been sharded differently since. If it is another one, its images are compared
+one by one with those of the training, by content. If nothing is known, splits named 'train' or
+'trainval' are assumed to be trained on, and the report says so.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ if TYPE_CHECKING:
 
 KnownBy = Literal["record", "model", "assumption"]
 _TRAINING_NAMES = ("train", "trainval")
-"""Splits that are taken as trained on where nothing says what was."""
+"""Splits that are assumed to be trained on if there is no source."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What a model has seen of some labeled images.
+    """How a model's training used some labeled images.
 
     Attributes:
         trained: bool, shape (N,): it was trained on the image.
-        validated: bool, shape (N,): the image belongs to what the model was validated on.
-        chosen: what the validation chose: some of 'epoch', 'thresholds', 'temperature'.
-        known_by: 'record' and 'model' know it; 'assumption' goes by the names of splits.
-        source: the record or the run that says it; with an assumption, why nothing does.
-        notes: further sentences that a reader has to know.
+        validated: bool, shape (N,): it was validated on the image.
+        chosen: what validation chose: some of 'epoch', 'thresholds', 'temperature'.
+        known_by: 'record' or 'model' for a source; 'assumption' for the names of splits.
+        source: the record or the run; for an assumption, why there is no source.
+        notes: further sentences for the user.
     """
 
     trained: NDArray[np.bool_]
@@ -59,16 +59,16 @@ class Seen:
     notes: tuple[str, ...]
 
     def only(self, images: NDArray[np.bool_]) -> Seen:
-        """The images of a mask, shape (N,)."""
+        """Select the images of a mask, shape (N,)."""
         return replace(self, trained=self.trained[images], validated=self.validated[images])
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What is known of the model that made predictions.
+    """What is known about the model that made the predictions.
 
     Attributes:
-        trained_on: what it learned from; None where nothing says it.
+        trained_on: its training data; None if unknown.
         runs: folders that may be its run.
         known_by: as for `Seen`.
         source: as for `Seen`.
@@ -83,19 +83,19 @@ class Origin:
 
 
 def find_origin(predictions: Path, found: Predictions, *, model: Path | None) -> Origin:
-    """Find out which model made predictions.
+    """Find the model that made the predictions.
 
     Args:
         predictions: a file, or a folder of parts.
-        found: what is in them.
-        model: the run, where the user says it.
+        found: the predictions in it.
+        model: the run, if the user names it.
 
     Raises:
-        EvalError: `model` is no run, or is not the one that the record names.
+        EvalError: `model` is not a run, or not the one that the record names.
     """
     place = record_file(predictions)
     if not place.exists():
-        place = record_file(predictions.resolve())  # of what a link leads to
+        place = record_file(predictions.resolve())  # for a link, the record of its target
     record, odd = _record_of(place, predictions, found)
     notes, beside = (*found.notes, *odd), str(place)
     if model is not None:
@@ -107,14 +107,14 @@ def find_origin(predictions: Path, found: Predictions, *, model: Path | None) ->
     if record is None:
         return Origin(None, (), "assumption", "there is no record beside the predictions", notes)
     if record.trained_on is None:
-        why = f"{beside} does not say it (the model's folder had no config.json)"
+        why = f"{beside} does not name the training data (no config.json in the model's folder)"
         return Origin(None, (), "assumption", why, notes)
     runs = (Path(record.model.path), Path(record.model.given))
     return Origin(record.trained_on, runs, "record", beside, notes)
 
 
 def run_origin(run: Path, notes: tuple[str, ...] = ()) -> Origin:
-    """What is known of a model by its run."""
+    """What a run says about its model."""
     told = read_trained_on(run)
     if told is None:
         why = f"{run} does not say what it was trained on (no config.json of a training in it)"
@@ -123,12 +123,12 @@ def run_origin(run: Path, notes: tuple[str, ...] = ()) -> Origin:
 
 
 def find_seen(labeled: Labeled, shards: Path, manifest: Manifest, origin: Origin) -> Seen:
-    """Tell of each labeled image whether the model was trained, or validated, on it.
+    """Find which labeled images the model was trained or validated on.
 
     Args:
         labeled: images of `shards`.
-        shards: the packed set.
-        manifest: of that set.
+        shards: the packed dataset.
+        manifest: of that dataset.
         origin: of the predictions.
     """
     told = origin.trained_on
@@ -142,8 +142,8 @@ def find_seen(labeled: Labeled, shards: Path, manifest: Manifest, origin: Origin
     used = _used_images(told, origin.runs)
     if used is None:
         why = (
-            f"the model was trained on another set, {told.shards}, and neither that nor the "
-            "images.csv of its run is there to compare images with"
+            f"the model was trained on another dataset, {told.shards}, and neither that nor the "
+            "images.csv of its run exists to compare images with"
         )
         return _assumed(labeled, origin, why=why)
     images, encoding = used
@@ -157,7 +157,7 @@ def find_seen(labeled: Labeled, shards: Path, manifest: Manifest, origin: Origin
 def _record_of(
     beside: Path, predictions: Path, found: Predictions
 ) -> tuple[ScoreRecord | None, tuple[str, ...]]:
-    """The record beside predictions, where it speaks of them, and what is odd about it."""
+    """The record beside the predictions, if it is theirs, and notes on mismatches."""
     try:
         record = read_record(beside)
     except RecordError as error:
@@ -165,11 +165,11 @@ def _record_of(
     if record is None:
         return None, ()
     if set(record.model.classes) != set(found.classes):
-        return None, (f"{beside} is the record of other predictions: it has other classes",)
+        return None, (f"{beside} is the record of other predictions: its classes differ",)
     rows, size = len(found.paths), _size(predictions)
     written = record.output.get("bytes", size)
     if record.rows != rows:
-        return record, (f"{beside} was written with {record.rows} rows, and now there are {rows}",)
+        return record, (f"{beside} was written for {record.rows} rows, but now there are {rows}",)
     if written != size:
         then = f"{written} bytes then, {size} now"
         return record, (f"{predictions} was changed since its record was written: {then}",)
@@ -185,17 +185,17 @@ def _size(predictions: Path) -> int:
 def _check_model(
     model: Path, record: ScoreRecord | None, found: Predictions, *, beside: str
 ) -> None:
-    """Refuse a model that did not make the predictions, where that is known."""
+    """Refuse a model that is known not to have made the predictions."""
     from vocscore.models.card import checkpoint_hash, load_card
 
     if set(load_card(model).classes) != set(found.classes):
         raise EvalError(
-            f"{model}: has other classes than the predictions, so it did not make them. Name the "
+            f"{model}: its classes differ from the predictions', so it did not make them. Name the "
             "run of the model that did."
         )
     if record is not None and checkpoint_hash(model) != record.model.sha256:
         raise EvalError(
-            f"{model}: another model than the one that made these predictions, says {beside} "
+            f"{model}: not the model that made these predictions, according to {beside} "
             f"(its model was {record.model.path}). Leave out --model, or score with this one."
         )
 
@@ -206,9 +206,9 @@ def _used_images(told: TrainedOn, runs: tuple[Path, ...]) -> tuple[UsedImages, s
         images = read_images(run)
         if images is None or told.encoding is None:
             continue
-        if paths_hash(images.train) == told.train_images_sha256:  # not those of a later training
+        if paths_hash(images.train) == told.train_images_sha256:  # else those of a later training
             return images, told.encoding
-    # older runs name their shards as they were typed, relative to a folder that nobody knows
+    # older runs record their shards as typed, relative to an unknown folder
     places = [Path(told.shards), *(run.parent / told.shards for run in runs)]
     for shards in places:
         used = _packed_images(shards, told)
@@ -218,7 +218,7 @@ def _used_images(told: TrainedOn, runs: tuple[Path, ...]) -> tuple[UsedImages, s
 
 
 def _packed_images(shards: Path, told: TrainedOn) -> tuple[UsedImages, str] | None:
-    """The images of a training from its shards, where these are still there."""
+    """The images of a training from its shards, if these still exist."""
     try:
         if manifest_hash(shards) != told.shards_sha256:
             return None
@@ -236,7 +236,7 @@ def _packed_images(shards: Path, told: TrainedOn) -> tuple[UsedImages, str] | No
 
 
 def _among(labeled: Labeled, used: Mapping[str, str], *, by_content: bool) -> NDArray[np.bool_]:
-    """Which labeled images are used ones: of equal bytes, or else of equal path."""
+    """Which labeled images were used, by equal bytes or else by equal path."""
     if not by_content:
         return np.array([name in used for name in labeled.names], np.bool_)
     contents = frozenset(used.values())
@@ -246,18 +246,18 @@ def _among(labeled: Labeled, used: Mapping[str, str], *, by_content: bool) -> ND
 def _alike(
     labeled: Labeled, trained: NDArray[np.bool_], used: Mapping[str, str], *, by_content: bool
 ) -> tuple[str, ...]:
-    """What a reader has to know of a comparison of images one by one."""
+    """Notes on a comparison of images one by one."""
     if not by_content:
-        how = "images were compared by their paths: the set of the training has another --resize"
+        how = "images were compared by path: the training dataset has another --resize"
         return (how,)
     alike = sum(name in used for name, was in zip(labeled.names, trained, strict=True) if not was)
     if not alike:
         return ()
-    return (f"{alike} images have the path of an image that was trained on, and other bytes",)
+    return (f"{alike} images have the path of a training image, but other bytes",)
 
 
 def _assumed(labeled: Labeled, origin: Origin, *, why: str) -> Seen:
-    """Go by the names of the splits."""
+    """Decide by the names of the splits."""
     told = origin.trained_on.train_splits if origin.trained_on else ()
     trained = labeled.in_splits([*_TRAINING_NAMES, *told])
     nothing = np.zeros(len(labeled.names), np.bool_)

@@ -1,4 +1,4 @@
-"""A threshold for each class, fitted on validation data."""
+"""A threshold per class, fitted on validation data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vocscore.evaluation.ranking import Ranking
 
 _NEVER = 2.0
-"""No probability reaches it; 1 is reached, where float32 has rounded a sure one up."""
+"""Above every probability, unlike 1, to which float32 may round one."""
 _PRECISION = "precision="
 
 
@@ -26,8 +26,8 @@ class ThresholdRule:
 
     Attributes:
         kind: 'fixed' (the same for all, nothing is fitted), 'f1' (the best F1 of the class), or
-            'precision' (as many hits as precision allows).
-        precision: the least precision, above 0, up to 1; for the kind 'precision' only.
+            'precision' (the most recall with at least this precision).
+        precision: the minimum precision, above 0, up to 1; for the kind 'precision' only.
     """
 
     kind: str
@@ -35,7 +35,7 @@ class ThresholdRule:
 
 
 def parse_rule(text: str) -> ThresholdRule:
-    """Read 'fixed', 'f1' or 'precision=P'.
+    """Parse 'fixed', 'f1' or 'precision=P'.
 
     Raises:
         EvalError: it is none of them.
@@ -50,20 +50,20 @@ def parse_rule(text: str) -> ThresholdRule:
         if 0 < precision <= 1:
             return ThresholdRule("precision", precision)
     raise EvalError(
-        f"thresholds {text!r} is none of fixed, f1, precision=P (P above 0, up to 1, such as "
+        f"thresholds {text!r} is not one of fixed, f1, precision=P (P above 0, up to 1, such as "
         "precision=0.9)."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """The outcome of a fit.
+    """The result of a fit.
 
     Attributes:
-        values: one a class; as float32 it parts the images as it was meant to.
-        without_positives: columns of classes of which the data has no positive; nothing can be
+        values: one per class; as float32 it separates the same images.
+        without_positives: columns of classes without a positive in the data; nothing can be
             fitted, and they keep the fixed threshold.
-        unreached: columns of classes that reach the asked-for precision at no threshold; theirs
+        unreached: columns of classes that reach the required precision at no threshold; theirs
             is 2, so that they are never predicted.
     """
 
@@ -79,17 +79,17 @@ def fit_thresholds(
     rule: ThresholdRule,
     fixed: float,
 ) -> Thresholds:
-    """Fit one threshold a class.
+    """Fit one threshold per class.
 
-    With 'f1', of the thresholds of equal F1 the highest is taken; with 'precision', of those that
-    are precise enough the one with the highest recall, and of these again the highest. The value
-    lies half-way between the last image predicted and the next: neither decides by a hair.
+    With 'f1', the highest threshold with the best F1 is chosen; with 'precision', the one with
+    the highest recall among those precise enough, and of these the highest. The value is half-way
+    between the last predicted image and the next, so that rounding decides neither.
 
     Args:
-        labels: int8, shape (N, C): 1 present, 0 absent, -1 ignored. Validation data; fitted on
-            the images that it is then measured with, F1 and precision come out too high.
+        labels: int8, shape (N, C): 1 present, 0 absent, -1 ignored. Validation data; on the
+            images that they were fitted on, F1 and precision are too high.
         probabilities: floating, shape (N, C), 0 to 1.
-        rule: of the choice; with 'fixed' every class gets `fixed`.
+        rule: with 'fixed' every class gets `fixed`.
         fixed: the threshold of a class without positives.
     """
     values, empty, unreached = [], [], []
@@ -110,7 +110,7 @@ def fit_thresholds(
 
 
 def _choose(ranking: Ranking, rule: ThresholdRule) -> int | None:
-    """The step of the ranking down to which the class is predicted; None: precision not reached."""
+    """The last step of the ranking to predict; None: precision not reached."""
     hits = np.cumsum(ranking.positive)[ranking.ends]
     predicted = ranking.ends + 1
     if rule.precision is None:
@@ -120,7 +120,7 @@ def _choose(ranking: Ranking, rule: ThresholdRule) -> int | None:
 
 
 def _between(ranking: Ranking, step: int) -> float:
-    """A number of few digits that is reached by this step and not by the next."""
+    """A number of few digits that this step reaches and the next does not."""
     reached = np.float32(ranking.probabilities[ranking.ends[step]])
     if step + 1 < len(ranking.ends):
         below = np.float32(ranking.probabilities[ranking.ends[step + 1]])

@@ -1,4 +1,4 @@
-"""What the reader of an evaluation has to know of the training, a line each."""
+"""What the user should know about the training, one line each, for an evaluation."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def training_lines(report: EvalReport) -> Iterator[str]:
-    """Say how many of the judged images the model had seen, and how that is known."""
+    """Format how many evaluated images the training used, and how that is known."""
     training, images = report.training, report.figures.images
     yield _seen(training, images)
     if training.left_out:
         many = ", ".join(f"{number} of {name}" for name, number in training.left_out.items())
-        yield f"left out, because trained on: {many} (--split all judges these, too)"
+        yield f"left out, because trained on: {many} (--split all includes them)"
     if len(training.splits) > 1:
         counts = (
             f"{name} {split.compared} of {split.labeled}"
@@ -29,13 +29,13 @@ def training_lines(report: EvalReport) -> Iterator[str]:
     if training.validated_on and training.chosen:
         yield (
             f"CHOSEN ON THESE: {training.validated_on} of these {images} images were validated on, "
-            f"and chose {_and(training.chosen)}: their figures flatter"
+            f"and chose {_and(training.chosen)}: their metrics are optimistic"
         )
     yield from map(shown, training.notes)
 
 
 def subject_line(report: EvalReport) -> str:
-    """Which images were judged, and whether they were held out: for charts."""
+    """Format which images were evaluated, and whether they were held out: for charts."""
     training, images = report.training, report.figures.images
     seen = f"{training.trained_on} of them trained on" if training.trained_on else "not trained on"
     assumed = " (assumed)" if training.known_by == "assumption" else ""
@@ -43,19 +43,19 @@ def subject_line(report: EvalReport) -> str:
 
 
 def _seen(training: Training, images: int) -> str:
-    """The count, as a warning where there is something to warn of."""
+    """Format the count, as a warning if some images were trained on."""
     count = f"none of these {images} images was trained on"
     if training.trained_on:
         count = (
-            f"NOT HELD OUT: {training.trained_on} of these {images} images were trained on, and "
-            "their figures flatter"
+            f"NOT HELD OUT: {training.trained_on} of these {images} images were trained on: "
+            "their metrics are optimistic"
         )
     if training.known_by == "assumption":
         return (
             f"ASSUMED by the names of the splits, because {shown(training.source)}: {count} (to "
-            "know, name the run of the model with --model)"
+            "be certain, name the model's run with --model)"
         )
-    return f"{count} (says {shown(training.source)})"
+    return f"{count} (according to {shown(training.source)})"
 
 
 def _and(names: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""A checkpoint in another form, written only if it scores as the checkpoint does."""
+"""Exports a checkpoint to other formats, after checking that it gives the same probabilities."""
 
 from vocscore import caches
 

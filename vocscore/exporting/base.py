@@ -1,4 +1,4 @@
-"""What every export format provides."""
+"""The interface of every export format."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Run: TypeAlias = "Callable[[NDArray[np.uint8]], NDArray[np.float32]]"
 
 @dataclass(frozen=True)
 class Format:
-    """How one kind of file is written and run.
+    """How to write and run one kind of file.
 
     Attributes:
         name: for people.
@@ -42,5 +42,5 @@ class Format:
 
 
 def description(file: Path) -> Path:
-    """Where the JSON description of a file is: beside it, with '.json' added to its name."""
+    """The JSON description of a file: beside it, with '.json' added to its name."""
     return file.with_name(f"{file.name}.json")

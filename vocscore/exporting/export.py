@@ -1,4 +1,4 @@
-"""A checkpoint as a file for other programs: checked on images, or not written."""
+"""Exports a checkpoint: writes the file only if its probabilities match on images."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
     from vocscore.models.network import Network
 
 MOST_DIFFERENCE = 1e-4
-"""In probability, on one class of one image; float32 sums in another order differ far less."""
+"""Maximum difference of a probability; float32 sums in another order differ far less."""
 GROUP = 16
 """Images per batch of the check."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """A model that was written.
+    """The result of an export.
 
     Attributes:
         files: the model first, its description last.
-        images: how many images it was checked on.
-        largest: difference of one probability from torch's.
+        images: number of images in the check.
+        largest: largest difference of a probability from torch's.
         source: of these images, in words.
     """
 
@@ -68,20 +68,20 @@ def write_checked(
     """Write a checkpoint in another format, if it gives torch's probabilities.
 
     The new file is read back and compared with PyTorch on the same images before it gets its
-    name. An existing file is replaced.
+    final name. An existing file is replaced.
 
     Args:
         checkpoint: the folder of a trained network.
-        out: the new file; it ends in .onnx or .xml. Its description lies beside it.
-        images: to check it on; those that cannot be decoded are skipped.
+        out: the new file; it ends in .onnx or .xml. Its description is written beside it.
+        images: for the check; those that cannot be decoded are skipped.
         source: of the images, for the description.
         max_pixels: larger images are skipped.
         on_images: called with the number of images checked so far, and the total.
         on_stage: called with the name of each stage when it starts.
 
     Raises:
-        ExportError: no such format, its library is missing, no image could be decoded, or the
-            probabilities differ; then nothing is written.
+        ExportError: the format is unknown, its library is missing, no image could be decoded, or
+            the probabilities differ; then nothing is written.
         CheckpointError: the checkpoint is damaged.
     """
     stage = on_stage or (lambda _name: None)
@@ -104,7 +104,7 @@ def write_checked(
             max_pixels=max_pixels,
             on_images=on_images,
         )
-        if not largest <= MOST_DIFFERENCE:  # nan, too
+        if not largest <= MOST_DIFFERENCE:  # also true for nan
             raise ExportError(
                 f"{out}: its probabilities differ from the checkpoint's by up to {largest:.2g} on "
                 f"{checked} images ({MOST_DIFFERENCE:g} is allowed). Nothing was written; "
@@ -167,8 +167,8 @@ def _decoded(
                 yield batch.images
     if not some:
         raise ExportError(
-            f"none of {len(images)} images can be decoded ({last}), and an export is checked "
-            "on images. Name others with --images, or give --drawn."
+            f"none of {len(images)} images can be decoded ({last}), and the export is checked "
+            "on images. Name others with --images, or use --drawn."
         )
 
 
@@ -176,8 +176,8 @@ def _decoded(
 def _difference(images: torch.Tensor, network: Network, card: ModelCard, run: Run) -> float:
     """Return the largest difference of a probability.
 
-    The expected values are computed as in scoring, and not with `ExportedModel`, which is under
-    test. The first image is a batch of its own: the file must take batches of any size.
+    The expected values are computed as in scoring, not with `ExportedModel`, which is under test.
+    The first image is a batch of its own: the file must accept batches of any size.
     """
     expected = card.probabilities(network(card.preprocess.normalize(images))).numpy()
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()

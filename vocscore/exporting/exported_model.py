@@ -1,4 +1,4 @@
-"""The model that is exported: the network with its preprocessing and postprocessing inside."""
+"""The exported model: the network with preprocessing and postprocessing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ class ExportedModel(nn.Module):
     """
 
     def __init__(self, network: Network, card: ModelCard) -> None:
-        """Put both into one module."""
         super().__init__()
         self.network = network
         self._card = card
@@ -39,7 +38,7 @@ class ExportedModel(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels, uint8, shape (N, S, S, 3), RGB -> float32 probabilities, shape (N, C)."""
-        # contiguous: a graph with three values of mean and std, and not with a row of them
+        # contiguous: the graph gets three values of mean and std instead of a row of them
         images = self._card.preprocess.normalize(pixels.permute(0, 3, 1, 2).contiguous())
         return self._card.probabilities(self.network(images))
 

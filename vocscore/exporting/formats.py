@@ -1,4 +1,4 @@
-"""The formats that a network can be exported to, by the suffix of the file's name."""
+"""The export formats, chosen by the suffix of the file's name."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ FORMATS = (
 
 
 def format_of(file: Path) -> Format:
-    """Return the format that a file's name asks for.
+    """Return the format for a file's name.
 
     Raises:
-        ExportError: none.
+        ExportError: the suffix is unknown.
     """
     for each in FORMATS:
         if file.suffix == each.suffixes[0]:
@@ -39,11 +39,11 @@ def check_place(out: Path, *, overwrite: bool) -> None:
     """Refuse an output that cannot be written, before any work is done.
 
     Raises:
-        ExportError: no such format, a missing folder, or a file that exists already.
+        ExportError: the format is unknown, the folder is missing, or a file exists already.
     """
     made = format_of(out)
     if not out.parent.is_dir():
         raise ExportError(f"{out.parent}: no such folder. Make it, or name another with -o.")
     there = next((file for file in made.files(out) if file.exists()), None)
     if there is not None and not overwrite:
-        raise ExportError(f"{there}: is there already. Replace it with --overwrite.")
+        raise ExportError(f"{there}: already exists. Replace it with --overwrite.")

@@ -1,4 +1,4 @@
-"""A checkpoint to a model for other programs: what is refused, what it is checked on, the file."""
+"""The export job: checks arguments, finds images for the check, and writes the file."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ def export(
 
     Args:
         checkpoint: the folder of a trained network.
-        out: the new file; it ends in .onnx or .xml. Its description lies beside it.
-        config: what it is checked on, and whether a file may be replaced.
-        on_images: called with the images checked so far, and how many there are.
-        on_stage: called with what begins, in words.
+        out: the new file; it ends in .onnx or .xml. Its description is written beside it.
+        config: the images for the check, and whether a file may be replaced.
+        on_images: called with the number of images checked so far, and the total.
+        on_stage: called with the name of each stage as it starts.
 
     Raises:
-        ExportError: the place cannot be written, or as for `write_checked`.
-        OptionError: there are no images to check on.
-        CheckpointError: the checkpoint is damaged, or there is none.
+        ExportError: the output cannot be written, or as for `write_checked`.
+        OptionError: there are no images for the check.
+        CheckpointError: the checkpoint is missing or damaged.
     """
     config = config or ExportConfig()
     check_place(out, overwrite=config.output.overwrite)
-    load_card(checkpoint)  # refuses what is no run
+    load_card(checkpoint)  # raises an error if it is not a run
     with _check_images(checkpoint, config.check) as (images, source):
         if on_stage is not None:
-            on_stage("loading PyTorch")  # what could be refused was refused above
+            on_stage("loading PyTorch")  # errors that need no torch were raised above
         from vocscore.exporting.export import write_checked
 
         return write_checked(
@@ -63,7 +63,7 @@ def export(
 
 @contextmanager
 def _check_images(checkpoint: Path, check: CheckConfig) -> Iterator[tuple[Sequence[ImageRef], str]]:
-    """What to check with, and what to call it; drawn images are gone when the block ends."""
+    """Yield the images for the check and their name; drawn images are deleted at the end."""
     from shards.reader import load_split
     from vocscore.exporting.images import drawn_in, found_below
 

@@ -1,4 +1,4 @@
-"""The names of input and output in every exported model, and its facts as metadata."""
+"""Input and output names of every exported model, and its facts as metadata."""
 
 from __future__ import annotations
 

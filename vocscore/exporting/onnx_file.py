@@ -1,4 +1,4 @@
-"""A model as one ONNX file, and ONNX Runtime to run it."""
+"""ONNX: writes a model as one file, and runs it in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 LARGEST = 2**31
-"""Bytes; the limit of a protocol buffer, which the file is."""
+"""Bytes; the size limit of protocol buffers, the file's encoding."""
 
 
 def require() -> None:
-    """Refuse to start without the packages of the extra.
+    """Raise an error if packages of the extra are missing.
 
     Raises:
         ExportError: one is not installed.
@@ -38,15 +38,15 @@ def require() -> None:
 
 
 def write(model: ExportedModel, file: Path, facts: Mapping[str, Any]) -> None:
-    """Write a model as one ONNX file; it takes batches of any size.
+    """Write a model as one ONNX file; it accepts batches of any size.
 
     Args:
         model: pixels -> probabilities.
         file: the name of the new file.
-        facts: plain values for the file's `metadata_props`: text as it is, others as JSON.
+        facts: plain values for the file's `metadata_props`: text unchanged, others as JSON.
 
     Raises:
-        ExportError: it is too large, or one of its layers has no ONNX form in torch.
+        ExportError: it is too large, or torch cannot convert one of its layers to ONNX.
         OSError: the file cannot be written.
     """
     import torch
@@ -54,8 +54,8 @@ def write(model: ExportedModel, file: Path, facts: Mapping[str, Any]) -> None:
     weights = sum(value.nbytes for value in model.state_dict().values())
     if weights >= LARGEST:
         raise ExportError(
-            f"{weights / 2**30:.1f} GiB of weights: an ONNX file holds 2. Write OpenVINO's format "
-            "with -o FILE.xml."
+            f"{weights / 2**30:.1f} GiB of weights: the limit of an ONNX file is 2 GiB. Write "
+            "OpenVINO's format with -o FILE.xml."
         )
     images = torch.export.Dim("pictures")
     try:
@@ -75,7 +75,7 @@ def write(model: ExportedModel, file: Path, facts: Mapping[str, Any]) -> None:
             f"torch cannot write this network as ONNX ({reason}). Write OpenVINO's format with "
             "-o FILE.xml."
         ) from error
-    assert program is not None  # None is what the old exporter returned
+    assert program is not None  # only the old exporter returned None
     program.model.metadata_props.update(as_text(facts))
     program.save(file, external_data=False)
 
@@ -87,7 +87,7 @@ def runner(file: Path) -> Run:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    # As bytes: ONNX Runtime does not open paths that are not UTF-8.
+    # As bytes: ONNX Runtime cannot open paths that are not UTF-8.
     session = onnxruntime.InferenceSession(
         file.read_bytes(), options, providers=["CPUExecutionProvider"]
     )

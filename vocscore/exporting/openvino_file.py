@@ -1,4 +1,4 @@
-"""A model in OpenVINO's format: a graph (.xml) and its weights (.bin)."""
+"""OpenVINO's format: a graph (.xml) and its weights (.bin)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RT_INFO = "vocscore"
 
 
 def require() -> None:
-    """Refuse to start without OpenVINO.
+    """Raise an error if OpenVINO is missing.
 
     Raises:
         DeviceError: it is not installed, or its installation is broken.
@@ -33,12 +33,12 @@ def require() -> None:
 
 
 def write(model: ExportedModel, file: Path, facts: Mapping[str, Any]) -> None:
-    """Write a model as `file` (.xml) and a .bin beside it; it takes batches of any size.
+    """Write a model as `file` (.xml) and a .bin beside it; it accepts batches of any size.
 
     Args:
         model: pixels -> probabilities.
         file: the name of the new file.
-        facts: plain values for the graph's rt_info: text as it is, others as JSON.
+        facts: plain values for the graph's rt_info: text unchanged, others as JSON.
 
     Raises:
         OSError: the files cannot be written.

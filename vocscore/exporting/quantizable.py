@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 
 
 def load_measured(checkpoint: Path, shards: Path, *, split: str) -> LabeledImages:
-    """Find the images that a checkpoint is quantized and measured on.
+    """Load the images for quantizing and measuring a checkpoint.
 
     Args:
         checkpoint: the folder of a trained network.
-        shards: a packed set with the checkpoint's classes.
+        shards: a packed dataset with the checkpoint's classes.
         split: as for `load_split`.
 
     Raises:
         CheckpointError: it is not a checkpoint, or NNCF is not installed.
         ExportError: the shards have other classes.
         SourceError: there is no such split.
-        DamageError: the shards are unfinished or damaged.
+        DamageError: the shards are incomplete or damaged.
     """
     card = load_card(checkpoint)
     if not (checkpoint / WEIGHTS_FILE).is_file():
         raise CheckpointError(f"{checkpoint}: has no {WEIGHTS_FILE}. Name a finished run.")
     if read_manifest(shards).classes != card.classes:
         raise ExportError(
-            f"{shards}: packed with other classes than the model's. Name the shards that it was "
-            "trained on."
+            f"{shards}: the classes differ from the model's. Name the shards that it was trained "
+            "on."
         )
     if find_spec("nncf") is None:
         raise CheckpointError(

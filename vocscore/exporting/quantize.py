@@ -1,4 +1,4 @@
-"""A checkpoint in 8-bit integers: calibrated and measured on packed images, or not written."""
+"""Quantizes a checkpoint to 8 bits: calibrated and measured on packed images."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class QuantizeReport:
     """An 8-bit network compared with the checkpoint's, on the same images.
 
     Attributes:
-        preset: of NNCF, that it was made with.
-        images: how many images both were measured on.
+        preset: the NNCF preset.
+        images: number of images that both were measured on.
         map_float32: mean average precision of the checkpoint, 0 to 1.
         map_int8: mean average precision of the 8-bit network.
         changed: share of the decisions at the thresholds that differ, 0 to 1.
-        largest: difference of one probability.
+        largest: largest difference of a probability.
     """
 
     preset: str
@@ -54,18 +54,18 @@ class QuantizeReport:
     largest: float
 
     def holds(self, limits: AcceptanceConfig) -> bool:
-        """Whether it may be used in the checkpoint's place."""
+        """Whether the 8-bit network is within the limits."""
         drop = self.map_float32 - self.map_int8
         return drop <= limits.max_map_drop and self.changed <= limits.max_changed
 
 
 def measured_on(checkpoint: Path, data: CalibrationConfig) -> CalibrationConfig:
-    """The same options with the shards and the split named: by default those of the run.
+    """Fill in the shards and the split: by default those of the run.
 
     Raises:
-        ExportError: it is no finished run.
-        OptionError: it does not say what it was trained on, or that is gone.
-        Error: the set cannot be read.
+        ExportError: it is not a finished run.
+        OptionError: the run does not name its shards, or they no longer exist.
+        Error: the shards cannot be read.
     """
     shards = data.shards or trained_on(checkpoint, instead="Use {shards}.")
     return replace(data, shards=shards, split=data.split or validated_on(checkpoint, shards))
@@ -83,16 +83,16 @@ def quantize(
     NNCF's presets are tried, the fastest first; the first one within the limits is written.
 
     Args:
-        checkpoint: the folder of a trained network; the result is put into it.
-        config: what it is measured on, and how close it has to be.
-        on_images: called with the images measured so far, and how many it will be at most.
-        on_stage: called with what begins, in words.
+        checkpoint: the folder of a trained network; the result is written there.
+        config: the images to measure on, and the limits.
+        on_images: called with the number of images measured so far, and the maximum total.
+        on_stage: called with the name of each stage as it starts.
 
     Raises:
-        AcceptanceError: no preset is close enough; then nothing is written.
+        AcceptanceError: no preset is within the limits; then nothing is written.
         ExportError: other classes, or an image that cannot be decoded.
-        OptionError: the run does not say what it was trained on, or that is gone.
-        CheckpointError, SourceError, DamageError: from what is read.
+        OptionError: the run does not name its shards, or they no longer exist.
+        CheckpointError, SourceError, DamageError: from reading the inputs.
     """
     stage = on_stage or (lambda _name: None)
     config = config or QuantizeConfig()
@@ -186,7 +186,7 @@ def _probabilities(
 
 
 def _calibration(batches: Iterator[Batch], images: int) -> list[NDArray[np.uint8]]:
-    """The first images, in groups as the graph takes them; the last group repeats some of them."""
+    """The first images, in batches of the graph's size; the last batch repeats some of them."""
     import torch
 
     pixels = []
@@ -227,7 +227,6 @@ class _Shown:
     """Counts images and reports the sum."""
 
     def __init__(self, on_images: Callable[[int, int], None] | None, *, total: int) -> None:
-        """Start at 0."""
         self._on_images = on_images
         self._total = total
         self._done = 0

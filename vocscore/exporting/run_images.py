@@ -1,4 +1,4 @@
-"""The packed images that a run was trained and validated on."""
+"""The packed images of a run: the shards that it was trained on and its validation split."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from vocscore.records.trained_on import CONFIG, read_trained_on
 
 
 def trained_on(run: Path, *, instead: str) -> Path:
-    """The shards that the config of a run names.
+    """The shards that a run's config names.
 
     Args:
         run: the folder.
-        instead: what helps where they cannot be found; `{name}` stands for an option.
+        instead: the hint if they cannot be found; `{name}` is replaced by an option.
 
     Raises:
-        ExportError: it is no finished run.
-        OptionError: the config names no shards, or they are not there.
+        ExportError: it is not a finished run.
+        OptionError: the config names no shards, or they do not exist.
     """
     file = run / CONFIG
     if not (run / CARD_FILE).is_file():
-        raise ExportError(f"{run}: no checkpoint in it (no {CARD_FILE}). Name a finished run.")
+        raise ExportError(f"{run}: contains no checkpoint (no {CARD_FILE}). Name a finished run.")
     try:
         shards = Path(json.loads(read_regular(file))["shards"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        line = f"{{file}}: does not say what it was trained on. {instead}"
+        line = f"{{file}}: does not name its training data. {instead}"
         raise OptionError(line, file=file) from error
     told = read_trained_on(run)
     if not shards.is_dir() and told is not None:
         shards = Path(told.shards)  # absolute: the run may be used from another folder
     if not shards.is_dir():
-        line = f"{{folder}}: what {{run}} was trained on is not there. {instead}"
+        line = f"{{folder}}: the training data of {{run}} is missing. {instead}"
         raise OptionError(line, folder=shards, run=run)
     return shards
 
 
 def validated_on(run: Path, shards: Path) -> str:
-    """The split of a set that a run was validated on; 'val' where it does not say.
+    """The split that a run was validated on; 'val' if it does not say.
 
     Args:
         run: the folder.
-        shards: a packed set.
+        shards: a packed dataset.
 
     Raises:
-        Error: the set cannot be read.
+        Error: the shards cannot be read.
     """
     told = read_trained_on(run)
     if told is None or not set(told.val_splits) <= set(read_manifest(shards).splits):

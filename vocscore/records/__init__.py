@@ -1,1 +1,1 @@
-"""What stands beside results and says what they were made from; read long after, and elsewhere."""
+"""Records beside results that state their origin; read by later versions and on other machines."""

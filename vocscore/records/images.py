@@ -1,8 +1,8 @@
 """`images.csv` of a run: every image that it was trained and validated on, by path and content.
 
 Columns `used_for,path,sha256`; `used_for` is 'training' or 'validation', `path` the original one
-and `sha256` that of the bytes as packed. With it anybody can tell of an image whether the model has
-seen it, wherever the shards are and however the images were packed since.
+and `sha256` that of the bytes as packed. It tells whether the model has seen an image, wherever
+the shards are and however the images have been packed since.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class UsedImages:
 
 
 def read_images(run: Path) -> UsedImages | None:
-    """Read `images.csv` of a run; None where there is none (older runs) or it is damaged."""
+    """Read `images.csv` of a run; None if it is missing (older runs) or damaged."""
     try:
         text = read_regular(run / IMAGES).decode("utf-8", "surrogatepass")
     except (OSError, UnicodeDecodeError):
@@ -73,5 +73,5 @@ def paths_hash(paths: Iterable[str]) -> str:
 
 
 def _encoded(text: str) -> bytes:
-    """UTF-8, with the lone surrogates that names of other encodings have."""
+    """UTF-8, with lone surrogates for the bytes of names in other encodings."""
     return text.encode("utf-8", "surrogatepass")

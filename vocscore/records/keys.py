@@ -1,4 +1,4 @@
-"""Keys that files on disk have had since before the code used today's words; they stay.
+"""Stored JSON keys that differ from the code's names.
 
 Runs, predictions and unfinished work are read by later versions and by other programs, so a field
 that was renamed in the code keeps its key in JSON.
@@ -22,15 +22,15 @@ STORED: Final = {
 
 
 def stored(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Give fields their keys on disk; all others keep their names, and all their order."""
+    """Rename fields to their keys on disk; others keep their names, and all their order."""
     return {STORED.get(name, name): value for name, value in fields.items()}
 
 
 def stored_loader(kind: str) -> str:
-    """Give an image loader's class its name on disk: 'HostLoader' is 'HostMaker' there."""
+    """The stored name of an image loader's class: 'HostMaker' for 'HostLoader'."""
     return kind.replace("Loader", "Maker")
 
 
 def shown(key: str) -> str:
-    """The word of today for a key on disk, for messages."""
+    """The current name of a stored key, for messages."""
     return next((name for name, old in STORED.items() if old == key), key)

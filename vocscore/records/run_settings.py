@@ -1,4 +1,4 @@
-"""The settings of a training as its `config.json` has them: a contract with every run there is."""
+"""The settings of a training in `config.json`: a stable format that all runs share."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from vocscore.config.training import TrainConfig
 
 SEED = "seed"
-"""The key of the seed, which stands apart from the other settings in the file."""
+"""The key of the seed, which is separate from the other settings in the file."""
 
 
 def recorded_settings(config: TrainConfig) -> dict[str, Any]:
     """Every setting under its key on disk, without the seed.
 
-    Options may get other names; the keys stay, so that runs that were trained or interrupted by
-    earlier versions are still read and resumed.
+    Options may be renamed; keys stay, so that runs that were trained or interrupted by earlier
+    versions can be read and resumed.
     """
     values = flat(config)
     del values["seed"]

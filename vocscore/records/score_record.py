@@ -1,9 +1,9 @@
-"""The record beside predictions: which model made them, of what, when, and from what it learned.
+"""The record beside predictions: the model, what it scored, when, and its training data.
 
-A table of predictions says nothing of its model. Beside `predictions.csv` stands therefore
-`predictions.csv.json`, beside a folder `predictions/` of parts `predictions.json`. It is written
-with the output, as the last thing, and a new output replaces it. It decides nothing in scoring: a
-resume does not read it, and predictions without one are as good.
+Predictions do not name their model. Therefore `predictions.csv` has `predictions.csv.json` beside
+it, and a folder `predictions/` of parts has `predictions.json`. The record is written last, with
+the output, and a new output replaces it. It does not affect scoring: a resume does not read it, and
+predictions without one are equally valid.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ModelFacts:
         sha256: of the checkpoint, as `checkpoint_hash`.
         precision: of its arithmetic: 'float32', 'bf16' or 'int8'.
         preprocess: `Preprocess.to_json`.
-        threshold: of the labels; one number, or one a class.
+        threshold: of the labels; one number, or one per class.
         classes: in column order.
     """
 
@@ -49,22 +49,22 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class ScoreRecord:
-    """What is known of finished predictions.
+    """Facts about finished predictions.
 
     Attributes:
         vocscore: version of this program.
-        libraries: name -> version, of those that decide a probability; and of Python.
-        command: as it was typed; None where a program called.
-        started: of the run that finished the output, ISO 8601, UTC.
-        finished: likewise, when the rows were complete.
+        libraries: name -> version, of those that affect probabilities; and of Python.
+        command: as it was typed; None if called from Python.
+        started: start of the run that finished the output, ISO 8601, UTC.
+        finished: when the rows were complete, the same.
         model: that scored.
         source: what was scored: 'given', 'path', 'listing' (sha256), 'include', 'exclude'.
-        settings: that decide bytes beside the model: loader, device, unit size, limits.
-        output: 'format', 'folder', 'bytes', and what of a row was selected.
+        settings: settings besides the model that affect bytes: loader, device, unit size, limits.
+        output: 'format', 'folder', 'bytes', and the selected parts of a row.
         rows: how many.
         resumed: how many of them an earlier run had scored.
         errors: reason -> rows with that error.
-        trained_on: what the model learned from; None where its folder does not say.
+        trained_on: the model's training data; None if its folder does not say.
     """
 
     vocscore: str
@@ -82,24 +82,24 @@ class ScoreRecord:
     trained_on: TrainedOn | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, with the format's name and version first."""
+        """Convert to plain values, with the format's name and version first."""
         return {"format": FORMAT, "version": VERSION, **asdict(self)}
 
     def to_bytes(self) -> bytes:
-        """The file: indented JSON in ASCII; a byte of a name that is no text is an escape."""
+        """The file: indented JSON in ASCII; bytes of names that are not text are escaped."""
         return (json.dumps(self.to_json(), indent=1) + "\n").encode("ascii")
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ScoreRecord:
-        """The inverse of `to_json`; further keys are let pass.
+        """The inverse of `to_json`; unknown keys are ignored.
 
         Raises:
-            KeyError, TypeError, ValueError: it is no record, or of a newer version.
+            KeyError, TypeError, ValueError: it is not a record, or of a newer version.
         """
         if value["format"] != FORMAT:
             raise ValueError(f"format {value['format']!r} is not {FORMAT!r}")
         if value["version"] != VERSION:
-            raise ValueError(f"version {value['version']!r} is not {VERSION}, which is known here")
+            raise ValueError(f"version {value['version']!r} is not supported (only {VERSION})")
         found = {name: value[name] for name in cls.__dataclass_fields__}
         model = dict(value["model"])
         facts = {name: model[name] for name in ModelFacts.__dataclass_fields__}
@@ -115,7 +115,7 @@ class ScoreRecord:
 
 
 def record_file(output: Path) -> Path:
-    """Where the record of an output stands.
+    """The path of an output's record.
 
     Args:
         output: a file of predictions, or a folder of parts.
@@ -128,13 +128,13 @@ def read_record(file: Path) -> ScoreRecord | None:
     """Read a record.
 
     Args:
-        file: as `record_file` names it.
+        file: as `record_file` returns it.
 
     Returns:
-        The record; None where there is no such file.
+        The record; None if the file does not exist.
 
     Raises:
-        RecordError: something else stands there, or it is damaged or of a newer version.
+        RecordError: it is another file, damaged, or of a newer version.
     """
     try:
         value = json.loads(read_regular(file))
@@ -145,11 +145,11 @@ def read_record(file: Path) -> ScoreRecord | None:
         raise RecordError(f"{file}: {str(error.strerror).lower()}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = f"no field {error}" if isinstance(error, KeyError) else str(error)
-        raise RecordError(f"{file}: no record of predictions ({what})") from error
+        raise RecordError(f"{file}: not a record of predictions ({what})") from error
 
 
 def is_record(file: Path) -> bool:
-    """Whether a file says that it is a record, of whatever version, damaged within or not."""
+    """Whether a file claims to be a record, of any version, damaged or not."""
     try:
         value = json.loads(read_regular(file))
     except (OSError, ValueError, RecursionError):

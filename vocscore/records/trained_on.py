@@ -1,4 +1,4 @@
-"""What a run was trained on, as its `config.json` says; kept beside predictions, too."""
+"""The training data of a run, from its `config.json`; also kept beside predictions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CONFIG: Final = "config.json"
 PACKED: Final = "packed"
-"""The key in `config.json` of what is known of the set beyond what was asked for."""
+"""The key in `config.json` for facts about the dataset that are not settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,14 @@ class TrainedOn:
     """What a run was trained and validated on.
 
     Attributes:
-        shards: where the packed set was; absolute, but for runs of older versions.
+        shards: the path of the packed dataset; absolute, except for runs of older versions.
         shards_sha256: of its `dataset.json`.
         train_splits: trained on.
         val_splits: validated on.
         chosen: what the validation split chose: some of 'epoch', 'thresholds', 'temperature'.
-        listing: `Manifest.listing` of the set: equal sets, packed with other shard sizes, have
-            equal ones. None for runs of older versions, as the fields below.
-        encoding: how the set's images had been encoded again, as `encoding_of`.
+        listing: `Manifest.listing` of the dataset: equal datasets packed with other shard sizes
+            have the same. None for runs of older versions, like the fields below.
+        encoding: how packing re-encoded the images, as `encoding_of`.
         train_images: how many were trained on.
         train_images_sha256: `paths_hash` of them.
     """
@@ -48,12 +48,12 @@ class TrainedOn:
     train_images_sha256: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Convert to plain values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TrainedOn:
-        """The inverse of `to_json`; further keys are let pass.
+        """The inverse of `to_json`; unknown keys are ignored.
 
         Raises:
             KeyError, TypeError: a field is missing or of another kind.
@@ -71,12 +71,12 @@ class TrainedOn:
 
 
 def packed_facts(shards: Path, manifest: Manifest, train: Collection[str]) -> dict[str, Any]:
-    """What a run's `config.json` keeps of its set under `PACKED`.
+    """The facts about the dataset that a run's `config.json` keeps under `PACKED`.
 
     Args:
-        shards: the set's folder.
-        manifest: of the set.
-        train: original paths of the images that are trained on.
+        shards: the dataset's folder.
+        manifest: of the dataset.
+        train: original paths of the training images.
     """
     return {
         "path": str(shards.absolute()),
@@ -90,14 +90,14 @@ def packed_facts(shards: Path, manifest: Manifest, train: Collection[str]) -> di
 def encoding_of(manifest: Manifest) -> str:
     """How packing has encoded the images: 'original', or size and quality.
 
-    The hashes of two sets can be compared only where this is equal.
+    The hashes of two datasets are comparable only if this is equal.
     """
     resize = manifest.config.get("resize")
     return "original" if resize is None else f"{resize}, quality {manifest.config.get('quality')}"
 
 
 def read_trained_on(run: Path) -> TrainedOn | None:
-    """Read what a run says it was trained on; None where it does not.
+    """Read what a run was trained on; None if it does not say.
 
     Args:
         run: the folder of a trained network.
@@ -125,9 +125,9 @@ def _from_config(config: Mapping[str, Any]) -> TrainedOn:
 
 
 def chosen_on_validation(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the validation split had a say in: some of 'epoch', 'thresholds', 'temperature'.
+    """What the validation split was used to choose: some of 'epoch', 'thresholds', 'temperature'.
 
-    Figures on that split are then too good, though nothing was trained on it.
+    Metrics on that split are then optimistic, though nothing was trained on it.
 
     Args:
         settings: of a training, by the names of its options; older versions had fewer.
@@ -141,11 +141,11 @@ def chosen_on_validation(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def split_names(text: str) -> tuple[str, ...]:
-    """The names in 'train,val'."""
+    """Split 'train,val' into names."""
     return tuple(name.strip() for name in text.split(","))
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not text")
     return value

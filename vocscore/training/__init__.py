@@ -1,4 +1,4 @@
-"""Shards to a trained network, its history and its curves."""
+"""Training: from shards to a trained network, its history and its curves."""
 
 from vocscore import caches
 

@@ -1,4 +1,4 @@
-"""Batch normalization over the images of all processes, as if one had them all."""
+"""Batch normalization with statistics over the batches of all processes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class HostBatchNorm(_BatchNorm):
-    """What `nn.SyncBatchNorm` is on GPUs (there is none on CPUs), for inputs (N, C, ...).
+    """The CPU counterpart of `nn.SyncBatchNorm`, which exists on GPUs only; inputs (N, C, ...).
 
-    N may be 0 in some of the processes. Ioffe and Szegedy 2015, algorithm 1, with sums over all.
+    N may be 0 in some processes. Ioffe and Szegedy 2015, algorithm 1, with sums over all processes.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
@@ -41,11 +41,11 @@ class HostBatchNorm(_BatchNorm):
         return output.to(input.dtype)
 
     def _check_input_dim(self, input: torch.Tensor) -> None:  # noqa: A002 - torch's name
-        """Take any number of dimensions."""
+        """Accept any number of dimensions."""
 
     @torch.no_grad()
     def _run(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
-        """Move the running statistics; the variance is the unbiased one, as torch has it."""
+        """Update the running statistics; the variance is the unbiased one, as in torch."""
         assert self.num_batches_tracked is not None
         assert self.running_mean is not None
         assert self.running_var is not None
@@ -56,20 +56,20 @@ class HostBatchNorm(_BatchNorm):
 
 
 class _Sum(torch.autograd.Function):
-    """Over all processes; each one's gradient is the sum of all of theirs, for all of them use it.
+    """A sum over all processes, whose gradient is the sum of the gradients of all processes.
 
-    torch's own (`torch.distributed.nn.functional.all_reduce`) is deprecated, and what is to replace
-    it is private.
+    torch's own (`torch.distributed.nn.functional.all_reduce`) is deprecated, and its replacement
+    is private.
     """
 
     @staticmethod
     def forward(_context: Any, own: torch.Tensor) -> torch.Tensor:
-        """Sum, in a new tensor."""
+        """Return the sum in a new tensor."""
         return summed(own)
 
     @staticmethod
     def backward(_context: Any, gradient: torch.Tensor) -> torch.Tensor:
-        """Sum, in a new tensor."""
+        """Return the sum in a new tensor."""
         return summed(gradient)
 
 
@@ -79,7 +79,10 @@ def _sum(own: torch.Tensor) -> torch.Tensor:
 
 
 def with_shared_statistics(network: Network, ranks: Ranks, *, device: torch.device) -> Network:
-    """A copy that normalizes over all processes, with the same names; one process: the network."""
+    """Copy a network so that it normalizes over all processes; with one process, return it as is.
+
+    The copy's state has the same names.
+    """
     if ranks.size == 1:
         return network
     network = copy.deepcopy(network)

@@ -1,7 +1,7 @@
-"""All that the processes of one training say to each other, and how they meet and part.
+"""Communication between the processes of one training.
 
-Small things and results go over gloo, on the CPU; gradients and batch statistics of a network on
-GPUs over NCCL. With one process nothing here does anything.
+Metadata and results use gloo, on the CPU; gradients and batch statistics of a network on GPUs use
+NCCL. With one process, nothing here does anything.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 _LONGEST_WAIT = timedelta(minutes=30)
-"""For each other: torch's default for gloo, thrice that for NCCL. A process that ends is noticed at
-once; this is for a network that fails without a word."""
+"""Timeout for collective operations: torch's default for gloo, three times that for NCCL. A process
+that ends is noticed at once; this is for a network that fails silently."""
 _LAST_WAIT = 30.0
-"""Seconds that a process which has lost another gives torchrun to end it. Its own error would only
-hide the one that matters."""
+"""Seconds for which a process that has lost another waits for torchrun to end it. Its own error
+would only hide the one that matters."""
 
 
 @contextmanager
 def joined(ranks: Ranks, *, threads: int) -> Iterator[None]:
-    """Meet the others; the block ends with one line where another process has gone.
+    """Join the process group; inside the block, losing another process raises a one-line error.
 
     Args:
         ranks: this process; torch finds the others by the variables that torchrun has set.
-        threads: of torch in this process: torchrun asks for one, and so leaves cores idle.
+        threads: torch threads in this process: torchrun sets 1, which leaves cores idle.
 
     Raises:
-        TrainError: the others cannot be met, or one has gone.
+        TrainError: the other processes cannot be reached, or one has ended.
     """
     if ranks.size == 1:
         yield
         return
     torch.set_num_threads(threads)
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    with _one_line(f"rank {ranks.rank} of {ranks.size} cannot meet the others"):
+    with _one_line(f"rank {ranks.rank} of {ranks.size} cannot connect to the other processes"):
         dist.init_process_group(backend, timeout=_LONGEST_WAIT)
-    with _one_line(f"rank {ranks.rank} of {ranks.size}: lost touch with another process"):
+    with _one_line(f"rank {ranks.rank} of {ranks.size}: lost connection to another process"):
         yield
     dist.destroy_process_group()
 
@@ -63,13 +63,15 @@ def _one_line(what: str) -> Iterator[None]:
         yield
     except RuntimeError as error:
         if not isinstance(error, dist.DistError) and "gloo" not in str(error):
-            raise  # gloo has no class of its own
+            raise  # gloo errors have no class of their own
         time.sleep(_LAST_WAIT)
-        raise TrainError(f"{what} ({str(error).splitlines()[0]}). Go on with --resume.") from error
+        raise TrainError(
+            f"{what} ({str(error).splitlines()[0]}). Continue with --resume."
+        ) from error
 
 
 def from_first(value: Value, ranks: Ranks) -> Value:
-    """What the first process gives here; plain values and tensors on the CPU."""
+    """Broadcast the first process's value: plain values and CPU tensors."""
     if ranks.size == 1:
         return value
     said = [value]
@@ -78,14 +80,14 @@ def from_first(value: Value, ranks: Ranks) -> Value:
 
 
 def gather(own: torch.Tensor, ranks: Ranks) -> list[torch.Tensor]:
-    """Bring a tensor of each process to the first one.
+    """Gather a tensor from each process in the first one.
 
     Args:
         own: on the CPU; only the number of dimensions must be the same everywhere.
         ranks: this process.
 
     Returns:
-        In the first process those of all, in the order of ranks; in others nothing.
+        In the first process, the tensors of all, in the order of ranks; elsewhere an empty list.
     """
     if ranks.size == 1:
         return [own]
@@ -104,16 +106,16 @@ def gather(own: torch.Tensor, ranks: Ranks) -> list[torch.Tensor]:
 
 
 def summed(own: torch.Tensor) -> torch.Tensor:
-    """The sum over all processes, of tensors of one shape; several processes only."""
+    """Sum tensors of one shape over all processes; for several processes only."""
     total = own.clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total)
     return total
 
 
 def with_shared_gradients(network: nn.Module, ranks: Ranks) -> nn.Module:
-    """The same function; going back through it leaves in each process the mean of all gradients.
+    """Wrap a network so that backward averages the gradients over all processes.
 
     DDP: it sends the gradients of the last layers while those of the first are computed. It
-    starts by giving every process the first one's weights.
+    starts by broadcasting the first process's weights.
     """
     return network if ranks.size == 1 else DistributedDataParallel(network)

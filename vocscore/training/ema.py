@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def open_average(module: nn.Module, *, decay: float) -> AveragedModel | None:
-    """An average that forgets: after each step, average = decay * average + (1 - decay) * weights.
+    """The weights' EMA: after each step, average = decay * average + (1 - decay) * weights.
 
-    It covers the statistics of batch normalization, too. It reaches back some 1 / (1 - decay)
-    steps, so a training has to be several times as long.
+    It includes the statistics of batch normalization. Its window is about 1 / (1 - decay) steps, so
+    a training has to be several times as long.
 
     Args:
         module: on its device.
-        decay: 0 up to, not including, 1; 0 is no average.
+        decay: in [0, 1); 0 means no average.
     """
     if not decay:
         return None

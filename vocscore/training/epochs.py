@@ -1,4 +1,4 @@
-"""The epochs of a training: which of them are still to come, and whose network is kept."""
+"""The epoch loop of a training: when it stops, and which epoch's network is kept."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An epoch, and what it would leave if it were the last.
+    """The epoch whose network is kept, and its outcomes.
 
     Attributes:
         epoch: counted from 1.
-        weights: as `Trainer.weights` gives them.
+        weights: as `Trainer.weights` returns them.
         train: the outcome of the training split.
         val: the outcome of the validation split.
     """
@@ -35,7 +35,7 @@ class Kept:
     val: SplitOutcome
 
     def to_state(self) -> dict[str, Any]:
-        """Tensors and plain values."""
+        """Convert to tensors and plain values."""
         outcomes = {"train": self.train.to_state(), "val": self.val.to_state()}
         return {"epoch": self.epoch, "weights": self.weights, **outcomes}
 
@@ -48,10 +48,10 @@ class Kept:
 
 @dataclass(slots=True)
 class SoFar:
-    """What the finished epochs gave.
+    """The progress of a training.
 
     Attributes:
-        history: one result an epoch, from the first on.
+        history: one result per epoch, from the first on.
         kept: None before the first epoch.
     """
 
@@ -59,18 +59,18 @@ class SoFar:
     kept: Kept | None = None
 
     def is_over(self, *, epochs: int, patience: int | None) -> bool:
-        """Whether no epoch is to follow.
+        """Whether training is complete.
 
         Args:
-            epochs: how many there are at most.
-            patience: epochs without a better validation mAP that are one too many; None: never.
+            epochs: maximum number of epochs.
+            patience: stop after this many epochs without a better validation mAP; None: never.
         """
         done = len(self.history)
         waited = done - best_epoch(self.history)
         return done >= epochs or (patience is not None and done > 0 and waited >= patience)
 
     def to_state(self) -> dict[str, Any]:
-        """Tensors and plain values; once an epoch is finished."""
+        """Convert to tensors and plain values; requires at least one finished epoch."""
         assert self.kept is not None
         history = [result.to_state() for result in self.history]
         return {"history": history, "kept": self.kept.to_state()}
@@ -85,20 +85,20 @@ class SoFar:
 def run_epochs(
     fit: Trainer, so_far: SoFar, *, epochs: int, keeping: CheckpointConfig, threshold: float
 ) -> Iterator[EpochResult]:
-    """Train the epochs that are to come.
+    """Train the remaining epochs.
 
     Args:
-        fit: at the end of the last epoch in `so_far`.
-        so_far: carried on, in place.
-        epochs: how many there are at most, those in `so_far` included.
+        fit: in its state after the last epoch in `so_far`.
+        so_far: updated in place.
+        epochs: maximum number of epochs, including those in `so_far`.
         keeping: when to stop, and which epoch's network to keep.
-        threshold: for the figures.
+        threshold: decision threshold for the metrics.
 
     Yields:
-        Each epoch's result, when `so_far` holds it.
+        Each epoch's result, once `so_far` includes it.
 
     Raises:
-        DivergedError: a loss is not a number; `so_far` is as the last epoch left it.
+        DivergedError: a loss is NaN or infinite; `so_far` is as after the last finished epoch.
         TrainError: an image cannot be decoded.
     """
     while not so_far.is_over(epochs=epochs, patience=keeping.patience):

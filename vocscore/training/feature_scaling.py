@@ -1,4 +1,4 @@
-"""Features of one center and scale, and a bias to match: what a linear head learns from fastest."""
+"""Standardization of features and initialization of biases, to speed up training a linear head."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Standard:
     """(features - mean) / scale.
 
-    Each feature has its own mean, and all share one scale: a scale for each would make features
-    that hardly vary as loud as those that tell classes apart.
+    Each feature has its own mean, and all share one scale: a scale per feature would amplify
+    features that hardly vary as much as those that tell classes apart.
 
     Attributes:
         mean: float32 (F,).
@@ -27,27 +27,27 @@ class Standard:
     scale: torch.Tensor
 
     def of(self, features: torch.Tensor) -> torch.Tensor:
-        """Features (N, F), standardized."""
+        """Standardize features (N, F)."""
         return (features - self.mean) / self.scale
 
     @torch.no_grad()
     def start(self, head: nn.Linear, labels: torch.Tensor) -> None:
-        """Set each bias to the log odds of its class: all that is known before any feature is.
+        """Set each bias to the log odds of its class, the best guess without any feature.
 
-        Else the first epochs are spent on learning that classes are rare (Lin et al. 2017, Focal
-        Loss, section 3.3, for the same reason).
+        Otherwise the first epochs only learn that classes are rare (Lin et al. 2017, Focal Loss,
+        section 3.3, for the same reason).
 
         Args:
             head: changed in place.
             labels: int8 (N, C), of the training split.
         """
-        # Half an image more on both sides: a class without positives is rare, not impossible.
+        # Add half an image to both counts: a class without positives is rare, not impossible.
         positives, negatives = ((labels == value).sum(0) + 0.5 for value in (1, 0))
         head.bias.copy_(torch.log(positives / negatives))
 
     @torch.no_grad()
     def fold(self, head: nn.Linear) -> dict[str, torch.Tensor]:
-        """The state of a head that gives, for plain features, what `head` gives for standard ones.
+        """Fold the standardization into the head: the state of the same function of raw features.
 
         W (x - m) / s + b = (W / s) x + (b - (W / s) m)
         """
@@ -57,7 +57,7 @@ class Standard:
 
 
 def measure_standard(features: torch.Tensor) -> Standard:
-    """The mean of each feature, and the root mean square distance from it over all features.
+    """Measure the mean of each feature, and the RMS distance from it over all features.
 
     Args:
         features: float32 (N, F), of the training split.
@@ -68,5 +68,5 @@ def measure_standard(features: torch.Tensor) -> Standard:
 
 
 def no_standard(features: torch.Tensor) -> Standard:
-    """Leaves features (N, F), and the head, bit for bit as they are."""
+    """The identity: leaves features (N, F) and the head unchanged, bit for bit."""
     return Standard(torch.zeros(features.shape[1]), torch.ones(()))

@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 
 
 FEATURE_BATCH = 32
-"""Images a batch; how the head is trained does not depend on it."""
+"""Images per batch; it does not affect how the head is trained."""
 _EAGER_IN_FLIGHT = 3
-"""Batches on a GPU whose features are not yet fetched."""
+"""Batches queued on a GPU whose features are not yet fetched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a backbone makes of one split, in the order of its images.
+    """The backbone's features of one split, in the order of its images.
 
     Attributes:
-        values: float32, shape (N, F), on the CPU: 4 F bytes an image, 8 KB for ResNet-50.
+        values: float32, shape (N, F), on the CPU: 4 F bytes per image, 8 KB for ResNet-50.
         labels: int8, shape (N, C): 1 present, 0 absent, -1 only difficult.
     """
 
@@ -56,16 +56,16 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How the images of a split reach a network.
+    """How the images of a split are decoded and reach a network.
 
     Attributes:
         loader: decodes them.
         preprocess: how pixels become the network's input.
         device: where the network is.
-        batch_size: images of the loader's full batch.
-        on_images: called with the number of images done since the last call, in all processes
-            together, as far as this one can tell; with 0 when the first one is begun.
-        ranks: who shares the images.
+        batch_size: the loader's batch size.
+        on_images: called with the number of images done since the last call, estimated over all
+            processes; with 0 when the first image is started.
+        ranks: the processes that share the images.
     """
 
     loader: ImageLoader
@@ -87,8 +87,8 @@ class Decoding:
 
         Args:
             split: images and labels.
-            rows: which of them, in which order; the other processes take the others.
-            views: how each is looked at; None: as it is.
+            rows: the images to decode, in order; the other processes take the others.
+            views: the augmentation per image; None: none.
 
         Raises:
             TrainError: an image cannot be decoded.
@@ -114,20 +114,21 @@ class Decoding:
 def compute_features(
     backbone: nn.Module, splits: Sequence[LabeledImages], *, decoding: Decoding, bf16: bool
 ) -> list[Features]:
-    """Send every image of some splits through a backbone, once.
+    """Compute the backbone's features of every image of some splits.
 
-    Several processes take runs of whole batches, so that every batch is what it is for one.
+    Each process takes a contiguous run of whole batches, so that batches are the same as with one
+    process.
 
-    On a CPU, OpenVINO runs it, as it does when the network scores.
+    On a CPU, OpenVINO runs the backbone, as in scoring.
 
     Args:
-        backbone: set to evaluation mode, so that dropout and batch statistics are inert.
+        backbone: set to evaluation mode, so that dropout and batch statistics are inactive.
         splits: images and labels.
-        decoding: how the images reach it; its loader's batches are the backbone's.
-        bf16: the arithmetic, in place of float32's.
+        decoding: how images are decoded; its loader's batches are the backbone's.
+        bf16: compute in bf16 instead of float32.
 
     Returns:
-        A split's features each; in any but the first process nothing.
+        Features per split; in every process but the first, an empty list.
 
     Raises:
         TrainError: an image cannot be decoded.
@@ -169,7 +170,7 @@ def _whole_batches(split: LabeledImages, decoding: Decoding) -> NDArray[np.int64
 
 
 def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
-    """One after the other; without a copy where there is one."""
+    """Concatenate; a single part is not copied."""
     full = [part for part in parts if len(part)]
     return full[0] if len(full) == 1 else torch.cat(full)
 
@@ -181,7 +182,7 @@ def _run_ahead(
     rows: NDArray[np.int64],
     decoding: Decoding,
 ) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
-    """Rows and features, with some batches under way while the next are decoded."""
+    """Yield rows and features; some batches run while the next are decoded."""
     waiting: deque[tuple[NDArray[np.int64], Results]] = deque()
     for batch in decoding.batches(split, rows):
         waiting.append((batch.rows, submit(batch)))
@@ -193,8 +194,8 @@ def _run_ahead(
 
 
 def _submit_eager(backbone: nn.Module, decoding: Decoding, batch: Batch, *, bf16: bool) -> Results:
-    """Start on a batch, layer by layer."""
-    with (  # the network alone: the mode would leak into the loader
+    """Start a batch in eager mode, layer by layer."""
+    with (  # only around the network: the mode would leak into the loader
         torch.inference_mode(),
         torch.autocast(decoding.device.type, torch.bfloat16, enabled=bf16),
         on_device(decoding.device),
@@ -206,10 +207,10 @@ def _submit_eager(backbone: nn.Module, decoding: Decoding, batch: Batch, *, bf16
 def _in_order(
     parts: Iterator[tuple[NDArray[np.int64], torch.Tensor]], rows: NDArray[np.int64]
 ) -> torch.Tensor:
-    """Features in the order of `rows`, which run on without a gap; (0, 0) without rows."""
+    """Features in the order of `rows`, which are contiguous; (0, 0) without rows."""
     values = torch.empty(0, 0)
     for at, part in parts:
-        if not len(values):  # born outside inference mode: autograd refuses what was born in it
+        if not len(values):  # made outside inference mode: autograd rejects inference tensors
             values = torch.empty(len(rows), part.shape[1])
         values[torch.from_numpy(at - rows[0])] = part
     return values

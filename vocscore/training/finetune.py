@@ -1,4 +1,4 @@
-"""A whole network on images that are decoded anew in each epoch."""
+"""Fine-tuning: trains a whole network on images that are decoded in every epoch."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class FinetuneTrainer:
     Args:
         network: on the device of `decoding`; it is trained in place.
         splits: images and labels.
-        decoding: how the images reach the network.
-        choice: how the network is moved.
-        loss: what is made small.
-        augmentation: what is done to training images.
-        seed: of the order of the rows, and of what is done to each; not below 0.
+        decoding: how the images are decoded.
+        choice: the optimization settings.
+        loss: the training loss.
+        augmentation: for training images.
+        seed: for the order of rows and for augmentation; not below 0.
     """
 
     def __init__(
@@ -62,7 +62,6 @@ class FinetuneTrainer:
         augmentation: AugmentationConfig,
         seed: int,
     ) -> None:
-        """Keep what every epoch needs."""
         self._splits = splits
         self._decoding = decoding
         self._loss = loss
@@ -77,12 +76,12 @@ class FinetuneTrainer:
     def epoch(self, number: int) -> tuple[SplitOutcome, SplitOutcome]:
         """Train, then validate.
 
-        The training split's outcome is that of the training steps themselves (dropout and batch
+        The training split's outcome comes from the training steps themselves (dropout and batch
         statistics active, the weights moving, images augmented): measuring it afterwards would
         cost another pass.
-        The validation split is measured in float32, whatever the steps are computed in.
+        The validation split is measured in float32, whatever the precision of the steps.
 
-        Of several processes, this is the first one's; the others are in `follow`.
+        With several processes, only the first calls this; the others run `follow`.
         """
         from_first(number, self._decoding.ranks)
         during, after = self._pass(number)
@@ -92,21 +91,21 @@ class FinetuneTrainer:
         )
 
     def follow(self) -> None:
-        """Take part in the epochs of the first process, until it has no more."""
+        """Take part in the first process's epochs until it ends them."""
         ranks = self._decoding.ranks
         while number := from_first(0, ranks):
-            # For dropout: numbers of one's own, and the same ones in a training that is resumed.
+            # For dropout: different numbers per process, and the same ones after a resume.
             words = np.random.SeedSequence((self._seed, ranks.rank, number))
             torch.manual_seed(int(words.generate_state(1, np.uint64)[0]) >> 1)
             for visit in self._pass(number):
                 visit.gathered(ranks)
 
     def end(self) -> None:
-        """Let those go that follow."""
+        """Tell the following processes to stop."""
         from_first(0, self._decoding.ranks)
 
     def _pass(self, number: int) -> tuple[Visit, Visit]:
-        """This process's part of an epoch: the training split's, then the validation split's."""
+        """Run this process's part of an epoch: the training split, then the validation split."""
         return self._train(number), self._validate()
 
     def _train(self, number: int) -> Visit:
@@ -122,7 +121,7 @@ class FinetuneTrainer:
         shares = regroup(batches, [len(rows) for rows in own], side=side)
         for rows, batch in zip(steps, shares, strict=True):
             loss = self._visited(visit, self._forward, split, batch, bf16=self._bf16)
-            # Gradients are averaged over processes; they are to be the whole batch's.
+            # DDP averages gradients over processes; the result must be the whole batch's gradient.
             part = known(split, batch.rows) / max(known(split, rows), 1)
             self._learner.step(loss * (ranks.size * part))
         return visit
@@ -133,7 +132,7 @@ class FinetuneTrainer:
         network = self._learner.best.eval()
         visit = Visit(split.labels.shape[1])
         for batch in self._decoding.batches(split, rows):
-            with torch.no_grad():  # not around the loader, which has its own rules
+            with torch.no_grad():  # not around the loader, which sets its own modes
                 self._visited(visit, network, split, batch, bf16=False)
         return visit
 
@@ -146,7 +145,7 @@ class FinetuneTrainer:
         *,
         bf16: bool,
     ) -> torch.Tensor:
-        """Send a batch through and note what came; its mean loss comes back."""
+        """Run a batch through the network, record the results, and return its mean loss."""
         device = self._decoding.device
         pixels = self._decoding.input(batch)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
@@ -157,51 +156,50 @@ class FinetuneTrainer:
         return visit.losses.add(*self._loss(logits.float(), labels))
 
     def _outcome(self, split: LabeledImages, visit: Visit, number: int) -> SplitOutcome:
-        """Put the logits of all processes beside their images; each has to be there once."""
+        """Assemble the logits of all processes by row; each row must appear exactly once."""
         rows, logits, sums = visit.gathered(self._decoding.ranks)
         at = torch.cat(rows).numpy()
         times = np.bincount(at, minlength=len(split.images))
         assert (times == 1).all(), f"rows not visited once: {np.flatnonzero(times != 1)[:5]}"
         table = np.empty(split.labels.shape, dtype=np.float32)
         table[at] = torch.cat(logits).numpy()
-        # Step by step; a process may have had fewer of them.
+        # Per step; a process may have had fewer steps.
         steps = torch.nn.utils.rnn.pad_sequence(sums).sum(1)
         return SplitOutcome(mean_loss(steps, epoch=number), split.labels, table)
 
     def rate(self) -> float:
-        """See `Fit`."""
+        """See `Trainer`."""
         return self._learner.rate
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """See `Fit`."""
+        """See `Trainer`."""
         return copied(self._learner.best.state_dict())
 
     def state(self) -> dict[str, Any]:
-        """See `Fit`."""
+        """See `Trainer`."""
         return self._learner.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """See `Fit`."""
+        """See `Trainer`."""
         self._learner.restore(state)
 
 
 class Visit:
-    """What came of this process's images of a split, in the order in which they came.
+    """This process's results on a split, in the order of its batches.
 
     Args:
         classes: C.
     """
 
     def __init__(self, classes: int) -> None:
-        """Start from nothing."""
         self.rows = [torch.zeros(0, dtype=torch.int64)]
         self.logits = [torch.zeros(0, classes)]
         self.losses = Losses()
 
     def gathered(self, ranks: Ranks) -> tuple[list[torch.Tensor], ...]:
-        """Each process's rows int64 (N,), logits float32 (N, C) and sums of losses, in the first.
+        """Gather in the first process everyone's rows int64 (N,), logits float32 (N, C), loss sums.
 
-        In the others they are sent, and three empty lists come back.
+        The other processes send theirs and get three empty lists.
         """
         device = self.logits[-1].device
         logits = torch.cat([part.to(device) for part in self.logits]).cpu()
@@ -210,7 +208,7 @@ class Visit:
 
 
 def known(split: LabeledImages, rows: NDArray[np.int64]) -> int:
-    """Labels of some rows that are not 'difficult'."""
+    """Count the labels of some rows that are not 'difficult'."""
     return int((split.labels[rows] >= 0).sum())
 
 
@@ -218,8 +216,8 @@ def in_bf16(precision: str, *, device: torch.device) -> bool:
     """Whether the steps are computed in bfloat16 (autocast: weights and losses stay float32).
 
     Args:
-        precision: 'float32', 'bf16', or 'auto': bf16 where the device has instructions for it.
-            On others it is correct, and slower than float32.
+        precision: 'float32', 'bf16', or 'auto': bf16 where the device has instructions for it;
+            elsewhere bf16 gives correct results but is slower than float32.
         device: where the network is.
     """
     if precision != "auto":
@@ -228,11 +226,11 @@ def in_bf16(precision: str, *, device: torch.device) -> bool:
 
 
 def regroup(batches: Iterable[Batch], sizes: Sequence[int], *, side: int) -> Iterator[Batch]:
-    """Batches of other sizes, made by joining; all are used up.
+    """Join batches into larger ones; all are used up.
 
     Args:
         batches: as they come from a loader.
-        sizes: images a batch; each is the sum of the next few `batches`, or 0.
+        sizes: images per batch; each is the sum of the next few `batches`, or 0.
         side: of the images, pixels.
     """
     coming = iter(batches)

@@ -1,4 +1,4 @@
-"""From splits to a finished run: with torch, once all that was asked for has been checked."""
+"""From splits to a finished run: the part of `train` that needs torch, after all checks."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
 
 
 def fit(job: Job, splits: Splits) -> TrainReport:
-    """Fit a network to the splits, and leave a run; see `vocscore.training.train.train`."""
+    """Fit a network to the splits and write a run; see `vocscore.training.train.train`."""
     device = choose_device(job.compute.device, job.ranks)
     if not device.is_gpu and job.config.optimization.tune == "head":
-        core()  # what is missing is said before the folder is made
+        core()  # a missing dependency is reported before the folder is made
     with seeded(job.config.data.seed, device=device):
         job.stage("building the network")
         manifest, used = read_manifest(job.shards), used_images(splits)
@@ -102,7 +102,7 @@ def fit(job: Job, splits: Splits) -> TrainReport:
 def _config(
     job: Job, card: ModelCard, packed: Mapping[str, Any], *, device: Device
 ) -> dict[str, Any]:
-    """Everything that the run was asked for, for the record and for a resume."""
+    """Every requested setting, for the record and for a resume."""
     return {
         "recipe": job.recipe,
         "shards": str(job.shards),
@@ -152,21 +152,21 @@ def _open_run(
 
 
 def _check_batches(network: Network, splits: Splits, choice: OptimizationConfig) -> None:
-    """Refuse to normalize a batch of one by its own statistics: it has no variance."""
+    """Refuse to normalize a batch of one image by its own statistics: it has no variance."""
     normalized = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())  # noqa: SLF001 - the only common base
     images = len(splits.train.images)
     if choice.tune == "all" and normalized and min(choice.batch_size, images) < 2:
         raise TrainError(
-            f"{images} images in batches of {choice.batch_size}: this backbone normalizes "
-            f"batches and needs two images in each. Use a larger --batch-size, more images, "
-            f"or --tune head."
+            f"{images} images in batches of {choice.batch_size}: this backbone uses batch "
+            f"normalization and needs two images in each batch. Use a larger --batch-size, more "
+            f"images, or --tune head."
         )
 
 
 def _counter(job: Job, splits: Splits, *, done: int) -> Callable[[int], None]:
-    """Add up images as they are done, after those of epochs done before, and pass the sum on.
+    """Make a callback that reports the total of images done, including those of earlier epochs.
 
-    The first call ends the preparations: from then on images go through the network.
+    The first call marks the end of the setup: from then on, images go through the network.
     """
     whole = job.config.optimization.tune == "all"
     passes = job.config.optimization.epochs if whole else 1

@@ -1,4 +1,4 @@
-"""Every process but the first: it takes part in what `train` does in the first one."""
+"""The other processes of a distributed training; `train` runs in the first one."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ if TYPE_CHECKING:
 
 
 def follow(shards: Path, config: TrainConfig, compute: ComputeConfig, *, ranks: Ranks) -> None:
-    """Do a share of the work, write nothing, and return when there is no more of it.
+    """Do this process's share of the work, write nothing, and return when training ends.
 
-    Nothing is looked at before the first process has found it good, so that each error is shown
+    Starts only after the first process has checked its arguments, so that each error is shown
     once.
 
     Args:
-        shards: as the next two, what `train` was given in the first process.
+        shards: like the next two, as passed to `train` in the first process.
         config: the settings.
         compute: where this process runs.
         ranks: this process, not the first.
 
     Raises:
-        TrainError: the shards are not the first process's, or an image cannot be decoded.
-        CheckpointError: the weights cannot be had on this machine.
-        DeviceError: the device is not there.
+        TrainError: the shards differ from the first process's, or an image cannot be decoded.
+        CheckpointError: the weights are not available on this machine.
+        DeviceError: the device does not exist.
     """
     start: Start | None = from_first(None, ranks)
     if start is None:
         return
     if manifest_hash(shards) != start.shards:
-        raise TrainError(f"{shards}: is another set than that of the first process.")
+        raise TrainError(f"{shards}: differs from the dataset of the first process.")
     place = choose_device(compute.device, ranks)
     splits = load_splits(shards, config.data)
     with seeded(config.data.seed, device=place):

@@ -1,4 +1,4 @@
-"""The figures of one epoch, and history.csv that keeps them as they come."""
+"""The metrics of each epoch, and history.csv, which records them."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ COLUMNS = ("epoch", *(f"{split}_{figure}" for split in SPLITS for figure in FIGU
 
 @dataclass(frozen=True, slots=True)
 class SplitFigures:
-    """How well a split is predicted; IoU to F1 are averaged over images.
+    """The metrics of a split that are tracked over the epochs.
+
+    IoU, precision, recall and F1 are averaged over images.
 
     Attributes:
-        loss: of the kind that is trained with, over all decisions that are not 'difficult'.
+        loss: the training loss, over all decisions that are not 'difficult'.
         iou: intersection over union of labeled and predicted classes.
         precision: share of the predicted classes that are labeled.
         recall: share of the labeled classes that are predicted.
         f1: harmonic mean of precision and recall.
         mean_average_precision: over classes, all points; nan without any positive.
-        chance: the mean average precision that guessing approaches.
+        chance: the expected mean average precision of random guessing.
     """
 
     loss: float
@@ -46,7 +48,7 @@ class SplitFigures:
 
 
 def split_figures(loss: float, report: Report) -> SplitFigures:
-    """The figures of a report that are followed over the epochs."""
+    """Select the metrics of a report that are tracked over the epochs."""
     return SplitFigures(
         loss,
         **report.samples.to_json(),
@@ -63,8 +65,8 @@ class EpochResult:
         epoch: counted from 1.
         train: the training split.
         val: the validation split.
-        kept: whether the network became the one to keep: with keep='last' always, with 'best'
-            where validation mAP is higher than ever before.
+        kept: whether this epoch's network is now the one to keep: always with keep='last'; with
+            'best', if validation mAP is higher than in all epochs before.
         learning_rate: of the epoch's last step; the head's where the backbone has its own.
     """
 
@@ -75,13 +77,13 @@ class EpochResult:
     learning_rate: float = 0.0
 
     def row(self) -> list[float]:
-        """One value a column of `COLUMNS`."""
+        """One value per column of `COLUMNS`."""
         splits = (self.train, self.val)
         figures = [getattr(split, figure) for split in splits for figure in FIGURES]
         return [self.epoch, *figures, int(self.kept)]
 
     def to_state(self) -> dict[str, Any]:
-        """Plain values."""
+        """Convert to plain values."""
         return asdict(self)
 
     @classmethod
@@ -94,16 +96,17 @@ class EpochResult:
 
 @dataclass(frozen=True, slots=True)
 class TrainReport(Printed):
-    """A finished training.
+    """The result of a training.
 
     Attributes:
         out: the run's folder.
-        epochs: one result an epoch.
+        epochs: one result per epoch.
         kept: the epoch whose network is the checkpoint, counted from 1.
-        reports: 'train' and 'val': every figure of the kept epoch, with its fitted thresholds.
-        unseen: classes that no training image shows; nothing was learnt but that they are rare.
-        weights: where the backbone's first weights came from, as the checkpoint's card has it.
-        problems: what a person should know and the run went on without, a line each.
+        reports: 'train' and 'val': every metric of the kept epoch, with its fitted thresholds.
+        unseen: classes without a positive in the training split; the model has learned only that
+            they are rare.
+        weights: source of the backbone's initial weights, as in the checkpoint's card.
+        problems: warnings that did not stop the run, one line each.
     """
 
     out: Path
@@ -115,7 +118,7 @@ class TrainReport(Printed):
     problems: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """The kept epoch on the validation split, and where the run is."""
+        """Summarize the kept epoch on the validation split, and name the run's folder."""
         val = self.reports["val"]
         return (
             f"epoch {self.kept} of {len(self.epochs)}: validation mAP "
@@ -135,7 +138,7 @@ class TrainReport(Printed):
 
 
 def best_epoch(history: Sequence[EpochResult]) -> int:
-    """The first epoch with the highest validation mAP; 0 where there is none.
+    """The first epoch with the highest validation mAP; 0 if none has one.
 
     Args:
         history: epochs from 1 on; one without a mAP is never the best.
@@ -146,9 +149,9 @@ def best_epoch(history: Sequence[EpochResult]) -> int:
 
 
 def write_history(file: Path, history: Sequence[EpochResult]) -> None:
-    """Write history.csv anew, with the header; values round-trip.
+    """Rewrite history.csv, with its header; values round-trip.
 
-    Written after each epoch, so that an interrupted training keeps those it finished.
+    Written after each epoch, so that an interrupted training keeps its finished epochs.
 
     Raises:
         OSError: the file cannot be written.

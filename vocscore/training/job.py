@@ -1,4 +1,4 @@
-"""One training as it was asked for: everything that `train` was given, as one value."""
+"""The arguments of one training, as one value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What a training is asked to do; `vocscore.training.train.train` describes the fields."""
+    """The arguments of a training; `vocscore.training.train.train` describes the fields."""
 
     shards: Path
     out: Path
@@ -39,11 +39,11 @@ class Job:
         return loader_threads(self.compute, self.ranks)
 
     def stage(self, name: str) -> None:
-        """Report what begins."""
+        """Report the stage that starts now."""
         if self.on_stage is not None:
             self.on_stage(name)
 
 
 def loader_threads(compute: ComputeConfig, ranks: Ranks) -> int:
-    """Threads that decode in one process: as asked, else its share of the machine's cores."""
+    """Decoding threads per process: as requested, else the process's share of the cores."""
     return compute.workers or max(1, usable_cores() // ranks.local_size)

@@ -1,4 +1,4 @@
-"""One step of training, and everything that a step changes."""
+"""One training step, and all the state that it changes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ if TYPE_CHECKING:
 
 
 class Learner:
-    """A module, its optimizer, the schedule of the learning rate, and the average of the weights.
+    """A module with its optimizer, learning rate schedule and weight average.
 
     Args:
         module: a head or a whole network, on its device.
-        choice: how it is moved.
+        choice: the optimization settings.
         steps_an_epoch: for the schedule.
     """
 
     def __init__(
         self, module: nn.Module, choice: OptimizationConfig, *, steps_an_epoch: int
     ) -> None:
-        """Start at step 0."""
         self.module = module
         self._clip = choice.clip
         self._optimizer = open_optimizer(module, choice)
@@ -39,11 +38,11 @@ class Learner:
 
     @property
     def best(self) -> nn.Module:
-        """What is measured and kept: the average of the weights where there is one."""
+        """The module to evaluate and keep: the weight average if there is one."""
         return self.module if self._average is None else self._average.module
 
     def step(self, loss: torch.Tensor) -> None:
-        """One step down the gradient of a loss."""
+        """Take one optimizer step for a loss."""
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if self._clip:
@@ -55,11 +54,11 @@ class Learner:
             self._average.update_parameters(self.module)
 
     def state(self) -> dict[str, Any]:
-        """Tensors and plain values: all that the next step depends on, but for random numbers."""
+        """Tensors and plain values: all that the next step depends on, except random numbers."""
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where `state` was taken."""
+        """Restore a state that `state` returned."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 

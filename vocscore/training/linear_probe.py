@@ -1,4 +1,4 @@
-"""A linear head on features of a frozen backbone: an epoch costs almost nothing."""
+"""A linear probe: trains a linear head on features of a frozen backbone, at little cost."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 
 class HeadTrainer:
-    """Trains a linear head on the CPU: for so little arithmetic it is the fastest device.
+    """Trains a linear head on the CPU, the fastest device for so little arithmetic.
 
     Args:
         head: on the CPU; it is trained in place.
         train: features to learn from.
         val: features to validate on.
-        choice: how the head is moved.
-        loss: what is made small.
-        seed: of the order of the rows; not below 0.
+        choice: the optimization settings.
+        loss: the training loss.
+        seed: for the order of rows; not below 0.
     """
 
     def __init__(
@@ -44,7 +44,6 @@ class HeadTrainer:
         loss: Loss,
         seed: int,
     ) -> None:
-        """Standardize the features, if so chosen, and start the head accordingly."""
         measure = measure_standard if choice.standardize else no_standard
         with _one_thread():
             self._standard = measure(train.values)
@@ -59,7 +58,7 @@ class HeadTrainer:
         self._learner = Learner(head, choice, steps_an_epoch=steps)
 
     def epoch(self, number: int) -> tuple[SplitOutcome, SplitOutcome]:
-        """Train, then measure both splits with the head as it is after the epoch."""
+        """Train, then measure both splits with the head as after the epoch."""
         features, labels = self._train
         order = epoch_order(len(labels), seed=self._seed, epoch=number)
         losses = Losses()
@@ -68,7 +67,7 @@ class HeadTrainer:
                 at = torch.from_numpy(rows)
                 logits = self._learner.module(features[at])
                 self._learner.step(losses.add(*self._loss(logits, labels[at])))
-        losses.mean(epoch=number)  # refuses what is not a number
+        losses.mean(epoch=number)  # raises DivergedError on NaN or infinity
         train, val = (
             measure(self._learner.best, *split, loss=self._loss, epoch=number)
             for split in (self._train, self._val)
@@ -76,20 +75,20 @@ class HeadTrainer:
         return train, val
 
     def rate(self) -> float:
-        """See `Fit`."""
+        """See `Trainer`."""
         return self._learner.rate
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """See `Fit`; the head is that for plain features."""
+        """See `Trainer`; the head is the one for raw features."""
         folded = self._standard.fold(self._learner.best)  # type: ignore[arg-type]
         return copied({f"head.{name}": value for name, value in folded.items()})
 
     def state(self) -> dict[str, Any]:
-        """See `Fit`."""
+        """See `Trainer`."""
         return self._learner.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """See `Fit`."""
+        """See `Trainer`."""
         self._learner.restore(state)
 
 
@@ -97,7 +96,7 @@ class HeadTrainer:
 def measure(
     head: nn.Module, features: torch.Tensor, labels: torch.Tensor, *, loss: Loss, epoch: int
 ) -> SplitOutcome:
-    """What a head makes of a split.
+    """Evaluate a head on a split.
 
     Args:
         head: on the CPU.
@@ -107,7 +106,7 @@ def measure(
         epoch: for the error.
 
     Raises:
-        DivergedError: the loss is not a number.
+        DivergedError: the loss is NaN or infinite.
     """
     losses = Losses()
     with _one_thread():
@@ -118,9 +117,9 @@ def measure(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute with one core: waiting for each other takes several longer than a step itself.
+    """Use one thread: synchronizing several takes longer than a step itself.
 
-    Nor does a sum then depend on the number of cores, or of processes that share them.
+    It also makes sums independent of the number of cores and of processes that share them.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

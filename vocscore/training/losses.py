@@ -1,6 +1,6 @@
-"""The losses: binary cross-entropy and asymmetric loss, of independent labels.
+"""The losses for independent labels: binary cross-entropy and asymmetric loss.
 
-A label of -1 (only 'difficult' instances) costs nothing and has no gradient in any of them.
+A label of -1 (only 'difficult' instances) adds no loss and no gradient in either.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from vocscore.config.training import LossConfig
 
     Loss = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-    """Logits (N, C) and int8 labels (N, C) -> the sum over the decisions that count, and how many
-    these are; sums, so that batches of unequal size add up to the mean over a split."""
+    """Logits (N, C) and int8 labels (N, C) -> the sum over the decisions that count, and their
+    number; sums, so that batches of unequal size add up to the mean over a split."""
 
 
 def open_loss(choice: LossConfig, labels: NDArray[np.int8], *, device: torch.device) -> Loss:
-    """The loss that was asked for.
+    """Build the configured loss.
 
     Args:
         choice: which one.
-        labels: of the training split, for the weights of its classes.
+        labels: of the training split, for the class weights.
         device: where the logits will be.
     """
     weight = positive_weights(labels, limit=choice.class_weight).to(device)
@@ -53,15 +53,15 @@ def open_loss(choice: LossConfig, labels: NDArray[np.int8], *, device: torch.dev
 
 
 def positive_weights(labels: NDArray[np.int8], *, limit: float) -> torch.Tensor:
-    """What a positive of each class weighs, where a negative weighs 1.
+    """The weight of a positive per class, where a negative has weight 1.
 
     Args:
         labels: int8, shape (N, C).
-        limit: the largest weight, at least 1; 1 weighs all alike.
+        limit: the largest weight, at least 1; 1 turns weighting off.
 
     Returns:
-        float32 (C,): negatives / positives of the class, from 1 to the limit; 1 for a class
-        without positives, where there is nothing to weigh.
+        float32 (C,): negatives / positives of the class, clipped to 1 up to the limit; 1 for a
+        class without positives, where there is nothing to weight.
     """
     positives, negatives = (labels == 1).sum(0), (labels == 0).sum(0)
     ratio = torch.from_numpy(negatives / positives.clip(1)).float().clamp(1, limit)
@@ -71,12 +71,12 @@ def positive_weights(labels: NDArray[np.int8], *, limit: float) -> torch.Tensor:
 def masked_loss(
     logits: torch.Tensor, labels: torch.Tensor, *, weight: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Binary cross-entropy of independent labels, 'difficult' ones left out.
+    """Binary cross-entropy of independent labels, without 'difficult' ones.
 
     Args:
         logits: floating, shape (N, C).
         labels: int8, same shape: 1 present, 0 absent, -1 only difficult.
-        weight: floating (C,), of a positive; None is 1.
+        weight: floating (C,), of a positive; None means 1.
 
     Returns:
         As `Loss`.
@@ -100,7 +100,7 @@ def asymmetric_loss(
     gammas: tuple[float, float],
     margin: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Asymmetric loss: easy negatives, the bulk of a multi-label set, weigh little or nothing.
+    """Asymmetric loss: easy negatives, the bulk of a multi-label set, get little or no weight.
 
     With probability p and p_m = max(p - margin, 0):
 
@@ -117,7 +117,7 @@ def asymmetric_loss(
         labels: int8, same shape.
         weight: floating (C,), of a positive.
         gammas: of positives and of negatives, not below 0.
-        margin: 0 up to, not including, 1.
+        margin: in [0, 1).
 
     Returns:
         As `Loss`.
@@ -126,7 +126,7 @@ def asymmetric_loss(
     z = logits.float()
     positive = -functional.logsigmoid(z) * _power((-z).sigmoid(), on_positive) * weight
     shifted = (z.sigmoid() - margin).clamp(min=0)
-    # log(1 - p_m) from 1 - p, which keeps its digits where p is almost 1.
+    # log(1 - p_m) from 1 - p, which keeps its precision where p is almost 1.
     rest = ((-z).sigmoid() + margin).clamp(max=1)
     negative = -rest.clamp(min=1e-30).log() * _power(shifted, on_negative)
     each = torch.where(labels == 1, positive, negative)
@@ -135,33 +135,32 @@ def asymmetric_loss(
 
 
 def _power(base: torch.Tensor, exponent: float) -> torch.Tensor:
-    """The power, with a gradient of 0, and not infinity, at 0 below an exponent of 1."""
+    """The power, with gradient 0 instead of infinity at base 0 for an exponent below 1."""
     return base if exponent == 1 else base.clamp(min=1e-12) ** exponent
 
 
 class Losses:
-    """Adds losses up on their device, without waiting for it; looks at them once, at the end."""
+    """Accumulates losses on their device without synchronizing; reads them once, at the end."""
 
     def __init__(self) -> None:
-        """Start from nothing."""
         self._totals: list[torch.Tensor] = []
         self._counts: list[torch.Tensor] = []
 
     def add(self, total: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
-        """Note one batch; its mean loss comes back (0 where nothing counts)."""
+        """Add one batch and return its mean loss (0 if no label counts)."""
         self._totals.append(total.detach())
         self._counts.append(count)
         return total / count.clamp(min=1)
 
     def sums(self) -> torch.Tensor:
-        """float64 (steps, 2), on the CPU: the sum over each batch's decisions, and their number."""
+        """float64 (steps, 2), on the CPU: loss sum and number of decisions of each batch."""
         pairs = [
             torch.stack((t.double(), c)) for t, c in zip(self._totals, self._counts, strict=True)
         ]
         return torch.stack(pairs).cpu() if pairs else torch.zeros(0, 2, dtype=torch.float64)
 
     def mean(self, *, epoch: int) -> float:
-        """The mean over all decisions so far; see `mean_loss`."""
+        """The mean over all decisions added; see `mean_loss`."""
         return mean_loss(self.sums(), epoch=epoch)
 
 
@@ -169,11 +168,11 @@ def mean_loss(sums: torch.Tensor, *, epoch: int) -> float:
     """The mean over all decisions of an epoch.
 
     Args:
-        sums: as `Losses.sums` gives them.
+        sums: as `Losses.sums` returns them.
         epoch: for the error.
 
     Raises:
-        DivergedError: the loss of one of the steps is not a number.
+        DivergedError: the loss of a step is NaN or infinite.
     """
     totals, counts = sums.unbind(1)
     bad = torch.nonzero(~totals.isfinite())

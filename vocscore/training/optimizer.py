@@ -1,4 +1,4 @@
-"""Who moves the parameters: which of them how fast, and which with weight decay."""
+"""The optimizer: learning rates and weight decay per parameter group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ADAMW_SECOND_BETA = 0.999
 
 
 def open_optimizer(module: nn.Module, choice: OptimizationConfig) -> torch.optim.Optimizer:
-    """An optimizer over every parameter of a module.
+    """Build an optimizer over every parameter of a module.
 
     Args:
         module: a head, or a network whose `backbone` has its own learning rate.
@@ -29,10 +29,10 @@ def open_optimizer(module: nn.Module, choice: OptimizationConfig) -> torch.optim
 
 
 def parameter_groups(module: nn.Module, choice: OptimizationConfig) -> list[dict[str, object]]:
-    """Up to four groups: backbone or head, with weight decay or without.
+    """Split the parameters into up to four groups: backbone or head, with or without weight decay.
 
     Vectors (biases, scales and shifts of normalizations) have no decay: they are few, and pulling
-    a scale to zero is no regularisation.
+    a scale to zero does not regularize.
     """
     found: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():

@@ -1,4 +1,4 @@
-"""The charts in a run: how training went, and how good the network is that it left."""
+"""The charts of a run: the training curves, and the evaluation of the kept network."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ PANELS = (
 )
 STYLES = {"train": (BLUE, "o", "-"), "val": (ORANGE, "s", "--")}
 MARKED_EPOCHS = 40
-"""Up to so many epochs each has a dot; a single epoch would be invisible without."""
+"""Up to this many epochs, each has a dot; a single epoch would be invisible without."""
 MOST_DECISIONS = 2_000_000
-"""Labels of a validation split up to which its bars get intervals, at some 6 us each."""
+"""Labels of a validation split up to which its bars get intervals, at about 6 us each."""
 
 
 def curves(history: Sequence[EpochResult], folder: Path, *, chart_format: str = "png") -> None:
     """Draw loss, IoU and mean average precision of both splits over the epochs.
 
     Args:
-        history: one result an epoch, at least one.
-        folder: for the chart, which is called `CURVES`.
+        history: one result per epoch, at least one.
+        folder: for the chart, whose file name is `CURVES`.
         chart_format: 'png', 'svg' or 'both'.
 
     Raises:
@@ -93,14 +93,14 @@ def validation_charts(
     chosen: Sequence[str] = (),
     chart_format: str = "png",
 ) -> None:
-    """Draw the charts of an evaluation of the validation split.
+    """Draw the charts of an evaluation on the validation split.
 
     Args:
         folder: for the charts.
-        val: the outcome of the split with the network that is kept.
-        card: of that network; its thresholds and its temperature count.
-        figures: of the same outcome with them.
-        chosen: as `chosen_on_validation` gives it; the charts say it.
+        val: the outcome of the split with the kept network.
+        card: of that network, for its thresholds and temperature.
+        figures: the metrics of the same outcome with them.
+        chosen: as `chosen_on_validation` returns it; shown in the charts.
         chart_format: 'png', 'svg' or 'both'.
 
     Raises:
@@ -111,7 +111,7 @@ def validation_charts(
     if card.temperature != 1:
         calibration[f"temperature {card.temperature:.3g}"] = reliability(val.labels, scores)
     decided = card.decide(scores)
-    # the draws of `vocscore eval`, so that both give the same intervals
+    # the same resampling as `vocscore eval`, so that both give the same intervals
     draws = {"resamples": BootstrapConfig.resamples, "seed": BootstrapConfig.seed}
     affordable = val.labels.size <= MOST_DECISIONS
     flattered = f"; it chose the {' and the '.join(chosen)}" if chosen else ""

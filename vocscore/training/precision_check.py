@@ -1,4 +1,4 @@
-"""Whether the trained network keeps its probabilities in bf16: `score --precision auto` uses it."""
+"""Measures how far bf16 changes the network's probabilities, for `score --precision auto`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def measure_faithfulness(
     Args:
         network: trained; it is moved to the device and back to the CPU.
         card: its thresholds and temperature are applied.
-        split: images that it was not trained on.
+        split: images that were not used in training.
         device: the CPU, or a GPU with its number.
         max_pixels: as for `open_loader`.
     """

@@ -1,4 +1,4 @@
-"""Recipes: settings of a training that belong together, in a readable file."""
+"""Recipes: TOML files of training settings that belong together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FOLDER = resources.files("vocscore.training") / "recipes"
 
 
 def recipe_names() -> list[str]:
-    """The recipes that come with the program."""
+    """The built-in recipes."""
     names = (file.name for file in _FOLDER.iterdir())
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
@@ -32,18 +32,16 @@ def load_recipe(recipe: str) -> dict[str, Any]:
         recipe: one of `recipe_names`, or the path of a file that ends in .toml.
 
     Returns:
-        The settings that it gives, by the names of their options.
+        Its settings, by the names of their options.
 
     Raises:
-        TrainError: there is no such recipe, it is not TOML, or it sets what does not exist or
-            is out of its range.
+        TrainError: there is no such recipe, it is not TOML, or it sets an unknown option or an
+            out-of-range value.
     """
     try:
         settings: dict[str, Any] = tomllib.loads(_text(recipe))
     except OSError as error:
-        raise TrainError(
-            f"recipe {recipe}: {error.strerror}. Name a file that is there."
-        ) from error
+        raise TrainError(f"recipe {recipe}: {error.strerror}. Name an existing file.") from error
     except ValueError as error:
         raise TrainError(f"recipe {recipe}: not TOML: {error}.") from error
     try:
@@ -62,5 +60,5 @@ def _text(recipe: str) -> str:
         with open_text(recipe) as file:
             return file.read()
     raise TrainError(
-        f"recipe {recipe!r}: there are {', '.join(recipe_names())}, or a file that ends in .toml."
+        f"recipe {recipe!r}: choose {', '.join(recipe_names())}, or a file that ends in .toml."
     )

@@ -1,4 +1,4 @@
-"""A training on its way into its folder: epoch by epoch, and what is left at the end."""
+"""A training run: the epochs, a resumable state after each, and the final results."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """A training on its way into its folder.
+    """A training run and its folder.
 
     Attributes:
-        validate_exactly: the validation split's outcome for the network as it is then, in float32;
-            None where it is in float32 in every epoch.
+        validate_exactly: evaluates the current network on the validation split in float32; None if
+            every epoch already validates in float32.
         chart_format: 'png', 'svg' or 'both'.
-        on_stage: called with what begins, in words.
+        on_stage: called with the name of each stage as it starts.
     """
 
     out: Path
@@ -65,7 +65,7 @@ class TrainingRun:
         epochs: int,
         on_epoch: Callable[[EpochResult], None] | None,
     ) -> None:
-        """Train the epochs that are to come; after each, a resume can go on from it."""
+        """Train the remaining epochs; after each, the run can be resumed."""
         coming = run_epochs(
             fit, self.so_far, epochs=epochs, keeping=self.keeping, threshold=self.card.threshold
         )
@@ -79,7 +79,7 @@ class TrainingRun:
         except DivergedError as error:
             if self.so_far.kept is None:
                 raise DivergedError(
-                    f"{error} No epoch was finished: begin {self.out} anew with --overwrite."
+                    f"{error} No epoch was finished: restart {self.out} with --overwrite."
                 ) from error
             self.finish()
             raise DivergedError(
@@ -87,7 +87,7 @@ class TrainingRun:
             ) from error
 
     def finish(self) -> TrainReport:
-        """Keep the network of the epoch that was chosen, and what is fitted to it."""
+        """Write the kept epoch's network, with the thresholds and temperature fitted to it."""
         kept = self.so_far.kept
         assert kept is not None
         self._stage("checking bf16")
@@ -99,7 +99,7 @@ class TrainingRun:
             self.network, card, self.splits.val, device=self.device, max_pixels=self.max_pixels
         )
         if not fidelity.faithful and self.validate_exactly is not None:
-            # `score` will compute in float32: so is what is fitted and reported.
+            # `score` will compute in float32, so fit and report in float32 as well.
             self._stage("validating in float32")
             val = self.validate_exactly()
             card, fitted = self._decided(val)
@@ -113,7 +113,7 @@ class TrainingRun:
                 threshold=card.decision_threshold,
             )
             metrics[split] = {"loss": outcome.loss, **reports[split].to_json(card.classes)}
-        # Rounded: the last digits are those of the number of threads.
+        # Rounded: the last digits depend on the number of threads.
         metrics["bf16"] = {**stored(asdict(fidelity)), "largest": round(fidelity.largest, 4)}
         problems = _without_charts()
         if not problems:
@@ -147,7 +147,7 @@ class TrainingRun:
             self.on_stage(name)
 
     def _decided(self, val: SplitOutcome) -> tuple[ModelCard, Decisions]:
-        """The card with thresholds and temperature fitted to the validation split."""
+        """Fit thresholds and temperature to the validation split; return the card with them."""
         fitted = fit_decisions(
             val.labels,
             val.logits,
@@ -160,7 +160,7 @@ class TrainingRun:
 
 
 def _without_charts() -> tuple[str, ...]:
-    """Why no charts can be drawn, in a line; nothing where they can be."""
+    """A line that says why no charts can be drawn; empty if they can."""
     try:
         require_matplotlib()
     except ChartError as error:
@@ -169,13 +169,13 @@ def _without_charts() -> tuple[str, ...]:
 
 
 def generators(*, device: Device) -> list[torch.Tensor]:
-    """The states of torch's random generators, the device's too."""
+    """Get the states of torch's random generators, including the device's."""
     cuda = [torch.cuda.get_rng_state(str(device))] if device.is_gpu else []
     return [torch.get_rng_state(), *cuda]
 
 
 def set_generators(states: list[torch.Tensor], *, device: Device) -> None:
-    """Set torch's random generators to what `generators` gave for the same device."""
+    """Restore the states that `generators` returned for the same device."""
     torch.set_rng_state(states[0])
     for state in states[1:]:
         torch.cuda.set_rng_state(state, str(device))

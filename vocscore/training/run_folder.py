@@ -1,4 +1,4 @@
-"""The folder that training writes: what is in it, and when it is finished."""
+"""The run's folder: its files, and whether the run is finished."""
 
 from __future__ import annotations
 
@@ -30,57 +30,57 @@ if TYPE_CHECKING:
 HISTORY, METRICS, CURVES = "history.csv", "metrics.json", "curves.png"
 CHARTS = tuple(f"{stem}{suffix}" for stem in ("curves", *STEMS) for suffix in FORMATS["both"])
 TENSORBOARD = "tensorboard"
-"""Folder of what `--tensorboard` writes."""
+"""Folder that `--tensorboard` writes."""
 STATE = "resume.pt"
-"""What a resume needs; there until the run is finished."""
+"""What a resume needs; exists until the run is finished."""
 RUN_FILES = (CONFIG, IMAGES, HISTORY, METRICS, *CHARTS, WEIGHTS_FILE, CARD_FILE, STATE)
 _ANYWHERE = ("shards", "threads", "recipe", PACKED)
-"""Settings that may differ in a resume: a set that was moved is known by its manifest, the number
-of threads changes no result, a recipe is the settings that it gave, and older runs say less of
-their set."""
+"""Settings that may differ in a resume: the dataset is identified by its manifest, wherever it is;
+the number of threads changes no result; a recipe is the settings that it gave; and older runs
+record less about their dataset."""
 
 
 def check_room(out: Path, *, overwrite: bool, resume: bool) -> None:
-    """Refuse a folder that a run would spoil.
+    """Refuse a folder that a run would overwrite.
 
     Raises:
-        TrainError: a run is there already, or it is no folder.
+        TrainError: it already holds a run, or it is not a folder.
     """
     if out.exists() and not out.is_dir():
-        raise TrainError(f"{out}: is a file, and a run is a folder. Name another one with -o.")
+        raise TrainError(f"{out}: is a file, not a folder. Name another one with -o.")
     if overwrite:
         return
     if is_finished(out):
         raise TrainError(
-            f"{out}: holds a run already, and it is finished. Replace it with --overwrite, or "
-            f"name another folder with -o."
+            f"{out}: already holds a finished run. Replace it with --overwrite, or name another "
+            f"folder with -o."
         )
     found = next((name for name in RUN_FILES if (out / name).exists()), None)
     if found and not resume:
         raise TrainError(
-            f"{out}: holds a run already ({found}). Go on with it by --resume, replace it with "
+            f"{out}: already holds a run ({found}). Continue it with --resume, replace it with "
             f"--overwrite, or name another folder with -o."
         )
 
 
 def is_finished(out: Path) -> bool:
-    """Whether a run was brought to its end; what a resume needs is the last thing to be removed."""
+    """Whether a run is finished; the state for a resume is the last file to be removed."""
     return (out / CARD_FILE).exists() and not (out / STATE).exists()
 
 
 def start_run(out: Path, config: Mapping[str, object], *, images: UsedImages) -> None:
-    """Remove an earlier run, and nothing else, and note what this one was asked to do.
+    """Remove an earlier run, and nothing else, and record the settings of this one.
 
     Args:
         out: the run's folder; made if missing.
         config: every setting.
-        images: that it is going to see.
+        images: the images that it will use.
 
     Raises:
         OSError: the folder cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    # What is resumed or scored with goes first: half a run must not pass for one.
+    # Files that can be resumed or scored with go first: half a run must not pass for a whole one.
     for name in reversed(RUN_FILES):
         (out / name).unlink(missing_ok=True)
     for events in (out / TENSORBOARD).glob("*/events.out.tfevents.*"):
@@ -90,7 +90,7 @@ def start_run(out: Path, config: Mapping[str, object], *, images: UsedImages) ->
 
 
 def save_state(out: Path, state: Mapping[str, Any]) -> None:
-    """Keep what a resume needs, in place of what was kept before.
+    """Save what a resume needs, replacing the last state.
 
     Args:
         out: the run's folder.
@@ -107,17 +107,17 @@ def save_state(out: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_state(out: Path, config: Mapping[str, object]) -> dict[str, Any] | None:
-    """Read what a resume needs; no code from the file is run.
+    """Load what a resume needs; executes no code from the file.
 
     Args:
         out: the run's folder.
-        config: what the run is asked to do now.
+        config: the settings of this call.
 
     Returns:
-        What `save_state` kept; None where no epoch was finished.
+        What `save_state` saved; None if no epoch was finished.
 
     Raises:
-        TrainError: the run was asked to do something else, or the file is damaged.
+        TrainError: the run has other settings, or the file is damaged.
     """
     file = out / STATE
     if not file.exists():
@@ -127,40 +127,40 @@ def load_state(out: Path, config: Mapping[str, object]) -> dict[str, Any] | None
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickles that torch has not written
+            warnings.simplefilter("ignore")  # about pickles that torch did not write
             with open_binary(file) as opened:
                 state: dict[str, Any] = torch.load(opened, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        # without torch's own words, which advise to run the code in it
+        # without torch's own message, which advises executing the code in the file
         raise TrainError(
-            f"{file}: damaged, or not what a training leaves ({type(error).__name__}). Start anew "
-            f"with --overwrite."
+            f"{file}: damaged, or not a training state ({type(error).__name__}). Start over with "
+            f"--overwrite."
         ) from error
     return state
 
 
 def check_same(out: Path, config: Mapping[str, object]) -> None:
-    """Refuse to go on with a run under other settings.
+    """Refuse to resume a run with other settings.
 
     Args:
         out: the run's folder.
-        config: settings as they are now, all or some.
+        config: the current settings, all or some.
 
     Raises:
-        TrainError: one was another, or the run does not say what they were.
+        TrainError: a setting differs, or the run's settings cannot be read.
     """
     try:
         before = json.loads(read_regular(out / CONFIG))
     except (OSError, ValueError) as error:
         raise TrainError(
-            f"{out / CONFIG}: cannot be read ({error}). Start anew with --overwrite."
+            f"{out / CONFIG}: cannot be read ({error}). Start over with --overwrite."
         ) from error
     for name, value in config.items():
         if name not in _ANYWHERE and before.get(name) != value:
             raise TrainError(
                 f"{out}: cannot be resumed: {shown(name)} was {before.get(name)!r} and is "
                 f"{value!r}. "
-                f"Give the settings of the run, or start anew with --overwrite."
+                f"Use the settings of the run, or start over with --overwrite."
             )
 
 
@@ -174,7 +174,7 @@ def finish_run(
     charts: bool = True,
     chart_format: str = "png",
 ) -> None:
-    """Keep the checkpoint, its metrics and the curves; then forget what a resume would need.
+    """Save the checkpoint, its metrics and the charts; then delete the state for a resume.
 
     Args:
         out: the run's folder.
@@ -182,7 +182,7 @@ def finish_run(
         card: of the same.
         metrics: plain values.
         history: every epoch.
-        charts: whether the curves can be drawn here.
+        charts: whether the training curves can be drawn here.
         chart_format: 'png', 'svg' or 'both'.
 
     Raises:

@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from vocscore.config.training import OptimizationConfig
 
 _FIRST_FACTOR = 0.01
-"""Of the learning rate at the first step of a warm-up."""
+"""Factor on the learning rate at the first step of a warm-up."""
 _ONECYCLE_RISE = 0.3
-"""Share of the steps in which one-cycle rises, unless a warm-up says otherwise: torch's default."""
+"""Share of steps for which one-cycle rises, if no warm-up is set: torch's default."""
 
 
 def open_schedule(
     optimizer: torch.optim.Optimizer, choice: OptimizationConfig, *, steps_an_epoch: int
 ) -> LRScheduler:
-    """A schedule to be stepped after every step of the optimizer.
+    """Build a schedule to be stepped after every optimizer step.
 
-    'constant' stays, 'cosine' falls to zero with the last step, 'onecycle' rises from a 25th and
-    falls to almost nothing (Smith and Topin 2018, torch's `OneCycleLR`).
+    'constant' keeps the rate, 'cosine' falls to zero with the last step, 'onecycle' starts at 1/25
+    of the rate, rises to it and falls to almost zero (Smith and Topin 2018, torch's `OneCycleLR`).
     """
     total = choice.epochs * steps_an_epoch
     rise = min(round(choice.warmup * steps_an_epoch), total - 1)
     if choice.schedule == "onecycle":
         rates = [group["lr"] for group in optimizer.param_groups]
-        # torch divides by the steps of the rise less one; half a step more is no step more
+        # torch divides by the rise's steps minus 1; half a step more changes no step
         share = max(rise, 1.5) / total if rise else _ONECYCLE_RISE
         return OneCycleLR(
             optimizer, rates, total_steps=total, pct_start=share, cycle_momentum=False

@@ -1,4 +1,4 @@
-"""What every process of a training sets up: network, loader, and trainer."""
+"""Setup of every process of a training: network, loader and trainer."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What the first process sends to the others when they may start.
+    """The message with which the first process starts the others.
 
     Attributes:
-        shards: `manifest_hash` of its set.
-        fit: the state to resume from; None at the beginning.
+        shards: `manifest_hash` of its dataset.
+        fit: the state to resume from; None for a new training.
     """
 
     shards: str
@@ -71,14 +71,14 @@ def choose_device(name: str, ranks: Ranks) -> Device:
         return find_device(wanted)
     if wanted.index is not None:
         raise DeviceError(
-            f"device {name!r} is one, and there are {ranks.size} processes. Use --device cuda: "
-            f"each takes the GPU of its own number."
+            f"device {name!r} names one GPU for {ranks.size} processes. Use --device cuda: each "
+            f"process takes the GPU of its own rank."
         )
     found = find_device(wanted)
     if not found.is_gpu:
         return found
     own = find_device(Device("cuda", ranks.local_rank))
-    torch.cuda.set_device(str(own))  # else page-locked memory is allocated on the first GPU
+    torch.cuda.set_device(str(own))  # else pinned memory is allocated on the first GPU
     return own
 
 
@@ -104,7 +104,7 @@ def new_network(
         on_stage: called before weights are downloaded.
 
     Raises:
-        CheckpointError: there is no such backbone, or its weights are missing.
+        CheckpointError: the backbone is unknown, or its weights are missing.
     """
     network = build_network(
         choice.backbone,
@@ -162,10 +162,10 @@ def open_fit(
     augmentation: AugmentationConfig,
     seed: int,
 ) -> FinetuneTrainer | HeadTrainer | None:
-    """Bring the network to the device; for a head, compute the features of both splits.
+    """Move the network to the device; for a head, compute the features of both splits.
 
     Returns:
-        What trains; None if only the first process trains, and this is another one.
+        The trainer; None if only the first process trains and this is another one.
     """
     if choice.tune == "all":
         network = with_shared_statistics(network, decoding.ranks, device=decoding.device)
@@ -206,11 +206,11 @@ def validate_in_float32(
     threads: int,
     max_pixels: int,
 ) -> SplitOutcome:
-    """Measure a network with a frozen backbone on the validation split, in float32.
+    """Evaluate a network with a frozen backbone on the validation split, in float32.
 
     Args:
-        network: on the CPU, to which it returns.
-        splits: of the training; the weights of the loss come from its training split.
+        network: on the CPU; it is moved to the device and back.
+        splits: of the training; the class weights of the loss come from its training split.
         preprocess: of the network's card.
         choice: of the training.
         loss: of the training.
@@ -245,12 +245,12 @@ def validate_in_float32(
 
 
 def _start_at_zero(head: nn.Linear) -> None:
-    """Set the head to zero: behind a frozen backbone a random start is noise in the ranking.
+    """Set the head to zero: on a frozen backbone, a random start adds noise to the ranking.
 
-    After 10 epochs of 70 photographs, with features of norm 33 (the usual order), the mean
+    After 10 epochs on 70 photographs, with features of norm 33 (a typical value), the mean
     validation mAP over ten splits was 0.40 from zero and 0.36 from torch's random start; with
-    features of norm 330 (SqueezeNet's) 0.59 and 0.60. A whole network needs the random start: from
-    zero no gradient reaches the layers below at first (a new ResNet-18 on 300 drawn images,
+    features of norm 330 (SqueezeNet's) 0.59 and 0.60. Fine-tuning needs the random start: from
+    zero, the layers below get no gradient at first (a new ResNet-18 on 300 drawn images,
     10 epochs, three seeds: 0.25 to 0.28 from zero, 0.40 to 0.45 from random).
     """
     nn.init.zeros_(head.weight)

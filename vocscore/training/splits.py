@@ -1,4 +1,4 @@
-"""The two splits that a training takes, and what in them would break it."""
+"""Loads and checks the training and validation splits."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """What is trained on, and what is validated on."""
+    """The training and the validation split."""
 
     train: LabeledImages
     val: LabeledImages
 
 
 def load_splits(shards: Path, choice: DataConfig) -> Splits:
-    """Find the images of both splits, and say what their 'difficult' labels are.
+    """Load both splits and apply the rule for 'difficult' labels.
 
     Raises:
-        TrainError: a split is missing or named twice, or no label is left to learn from.
-        DamageError: the shards are unfinished or damaged.
+        TrainError: a split is missing or named twice, or the training split has no usable label.
+        DamageError: the shards are incomplete or damaged.
     """
     _check_names(choice)
     train, val = (
@@ -41,32 +41,32 @@ def load_splits(shards: Path, choice: DataConfig) -> Splits:
     )
     if not (train.labels >= 0).any():
         raise TrainError(
-            f"split '{choice.train_split}': every label is 'difficult', and there is nothing to "
+            f"split '{choice.train_split}': every label is 'difficult', so there is nothing to "
             f"learn from. Choose other images, or --difficult positive."
         )
     return Splits(train, val)
 
 
 def check_best(splits: Splits, keeping: CheckpointConfig) -> None:
-    """Refuse to look for the best epoch where there is no mAP to tell it by.
+    """Refuse to choose the best epoch by mAP if validation has no mAP.
 
     Raises:
         TrainError: the validation split has no positive label.
     """
     if (keeping.keep == "best" or keeping.patience) and not (splits.val.labels == 1).any():
         raise TrainError(
-            "the validation split has no positive label, hence no mAP to choose the best epoch by. "
-            "Use --keep last without --patience, or another --val-split."
+            "the validation split has no positive label, so there is no mAP to choose the best "
+            "epoch. Use --keep last without --patience, or another --val-split."
         )
 
 
 def without_positives(split: LabeledImages) -> list[int]:
-    """The columns of the classes that no image of a split shows."""
+    """The columns of the classes without a positive in a split."""
     return [int(c) for c in np.flatnonzero(~(split.labels == 1).any(0))]
 
 
 def used_images(splits: Splits) -> UsedImages:
-    """What a run keeps of the images that it sees: their paths and hashes."""
+    """The paths and hashes of the images in use, for the run's record."""
     train, val = (
         dict(zip((p.name for p in split.images), split.sha256, strict=True))
         for split in (splits.train, splits.val)
@@ -75,13 +75,13 @@ def used_images(splits: Splits) -> UsedImages:
 
 
 def _check_names(choice: DataConfig) -> None:
-    """Refuse to count images twice, and to validate on images that were trained on."""
+    """Refuse duplicate splits: no image may count twice or be in both training and validation."""
     names = [name.strip() for name in f"{choice.train_split},{choice.val_split}".split(",")]
     for name in names:
         if names.count(name) > 1:
             raise TrainError(
                 f"split '{name}' is named twice (--train-split {choice.train_split}, --val-split "
-                f"{choice.val_split}): figures on images that were trained on say nothing of "
+                f"{choice.val_split}): metrics on training images do not predict those on "
                 f"others. Name it once."
             )
 

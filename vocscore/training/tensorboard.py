@@ -1,4 +1,4 @@
-"""The figures of every epoch as TensorBoard reads them, while the training runs."""
+"""Writes the metrics of every epoch to TensorBoard during training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TensorBoardLog:
-    """Writes one point an epoch and a figure; the splits are two runs, so that a chart has both.
+    """Writes one point per epoch and metric; each split is a run, so that charts show both.
 
     Args:
         folder: for the folders 'train' and 'val'; made with the first epoch.
@@ -26,8 +26,7 @@ class TensorBoardLog:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Write nothing yet."""
-        if find_spec("tensorboard") is None:  # not imported yet: torch would come with it
+        if find_spec("tensorboard") is None:  # not imported yet: it would load torch
             raise TrainError(
                 "--tensorboard needs TensorBoard, which is not installed. "
                 "pip install 'vocscore[tensorboard]'."
@@ -36,7 +35,7 @@ class TensorBoardLog:
         self._writers: dict[str, Any] = {}
 
     def __call__(self, result: EpochResult) -> None:
-        """Write an epoch, to be seen at once.
+        """Write an epoch, and flush it.
 
         Raises:
             OSError: the folder cannot be written.
@@ -45,7 +44,7 @@ class TensorBoardLog:
 
         for split in SPLITS:
             if split not in self._writers:
-                # What an interrupted run wrote of this epoch, readers then forget.
+                # purge_step: readers drop what an interrupted run wrote for this epoch.
                 self._writers[split] = SummaryWriter(
                     str(self._folder / split), purge_step=result.epoch
                 )
@@ -59,6 +58,6 @@ class TensorBoardLog:
             writer.flush()
 
     def close(self) -> None:
-        """End the files."""
+        """Close the files."""
         for writer in self._writers.values():
             writer.close()

@@ -1,8 +1,8 @@
-"""Shards -> a run: a folder with a checkpoint, its history, its metrics and its curves.
+"""Training: shards -> a run, a folder with a checkpoint, its history, metrics and charts.
 
-The way through: `train` refuses what cannot be done, before torch is loaded; `fitting.py` sets
-up what is needed (`setup.py`); `Run` takes the head's or the whole network's fit through its epochs
-and keeps what it gave.
+`train` checks its arguments before torch is loaded; `fitting.py` sets up what is needed
+(`setup.py`); `TrainingRun` runs the epochs of the head or the whole network, and saves the
+results.
 """
 
 from __future__ import annotations
@@ -52,39 +52,39 @@ def train(
 ) -> TrainReport:
     """Fit a multi-label classifier on packed shards.
 
-    With tune='head' both splits are measured after each epoch. With tune='all' the figures of the
-    training split are those of the training steps themselves (dropout and batch statistics
-    active, the weights moving).
+    With tune='head' both splits are measured after each epoch. With tune='all' the metrics of the
+    training split come from the training steps themselves (dropout and batch statistics active,
+    the weights moving).
 
     Equal arguments give equal weights on the CPU of one machine, resumed or not.
 
-    Of several processes the first one is here, writes and decides; the others are in `follow`.
+    With several processes, the first one calls this, writes and decides; the others call `follow`.
 
     Args:
-        shards: a finished set, as `vocscore pack` leaves it.
+        shards: a complete dataset from `vocscore pack`.
         out: the run's folder; made if missing.
-        config: everything that decides what the training comes to.
+        config: every setting that affects the result.
         compute: where it runs.
-        overwrite: replace a run that is there already.
-        resume: go on after the last finished epoch of the run that is there; without one, start.
-        tensorboard: write every epoch to the folder `tensorboard` of the run, too.
-        recipe: where the settings come from, for the record.
+        overwrite: replace an existing run.
+        resume: continue an existing run after its last finished epoch; without one, start.
+        tensorboard: also write every epoch to the run's folder `tensorboard`.
+        recipe: the source of the settings, for the record.
         ranks: the first of the processes that train together; the others are in `follow`.
         chart_format: of the run's charts: 'png', 'svg' or 'both'.
-        on_step: called with the images sent through the backbone so far, and how many it will
-            be in all.
+        on_step: called with the number of images sent through the backbone and the expected
+            total.
         on_epoch: called after each epoch.
-        on_stage: called with what begins, in words.
+        on_stage: called with the name of each stage as it starts.
 
     Raises:
-        TrainError: a run is there already or was asked for something else, a split is missing or
-            cannot be learnt from, or an image cannot be decoded.
-        DivergedError: the loss is not a number; the run holds the network that was kept before, if
-            an epoch had been finished.
-        CheckpointError: the backbone or its weights cannot be had.
-        DeviceError: the device is not there.
-        EvalError: no such rule of thresholds or of difficult labels.
-        DamageError: the shards are unfinished or damaged.
+        TrainError: there is a run already or it has other settings, a split is missing or
+            unusable, or an image cannot be decoded.
+        DivergedError: the loss is NaN or infinite; if an epoch was finished, the run holds the
+            last kept network.
+        CheckpointError: the backbone or its weights are not available.
+        DeviceError: the device does not exist.
+        EvalError: an unknown rule for thresholds or difficult labels.
+        DamageError: the shards are incomplete or damaged.
     """
     config, compute = config or TrainConfig(), compute or ComputeConfig()
     check_room(out, overwrite=overwrite, resume=resume)
@@ -131,11 +131,11 @@ def _both(
 
 
 def check_finished(shards: Path, out: Path, config: TrainConfig) -> None:
-    """Refuse to take a finished run for what is asked for now.
+    """Check that a finished run matches the shards and settings of this call.
 
     Raises:
-        TrainError: it was trained on another set, or with other settings.
-        DamageError: the shards are unfinished or damaged.
+        TrainError: it was trained on another dataset, or with other settings.
+        DamageError: the shards are incomplete or damaged.
     """
     settings = {**recorded_settings(config), SEED: config.data.seed}
     check_same(out, {**settings, "shards_sha256": manifest_hash(shards)})

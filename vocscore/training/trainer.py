@@ -1,7 +1,7 @@
-"""What an epoch is: the order of its rows, their batches, and what comes out of it.
+"""Epochs: the order of rows, their batches, and the outcome per split.
 
-A head on features (`head.py`) and a whole network on images (`whole.py`) visit the rows in the
-same random order, in the same batches, with the same loss.
+A head on features (`linear_probe.py`) and a whole network on images (`finetune.py`) visit the rows
+in the same random order, in the same batches, with the same loss.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SplitOutcome:
-    """What one pass over one split gave; row r is image r of the split.
+    """The results of one pass over one split; row r is image r of the split.
 
     Attributes:
         loss: mean over all decisions that are not 'difficult'.
@@ -35,11 +35,11 @@ class SplitOutcome:
     logits: NDArray[np.float32]
 
     def probabilities(self, *, temperature: float = 1.0) -> NDArray[np.float32]:
-        """float32, shape (N, C): the sigmoid of logits / temperature, as the runtimes have it."""
+        """float32, shape (N, C): the sigmoid of logits / temperature, computed as in scoring."""
         return probabilities_of(self.logits, temperature=temperature)
 
     def to_state(self) -> dict[str, Any]:
-        """Tensors and plain values."""
+        """Convert to tensors and plain values."""
         labels, logits = torch.from_numpy(self.labels.copy()), torch.from_numpy(self.logits)
         return {"loss": self.loss, "labels": labels, "logits": logits}
 
@@ -50,7 +50,7 @@ class SplitOutcome:
 
 
 class Trainer(Protocol):
-    """Trains by epochs."""
+    """Trains a head or a whole network, epoch by epoch."""
 
     def epoch(self, number: int) -> tuple[SplitOutcome, SplitOutcome]:
         """Train for one epoch, counted from 1.
@@ -65,35 +65,35 @@ class Trainer(Protocol):
         ...
 
     def rate(self) -> float:
-        """The learning rate of the last step: the head's where the backbone has its own."""
+        """The learning rate of the last step; the head's if the backbone has its own."""
         ...
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """A copy, on the CPU, of what training has changed in the network; names as in its state.
+        """A copy, on the CPU, of the trained part of the network's state, under its names.
 
-        With a moving average, it is the average's.
+        With a moving average, these are the average's weights.
         """
         ...
 
     def state(self) -> dict[str, Any]:
-        """All that the next epoch depends on, but for torch's random numbers."""
+        """All that the next epoch depends on, except torch's random numbers."""
         ...
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where `state` was taken."""
+        """Restore a state that `state` returned."""
         ...
 
 
 def epoch_order(images: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The rows in the order of one epoch; equal seeds give equal orders on every machine."""
+    """The order of rows in one epoch; equal seeds give equal orders on every machine."""
     return np.random.default_rng((seed, epoch)).permutation(images)
 
 
 def row_batches(order: NDArray[np.int64], *, batch_size: int) -> list[NDArray[np.int64]]:
-    """Cut an order into batches; a last one of a single row joins the one before it.
+    """Cut an order into batches; a last batch of a single row is merged into the one before.
 
-    Batch normalization has no variance over one image, and the two ways of training must see
-    the same batches.
+    Batch normalization has no variance over one image, and both ways of training must see the
+    same batches.
     """
     cuts = np.arange(batch_size, len(order), batch_size)
     if batch_size > 1 and len(cuts) and len(order) - cuts[-1] == 1:
@@ -102,20 +102,20 @@ def row_batches(order: NDArray[np.int64], *, batch_size: int) -> list[NDArray[np
 
 
 def share(rows: NDArray[np.int64], ranks: Ranks) -> NDArray[np.int64]:
-    """What this process takes of some rows: a run of them; some get one more, some may get none."""
+    """This process's contiguous share of some rows; sizes differ by at most 1 and may be 0."""
     return np.array_split(rows, ranks.size)[ranks.rank]
 
 
 def largest_share(images: int, ranks: Ranks) -> int:
-    """What this process takes of so many, but at least 1: the batch size of its loader."""
+    """The size of this process's share of `images`, at least 1: the batch size of its loader."""
     return max(1, len(share(np.arange(images), ranks)))
 
 
 def steps_an_epoch(images: int, *, batch_size: int) -> int:
-    """How many batches `row_batches` makes of so many rows."""
+    """Number of batches that `row_batches` makes."""
     return len(row_batches(np.arange(images), batch_size=batch_size))
 
 
 def copied(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors as they are now, on the CPU."""
+    """A copy of the tensors on the CPU."""
     return {name: value.detach().cpu().clone() for name, value in state.items()}

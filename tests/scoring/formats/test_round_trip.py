@@ -112,7 +112,7 @@ def test_eval_reads_every_format(tmp_path, rows, name):
     [
         (Selection(top_k=1), "no probability for|a probability for"),
         (Selection(min_probability=0.4), "no probability for|a probability for"),
-        (Selection(columns="labels"), "holds no probabilities"),
+        (Selection(columns="labels"), "contains no probabilities"),
     ],
 )
 def test_eval_refuses_what_lacks_probabilities(tmp_path, rows, name, selection, says):
@@ -138,7 +138,9 @@ def test_eval_refuses_an_unfinished_or_foreign_folder(tmp_path, rows):
     """A folder with a stranger's file, with a gap in its parts, or empty is refused."""
     folder = write_folder(tmp_path / "out", "jsonl", cut(rows, at=9))
     (folder / "plan.json").touch()
-    with pytest.raises(EvalError, match=r"not a folder .* \(it holds plan.json\)"):
+    with pytest.raises(
+        EvalError, match=r"not a complete output folder .* \(it contains plan.json\)"
+    ):
         read_predictions(folder)
     (folder / "plan.json").unlink()
     (folder / "part-000000.jsonl").unlink()
@@ -167,7 +169,7 @@ def test_eval_refuses_another_parquet(tmp_path, data):
     [
         ("{", "line 2: Expecting"),
         ('{"path": "b"}', "line 2: no 'status'"),
-        ('{"path": "a", "status": "error"}', "line 2: a a second time"),
+        ('{"path": "a", "status": "error"}', "line 2: a is a duplicate"),
         ('{"path": "b", "status": "ok", "probabilities": {"x": "high"}}', "line 2: must be real"),
         ('{"path": "b", "status": "ok", "probabilities": null}', "line 2: "),
         ('{"path": "b", "status": "ok", "probabilities": {"x": 1.5}}', "b has 1.5 for x"),
