@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vocscore.api.batch_loader import BatchLoader
 from vocscore.api.loader_batches import BatchPlan
 from vocscore.api.loader_images import choose_images
+from vocscore.api.messages import python_names
 from vocscore.config.training import AugmentationConfig
 from vocscore.errors import LoaderError
 from vocscore.machine import usable_cores
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _SIZE = 256
 
 
+@python_names()
 def loader(
     source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,

@@ -15,6 +15,7 @@ import numpy as np
 from shards.errors import Fault
 from vocscore.api.backbone import open_features
 from vocscore.api.inputs import entries, is_one
+from vocscore.api.messages import python_names
 from vocscore.api.predictions import Block, Predictions
 from vocscore.api.small import MOST_IMAGES, SmallCalls
 from vocscore.api.stream import cut, scored
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from vocscore.runtime.base import Results
 
 
+@python_names()
 def load(
     run: str | os.PathLike[str],
     *,

@@ -19,6 +19,7 @@ from shards.manifest import NAME, read_manifest
 from shards.members import DESCRIPTION, LABELS
 from shards.paths import shown
 from vocscore.api.loader_images import split_names
+from vocscore.api.messages import python_names
 from vocscore.errors import LoaderError
 from vocscore.pipeline.batching import empty_images
 from vocscore.pipeline.host import decode_into
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _KINDS = ("pil", "numpy", "torch")
 
 
+@python_names()
 def webdataset(
     shards: str | os.PathLike[str],
     *,
