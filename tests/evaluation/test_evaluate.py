@@ -163,9 +163,10 @@ def test_the_text_has_every_class_and_average(packed: Path, val: Truth, tmp_path
         positives = int((val.labels[:, c] == 1).sum())
         assert lines[name][1] == str(positives)
         assert lines[name][2] == (f"{got.figures.average_precision[c]:.3f}" if positives else "-")
-    for name in ("samples", "micro", "macro"):
-        average = getattr(got.figures, name)
-        figures = (average.iou, average.precision, average.recall, average.f1)
+    averages = [getattr(got.figures, name) for name in lines["average"][1:]]
+    assert lines["average"][1:] == ["samples", "micro", "macro"]
+    for name in ("IoU", "precision", "recall", "F1"):
+        figures = [getattr(average, name.lower()) for average in averages]
         assert lines[name][1:] == [f"{figure:.3f}" for figure in figures]
     assert f"mAP {got.figures.mean_average_precision:.3f}" in eval_text(got)
     assert f"chance {got.figures.chance:.3f}" in eval_text(got)

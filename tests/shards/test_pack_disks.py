@@ -39,7 +39,9 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(tmp_path
     line, left, same = in_a_small_disk(tmp_path, "200k", FILL_A_DISK, beside=HERE).splitlines()
     assert "train-00000" in line
     assert "No space left on device. " in line
-    assert re.search(r"[12] finished shards? (is|are) kept: make room and run the same comm", line)
+    assert re.search(
+        r"[12] finished shards? (is|are) kept: free disk space and rerun the same comm", line
+    )
     assert left == "['journal.jsonl', 'lock', 'plan.json']"
     assert same == "True"
 

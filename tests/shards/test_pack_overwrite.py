@@ -42,7 +42,7 @@ def test_files_of_others_are_not_overwritten(name: str, overwrite: bool, tmp_pat
     """A file in the way that no run here has written is refused, with --overwrite too."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_bytes(b"precious")
-    with pytest.raises(PackError, match=f"{name} is there already and is not part of a set"):
+    with pytest.raises(PackError, match=f"{name} already exists and is not part of a set"):
         pack_small(small_set(tmp_path / "in"), tmp_path / "out", overwrite=overwrite)
     assert content(tmp_path / "out") == {name: b"precious"}
     assert not (tmp_path / "out" / ".progress").exists()
@@ -76,7 +76,7 @@ def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
     (tmp_path / "out" / ".progress").mkdir(parents=True)
     with (
         atomic.exclusive(tmp_path / "out" / ".progress" / "lock"),
-        pytest.raises(PackError, match="another 'vocscore pack' is at work there"),
+        pytest.raises(PackError, match="another 'vocscore pack' is running there"),
     ):
         pack_small(annotated, tmp_path / "out")
     assert content(tmp_path / "out") == {".progress/lock": b""}
