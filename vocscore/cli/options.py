@@ -31,7 +31,6 @@ class PanelOption(click.Option):
     """
 
     def __init__(self, *words: Any, panel: str = OTHERS, **more: Any) -> None:
-        """Keep the title beside what click keeps."""
         super().__init__(*words, **more)
         self.panel = panel
 

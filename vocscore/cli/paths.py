@@ -43,7 +43,6 @@ class PathType(click.Path):
         hint: Callable[[Path], str] = lambda _path: "",
         written: bool | None = None,
     ) -> None:
-        """Check nothing yet."""
         super().__init__(
             exists=exists,
             file_okay=folder is not True,

@@ -99,7 +99,6 @@ class Progress:
     """
 
     def __init__(self, label: str, *, quiet: bool, unit: str = "img") -> None:
-        """Show nothing yet."""
         self._doing = _Doing(label, time.monotonic())
         self._view: _View | None = None
         if not quiet:
@@ -169,7 +168,6 @@ class _Drawn:
     """A `_View` of a terminal: the stage, or a bar."""
 
     def __init__(self, stream: TextIO, unit: str) -> None:
-        """Draw nothing yet."""
         self.first = self.every = SECONDS_BETWEEN_DRAWINGS
         self.at_once = True
         self._line = StatusLine(stream)
@@ -212,7 +210,6 @@ class _Logged:
     """A `_View` of a log: one line whenever it is looked at."""
 
     def __init__(self, label: str, unit: str) -> None:
-        """Write nothing yet."""
         self.first, self.every = SECONDS_BEFORE_A_LOG, SECONDS_BETWEEN_LOG_LINES
         self.at_once = False
         self._label = label
@@ -239,7 +236,6 @@ class _Ticker:
     """Calls something every few seconds, in a thread, until it is stopped."""
 
     def __init__(self, call: Callable[[], None], *, first: float, every: float) -> None:
-        """Start."""
         self._due = time.monotonic() + first
         self._stopped = threading.Event()
         self._call = call

@@ -46,7 +46,6 @@ class StatusLine:
     """
 
     def __init__(self, stream: TextIO) -> None:
-        """Draw nothing yet."""
         self._stream = stream
         self._text = ""
         self._drawing = False

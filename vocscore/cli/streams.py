@@ -45,7 +45,6 @@ class Outlet(io.BufferedIOBase):
     """
 
     def __init__(self, descriptor: int) -> None:
-        """Write nothing yet."""
         self.name = self._descriptor = descriptor
         self.failure: OSError | None = None
 

@@ -202,7 +202,6 @@ class _Table:
     """Two lines an epoch: the split's loss and the mission's figures."""
 
     def __init__(self) -> None:
-        """Print nothing yet."""
         self._begun = False
 
     def __call__(self, result: EpochResult) -> None:

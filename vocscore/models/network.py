@@ -40,7 +40,6 @@ class Network(nn.Module):
     weights_at: str = ""
 
     def __init__(self, backbone: nn.Module, head: nn.Linear) -> None:
-        """Keep both parts."""
         super().__init__()
         self.backbone = backbone
         self.head = head

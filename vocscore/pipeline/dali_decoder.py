@@ -81,7 +81,6 @@ class Decoder:
     """
 
     def __init__(self, build: Callable[[], Graph], *, device: torch.device) -> None:
-        """Build the first graph."""
         self._build = build
         self._device = device
         self._queue: deque[tuple[list[bytes], list[Box] | None]] = deque()

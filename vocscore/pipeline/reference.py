@@ -43,7 +43,6 @@ class ReferenceLoader(ImageLoader):
     """
 
     def __init__(self, preprocess: Preprocess, *, batch_size: int, max_pixels: int) -> None:
-        """Keep the settings; nothing is started."""
         self._preprocess = preprocess
         self._batch_size = batch_size
         self._max_pixels = max_pixels

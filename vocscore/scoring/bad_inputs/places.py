@@ -34,7 +34,6 @@ class Places:
     """
 
     def __init__(self, *, reserved: Iterable[str]) -> None:
-        """Start without any name."""
         self._reserved = frozenset({*reserved, _ROOT, _OTHER})
         self._numbers: dict[tuple[str, str, int], int] = {}
         self._used: Counter[str] = Counter()

@@ -53,7 +53,6 @@ class CsvFormat:
         selection: Selection = EVERYTHING,
         alone: bool = False,
     ) -> None:
-        """Make the templates."""
         self.classes = tuple(classes)
         self._threshold = np.asarray(threshold, np.float32)
         self._selection = selection

@@ -49,7 +49,6 @@ class JsonlFormat:
     def __init__(
         self, classes: Sequence[str], threshold: float | Sequence[float], *, selection: Selection
     ) -> None:
-        """Encode the classes once."""
         self.classes = tuple(classes)
         self._threshold = np.asarray(threshold, np.float32)
         self._selection = selection

@@ -140,7 +140,6 @@ class Ledger:
     """
 
     def __init__(self, output: Path, *, suffix: str, folder: bool) -> None:
-        """Read nothing yet."""
         self._output = output
         self._suffix = suffix
         self._folder = folder
