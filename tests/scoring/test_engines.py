@@ -112,7 +112,7 @@ def test_a_killed_worker_is_replaced_and_its_units_are_scored_again(tmp_path, ou
     assert list(twice.iterdir()) == []
     assert output.read_bytes() == whole
     problems = [line for record in ledger.records.values() for line in record.problems]
-    assert "unit 7: a worker died while scoring it (2 times); another one scored it." in problems
+    assert "unit 7: a worker died while scoring it (2 times); another worker scored it." in problems
 
 
 def test_a_worker_is_missed_though_its_pipe_stays_open(tmp_path, output):
@@ -126,7 +126,7 @@ def test_a_worker_is_missed_though_its_pipe_stays_open(tmp_path, output):
         os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
     assert time.monotonic() - began < 60
     problems = [line for record in ledger.records.values() for line in record.problems]
-    assert "unit 7: a worker died while scoring it (1 times); another one scored it." in problems
+    assert "unit 7: a worker died while scoring it (1 times); another worker scored it." in problems
 
 
 PARENT = """
