@@ -160,7 +160,7 @@ def _run_hint(path: Path) -> str:
 def _shards_hint(path: Path) -> str:
     if path.suffix == ".tar" and path.is_file():
         return f"It is in {path.parent}: name that folder."
-    return "" if path.is_file() else "Create it with: vocscore pack SRC -o SHARDS"
+    return "" if path.is_file() else "Make it with: vocscore pack SRC -o SHARDS"
 
 
 def _why_not_there(path: Path, error: OSError) -> str:

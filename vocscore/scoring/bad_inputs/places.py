@@ -40,7 +40,7 @@ class Places:
         self.shared: set[str] = set()
 
     def of(self, bad: BadRecord) -> Iterator[str]:
-        """Return candidates for the copy, relative to the folder: the name, else one with a hash."""
+        """Return names for the copy, relative to the folder: its own, else one with a hash."""
         name, number = bad.path, self._number(bad)
         if number:
             return iter([_hashed(name, f"{name}\0{number}")])
