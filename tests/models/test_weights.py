@@ -240,7 +240,9 @@ def test_a_harmless_name_runs_no_code_either(
 def test_a_class_that_is_not_harmless_is_named(state: State, tmp_path: Path) -> None:
     """What would have to run is refused by its name, with the way to save tensors alone."""
     torch.save({"model": state, "cfg": Touches(tmp_path)}, tmp_path / "weights.pth")
-    with pytest.raises(CheckpointError, match=r"contains \S*Touches.*without running code") as caught:
+    with pytest.raises(
+        CheckpointError, match=r"contains \S*Touches.*without running code"
+    ) as caught:
         loaded(tmp_path / "weights.pth")
     assert "torch.save(model.state_dict(), FILE)" in str(caught.value)
     torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pth")
@@ -352,7 +354,7 @@ def test_values_that_cannot_be_weights(state: State, tmp_path: Path) -> None:
     name = "conv1.0.weight"
     for value, what in (
         (state[name].mul(10).to(torch.int8), "is int8 there"),
-        (torch.full_like(state[name], float("nan")), "not numbers"),
+        (torch.full_like(state[name], float("nan")), "NaN or infinity"),
     ):
         torch.save({**state, name: value}, tmp_path / "weights.pth")
         with pytest.raises(CheckpointError, match=f"{name} .*{what}"):

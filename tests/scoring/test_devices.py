@@ -235,7 +235,7 @@ def is_worker(pid):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--devices", "99"], "device 'cuda:99' is not there"),
+        (["--devices", "99"], "device 'cuda:99' not found"),
         (["--devices", "0,,1"], "'0,,1' is not a list of devices"),
         (["--devices", "cpu,cpu", "--device", "cpu"], "--device cpu and --devices cpu,cpu"),
     ],

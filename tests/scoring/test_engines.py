@@ -266,7 +266,7 @@ def test_devices_are_named_by_number_or_cpu():
     """'cpu' may come twice; CPU and GPUs are not mixed; a GPU that is not there is named."""
     assert resolve_devices(["cpu", "cpu"]) == ("cpu", "cpu")
     assert resolve_devices([]) == ()
-    with pytest.raises(DeviceError, match="'cuda:99' is not there"):
+    with pytest.raises(DeviceError, match="'cuda:99' not found"):
         resolve_devices(["99"])
     with pytest.raises(DeviceError, match="'gpu' is none of"):
         resolve_devices(["gpu"])

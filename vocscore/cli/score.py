@@ -66,8 +66,8 @@ def _split_names(
     required=True,
     metavar="FILE",
     type=paths.OUTPUT,
-    help="The predictions; the suffix is the format: .csv, .parquet or .jsonl. With --format a "
-    "folder.",
+    help="The predictions; the suffix selects the format: .csv, .parquet or .jsonl. With --format "
+    "a folder.",
 )
 @config_options(
     OutputConfig,

@@ -116,7 +116,7 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
       vocscore train shards/ -o run/
       vocscore train shards/ -o run/ --recipe strong
       vocscore train shards/ -o run/ --recipe strong --tune all --backbone googlenet
-      vocscore train shards/ -o run/ --weights resnet18.pth      # without a network
+      vocscore train shards/ -o run/ --weights resnet18.pth      # offline
     """
     from shards.manifest import read_manifest
     from vocscore.machine import usable_cores

@@ -94,7 +94,7 @@ class SplitConfig(Group):
     )
     train_fraction: float = option(
         0.7,
-        help="Share of the training images with {split} ratio.",
+        help="Share of the images in the training split, with {split} ratio.",
         metavar="FRACTION",
         minimum=0,
         maximum=1,

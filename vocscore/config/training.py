@@ -66,7 +66,7 @@ class DataConfig(Group):
         "out of the loss and of every figure (as in the VOC devkit), present, or absent.",
         choices=("ignore", "positive", "negative"),
     )
-    seed: int = option(0, help="Seed of the new head, the order and the augmentation of images.")
+    seed: int = option(0, help="Seed of the new head, the order of images and augmentation.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,7 @@ class OptimizationConfig(Group):
     )
     standardize: bool = option(
         False,
-        help="With {tune} head: train on standardized features (zero mean, unit variance), with "
+        help="With {tune} head: train on standardized features (zero mean, a common scale), with "
         "biases initialized from class frequencies. The checkpoint needs no extra step.",
         flag="--standardize/--no-standardize",
     )
