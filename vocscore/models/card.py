@@ -164,9 +164,8 @@ def identity_of(card: bytes, weights: bytes) -> str:
     """Compute the identity of a checkpoint from the bytes of its files; see `checkpoint_hash`."""
     digest = hashlib.sha256()
     for data in (card, weights):
-        digest.update(
-            len(data).to_bytes(8, "little")
-        )  # marks where one file ends and the other begins
+        # The length marks the boundary between the two files.
+        digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return digest.hexdigest()
 

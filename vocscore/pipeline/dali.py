@@ -53,7 +53,7 @@ class DaliLoader(ImageLoader):
     """Makes batches with DALI.
 
     Args:
-        preprocess: what is done to each image.
+        preprocess: the preprocessing of each image.
         batch_size: rows per batch.
         threads: images read and checked at the same time; DALI uses as many again for decoding.
         device: the device that decodes; a `Device` or its name.

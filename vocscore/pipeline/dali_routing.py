@@ -48,7 +48,7 @@ class Router:
     """Reads images and chooses the decoder of each.
 
     Attributes:
-        preprocess: what is done to each image.
+        preprocess: the preprocessing of each image.
         max_pixels: as for `image_file.decode`.
     """
 

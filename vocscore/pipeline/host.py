@@ -41,7 +41,7 @@ def decode_into(
     Args:
         out: where to write it: uint8, shape (3, size, size), channels-last in memory.
         data: the whole file, or pixels as `image_file.decode` returns them.
-        preprocess: what is done to it.
+        preprocess: the preprocessing of the image.
         max_pixels: as for `image_file.decode`.
         view: its augmentation.
 
@@ -125,7 +125,7 @@ class HostLoader(ImageLoader):
     """Makes batches on the CPU.
 
     Args:
-        preprocess: what is done to each image.
+        preprocess: the preprocessing of each image.
         batch_size: rows per batch.
         threads: images decoded at the same time; usually the number of cores.
         max_pixels: as for `image_file.decode`.

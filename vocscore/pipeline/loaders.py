@@ -31,7 +31,7 @@ def open_loader(
 
     Args:
         name: 'host', 'dali', 'reference', or 'auto': DALI on a GPU, else the host.
-        preprocess: what is done to each image.
+        preprocess: the preprocessing of each image.
         batch_size: rows per batch.
         device: the network's device, where DALI decodes; a `Device` or its name. Batches of the
             other loaders are in main memory.

@@ -76,7 +76,7 @@ class Preprocess:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Preprocess:
-        """The inverse of `to_json`.
+        """Create a Preprocess from the output of `to_json`.
 
         Raises:
             TypeError, ValueError: the values are not those of a Preprocess.

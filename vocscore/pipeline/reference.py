@@ -37,7 +37,7 @@ class ReferenceLoader(ImageLoader):
     JPEGs to wrong pixels; the pixels of good images are computed independently of it.
 
     Args:
-        preprocess: what is done to each image.
+        preprocess: the preprocessing of each image.
         batch_size: rows per batch.
         max_pixels: as for `image_file.decode`.
     """

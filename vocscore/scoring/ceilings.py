@@ -47,7 +47,7 @@ class Ceilings:
     model: float
 
     def __str__(self) -> str:
-        """For a summary: 'reading 9000, decoding 1200, inference 600'."""
+        """Return text for the summary: 'reading 9000, decoding 1200, inference 600'."""
         return ", ".join(f"{_STAGES[name]} {rate:.0f}" for name, rate in asdict(self).items())
 
     def reached(self, images_per_second: float, *, good: float = 1.0) -> Reached:
@@ -83,7 +83,7 @@ class Reached:
     too_low: tuple[str, ...]
 
     def __str__(self) -> str:
-        """For a summary: 'decoding; reached 94% of it', or why that is not known."""
+        """Return text for the summary: 'decoding; reached 94% of it', or why it is unknown."""
         if self.share is None:
             stages = " and ".join(_STAGES[stage] for stage in self.too_low)
             return (

@@ -67,7 +67,7 @@ class Inputs(Protocol):
 
     @property
     def problems(self) -> Sequence[str]:
-        """What could not be listed, one line each."""
+        """Warnings about what could not be listed, one line each."""
 
     @property
     def globs(self) -> Globs:
