@@ -46,7 +46,7 @@ class Listed:
     """The paths in a list.
 
     Attributes:
-        names: one per row, as written if that is a path; absolute, or relative to the list's folder.
+        names: one per row, as written if that is a path; absolute, or relative to `root`.
         faults: faults of those names that clearly cannot be read.
         skipped: kind -> number of lines that are not paths.
         notes: warnings for the user, one line each.
