@@ -48,7 +48,7 @@ TRAIN = ("train", "folder", "-o")
     [
         ((*SCORE, "model.onnx"), ["-m model.onnx: a file", "vocscore train", "exported model"]),
         ((*SCORE, "run/model.safetensors"), ["run/model.safetensors", "name that folder"]),
-        ((*SCORE, "run/model.json"), ["lies in run: name that folder"]),
+        ((*SCORE, "run/model.json"), ["is in run: name that folder"]),
         ((*SCORE, "weights.pth"), ["-m weights.pth", "--weights FILE"]),
         ((*SCORE, "nowhere"), ["-m nowhere: no such folder"]),
         ((*SCORE, "dangling"), ["-m dangling: no such folder"]),

@@ -88,7 +88,7 @@ def test_values_that_no_option_takes(
         (lambda: OutputConfig(columns="labels", top_k=1), "top_k and min_probability select"),
         (
             lambda: InferenceConfig(device="cpu", devices=["0"]),
-            "device cpu and devices 0: one says",
+            "device cpu and devices 0: both name",
         ),
         (lambda: LabelsConfig(labels="a", coco=["b"]), "labels and coco: two sources of labels"),
         (lambda: LabelsConfig(coco=["b"], download="2007"), "download brings its own labels"),

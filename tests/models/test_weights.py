@@ -241,7 +241,7 @@ def test_a_class_that_is_not_harmless_is_named(state: State, tmp_path: Path) -> 
     """What would have to run is refused by its name, with the way to save tensors alone."""
     torch.save({"model": state, "cfg": Touches(tmp_path)}, tmp_path / "weights.pth")
     with pytest.raises(
-        CheckpointError, match=r"contains \S*Touches.*without running code"
+        CheckpointError, match=r"contains \S*Touches.*without running its code"
     ) as caught:
         loaded(tmp_path / "weights.pth")
     assert "torch.save(model.state_dict(), FILE)" in str(caught.value)
@@ -353,7 +353,7 @@ def test_values_that_cannot_be_weights(state: State, tmp_path: Path) -> None:
     """Integers and values that are no numbers are refused by the tensor's name."""
     name = "conv1.0.weight"
     for value, what in (
-        (state[name].mul(10).to(torch.int8), "is int8 there"),
+        (state[name].mul(10).to(torch.int8), "is int8, not a plain"),
         (torch.full_like(state[name], float("nan")), "NaN or infinity"),
     ):
         torch.save({**state, name: value}, tmp_path / "weights.pth")

@@ -56,7 +56,7 @@ def test_recipes_that_come_along() -> None:
         ('learning_rate = "fast"', "learning_rate is 'fast', but must be a finite number"),
         ("epochs = 0", "epochs is 0, but must be at least 1"),
         ('optimizer = "adam"', "optimizer is 'adam', but must be one of sgd, adamw"),
-        ("optimizer = 'sgd'", "'optimizer'. Did you mean 'optimizer'"),
+        ("optimiser = 'sgd'", "'optimiser'. Did you mean 'optimizer'"),
     ],
 )
 def test_mistakes_are_one_line(text: str, message: str, tmp_path: Path) -> None:
