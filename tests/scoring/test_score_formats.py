@@ -155,8 +155,7 @@ def test_the_options_reach_the_rows(images, checkpoint, tmp_path):
     [
         (
             ["-o", "out"],
-            "the format is not clear from the name. "
-            "Name a file that ends in .csv, .parquet, .jsonl",
+            "not clear from the name. Name a file that ends in .csv, .parquet, .jsonl",
         ),
         (["-o", "out.txt"], "out.txt: the format is not clear from the name"),
         (["-o", "out.csv", "--format", "csv"], "--format writes a folder of parts"),
