@@ -111,7 +111,7 @@ def test_splits_of_a_table(photos: Path, tmp_path: Path) -> None:
         for split in ("train", "val", "test")
     }
     assert names == {"train": ["p0.jpg"], "val": ["p1.jpg"], "test": ["p2.jpg"]}
-    assert "in none of these splits, left out: 1 image" in output
+    assert "left out, in none of these splits: 1 image" in output
 
 
 def test_several_coco_files(photos: Path, tmp_path: Path) -> None:

@@ -118,20 +118,20 @@ def test_keywords_for_editors_are_those_of_the_groups() -> None:
 def test_help_shows_every_option() -> None:
     """The docstring of a function has a line for each option, in its own words."""
     text = vs.train.__doc__ or ""
-    assert "        learning_rate: Of the head, and of the backbone with `tune` all." in text
+    assert "        learning_rate: Learning rate of the head, and with `tune` all of the" in text
     assert "**keywords" not in text
 
 
 def test_an_unknown_keyword_names_the_nearest(tmp_path: Path) -> None:
     """And nothing is read or written before."""
-    with pytest.raises(vs.Error, match=r"no option is called 'epoch'. The nearest is 'epochs'"):
+    with pytest.raises(vs.Error, match=r"no option is called 'epoch'. Did you mean 'epochs'"):
         vs.train(tmp_path / "none", tmp_path / "run", epoch=3)  # type: ignore[call-arg]
     assert not (tmp_path / "run").exists()
 
 
 def test_a_value_out_of_range_is_named_as_python_does(tmp_path: Path) -> None:
     """The keyword, not the flag."""
-    with pytest.raises(vs.Error, match=r"^top_k is 0, and has to be at least 1\.$"):
+    with pytest.raises(vs.Error, match=r"^top_k is 0, but must be at least 1\.$"):
         vs.score("photos", tmp_path / "p.csv", model="run", top_k=0)
 
 

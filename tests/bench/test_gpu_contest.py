@@ -74,7 +74,7 @@ def test_without_a_gpu_there_is_one_line_and_exit_code_2(
     assert stopped.value.code == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "bench gpu: device 'cuda:0' is not there" in shown.err
+    assert "bench gpu: device 'cuda:0' not found" in shown.err
     assert len(shown.err.splitlines()) == 1
 
 

@@ -48,7 +48,7 @@ TRAIN = ("train", "folder", "-o")
     [
         ((*SCORE, "model.onnx"), ["-m model.onnx: a file", "vocscore train", "exported model"]),
         ((*SCORE, "run/model.safetensors"), ["run/model.safetensors", "name that folder"]),
-        ((*SCORE, "run/model.json"), ["lies in run: name that folder"]),
+        ((*SCORE, "run/model.json"), ["is in run: name that folder"]),
         ((*SCORE, "weights.pth"), ["-m weights.pth", "--weights FILE"]),
         ((*SCORE, "nowhere"), ["-m nowhere: no such folder"]),
         ((*SCORE, "dangling"), ["-m dangling: no such folder"]),
@@ -111,7 +111,7 @@ def test_a_name_with_a_line_break_stays_on_one_line(place: Path) -> None:
 def test_a_folder_that_may_not_be_read(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Permission is looked at, too."""
     monkeypatch.setattr("os.access", lambda *_: False)
-    assert "may not be read" in refused("verify", "folder")
+    assert "cannot be read" in refused("verify", "folder")
 
 
 def test_every_path_has_such_a_line() -> None:

@@ -67,5 +67,5 @@ def test_built_from_names_and_back() -> None:
 def test_an_unknown_name_has_a_nearest_one() -> None:
     """One line, with the name that was meant."""
     refuse_unknown(["epochs", "device"], TrainConfig, ComputeConfig)
-    with pytest.raises(OptionError, match=r"called 'optimiser'\. The nearest is 'optimizer'\."):
+    with pytest.raises(OptionError, match=r"called 'optimiser'\. Did you mean 'optimizer'\?"):
         refuse_unknown(["epochs", "optimiser"], TrainConfig)

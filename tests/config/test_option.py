@@ -29,38 +29,38 @@ from vocscore.errors import OptionError
 @pytest.mark.parametrize(
     ("group", "values", "message"),
     [
-        (OptimizationConfig, {"epochs": 0}, "epochs is 0, and has to be at least 1."),
-        (OptimizationConfig, {"epochs": True}, "epochs is True, and has to be a whole number."),
-        (OptimizationConfig, {"epochs": 2.0}, "epochs is 2.0, and has to be a whole number."),
-        (OptimizationConfig, {"epochs": None}, "epochs is None, and has to be a whole number."),
-        (OptimizationConfig, {"learning_rate": 0}, "learning_rate is 0, and has to be above 0."),
-        (OptimizationConfig, {"ema": 1}, "ema is 1, and has to be at least 0 and below 1."),
-        (OptimizationConfig, {"standardize": 1}, "standardize is 1, and has to be true or false."),
+        (OptimizationConfig, {"epochs": 0}, "epochs is 0, but must be at least 1."),
+        (OptimizationConfig, {"epochs": True}, "epochs is True, but must be a whole number."),
+        (OptimizationConfig, {"epochs": 2.0}, "epochs is 2.0, but must be a whole number."),
+        (OptimizationConfig, {"epochs": None}, "epochs is None, but must be a whole number."),
+        (OptimizationConfig, {"learning_rate": 0}, "learning_rate is 0, but must be above 0."),
+        (OptimizationConfig, {"ema": 1}, "ema is 1, but must be at least 0 and below 1."),
+        (OptimizationConfig, {"standardize": 1}, "standardize is 1, but must be true or false."),
         (
             ModelConfig,
             {"size": 16385},
-            "size is 16385, and has to be at least 1 and at most 16384.",
+            "size is 16385, but must be at least 1 and at most 16384.",
         ),
-        (ModelConfig, {"backbone": 18}, "backbone is 18, and has to be text."),
-        (LossConfig, {"margin": math.nan}, "margin is nan, and has to be a finite number."),
-        (LossConfig, {"loss": "mse"}, "loss is 'mse', and has to be one of bce, asl."),
+        (ModelConfig, {"backbone": 18}, "backbone is 18, but must be text."),
+        (LossConfig, {"margin": math.nan}, "margin is nan, but must be a finite number."),
+        (LossConfig, {"loss": "mse"}, "loss is 'mse', but must be one of bce, asl."),
         (
             OutputConfig,
             {"format": "xml"},
-            "format is 'xml', and has to be one of csv, parquet, json",
+            "format is 'xml', but must be one of csv, parquet, json",
         ),
         (
             InputsConfig,
             {"include": "*.jpg"},
-            "include is '*.jpg', and has to be a list of text val",
+            "include is '*.jpg', but must be a list of text val",
         ),
-        (InputsConfig, {"include": ["a", 1]}, "include is 1, and has to be text."),
+        (InputsConfig, {"include": ["a", 1]}, "include is 1, but must be text."),
         (
             LabelsConfig,
             {"rename": [("a", "b", "c")]},
-            "rename is [('a', 'b', 'c')], and has to be ",
+            "rename is [('a', 'b', 'c')], but must be ",
         ),
-        (LabelsConfig, {"labels": 3}, "labels is 3, and has to be a path."),
+        (LabelsConfig, {"labels": 3}, "labels is 3, but must be a path."),
     ],
 )
 def test_values_that_no_option_takes(
@@ -78,23 +78,23 @@ def test_values_that_no_option_takes(
     [
         (
             lambda: OptimizationConfig(epochs=3, warmup=3),
-            "a warm-up of 3 epochs is no shorter than the training of 3. Use a smaller warmup",
+            "a warm-up of 3 epochs is not shorter than the training of 3. Use a smaller warmup",
         ),
         (
             lambda: TrainConfig(augmentation=AugmentationConfig(flip=0.5)),
             "crop_scale, flip and jit",
         ),
         (lambda: RunConfig(resume=True, overwrite=True), "resume keeps what overwrite removes"),
-        (lambda: OutputConfig(columns="labels", top_k=1), "top_k and min_probability choose among"),
+        (lambda: OutputConfig(columns="labels", top_k=1), "top_k and min_probability select"),
         (
             lambda: InferenceConfig(device="cpu", devices=["0"]),
-            "device cpu and devices 0: one says",
+            "device cpu and devices 0: both name",
         ),
         (lambda: LabelsConfig(labels="a", coco=["b"]), "labels and coco: two sources of labels"),
         (lambda: LabelsConfig(coco=["b"], download="2007"), "download brings its own labels"),
         (
             lambda: CheckConfig(drawn=True, images="x"),
-            "shards, images and drawn: give one of them.",
+            "shards, images and drawn: give only one of them.",
         ),
     ],
 )
@@ -113,7 +113,7 @@ def test_the_command_line_names_options_in_its_own_way() -> None:
     assert told == "--label_separator is for the table of --labels; name the table."
     with pytest.raises(OptionError) as caught:
         LossConfig(loss="{margin}")
-    assert caught.value.naming(str.upper).startswith("LOSS is '{margin}', and has to be one of")
+    assert caught.value.naming(str.upper).startswith("LOSS is '{margin}', but must be one of")
 
 
 def test_an_error_survives_another_process() -> None:

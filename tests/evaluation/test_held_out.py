@@ -460,7 +460,7 @@ def test_the_record_is_no_prediction(packed: Path, table: Path, tmp_path: Path) 
     record = make_record(table, make_run(tmp_path / "run", packed), rows=48)
     before = record.read_bytes()
     assert "JSON" in refuse(record, packed)
-    assert "there the record of" in refuse(table, packed, "--json", record)
+    assert "this is the record of" in refuse(table, packed, "--json", record)
     assert record.read_bytes() == before
 
 

@@ -329,4 +329,4 @@ def test_images_from_two_places(run: Path, packed: Path, tmp_path: Path) -> None
     """Which images are checked with is said once."""
     result = invoke("export", run, "-o", tmp_path / "m.xml", "--drawn", "--shards", packed)
     assert result.exit_code == 2
-    assert "give one of them" in result.output
+    assert "give only one of them" in result.output

@@ -237,7 +237,7 @@ def test_code_in_a_file_of_weights_is_not_run(how: str, small: nn.Module, tmp_pa
         torch.load(file, weights_only=False)
     assert mark.exists(), "the file must be dangerous, or this test shows nothing"
     mark.unlink()
-    with pytest.raises(CheckpointError, match="without running code") as caught:
+    with pytest.raises(CheckpointError, match=r"without running (its )?code") as caught:
         build_network(SMALL, classes=2, weights=str(file), size=SIZE)
     assert not mark.exists()
     assert "\n" not in str(caught.value)
@@ -253,7 +253,7 @@ def test_weights_of_another_architecture(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"does not fit alexnet: .*is missing"):
         build_network("alexnet", classes=2, weights=file, size=SIZE)
     with pytest.raises(
-        CheckpointError, match=r"layer1\.0\.conv1\.weight is \[64, 64, 3, 3\] there"
+        CheckpointError, match=r"layer1\.0\.conv1\.weight has shape \[64, 64, 3, 3\]"
     ):
         build_network("resnet50", classes=2, weights=file, size=SIZE)
 

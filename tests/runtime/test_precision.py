@@ -41,7 +41,7 @@ def test_by_name(
 def test_what_a_device_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """bf16 in name only, and 8 bits on a GPU, are one line."""
     monkeypatch.setattr(openvino, "has_bf16", lambda: False)
-    with pytest.raises(DeviceError, match="cpu does not compute in bf16"):
+    with pytest.raises(DeviceError, match="cpu does not support bf16"):
         resolve_precision("bf16", CARD, device="cpu")
     with pytest.raises(DeviceError, match="int8 runs on the CPU only"):
         resolve_precision("int8", CARD, device="cuda:0")

@@ -72,7 +72,7 @@ def test_the_summary_says_that_a_ceiling_was_measured_too_low(
     _summarize(report(85.0))
     said = capsys.readouterr().out
     assert "%" not in said
-    assert "bottleneck: not known; the run was faster than the ceiling of inference" in said
+    assert "bottleneck: unknown; the run was faster than the ceiling of inference" in said
     assert report(85.0).to_json()["share_of_wall"] is None
     _summarize(report(45.0))
     said = capsys.readouterr().out

@@ -176,7 +176,7 @@ def test_stopped_it_says_how_to_go_on_and_leaves_no_process(
     code, _, err = finish(process)
     assert code == 130, err
     line, *others = without_log(err)
-    assert line.startswith("Interrupted. Finished units are kept. Go on with: ")
+    assert line.startswith("Interrupted. Finished units are kept. Resume with: ")
     assert others == []
     assert not output.exists()
     code, out, _ = score_here(images, output, checkpoint)
@@ -235,8 +235,8 @@ def is_worker(pid):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--devices", "99"], "device 'cuda:99' is not there"),
-        (["--devices", "0,,1"], "'0,,1' is no list of devices"),
+        (["--devices", "99"], "device 'cuda:99' not found"),
+        (["--devices", "0,,1"], "'0,,1' is not a list of devices"),
         (["--devices", "cpu,cpu", "--device", "cpu"], "--device cpu and --devices cpu,cpu"),
     ],
 )

@@ -112,7 +112,7 @@ def test_a_killed_worker_is_replaced_and_its_units_are_scored_again(tmp_path, ou
     assert list(twice.iterdir()) == []
     assert output.read_bytes() == whole
     problems = [line for record in ledger.records.values() for line in record.problems]
-    assert "unit 7: a worker died while scoring it (2 times); another one scored it." in problems
+    assert "unit 7: a worker died while scoring it (2 times); another worker scored it." in problems
 
 
 def test_a_worker_is_missed_though_its_pipe_stays_open(tmp_path, output):
@@ -126,7 +126,7 @@ def test_a_worker_is_missed_though_its_pipe_stays_open(tmp_path, output):
         os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
     assert time.monotonic() - began < 60
     problems = [line for record in ledger.records.values() for line in record.problems]
-    assert "unit 7: a worker died while scoring it (1 times); another one scored it." in problems
+    assert "unit 7: a worker died while scoring it (1 times); another worker scored it." in problems
 
 
 PARENT = """
@@ -266,7 +266,7 @@ def test_devices_are_named_by_number_or_cpu():
     """'cpu' may come twice; CPU and GPUs are not mixed; a GPU that is not there is named."""
     assert resolve_devices(["cpu", "cpu"]) == ("cpu", "cpu")
     assert resolve_devices([]) == ()
-    with pytest.raises(DeviceError, match="'cuda:99' is not there"):
+    with pytest.raises(DeviceError, match="'cuda:99' not found"):
         resolve_devices(["99"])
     with pytest.raises(DeviceError, match="'gpu' is not one of"):
         resolve_devices(["gpu"])

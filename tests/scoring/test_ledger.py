@@ -185,7 +185,9 @@ def test_a_strangers_folder_in_the_way_is_not_touched(output):
     work.mkdir(parents=True)
     (work / "thesis.tex").write_text("mine")
     with (
-        pytest.raises(ScoreError, match=r"not an unfinished run.*thesis\.tex"),
+        pytest.raises(
+            ScoreError, match=r"needed for the parts of this run, but it contains thesis\.tex"
+        ),
         opened(output, overwrite=True),
     ):
         pass

@@ -164,7 +164,7 @@ def test_a_list_of_zeros_is_refused_by_its_first_piece(folder):
     """A sparse file larger than any memory is one line of zeros, and not read to its end."""
     with (folder / "l.txt").open("wb") as file:
         file.truncate(1 << 40)
-    with pytest.raises(ScoreError, match="a zero byte, which no path contains"):
+    with pytest.raises(ScoreError, match="contains a zero byte, as no path does"):
         listed(folder / "l.txt")
 
 

@@ -59,8 +59,8 @@ def test_it_halves_says_so_and_keeps_to_it():
     retrying.probabilities(images(64))
     assert gpu.asked == [64, 32, 16, 16, 16, 16]
     first, second = retrying.problems()
-    assert "64 images did not fit into the GPU's memory: at most 32 at a time" in first
-    assert "32 images did not fit into the GPU's memory: at most 16 at a time" in second
+    assert "64 images did not fit into GPU memory: from then on at most 32" in first
+    assert "32 images did not fit into GPU memory: from then on at most 16" in second
     assert retrying.problems() == ()
     gpu.asked.clear()
     retrying.probabilities(images(64))
@@ -114,5 +114,5 @@ def test_batches_in_flight_learn_from_each_other(late):
     assert first().ravel().tolist() == list(range(32))
     assert second().ravel().tolist() == list(range(32, 64))
     (line,) = retrying.problems()
-    assert "32 images did not fit into the GPU's memory: at most 16 at a time" in line
+    assert "32 images did not fit into GPU memory: from then on at most 16" in line
     assert gpu.asked == ([32, 32, 16, 16, 16, 16] if late else [32, 16, 16, 16, 16])

@@ -108,7 +108,7 @@ def test_a_summary_does_not_take_its_place(source, checkpoint, tmp_path):
     words = ["score", source, "-m", checkpoint, "-o", output, "--json", tmp_path / "o.csv.json"]
     refused = invoke(*words)
     assert refused.exit_code == 2
-    assert "there the record of" in refused.output
+    assert "this is the record of" in refused.output
     assert not output.exists()
 
 

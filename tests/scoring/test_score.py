@@ -177,7 +177,7 @@ def test_an_image_added_after_a_stop_is_noticed(images, output, checkpoint, tmp_
 
 def test_a_name_that_says_no_format_is_refused(images, checkpoint, tmp_path):
     """Another suffix is refused instead of being filled with CSV."""
-    with pytest.raises(ScoreError, match=r"out\.txt: its name does not say the format"):
+    with pytest.raises(ScoreError, match=r"out\.txt: the format is not clear from the name"):
         run(images, tmp_path / "out.txt", checkpoint)
 
 

@@ -155,9 +155,9 @@ def test_the_options_reach_the_rows(images, checkpoint, tmp_path):
     [
         (
             ["-o", "out"],
-            "its name does not say the format. Name a file that ends in .csv, .parquet, .jsonl",
+            "not clear from the name. Name a file that ends in .csv, .parquet, .jsonl",
         ),
-        (["-o", "out.txt"], "out.txt: its name does not say the format"),
+        (["-o", "out.txt"], "out.txt: the format is not clear from the name"),
         (["-o", "out.csv", "--format", "csv"], "--format writes a folder of parts"),
         (["-o", ".", "--format", "csv"], "--format writes a folder of parts"),
         (["-o", "..", "--format", "csv"], "--format writes a folder of parts"),

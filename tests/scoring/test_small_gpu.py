@@ -48,9 +48,9 @@ def test_memory_that_runs_out_costs_no_row_and_is_told(voc_tree, tmp_path, check
         assert row["status"] == "ok"
         assert np.allclose(numbers(row), numbers(whole[name]), rtol=0, atol=1e-5)
     assert [line.split(":")[0] for line in report.problems] == [
-        "32 images did not fit into the GPU's memory",
-        "16 images did not fit into the GPU's memory",
-        "8 images did not fit into the GPU's memory",
+        "32 images did not fit into GPU memory",
+        "16 images did not fit into GPU memory",
+        "8 images did not fit into GPU memory",
     ]
 
 

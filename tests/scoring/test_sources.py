@@ -155,7 +155,7 @@ def test_archives_in_a_folder_are_counted_and_named(tmp_path):
         zipped(tmp_path / "in" / name)
     folder = tmp_path / "in"
     line = refused(folder)
-    assert "no image in it or below" in line
+    assert "no image in it or its subfolders" in line
     assert f"unpack b.zip, sub/c first (unzip {folder}/b.zip)" in line
     make_tar(folder / "t.tar", {"a.jpg": JPEG})
     for _ in range(2):

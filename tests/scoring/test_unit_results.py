@@ -30,11 +30,11 @@ def test_rows_in_any_order_end_beside_their_names():
 @pytest.mark.parametrize(
     ("good", "bad", "said"),
     [
-        ([0, 1], [], "c: came 0 times"),
-        ([0, 1, 2, 1], [], "b: came 2 times"),
-        ([0, 1, 2], [2], "c: came 2 times"),
-        ([0, 1], [2, 2], "c: came 2 times"),
-        ([], [], r"a: came 0 times.*3 such rows of 3"),
+        ([0, 1], [], "c: occurs 0 times"),
+        ([0, 1, 2, 1], [], "b: occurs 2 times"),
+        ([0, 1, 2], [2], "c: occurs 2 times"),
+        ([0, 1], [2, 2], "c: occurs 2 times"),
+        ([], [], r"a: occurs 0 times.*3 such rows of 3"),
     ],
 )
 def test_a_row_lost_or_doubled_is_an_error_that_names_it(good, bad, said):
@@ -56,7 +56,7 @@ def test_a_row_doubled_within_one_batch_is_noticed():
     results = UnitResults(["a", "b"], classes=2)
     results.add(*values([0, 0]))
     results.add(*values([1]))
-    with pytest.raises(RowsError, match="a: came 2"):
+    with pytest.raises(RowsError, match="a: occurs 2"):
         results.finish()
 
 

@@ -1,5 +1,5 @@
 """The command line: parse, build a frozen config, call, map errors to exit codes.
 
-The only room that imports click. It is read on every `vocscore --help`, so nothing heavy (torch,
-DALI, NumPy) is imported here but inside the commands that need it.
+Only this package imports click. It is imported on every `vocscore --help`, so heavy libraries
+(torch, DALI, NumPy) are imported inside the commands that need them.
 """

@@ -1,4 +1,4 @@
-"""What the commands share: errors in one line, interruptions, summaries, options met twice."""
+"""Shared by the commands: errors in one line, interruptions, summaries, common options."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["Progress", "progress"]  # and what is defined here
+__all__ = ["Progress", "progress"]  # re-exported, in addition to what is defined here
 
 _ARGUMENTS = {"source": "src"}
-"""What functions call a value -> what the command line does."""
+"""Name of a value in functions -> its name on the command line."""
 LAST_WORDS = 30.0
-"""Seconds in which torchrun ends a process whose error is another one's, too."""
+"""Seconds that a process waits for torchrun to end it, if the first process has the same error."""
 
 
 class KnownError(click.ClickException):
@@ -41,13 +41,13 @@ class KnownError(click.ClickException):
     exit_code = 2
 
     def __init__(self, message: object) -> None:
-        """Keep it to one line: names of files may hold line breaks, and what moves a cursor."""
+        """Escape line breaks and control characters, which file names may contain."""
         text = str(message)
         super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
 
 
 class StoppedError(KnownError):
-    """A run stopped as it was told to, and can go on: one line, exit code 3."""
+    """A run stopped as requested and can be resumed: one line, exit code 3."""
 
     exit_code = 3
 
@@ -56,7 +56,7 @@ class OneLineErrors(click.Group):
     """Turns known failures of every command into one line and exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a traceback is left for what nobody foresaw."""
+        """Run the command; only unexpected errors have a traceback."""
         try:
             return super().invoke(ctx)
         except StoppedOnPurposeError as error:
@@ -65,12 +65,12 @@ class OneLineErrors(click.Group):
             raise KnownError(_line(error, ctx)) from error
         except (click.UsageError, KnownError):
             if _is_follower():
-                time.sleep(LAST_WORDS)  # the first process says the same; torchrun ends this one
+                time.sleep(LAST_WORDS)  # the first process prints it; torchrun ends this one
             raise
         except KeyboardInterrupt:
             raise _interrupted("Interrupted.") from None
         except BrokenPipeError:
-            raise  # click ends quietly when the reader of a pipe has gone
+            raise  # click exits silently when the reader of a pipe has gone
         except Exception as error:
             line = cannot_be_loaded(error)
             if line is not None:
@@ -82,7 +82,7 @@ class OneLineErrors(click.Group):
 
 
 def _line(error: Exception, ctx: click.Context) -> str:
-    """The line of a known error; options and arguments are named as they are typed."""
+    """Return the line of a known error, with options and arguments named as they are typed."""
     if not isinstance(error, OptionError):
         return str(error)
     command = isinstance(ctx.command, click.Group) and ctx.command.get_command(
@@ -102,7 +102,7 @@ def _line(error: Exception, ctx: click.Context) -> str:
 
 
 def _is_follower() -> bool:
-    """Whether another process of torchrun's says the same."""
+    """Whether another torchrun process prints the same error."""
     try:
         return not read_ranks(os.environ).first
     except Error:  # variables of another launcher
@@ -110,11 +110,11 @@ def _is_follower() -> bool:
 
 
 def tell_lost_output(*, is_the_result: bool) -> None:
-    """Tell that what a command printed could not be written, where it could not.
+    """Report that a command's printed text could not be written, if so.
 
     Args:
-        is_the_result: what is printed is all that the command gives; else it says of a result
-            that is there.
+        is_the_result: whether the printed text is the command's only result; otherwise it is a
+            summary of files that were written.
 
     Raises:
         KnownError: the result was lost.
@@ -125,14 +125,14 @@ def tell_lost_output(*, is_the_result: bool) -> None:
     if is_the_result:
         raise KnownError(f"standard output: {lost.strerror}")
     click.echo(
-        f"warning: standard output: {lost.strerror}. The summary is lost, and nothing else.",
+        f"warning: standard output: {lost.strerror}. Only the summary is lost.",
         err=True,
     )
 
 
 @contextmanager
 def interruptible(advice: str) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the block alike: what is committed stays, `advice` is printed.
+    """End the block on Ctrl-C and SIGTERM: committed work is kept, `advice` is printed.
 
     Exits with 130, as shells expect of an interrupted command.
     """
@@ -150,16 +150,16 @@ def interruptible(advice: str) -> Iterator[None]:
 
 
 def _interrupted(line: str) -> click.exceptions.Exit:
-    """Say it, over the '^C' that a terminal has echoed."""
+    """Print a line over the '^C' that a terminal has echoed."""
     click.echo(f"\r{line}" if is_terminal(sys.stderr) else line, err=True)
     return click.exceptions.Exit(130)
 
 
 def same_command(*, resumed: bool = False) -> str:
-    """The command as it was typed, to be shown for running it again.
+    """Return the command as typed, to be shown for rerunning it.
 
     Args:
-        resumed: with --resume, and without --overwrite, which would remove what is gone on from.
+        resumed: add --resume and omit --overwrite, which would remove what is to be resumed.
     """
     typed = sys.argv[1:]
     if resumed:
@@ -168,16 +168,16 @@ def same_command(*, resumed: bool = False) -> str:
 
 
 def refuse_summary(file: Path | None, *, beside: Path, of: Path) -> None:
-    """Refuse a place for a summary before the work is done, and one that would do harm.
+    """Check the path of a summary before the work starts.
 
     Args:
         file: the value of --json.
-        beside: a folder whose JSON files belong to the program (a run, packed shards).
-        of: predictions, whose record has a place of its own.
+        beside: a folder with JSON files of the program (a run, packed shards).
+        of: predictions, beside which their record is.
 
     Raises:
-        KnownError: the name does not end in .json, its folder is missing, or it is `beside`; or it
-            is the record's.
+        KnownError: the name does not end in .json, its folder is missing or is `beside`, or it is
+            the path of the record.
     """
     from vocscore.records.score_record import record_file
 
@@ -186,17 +186,17 @@ def refuse_summary(file: Path | None, *, beside: Path, of: Path) -> None:
     if file.suffix.lower() != ".json":
         raise KnownError(f"--json {file}: name a file that ends in .json.")
     if not file.parent.is_dir():
-        raise KnownError(f"--json {file}: no such folder. Make it, or name another.")
+        raise KnownError(f"--json {file}: no such folder. Create it, or name another.")
     if file.parent.resolve() == beside.resolve():
         raise KnownError(f"--json {file}: {beside} has JSON files of its own. Name another folder.")
     if file.absolute() == record_file(of).absolute():
         raise KnownError(
-            f"--json {file}: there the record of {of} stands. Choose another name for the summary."
+            f"--json {file}: this is the record of {of}. Choose another name for the summary."
         )
 
 
 def write_summary(file: Path, value: Mapping[str, Any]) -> None:
-    """Write what --json asks for.
+    """Write the summary for --json.
 
     Raises:
         KnownError: it cannot be written.

@@ -1,4 +1,4 @@
-"""`vocscore demo`: the whole job on images that it draws itself."""
+"""`vocscore demo`: all steps on images that it draws itself."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     panel=DemoConfig.title,
     required=True,
     metavar="DIR",
-    type=paths.new_folder("everything the demo makes"),
-    help="Folder for everything the demo makes.",
+    type=paths.new_folder("all files of the demo"),
+    help="Folder for all files of the demo.",
 )
 @config_options(DemoConfig)
 def demo(out: Path, **settings: Any) -> None:
     """Draw a small VOC set, then pack, train, score and evaluate it.
 
     Needs no download: the images are drawn, and the network starts from random weights. Takes a
-    few minutes on two cores. Every command is shown as you would type it.
+    few minutes on two cores. Each command is printed as you would type it.
     """
     from shards.synthetic.voc import draw_voc
     from vocscore.drawn_demo import make_room, spoil_one_image
@@ -50,26 +50,26 @@ def demo(out: Path, **settings: Any) -> None:
     _show(["pack", voc, "-o", shards])
     _show(["train", shards, "-o", run, *_from_nothing(), "--epochs", config.epochs])
     bad = spoil_one_image(voc / "JPEGImages")
-    click.echo(f"\n(a truncated image is put into the folder: {bad.name})")
+    click.echo(f"\n(a truncated image was added to the folder: {bad.name})")
     _show(["score", voc / "JPEGImages", "-m", run, "-o", predictions])
     _show(["eval", predictions, shards, "--json", out / "eval.json"])
     click.echo(f"\npredictions: {predictions}\nmetrics:     {out / 'eval.json'}")
-    if (run / "curves.png").exists():  # not where matplotlib is missing
+    if (run / "curves.png").exists():  # missing if matplotlib is not installed
         click.echo(f"curves:      {run / 'curves.png'}")
 
 
 def _from_nothing() -> list[object]:
-    """The options that train a small network without pretrained weights."""
+    """Return the options that train a small network without pretrained weights."""
     start = ["--backbone", BACKBONE, "--weights", "none", "--tune", "all"]
     return [*start, "--size", SIZE, "--learning-rate", LEARNING_RATE]
 
 
 def _show(words: list[object]) -> None:
-    """Print a command as a person would type it, and run it."""
+    """Print a command as the user would type it, and run it."""
     from vocscore.cli.main import PART_OF_ANOTHER, main
 
     arguments = [str(word) for word in words]
     click.echo(f"\n$ vocscore {shlex.join(arguments)}")
     code = main.main(arguments, prog_name="vocscore", standalone_mode=False, obj=PART_OF_ANOTHER)
-    if code:  # interrupted: what follows has nothing to go on from
+    if code:  # interrupted: the next command would lack its input
         raise click.exceptions.Exit(code)

@@ -1,4 +1,4 @@
-"""`vocscore eval`: predictions beside the labels of packed shards."""
+"""`vocscore eval`: compares predictions with the labels of packed shards."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     panel="Output",
     metavar="FILE.json",
     type=paths.SUMMARY,
-    help="Write every figure there, with the intervals of each class, the bins of a reliability "
-    "diagram, and how often classes are missed together.",
+    help="Write every figure to this file, with the intervals of each class, the bins of a "
+    "reliability diagram, and how often classes are missed together.",
 )
 @panel_option(
     "--plots",
     panel=ChartConfig.title,
     metavar="DIR",
     type=paths.new_folder("charts"),
-    help="Draw there (made if missing): per_class_ap.png, average precision per class with its "
-    "interval; reliability.png, whether 7 in 10 decisions with probability 0.7 come true; "
-    "missed_together.png, which labels are missed in the same images.",
+    help="Draw charts in this folder, which is created if needed: per_class_ap.png, average "
+    "precision per class with its interval; reliability.png, whether 7 of 10 predictions with "
+    "probability 0.7 are correct; missed_together.png, which labels are missed in the same images.",
 )
 @config_options(ChartConfig)
 @quiet_option
@@ -51,19 +51,19 @@ def evaluate(
     quiet: bool,
     **settings: Any,
 ) -> None:
-    """Say how good predictions are.
+    """Measure how good predictions are.
 
-    PREDICTIONS is what 'vocscore score' wrote with all probabilities: a file of any format, or a
+    PREDICTIONS is the output of 'vocscore score' with all probabilities: a file of any format, or a
     folder of parts. SHARDS is the packed set with the labels; images are matched by path.
 
-    Judged are the images that the model was not trained on. What it was trained on is known from
-    the record that 'score' leaves beside PREDICTIONS, or from --model; where neither is there, the
-    splits train and trainval are assumed, and the output says so.
+    Only images that the model was not trained on are evaluated. They are determined from the record
+    that 'score' writes beside PREDICTIONS, or from --model; without either, the splits train and
+    trainval are assumed to be the training images, and the output says so.
 
-    Prints average precision per class, mAP (all points, and VOC's own two ways), and IoU,
+    Prints average precision per class, mAP (all points, and VOC's two definitions), and IoU,
     precision, recall and F1, averaged over images, over decisions (micro) and over classes
-    (macro), each with its confidence interval over images; and how far probabilities are from the
-    share that comes true (expected calibration error). docs/metrics.md defines every figure.
+    (macro), each with its confidence interval over images; and the expected calibration error of
+    the probabilities. docs/metrics.md defines every figure.
 
     \b
     Examples:
@@ -76,7 +76,7 @@ def evaluate(
 
     config, charts = build(EvalConfig, settings), build(ChartConfig, settings)
     if charts != ChartConfig() and not plots:
-        raise click.UsageError("--chart-format is of the charts that --plots DIR draws: give both.")
+        raise click.UsageError("--chart-format needs --plots DIR, which draws the charts.")
     refuse_summary(json_file, beside=shards, of=predictions)
     if plots:
         from vocscore.charts.canvas import require_matplotlib

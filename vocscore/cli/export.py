@@ -1,4 +1,4 @@
-"""`vocscore export`: a model for other programs, proved before it is kept."""
+"""`vocscore export`: a model for other programs, checked before it is kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     required=True,
     metavar="FILE",
     type=paths.new_file("the new model", example="model.onnx"),
-    help="The new model: FILE.onnx (ONNX), or FILE.xml (OpenVINO; its weights are in FILE.bin). "
+    help="The exported model: FILE.onnx (ONNX), or FILE.xml (OpenVINO, with weights in FILE.bin). "
     "The expected input and the meaning of the columns are stored in it, and in FILE.onnx.json or "
     "FILE.xml.json.",
 )
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 def export(checkpoint: Path, out: Path, *, quiet: bool, **settings: Any) -> None:
     """Write a model as ONNX or OpenVINO, for other programs.
 
-    RUN is a folder that 'vocscore train' wrote. The new model takes decoded and resized images,
-    uint8, (images, size, size, 3), and returns probabilities: normalization, temperature and
-    sigmoid are inside. docs/exporting.md shows the few lines before it. ONNX needs
+    RUN is a folder that 'vocscore train' wrote. The exported model takes decoded and resized
+    images, uint8, (images, size, size, 3), and returns probabilities: it includes normalization,
+    temperature and sigmoid. docs/exporting.md shows the preprocessing code. ONNX needs
     pip install 'vocscore[export]'.
 
-    The new model is run beside the old one on images, and kept only if no probability differs by
-    more than 0.0001. There is no way around this check.
+    Both models are run on images, and the exported one is kept only if no probability differs by
+    more than 0.0001. This check cannot be disabled.
 
     \b
     Examples:
@@ -61,7 +61,7 @@ def export(checkpoint: Path, out: Path, *, quiet: bool, **settings: Any) -> None
         result = write(checkpoint, out, config, on_images=shown, on_stage=shown.stage)
     if not quiet:
         click.echo(
-            f"largest difference of a probability to PyTorch: {result.largest:.1g}, "
+            f"largest difference in probability from PyTorch: {result.largest:.1g}, "
             f"on {result.images} images ({result.source})"
         )
         click.echo(f"model: {', '.join(map(str, result.files))}")

@@ -1,6 +1,6 @@
-"""`--help`: options in titled panels, and where to read more.
+"""`--help`: options in titled panels, and a link to the documentation.
 
-Click's own formatter writes it: importing rich would double the CPU time of `vocscore --help`.
+It uses click's formatter: importing rich would double the CPU time of `vocscore --help`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ DOCUMENTATION = "https://github.com/vocscore/vocscore/blob/main/docs/README.md"
 MAX_WIDTH = 120
 """Columns; wider lines are hard to read."""
 _TERM_WIDTH = 30
-"""Columns for an option's name; a longer one has a line of its own."""
+"""Columns for an option's name; a longer one is on a separate line."""
 _LIKE = 0.6
-"""How much a word is like another one that is suggested, as `difflib` measures it."""
+"""Minimum similarity of a suggested word, as `difflib` measures it."""
 
 
 class Formatter(click.HelpFormatter):
-    """Bold headings; `click.echo` removes what makes them bold where no terminal reads it."""
+    """Bold headings; `click.echo` removes the escape codes if the output is not a terminal."""
 
     def write_heading(self, heading: str) -> None:
         """Write a title, bold unless NO_COLOR (no-color.org) is set."""
@@ -38,7 +38,7 @@ def _bold(text: str) -> str:
 
 
 class PanelContext(click.Context):
-    """The context of a command whose help a `Formatter` writes."""
+    """The context of a command whose help is written by a `Formatter`."""
 
     formatter_class = Formatter
 
@@ -49,7 +49,7 @@ class PanelCommand(click.Command):
     context_class = PanelContext
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write one section per panel, in the order of the options; the untitled come last."""
+        """Write one section per panel, in the order of the options; untitled ones last."""
         panels: dict[str, list[tuple[str, str]]] = {}
         for option in self.get_params(ctx):
             record = option.get_help_record(ctx)
@@ -59,7 +59,7 @@ class PanelCommand(click.Command):
         write_panels(formatter, [*panels.items(), (OTHERS, others)])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Say where the documentation is."""
+        """Write the link to the documentation."""
         del ctx
         write_link(formatter)
 
@@ -67,7 +67,7 @@ class PanelCommand(click.Command):
 def write_panels(
     formatter: click.HelpFormatter, panels: Iterable[tuple[str, list[tuple[str, str]]]]
 ) -> None:
-    """Write sections of two columns that all begin at the same place."""
+    """Write sections of two columns, aligned across sections."""
     filled = [(title, rows) for title, rows in panels if rows]
     terms = [term for _, rows in filled for term, _ in rows if len(term) <= _TERM_WIDTH]
     width = max(map(len, terms), default=0)
@@ -78,12 +78,12 @@ def write_panels(
 
 
 def write_link(formatter: click.HelpFormatter) -> None:
-    """Write where the documentation is, on a line that terminals make a link of."""
+    """Write the URL of the documentation on one line, so that terminals recognize it as a link."""
     formatter.write_paragraph()
     formatter.write(f"Documentation: {DOCUMENTATION}\n")
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """A sentence with the known word that is most like another one; '' where none is."""
+    """Return a sentence that suggests the most similar known word; '' if none is similar."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=_LIKE)
     return f" Did you mean {near[0]!r}?" if near else ""

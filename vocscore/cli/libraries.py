@@ -1,4 +1,4 @@
-"""A library that is missing or broken, in one line with the cure."""
+"""Describes a missing or broken library in one line, with the command that installs it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from importlib.util import find_spec
 
 OWN = ("vocscore", "shards", "bench", "__main__", "runpy")
 PACKAGES = {"PIL": "pillow", "nvidia": "nvidia-dali-cuda130", "sklearn": "scikit-learn"}
-"""Name of an import -> of the package, where they differ."""
+"""Import name -> package name, if they differ."""
 
 
 def cannot_be_loaded(error: Exception) -> str | None:
-    """Say which library failed while it was imported, why, and how to install it.
+    """Return which library could not be imported, why, and how to install it.
 
     Args:
-        error: any; a broken installation raises anything.
+        error: any exception; a broken installation may raise any type.
 
     Returns:
-        A line; None where no import failed, or only one of this program's own modules.
+        One line; None if no import failed, or only that of a module of this program.
     """
     name = _library(error)
     if name is None:
@@ -31,13 +31,13 @@ def cannot_be_loaded(error: Exception) -> str | None:
 
 
 def _library(error: Exception) -> str | None:
-    """The library that could not be imported."""
+    """Return the name of the library that could not be imported."""
     if isinstance(error, ImportError) and error.name:
         name = error.name.partition(".")[0]
         return None if name in OWN else name
     trace = error.__traceback__
     while trace is not None:
-        # the body of a module is run by its import, and by nothing else
+        # the body of a module only runs while it is imported
         name = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
         if trace.tb_frame.f_code.co_name == "<module>" and name not in OWN:
             return name
@@ -48,5 +48,5 @@ def _library(error: Exception) -> str | None:
 def _is_missing(name: str) -> bool:
     try:
         return find_spec(name) is None
-    except (ImportError, ValueError):  # its parent is broken; it was put there by hand
+    except (ImportError, ValueError):  # its parent is broken; it has no spec
         return False

@@ -14,8 +14,8 @@ from vocscore.cli.streams import settled_streams
 from vocscore.cli.utf8 import in_utf8_mode
 from vocscore.machine import settle_threads
 
-# Command name -> (module under vocscore.cli, function). Read when a command is asked for, so that
-# `vocscore --help` imports a command's module for its one line of help and nothing beneath it.
+# Command name -> (module under vocscore.cli, function). Modules are imported when needed:
+# `vocscore --help` imports them for the first line of their help, but not the heavy libraries.
 COMMANDS = {
     "pack": ("pack", "pack"),
     "verify": ("pack", "verify"),
@@ -27,28 +27,28 @@ COMMANDS = {
     "demo": ("demo", "demo"),
 }
 
-# What they print is all that they give; the others leave files, and print a summary of them.
+# Commands whose printed text is the result; the others write files and print a summary of them.
 PRINTERS = frozenset({"eval"})
 
 PART_OF_ANOTHER = object()
-"""`obj` of the context of a command that another command runs."""
+"""`obj` of the context of a command that is run by another command."""
 
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": MAX_WIDTH}
 
 
 class Commands(OneLineErrors):
-    """Finds commands by name, in the order of the job and not of the alphabet."""
+    """Finds commands by name, and lists them in the order of use instead of alphabetically."""
 
     context_class = PanelContext
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run a command, on streams that end no command.
+        """Run a command, with standard streams whose errors do not end it.
 
-        As the command line of the process itself: in UTF-8 mode, and ended in time whatever a
-        library has left behind.
+        As the main program of a process: in UTF-8 mode, and with an exit that threads or processes
+        left behind by libraries cannot delay.
         """
-        if args or {"args", "standalone_mode"} & extra.keys():  # one of several, of a program
+        if args or {"args", "standalone_mode"} & extra.keys():  # called by another program
             with settled_streams():
                 return super().main(*args, **extra)
         in_utf8_mode()
@@ -63,8 +63,8 @@ class Commands(OneLineErrors):
             leaving.leave_in_time(code, since=since)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, and tell where its words were lost."""
-        # one that runs others tells for all of them
+        """Run the command, and report if its output was lost."""
+        # a command that runs others reports for all of them
         outermost = ctx.obj is not PART_OF_ANOTHER
         try:
             given = super().invoke(ctx)
@@ -79,19 +79,19 @@ class Commands(OneLineErrors):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which one is most like the word."""
+        """Find the command, or suggest the most similar one."""
         word = args[0]
         if word not in COMMANDS and not word.startswith("-") and not ctx.resilient_parsing:
             ctx.fail(f"No such command {word!r}.{nearest(word, list(COMMANDS))}")
         return super().resolve_command(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Say where the documentation is."""
+        """Write the link to the documentation."""
         del ctx
         write_link(formatter)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """In the order of `COMMANDS`."""
+        """List the commands in the order of `COMMANDS`."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
@@ -102,7 +102,7 @@ class Commands(OneLineErrors):
         command: click.Command = getattr(
             importlib.import_module(f"vocscore.cli.{module}"), function
         )
-        # its own as well: click keeps the first help option that anybody asks a command for
+        # set here as well: click caches the help option when a command is first asked for it
         command.context_settings = {**SETTINGS, **command.context_settings}
         return command
 
@@ -115,12 +115,12 @@ def main() -> None:
     """Turn folders of images into multi-label predictions.
 
     \b
-    Three commands do the job:
+    The three main commands:
       vocscore pack  VOCdevkit/VOC2012 -o shards/        # images and labels -> shards
       vocscore train shards/ -o run/                     # shards -> a model
       vocscore score photos/ -m run/ -o predictions.csv  # images -> one row each
 
-    'vocscore eval predictions.csv shards/' then says how good they are, and
-    'vocscore demo -o demo' does all of it on images that it draws itself.
+    Then 'vocscore eval predictions.csv shards/' measures how good they are.
+    'vocscore demo -o demo' runs all steps on images that it draws itself.
     """
     settle_threads()

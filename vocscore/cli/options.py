@@ -1,4 +1,4 @@
-"""Options of commands, made from the groups of `vocscore.config`."""
+"""Creates the options of commands from the groups of `vocscore.config`."""
 
 from __future__ import annotations
 
@@ -19,30 +19,29 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 OTHERS = "Other"
-"""The panel of options that name none."""
+"""The panel of options without a panel of their own."""
 
 
 class PanelOption(click.Option):
-    """An option that stands in a titled panel of `--help`.
+    """An option in a titled panel of `--help`.
 
     Args:
-        panel: its title.
+        panel: title of the panel.
         words: as for `click.Option`.
     """
 
     def __init__(self, *words: Any, panel: str = OTHERS, **more: Any) -> None:
-        """Keep the title beside what click keeps."""
         super().__init__(*words, **more)
         self.panel = panel
 
 
 class FiniteRange(click.FloatRange):
-    """A `click.FloatRange` without nan and infinity, which no comparison keeps out."""
+    """A `click.FloatRange` without NaN and infinity, which pass its comparisons."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Text or number to a finite number in the range."""
+        """Convert text or a number to a finite number in the range."""
         found: float = super().convert(value, param, ctx)
         if not math.isfinite(found):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
@@ -50,16 +49,16 @@ class FiniteRange(click.FloatRange):
 
 
 def panel_option(*words: str, panel: str, **more: Any) -> Callable[[Command], Command]:
-    """As `click.option`, in a panel."""
+    """Return `click.option` for a panel."""
     return click.option(*words, cls=PanelOption, panel=panel, **more)
 
 
 def config_options(*kinds: type[Any], **changes: Mapping[str, Any]) -> Callable[[Command], Command]:
-    """Every option of some groups, or of dataclasses of groups, in their order.
+    """Add every option of some groups, or of dataclasses of groups, in order.
 
     Args:
         kinds: the groups.
-        changes: name of an option -> arguments of `click.option` that only the command line knows,
+        changes: name of an option -> arguments of `click.option` specific to the command line,
             such as the type of a path.
     """
 
@@ -82,7 +81,7 @@ def _groups(kinds: tuple[type[Any], ...]) -> list[type[Group]]:
 
 
 def _click_option(option: Option) -> tuple[list[str], dict[str, Any]]:
-    """An option's words and attributes, as `click.option` takes them."""
+    """Return the names and attributes of an option for `click.option`."""
     attributes: dict[str, Any] = {
         "help": option.help.format_map(_Flags()),
         "default": option.default,
@@ -101,12 +100,12 @@ def _click_option(option: Option) -> tuple[list[str], dict[str, Any]]:
 
 
 def flag(name: str) -> str:
-    """How an option is typed."""
+    """Return an option as it is typed."""
     return f"--{name.replace('_', '-')}"
 
 
 class _Flags(dict[str, str]):
-    """Spells `{name}` in a help text as the option is typed."""
+    """Replaces `{name}` in a help text by the option as it is typed."""
 
     def __missing__(self, name: str) -> str:
         return flag(name)

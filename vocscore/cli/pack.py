@@ -1,4 +1,4 @@
-"""`vocscore pack` and `vocscore verify`: a folder of images to shards, and are they intact."""
+"""`vocscore pack` and `vocscore verify`: write a folder of images as shards, and check them."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _ESCAPES = {"\\t": "\t", "\\n": "\n"}
 def _check_coco_files(
     ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Refuse a FILE.json or SPLIT=FILE.json whose file is not there.
+    """Check that the file of each FILE.json or SPLIT=FILE.json exists.
 
     Returns:
-        The values, each as it can be typed again.
+        The values, as words that can be typed again.
 
     Raises:
         KnownError: there is no such file, or it is a folder.
@@ -52,7 +52,7 @@ def _check_coco_files(
 
 
 def _read_separator(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    r"""Take '\t' and '\n' for a tab and a line end."""
+    r"""Replace '\t' and '\n' by a tab and a line end."""
     return _ESCAPES.get(value, value) if value is not None else None
 
 
@@ -84,11 +84,11 @@ def pack(src: Path | None, out: Path, *, quiet: bool, **settings: Any) -> None:
 
     SRC is a VOCdevkit, one of its years, any folder with JPEGImages/ and Annotations/ or with
     annotations beside their images, or, with --labels or --coco, any folder of images. The
-    images' bytes are kept as they are. With --download, SRC is the folder to fetch PASCAL VOC
-    into. The classes and their counts are printed before anything is written.
+    images' bytes are not changed. With --download, SRC is the folder for the download of PASCAL
+    VOC. The classes and their counts are printed before anything is written.
 
-    If it is killed, rerun the same command: it resumes, and ends with the same bytes.
-    SHARDS/rejected.csv lists what was left out, and why.
+    If the run is killed, rerun the same command: it resumes and writes the same bytes.
+    SHARDS/rejected.csv lists the images that were left out, with reasons.
 
     \b
     Examples:
@@ -104,7 +104,7 @@ def pack(src: Path | None, out: Path, *, quiet: bool, **settings: Any) -> None:
         raise click.UsageError("Name the folder to pack (SRC), or --download a year of VOC.")
     started = time.monotonic()
     say = partial(click.echo, err=True)
-    with interruptible(f"Go on with: {same_command()}"), progress("pack", quiet=quiet) as shown:
+    with interruptible(f"Resume with: {same_command()}"), progress("pack", quiet=quiet) as shown:
         packed = write_shards(
             src,
             out,
@@ -112,7 +112,7 @@ def pack(src: Path | None, out: Path, *, quiet: bool, **settings: Any) -> None:
             on_stage=shown.stage,
             on_images=shown,
             on_classes=None if quiet else show_classes,
-            on_warning=say,  # --quiet or not: something of the source was not taken as it is
+            on_warning=say,  # also with --quiet: something in the source was changed or left out
             on_download=None if quiet else say,
         )
     if not quiet:
@@ -127,7 +127,7 @@ def pack(src: Path | None, out: Path, *, quiet: bool, **settings: Any) -> None:
 def verify(shards: Path, *, decode: bool, quiet: bool) -> None:
     """Check a packed set: hashes, indexes, counts, labels.
 
-    Prints one line for each problem and exits with 1; exits with 0 where there is none.
+    Prints one line per problem and exits with 1; exits with 0 if there is none.
     """
     from shards.verify import verify as find_problems
     from vocscore.machine import usable_cores
@@ -140,4 +140,4 @@ def verify(shards: Path, *, decode: bool, quiet: bool) -> None:
     if problems:
         raise click.exceptions.Exit(1)
     if not quiet:
-        click.echo(f"{shards}: whole")
+        click.echo(f"{shards}: no problems found")

@@ -1,4 +1,4 @@
-"""What `vocscore pack` prints: the classes before it writes, the shards after, and what is next."""
+"""The output of `vocscore pack`: the classes, then the shards and the next command."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from vocscore.packing import PackReport
 
 _ALL = 40
-"""Classes that are printed one and all."""
+"""Number of classes up to which all are printed."""
 _ENDS = 8
-"""Of more classes, as many of the commonest and of the rarest."""
+"""Number of the most common and of the rarest classes that are printed if there are more."""
 _INDENT = "  "
 _LONGEST_NAME = 40
-"""Columns of a name; dataset.json has it whole."""
+"""Columns of a name; longer ones are shortened (dataset.json has the full name)."""
 
 
 def show_classes(annotated: AnnotatedSet, classes: Sequence[str]) -> None:
-    """Say, before anything is written, what will be a class and how many images show it."""
+    """Print the classes and how many images show each, before anything is written."""
     from shards.vocabulary import count_labels
 
     counts = count_labels(annotated)
@@ -66,23 +66,23 @@ def _one(name: str, counts: LabelCounts) -> str:
 
 
 def summarize(ctx: click.Context, out: Path, report: PackReport, *, seconds: float) -> None:
-    """Say what was written, what was left out, and what comes next.
+    """Print what was written, what was left out, and the next command.
 
     Args:
-        ctx: of the running command.
-        out: the set.
-        report: what packing came to.
-        seconds: that it took.
+        ctx: context of the running command.
+        out: folder of the set.
+        report: result of packing.
+        seconds: duration.
     """
     unlisted, manifest = report.unlisted, report.manifest
     if report.unchanged:
-        click.echo(f"{out} already holds this very set; nothing was written.")
+        click.echo(f"{out} already contains exactly this set; nothing was written.")
     for name, split in manifest.splits.items():
         size = sum(shard.bytes for shard in split.shards)
         images, shards = _count(split.samples, "image"), _count(len(split.shards), "shard")
         click.echo(f"{name}: {images} in {shards}, {size / 1e6:.1f} MB")
     if unlisted:
-        click.echo(f"in none of these splits, left out: {_count(unlisted, 'image')}")
+        click.echo(f"left out, in none of these splits: {_count(unlisted, 'image')}")
     if report.rejected:
         click.echo(f"rejected: {rejection_reasons(report.rejected)}; see {out / 'rejected.csv'}")
     samples = {name: split.samples for name, split in manifest.splits.items()}
@@ -96,12 +96,12 @@ def _count(number: int, noun: str) -> str:
 
 
 def next_step(ctx: click.Context, out: Path, samples: Mapping[str, int]) -> str:
-    """The command that comes next, or what is missing for it.
+    """Return the next command, or what is missing for it.
 
     Args:
-        ctx: of the running command.
-        out: the set.
-        samples: split -> how many images.
+        ctx: context of the running command.
+        out: folder of the set.
+        samples: split -> number of images.
     """
     train, val = training_splits(samples)
     if train and val:
@@ -109,7 +109,7 @@ def next_step(ctx: click.Context, out: Path, samples: Mapping[str, int]) -> str:
         options += _unless_default("--val-split", val, "val")
         return f"next: {vocscore_command('train', out, '-o', _run_beside(out), *options)}"
     only = " and ".join(f"'{name}'" for name in samples)
-    needs = f"training needs a split to train on and one to validate on, and this set has {only}"
+    needs = f"training needs one split to train on and one to validate on; this set has {only}"
     if sum(samples.values()) < 2:
         return f"{needs} with a single image"
     changes: dict[str, object] = {"split": "ratio", "overwrite": True}
@@ -119,7 +119,7 @@ def next_step(ctx: click.Context, out: Path, samples: Mapping[str, int]) -> str:
 
 
 def _run_beside(out: Path) -> Path:
-    """A folder for the run: `run` beside `shards`, `cats-run` beside `cats`."""
+    """Return a folder for the run: `run` beside `shards`, `cats-run` beside `cats`."""
     named = out if out.name not in ("", "..") else out.resolve()
     if not named.name:
         return free_path(Path("run"))
@@ -131,7 +131,7 @@ def _unless_default(option: str, value: str, default: str) -> list[str]:
 
 
 def training_splits(names: Collection[str]) -> tuple[str | None, str | None]:
-    """Which splits to train on and to validate on; None where there is none for it."""
+    """Return the splits to train on and to validate on; None if there is none."""
     train = next((name for name in ("train", "trainval") if name in names), None)
     val = next((name for name in ("val", "test") if name in names), None)
     return train, val

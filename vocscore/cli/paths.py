@@ -1,4 +1,4 @@
-"""Paths as options and arguments take them: what is wrong with one is one line, with the cure."""
+"""Types of path options and arguments; their errors are one line, with the remedy."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _FOREIGN = (".pth", ".pt", ".ckpt", ".safetensors", ".h5", ".keras")
 
 
 class PathType(click.Path):
-    """A path to something that is there, or to something new.
+    """A path to an existing file or folder, or to a new one.
 
     Args:
-        takes: what the option wants, after 'takes'.
-        exists: it has to be there.
-        folder: it has to be a folder where it is there; None: a folder or a file.
-        hint: says more of a path that is something else; '' where it knows nothing.
-        written: it is written to; None: if it need not be there.
+        takes: what the option expects, for messages: the words after 'takes'.
+        exists: whether it must exist.
+        folder: whether an existing path must be a folder (True) or a file (False); None: either.
+        hint: returns advice for a wrong path, or ''.
+        written: whether it is an output; None: if it need not exist.
     """
 
     def __init__(
@@ -43,7 +43,6 @@ class PathType(click.Path):
         hint: Callable[[Path], str] = lambda _path: "",
         written: bool | None = None,
     ) -> None:
-        """Check nothing yet."""
         super().__init__(
             exists=exists,
             file_okay=folder is not True,
@@ -58,10 +57,10 @@ class PathType(click.Path):
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: Any
     ) -> Path:
-        """The path.
+        """Return the path.
 
         Raises:
-            KnownError: it cannot be what the option takes.
+            KnownError: it is not what the option expects.
         """
         del ctx  # a usage line would not help
         text = os.fspath(value)
@@ -79,7 +78,7 @@ class PathType(click.Path):
         return path
 
     def _wrong(self, path: Path) -> str:
-        """What is wrong with it; '' where nothing is."""
+        """Return what is wrong with a path; '' if nothing is."""
         try:
             mode = path.stat().st_mode
         except FileNotFoundError:
@@ -91,7 +90,7 @@ class PathType(click.Path):
         if self._folder is False and stat.S_ISDIR(mode):
             return "a folder, not a file"
         if self.exists and not os.access(path, os.R_OK):
-            return "may not be read (permission denied)"
+            return "cannot be read (permission denied)"
         return ""
 
     def _missing(self) -> str:
@@ -100,15 +99,15 @@ class PathType(click.Path):
 
 
 class SourceType(click.ParamType):  # type: ignore[type-arg]
-    """What to score, as it was typed: a path, or '-' for standard input."""
+    """The source to score as typed: a path, or '-' for standard input."""
 
     name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text.
+        """Return the text.
 
         Raises:
-            KnownError: it is a URL; as a path it would have lost one of its slashes.
+            KnownError: it is a URL. Checked here, because `Path` removes one of its slashes.
         """
         del param, ctx
         text = str(value)
@@ -126,10 +125,10 @@ class SourceType(click.ParamType):  # type: ignore[type-arg]
 
 
 def refuse_typed_url(text: str, *, written: bool) -> None:
-    """Refuse a URL by its own name.
+    """Refuse a URL, shown as it was typed.
 
     Raises:
-        KnownError: it is one.
+        KnownError: it is a URL.
     """
     try:
         refuse_url(text, written=written)
@@ -138,7 +137,7 @@ def refuse_typed_url(text: str, *, written: bool) -> None:
 
 
 def _label(param: click.Parameter | None) -> str:
-    """What the user calls the option or the argument."""
+    """Return the name of the option or argument for the user."""
     if param is None:
         return "the path"
     if isinstance(param, click.Argument):
@@ -147,12 +146,12 @@ def _label(param: click.Parameter | None) -> str:
 
 
 def _run_hint(path: Path) -> str:
-    """What somebody meant who names something else than a run."""
+    """Return advice for a path that is not a run."""
     suffix = path.suffix.lower()
     if path.name in _RUN_FILES and path.is_file():
-        return f"It lies in {path.parent}: name that folder."
+        return f"It is in {path.parent}: name that folder."
     if suffix in _EXPORTED:
-        return "An exported model is for other programs: name the run that it was made from."
+        return "An exported model is for other programs: name the run that it was exported from."
     if suffix in _FOREIGN:
         return "Weights are trained further with: vocscore train SHARDS -o RUN --weights FILE"
     return ""
@@ -160,12 +159,12 @@ def _run_hint(path: Path) -> str:
 
 def _shards_hint(path: Path) -> str:
     if path.suffix == ".tar" and path.is_file():
-        return f"It lies in {path.parent}: name that folder."
+        return f"It is in {path.parent}: name that folder."
     return "" if path.is_file() else "Make it with: vocscore pack SRC -o SHARDS"
 
 
 def _why_not_there(path: Path, error: OSError) -> str:
-    """What stands in the way of a path: a file among the folders that lead to it, or else."""
+    """Return why a path cannot be reached, such as a file in place of one of its folders."""
     file = next((above for above in path.parents if above.is_file()), None)
     if isinstance(error, NotADirectoryError) and file is not None:
         return f"{file} is a file, not a folder"
@@ -173,22 +172,22 @@ def _why_not_there(path: Path, error: OSError) -> str:
 
 
 def _inside(name: str) -> Callable[[Path], str]:
-    """Suggest a file in the folder that was named."""
+    """Return a hint that suggests a file in the folder that was named."""
     return lambda path: f"Name a file in it: {path / name}" if path.is_dir() else ""
 
 
 def new_folder(what: str) -> PathType:
-    """A folder to be made, or one that is there."""
+    """Return the type of a new or existing folder."""
     return PathType(f"a folder, for {what}", exists=False, folder=True)
 
 
 def new_file(what: str, *, example: str) -> PathType:
-    """A file to be written; `example` is a name for it."""
+    """Return the type of a file to be written; `example` is a suggested name."""
     return PathType(f"a file, for {what}", exists=False, folder=False, hint=_inside(example))
 
 
 def old_file(what: str) -> PathType:
-    """A file that is there."""
+    """Return the type of an existing file."""
     return PathType(f"a file with {what}", exists=True, folder=False)
 
 
@@ -201,7 +200,7 @@ SHARDS = PathType(
 IMAGES = PathType("a folder with images", exists=True, folder=True)
 PREDICTIONS = PathType("what 'vocscore score' wrote", exists=True, folder=None)
 SOURCE = PathType(
-    "a folder of images to pack, or with --download one to fetch them into",
+    "a folder of images to pack, or with --download a folder for the download",
     exists=False,
     folder=True,
     written=False,

@@ -1,9 +1,9 @@
-"""What a long command is doing: one line of a terminal that is replaced, or now and then a log's.
+"""Progress of a long command: one line of a terminal that is redrawn, or periodic lines of a log.
 
-A command names its stages ("loading the model") and counts within them. A count is only noted: a
-thread looks what is the case, ten times a second for a terminal, every 30 seconds for a log, so
-that telling costs the work next to nothing. A log begins with a line as soon as work is counted, or
-has taken half a second: what is refused before that is one line, and no other.
+A command names its stages ("loading the model") and counts within them. A count is only stored: a
+thread shows it, ten times a second on a terminal, every 30 seconds in a log, so that reporting
+costs almost nothing. A log begins when work is counted or has taken half a second: a command that
+fails before that prints only its error.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ SECONDS_BETWEEN_LOG_LINES = 30.0
 SECONDS_BETWEEN_DRAWINGS = 0.1
 SECONDS_BEFORE_A_LOG = 0.5
 _SECONDS_UNTIL_A_CLOCK = 2.0
-"""A stage that takes longer shows how long it has taken: it is alive."""
+"""A stage that takes longer shows its elapsed time, as a sign of life."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Doing:
-    """What is being done.
+    """The current stage and its counts.
 
     Attributes:
-        stage: its name.
-        since: `time.monotonic` when it began; of counts, when the first came.
+        stage: name of the stage.
+        since: `time.monotonic` when it began; with counts, when the first count came.
         latest: when the latest count came.
-        first: the first count: what was done before, as by an earlier run.
-        done: so many are finished; None without counts.
-        total: of so many; None where nobody knows.
-        errors: so many of them badly.
+        first: the first count: what was done before, such as by an earlier run.
+        done: number finished; None without counts.
+        total: number in total; None if unknown.
+        errors: number finished with an error.
     """
 
     stage: str
@@ -53,19 +53,19 @@ class _Doing:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """Seconds since it began."""
         return max(time.monotonic() - self.since, 1e-9)
 
     @property
     def rate(self) -> float | None:
-        """Counted a second, until the latest count: between two it does not fall."""
+        """Counts per second up to the latest count, so that it does not fall between two."""
         if self.done is None or self.done == self.first or self.latest == self.since:
             return None
         return (self.done - self.first) / (self.latest - self.since)
 
     @property
     def words(self) -> str:
-        """The stage, and how far it is."""
+        """The stage and its progress, as text."""
         if self.done is None:
             clock = f", {self.seconds:.0f} s" if self.seconds >= _SECONDS_UNTIL_A_CLOCK else ""
             return f"{self.stage}{clock}"
@@ -75,14 +75,14 @@ class _Doing:
 
 
 class _View(Protocol):
-    """Shows it somewhere."""
+    """Shows progress somewhere."""
 
     first: float
-    """Seconds from the first stage to the first look."""
+    """Seconds from the first stage to the first update."""
     every: float
-    """Seconds between two looks."""
+    """Seconds between two updates."""
     at_once: bool
-    """Whether what begins is shown when it begins; if not, at the next look."""
+    """Whether a stage is shown immediately when it begins, or at the next update."""
 
     def show(self, doing: _Doing) -> None: ...
 
@@ -90,16 +90,15 @@ class _View(Protocol):
 
 
 class Progress:
-    """Tells what a command is doing. Close it, or use `progress`.
+    """Shows what a command is doing. Close it, or use `progress`.
 
     Args:
-        label: the command, which begins the lines of a log.
+        label: name of the command, the first word of each log line.
         quiet: show nothing.
-        unit: what is counted.
+        unit: unit of the counts.
     """
 
     def __init__(self, label: str, *, quiet: bool, unit: str = "img") -> None:
-        """Show nothing yet."""
         self._doing = _Doing(label, time.monotonic())
         self._view: _View | None = None
         if not quiet:
@@ -109,16 +108,16 @@ class Progress:
         self._shown = False
 
     def stage(self, name: str) -> None:
-        """Say what begins now."""
+        """Begin a stage."""
         self._doing = _Doing(name, time.monotonic())
         self._tell(counted=False)
 
     def __call__(self, done: int, total: int, errors: int = 0) -> None:
-        """Say that `done` of `total` are finished in this stage, `errors` of them badly."""
+        """Report that `done` of `total` are finished in this stage, `errors` of them failed."""
         self._count(done, total, errors)
 
     def listing(self, files: int) -> None:
-        """Say that so many files have been found; how many there will be, nobody knows yet."""
+        """Report the number of files found so far, with an unknown total."""
         self._count(files, None, 0)
 
     def _count(self, done: int, total: int | None, errors: int) -> None:
@@ -131,7 +130,7 @@ class Progress:
             self._doing = _Doing(before.stage, since, now, first, done, total, errors)
 
     def _tell(self, *, counted: bool) -> None:
-        """Show what has to be shown at once, and see to it that somebody looks from now on."""
+        """Start the periodic updates, and update now if the view needs it."""
         view = self._view
         if view is None:
             return
@@ -147,7 +146,7 @@ class Progress:
             self._view.show(self._doing)
 
     def close(self) -> None:
-        """Take the line off the terminal, and show nothing more."""
+        """Remove the line from the terminal, and show nothing more."""
         if self._ticker is not None:
             self._ticker.stop()
         if self._view is not None:
@@ -157,7 +156,7 @@ class Progress:
 
 @contextmanager
 def progress(label: str, *, quiet: bool, unit: str = "img") -> Iterator[Progress]:
-    """Tell what the block is doing."""
+    """Show the progress of the block."""
     shown = Progress(label, quiet=quiet, unit=unit)
     try:
         yield shown
@@ -166,10 +165,9 @@ def progress(label: str, *, quiet: bool, unit: str = "img") -> Iterator[Progress
 
 
 class _Drawn:
-    """A `_View` of a terminal: the stage, or a bar."""
+    """A `_View` for a terminal: the stage, or a bar."""
 
     def __init__(self, stream: TextIO, unit: str) -> None:
-        """Draw nothing yet."""
         self.first = self.every = SECONDS_BETWEEN_DRAWINGS
         self.at_once = True
         self._line = StatusLine(stream)
@@ -178,7 +176,7 @@ class _Drawn:
         self._last = ""
 
     def show(self, doing: _Doing) -> None:
-        """Draw it, if it looks different."""
+        """Draw the line if it has changed."""
         text = self._text(doing)
         if text != self._last:
             self._last = text
@@ -199,20 +197,19 @@ class _Drawn:
             unit=self._unit,
             postfix=f"errors={doing.errors}" if doing.errors else "",
             initial=doing.first,
-            rate=doing.rate or 0,  # None would be the rate of all that is done
+            rate=doing.rate or 0,  # with None, tqdm would compute the rate of everything done
         )
         return bar
 
     def close(self) -> None:
-        """Take it off."""
+        """Remove the line."""
         self._line.close()
 
 
 class _Logged:
-    """A `_View` of a log: one line whenever it is looked at."""
+    """A `_View` for a log: one line per update."""
 
     def __init__(self, label: str, unit: str) -> None:
-        """Write nothing yet."""
         self.first, self.every = SECONDS_BEFORE_A_LOG, SECONDS_BETWEEN_LOG_LINES
         self.at_once = False
         self._label = label
@@ -232,14 +229,13 @@ class _Logged:
         return f", {doing.rate:.0f} {self._unit}/s, {left:.0f} s left{bad}"
 
     def close(self) -> None:
-        """Leave it."""
+        """Do nothing: log lines are kept."""
 
 
 class _Ticker:
-    """Calls something every few seconds, in a thread, until it is stopped."""
+    """Calls a function periodically in a thread, until it is stopped."""
 
     def __init__(self, call: Callable[[], None], *, first: float, every: float) -> None:
-        """Start."""
         self._due = time.monotonic() + first
         self._stopped = threading.Event()
         self._call = call
@@ -254,17 +250,17 @@ class _Ticker:
                 self._call()
 
     def begin_again(self) -> None:
-        """Count the seconds from now."""
+        """Restart the interval now."""
         self._due = time.monotonic() + self._every
 
     def stop(self) -> None:
-        """Call no more."""
+        """Stop calling."""
         self._stopped.set()
         self._thread.join()
 
 
 def _has_blocks(stream: TextIO) -> bool:
-    """Whether a terminal's encoding has the characters of a smooth bar."""
+    """Whether a terminal's encoding has the block characters of a smooth bar."""
     try:
         "\u2588\u258f".encode(stream.encoding)
     except (UnicodeEncodeError, LookupError, TypeError):

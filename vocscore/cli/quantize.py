@@ -1,4 +1,4 @@
-"""`vocscore quantize`: a model in 8-bit integers, proved before it is kept."""
+"""`vocscore quantize`: a model in 8-bit integers, checked before it is kept."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 @config_options(QuantizeConfig, shards={"type": paths.SHARDS})
 @quiet_option
 def quantize(checkpoint: Path, *, quiet: bool, **settings: Any) -> None:
-    """Make the 8-bit form of a model, for --precision int8.
+    """Quantize a model to 8 bits, for --precision int8.
 
-    RUN is a folder that 'vocscore train' wrote; the 8-bit model is put beside its weights, for
-    'vocscore score' with --precision int8. It is calibrated on packed images (validation images,
-    by default), measured beside float32 on the same split, and written only if it is close enough.
-    Needs NNCF: pip install 'vocscore[int8]'.
+    RUN is a folder that 'vocscore train' wrote; the 8-bit model is written beside its weights, for
+    'vocscore score' with --precision int8. It is calibrated on packed images (by default validation
+    images), compared with float32 on the same split, and written only if it is close enough. Needs
+    NNCF: pip install 'vocscore[int8]'.
 
     \b
     Examples:
@@ -48,14 +48,14 @@ def quantize(checkpoint: Path, *, quiet: bool, **settings: Any) -> None:
         click.echo(_seen_line(checkpoint, config.data))
         click.echo(f"mAP: float32 {result.map_float32:.4f}, int8 {result.map_int8:.4f}")
         click.echo(
-            f"decisions changed: {result.changed:.2%}; largest difference of a probability: "
+            f"decisions changed: {result.changed:.2%}; largest difference in probability: "
             f"{result.largest:.3f}"
         )
         click.echo(f"int8 model: {checkpoint / 'int8'} (preset {result.preset})")
 
 
 def _seen_line(run: Path, data: CalibrationConfig) -> str:
-    """How many images of a split the run was trained on, for beside figures on it."""
+    """Return how many images of a split the run was trained on, to qualify figures on it."""
     from shards.manifest import read_manifest
     from vocscore.evaluation.labeled import load_labeled
     from vocscore.evaluation.seen import find_seen, run_origin

@@ -1,4 +1,4 @@
-"""`vocscore score`: images to one row each."""
+"""`vocscore score`: writes one row per image."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from vocscore.scoring.run import ScoreReport
 
 ALL_BAD = 3
-"""The exit code where the output is there and no row of it has a probability."""
+"""The exit code if the output was written, but every row is an error."""
 
 
 def _split_names(
     _ctx: click.Context, _param: click.Parameter, value: str | None
 ) -> tuple[str, ...]:
-    """Names with commas between; an empty one is refused, or it would be taken for a device."""
+    """Split a comma-separated list; empty names are refused, since '' would select a device."""
     names = tuple(name.strip() for name in value.split(",")) if value else ()
     if not all(names):
-        raise click.BadParameter(f"{value!r} is no list of devices; write 0,1 or cpu,cpu.")
+        raise click.BadParameter(f"{value!r} is not a list of devices such as 0,1 or cpu,cpu.")
     return names
 
 
@@ -66,8 +66,8 @@ def _split_names(
     required=True,
     metavar="FILE",
     type=paths.OUTPUT,
-    help="The predictions; the name's end is the format: .csv, .parquet or .jsonl. With --format a "
-    "folder.",
+    help="The predictions; the suffix selects the format: .csv, .parquet or .jsonl. With --format "
+    "a folder.",
 )
 @config_options(
     OutputConfig,
@@ -84,7 +84,7 @@ def _split_names(
     panel=OutputConfig.title,
     metavar="FILE.json",
     type=paths.SUMMARY,
-    help="Write the summary there.",
+    help="Write the summary to this file.",
 )
 @quiet_option
 def score(
@@ -98,16 +98,16 @@ def score(
 ) -> None:
     """Write one row of class probabilities for every image.
 
-    SRC is a folder (searched to the bottom), packed shards, a folder of other WebDataset tars or
-    one tar, a list file (.txt, .lst or .list, one path a line; '-' for standard input), or one
+    SRC is a folder (searched recursively), packed shards, a folder of other WebDataset tars or one
+    tar, a list file (.txt, .lst or .list, one path per line; '-' for standard input), or one
     image.
 
     The columns are path, status, error, one per class, labels; rows are in sorted path order.
     An image that cannot be read is a row with status 'error' and the reason; no other row is
     affected. If a run is stopped, rerun the same command to resume it.
 
-    Beside the output stands its record (predictions.csv.json): the model, what it was trained on,
-    versions, the command. 'vocscore eval' reads it.
+    A record is written beside the output (predictions.csv.json): the model, what it was trained
+    on, versions, the command. 'vocscore eval' reads it.
 
     \b
     Examples:
@@ -120,7 +120,7 @@ def score(
     config = build(ScoreConfig, settings)
     refuse_summary(json_file, beside=checkpoint, of=out)
     with (
-        interruptible(f"Finished units are kept. Go on with: {same_command()}"),
+        interruptible(f"Finished units are kept. Resume with: {same_command()}"),
         progress("score", quiet=quiet) as shown,
     ):
         report = run(
@@ -133,12 +133,12 @@ def score(
             listing=shown.listing,
             on_stage=shown.stage,
         )
-    for problem in report.problems:  # --quiet or not: something of the source was not scored
+    for problem in report.problems:  # also with --quiet: something in the source was not scored
         click.echo(f"warning: {problem}", err=True)
     if not quiet:
         _summarize(report)
         if (copies := config.limits.quarantine) is not None:
-            click.echo(f"copies of bad inputs: {copies} (why: quarantine.csv in it)")
+            click.echo(f"copies of bad inputs: {copies} (reasons: quarantine.csv in it)")
     if json_file:
         write_summary(json_file, report.to_json())
     if report.all_bad:
@@ -147,17 +147,17 @@ def score(
 
 
 def _say_all_bad(report: ScoreReport) -> None:
-    """Warn of an output without a probability, --quiet or not."""
+    """Warn, also with --quiet, that no row has probabilities."""
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.reasons.items()))
     click.echo(
         f"warning: every row is an error ({reasons}): nothing was scored. The column 'error' of "
-        f"{report.output} says why.",
+        f"{report.output} has the reasons.",
         err=True,
     )
 
 
 def _summarize(report: ScoreReport) -> None:
-    """Images, errors, rate, and where the file is."""
+    """Print images, errors, the rate, and the path of the output."""
     from shards.file_kinds import listed
 
     resumed = f" ({report.resumed} of them by an earlier run)" if report.resumed else ""

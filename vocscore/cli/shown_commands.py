@@ -1,4 +1,4 @@
-"""Commands that are shown to be typed: they run as they stand, in the shell of this process."""
+"""Commands shown to the user, which can be pasted into the shell of this process."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def program() -> list[str]:
-    """The words that start this program: those that were typed, as far as the process knows them.
+    """Return the words that start this program, as typed if the process can tell.
 
-    A name where the shell finds this very program under it, else the whole path.
+    A name if the shell finds this program by it, else the whole path.
     """
     file = Path(sys.argv[0])
     if file.name == "__main__.py":
@@ -28,7 +28,7 @@ def program() -> list[str]:
 
 
 def _found(name: str, file: Path) -> str:
-    """The name alone, unless the shell would take another file for it than this one."""
+    """Return the name alone, unless the shell would run another file by it."""
     if not Path(sys.argv[0]).exists():
         return name
     found = Path(shutil.which(name) or "/nowhere")
@@ -38,28 +38,28 @@ def _found(name: str, file: Path) -> str:
 
 
 def vocscore_command(*words: object) -> str:
-    """A command of this program, quoted for the shell."""
+    """Return a command of this program, quoted for the shell."""
     start = program()
     known = start[-1] == "vocscore" or Path(start[0]).name == "vocscore"
     return shlex.join([*(start if known else ["vocscore"]), *map(_word, words)])
 
 
 def _word(value: object) -> str:
-    """A value as a word of a command."""
+    """Return a value as a word of a command."""
     return path_word(value) if isinstance(value, Path) else str(value)
 
 
 def path_word(path: Path) -> str:
-    """A path as a word of a command; it is never taken for an option."""
+    """Return a path as a word of a command, protected from being parsed as an option."""
     return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def typed_again(ctx: click.Context, **changes: Any) -> str:
-    """The running command with other values for some of its parameters.
+    """Return the running command with other values for some of its parameters.
 
     Args:
-        ctx: of the command.
-        changes: name of a parameter -> its value; the others are as they were typed.
+        ctx: context of the command.
+        changes: name of a parameter -> its value; the others are as typed.
     """
     options: list[str] = []
     arguments: list[str] = []
@@ -86,7 +86,7 @@ def _option(option: Option, value: Any) -> Iterator[str]:
 
 
 def free_path(path: Path) -> Path:
-    """The path, or the first of PATH-2, PATH-3 ... where nothing is yet."""
+    """Return the path, or the first of PATH-2, PATH-3 ... that does not exist."""
     free, number = path, 1
     while free.exists():
         number += 1

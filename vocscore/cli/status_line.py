@@ -1,4 +1,4 @@
-"""The last line of a terminal: drawn over and over, and gone while anything else is printed."""
+"""The status line at the bottom of a terminal, hidden while anything else is printed."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 
 DEFAULT_COLUMNS = 80
 _MARGIN = 3
-"""Columns left free: a terminal prints '^C' behind the line, and it must not wrap."""
+"""Columns left free: a terminal prints '^C' after the line, which must not wrap."""
 
 _lock = threading.RLock()
 _state: dict[str, StatusLine | None] = {"shown": None}
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a line can be drawn over there; a dumb terminal only appends."""
+    """Whether a line can be redrawn on the stream; a dumb terminal only appends."""
     return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def columns(stream: TextIO) -> int:
-    """The width of a terminal: what it says itself, $COLUMNS, or 80."""
+    """Return the width of a terminal: as the terminal reports it, $COLUMNS, or 80."""
     try:
         width = os.get_terminal_size(stream.fileno()).columns
-    except (OSError, ValueError):  # no terminal, or a stream in memory
+    except (OSError, ValueError):  # not a terminal, or a stream in memory
         width = 0
     if width > 0:
         return width
@@ -38,15 +38,14 @@ def columns(stream: TextIO) -> int:
 class StatusLine:
     """One line that is drawn in place. Close it.
 
-    Only one is on the screen at a time. Whatever goes through the streams of `streams.py` hides it
-    first (`room_for_text`), so that no text can land on it.
+    Only one is on the screen at a time. Any text written through the streams of `streams.py` hides
+    it first (`room_for_text`), so that the two do not mix.
 
     Args:
         stream: a terminal (`is_terminal`).
     """
 
     def __init__(self, stream: TextIO) -> None:
-        """Draw nothing yet."""
         self._stream = stream
         self._text = ""
         self._drawing = False
@@ -54,11 +53,11 @@ class StatusLine:
 
     @property
     def width(self) -> int:
-        """Columns that a text may have; more is cut off."""
+        """Columns available for the text; the rest is cut off."""
         return max(0, columns(self._stream) - _MARGIN)
 
     def show(self, text: str) -> None:
-        """Draw a text in place of the one before."""
+        """Replace the text of the line."""
         with _lock:
             _state["shown"] = self
             before, self._text = self._text, text[: self.width]
@@ -66,7 +65,7 @@ class StatusLine:
                 self._write("\r" + self._text.ljust(len(before)))
 
     def close(self) -> None:
-        """Take the line off the screen."""
+        """Remove the line from the screen."""
         with _lock:
             if _state["shown"] is self:
                 if not self._held:
@@ -75,7 +74,7 @@ class StatusLine:
             self._text, self._held = "", False
 
     def _erase(self) -> None:
-        """Blank the whole line, with what a terminal may have echoed behind the text."""
+        """Blank the whole line, including what a terminal may have echoed after the text."""
         self._write("\r" + " " * max(0, columns(self._stream) - 1) + "\r")
 
     def _write(self, text: str) -> None:
@@ -87,19 +86,19 @@ class StatusLine:
             self._drawing = False
 
     def give_way(self) -> None:
-        """Leave the screen to a text that is about to be written, unless it is the line's own."""
+        """Hide the line before other text is written."""
         if not self._held:
             self._erase()
 
     def return_behind(self, data: bytes) -> None:
-        """Come back behind a text; one that has not ended its line keeps the screen."""
+        """Redraw the line after other text, unless that text has not ended its line."""
         self._held = not data.rstrip(b"\0").endswith((b"\n", b"\r"))  # of UTF-16, '\n\0'
         if not self._held:
             self._write(self._text)
 
     @property
     def is_drawing(self) -> bool:
-        """Whether what is being written is the line itself."""
+        """Whether the text being written is the line itself."""
         return self._drawing
 
 

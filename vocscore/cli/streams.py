@@ -1,15 +1,15 @@
-"""Standard streams that end no command: missing, full, left by their reader, of any encoding.
+"""Standard streams whose errors do not end a command: closed, full, without a reader, any encoding.
 
-A run of hours must not fail by its last line. So for the time of a command
+A run of hours must not fail because of its last printed line. So, while a command runs,
 
-- descriptors 0 to 2 that are closed lead to the null device; otherwise the next file that is
-  opened would get their number, and what a C library prints would be written into it. Processes
-  that are started inherit them;
-- streams that Python has not made, because they were closed, are made;
+- closed descriptors among 0 to 2 are opened on the null device; otherwise the next file that is
+  opened would get their number, and the output of C libraries would be written into it. Child
+  processes inherit them;
+- streams that Python did not create, because they were closed, are created;
 - a character that the encoding lacks is written as its escape (`\\u65e5`);
-- what cannot be written is dropped, and the first reason kept for the message at the end.
+- text that cannot be written is dropped, and the first reason is kept for a message at the end.
 
-Streams that somebody has put in the place of the process's own (a test, a notebook) are left alone.
+Streams that replace those of the process (in a test or a notebook) are not changed.
 """
 
 from __future__ import annotations
@@ -37,24 +37,23 @@ class Outlet(io.BufferedIOBase):
     """Writes to a descriptor and never fails.
 
     Args:
-        descriptor: it stays open.
+        descriptor: not closed with the object.
 
     Attributes:
-        name: the descriptor, as files have it.
-        failure: why the first text could not be written; None while all could.
+        name: the descriptor, as in file objects.
+        failure: the first error of writing; None if there was none.
     """
 
     def __init__(self, descriptor: int) -> None:
-        """Write nothing yet."""
         self.name = self._descriptor = descriptor
         self.failure: OSError | None = None
 
     def writable(self) -> bool:
-        """It is."""
+        """Return true."""
         return True
 
     def fileno(self) -> int:
-        """The descriptor."""
+        """Return the descriptor."""
         return self._descriptor
 
     def isatty(self) -> bool:
@@ -62,7 +61,7 @@ class Outlet(io.BufferedIOBase):
         return os.isatty(self._descriptor)
 
     def write(self, data: Buffer, /) -> int:
-        """Write all of it, or drop the rest."""
+        """Write the data; after an error, drop the rest."""
         whole = bytes(data)
         if self.isatty():
             with room_for_text(whole):
@@ -77,7 +76,7 @@ class Outlet(io.BufferedIOBase):
             left = left[self._write_some(left) :]
 
     def _write_some(self, left: memoryview) -> int:
-        """Write as much as goes at once; bytes written."""
+        """Write as much as is possible in one call; return the number of bytes."""
         try:
             return os.write(self._descriptor, left)
         except BlockingIOError:  # another program has made the terminal or pipe non-blocking
@@ -89,7 +88,7 @@ class Outlet(io.BufferedIOBase):
 
 @contextmanager
 def settled_streams() -> Iterator[None]:
-    """Make the process's standard streams safe for the block, and put them back behind it."""
+    """Replace the process's standard streams by safe ones for the block."""
     _reserve_descriptors()
     before = {name: getattr(sys, name) for name in _NAMES}
     for name, stream in before.items():
@@ -104,9 +103,9 @@ def settled_streams() -> Iterator[None]:
 
 
 def lost_output() -> OSError | None:
-    """Why something could not be written to standard output; None where nothing was lost.
+    """Return why something could not be written to standard output; None if nothing was lost.
 
-    That the reader has gone ('| head') is no loss: it has read what it wanted.
+    A reader that has gone ('| head') does not count: it has read what it needed.
     """
     with suppress(ValueError, AttributeError):
         sys.stdout.flush()
@@ -116,13 +115,13 @@ def lost_output() -> OSError | None:
 
 
 def _settled(name: str, stream: TextIO | None) -> TextIO | None:
-    """The stream to use in place of one."""
+    """Return the stream to use in place of another."""
     if stream is None or stream.closed:
         return _null(name)
     own = stream is getattr(sys, f"__{name}__")
     if name == "stdin" or not own or not isinstance(stream, io.TextIOWrapper):
         return stream
-    with suppress(OSError):  # a full disk, or a reader that has gone: what was there is lost
+    with suppress(OSError):  # a full disk, or a reader that has gone: buffered text is lost
         stream.flush()
     return io.TextIOWrapper(
         Outlet(stream.fileno()),
@@ -134,26 +133,26 @@ def _settled(name: str, stream: TextIO | None) -> TextIO | None:
 
 
 def _encoding(stream: TextIO) -> str:
-    """The stream's own, but UTF-8 for ASCII: that is the locale C, or none, and click does so."""
+    """Return the stream's encoding, but UTF-8 for ASCII (the C locale, or none), like click."""
     return "utf-8" if codecs.lookup(stream.encoding).name == "ascii" else stream.encoding
 
 
 def _null(name: str) -> TextIO | None:
-    """A stream to and from nowhere."""
+    """Return a stream on the null device."""
     mode, flags = ("rb", os.O_RDONLY) if name == "stdin" else ("wb", os.O_WRONLY)
     try:
         binary = os.fdopen(os.open(os.devnull, flags), mode)
-    except OSError:  # no null device: Python's own None will have to do
+    except OSError:  # no null device: Python uses None, too
         return None
     return io.TextIOWrapper(binary, encoding="utf-8", errors="backslashreplace")
 
 
 def _reserve_descriptors() -> None:
-    """Open the null device as each of descriptors 0 to 2 that is closed, for children too."""
+    """Open the null device as each closed descriptor among 0 to 2, inherited by children."""
     for descriptor in filter(_is_closed, range(3)):
         with suppress(OSError):
             null = os.open(os.devnull, os.O_RDWR)
-            if null != descriptor:  # the numbers below it are taken, so it cannot be smaller
+            if null != descriptor:  # smaller numbers are in use, so it is larger
                 os.dup2(null, descriptor)
                 os.close(null)
             os.set_inheritable(descriptor, True)

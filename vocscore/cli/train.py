@@ -1,4 +1,4 @@
-"""`vocscore train`: shards to a model."""
+"""`vocscore train`: trains a model on shards."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 def _use_recipe(context: click.Context, _option: click.Parameter, recipe: str) -> str:
-    """Let the recipe's settings stand in for the defaults; what is typed goes before both."""
+    """Use the recipe's settings as defaults; typed options take precedence."""
     from vocscore.training.recipes import load_recipe
 
     context.default_map = load_recipe(recipe)
@@ -54,7 +54,7 @@ def _use_recipe(context: click.Context, _option: click.Parameter, recipe: str) -
 def _complete_recipe(
     _context: click.Context, _option: click.Parameter, typed: str
 ) -> list[CompletionItem]:
-    """The recipes that come with the program, and files."""
+    """Complete the names of the built-in recipes, and files."""
     from click.shell_completion import CompletionItem
 
     from vocscore.training.recipes import recipe_names
@@ -85,9 +85,9 @@ def _complete_recipe(
     is_eager=True,
     callback=_use_recipe,
     shell_complete=_complete_recipe,
-    help="Settings that belong together. baseline: those of the experiment, which are the defaults "
-    "below. strong: better ones. FILE: your own, in TOML, 'learning_rate = 0.001' for "
-    "--learning-rate. Any option that is typed takes precedence over the recipe.",
+    help="A set of options. baseline: the defaults below, from the original experiment. strong: "
+    "better ones. FILE: your own, in TOML, with 'learning_rate = 0.001' for --learning-rate. "
+    "Options on the command line take precedence.",
 )
 @config_options(
     ModelConfig,
@@ -101,22 +101,22 @@ def _complete_recipe(
 )
 @quiet_option
 def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any) -> None:
-    """Fit a multi-label classifier on packed shards.
+    """Train a multi-label classifier on packed shards.
 
-    The defaults are those of the experiment that the project comes from: a frozen ImageNet
-    backbone, a new linear head, binary cross-entropy, 10 epochs.
+    The defaults are those of the original experiment: a frozen ImageNet backbone, a new linear
+    head, binary cross-entropy, 10 epochs.
 
-    RUN then holds the checkpoint (model.safetensors, model.json), history.csv, metrics.json,
-    config.json, images.csv (what it was trained and validated on), and charts: curves.png (how
-    training went), and of the validation split per_class_ap.png, reliability.png and
-    missed_together.png; with --chart-format svg, .svg files.
+    Writes to RUN the checkpoint (model.safetensors, model.json), history.csv, metrics.json,
+    config.json, images.csv (the images of training and validation), and charts: curves.png
+    (training curves), and per_class_ap.png, reliability.png and missed_together.png for the
+    validation split; with --chart-format svg, .svg files.
 
     \b
     Examples:
       vocscore train shards/ -o run/
       vocscore train shards/ -o run/ --recipe strong
       vocscore train shards/ -o run/ --recipe strong --tune all --backbone googlenet
-      vocscore train shards/ -o run/ --weights resnet18.pth      # without a network
+      vocscore train shards/ -o run/ --weights resnet18.pth      # offline
     """
     from shards.manifest import read_manifest
     from vocscore.machine import usable_cores
@@ -126,20 +126,20 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
 
     kept, config = build(RunConfig, settings), build(TrainConfig, settings)
     ranks = read_ranks(os.environ)
-    read_manifest(shards)  # refuses what is no finished set
+    read_manifest(shards)  # raises if this is not a complete set
     if kept.resume and is_finished(out):
         check_finished(shards, out, config)
         if ranks.first:
-            click.echo(f"{out}: is finished already; nothing to resume.")
+            click.echo(f"{out}: already finished; nothing to resume.")
         return
     compute, charts = build(ComputeConfig, settings), build(ChartConfig, settings)
-    # Of what runs this command for someone (the demo, a benchmark), the whole is run again.
+    # If another program (the demo, a benchmark) runs this command, that program is rerun.
     again = same_command(resumed=sys.argv[1:2] == ["train"])
     with ExitStack() as entered:
         if ranks.size == 1:
-            advice = f"No checkpoint was made in {out}. Go on: {again}"
+            advice = f"No checkpoint was written to {out}. Resume with: {again}"
             entered.enter_context(interruptible(advice))
-        else:  # torchrun ends all of them, and has the last word
+        else:  # torchrun ends all processes, and prints its own message
             from vocscore.training.distributed import joined
             from vocscore.training.follow import follow
 
@@ -164,7 +164,7 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
             on_epoch=None if quiet else _Table(),
             on_stage=None if quiet else shown.stage,
         )
-    for problem in report.problems:  # --quiet or not
+    for problem in report.problems:  # also with --quiet
         click.echo(f"warning: {problem}", err=True)
     if not quiet:
         _summarize(report, config, shards, chart_format=charts.chart_format)
@@ -178,7 +178,7 @@ def _summarize(
 
     out = report.out
     if report.weights != "none" and not report.weights.startswith("torchvision "):
-        click.echo(f"started from: {report.weights}")  # with the place in the file
+        click.echo(f"started from: {report.weights}")  # with the keys in the file
     if report.unseen:
         named = wrap(report.unseen, begin="no training image shows: ", indent="  ")
         click.echo("\n".join(named))
@@ -189,24 +189,23 @@ def _summarize(
     if chosen := chosen_on_validation(asdict(config.checkpoint)):
         click.echo(
             f"the {' and the '.join(chosen)} were chosen on the validation split, so figures on it "
-            "flatter; a third split tells more"
+            "are optimistic; evaluate on a third split"
         )
     charts = "" if report.problems else f", curves{FORMATS[chart_format][0]}"
     click.echo(f"checkpoint, metrics.json, history.csv{charts} and more: {out}")
     predictions = free_path(Path("predictions.csv"))
     click.echo(f"next: {vocscore_command('score', shards, '-m', out, '-o', predictions)}")
-    click.echo("(scores the packed images; for others, name their folder in place of the first)")
+    click.echo(f"(scores the packed images; for other images, replace {shards} by their folder)")
 
 
 class _Table:
-    """Two lines an epoch: the split's loss and the mission's figures."""
+    """Prints two lines per epoch: loss and metrics of each split."""
 
     def __init__(self) -> None:
-        """Print nothing yet."""
         self._begun = False
 
     def __call__(self, result: EpochResult) -> None:
-        """Print one epoch, under a header the first time."""
+        """Print one epoch; the first time with a header."""
         if not self._begun:
             click.echo("epoch  split    loss    IoU  precision  recall     F1    mAP")
         self._begun = True

@@ -1,8 +1,8 @@
-"""File names are UTF-8, whatever the locale of the shell says.
+"""Reads file names as UTF-8 in any locale.
 
-Where the locale is another one (LC_ALL=C with PYTHONUTF8=0, or Latin-1), Python would take the
-bytes of a name for other letters, and then neither find the file that a table names, nor write its
-name as every other run does. Python's UTF-8 mode settles this, from the start of a process only.
+With another locale (LC_ALL=C with PYTHONUTF8=0, or Latin-1), Python would decode names differently:
+it would not find files named in a table, and would write names differently from other runs.
+Python's UTF-8 mode prevents this, but can only be set at the start of a process.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _MODE = "utf8"
 
 
 def in_utf8_mode() -> None:
-    """Start this process over in Python's UTF-8 mode, where it does not read names as UTF-8.
+    """Restart this process in Python's UTF-8 mode if it does not decode names as UTF-8.
 
-    Does nothing where it does, or where the mode was chosen by -X. Call it before anything else:
-    what the process has done so far is lost.
+    Does nothing if it does, or if the mode was set by -X. Call it before anything else: the
+    state of the process is lost.
     """
     if sys.getfilesystemencoding() == "utf-8" or _MODE in sys._xoptions or not sys.executable:  # noqa: SLF001 - documented; there is no other way
         return

@@ -2,5 +2,5 @@
 
 Each command has a dataclass of groups (`training.TrainConfig`, `scoring.ScoreConfig`,
 `packing.PackConfig` ...). The command line, the Python functions and the recipes are built from
-them; a job takes such a dataclass, and what does the work below takes plain arguments.
+them. A command's function takes such a dataclass; the functions below it take plain arguments.
 """

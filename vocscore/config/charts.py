@@ -16,6 +16,6 @@ class ChartConfig(Group):
 
     chart_format: str = option(
         "png",
-        help="Of the charts. svg: lines and letters that stay sharp in print at any size.",
+        help="File format of the charts. svg: vector graphics, sharp at any size.",
         choices=("png", "svg", "both"),
     )

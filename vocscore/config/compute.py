@@ -1,4 +1,4 @@
-"""Where the work is done, and with what."""
+"""Options for devices, threads, loaders and decoding."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import ClassVar
 from vocscore.config.option import Group, option
 
 MAX_PIXELS = 200_000_000
-"""Pixels of one image, width times height; a larger one is taken for a decompression bomb."""
+"""Pixels of one image, width times height; a larger one is treated as a decompression bomb."""
 
 
 def max_pixels_option(outcome: str) -> int:
-    """How large an image may be, in every command that decodes some.
+    """Declare the largest image size, for every command that decodes images.
 
     Args:
-        outcome: what becomes of a larger one, such as 'is refused'.
+        outcome: what happens to a larger one, such as 'is refused'.
     """
     larger = f"An image with more pixels (width times height) {outcome}."
     return option(MAX_PIXELS, help=larger, metavar="PIXELS", minimum=1)  # type: ignore[no-any-return]
@@ -23,7 +23,7 @@ def max_pixels_option(outcome: str) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeConfig(Group):
-    """The device, the threads, and what decodes."""
+    """The device, the threads and the loader."""
 
     title: ClassVar[str] = "Compute"
 
@@ -34,13 +34,13 @@ class ComputeConfig(Group):
     )
     loader: str = option(
         "auto",
-        help="What decodes: the DALI graph, the host path (libjpeg-turbo and torch), or the slow "
-        "PIL reference. auto: DALI on a GPU, the host path elsewhere.",
+        help="Image loader: DALI, host (libjpeg-turbo and torch), or the slow PIL reference. auto: "
+        "DALI on a GPU, host elsewhere.",
         choices=("auto", "dali", "host", "reference"),
     )
     workers: int | None = option(
         None,
-        help="Threads that read and decode.",
+        help="Threads for reading and decoding.",
         metavar="THREADS",
         unset="one per usable core",
         minimum=1,
@@ -53,7 +53,5 @@ class DecodeConfig(Group):
 
     title: ClassVar[str] = "Decoding"
 
-    batch_size: int = option(
-        64, help="Images that are decoded together.", metavar="IMAGES", minimum=1
-    )
+    batch_size: int = option(64, help="Images decoded together.", metavar="IMAGES", minimum=1)
     max_pixels: int = max_pixels_option("is an error row")

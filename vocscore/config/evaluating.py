@@ -11,36 +11,36 @@ from vocscore.config.option import Group, option
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedConfig(Group):
-    """Which images figures are made of."""
+    """Which images are evaluated."""
 
     title: ClassVar[str] = "Images"
 
     split: str | None = option(
         None,
-        help="Judge these splits, or all that were scored, images that the model was trained on "
-        "included; how many these are is said.",
+        help="Evaluate these splits, or all scored images, including training images of the model; "
+        "the output says how many these are.",
         metavar="NAME[,NAME]|all",
-        unset="every image that was scored and not trained on",
+        unset="every scored image that was not trained on",
     )
     model: Path | None = option(
         None,
-        help="The run whose model made PREDICTIONS: it says what was trained on.",
+        help="The run whose model made PREDICTIONS: it lists the training images.",
         metavar="RUN",
-        unset="the record beside PREDICTIONS says it",
+        unset="from the record beside PREDICTIONS",
         flag="-m/--model",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsConfig(Group):
-    """What counts as predicted, and what as present."""
+    """Which classes count as predicted, and which as present."""
 
     title: ClassVar[str] = "Metrics"
 
     threshold: float | None = option(
         None,
-        help="Count a class as predicted from this probability on, in place of the labels that "
-        "'score' wrote, which go by the thresholds of the model. Average precision needs no "
+        help="Count a class as predicted at or above this probability, instead of using the labels "
+        "that 'score' wrote with the model's thresholds. Average precision does not use a "
         "threshold.",
         metavar="PROBABILITY",
         unset="the labels in PREDICTIONS",
@@ -49,34 +49,33 @@ class MetricsConfig(Group):
     )
     difficult: str = option(
         "ignore",
-        help="How to treat a class of which an image shows only instances marked 'difficult'. "
-        "VOC's own figures ignore it; other papers count it as present or as absent, and their "
-        "figures can be compared only with figures made the same way.",
+        help="How to treat a class if all its instances in an image are marked 'difficult'. "
+        "VOC's own figures ignore it; some papers count it as present or as absent, and figures "
+        "are only comparable with the same choice.",
         choices=("ignore", "positive", "negative"),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class BootstrapConfig(Group):
-    """How the intervals of the figures are estimated."""
+    """How confidence intervals are estimated."""
 
     title: ClassVar[str] = "Confidence intervals"
 
     resamples: int = option(
         1000,
-        help="Resample the images this often, with replacement, for the interval in which 95% of "
-        "the figures then lie (bootstrap). 0 leaves the intervals out.",
+        help="Bootstrap resamples of the images for the 95% confidence intervals. 0: no intervals.",
         metavar="N",
         minimum=0,
     )
     seed: int = option(
-        0, help="Of the resamples; the same seed gives the same intervals.", minimum=0
+        0, help="Seed of the resamples; the same seed gives the same intervals.", minimum=0
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvalConfig:
-    """Everything about an evaluation but the predictions and the labels."""
+    """All settings of an evaluation, except the predictions and the labels."""
 
     judged: JudgedConfig = field(default_factory=JudgedConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)

@@ -20,21 +20,21 @@ def _split_option(more: str = "") -> Any:
         None,
         help=f"Split of SHARDS, or several joined by commas.{more}",
         metavar="NAME[,NAME]",
-        unset="that of RUN's validation",
+        unset="the validation split of RUN",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationConfig(Group):
-    """The images that 8-bit ranges are taken from, and that both models are measured on."""
+    """The images for the calibration, and for comparing both models."""
 
     title: ClassVar[str] = "Data"
 
-    shards: Path | None = _shards_option("Packed images to calibrate and to measure with.")
-    split: str | None = _split_option(" Not one that the model was trained on.")
+    shards: Path | None = _shards_option("Packed images for calibration and comparison.")
+    split: str | None = _split_option(" It should not contain training images.")
     calibration_images: int = option(
         256,
-        help="Images from which the ranges of the 8 bits are taken.",
+        help="Images for the calibration of the 8-bit ranges.",
         metavar="IMAGES",
         minimum=1,
     )
@@ -43,20 +43,20 @@ class CalibrationConfig(Group):
 
 @dataclass(frozen=True, kw_only=True)
 class AcceptanceConfig(Group):
-    """How close an 8-bit model has to be to float32."""
+    """How close an 8-bit model must be to float32."""
 
     title: ClassVar[str] = "Acceptance"
 
     max_map_drop: float = option(
         0.005,
-        help="Write nothing if the mean average precision falls by more.",
+        help="Write nothing if the mean average precision drops by more than this.",
         metavar="SHARE",
         minimum=0,
         maximum=1,
     )
     max_changed: float = option(
         0.01,
-        help="Write nothing if a larger share of the decisions at the thresholds changes.",
+        help="Write nothing if more than this share of the decisions at the thresholds changes.",
         metavar="SHARE",
         minimum=0,
         maximum=1,
@@ -65,7 +65,7 @@ class AcceptanceConfig(Group):
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizeConfig:
-    """Everything about a quantization but the model."""
+    """All settings of a quantization, except the model."""
 
     data: CalibrationConfig = field(default_factory=CalibrationConfig)
     acceptance: AcceptanceConfig = field(default_factory=AcceptanceConfig)
@@ -77,40 +77,42 @@ class CheckConfig(Group):
 
     title: ClassVar[str] = "Check"
 
-    shards: Path | None = _shards_option("Check the new model on these packed images.")
+    shards: Path | None = _shards_option("Check the exported model on these packed images.")
     split: str | None = _split_option()
     images: Path | None = option(
         None,
-        help="Check it on the images in this folder, in place of shards.",
+        help="Check it on the images in this folder instead of shards.",
         metavar="DIR",
     )
     drawn: bool = option(
         False,
-        help="Check it on synthetic images that the program draws: for when the shards cannot be "
-        "reached and no photographs are at hand.",
+        help="Check it on synthetic images drawn by the program, if neither shards nor photographs "
+        "are available.",
     )
-    check_images: int = option(64, help="Check on this many, at most.", metavar="IMAGES", minimum=1)
+    check_images: int = option(
+        64, help="Largest number of images for the check.", metavar="IMAGES", minimum=1
+    )
     max_pixels: int = max_pixels_option("is left out of the check")
 
     def __post_init__(self) -> None:
-        """Check the values, and that the images come from one place."""
+        """Check the values, and that there is one source of images."""
         super().__post_init__()
         if sum((self.shards is not None, self.images is not None, self.drawn)) > 1:
-            raise OptionError("{shards}, {images} and {drawn}: give one of them.")
+            raise OptionError("{shards}, {images} and {drawn}: give only one of them.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFileConfig(Group):
-    """What is done about the exported file."""
+    """Options of the exported file."""
 
     title: ClassVar[str] = "Output"
 
-    overwrite: bool = option(False, help="Replace a model that is already at FILE.")
+    overwrite: bool = option(False, help="Replace an existing FILE.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """Everything about an export but the model and the file."""
+    """All settings of an export, except the model and the file."""
 
     check: CheckConfig = field(default_factory=CheckConfig)
     output: ModelFileConfig = field(default_factory=ModelFileConfig)

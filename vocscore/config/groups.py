@@ -1,4 +1,4 @@
-"""All the options of a command: groups, built from plain values and named by their options."""
+"""Builds the option groups of a command from plain values, by the names of the options."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Config = TypeVar("Config")
 
 
 def groups_of(config: type[Any]) -> dict[str, type[Group]]:
-    """Name of a field -> group, of a dataclass whose fields are groups."""
+    """Return the groups of a dataclass whose fields are groups, by the names of the fields."""
     hints = get_type_hints(config)
     return {one.name: hints[one.name] for one in fields(config)}
 
 
 def declared(*kinds: type[Any]) -> tuple[Option, ...]:
-    """Every option of some groups, or of dataclasses of groups."""
+    """Return every option of some groups, or of dataclasses of groups."""
     found: list[Option] = []
     for kind in kinds:
         if issubclass(kind, Group):
@@ -33,19 +33,19 @@ def declared(*kinds: type[Any]) -> tuple[Option, ...]:
 
 
 def names_of(*kinds: type[Any]) -> set[str]:
-    """The names of every option of some groups, or of dataclasses of groups."""
+    """Return the names of all options of some groups, or of dataclasses of groups."""
     return {option.name for option in declared(*kinds)}
 
 
 def build(kind: type[Config], settings: Mapping[str, Any]) -> Config:
-    """A group, or a dataclass of groups, from values by the names of their options.
+    """Build a group, or a dataclass of groups, from values by the names of their options.
 
     Args:
         kind: what to build.
-        settings: name -> value; names of other groups are passed over.
+        settings: name -> value; options of other groups are ignored.
 
     Raises:
-        OptionError: a value is of another type, out of its range, or goes with no other.
+        OptionError: a value has the wrong type, is out of range, or contradicts another.
     """
     if issubclass(kind, Group):
         names = names_of(kind)
@@ -54,7 +54,7 @@ def build(kind: type[Config], settings: Mapping[str, Any]) -> Config:
 
 
 def flat(config: Any) -> dict[str, Any]:
-    """The values of a group, or of a dataclass of groups, by the names of their options."""
+    """Return the values of a group, or of a dataclass of groups, by the names of their options."""
     if isinstance(config, Group):
         return {option.name: getattr(config, option.name) for option in options_of(type(config))}
     values: dict[str, Any] = {}
@@ -64,15 +64,15 @@ def flat(config: Any) -> dict[str, Any]:
 
 
 def refuse_unknown(names: Iterable[str], *kinds: type[Any]) -> None:
-    """Refuse a name that is no option, and say which one is nearest.
+    """Refuse names that are not options, and suggest the most similar option.
 
     Raises:
-        OptionError: there is one.
+        OptionError: a name is not an option.
     """
     known = [option.name for option in declared(*kinds)]
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
             raise OptionError(
-                "no option is called {name!r}. The nearest is {near!r}.", name=name, near=near
+                "no option is called {name!r}. Did you mean {near!r}?", name=name, near=near
             )

@@ -1,4 +1,4 @@
-"""One option: default, help text, unit and range, declared once on the field of a group.
+"""Declares an option once, on the field of a group: default, help text, unit and range.
 
 The command line, the Python functions and the recipes are all built from what is declared here.
 """
@@ -21,28 +21,28 @@ _KINDS = {
     str: "text",
     Path: "a path",
 }
-"""Type of a value -> how messages call it."""
+"""Type of a value -> its name in messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """What is declared of one option.
+    """The declaration of one option.
 
     Attributes:
-        name: of the field.
-        default: the value where none is given.
+        name: name of the field.
+        default: the value if none is given.
         kind: bool, int, float, str or Path: the type of one value.
-        optional: None is a value, too.
-        many: how many values of `kind` one entry of a tuple has; 0: the option is no tuple.
-        help: one or more sentences; `{name}` stands for another option.
-        metavar: what stands for the value in help: its unit (PIXELS) or its form (NAME[,NAME]).
-        unset: what None means, for help.
+        optional: whether None is allowed.
+        many: number of values of `kind` per entry of a tuple; 0: the option is not a tuple.
+        help: one or more sentences; `{name}` is replaced by another option as it is typed.
+        metavar: placeholder of the value in help: its unit (PIXELS) or its form (NAME[,NAME]).
+        unset: the meaning of None, for help.
         minimum: the smallest value.
         maximum: the largest value.
-        above: every value is larger.
-        below: every value is smaller.
-        choices: every possible value; () where any is possible.
-        flag: how the option is typed, where that does not follow from its name.
+        above: exclusive lower limit.
+        below: exclusive upper limit.
+        choices: every possible value; () if any is possible.
+        flag: the option as it is typed, if that does not follow from its name.
     """
 
     name: str = ""
@@ -61,10 +61,10 @@ class Option:
     flag: str | None = None
 
     def checked(self, value: Any) -> Any:
-        """The value in the field's own type: a whole number for a float, a text for a path.
+        """Convert a value to the type of the field: an int to float, a str to Path.
 
         Raises:
-            OptionError: it is of another type, out of range, or none of the choices.
+            OptionError: it has the wrong type, is out of range, or not one of the choices.
         """
         if value is None and self.optional:
             return None
@@ -80,7 +80,7 @@ class Option:
 
     def _one(self, value: Any) -> Any:
         wanted: Any = {float: (int, float), Path: (str, Path)}.get(self.kind, self.kind)
-        # a bool is an int to Python, and never meant as one
+        # bool is a subclass of int in Python, but not a number here
         if isinstance(value, bool) != (self.kind is bool) or not isinstance(value, wanted):
             raise self._error(value, self._words())
         if self.kind is float and not math.isfinite(value):
@@ -100,7 +100,7 @@ class Option:
         )
 
     def range_words(self) -> str:
-        """The range in words: 'above 0', 'at least 0 and below 1'; '' where there is none."""
+        """Return the range as text: 'above 0', 'at least 0 and below 1'; '' if there is none."""
         limits = {
             "at least": self.minimum,
             "above": self.above,
@@ -115,13 +115,13 @@ class Option:
         return _KINDS[self.kind]
 
     def _error(self, value: object, wanted: str) -> OptionError:
-        return OptionError(f"{{{self.name}}} is {{value!r}}, and has to be {wanted}.", value=value)
+        return OptionError(f"{{{self.name}}} is {{value!r}}, but must be {wanted}.", value=value)
 
 
 def option(
     default: Any,
     *,
-    help: str,  # noqa: A002 - what everybody calls it
+    help: str,  # noqa: A002 - the usual name
     metavar: str | None = None,
     unset: str | None = None,
     minimum: float | None = None,
@@ -131,7 +131,7 @@ def option(
     choices: tuple[str, ...] = (),
     flag: str | None = None,
 ) -> Any:
-    """A field of a group, with what there is to know of it; see `Option`."""
+    """Declare a field of a group as an option; see `Option`."""
     declared = Option(
         help=help,
         metavar=metavar,
@@ -147,26 +147,26 @@ def option(
 
 
 class Group:
-    """Options that belong together: a frozen dataclass, checked at its birth.
+    """Options that belong together: a frozen dataclass, checked when it is created.
 
     Attributes:
-        title: of the panel that `--help` shows them in.
+        title: title of their panel in `--help`.
 
     Raises:
-        OptionError: a value is of another type, or out of its range.
+        OptionError: a value has the wrong type or is out of range.
     """
 
     title: ClassVar[str]
 
     def __post_init__(self) -> None:
-        """Check every value, and bring it to its field's type."""
+        """Check every value, and convert it to the type of its field."""
         for declared in options_of(type(self)):
             value = declared.checked(getattr(self, declared.name))
             object.__setattr__(self, declared.name, value)
 
 
 def options_of(group: type[Group]) -> tuple[Option, ...]:
-    """The options that a group declares, in order."""
+    """Return the options that a group declares, in order."""
     hints = get_type_hints(group)
     return tuple(
         replace(one.metadata[_KEY], name=one.name, default=one.default, **_kind(hints[one.name]))
@@ -176,7 +176,7 @@ def options_of(group: type[Group]) -> tuple[Option, ...]:
 
 
 def _kind(hint: Any) -> dict[str, Any]:
-    """What an annotation says: the type of one value, and how many there are of it."""
+    """Return the type of one value and the number of values from an annotation."""
     args = get_args(hint)
     if get_origin(hint) in (Union, types.UnionType):
         (one,) = (arg for arg in args if arg is not type(None))

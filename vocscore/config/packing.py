@@ -13,34 +13,34 @@ from vocscore.errors import OptionError
 
 @dataclass(frozen=True, kw_only=True)
 class LabelsConfig(Group):
-    """Where the labels come from, and what the classes are called."""
+    """The source of the labels, and the names of the classes."""
 
     title: ClassVar[str] = "Labels"
 
     download: str | None = option(
         None,
-        help="Fetch PASCAL VOC of this year from its own site (0.9 and 2 GB), check it, unpack it "
-        "into SRC, and pack it; what is there already is used again. Without SRC, the folder is "
-        "SHARDS-download.",
+        help="Download PASCAL VOC of this year from its own site (0.9 and 2 GB), check it, unpack "
+        "it into SRC, and pack it; files that are already there are reused. Without SRC, the "
+        "folder is SHARDS-download.",
         choices=("2007", "2012"),
     )
     labels: Path | None = option(
         None,
-        help="Labels of a plain folder of images: a column 'path' and either a column 'labels' "
+        help="Labels for a plain folder of images: a column 'path' and either a column 'labels' "
         "with ';' between the names (or one row per label), or one 0/1 column per class. Other "
-        "usual names of columns, delimiters and encodings are known; docs/packing.md lists them.",
+        "usual column names, delimiters and encodings are recognized; see docs/packing.md.",
         metavar="FILE.csv",
     )
     label_separator: str | None = option(
         None,
-        help="What separates the class names in a cell of {labels}, such as '|' or ' '. With ';', "
+        help="Separator of the class names in a cell of {labels}, such as '|' or ' '. With ';', "
         "a cell without ';' is one name.",
         metavar="TEXT",
-        unset="';', and ',' or '|' where the cells prove it",
+        unset="';', or ',' or '|' if the cells show it",
     )
     coco: tuple[str, ...] = option(
         (),
-        help="Labels of a plain folder of images, as COCO instances. Given several times, each "
+        help="Labels for a plain folder of images, as COCO instances. May be repeated: then each "
         "file is a split, named by SPLIT=, its own name (instances_train2017.json) or its folder "
         "(valid/_annotations.coco.json).",
         metavar="[SPLIT=]FILE.json",
@@ -49,19 +49,18 @@ class LabelsConfig(Group):
         None,
         help="One class per line, in column order.",
         metavar="FILE",
-        unset="those of the table's columns or of COCO's categories; VOC's 20 where a VOC tree has "
-        "no others; else those found, sorted",
+        unset="the table's columns or COCO's categories; for a VOC tree with no other classes "
+        "VOC's 20; else all found, sorted",
     )
     merge_case: bool = option(
         False,
-        help="Merge class names that differ only in case ('person', 'Person'): the spelling in the "
-        "file of {classes}, else the one that most images have. Without it, such names are an "
-        "error.",
+        help="Merge class names that differ only in case ('person', 'Person'), with the spelling "
+        "in the file of {classes}, else the most frequent one. Without this option, such names are "
+        "an error.",
     )
     rename: tuple[tuple[str, str], ...] = option(
         (),
-        help="Call a class something else; two classes become one if NEW exists already. May be "
-        "repeated.",
+        help="Rename a class; it is merged with NEW if that exists. May be repeated.",
         metavar="OLD NEW",
     )
 
@@ -69,52 +68,50 @@ class LabelsConfig(Group):
         """Check the values, and that there is one source of labels."""
         super().__post_init__()
         if self.labels and self.coco:
-            raise OptionError("{labels} and {coco}: two sources of labels; give one of them.")
+            raise OptionError("{labels} and {coco}: two sources of labels; give only one.")
         if self.label_separator is not None and not self.labels:
             raise OptionError("{label_separator} is for the table of {labels}; name the table.")
         if self.download and (self.labels or self.coco):
             raise OptionError("{download} brings its own labels: omit {labels} and {coco}.")
         if self.label_separator == "":
             raise OptionError(
-                "{label_separator} is empty; give what stands between the names, such as '|'."
+                "{label_separator} is empty; give the text between the names, such as '|'."
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitConfig(Group):
-    """Which images are trained on, and which are not."""
+    """How images are divided into splits."""
 
     title: ClassVar[str] = "Splits"
 
     split: str = option(
         "auto",
-        help="voc: the set's own splits (the lists in ImageSets/Main, folders train/, valid/, "
-        "test/, a table's column 'split', several files of {coco}). ratio: by {train_fraction}, "
-        "every class on both sides. auto: voc where there are own splits.",
+        help="voc: the splits of the set (lists in ImageSets/Main, folders train/, valid/, test/, "
+        "a table's column 'split', several files of {coco}). ratio: by {train_fraction}, with "
+        "every class in both. auto: voc if the set has splits, else ratio.",
         choices=("auto", "voc", "ratio"),
     )
     train_fraction: float = option(
         0.7,
-        help="Share of the images to train on, with {split} ratio.",
+        help="Share of the images in the training split, with {split} ratio.",
         metavar="FRACTION",
         minimum=0,
         maximum=1,
     )
-    seed: int = option(0, help="Of the split.")
+    seed: int = option(0, help="Seed of the split.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImagesConfig(Group):
-    """Which images are taken, and in which encoding."""
+    """Which images are packed, and in which encoding."""
 
     title: ClassVar[str] = "Images"
 
-    verify: bool = option(
-        True, help="Decode every image once, strictly, and leave the bad ones out."
-    )
+    verify: bool = option(True, help="Decode every image strictly, and leave out bad ones.")
     max_bad: float = option(
         0.01,
-        help="A larger share of rejected images is an error.",
+        help="Largest share of rejected images; more is an error.",
         metavar="FRACTION",
         minimum=0,
         maximum=1,
@@ -122,9 +119,10 @@ class ImagesConfig(Group):
     max_pixels: int = max_pixels_option("is rejected before it is decoded")
     resize: int | None = option(
         None,
-        help="Re-encode to a square of this height and width, upright, as {size} of train would: a "
-        "third of the bytes, a quarter of the decoding. Costs a second JPEG compression (mean 1.8 "
-        "gray levels at 256), so prepare what you score the same way.",
+        help="Resize to a square of this height and width, upright, like {size} of train, and "
+        "re-encode: a third of the bytes, a quarter of the decoding time. The second JPEG "
+        "compression changes pixels (mean 1.8 gray levels at 256), so resize the images to score "
+        "in the same way.",
         metavar="PIXELS",
         unset="keep the original bytes",
         minimum=1,
@@ -141,17 +139,17 @@ class ShardsConfig(Group):
     shard_samples: int = option(1000, help="Images per shard.", metavar="IMAGES", minimum=1)
     workers: int | None = option(
         None,
-        help="Threads that read and check; the bytes written do not depend on it.",
+        help="Threads for reading and checking; the written bytes do not depend on it.",
         metavar="THREADS",
         unset="one per usable core",
         minimum=1,
     )
-    overwrite: bool = option(False, help="Replace a set that is already in SHARDS.")
+    overwrite: bool = option(False, help="Replace an existing set in SHARDS.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackConfig:
-    """Everything about a packing but its source and its folder."""
+    """All settings of packing, except its source and its folder."""
 
     labels: LabelsConfig = field(default_factory=LabelsConfig)
     splits: SplitConfig = field(default_factory=SplitConfig)

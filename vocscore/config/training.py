@@ -1,4 +1,4 @@
-"""The options of `vocscore train`; the defaults are those of the experiment it comes from.
+"""The options of `vocscore train`; the defaults are those of the original experiment.
 
 A recipe may set every field of `TrainConfig`.
 """
@@ -13,12 +13,12 @@ from vocscore.config.option import Group, option
 from vocscore.errors import OptionError
 
 MAX_SIZE: Final = 16384
-"""Pixels per side of what a network sees; a batch of larger images fits no memory."""
+"""Pixels per side of a network's input; a batch of larger images does not fit into memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(Group):
-    """Which network."""
+    """The network and its initial weights."""
 
     title: ClassVar[str] = "Model"
 
@@ -29,22 +29,22 @@ class ModelConfig(Group):
     )
     weights: str = option(
         "imagenet",
-        help="What the backbone starts from: torchvision's ImageNet weights (downloaded once), "
-        "nothing, a run of this program, or a file with torchvision's state dict, as torch.save "
-        "or safetensors writes it or inside a training checkpoint (the moving average of the "
-        "weights is taken where there is one; no code in the file is run).",
+        help="Initial weights of the backbone: torchvision's ImageNet weights (downloaded once), "
+        "none (random), a run of this program, or a file with torchvision's state dict, written by "
+        "torch.save or safetensors, also inside a training checkpoint (the moving average of the "
+        "weights is used if there is one; no code in the file is run).",
         metavar="imagenet|none|FILE|RUN",
     )
     size: int = option(
         256,
-        help="Height and width that images are resized to; kept in the checkpoint.",
+        help="Height and width to which images are resized; stored in the checkpoint.",
         metavar="PIXELS",
         minimum=1,
         maximum=MAX_SIZE,
     )
     threshold: float = option(
         0.5,
-        help="A class is predicted from this probability on; kept in the checkpoint.",
+        help="A class is predicted at or above this probability; stored in the checkpoint.",
         metavar="PROBABILITY",
         minimum=0,
         maximum=1,
@@ -53,7 +53,7 @@ class ModelConfig(Group):
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Group):
-    """Which images, and what their labels mean."""
+    """The images and the meaning of their labels."""
 
     title: ClassVar[str] = "Data"
 
@@ -62,94 +62,96 @@ class DataConfig(Group):
     max_pixels: int = max_pixels_option("is refused before it is decoded")
     difficult: str = option(
         "ignore",
-        help="How to treat a class of which an image shows only 'difficult' instances: left out "
-        "of the loss and of every figure (as the VOC devkit does), present, or absent.",
+        help="How to treat a class if all its instances in an image are marked 'difficult': left "
+        "out of the loss and of every figure (as in the VOC devkit), present, or absent.",
         choices=("ignore", "positive", "negative"),
     )
-    seed: int = option(0, help="Of the new head and the order of the images.")
+    seed: int = option(0, help="Seed of the new head, the order of images and augmentation.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizationConfig(Group):
-    """What is trained, and in which steps."""
+    """Which parameters are trained, and how."""
 
     title: ClassVar[str] = "Optimization"
 
     tune: str = option(
         "head",
-        help="head: the backbone stays frozen, and its features are computed once. all: every "
-        "parameter is trained.",
+        help="head: linear probe; the backbone is frozen and its features are computed once. all: "
+        "fine-tune every parameter.",
         choices=("head", "all"),
     )
     epochs: int = option(10, help="Passes over the training images, at most.", minimum=1)
     batch_size: int = option(20, help="Images per step.", metavar="IMAGES", minimum=1)
     optimizer: str = option(
         "sgd",
-        help="AdamW wants a learning rate some 30 times smaller than SGD's.",
+        help="AdamW needs a learning rate about 30 times smaller than SGD.",
         choices=("sgd", "adamw"),
     )
     learning_rate: float = option(
-        0.01, help="Of the head, and of the backbone with {tune} all.", above=0
+        0.01, help="Learning rate of the head, and with {tune} all of the backbone.", above=0
     )
     backbone_rate: float = option(
         1.0,
-        help="With {tune} all: the backbone's learning rate is this times the head's. 0.1 "
-        "protects filters that are good already.",
+        help="With {tune} all: factor of the backbone's learning rate relative to the head's. 0.1 "
+        "preserves pretrained filters.",
         metavar="FACTOR",
         above=0,
     )
-    momentum: float = option(0.9, help="Of SGD; the first beta of AdamW.", minimum=0, below=1)
+    momentum: float = option(
+        0.9, help="Momentum of SGD, or the first beta of AdamW.", minimum=0, below=1
+    )
     weight_decay: float = option(
         0.0,
-        help="Pulls weights toward zero; biases and normalization layers have none.",
+        help="Weight decay; not applied to biases and normalization layers.",
         minimum=0,
     )
     schedule: str = option(
         "constant",
-        help="Of the learning rate, step by step: it stays, falls to zero along a cosine, or rises "
-        "for 30% of the steps and falls.",
+        help="Learning rate schedule, per step: constant, cosine decay to zero, or one-cycle: it "
+        "rises for 30% of the steps, then falls.",
         choices=("constant", "cosine", "onecycle"),
     )
     warmup: float = option(
         0.0,
-        help="The learning rate rises for this long at the start.",
+        help="Epochs at the start during which the learning rate rises.",
         metavar="EPOCHS",
         minimum=0,
     )
     clip: float = option(
         0.0,
-        help="Scale larger gradients down to this norm; 0: never.",
+        help="Clip gradients to this norm; 0: no clipping.",
         metavar="NORM",
         minimum=0,
     )
     ema: float = option(
         0.0,
-        help="Keep a moving average of the weights with this decay per step, and validate and save "
-        "it: 0.99 averages some 100 steps; 0: none.",
+        help="Keep an exponential moving average of the weights with this decay per step, and "
+        "validate and save it: 0.99 averages about 100 steps; 0: none.",
         metavar="DECAY",
         minimum=0,
         below=1,
     )
     standardize: bool = option(
         False,
-        help="With {tune} head: train on standardized features (zero mean, unit scale), starting "
-        "from how frequent each class is. The checkpoint needs no extra step.",
+        help="With {tune} head: train on standardized features (zero mean, a common scale), with "
+        "biases initialized from class frequencies. The checkpoint needs no extra step.",
         flag="--standardize/--no-standardize",
     )
     precision: str = option(
         "float32",
-        help="Of a frozen backbone, or of the steps with {tune} all; auto: bf16 where the device "
-        "has it. Head and weights stay in float32, and so do the validation figures that are kept, "
+        help="Arithmetic of a frozen backbone, or with {tune} all of the training steps; auto: "
+        "bf16 if the device supports it. Head and weights stay in float32, and so does validation, "
         "unless 'score' may compute in bf16, too.",
         choices=("float32", "bf16", "auto"),
     )
 
     def __post_init__(self) -> None:
-        """Check the values, and that the warm-up leaves steps for what follows it."""
+        """Check the values, and that the warm-up is shorter than the training."""
         super().__post_init__()
         if self.warmup >= self.epochs:
             raise OptionError(
-                "a warm-up of {warmup_epochs:g} epochs is no shorter than the training of "
+                "a warm-up of {warmup_epochs:g} epochs is not shorter than the training of "
                 "{all_epochs}. Use a smaller {warmup} or more {epochs}.",
                 warmup_epochs=self.warmup,
                 all_epochs=self.epochs,
@@ -158,30 +160,30 @@ class OptimizationConfig(Group):
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationConfig(Group):
-    """What may be done to a training image."""
+    """Random changes of training images."""
 
     title: ClassVar[str] = "Augmentation"
 
     crop_scale: float = option(
         1.0,
-        help="With {tune} all: train on random crops, of at least this share of an image's area, "
-        "resized to {size}; 1: on whole images. 0.35 is usual with pretrained weights.",
+        help="With {tune} all: train on random crops of at least this share of the image area, "
+        "resized to {size}; 1: whole images. 0.35 is usual with pretrained weights.",
         metavar="SHARE",
         above=0,
         maximum=1,
     )
     flip: float = option(
         0.0,
-        help="With {tune} all: mirror training images left to right with this probability. 0.5 "
-        "suits what has no left and right, as most photographs.",
+        help="With {tune} all: probability of a horizontal flip of a training image. 0.5 is suited "
+        "to images without a fixed left and right, such as most photographs.",
         metavar="PROBABILITY",
         minimum=0,
         maximum=1,
     )
     jitter: float = option(
         0.0,
-        help="With {tune} all: change brightness, contrast and saturation of training images, each "
-        "by up to this: 0.2 is from 80% to 120%.",
+        help="With {tune} all: change brightness, contrast and saturation of training images "
+        "randomly, each by up to this share: 0.2 is from 80% to 120%.",
         metavar="STRENGTH",
         minimum=0,
         maximum=1,
@@ -195,66 +197,70 @@ class AugmentationConfig(Group):
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig(Group):
-    """What a wrong probability costs."""
+    """The training loss."""
 
     title: ClassVar[str] = "Loss"
 
     loss: str = option(
         "bce",
-        help="Binary cross-entropy, or asymmetric loss (Ridnik et al. 2021), which hardly counts "
-        "the many easy absences.",
+        help="Binary cross-entropy, or asymmetric loss (Ridnik et al. 2021), which gives little "
+        "weight to the many easy negatives.",
         choices=("bce", "asl"),
     )
     class_weight: float = option(
         1.0,
-        help="A positive of a rare class weighs as much as there are negatives per positive in the "
-        "training split, at most this; 1: all weigh the same.",
+        help="Weight positives of a class by its negatives per positive in the training split, up "
+        "to this limit; 1: equal weights.",
         metavar="LIMIT",
         minimum=1,
     )
-    gamma_positive: float = option(1.0, help="ASL: larger counts easy positives less.", minimum=0)
-    gamma_negative: float = option(4.0, help="ASL: larger counts easy negatives less.", minimum=0)
+    gamma_positive: float = option(
+        1.0, help="ASL: a larger value gives easy positives less weight.", minimum=0
+    )
+    gamma_negative: float = option(
+        4.0, help="ASL: a larger value gives easy negatives less weight.", minimum=0
+    )
     margin: float = option(
-        0.05, help="ASL: negatives below this probability cost nothing at all.", minimum=0, below=1
+        0.05, help="ASL: negatives below this probability have no loss.", minimum=0, below=1
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointConfig(Group):
-    """Which epoch's network becomes the checkpoint, and what is fitted to it afterwards."""
+    """Which epoch becomes the checkpoint, and what is fitted afterwards."""
 
     title: ClassVar[str] = "Checkpoint"
 
     keep: str = option(
         "last",
-        help="Which epoch's network is the checkpoint: the last, or the one with the best "
-        "validation mAP (which then flatters: it was chosen by it).",
+        help="Epoch of the checkpoint: the last, or the one with the best validation mAP (which is "
+        "then optimistic, because it was used for the choice).",
         choices=("last", "best"),
     )
     patience: int | None = option(
         None,
-        help="Stop after so many epochs without a better validation mAP.",
+        help="Stop after this many epochs without a better validation mAP.",
         metavar="EPOCHS",
         unset="never",
         minimum=1,
     )
     thresholds: str = option(
         "fixed",
-        help="One threshold per class, fitted on the validation split and kept in the checkpoint: "
-        "those with the best F1, or the lowest with that precision. fixed: {threshold} for all.",
+        help="One threshold per class, fitted on the validation split and stored in the "
+        "checkpoint: with the best F1, or the lowest with precision P. fixed: {threshold} for all.",
         metavar="fixed|f1|precision=P",
     )
     calibrate: bool = option(
         False,
-        help="Fit a temperature on the validation split, so that of the images with probability "
-        "0.8 about 80% show the class; kept in the checkpoint.",
+        help="Fit a temperature on the validation split, so that about 80% of the images with "
+        "probability 0.8 show the class; stored in the checkpoint.",
         flag="--calibrate/--no-calibrate",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Everything that decides what a training comes to, but the images and the machine.
+    """Everything that determines the result of a training, except the images and the machine.
 
     Raises:
         OptionError: two options contradict each other.
@@ -268,7 +274,7 @@ class TrainConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def __post_init__(self) -> None:
-        """Refuse to augment what passes the backbone once: docs/training.md says why."""
+        """Refuse augmentation with features computed only once; see docs/training.md."""
         if self.optimization.tune == "head" and self.augmentation != AugmentationConfig():
             raise OptionError(
                 "{crop_scale}, {flip} and {jitter} need {tune} all: with {tune} head each image "
@@ -278,24 +284,24 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(Group):
-    """What is done with the run's folder."""
+    """Options of the run's folder."""
 
     title: ClassVar[str] = "Output"
 
     resume: bool = option(
         False,
-        help="Continue an interrupted run in RUN after its last finished epoch, with the same "
+        help="Resume an interrupted run in RUN after its last finished epoch, with the same "
         "settings and the same result; start a new run if there is none.",
     )
-    overwrite: bool = option(False, help="Replace a run that is already in RUN.")
+    overwrite: bool = option(False, help="Replace an existing run in RUN.")
     tensorboard: bool = option(
         False,
-        help="Write every epoch's figures and the learning rate to RUN/tensorboard, to be viewed "
-        "during training: tensorboard --logdir RUN. Needs pip install 'vocscore[tensorboard]'.",
+        help="Write the figures and the learning rate of every epoch to RUN/tensorboard; view them "
+        "with: tensorboard --logdir RUN. Needs pip install 'vocscore[tensorboard]'.",
     )
 
     def __post_init__(self) -> None:
         """Check the values, and refuse two that contradict each other."""
         super().__post_init__()
         if self.resume and self.overwrite:
-            raise OptionError("{resume} keeps what {overwrite} removes: give one of them.")
+            raise OptionError("{resume} keeps what {overwrite} removes: give only one of them.")

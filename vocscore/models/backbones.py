@@ -1,4 +1,4 @@
-"""The names of torchvision's classifiers, read without torchvision: importing it takes seconds."""
+"""Reads the names of torchvision's classifiers without importing it, which takes seconds."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _REGISTERED = re.compile(r"^@register_model\(\)$.*?^def (\w+)\(", re.MULTILINE | re.DOTALL)
-"""How torchvision's source marks a function that builds a model; it has the model's name."""
+"""A function in torchvision's source that builds the model of the same name."""
 _PROOF = frozenset({"alexnet", "googlenet", "resnet18", "vgg16"})
-"""Names that are found if the source has the expected layout."""
+"""Names that must be found if the source has the expected layout."""
 
 
 @cache
 def names_in_source() -> frozenset[str]:
-    """The classifiers that the installed torchvision registers; empty if it cannot be read."""
+    """Return the classifiers of the installed torchvision; empty if it cannot be read."""
     spec = find_spec("torchvision")
     folders = [] if spec is None else spec.submodule_search_locations or []
     files = [file for folder in folders for file in Path(folder, "models").glob("*.py")]
@@ -35,10 +35,10 @@ def names_in_source() -> frozenset[str]:
 
 
 def check_backbone(name: str) -> None:
-    """Refuse a backbone that torchvision does not have, if that can be told without importing it.
+    """Refuse a backbone that torchvision does not have, if this is known without importing it.
 
     Raises:
-        CheckpointError: it has none; the message suggests similar names.
+        CheckpointError: there is no such backbone; the message suggests similar names.
     """
     known = names_in_source()
     if known:
@@ -46,13 +46,13 @@ def check_backbone(name: str) -> None:
 
 
 def refuse_unknown(name: str, known: Collection[str]) -> None:
-    """Refuse a backbone that is not among those known.
+    """Refuse an unknown backbone.
 
     Raises:
-        CheckpointError: it is not; the message suggests similar names.
+        CheckpointError: it is unknown; the message suggests similar names.
     """
     if name in known:
         return
     near = ", ".join(difflib.get_close_matches(name.lower(), sorted(known), n=3, cutoff=0.5))
-    hint = f"Near it: {near}" if near else f"Some that are: {', '.join(sorted(known)[:3])}"
+    hint = f"Similar: {near}" if near else f"Some that are: {', '.join(sorted(known)[:3])}"
     raise CheckpointError(f"backbone {name!r} is not a torchvision classifier. {hint}.")

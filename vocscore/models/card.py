@@ -1,4 +1,4 @@
-"""The card of a checkpoint: all that is needed to use its network.
+"""The card of a checkpoint: everything needed to use its network.
 
 Reading it imports neither torch nor torchvision.
 """
@@ -28,28 +28,28 @@ WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "model.json"
 PLAIN_FORMAT = 1
 FITTED_FORMAT = 2
-"""Format of a card with per-class thresholds or a temperature: a program that knows only the plain
-format would ignore these keys, and write other probabilities and labels without an error."""
-_LARGEST = 3e38  # of a float32
+"""Format of a card with per-class thresholds or a temperature. It differs from the plain format so
+that older versions refuse it, instead of ignoring these keys and writing wrong probabilities."""
+_LARGEST = 3e38  # about the largest float32
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """All that is needed to use a network.
+    """Everything needed to use a network.
 
     Attributes:
-        backbone: the name of a torchvision classification model.
-        classes: the names of the logits, in column order, each once.
+        backbone: name of a torchvision classification model.
+        classes: names of the logits, in column order, without duplicates.
         preprocess: turns an image into the network's input.
-        threshold: a class counts as predicted from this probability on, 0 to 1.
-        weights: where the backbone's initial weights came from, for people.
-        thresholds: one per class, in column order, in place of `threshold`: from 0 to 1, or above
+        threshold: a class is predicted at or above this probability, 0 to 1.
+        weights: source of the backbone's initial weights, as text for the user.
+        thresholds: one per class, in column order, instead of `threshold`: from 0 to 1, or above 1
             if the class is never predicted. None: `threshold` applies to all. Fitted on
             validation data (`vocscore.evaluation.decisions`).
         temperature: probabilities are the sigmoid of logits / temperature; above 0, 1 changes
             nothing.
-        precision: the arithmetic of `--precision auto`: 'bf16' if its probabilities were shown to
-            be close to float32's, else 'float32'.
+        precision: the arithmetic of `--precision auto`: 'bf16' if its probabilities were measured
+            to be close to float32's, else 'float32'.
     """
 
     backbone: str
@@ -66,7 +66,7 @@ class ModelCard:
 
         Raises:
             ValueError: classes missing, duplicated or not names, a threshold outside 0 to 1 or not
-                one a class, or a temperature that is not above 0.
+                one per class, or a temperature that is not above 0.
         """
         names = self.classes
         if not names or not all(isinstance(n, str) and n for n in names):
@@ -89,13 +89,13 @@ class ModelCard:
 
     @property
     def format(self) -> int:
-        """The oldest format that can hold this card."""
+        """The oldest format that can represent this card."""
         plain = self.thresholds is None and self.temperature == 1
         return PLAIN_FORMAT if plain else FITTED_FORMAT
 
     @property
     def decision_threshold(self) -> float | tuple[float, ...]:
-        """The probability from which a class counts as predicted: one number, or one per class."""
+        """The probability at which a class is predicted: one number, or one per class."""
         return self.threshold if self.thresholds is None else self.thresholds
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
@@ -103,11 +103,11 @@ class ModelCard:
         return probabilities(logits, self.temperature)
 
     def decide(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Tell which classes are predicted, by the card's thresholds; both of shape (N, C)."""
+        """Return which classes are predicted by the card's thresholds; both of shape (N, C)."""
         return decide(probabilities, self.decision_threshold)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; those that were not fitted have no key."""
+        """Return plain values; values that were not fitted have no key."""
         fitted: dict[str, Any] = {}
         if self.format == FITTED_FORMAT:
             thresholds = None if self.thresholds is None else list(self.thresholds)
@@ -124,7 +124,7 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ModelCard:
-        """The inverse of `to_json`; unknown keys are ignored.
+        """Create a card from the output of `to_json`; unknown keys are ignored.
 
         Raises:
             KeyError, TypeError, ValueError: a value is missing or invalid.
@@ -152,7 +152,7 @@ def load_card(folder: Path) -> ModelCard:
 
 
 def checkpoint_hash(folder: Path) -> str:
-    """The identity of a checkpoint: sha256 over both files' bytes, 64 hexadecimal digits.
+    """Return the identity of a checkpoint: SHA-256 of both files, 64 hexadecimal digits.
 
     Raises:
         CheckpointError: a file is missing.
@@ -164,9 +164,8 @@ def identity_of(card: bytes, weights: bytes) -> str:
     """Compute the identity of a checkpoint from the bytes of its files; see `checkpoint_hash`."""
     digest = hashlib.sha256()
     for data in (card, weights):
-        digest.update(
-            len(data).to_bytes(8, "little")
-        )  # marks where one file ends and the other begins
+        # The length marks the boundary between the two files.
+        digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return digest.hexdigest()
 
@@ -175,7 +174,7 @@ def read_file(file: Path) -> bytes:
     """Read a file of a checkpoint.
 
     Raises:
-        CheckpointError: it is not there.
+        CheckpointError: it cannot be read.
     """
     try:
         return read_regular(file)
@@ -187,7 +186,7 @@ def read_file(file: Path) -> bytes:
 
 
 def _instead(folder: Path) -> str:
-    """What a folder without a finished model is, if that can be told."""
+    """Return what a folder without a finished model is, if it is recognized."""
     if (folder / "resume.pt").exists():
         return (
             "The training there is not finished: continue it with 'vocscore train' and --resume. "
@@ -219,14 +218,14 @@ def parse_card(data: bytes, folder: Path) -> dict[str, Any]:
     found = written.get("format") if isinstance(written, dict) else None
     if found not in (PLAIN_FORMAT, FITTED_FORMAT):
         raise CheckpointError(
-            f"{folder / CARD_FILE}: format {found!r} is neither {PLAIN_FORMAT} nor "
-            f"{FITTED_FORMAT}, which are known here. Use the version of vocscore that wrote it."
+            f"{folder / CARD_FILE}: format {found!r} is not supported (only {PLAIN_FORMAT} and "
+            f"{FITTED_FORMAT} are). Use the version of vocscore that wrote it."
         )
     return dict(written)
 
 
 def to_card(written: dict[str, Any], folder: Path) -> ModelCard:
-    """Make the card from what `read_card` gave.
+    """Create the card from the output of `read_card`.
 
     Raises:
         CheckpointError: a value is missing or invalid.
@@ -239,7 +238,7 @@ def to_card(written: dict[str, Any], folder: Path) -> ModelCard:
 
 
 def _preprocess(value: dict[str, Any]) -> Preprocess:
-    """A Preprocess from JSON, where 256 could be 256.5 or "256"."""
+    """Create a Preprocess from JSON, and check types: 256 could be 256.5 or "256"."""
     made = Preprocess.from_json(value)
     numbers = (*made.mean, *made.std)
     if not isinstance(made.size, int) or isinstance(made.size, bool):

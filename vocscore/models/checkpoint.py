@@ -1,8 +1,8 @@
 """The checkpoint: a network's weights and the card that says how to use them.
 
-`model.safetensors` holds tensors only and `model.json` plain values: reading them runs no code and
-needs no download. The card is written last and holds the hash of the weights, so an incomplete
-checkpoint is detected.
+`model.safetensors` contains only tensors and `model.json` plain values: reading them runs no code
+and needs no download. The card is written last and contains the hash of the weights, so an
+incomplete checkpoint is detected.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def save_checkpoint(folder: Path, network: Network, card: ModelCard) -> None:
-    """Write a checkpoint; equal input gives equal bytes, whatever the network's device.
+    """Write a checkpoint; equal input gives equal bytes, on any device.
 
     Raises:
         ValueError: the numbers of classes and of logits differ.
@@ -74,11 +74,11 @@ def load_network(files: CheckpointFiles) -> Network:
         CheckpointError: the weights are damaged, or do not fit the card.
     """
     weights = files.weights()
-    files.release()  # a second copy would be in memory while the network is converted
+    files.release()  # otherwise a second copy stays in memory while the network is converted
     if hashlib.sha256(weights).hexdigest() != files.written.get("weights_sha256"):
         raise CheckpointError(
             f"{files.folder / WEIGHTS_FILE}: not the weights that {CARD_FILE} was written with "
-            f"(the save was interrupted or a file was replaced). Train again, or copy both files "
+            f"(saving was interrupted or a file was replaced). Train again, or copy both files "
             f"again."
         )
     network = empty_network(files.card.backbone, classes=len(files.card.classes))
@@ -99,8 +99,8 @@ def _fill(network: Network, weights: bytes, files: CheckpointFiles) -> None:
         there = tuple(tensors[name].shape) if name in tensors else None
         if here != there:
             raise CheckpointError(
-                f"{file}: {name} has shape {there}, and a {card.backbone} with "
-                f"{len(card.classes)} classes needs {here}. The card is of another model."
+                f"{file}: {name} has shape {there}, but a {card.backbone} with "
+                f"{len(card.classes)} classes needs {here}. The card belongs to another model."
             )
     state = OrderedDict(tensors)
     # The versions of the modules, which torch keeps beside the tensors: MNASNet needs them.

@@ -1,7 +1,7 @@
-"""The files of a checkpoint, read and hashed once for one job; needs no torch.
+"""The files of a checkpoint, read and hashed once per run, without torch.
 
-A job refuses an unusable model before torch is loaded, which takes the hash of its weights, and
-builds the network from the same weights later. `hold` keeps the bytes in between, for `take`.
+A command checks the model before importing torch, which needs the hash of the weights, and builds
+the network from the same weights later. `hold` keeps the bytes in between, for `take`.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from vocscore.models.card import ModelCard
 
 _held: dict[str, CheckpointFiles] = {}
-"""By identity, so that they cannot be out of date; at most one."""
+"""By identity, so that they cannot be outdated; at most one."""
 
 
 @dataclass
 class CheckpointFiles:
-    """A checkpoint as its files were when they were read.
+    """The content of a checkpoint when it was read.
 
     Attributes:
-        folder: of the checkpoint.
-        identity: as `checkpoint_hash` computes it.
+        folder: folder of the checkpoint.
+        identity: as computed by `checkpoint_hash`.
         written: the JSON of the card.
-        card_bytes: the file that it was read from.
+        card_bytes: the bytes of the card's file.
     """
 
     folder: Path
@@ -56,12 +56,12 @@ class CheckpointFiles:
         return to_card(self.written, self.folder)
 
     def weights(self) -> bytes:
-        """Return the bytes of the safetensors file, and read them again if they were released.
+        """Return the bytes of the safetensors file; read them again if they were released.
 
-        They are not compared with the card's hash of them.
+        They are not compared with their hash in the card.
 
         Raises:
-            CheckpointError: they are not in the folder any more.
+            CheckpointError: the files in the folder have changed.
         """
         if self._weights is not None:
             return self._weights
@@ -95,14 +95,14 @@ def hold(files: CheckpointFiles) -> None:
 
 
 def take(folder: Path, *, identity: str) -> CheckpointFiles:
-    """Return the files that were chosen: those held, or else those in the folder now.
+    """Return the files with a certain hash: those held, or else those in the folder.
 
     Args:
-        folder: of the checkpoint.
+        folder: folder of the checkpoint.
         identity: its hash when it was chosen, maybe days ago and by another process.
 
     Raises:
-        CheckpointError: the files in the folder are not those that were chosen, or are damaged.
+        CheckpointError: the files in the folder have another hash, or are damaged.
     """
     files = _held.pop(identity, None) or read_checkpoint(folder)
     if files.identity != identity:

@@ -1,4 +1,4 @@
-"""A torchvision classifier by name -> a backbone with flat features, and a linear head."""
+"""Builds a backbone with flat features and a linear head from a torchvision classifier."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Network(nn.Module):
         backbone: float32 images (N, 3, S, S), normalized by the checkpoint's Preprocess ->
             features (N, F).
         head: features (N, F) -> logits (N, C).
-        weights_at: where in their file the backbone's initial weights were, as `fit_weights`
-            returns it; '' also if they came from no file.
+        weights_at: where in their file the backbone's initial weights were, as returned by
+            `fit_weights`; '' also if they did not come from a file.
     """
 
     backbone: nn.Module
@@ -40,7 +40,6 @@ class Network(nn.Module):
     weights_at: str = ""
 
     def __init__(self, backbone: nn.Module, head: nn.Linear) -> None:
-        """Keep both parts."""
         super().__init__()
         self.backbone = backbone
         self.head = head
@@ -62,12 +61,12 @@ def build_network(
     """Build a network for training.
 
     Args:
-        backbone: the name of a torchvision classification model.
-        classes: number of logits of the new head, which is random.
+        backbone: name of a torchvision classification model.
+        classes: number of logits of the new head, which is initialized randomly.
         weights: 'imagenet' (torchvision's, downloaded once), 'none' (random), a run of this
-            program, or the path of a torchvision state dict, pickled or safetensors, also within
-            what a training script saves around it. Its classifier and auxiliary heads are
-            ignored, so it may have any number of classes.
+            program, or the path of a torchvision state dict, pickled or safetensors, also inside
+            the checkpoint of a training script. Its classifier and auxiliary heads are ignored, so
+            it may have any number of classes.
         size: height and width of the images, pixels.
         on_stage: called before weights are downloaded.
 
@@ -76,7 +75,7 @@ def build_network(
 
     Raises:
         CheckpointError: no such backbone, the weights are missing or do not fit, or the backbone
-            cannot take images of this size.
+            does not accept images of this size.
     """
     network, dropped = _bare(backbone, classes=classes, authors_init=weights == "none")
     if weights == "imagenet":
@@ -100,12 +99,12 @@ def empty_network(backbone: str, *, classes: int) -> Network:
 
 
 def input_preprocess(backbone: str, *, weights: str, size: int) -> Preprocess:
-    """The preprocessing that a backbone with these weights expects.
+    """Return the preprocessing that a backbone with these weights expects.
 
-    Most take ImageNet's mean and standard deviation. `efficientnet_v2_l` documents 0.5 and 0.5.
-    So do, in effect, `googlenet` and `inception_v3`: their weights were trained elsewhere, and
-    torchvision sets `transform_input` with them, which turns ImageNet's normalization into this
-    one inside the model. Here the images are normalized so from the start.
+    Most expect ImageNet's mean and standard deviation. `efficientnet_v2_l` documents 0.5 and 0.5.
+    `googlenet` and `inception_v3` effectively use the same: their weights were trained elsewhere,
+    and torchvision sets `transform_input` for them, which converts ImageNet's normalization to this
+    one inside the model. Here the images are normalized in this way directly.
 
     Raises:
         CheckpointError: no such backbone.
@@ -124,7 +123,7 @@ def input_preprocess(backbone: str, *, weights: str, size: int) -> Preprocess:
 
 
 def _bare(backbone: str, *, classes: int, authors_init: bool) -> tuple[Network, tuple[str, ...]]:
-    """A network, and the key prefixes of torchvision's own model that it does not use."""
+    """Return a network, and the key prefixes of torchvision's model that it does not use."""
     _check_known(backbone)
     if backbone in AUXILIARY_HEADS:
         model = torchvision.models.get_model(
@@ -140,7 +139,7 @@ def _bare(backbone: str, *, classes: int, authors_init: bool) -> tuple[Network, 
 
 
 def _check_known(backbone: str) -> None:
-    """Raise CheckpointError, with similar names."""
+    """Raise CheckpointError with similar names if torchvision has no such model."""
     refuse_unknown(backbone, torchvision.models.list_models(module=torchvision.models))
 
 
@@ -160,9 +159,9 @@ def _cut_head(model: nn.Module, backbone: str) -> tuple[int, str]:
     name, last = layers[-1]
     if not backbone.startswith("squeezenet") or not isinstance(last, nn.Conv2d):
         raise CheckpointError(f"backbone {backbone!r} ends in a layer that cannot be replaced.")
-    # SqueezeNet ends in dropout, 1x1 convolution, ReLU, average pool. The ReLU would keep every
-    # logit at 0 or above, every probability at 0.5 or above. Without it, convolution and average
-    # commute: pool here, and let the head do the convolution.
+    # SqueezeNet ends in dropout, 1x1 convolution, ReLU, average pooling. With the ReLU, every logit
+    # would be at least 0 and every probability at least 0.5. Without it, convolution and average
+    # commute, so the backbone pools and the head does the convolution.
     dropout = model.get_submodule("classifier.0")
     model.classifier = nn.Sequential(dropout, nn.AdaptiveAvgPool2d((1, 1)))
     return last.in_channels, name
@@ -172,7 +171,7 @@ def _check_size(network: Network, backbone: str, *, size: int) -> None:
     """Run the network on one black image.
 
     Raises:
-        CheckpointError: the backbone cannot take images of this size.
+        CheckpointError: the backbone does not accept images of this size.
     """
     network.eval()
     try:
@@ -182,7 +181,7 @@ def _check_size(network: Network, backbone: str, *, size: int) -> None:
         preset = torchvision.models.get_model_weights(backbone).DEFAULT.transforms()
         reason = str(error).splitlines()[0].rstrip(".")
         raise CheckpointError(
-            f"backbone {backbone!r} cannot take {size}x{size} pixels ({reason}). "
-            f"Use --size {preset.crop_size[0]}, the size it was made for."
+            f"backbone {backbone!r} does not accept {size}x{size} pixels ({reason}). "
+            f"Use --size {preset.crop_size[0]}, for which it was designed."
         ) from error
     network.train()

@@ -1,7 +1,7 @@
-"""From logits to probabilities, and from probabilities to predicted classes.
+"""Computes probabilities from logits, and predicted classes from probabilities.
 
-The only place for both rules: scoring, evaluation, training, the checks of bf16 and int8, and
-exported models all use it, so the same image gets the same labels everywhere.
+Scoring, evaluation, training, the checks of bf16 and int8, and exported models all use these
+functions, so the same image gets the same labels everywhere.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def probabilities(logits: torch.Tensor, temperature: float) -> torch.Tensor:
     """Compute the sigmoid of logits / temperature.
 
     Args:
-        logits: floating, any shape, on any device. float64 is computed as such and rounded once;
-            every other type is computed in float32.
+        logits: floating point, any shape, any device. float64 is computed in float64 and rounded
+            once; every other type is computed in float32.
         temperature: above 0; 1 changes nothing.
 
     Returns:
@@ -37,7 +37,7 @@ def probabilities(logits: torch.Tensor, temperature: float) -> torch.Tensor:
 def probabilities_of(
     logits: NDArray[np.floating[Any]], *, temperature: float
 ) -> NDArray[np.float32]:
-    """Do the same for an array in main memory."""
+    """Compute the same for a NumPy array."""
     import torch
 
     found: NDArray[np.float32] = probabilities(torch.from_numpy(logits), temperature).numpy()
@@ -47,13 +47,13 @@ def probabilities_of(
 def decide(
     probabilities: NDArray[np.floating[Any]], threshold: float | Sequence[float] | NDArray[Any]
 ) -> NDArray[np.bool_]:
-    """Tell which classes are predicted: those with a probability at or above the threshold.
+    """Return which classes are predicted: those with a probability at or above the threshold.
 
-    Both are compared as float32, the type of the probabilities that a network gives: a threshold
-    of 0.7 is reached by the float32 nearest to 0.7, which is less than the float64 0.7.
+    Both are compared as float32, the type of a network's probabilities: a threshold of 0.7 is
+    reached by the float32 nearest to 0.7, which is less than the float64 0.7.
 
     Args:
-        probabilities: floating, shape (N, C).
+        probabilities: floating point, shape (N, C).
         threshold: one number, or one per class.
 
     Returns:

@@ -1,9 +1,9 @@
-"""Finds a backbone's tensors in what training scripts save around and inside a state dict.
+"""Finds a backbone's tensors in the checkpoints of training scripts.
 
-A file may hold several dictionaries (the weights, their moving average, the optimizer), in
-others, and the names of the tensors may have prefixes of the modules that wrapped the network
+A file may contain several nested dictionaries (the weights, their moving average, the optimizer),
+and the names of the tensors may have the prefixes of modules that wrapped the network
 (DataParallel, torch.compile, Lightning). Nothing is guessed from the names of wrappers: a
-dictionary and a prefix are taken where every tensor that the backbone has is there.
+dictionary and a prefix are used if they contain every tensor of the backbone.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 _WRAPPERS = re.compile(
     r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\."
 )
-"""What wrappers of single modules put in the middle of names."""
+"""Inserted into names by wrappers of single modules."""
 _COUNTER = "num_batches_tracked"
-"""Of batch normalization; it has no effect here, and many files lack it."""
+"""A counter of batch normalization; it has no effect here, and many files lack it."""
 _DEEPEST = 4
 _SAVE = "Save a state dict with torch.save(model.state_dict(), FILE) or as safetensors."
 _USUAL = ("state_dict", "model_state_dict", "model", "module", "net", "network")
-"""Keys of the weights themselves, in the order in which they are taken where several fit."""
+"""Usual keys of the weights, in order of preference if several fit."""
 _EMA = re.compile(r"(^|[._])ema([._]|$)")
 _FOREIGN = (
     (re.compile(r"(^|\.)(conv_stem|patch_embed)\.|(^|\.)stages\.\d+\.blocks\."), "timm"),
@@ -48,8 +48,8 @@ class Tensors:
 
     Attributes:
         values: name -> tensor.
-        versions: of the modules, as the file records them; empty where it does not.
-        where: in the file: keys, then a prefix; '' for a plain state dict.
+        versions: versions of the modules, if the file records them; else empty.
+        where: location in the file: keys, then a prefix; '' for a plain state dict.
     """
 
     values: Mapping[str, torch.Tensor]
@@ -62,9 +62,9 @@ class _Held:
     """The named tensors of one dictionary of a file.
 
     Attributes:
-        keys: that lead to it.
-        named: its tensors, by the names that torchvision has today.
-        versions: of the modules, by their names there.
+        keys: the keys that lead to it.
+        named: its tensors, by torchvision's current names.
+        versions: versions of the modules, by their names in the file.
     """
 
     keys: tuple[str, ...]
@@ -72,40 +72,40 @@ class _Held:
     versions: Mapping[str, Any]
 
     def unwrapped(self) -> _Held:
-        """The same without the wrappers of single modules in the names."""
+        """Return the same without the wrappers of single modules in the names."""
         named = {_WRAPPERS.sub("", name): tensor for name, tensor in self.named.items()}
         return _Held(self.keys, named, {})
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Those tensors of a dictionary whose names begin with a prefix."""
+    """The tensors of a dictionary whose names begin with a prefix."""
 
     held: _Held
     prefix: str
 
     @property
     def words(self) -> str:
-        """For people."""
+        """The location as text, for messages."""
         return "/".join([*self.held.keys, *([f"{self.prefix}*"] if self.prefix else [])])
 
     @property
     def averaged(self) -> bool:
-        """Whether it is a moving average by its name."""
+        """Whether its name is that of a moving average."""
         return any(_EMA.search(key) for key in (*self.held.keys, self.prefix.rstrip(".")))
 
     @property
     def usual(self) -> int:
-        """Its rank among the usual places; the smallest is taken."""
+        """Its rank among the usual keys; the smallest is preferred."""
         outer = (*self.held.keys, self.prefix.partition(".")[0])[0]
         return -1 if not outer else _USUAL.index(outer) if outer in _USUAL else len(_USUAL)
 
     def has(self, names: Collection[str]) -> int:
-        """Count these names in it."""
+        """Return how many of these names it contains."""
         return sum(f"{self.prefix}{name}" in self.held.named for name in names)
 
     def tensors(self) -> Tensors:
-        """Take the prefix off."""
+        """Return the tensors without the prefix."""
         cut = len(self.prefix)
         values = {
             name[cut:]: value
@@ -121,20 +121,20 @@ class _Place:
 
 
 def find_tensors(saved: object, own: Collection[str], *, origin: str) -> Tensors:
-    """Find the tensors of a backbone in what a file holds.
+    """Find the tensors of a backbone in the content of a file.
 
     Args:
-        saved: what the file holds.
-        own: the names of the backbone's tensors, without its head's.
-        origin: what an error calls the file.
+        saved: content of the file.
+        own: names of the backbone's tensors, without those of its head.
+        origin: name of the file in errors.
 
     Returns:
-        Those that fit by their names; else the closest ones, for `fit_weights` to report what is
-        wrong with them. A moving average (EMA) is preferred to the weights themselves, as in timm:
-        it is what gets published.
+        The tensors whose names fit; else the closest ones, so that `fit_weights` can report what is
+        wrong with them. A moving average (EMA) is preferred to the weights themselves, as in timm,
+        because it is usually what is published.
 
     Raises:
-        CheckpointError: no tensors by names are in it, or several networks that fit.
+        CheckpointError: it contains no named tensors, or several networks that fit.
     """
     needed = [name for name in own if not name.endswith(_COUNTER)]
     found = list(_dictionaries(saved))
@@ -150,7 +150,7 @@ def find_tensors(saved: object, own: Collection[str], *, origin: str) -> Tensors
 
 
 def foreign_names(names: Collection[str]) -> str | None:
-    """The library that uses these tensor names; None if unknown."""
+    """Return the library that uses these tensor names; None if unknown."""
     for pattern, library in _FOREIGN:
         if any(pattern.search(name) for name in names):
             return library
@@ -164,15 +164,14 @@ def _chosen(fits: Sequence[_Place], *, origin: str) -> _Place:
     left = [place for place in left if place.usual == first]
     if len(left) > 1:
         raise CheckpointError(
-            f"{origin}: holds {len(left)} networks that fit: "
-            f"{', '.join(place.words for place in left)}. Save the one that you mean to a file of "
-            "its own."
+            f"{origin}: contains {len(left)} networks that fit: "
+            f"{', '.join(place.words for place in left)}. Save the one to use to a separate file."
         )
     return left[0]
 
 
 def _places(held: _Held, first: str) -> list[_Place]:
-    """Each prefix with which a name occurs; the empty one if it does not occur."""
+    """Return each prefix with which a name occurs; only the empty one if it does not occur."""
     prefixes = {
         name.removesuffix(first)
         for name in held.named
@@ -182,7 +181,7 @@ def _places(held: _Held, first: str) -> list[_Place]:
 
 
 def _dictionaries(value: object, keys: tuple[str, ...] = ()) -> Iterator[_Held]:
-    """Every dictionary with named tensors."""
+    """Yield every dictionary with named tensors."""
     if not isinstance(value, dict) or len(keys) > _DEEPEST:
         return
     named = {
@@ -198,7 +197,7 @@ def _dictionaries(value: object, keys: tuple[str, ...] = ()) -> Iterator[_Held]:
 
 
 def _words(saved: object) -> str:
-    """What a file holds instead, for people."""
+    """Return what a file contains instead, for messages."""
     if isinstance(saved, dict) and saved:
         return f"a dictionary of {', '.join(f'{key!r}' for key in list(saved)[:5])}"
     return f"a {type(saved).__name__}"

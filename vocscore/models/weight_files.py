@@ -1,4 +1,4 @@
-"""Files of weights: which file is named, and what it is; checked before torch is loaded."""
+"""Recognizes files of weights and other files, without importing torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vocscore.models.card import ModelCard
 
 WORDS = ("imagenet", "none")
-"""What `--weights` takes beside a file."""
+"""Values of `--weights` that are not files."""
 
 _SNIFFED = 512
 _LENGTH_BYTES = 8
@@ -31,8 +31,8 @@ _TEXTS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "Run: git lfs pull"),
     (b"<!doctype html", "an HTML page", "Download the file itself, not the page that shows it"),
     (b"<html", "an HTML page", "Download the file itself, not the page that shows it"),
-    (b"<", "XML, as stores send it with an error", "Download it again"),
-    (b"{", "JSON, with no weights in it", "Name the file of the weights"),
+    (b"<", "XML, as object stores return it for errors", "Download it again"),
+    (b"{", "JSON without weights", "Name the file of the weights"),
 )
 _BYTES = (
     (0, b"\x89HDF", "an HDF5 file, as Keras writes it", _SAVE),
@@ -56,10 +56,10 @@ _SUFFIXES = {
 
 
 def run_of(weights: str) -> Path | None:
-    """Return the folder of the run that is named, if one is: by its folder, or its weights.
+    """Return the folder of a run, named by its folder or its weights; None if it is not a run.
 
     Args:
-        weights: as `--weights` takes it.
+        weights: the value of `--weights`.
     """
     path = Path(weights)
     folder = path.parent if path.name == WEIGHTS_FILE else path
@@ -72,32 +72,32 @@ def run_card(folder: Path, *, backbone: str) -> ModelCard:
     """Read the card of a run whose weights another training starts from.
 
     Raises:
-        CheckpointError: it is damaged, or of another backbone.
+        CheckpointError: it is damaged, or has another backbone.
     """
     card = load_card(folder)
     if card.backbone != backbone:
         raise CheckpointError(
-            f"{folder}: a run of the backbone {card.backbone}, and --backbone is {backbone}. "
+            f"{folder}: a run of the backbone {card.backbone}, but --backbone is {backbone}. "
             f"Add --backbone {card.backbone}, or start from other weights."
         )
     return card
 
 
 def weight_file(weights: str) -> Path:
-    """The file that holds the weights: as named, or in the run that is named."""
+    """Return the file of the weights: as named, or in the run that is named."""
     folder = run_of(weights)
     return Path(weights) if folder is None else folder / WEIGHTS_FILE
 
 
 def check_weights(weights: str, *, backbone: str) -> None:
-    """Refuse files that are not weights, without torch.
+    """Refuse files that are not weights, without importing torch.
 
     Args:
         weights: 'imagenet', 'none', a file, or the folder of a run.
-        backbone: the one they are for.
+        backbone: the backbone to use them for.
 
     Raises:
-        CheckpointError: there is no such file, it is something else, or a run of another backbone.
+        CheckpointError: there is no such file, it is not weights, or a run of another backbone.
     """
     if weights in WORDS:
         return
@@ -108,20 +108,20 @@ def check_weights(weights: str, *, backbone: str) -> None:
 
 
 def check_file(file: Path, *, named: str) -> None:
-    """Refuse a file that holds no weights, and say what it is.
+    """Refuse a file that does not contain weights, and name its kind.
 
     Args:
-        file: of weights.
-        named: what the user called it.
+        file: path of the file.
+        named: the path as the user gave it.
 
     Raises:
-        CheckpointError: it is missing, not a regular file, or holds something else.
+        CheckpointError: it is missing, not a regular file, or contains something else.
     """
     try:
         with os.fdopen(open_regular(file), "rb") as opened:
             found = _what_else(opened, file)
     except FileNotFoundError as error:
-        raise CheckpointError(f"{named}: no such file of weights. {_hint(named)}") from error
+        raise CheckpointError(f"{named}: no such file. {_hint(named)}") from error
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise CheckpointError(f"{named}: {said}. {_hint(named)}") from error
@@ -132,19 +132,19 @@ def check_file(file: Path, *, named: str) -> None:
 
 def _hint(named: str) -> str:
     if "://" in named:
-        return "It is an address: download the file, and name that."
+        return "It is a URL: download the file, and give its path."
     if named.lower() in WORDS:
         return f"Write it {named.lower()!r}."
     return _TAKES
 
 
 def _what_else(opened: BinaryIO, file: Path) -> tuple[str, str] | None:
-    """What a file without weights is, and the cure; None if it may hold weights."""
+    """Return what a file without weights is, and the remedy; None if it may be weights."""
     size = opened.seek(0, 2)
     opened.seek(0)
     first = opened.read(_SNIFFED)
     if not first:
-        return "an empty file (0 bytes), as a failed download leaves it", "Get it again"
+        return "an empty file (0 bytes), as after a failed download", "Get it again"
     if first.startswith(b"PK"):
         return _zipped(opened)
     if is_safetensors(first):
@@ -161,7 +161,7 @@ def is_safetensors(first: bytes) -> bool:
 
 
 def _signed(first: bytes) -> tuple[str, str] | None:
-    """What a file is by its first bytes."""
+    """Return what a file is by its first bytes."""
     text = first.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for start, what, cure in _TEXTS:
         if text.startswith(start):
@@ -178,12 +178,12 @@ def _signed(first: bytes) -> tuple[str, str] | None:
 
 
 def _zipped(opened: BinaryIO) -> tuple[str, str] | None:
-    """What a zip file is, if torch.save did not write it."""
+    """Return what a zip file is, if torch.save did not write it."""
     try:
         with zipfile.ZipFile(opened) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return "cut short or damaged: a zip without its end", "Get it again"
+        return "truncated or damaged: a zip without its end", "Get it again"
     if any(name.endswith("/constants.pkl") for name in names):
         return "a TorchScript archive, which is code", _SAVE
     if any(name.rpartition("/")[2] == "data.pkl" for name in names):
@@ -196,11 +196,11 @@ def _zipped(opened: BinaryIO) -> tuple[str, str] | None:
 
 
 def _safetensors(opened: BinaryIO, size: int) -> tuple[str, str] | None:
-    """Why a file that begins like safetensors is invalid; None if it may be valid."""
+    """Return why a file that begins like safetensors is invalid; None if it may be valid."""
     opened.seek(0)
     length = int.from_bytes(opened.read(_LENGTH_BYTES), "little")
     if length > size - _LENGTH_BYTES:
-        return "cut short or damaged: safetensors whose header is longer than the file", (
+        return "truncated or damaged: safetensors whose header is longer than the file", (
             "Get it again"
         )
     try:
@@ -210,5 +210,5 @@ def _safetensors(opened: BinaryIO, size: int) -> tuple[str, str] | None:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return "damaged: safetensors with an unreadable header", "Get it again"
     if whole > size:
-        return f"cut short: safetensors of {whole} bytes, of which {size} are there", "Get it again"
+        return f"truncated: safetensors of {whole} bytes, but the file has {size}", "Get it again"
     return None

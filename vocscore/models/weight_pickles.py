@@ -1,9 +1,9 @@
 """Loads files of torch.save without running code from them.
 
 Training scripts save more than tensors: their options, a path, the best accuracy as a NumPy number.
-torch's own loader refuses such a file. Here objects of a fixed list of harmless classes are
-replaced by blanks (the classes themselves are neither imported nor run), and any other class is
-refused by its name.
+torch's safe loader refuses such a file. Here objects of a fixed list of harmless classes are
+replaced by placeholders (the classes are neither imported nor run), and any other class is refused
+by name.
 """
 
 from __future__ import annotations
@@ -41,29 +41,29 @@ _DICTIONARIES = (
     *("addict.addict.Dict", "mmengine.config.config.ConfigDict"),
     *(f"{module}.AttributeDict" for module in _LIGHTNING),
 )
-"""Kinds of dictionaries: pickle fills them as it fills a plain one."""
+"""Kinds of dictionaries, which pickle fills like a plain one."""
 _GLOBAL = re.compile(r"GLOBAL (\S+)")
 
 
 class Blank:
     """A placeholder for an object whose class is not run: takes any arguments, keeps nothing."""
 
-    def __new__(cls, *_args: Any, **_named: Any) -> Blank:  # noqa: PYI034 - a blank, always
-        """Make one from anything."""
+    def __new__(cls, *_args: Any, **_named: Any) -> Blank:  # noqa: PYI034 - always a Blank
+        """Create a placeholder from any arguments."""
         return super().__new__(cls)
 
     def __init__(self, *_args: Any, **_named: Any) -> None:
-        """Keep nothing."""
+        """Ignore the arguments."""
 
     def __setstate__(self, _state: object) -> None:
-        """Keep nothing."""
+        """Ignore the state."""
 
 
 class PlainDict:
-    """Makes a plain dictionary in place of another kind."""
+    """Creates a plain dictionary in place of another kind."""
 
     def __new__(cls, *_args: Any) -> dict[Any, Any]:  # type: ignore[misc]
-        """An empty one, for pickle to fill."""
+        """Return an empty dictionary, which pickle fills."""
         return {}
 
 
@@ -88,6 +88,6 @@ def load_pickle(file: BinaryIO) -> object:
         if named is None:
             raise
         raise CheckpointError(
-            f"holds {named[1]}, which does not load without running code of its own. Save the "
-            "tensors alone: torch.save(model.state_dict(), FILE)."
+            f"contains {named[1]}, which cannot be loaded without running its code. Save only the "
+            "tensors: torch.save(model.state_dict(), FILE)."
         ) from error

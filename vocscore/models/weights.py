@@ -38,8 +38,8 @@ class Weights:
     """The content of a file of weights, and its name.
 
     Attributes:
-        saved: a state dict, or what a training script has saved it in.
-        origin: its name in errors.
+        saved: a state dict, or the checkpoint of a training script that contains one.
+        origin: name of the file in errors.
     """
 
     saved: object
@@ -47,7 +47,7 @@ class Weights:
 
 
 def imagenet_weights(backbone: str, *, on_stage: Callable[[str], None] | None = None) -> Weights:
-    """Load the ImageNet weights that torchvision published first; downloaded once, checked by hash.
+    """Load torchvision's first ImageNet weights; downloaded once, checked by hash.
 
     Args:
         backbone: the name of a torchvision classification model.
@@ -62,7 +62,7 @@ def imagenet_weights(backbone: str, *, on_stage: Callable[[str], None] | None = 
     if not folder.is_absolute():  # '~', which torch would create as a folder
         raise CheckpointError(
             f"{name}: this user has no home folder to download it to. Set TORCH_HOME to a folder "
-            "for it, use --weights FILE, or start from nothing with --weights none."
+            "for it, use --weights FILE, or start from random weights with --weights none."
         )
     if on_stage is not None and not (folder / name).exists():
         on_stage(f"downloading {name}")
@@ -74,8 +74,8 @@ def imagenet_weights(backbone: str, *, on_stage: Callable[[str], None] | None = 
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise CheckpointError(
             f"{name} is not in {folder} and cannot be downloaded, or is damaged "
-            f"({_first_line(error)}). Put a whole one there, or use --weights FILE, or start from "
-            f"nothing with --weights none."
+            f"({_first_line(error)}). Copy it there, use --weights FILE, or start from random "
+            f"weights with --weights none."
         ) from error
     return Weights(state, name)
 
@@ -84,16 +84,16 @@ def read_weights(weights: str) -> Weights:
     """Read a file of weights, pickled or safetensors. No code in the file is run.
 
     Args:
-        weights: the file; or a run, whose own weights are read.
+        weights: the file, or a run, whose weights are read.
 
     Raises:
-        CheckpointError: the file is missing, is neither, or cannot be loaded without running code.
+        CheckpointError: the file is missing, not weights, or cannot be loaded without running code.
     """
     path = weight_file(weights)
     check_file(path, named=weights)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickles that torch has not written
+            warnings.simplefilter("ignore")  # about pickles that torch did not write
             saved = _load(path)
     except CheckpointError as error:
         raise CheckpointError(f"{weights}: {error}") from error
@@ -107,12 +107,12 @@ def read_weights(weights: str) -> Weights:
 
 
 def describe_weights(backbone: str, weights: str, *, where: str = "") -> str:
-    """Describe where weights came from, for the checkpoint; without folders, equal everywhere.
+    """Describe the source of weights for the checkpoint, without folders: equal on every machine.
 
     Args:
-        backbone: the name of a torchvision classification model.
-        weights: as `vocscore.models.network.build_network` takes it.
-        where: in the file, as `fit_weights` gives it.
+        backbone: name of a torchvision classification model.
+        weights: as for `vocscore.models.network.build_network`.
+        where: location in the file, as returned by `fit_weights`.
     """
     if weights == "none":
         return "none"
@@ -132,7 +132,7 @@ def fit_weights(
 
     Args:
         module: torchvision's model, without its head.
-        weights: names may have prefixes, and the state dict may be in others; see `find_tensors`.
+        weights: names may have prefixes, and the state dict may be nested; see `find_tensors`.
         backbone: the model's name, for errors.
         dropped: prefixes of keys that `module` does not use.
 
@@ -140,8 +140,8 @@ def fit_weights(
         Where in the file they were: '' for a plain state dict, else such as 'state_dict/module.*'.
 
     Raises:
-        CheckpointError: tensors are missing, left over, of other shapes or types, or hold values
-            that are not numbers.
+        CheckpointError: tensors are missing, unexpected, have other shapes or types, or contain
+            NaN or infinity.
     """
     own = module.state_dict()
     found = find_tensors(weights.saved, own, origin=weights.origin)
@@ -156,7 +156,7 @@ def fit_weights(
     if not misfits:
         missing, unexpected = module.load_state_dict(_versioned(state, found, module), strict=False)
         misfits += [f"{n} is missing" for n in missing if not n.endswith("num_batches_tracked")]
-        misfits += [f"{n} is left over" for n in unexpected]
+        misfits += [f"{n} is unexpected" for n in unexpected]
     if misfits:
         raise CheckpointError(_misfit(misfits, found, weights.origin, backbone))
     return found.where
@@ -165,10 +165,10 @@ def fit_weights(
 def _versioned(
     state: OrderedDict[str, torch.Tensor], found: Tensors, module: nn.Module
 ) -> OrderedDict[str, torch.Tensor]:
-    """Attach the versions of the modules to the tensors, by torch's own protocol.
+    """Attach the versions of the modules to the tensors, by torch's protocol.
 
-    Modules rename old keys by the version that the file records. Where it records none (a
-    safetensors file), the outermost counts as new: MNASNet refuses to load otherwise.
+    Modules rename old keys by the version that the file records. If it records none (as in
+    safetensors), the outermost module is treated as current: otherwise MNASNet refuses to load.
     """
     versions = found.versions or {"": {"version": getattr(module, "_version", 1)}}
     state._metadata = versions  # type: ignore[attr-defined]  # noqa: SLF001 - torch's own protocol
@@ -176,14 +176,14 @@ def _versioned(
 
 
 def _wrong(value: torch.Tensor, own: torch.Tensor) -> str:
-    """Why a tensor cannot replace the backbone's own; '' if it can."""
+    """Return why a tensor cannot replace the backbone's; '' if it can."""
     if value.shape != own.shape:
-        return f"is {list(value.shape)} there, {list(own.shape)} here"
+        return f"has shape {list(value.shape)} instead of {list(own.shape)}"
     plain = value.layout == torch.strided and not value.is_quantized and not value.is_meta
     if not plain or value.is_floating_point() != own.is_floating_point():
-        return f"is {str(value.dtype).removeprefix('torch.')} there, not a plain float tensor"
+        return f"is {str(value.dtype).removeprefix('torch.')}, not a plain float tensor"
     if value.is_floating_point() and not bool(value.float().isfinite().all()):
-        return "holds values that are not numbers"
+        return "contains NaN or infinity"
     return ""
 
 
@@ -194,7 +194,7 @@ def _misfit(misfits: Sequence[str], found: Tensors, origin: str, backbone: str) 
     place = f" ({found.where})" if found.where else ""
     cure = (
         f"Its names are those of {library}, such as {next(iter(found.values))}; only torchvision's "
-        "models are read."
+        "models are supported."
         if library
         else "It must be torchvision's state dict of the same --backbone."
     )
@@ -205,7 +205,7 @@ def _misfit(misfits: Sequence[str], found: Tensors, origin: str, backbone: str) 
 
 
 def _imagenet_choice(backbone: str) -> torchvision.models.WeightsEnum:
-    """The first ImageNet weights of torchvision, or its default if none has that name."""
+    """Return torchvision's first ImageNet weights, or its default if it has none of that name."""
     choices = torchvision.models.get_model_weights(backbone)
     return choices.__members__.get("IMAGENET1K_V1", choices.DEFAULT)
 

@@ -1,8 +1,8 @@
 """Random crops, flips and colors for training: drawn here by row, applied by the loaders.
 
-The draw for an image depends on the seed, the epoch and the image's row only: not on batches,
+The draw for an image depends only on the seed, the epoch and the image's row, not on batches,
 threads, ranks, the loader, or earlier draws. So the loaders agree, and a resumed training sees the
-same images as one that was not interrupted.
+same images as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _RATIOS: Final = (3 / 4, 4 / 3)
 """Width to height of a crop, in the image's own pixels; torchvision's default."""
 _TRIES: Final = 10
 _NUMBERS: Final = 2 * _TRIES + 6
-"""Random numbers per row: area and ratio for each try, down, right, flip, three for colors."""
+"""Random numbers per row: area and ratio of each try, down, right, flip, and three for colors."""
 
 
 _NOTHING: Final = AugmentationConfig()
@@ -27,7 +27,7 @@ _NOTHING: Final = AugmentationConfig()
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle of an image, pixels."""
+    """A rectangle of an image, in pixels."""
 
     top: int
     left: int
@@ -35,12 +35,12 @@ class Box:
     width: int
 
     def stored(self, orientation: int, *, width: int, height: int) -> Box:
-        """Return the same box in the stored image, before it is turned by its EXIF orientation.
+        """Return the same box in the stored image, before its EXIF orientation is applied.
 
         Args:
-            orientation: by EXIF, 1 to 8 (EXIF 2.3, tag 0x0112).
-            width: of the stored image, pixels.
-            height: of the stored image, pixels.
+            orientation: EXIF orientation, 1 to 8 (EXIF 2.3, tag 0x0112).
+            width: width of the stored image, pixels.
+            height: height of the stored image, pixels.
         """
         if orientation >= 5:
             width, height = height, width
@@ -59,9 +59,9 @@ class Crop:
     """A crop of an image whose size is not known yet.
 
     Attributes:
-        shares: of the image's area, for each try.
+        shares: share of the image's area, for each try.
         ratios: width to height, for each try.
-        place: how far down and how far right, of what is possible; 0 up to 1.
+        place: vertical and horizontal position, as a share of the possible range, 0 up to 1.
     """
 
     shares: tuple[float, ...]
@@ -72,8 +72,8 @@ class Crop:
         """Return the crop for an upright image of this size, pixels.
 
         The first try that fits; if none does, the largest centered crop with an allowed ratio.
-        Source: `RandomResizedCrop.get_params` of torchvision 0.29 (after Szegedy et al.,
-        2015, Going Deeper with Convolutions), whose distribution this is.
+        Source: same distribution as `RandomResizedCrop.get_params` of torchvision 0.29 (after
+        Szegedy et al., 2015, Going Deeper with Convolutions).
         """
         for share, ratio in zip(self.shares, self.ratios, strict=True):
             area = share * width * height
@@ -91,9 +91,9 @@ class View:
     """How one image is changed: cropped, then resized, mirrored, and recolored.
 
     Attributes:
-        crop: None for all of the image.
-        mirrored: left and right are swapped.
-        colors: factors of brightness, contrast and saturation (`color.py`); None: as they are.
+        crop: None for the whole image.
+        mirrored: whether left and right are swapped.
+        colors: factors of brightness, contrast and saturation (`color.py`); None: unchanged.
     """
 
     crop: Crop | None
@@ -101,7 +101,7 @@ class View:
     colors: tuple[float, float, float] | None
 
     def turned(self, orientation: int) -> int:
-        """The EXIF orientation (1 to 8) that turns a stored image upright, and mirrors it."""
+        """Return the EXIF orientation (1 to 8) that turns a stored image upright and mirrors it."""
         return ((orientation - 1) ^ 1) + 1 if self.mirrored else orientation
 
 
@@ -114,8 +114,8 @@ class Views:
 
     Attributes:
         augmentation: the random changes.
-        seed: not below 0.
-        epoch: not below 0.
+        seed: at least 0.
+        epoch: at least 0.
     """
 
     augmentation: AugmentationConfig
@@ -123,7 +123,7 @@ class Views:
     epoch: int
 
     def of(self, row: int) -> View:
-        """Draw the view of one row; the same at any time and in any thread."""
+        """Draw the view of one row; the result does not depend on time or thread."""
         if self.augmentation == _NOTHING:
             return AS_IT_IS
         # Always draw all numbers, so that one setting does not change the draws of another.

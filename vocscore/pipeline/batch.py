@@ -1,4 +1,4 @@
-"""The one type that carries images to the network."""
+"""`Batch`, the type of the network's input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Failure:
     """One image of a batch that could not be decoded.
 
     Attributes:
-        row: its row number in the list that was asked for.
+        row: its row number in the list that was passed.
         fault: what is wrong with it.
     """
 
@@ -36,7 +36,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Images ready for a network, each with its row number.
+    """Decoded images, each with its row number.
 
     Each image keeps its row number, so that padding, shuffling, threads and several devices
     can never assign a score to the wrong name.
@@ -44,7 +44,7 @@ class Batch:
     Attributes:
         images: uint8, shape (N, 3, size, size), RGB, channels-last in memory, on the loader's
             device. `Preprocess.normalize` turns it into the network's input.
-        rows: int64, shape (N,): the row of each image in the list that was asked for.
+        rows: int64, shape (N,): the row of each image in the list that was passed.
         labels: int8, shape (N, C): 1 present, 0 absent, -1 only difficult; None without labels.
         failures: the images of this batch that could not be decoded; their rows are not in
             `rows`.
@@ -56,7 +56,7 @@ class Batch:
     failures: tuple[Failure, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a batch whose parts do not fit, when it is created and not when it is used."""
+        """Check that types and shapes match, when the batch is created and not when it is used."""
         n = len(self.rows)
         shape = tuple(self.images.shape)
         if self.images.dtype != torch.uint8 or len(shape) != 4 or shape[:2] != (n, 3):
@@ -73,7 +73,7 @@ class Batch:
             )
 
     def __repr__(self) -> str:
-        """Shapes, types and the device instead of thousands of numbers."""
+        """Return shapes, types and the device instead of thousands of numbers."""
         shape = tuple(self.images.shape)
         labels = "None" if self.labels is None else f"int8 {self.labels.shape}"
         return (
@@ -96,14 +96,14 @@ class ImageLoader(Protocol):
         """Decode every image once.
 
         Args:
-            refs: where the bytes lie; the position in this list is the row number.
+            refs: where the bytes are; the position in this list is the row number.
             labels: int8, shape (len(refs), C), returned with the rows; or None.
-            order: the rows to visit, in this order; None: every row once, in order. A row may be
+            order: the rows to decode, in this order; None: every row once, in order. A row may be
                 left out (another rank has it).
             views: the augmentation of each row; None: no augmentation.
 
         Yields:
-            Batches of up to `batch_size` rows; each row of `order` comes exactly once, either in
+            Batches of up to `batch_size` rows; each row of `order` occurs exactly once, either in
             `rows` or in `failures`.
         """
         ...
@@ -113,9 +113,9 @@ class ImageLoader(Protocol):
         ...
 
     def __enter__(self) -> Self:
-        """Return the loader; `close` is called at the end of the `with` block."""
+        """Return the loader, which is closed at the end of the `with` block."""
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Close, after an error too."""
+        """Close the loader, also after an error."""
         self.close()

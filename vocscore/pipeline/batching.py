@@ -1,4 +1,4 @@
-"""Which rows make which batch, and how decoded rows become a `Batch`: one rule for every loader."""
+"""Divides rows into batches and gathers decoded rows into a `Batch`, for every loader."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def split(
     labels: NDArray[np.int8] | None,
     order: Sequence[int] | None,
 ) -> Iterator[NDArray[np.int64]]:
-    """Cut the rows to visit into batches; the last one may be smaller.
+    """Divide the rows to decode into batches; the last one may be smaller.
 
     Args:
-        count: how many images there are.
+        count: number of images.
         batch_size: rows per batch.
-        labels: int8, shape (count, C), or None; only its length is looked at.
+        labels: int8, shape (count, C), or None; only its length is checked.
         order: as for `ImageLoader.batches`.
 
     Yields:
         int64, shape (1..batch_size,).
 
     Raises:
-        ValueError: a row outside the images, a row twice, or labels of another length; at once,
-            not at the first batch.
+        ValueError: a row out of range, a row that occurs twice, or labels of another length; raised
+            by the call, not with the first batch.
     """
     if labels is not None and len(labels) != count:
         raise ValueError(f"{len(labels)} rows of labels for {count} images")
@@ -81,7 +81,7 @@ def gather(
     Args:
         images: uint8, shape (N, 3, size, size), one slot for each of `rows`.
         rows: int64, shape (N,).
-        failures: those of `rows` whose slot holds nothing.
+        failures: those of `rows` whose slot has no image.
         labels: int8, shape (all images, C), or None.
     """
     if failures:
@@ -108,15 +108,15 @@ def naming(ref: ImageRef) -> Iterator[None]:
 def attempt(work: Callable[[], _T], *, ref: ImageRef, row: int) -> _T | Failure:
     """Read or decode one image: return the result, or the reason of its failure.
 
-    Not enough memory, torch's included, is a failure like any other.
+    Running out of memory, also in torch, is a failure like any other.
 
     Args:
-        work: does it; called again if memory was not enough.
+        work: reads or decodes the image; called again if there was not enough memory.
         ref: the image.
         row: its row number.
 
     Raises:
-        RuntimeError: as `naming`.
+        RuntimeError: as for `naming`.
     """
     with naming(ref):
         try:

@@ -18,21 +18,20 @@ GRAY: Final = (0.2989, 0.587, 0.114)
 def recolor(images: torch.Tensor, factors: Sequence[tuple[float, float, float]]) -> None:
     """Change the colors of images, in place, each by its own factors.
 
-    In this order, clipped to black and white after each: brightness b, contrast c (about the
-    image's mean gray), saturation s (about each pixel's gray). Factors of 1 change nothing.
+    In this order, clipped to 0..255 after each: brightness, contrast (about the image's mean gray),
+    saturation (about each pixel's gray). Factors of 1 change nothing.
 
     Source: `adjust_brightness`, `adjust_contrast` and `adjust_saturation` of
     torchvision.transforms.functional on floats, which take one factor for a whole batch.
 
     Args:
         images: uint8, shape (N, 3, H, W).
-        factors: N times brightness, contrast and saturation, none below 0.
+        factors: brightness, contrast and saturation of each of the N images, at least 0.
     """
     table = bring(torch.tensor(factors, dtype=torch.float32), images.device)
     brightness, contrast, saturation = table.view(-1, 3, 1, 1, 1).unbind(1)
-    pixels = (
-        images.contiguous().float()
-    )  # channel by channel: three times as fast as pixel by pixel
+    # Contiguous, that is channel by channel: three times as fast as channels-last.
+    pixels = images.contiguous().float()
     pixels.mul_(brightness).clamp_(max=255)
     middle = _gray(pixels.mean((2, 3), keepdim=True))
     pixels.mul_(contrast).add_((1 - contrast) * middle).clamp_(0, 255)

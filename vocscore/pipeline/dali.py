@@ -1,7 +1,7 @@
 """The DALI loader: one graph from `Preprocess`, on GPU (`mixed` decoding) and on CPU.
 
-Strict fast path, tolerant slow path. Only JPEGs in the usual colors that libjpeg-turbo finds
-undamaged enter the graph: DALI decodes a damaged one to wrong pixels without an error, and stops at
+Strict fast path, tolerant slow path. Only JPEGs in the usual color spaces that libjpeg-turbo finds
+undamaged enter the graph: DALI decodes damaged ones to wrong pixels without an error, and stops at
 the first that it cannot decode. All other formats (PNG, WebP, CMYK, ...), most of which DALI would
 decode on the CPU too, are decoded by the host path, in the threads that read and check.
 """
@@ -53,10 +53,10 @@ class DaliLoader(ImageLoader):
     """Makes batches with DALI.
 
     Args:
-        preprocess: what is done to each image.
+        preprocess: the preprocessing of each image.
         batch_size: rows per batch.
-        threads: images read and checked at the same time; DALI decodes with as many again.
-        device: where it decodes; a `Device` or its name.
+        threads: images read and checked at the same time; DALI uses as many again for decoding.
+        device: the device that decodes; a `Device` or its name.
         max_pixels: as for `image.decode`.
         tuning: settings that affect its speed only.
 
@@ -82,7 +82,7 @@ class DaliLoader(ImageLoader):
         self._device = torch.device(str(find_device(Device.parse(device))))
         self._threads = threads
         self._router = Router(preprocess, max_pixels)
-        # Idle graphs: those that do not crop, which most work needs, and those that do.
+        # Idle graphs, by whether they crop; most work needs those that do not.
         self._idle: dict[bool, list[Decoder]] = {False: [self.open_decoder()], True: []}
         self._crew = OrderedThreadPool(threads)
 
@@ -163,10 +163,10 @@ class DaliLoader(ImageLoader):
         return images
 
     def open_decoder(self, *, crops: bool = False) -> Decoder:
-        """Build a separate graph, for files known to be good; the benchmark measures it alone.
+        """Build a graph, for files known to be good; the benchmark measures it alone.
 
         Args:
-            crops: whether each image has a box.
+            crops: whether each image is cropped to a box.
 
         Raises:
             DaliMissingError, DeviceError: as for the loader.
@@ -192,7 +192,7 @@ class DaliLoader(ImageLoader):
 
 
 def _complete(decoded: torch.Tensor, jpegs: Sequence[Jpeg]) -> None:
-    """Do in place what the graph does not: turn, mirror, recolor."""
+    """Turn, mirror and recolor in place, which the graph does not do."""
     host.turn(decoded, [item.turned for item in jpegs])
     # In one batch either all are recolored or none. DALI's own operators compute contrast around a
     # fixed gray, which differs from what other training code does.
@@ -212,7 +212,7 @@ def _graph(
 ) -> Graph:
     """Build the DALI pipeline: encoded JPEGs in, (N, size, size, 3) uint8 RGB out.
 
-    One that crops takes `STARTS` and `SHAPES` as well.
+    A graph that crops has the inputs `STARTS` and `SHAPES` as well.
 
     Raises:
         DaliMissingError: DALI is not installed.
@@ -231,7 +231,7 @@ def _graph(
         batch_size=batch_size,
         num_threads=threads,
         device_id=device.index if on_gpu else None,
-        # 1, or the first run would ask for more batches than have been fed.
+        # 1, otherwise the first run would request more batches than have been fed.
         prefetch_queue_depth=1,
     )
     with pipeline:
@@ -248,8 +248,8 @@ def _graph(
             affine=tuning.affine,
         )
         if crops:
-            # After decoding in full: the pixels along the edge of a crop are then the same for
-            # every decoder of the GPU.
+            # After decoding in full, so that pixels at the edge of a crop are the same with every
+            # decoder of the GPU.
             starts, shapes = (
                 fn.external_source(name=name, dtype=types.INT32, ndim=1)
                 for name in (STARTS, SHAPES)

@@ -1,4 +1,4 @@
-"""DALI's graph behind a queue that outlives it: no batch is lost when the graph fails."""
+"""Wraps DALI's graph in a queue that survives it: no batch is lost when the graph fails."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 INPUT: Final = "jpegs"
 """The name of the graph's input."""
 STARTS: Final = "starts"
-"""Of a graph that crops: each image's first row and column, int32, shape (2,)."""
+"""Input of a graph that crops: each image's first row and column, int32, shape (2,)."""
 SHAPES: Final = "shapes"
-"""Of a graph that crops: each image's number of rows and columns, int32, shape (2,)."""
+"""Input of a graph that crops: each image's number of rows and columns, int32, shape (2,)."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What decides DALI's speed, and no pixel.
+    """Settings that affect DALI's speed, but no pixel.
 
-    The figures are from DALI's documentation and not measured yet.
+    The values are from DALI's documentation and not measured yet.
 
     Attributes:
-        hw_decoder_load: share of the JPEGs, 0 to 1, for the GPU's own JPEG engines, where it has
-            some (A100, H100, H200); the cores and the GPU's ordinary units decode the others.
-        in_flight: batches that DALI holds, decoded or being decoded, while the consumer uses the
-            one before them.
-        affine: tie each of DALI's threads to a core, which is DALI's default. Here the threads
-            that read and check share these cores, and another worker's threads would be tied to
-            the same ones.
+        hw_decoder_load: share of the JPEGs, 0 to 1, for the GPU's hardware JPEG decoders, if it has
+            any (A100, H100, H200); CPU cores and the GPU's ordinary units decode the others.
+        in_flight: batches that DALI has decoded or is decoding while the consumer uses the one
+            before them.
+        affine: pin each of DALI's threads to a core, which is DALI's default. Here the threads
+            that read and check share these cores, and the threads of another worker would be pinned
+            to the same ones.
     """
 
     hw_decoder_load: float = 0.65
@@ -54,38 +54,37 @@ DEFAULT_TUNING = Tuning()
 
 
 class Graph(Protocol):
-    """What is used of `nvidia.dali.Pipeline`: encoded JPEGs in, uint8 (N, size, size, 3) out."""
+    """The used part of `nvidia.dali.Pipeline`: encoded JPEGs in, uint8 (N, size, size, 3) out."""
 
     def feed_input(self, name: str, data: list[np.ndarray[Any, Any]]) -> None:
-        """Take a batch of encoded images, without copying them, or of their boxes."""
+        """Feed a batch of encoded images, without copying them, or of their boxes."""
 
     def schedule_run(self) -> None:
-        """Start on the oldest batch fed."""
+        """Start decoding the oldest batch fed."""
 
     def outputs(self, cuda_stream: object = None) -> tuple[Any, ...]:
         """Wait for the oldest batch started."""
 
 
 class Decoder:
-    """DALI's graph behind a queue that outlives the graph.
+    """DALI's graph with a queue that survives it.
 
     `collect` returns the batches in the order of `submit`. When DALI fails, the oldest batch is
-    returned as None, the graph is rebuilt, and the batches behind it are submitted again.
+    returned as None, the graph is rebuilt, and the batches after it are submitted again.
 
     Args:
-        build: makes a graph; raises RuntimeError if it cannot be built on the device.
-        device: where the graph's output lies.
+        build: builds a graph; raises RuntimeError if it cannot be built on the device.
+        device: device of the graph's output.
 
     Raises:
         DeviceError: the graph cannot be built.
     """
 
     def __init__(self, build: Callable[[], Graph], *, device: torch.device) -> None:
-        """Build the first graph."""
         self._build = build
         self._device = device
         self._queue: deque[tuple[list[bytes], list[Box] | None]] = deque()
-        # Bytes that a GPU may still be reading, each with the event after which it is not.
+        # Bytes that a GPU may still be reading, with the events after which it no longer does.
         self._lent: deque[tuple[torch.cuda.Event, list[bytes]]] = deque()
         self._failure: RuntimeError | None = None
         self._graph = self._built()
@@ -95,7 +94,7 @@ class Decoder:
 
         Args:
             data: whole files.
-            boxes: for a graph that crops, what is cut out of each, as stored; else None.
+            boxes: for a graph that crops, the crop of each stored image; else None.
         """
         self._queue.append((data, boxes))
         self._feed(data, boxes)
@@ -118,7 +117,7 @@ class Decoder:
         except RuntimeError as error:
             self._queue.popleft()
             _log.warning(
-                "DALI gave up on a batch; its %d images are decoded on the CPU (%s)",
+                "DALI could not decode a batch; its %d images are decoded on the CPU (%s)",
                 len(data),
                 _cause(error),
             )
@@ -145,9 +144,9 @@ class Decoder:
         if not is_gpu(self._device):
             (images,) = self._graph.outputs()
             return from_dlpack(images.as_tensor()).permute(0, 3, 1, 2)
-        # Bound to torch's stream: nothing waits on the host. DALI takes back the memory of a freed
-        # tensor in a thread of its own, after the GPU has finished all its work
-        # (`DLTensorGraveyard`); so no CUDA graph may be captured while batches are in use.
+        # Bound to torch's stream, so that the host does not wait. DALI reclaims the memory of a
+        # freed tensor in a separate thread, after the GPU has finished all its work
+        # (`DLTensorGraveyard`), so no CUDA graph may be captured while batches are in use.
         with on_device(self._device):
             stream = torch.cuda.current_stream()
             (images,) = self._graph.outputs(cuda_stream=stream)
@@ -159,7 +158,7 @@ class Decoder:
 
     def _start_again(self) -> None:
         self._failure = None
-        del self._graph  # and free its memory, before the next one needs as much
+        del self._graph  # frees its memory before the next one is built
         self._graph = self._built()
         for data, boxes in self._queue:
             self._feed(data, boxes)

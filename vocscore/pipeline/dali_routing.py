@@ -1,4 +1,4 @@
-"""Which images go into DALI's graph; the threads that read decode the others."""
+"""Decides which images DALI's graph decodes; the reading threads decode the others."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Jpeg:
-    """A whole JPEG on its way into the graph.
+    """A JPEG to be decoded by the graph.
 
     Attributes:
         data: the whole file.
-        ref: where it came from.
-        box: what is cut out of it, as stored; None: nothing.
-        turned: the EXIF orientation that makes the result upright, or mirrored.
-        view: what all this comes from.
+        ref: its source.
+        box: the crop of the stored image; None: no crop.
+        turned: the EXIF orientation that makes the result upright, and mirrors it if needed.
+        view: the augmentation that box and orientation come from.
     """
 
     data: bytes
@@ -48,7 +48,7 @@ class Router:
     """Reads images and chooses the decoder of each.
 
     Attributes:
-        preprocess: what is done to each image.
+        preprocess: the preprocessing of each image.
         max_pixels: as for `image_file.decode`.
     """
 
@@ -68,7 +68,7 @@ class Router:
         return batching.attempt(read, ref=ref, row=row)
 
     def decode(self, row: int, item: Prepared) -> Prepared:
-        """Decode on the host an image that the graph did not decode."""
+        """Decode on the host an image that the graph failed to decode."""
         if not isinstance(item, Jpeg):
             return item
         one = item
@@ -93,7 +93,7 @@ class Router:
 
 
 def is_for_dali(data: bytes, size: int, max_pixels: int) -> bool:
-    """Whether the graph takes a file, provided that it is undamaged.
+    """Whether the graph can decode a file, provided that it is undamaged.
 
     Args:
         data: the whole file.
@@ -111,6 +111,6 @@ def is_for_dali(data: bytes, size: int, max_pixels: int) -> bool:
     width, height, colors = header
     if colors not in jpeg.PLAIN_COLORS or width * height > max_pixels:
         return False
-    # The check of a large one alone costs as much as decoding it at an eighth on the host, and DALI
+    # For a large one, the check alone costs as much as decoding it at 1/8 on the host, and DALI
     # can only decode in full.
     return jpeg.reduction(width, height, side=size) == 1

@@ -1,4 +1,4 @@
-"""Which device there is, tensors on their way to a GPU, and the GPU that a thread works on."""
+"""Finds devices, copies tensors to a GPU, and sets the current GPU of a thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def find_device(wanted: Device) -> Device:
     """Turn the requested device into one that exists.
 
     Args:
-        wanted: 'auto' is the first GPU, or the CPU where there is none.
+        wanted: 'auto' is the first GPU, or the CPU if there is none.
 
     Returns:
         The CPU, or a GPU with its number.
@@ -34,7 +34,7 @@ def find_device(wanted: Device) -> Device:
     number = wanted.index or 0
     if number >= there:
         seen = f"{there} visible: cuda:0 to cuda:{there - 1}" if there else "none visible to torch"
-        raise DeviceError(f"device '{wanted}' is not there ({seen}). Use --device auto or cpu.")
+        raise DeviceError(f"device '{wanted}' not found ({seen}). Use --device auto or cpu.")
     return Device("cuda", number)
 
 
@@ -44,9 +44,9 @@ def is_gpu(device: torch.device) -> bool:
 
 
 def bring(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Copy a tensor to a device; a tensor that is there already is returned as it is.
+    """Copy a tensor to a device; a tensor that is already there is returned unchanged.
 
-    To a GPU through page-locked memory, because a plain copy waits for all the work queued there.
+    Copies to a GPU use page-locked memory, because a plain copy waits for all work queued there.
     """
     if is_gpu(device) and tensor.is_cpu:
         tensor = tensor.pin_memory()
@@ -54,13 +54,13 @@ def bring(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def index(positions: Sequence[int], device: torch.device) -> torch.Tensor:
-    """Positions on a device, to index with: int64, shape (len(positions),)."""
+    """Return a tensor of indices on a device: int64, shape (len(positions),)."""
     return bring(torch.tensor(positions, dtype=torch.int64), device)
 
 
 @contextmanager
 def on_device(device: torch.device) -> Iterator[None]:
-    """Make a GPU the current one; in a new thread the first GPU is current."""
+    """Make a GPU the current one; by default, the first GPU is current in each thread."""
     if not is_gpu(device):
         yield
         return

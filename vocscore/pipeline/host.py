@@ -1,4 +1,4 @@
-"""The host loader: libjpeg-turbo decodes, torch resizes, in threads; fast where there is no GPU."""
+"""The host loader for machines without a GPU: libjpeg-turbo decodes, torch resizes, in threads."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def decode_into(
     Args:
         out: where to write it: uint8, shape (3, size, size), channels-last in memory.
         data: the whole file, or pixels as `image_file.decode` returns them.
-        preprocess: what is done to it.
+        preprocess: the preprocessing of the image.
         max_pixels: as for `image_file.decode`.
         view: its augmentation.
 
     Raises:
-        BadImage: as `image_file.decode` does.
+        BadImage: as for `image_file.decode`.
     """
     upright = preprocess.upright
     if view.crop is None:
@@ -78,7 +78,7 @@ def fit(whole: image_file.Decoded, *, out: torch.Tensor) -> None:
     """
     pixels = torch.from_numpy(whole.pixels).permute(2, 0, 1)[None]
     height = width = None
-    if whole.reduced > 1:  # else torch computes the ratio itself, with its own rounding
+    if whole.reduced > 1:  # otherwise torch computes the ratio itself, with its own rounding
         height, width = out.shape[1] / whole.height, out.shape[2] / whole.width
     # The function behind `F.interpolate(..., mode="bilinear", antialias=True)`, which has no `out`:
     # writing in place saves an eighth of the time from bytes to batch.
@@ -105,7 +105,7 @@ def turn(images: torch.Tensor, orientations: Sequence[int]) -> None:
 
 
 def _turned(images: torch.Tensor, orientation: int) -> torch.Tensor:
-    """Turned copies of square images, shape (..., size, size)."""
+    """Return turned copies of square images, shape (..., size, size)."""
     if orientation >= 5:
         images = images.transpose(-2, -1)
     axes = [-2] * (orientation in (3, 4, 7, 8)) + [-1] * (orientation in (2, 3, 6, 7))
@@ -125,9 +125,9 @@ class HostLoader(ImageLoader):
     """Makes batches on the CPU.
 
     Args:
-        preprocess: what is done to each image.
+        preprocess: the preprocessing of each image.
         batch_size: rows per batch.
-        threads: images decoded at the same time; the machine's cores, as a rule.
+        threads: images decoded at the same time; usually the number of cores.
         max_pixels: as for `image_file.decode`.
     """
 
@@ -148,7 +148,7 @@ class HostLoader(ImageLoader):
         order: Sequence[int] | None = None,
         views: Views | None = None,
     ) -> Iterator[Batch]:
-        """Decode every image once, a few batches ahead; see `ImageLoader.batches`.
+        """Decode every image once, with a few batches prefetched; see `ImageLoader.batches`.
 
         Raises:
             RuntimeError: an error other than a bad image; the message names the image.

@@ -1,4 +1,4 @@
-"""Choose who makes the batches."""
+"""Chooses the loader."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def open_loader(
 
     Args:
         name: 'host', 'dali', 'reference', or 'auto': DALI on a GPU, else the host.
-        preprocess: what is done to each image.
+        preprocess: the preprocessing of each image.
         batch_size: rows per batch.
-        device: where the network is, and where DALI decodes; a `Device` or its name. The host's
-            and the reference's batches are in main memory.
+        device: the network's device, where DALI decodes; a `Device` or its name. Batches of the
+            other loaders are in main memory.
         threads: as for the loader.
         max_pixels: as for `image.decode`.
 
     Raises:
-        DeviceError: there is no such device, or DALI is asked for and not installed.
+        DeviceError: there is no such device, or DALI is requested and not installed.
         ValueError: an unknown name.
     """
     if name not in NAMES:

@@ -1,4 +1,4 @@
-"""The one preprocessing, as a value: stored in the checkpoint, it controls all three loaders."""
+"""The preprocessing as a value: stored in the checkpoint, used by all three loaders."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Preprocess:
     The resize is bilinear and antialiased (a triangle filter as wide as the reduction) and does
     not keep the aspect ratio: both sides become `size` pixels.
 
-    The loaders agree within tolerances; large JPEGs are decoded smaller than they are, by a rule
-    that follows from their size and `size` alone (`shards.images.jpeg.reduction`).
+    The loaders agree within tolerances; large JPEGs are decoded at a reduced size, by a rule that
+    depends only on their size and `size` (`shards.images.jpeg.reduction`).
 
     Attributes:
         size: height and width of the result, pixels.
-        upright: turn an image by its EXIF orientation.
+        upright: whether an image is turned by its EXIF orientation.
         mean: per channel (R, G, B), of pixel values scaled to 0..1.
         std: per channel, of the same values.
 
@@ -46,7 +46,7 @@ class Preprocess:
             raise ValueError(f"mean {self.mean} and std {self.std} need three values, std above 0")
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
-        """Turn pixels into the network's input, on the device that they are on.
+        """Turn pixels into the network's input, on their device.
 
         Args:
             images: uint8, shape (N, 3, H, W).
@@ -54,7 +54,7 @@ class Preprocess:
         Returns:
             float32, same shape and memory format: (pixel / 255 - mean) / std.
         """
-        import torch  # here, because cards are read before torch is loaded
+        import torch  # not at the top: cards are read before torch is imported
 
         from vocscore.pipeline.devices import bring
 
@@ -63,7 +63,7 @@ class Preprocess:
         # in place: two more batches of float32 would cost as much as the arithmetic
         if not images.is_contiguous(memory_format=torch.channels_last):
             return images.float().sub_(mean.view(1, 3, 1, 1)).mul_(scale.view(1, 3, 1, 1))
-        # By rows of R, G, B, R, G, B, ...: along a dimension of three, CPU kernels compute three
+        # By rows of R, G, B, R, G, B, ...: along a dimension of size 3, CPU kernels compute three
         # values at a time, which takes nine times as long.
         last = images.permute(0, 2, 3, 1)
         width = images.shape[3]
@@ -71,12 +71,12 @@ class Preprocess:
         return rows.view(last.shape).permute(0, 3, 1, 2)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for the checkpoint."""
+        """Return plain values for the checkpoint."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Preprocess:
-        """The inverse of `to_json`.
+        """Create a Preprocess from the output of `to_json`.
 
         Raises:
             TypeError, ValueError: the values are not those of a Preprocess.

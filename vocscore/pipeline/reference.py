@@ -1,4 +1,4 @@
-"""The reference loader: Pillow and NumPy, one thread, slow; the other two are tested against it."""
+"""The reference loader: Pillow and NumPy in one thread; slow, used to test the other two."""
 
 from __future__ import annotations
 
@@ -31,19 +31,18 @@ _BY_PILLOW = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "AVIF")
 
 
 class ReferenceLoader(ImageLoader):
-    """Makes batches with Pillow alone.
+    """Makes batches with Pillow.
 
-    Only whether an image is broken is decided by `image_file.decode`, because Pillow accepts JPEGs
-    with wrong pixels; the pixels of good images are computed independently of it.
+    `image_file.decode` only decides whether an image is broken, because Pillow decodes damaged
+    JPEGs to wrong pixels; the pixels of good images are computed independently of it.
 
     Args:
-        preprocess: what is done to each image.
+        preprocess: the preprocessing of each image.
         batch_size: rows per batch.
         max_pixels: as for `image_file.decode`.
     """
 
     def __init__(self, preprocess: Preprocess, *, batch_size: int, max_pixels: int) -> None:
-        """Keep the settings; nothing is started."""
         self._preprocess = preprocess
         self._batch_size = batch_size
         self._max_pixels = max_pixels
@@ -101,7 +100,7 @@ class ReferenceLoader(ImageLoader):
 
 
 def recolored(pixels: NDArray[np.uint8], colors: tuple[float, float, float]) -> NDArray[np.uint8]:
-    """What `color.recolor` does, to one image: shape (H, W, 3)."""
+    """Do the same as `color.recolor` for one image, shape (H, W, 3)."""
     brightness, contrast, saturation = colors
     values: NDArray[np.float64] = np.minimum(pixels * brightness, 255)
     values = np.clip(contrast * values + (1 - contrast) * (values @ GRAY).mean(), 0, 255)
@@ -111,13 +110,14 @@ def recolored(pixels: NDArray[np.uint8], colors: tuple[float, float, float]) -> 
 
 
 def _by_pillow(data: bytes, *, upright: bool) -> Image.Image | None:
-    """Decode to RGB with Pillow alone; None for formats that Pillow alone gets wrong.
+    """Decode to RGB with Pillow alone; None for formats that Pillow decodes incorrectly.
 
-    Those are TIFF (it ignores signs, bits and negatives, and turns it unasked), PNM of 16 bits, and
-    HEIC, which it does not know: `tests/shards/images` compares them with what they hold.
+    These are TIFF (it ignores signs, bit depths and negatives, and applies the orientation
+    unasked), PNM of 16 bits, and HEIC, which it does not support: `tests/shards/images` compares
+    them with their known content.
     """
     if data.startswith(png.SIGNATURE):
-        data = png.plain(data)  # of the metadata over which Pillow refuses an image
+        data = png.plain(data)  # removes metadata because of which Pillow refuses some images
     try:
         image: Image.Image = Image.open(io.BytesIO(data), formats=_BY_PILLOW)
         image.load()
@@ -131,12 +131,12 @@ def _upright(image: Image.Image) -> Image.Image:
         image.info.pop(name, None)
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # noqa: BLE001 - Pillow's reader of EXIF raises anything where it is broken
+    except Exception:  # noqa: BLE001 - Pillow may raise any exception on damaged EXIF data
         return image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB; 16 bits of gray are scaled, where Pillow alone would clip them."""
+    """Convert any mode to RGB; 16-bit gray is scaled, which Pillow alone would clip."""
     if image.mode.startswith("I;16"):
         gray = np.rint(np.asarray(image, dtype=np.float64) / 257)
         image = Image.fromarray(gray.astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Threads that work ahead of their consumer, return results in order, and stop when it stops."""
+"""A thread pool that works ahead of its consumer, in order, and stops when the consumer stops."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 Job = TypeVar("Job", bound=Sized)
 Result = TypeVar("Result")
 
-# Images per task: enough that the overhead is small (30 microseconds beside some 8
+# Images per task: enough that the overhead is small (30 microseconds compared with about 8
 # milliseconds), few enough that all threads finish at about the same time.
 _POSITIONS_A_TASK = 8
-# Jobs (batches) started before the consumer asks for them: one is returned at once, two keep
+# Jobs (batches) started before the consumer requests them: one is returned immediately, two keep
 # the threads busy while it is used.
 _JOBS_AHEAD = 3
 
@@ -30,15 +30,15 @@ class OrderedThreadPool:
     """A pool of threads for decoding.
 
     Args:
-        threads: how many; each uses one core, regardless of torch's setting.
+        threads: number of threads; each uses one core, regardless of torch's setting.
     """
 
     def __init__(self, threads: int) -> None:
         """Start the threads."""
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="vocscore-loader")
-        # torch keeps a number of threads for each thread, and a default for new ones. A worker that
-        # sets 1 for itself changes the default as well; setting this thread's own number again
-        # restores the default.
+        # torch stores a number of threads per thread, and a default for new ones. A worker that
+        # sets 1 for itself also changes the default; setting this thread's number again restores
+        # the default.
         own = torch.get_num_threads()
         barrier = Barrier(threads)
         started = [self._pool.submit(_be_single, barrier) for _ in range(threads)]
@@ -53,12 +53,12 @@ class OrderedThreadPool:
         The call itself starts the first jobs.
 
         Args:
-            jobs: taken one by one, when there is room.
+            jobs: taken one by one, when a slot is free.
             work: called with a job and each of 0..len(job)-1, in any thread. Its
                 exceptions are raised in the consumer.
 
         Yields:
-            Each job, in order, with what `work` returned for it, in order.
+            Each job, in order, with its results, in order.
         """
         left = iter(jobs)
         waiting = deque((job, self._submit(job, work)) for job in islice(left, _JOBS_AHEAD))
@@ -90,14 +90,14 @@ class OrderedThreadPool:
         return [self._pool.submit(run, range(*span)) for span in zip(starts, ends, strict=True)]
 
     def close(self) -> None:
-        """Wait for the tasks that run, drop those that do not, end the threads."""
-        # A thread cannot wait for its own end; garbage collection may close the pool from one.
+        """Wait for the running tasks, drop the others, and end the threads."""
+        # A thread cannot wait for its own end, and garbage collection may run `close` in one.
         wait = get_ident() not in self._threads
         self._pool.shutdown(wait=wait, cancel_futures=True)
 
 
 def _be_single(barrier: Barrier) -> int:
-    torch.get_num_threads()  # a thread's first use of torch takes over the default, even later
+    torch.get_num_threads()  # a thread's first use of torch copies the default, even a later one
     torch.set_num_threads(1)
     barrier.wait()  # so that each thread of the pool gets one of these tasks
     return get_ident()

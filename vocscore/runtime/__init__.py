@@ -1,4 +1,4 @@
-"""How a network is executed: one interface (`Runtime`), whatever runs behind it.
+"""Executes networks: one interface (`Runtime`) with several implementations.
 
 `load.py` opens a runtime for a checkpoint, a network in memory, or a backbone.
 """

@@ -1,4 +1,4 @@
-"""What every runtime promises, and what it refuses."""
+"""The interface of all runtimes, and their check of the input."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ Results: TypeAlias = "Callable[[], NDArray[np.float32]]"
 
 
 class Runtime(Protocol):
-    """Pixels -> probabilities, or whatever else the network computes: float32, (N, F).
+    """Pixels -> probabilities, or other outputs of the network: float32, (N, F).
 
     Attributes:
-        in_flight: how many batches should be submitted before the first one is fetched: those
-            being computed, and one more.
+        in_flight: number of batches to submit before the first one is fetched: those being
+            computed, and one more.
     """
 
     in_flight: int = 2
 
     def submit(self, images: torch.Tensor) -> Results:
-        """Start on a batch and return at once.
+        """Start computing a batch and return immediately.
 
         Args:
             images: uint8, shape (N, 3, S, S), RGB, on the CPU or on the runtime's device; S is
-                the size in the checkpoint's Preprocess. N may be 0. Their memory may be reused
-                after the results have been fetched, and not before.
+                the size in the checkpoint's Preprocess. N may be 0. Their memory must not be
+                reused before the results have been fetched.
 
         Returns:
-            A call that waits for the results and returns them. Call it once, in the order of the
-            batches.
+            A function that waits for the results and returns them. Call it once, in the order of
+            the batches.
         """
         ...
 
@@ -52,7 +52,7 @@ class Runtime(Protocol):
 
 
 def check_images(images: torch.Tensor, *, size: int) -> None:
-    """Refuse images of another type or shape than the network takes.
+    """Check the type and shape of images.
 
     Raises:
         ValueError: the images are not uint8 (N, 3, size, size).

@@ -1,4 +1,4 @@
-"""Compiled models on disk: compiling one takes seconds, loading one a fraction of a second."""
+"""Caches compiled models on disk: compiling takes seconds, loading a fraction of a second."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_KEPT = 8
-"""Beyond that, the least recently used are removed; AlexNet's takes 230 MB."""
+"""Number of cached models; the least recently used are removed. AlexNet's takes 230 MB."""
 _SUFFIX = ".blob"
 _DIGEST_BYTES = 32
 
 
 def folder() -> Path | None:
-    """Return the folder of the cache; None if this user has none."""
+    """Return the folder of the cache; None if this user has no cache folder."""
     base = caches.folder()
     return None if base is None else base / "compiled"
 
 
 def cache_key(facts: dict[str, Any]) -> str:
-    """Make a name from everything that a compiled model depends on."""
+    """Hash everything that a compiled model depends on."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -43,11 +43,11 @@ def load_or_compile(
     """Load the model that an earlier run has cached under a name, or compile and cache it.
 
     If the cache cannot be written (no home folder, a read-only one, a full disk), the model is
-    compiled and returned all the same.
+    compiled and returned anyway.
 
     Args:
-        name: as `cache_key` gives it.
-        load: makes the model from bytes; raises RuntimeError if the bytes do not fit this machine.
+        name: as returned by `cache_key`.
+        load: makes the model from bytes; raises RuntimeError if they are for another machine.
         make: compiles the model.
         dump: returns the bytes for `load`.
     """

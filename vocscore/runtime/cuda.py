@@ -1,8 +1,8 @@
-"""The network on an NVIDIA GPU: one CUDA graph for the full batch, and no waiting in the loop.
+"""The network on an NVIDIA GPU: one CUDA graph for the full batch, and no synchronization.
 
 Pixels arrive as uint8 and are normalized by one kernel that reads them, computes in float32 and
-writes the network's own type, channels-last. Mean and standard deviation are not fused into the
-first convolution: its zero padding is a 0 after normalization, which is not the 0 of a pixel.
+writes the network's type, channels-last. Mean and standard deviation are not fused into the first
+convolution: its zero padding is a 0 after normalization, which is not a pixel value of 0.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _log = logging.getLogger(__name__)
 
 
 class Step(nn.Module):
-    """uint8 pixels -> probabilities, on the device where the module is.
+    """uint8 pixels -> probabilities, on the device of the module.
 
     Args:
-        network: in evaluation mode; taken over.
-        preprocess: says how pixels become the network's input.
-        dtype: the network's: float32 or bfloat16.
-        temperature: the checkpoint's.
+        network: in evaluation mode; modified in place.
+        preprocess: the checkpoint's preprocessing.
+        dtype: type of the network: float32 or bfloat16.
+        temperature: the checkpoint's temperature.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Step(nn.Module):
         dtype: torch.dtype,
         temperature: float = 1.0,
     ) -> None:
-        """Convert the network to its type, channels-last."""
+        """Convert the network to `dtype`, channels-last."""
         super().__init__()
         self.network = network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         scale = 1 / (255 * torch.tensor(preprocess.std, dtype=torch.float64))
@@ -99,15 +99,15 @@ class CudaRuntime(Runtime):
     """A `Runtime` on a GPU.
 
     Args:
-        network: taken over.
-        preprocess: the checkpoint's.
-        classes: columns of probabilities.
+        network: modified in place.
+        preprocess: the checkpoint's preprocessing.
+        classes: number of columns of probabilities.
         device: a GPU, or its name. On the CPU the same code runs without a graph, for the tests.
-        precision: 'float32', exact but for the order of its sums; 'tf32', the same with products
+        precision: 'float32', exact except for the order of sums; 'tf32', the same with products
             rounded to 10 bits; or 'bf16'.
         batch_size: images in a full batch. Smaller batches are padded to it; larger ones are run
             without the graph.
-        temperature: the checkpoint's.
+        temperature: the checkpoint's temperature.
         graph: capture the full batch in a CUDA graph.
         compiled: a mode of `torch.compile`, which takes tens of seconds; None: do not compile.
     """
@@ -125,7 +125,7 @@ class CudaRuntime(Runtime):
         graph: bool = True,
         compiled: str | None = None,
     ) -> None:
-        """Move the network to the device and record its step."""
+        """Move the network to the device and capture its step."""
         self._device = torch.device(str(device))
         self._classes = classes
         self._size = preprocess.size
@@ -144,23 +144,23 @@ class CudaRuntime(Runtime):
 
     @property
     def has_graph(self) -> bool:
-        """Whether the full batch is recorded."""
+        """Whether the full batch is captured in a CUDA graph."""
         return self._captured is not None
 
     @torch.inference_mode()
     def submit(self, images: torch.Tensor) -> Results:
         """Queue a batch on the GPU; see `Runtime.submit`.
 
-        All work is queued on the current stream, the one that DALI's batches are bound to; only
-        the returned call waits.
+        All work is queued on the current stream, to which DALI's batches are bound; only the
+        returned function waits.
         """
         check_images(images, size=self._size)
-        if len(images) == 0:  # not every layer takes an empty batch
+        if len(images) == 0:  # not every layer accepts an empty batch
             none = np.empty((0, self._classes), dtype=np.float32)
             return lambda: none
         with on_device(self._device):
             if images.is_cpu and is_gpu(self._device):
-                images = images.pin_memory()  # or the copy would block the host
+                images = images.pin_memory()  # otherwise the copy would block the host
             return fetched_later(self._scores(images), images)
 
     def _scores(self, images: torch.Tensor) -> torch.Tensor:
@@ -169,7 +169,7 @@ class CudaRuntime(Runtime):
         if captured is None or count > len(captured.images):
             images = images.to(self._device, non_blocking=True)
             return self._run(images.contiguous(memory_format=torch.channels_last))
-        # Behind the last image are images of an earlier batch; nothing reads their scores.
+        # After the last image are images of an earlier batch, whose scores are not used.
         captured.images[:count].copy_(images, non_blocking=True)
         captured.replay()
         return captured.scores[:count]
@@ -188,7 +188,7 @@ class CudaRuntime(Runtime):
             # if a capture fails at its end, torch only says that something failed before
             why = str(error.__context__ or error).partition("\n")[0]
         _log.warning(
-            "no CUDA graph for %d images (%s); layers are launched one by one", batch_size, why
+            "no CUDA graph for %d images (%s); kernels are launched one by one", batch_size, why
         )
         torch.cuda.empty_cache()
         return None
@@ -222,7 +222,7 @@ def capture(step: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor) 
 
 
 def fetched_later(scores: torch.Tensor, images: torch.Tensor) -> Results:
-    """Queue the copy of a batch's results to main memory; the returned call waits for it alone.
+    """Queue the copy of a batch's results to main memory; the returned function waits for it.
 
     Args:
         scores: float32, on the current device, or in main memory.
@@ -236,7 +236,7 @@ def fetched_later(scores: torch.Tensor, images: torch.Tensor) -> Results:
     # blocking: the thread sleeps; a spinning one would take a core from decoding
     event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
     event.record()
-    kept: list[Any] = [images]  # their memory may belong to another library
+    kept: list[Any] = [images]  # their memory may be managed by another library
 
     def fetch() -> np.ndarray[Any, np.dtype[np.float32]]:
         event.synchronize()

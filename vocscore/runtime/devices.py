@@ -9,7 +9,7 @@ def resolve_device(name: str) -> str:
     """Turn the requested device into one that exists.
 
     Args:
-        name: 'auto' (the first GPU, or the CPU where there is none), 'cpu', 'cuda' or 'cuda:N'.
+        name: 'auto' (the first GPU, or the CPU if there is none), 'cpu', 'cuda' or 'cuda:N'.
 
     Returns:
         'cpu' or 'cuda:N'.

@@ -1,4 +1,4 @@
-"""A checkpoint's network in 8-bit integers: how it is made, and its files beside the checkpoint.
+"""Quantizes a checkpoint's network to 8-bit integers, and handles its files in the checkpoint.
 
 NNCF's post-training quantization; Nagel et al., 'A White Paper on Neural Network Quantization',
 arXiv:2106.08295.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FOLDER, MODEL, REPORT = "int8", "model.xml", "report.json"
 
 PRESETS = ("performance", "mixed")
-"""NNCF's, the fastest first; in 'mixed', ranges need not be symmetric around 0."""
+"""Presets of NNCF, the fastest first; in 'mixed', ranges need not be symmetric around 0."""
 
 
 def quantize(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -> Any:
@@ -39,7 +39,7 @@ def quantize(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -
 
     Args:
         graph: an `openvino.Model`, uint8 (group, S, S, 3) -> float32 (group, F); not changed.
-        batches: images that the ranges are taken from, each (group, S, S, 3).
+        batches: images for the calibration of the ranges, each (group, S, S, 3).
         preset: one of `PRESETS`.
 
     Returns:
@@ -48,7 +48,7 @@ def quantize(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -
     Raises:
         CheckpointError: NNCF is not installed, or its installation is broken.
     """
-    # NNCF looks for a CUDA compiler while it is imported, and logs a warning if there is none.
+    # Importing NNCF searches for a CUDA compiler, and logs a warning if there is none.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
         with caches.some_home():
@@ -65,13 +65,13 @@ def quantize(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -
             nncf.Dataset(list(batches)),
             preset=nncf.QuantizationPreset(preset),
             subset_size=len(batches),
-            # slower than the fast one, which corrects each layer alone; done only once
+            # slower than the fast correction of single layers, but done only once
             fast_bias_correction=False,
         )
 
 
 def check_kind(kind: str) -> None:
-    """Refuse devices on which int8 is not supported.
+    """Check that a device supports int8.
 
     Args:
         kind: 'auto', 'cpu' or 'cuda'.
@@ -87,10 +87,10 @@ def write(folder: Path, graph: Any, *, identity: str, report: Mapping[str, Any])
     """Write a quantized graph into its checkpoint's folder, in place of an earlier one.
 
     Args:
-        folder: of the checkpoint.
-        graph: as `quantize` gives it.
-        identity: the checkpoint's hash.
-        report: plain values: what it was made from, and its measured quality.
+        folder: folder of the checkpoint.
+        graph: as returned by `quantize`.
+        identity: hash of the checkpoint.
+        report: plain values: its source and its measured quality.
     """
     import openvino
 
@@ -100,7 +100,7 @@ def write(folder: Path, graph: Any, *, identity: str, report: Mapping[str, Any])
     openvino.save_model(graph, model, compress_to_fp16=False)
     digest = hashlib.sha256(model.read_bytes() + model.with_suffix(".bin").read_bytes())
     written = {"checkpoint": identity, "sha256": digest.hexdigest(), **report}
-    # last: the quantized model counts only with its report
+    # last: the quantized model is valid only with its report
     atomic.write(folder / FOLDER / REPORT, (json.dumps(written, indent=2) + "\n").encode())
 
 

@@ -1,4 +1,4 @@
-"""From a checkpoint, a network in memory, or a backbone to a runtime on a device."""
+"""Opens a runtime for a checkpoint, a network in memory, or a backbone."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ def open_checkpoint(
 ) -> tuple[Runtime, ModelCard]:
     """Prepare a checkpoint for scoring.
 
-    On a CPU the compiled model is cached: the next time no network is built.
+    On a CPU the compiled model is cached, so that the network is not built the next time.
 
     Args:
-        folder: of the checkpoint.
+        folder: folder of the checkpoint.
         identity: its hash when it was chosen; see `take`.
         device: the CPU, or a GPU with its number; or its name.
-        precision: as `resolve_precision` gives it.
+        precision: as returned by `resolve_precision`.
         group: images in a full batch.
 
     Raises:
-        CheckpointError: it is damaged, or was replaced since it was chosen.
+        CheckpointError: it is damaged, or was replaced after it was chosen.
     """
     device, arithmetic = Device.parse(device), parse_precision(precision)
     files = take(folder, identity=identity)
@@ -68,7 +68,7 @@ def open_checkpoint(
 
 
 def _open_cached(files: CheckpointFiles, *, precision: Precision, group: int) -> Runtime:
-    """Prepare a checkpoint for scoring on the CPU; compile it only if that was not done before."""
+    """Prepare a checkpoint for scoring on the CPU; compile it unless it is cached."""
     shape = shape_of(files.card, precision=precision, group=group)
     make: Callable[[], Any]
     if precision == "int8":
@@ -102,8 +102,8 @@ def open_runtime(
     """Prepare a network in memory for scoring.
 
     Args:
-        network: taken over: it is moved to the device and set to evaluation mode, in place.
-        card: says how pixels become its input, and logits probabilities.
+        network: modified in place: moved to the device and set to evaluation mode.
+        card: has its preprocessing, classes and temperature.
         device: the CPU, or a GPU with its number; or its name.
         precision: 'float32' or 'bf16'.
         group: images in a full batch; batches of other sizes are scored too, but not as fast.
@@ -138,7 +138,7 @@ def open_backbone(
     Args:
         backbone: normalized float32 images (N, 3, S, S) -> features (N, F); set to evaluation
             mode.
-        preprocess: its input.
+        preprocess: its preprocessing.
         precision: 'float32' or 'bf16'.
         group: images in a full batch.
 
@@ -153,14 +153,14 @@ def open_backbone(
 
 
 def shape_of(card: ModelCard, *, precision: Precision, group: int) -> Shape:
-    """What a checkpoint's network is compiled for in this process."""
-    # torch's number of threads, and not the machine's: a worker process has a share of the cores
+    """Return the shape for which a checkpoint's network is compiled in this process."""
+    # torch's number of threads, not the machine's: a worker process has a share of the cores
     cores = torch.get_num_threads()
     return shape_for(group=group, size=card.preprocess.size, precision=precision, cores=cores)
 
 
 def _network(files: CheckpointFiles) -> Network:
-    from vocscore.models.checkpoint import load_network  # imports torchvision, for seconds
+    from vocscore.models.checkpoint import load_network  # imports torchvision, which takes seconds
 
     return load_network(files)
 
@@ -178,7 +178,7 @@ def _finish(card: ModelCard) -> Callable[[NDArray[np.float32]], NDArray[np.float
 
 
 def _facts(identity: str, shape: Shape) -> dict[str, Any]:
-    """Everything that decides a compiled model."""
+    """Return everything that a compiled model depends on."""
     processor = core().get_property("CPU", "FULL_DEVICE_NAME")
     import openvino
 

@@ -1,4 +1,4 @@
-"""OpenVINO runs the layers on a CPU: batches of one shape, a few of them at a time.
+"""Runs networks on a CPU with OpenVINO: batches of a fixed shape, several at a time.
 
 Each batch is computed by one thread (on machines with many cores: by a few), and as many batches
 are in progress as there are streams. A single thread never waits for another one, and its results
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
     Finish = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 MOST_STREAMS = 8
-"""With more, too many streams would idle at the end of each unit of work; on machines with more
+"""With more, too many streams would be idle at the end of each unit of work; on machines with more
 cores, each stream gets several threads instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a model is compiled for; each shape needs its own compiled model.
+    """The parameters for which a model is compiled; each shape needs its own compiled model.
 
     Attributes:
         group: images per batch.
         size: height and width of an image, pixels.
-        precision: of the arithmetic between input and output.
+        precision: arithmetic between input and output.
         streams: batches computed at the same time.
-        threads: in all streams together.
+        threads: number of threads of all streams together.
     """
 
     group: int
@@ -57,13 +57,13 @@ class Shape:
 
     @property
     def hints(self) -> dict[str, str]:
-        """The CPU plugin's settings."""
+        """Settings of the CPU plugin."""
         return {
-            # in a quantized model, of the layers that are not; without the hint the plugin decides
+            # in a quantized model, for the other layers; without the hint the plugin chooses
             "INFERENCE_PRECISION_HINT": "f32" if self.precision == "float32" else "bf16",
             "NUM_STREAMS": str(self.streams),
             "INFERENCE_NUM_THREADS": str(self.threads),
-            # decoding threads share the cores, and the scheduler knows best which core is free
+            # decoding threads share the cores, and the scheduler knows which core is free
             "ENABLE_CPU_PINNING": "NO",
         }
 
@@ -75,23 +75,23 @@ def shape_for(*, group: int, size: int, precision: Precision, cores: int) -> Sha
 
 
 FINISHED_ROWS = 32
-"""The sigmoid of the last elements of an array, fewer than 32, is computed by another routine of
-torch's, and may differ in the last bit. So it never sees an array that has such elements."""
+"""torch computes the sigmoid of the last elements of an array, fewer than 32, by another routine,
+which may differ in the last bit. So arrays are padded to a multiple of this."""
 GRAPH = 2
-"""Version of the graphs that `convert` makes: raise it, and cached models are compiled again."""
+"""Version of the graphs that `convert` makes; increase it to invalidate cached models."""
 
 
 @cache
 def core() -> Any:
-    """Return the process's one `openvino.Core`, which is never freed.
+    """Return the single `openvino.Core` of the process, which is never freed.
 
-    Each `openvino.Core` sets a stack for the signal handlers of its thread, because a processor
-    with AMX saves more registers than the default stack holds. With two of them, freeing the
-    second restores the stack of the first, which may be freed already: the next signal (the end
-    of a child process, Ctrl-C) is then a segmentation fault.
+    Each `openvino.Core` sets a stack for the signal handlers of its thread, because the registers
+    of a processor with AMX do not fit on the default stack. With two of them, freeing the second
+    restores the stack of the first, which may already be freed: the next signal (the end of a child
+    process, Ctrl-C) then causes a segmentation fault.
 
     Raises:
-        DeviceError: it is not installed, or its installation is broken.
+        DeviceError: OpenVINO is not installed, or its installation is broken.
     """
     try:
         import openvino
@@ -109,12 +109,12 @@ def core() -> Any:
 
 
 def has_bf16() -> bool:
-    """Whether the processor has instructions for bf16; without them it is slower than float32."""
+    """Whether the processor has bf16 instructions; without them it is slower than float32."""
     return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def convert(module: nn.Module, preprocess: Preprocess, *, shape: Shape) -> Any:
-    """Turn a module into OpenVINO's graph.
+    """Convert a module to an OpenVINO graph.
 
     Args:
         module: normalized float32 images (N, 3, S, S) -> (N, F); in evaluation mode, on the CPU.
@@ -145,9 +145,9 @@ def convert(module: nn.Module, preprocess: Preprocess, *, shape: Shape) -> Any:
 def _normalized(pixels: Any, preprocess: Preprocess) -> Any:
     """(pixel - mean) / std, then channels first.
 
-    In this order the transposition cancels with the one in front of the first convolution, and
-    no pixel is moved; before the arithmetic, as OpenVINO's own `PrePostProcessor` does it, all
-    pixels are moved twice.
+    In this order the transposition cancels with the one before the first convolution, and no pixel
+    is moved; before the arithmetic, as in OpenVINO's `PrePostProcessor`, all pixels are moved
+    twice.
     """
     from openvino import opset13 as ops
 
@@ -163,7 +163,7 @@ def _normalized(pixels: Any, preprocess: Preprocess) -> Any:
 def _pool_plainly(model: Any) -> None:
     """Replace adaptive pooling over equal windows by average pooling, which has a fast kernel.
 
-    AlexNet's, from 7x7 to 6x6, averages windows of 2x2 with stride 1.
+    In AlexNet, from 7x7 to 6x6, it averages windows of 2x2 with stride 1.
     """
     from openvino import opset13 as ops
 
@@ -183,9 +183,9 @@ def _pool_plainly(model: Any) -> None:
 
 
 def _windows(size: int, number: int) -> tuple[int, int] | None:
-    """Stride and length of the windows of an adaptive pooling; None if they differ.
+    """Return stride and length of the windows of an adaptive pooling; None if they vary.
 
-    Also None for a single window, for which OpenVINO has a fast kernel already.
+    Also None for a single window, for which OpenVINO already has a fast kernel.
 
     Source: torch's `AdaptiveAvgPool2d`: window i is floor(i size / number) to
     ceil((i + 1) size / number).
@@ -230,12 +230,12 @@ class OpenVinoRuntime(Runtime):
 
     Args:
         compiled: uint8 (group, S, S, 3) -> float32 (group, F).
-        shape: that it was compiled for.
+        shape: the shape for which it was compiled.
         finish: applied to its output, (n, F) -> (n, C); None leaves it unchanged.
     """
 
     def __init__(self, compiled: Any, *, shape: Shape, finish: Finish | None = None) -> None:
-        """Create no inference requests yet: as many are created as are in progress at a time."""
+        """Inference requests are created when needed, one per batch in progress."""
         self._shape = shape
         self._finish = finish
         self._compiled = compiled
@@ -244,7 +244,7 @@ class OpenVinoRuntime(Runtime):
         self._columns = int(compiled.output(0).shape[1])
 
     def submit(self, images: torch.Tensor) -> Results:
-        """Start on a batch; see `Runtime.submit`. A smaller one is padded with zeros."""
+        """Start computing a batch; see `Runtime.submit`. A smaller one is padded with zeros."""
         check_images(images, size=self._shape.size)
         at = range(0, len(images), self._shape.group)
         parts = [self._start(images[start : start + self._shape.group]) for start in at]
@@ -257,13 +257,13 @@ class OpenVinoRuntime(Runtime):
         return results
 
     def _finished(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Finish outputs, filled up to whole multiples of `FINISHED_ROWS`."""
+        """Apply `finish` to outputs, padded to a multiple of `FINISHED_ROWS`."""
         assert self._finish is not None
         blank = np.zeros((-len(outputs) % FINISHED_ROWS, self._columns), np.float32)
         return self._finish(np.concatenate([outputs, blank]))[: len(outputs)]
 
     def _start(self, images: torch.Tensor) -> Results:
-        """Start on up to one group."""
+        """Start computing up to one group."""
         import openvino
 
         pixels = self._filled(images).permute(0, 2, 3, 1).contiguous().numpy()
@@ -273,7 +273,7 @@ class OpenVinoRuntime(Runtime):
         return partial(self._fetch, request, pixels, len(images))
 
     def _fetch(self, request: Any, _pixels: NDArray[np.uint8], number: int) -> NDArray[np.float32]:
-        """Wait for a group; until then its pixels, which the request only borrows, stay alive."""
+        """Wait for a group; the argument keeps its pixels alive, which the request references."""
         request.wait()
         output: NDArray[np.float32] = request.get_output_tensor().data[:number].copy()
         self._free.append(request)

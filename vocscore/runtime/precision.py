@@ -1,4 +1,4 @@
-"""Which arithmetic runs a network, and how far its probabilities are from float32's."""
+"""Chooses the arithmetic of a network, and measures its difference from float32."""
 
 from __future__ import annotations
 
@@ -23,19 +23,18 @@ if TYPE_CHECKING:
     from vocscore.models.network import Network
 
 MOST_DIFFERENCE = 0.02
-"""In probability, against float32: a larger difference, on one class of one image, is not
-faithful."""
+"""Largest accepted difference in probability from float32, for any class of any image."""
 MOST_CHANGED = 0.002
-"""The largest share of the decisions at the thresholds that may differ from float32's."""
+"""Largest accepted share of decisions at the thresholds that differ from float32's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """Probabilities of some arithmetic beside float32's, on the same images.
+    """How close an arithmetic is to float32, on the same images.
 
     Attributes:
-        images: compared.
-        largest: difference of one probability, 0 to 1.
+        images: number of images compared.
+        largest: largest difference in probability, 0 to 1.
         changed: share of the decisions (images times classes) that differ, 0 to 1.
     """
 
@@ -66,10 +65,10 @@ def compare(
 
 @torch.inference_mode()
 def measure_bf16(network: Network, card: ModelCard, batches: Iterable[torch.Tensor]) -> Fidelity:
-    """Compare bf16 with float32, by PyTorch's autocast, on the device where the network is.
+    """Compare bf16 with float32, by PyTorch's autocast, on the network's device.
 
-    The choice of implementation hardly matters: on 100 photographs, SqueezeNet's largest
-    difference was 0.0907 with OpenVINO and 0.0905 with autocast.
+    The implementation hardly matters: on 100 photographs, SqueezeNet's largest difference was
+    0.0907 with OpenVINO and 0.0905 with autocast.
 
     Args:
         network: set to evaluation mode.
@@ -88,16 +87,16 @@ def measure_bf16(network: Network, card: ModelCard, batches: Iterable[torch.Tens
 
 
 def resolve_precision(name: str, card: ModelCard, *, device: Device | str) -> Precision:
-    """Turn the requested arithmetic into one that this machine has.
+    """Resolve the requested arithmetic for a device.
 
     Args:
-        name: 'auto' or one of `vocscore.device.PRECISIONS`. 'auto' is bf16 where the checkpoint
-            was shown to be faithful in it and the device has instructions for it, else float32.
-        card: of the checkpoint.
+        name: 'auto' or one of `vocscore.device.PRECISIONS`. 'auto' is bf16 if it was measured to be
+            close enough for the checkpoint and the device has instructions for it, else float32.
+        card: card of the checkpoint.
         device: the CPU, or a GPU with its number; or its name.
 
     Raises:
-        DeviceError: there is no such arithmetic, or the device does not compute in it.
+        DeviceError: there is no such arithmetic, or the device does not support it.
     """
     device = Device.parse(device)
     wanted = card.precision if name == "auto" else parse_precision(name)
@@ -107,7 +106,7 @@ def resolve_precision(name: str, card: ModelCard, *, device: Device | str) -> Pr
         return wanted
     if name == "auto":
         return "float32"
-    raise DeviceError(f"{device} does not compute in bf16. Use --precision float32 or auto.")
+    raise DeviceError(f"{device} does not support bf16. Use --precision float32 or auto.")
 
 
 def computes_in_bf16(device: Device | str) -> bool:

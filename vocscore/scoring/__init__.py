@@ -1,7 +1,7 @@
-"""Bulk scoring: exactly one row per input, each beside its own name, whatever happens.
+"""Bulk scoring: exactly one row per input, labeled with its own name, even after failures.
 
-`inputs` lists a source and divides it into units, `engines` score units, in this process or in one
-per device, `output` commits parts and joins them, `formats` write the rows. `bad_inputs` copies
-inputs that failed and stops a run that has too many. `run` puts these together, `scoring` takes the
-units from one to the next, `ceilings` says how close a run came to what the machine can do.
+`inputs` lists a source and divides it into units. `engines` score units, in this process or in one
+process per device. `output` commits parts and joins them; `formats` write the rows. `bad_inputs`
+copies inputs that failed and stops a run that has too many. `run` connects these, `scoring` passes
+the units from stage to stage, and `ceilings` measures how close a run came to the machine's limit.
 """

@@ -1,7 +1,7 @@
-"""How fast this machine reads, decodes and runs the network, each alone, beside the rate of a run.
+"""Measures how fast this machine reads, decodes and runs the network, each stage alone.
 
-A ceiling is the rate of one stage with the whole machine to itself. The stage whose ceiling leaves
-a run the least room is its bottleneck.
+A ceiling is the rate of one stage with the whole machine to itself. The stage whose ceiling is
+closest to the rate of the run is the bottleneck.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SAMPLE_IMAGES: Final = 256
 SECONDS_PER_STAGE = 1.0
 _STAGES: Final = {"read": "reading", "decode": "decoding", "model": "inference"}
-"""What a person is told, by the names in a summary's JSON."""
+"""Names for the printed summary, by the keys of its JSON."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Ceilings:
     """Images per second of each stage, with the whole machine to itself.
 
     Attributes:
-        read: bytes from the disk (or from the system's cache, where they lie after a run).
+        read: reading the bytes from the disk (after a run, usually from the page cache).
         decode: files to batches, reading included.
-        model: ready batches to probabilities.
+        model: decoded batches to probabilities.
     """
 
     read: float
@@ -47,14 +47,14 @@ class Ceilings:
     model: float
 
     def __str__(self) -> str:
-        """For a summary: 'reading 9000, decoding 1200, inference 600'."""
+        """Return text for the summary: 'reading 9000, decoding 1200, inference 600'."""
         return ", ".join(f"{_STAGES[name]} {rate:.0f}" for name, rate in asdict(self).items())
 
     def reached(self, images_per_second: float, *, good: float = 1.0) -> Reached:
-        """Compare the rate of a run with them.
+        """Compare the rate of a run with the ceilings.
 
         Args:
-            images_per_second: of the run, images with errors included.
+            images_per_second: rate of the run, images with errors included.
             good: share of its images that could be decoded, 0 to 1; the model sees no others.
         """
         shares = {
@@ -69,15 +69,13 @@ class Ceilings:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A run beside its ceilings.
+    """A run compared with its ceilings.
 
     Attributes:
-        bottleneck: the stage that leaves the least room: nothing end to end can be faster.
-        share: of its ceiling that the run reached, 0 to 1; None where it cannot be said, because
-            of `too_low`.
-        too_low: stages that the run itself was faster than. Their ceilings were measured too low:
-            on too few images, on ones that take longer than the others, or on a machine that had
-            other work at that moment.
+        bottleneck: the stage closest to its ceiling; the whole run cannot be faster than it.
+        share: the rate of the run divided by that ceiling, 0 to 1; None if `too_low` is not empty.
+        too_low: stages whose ceiling is below the rate of the run, so it was measured too low: on
+            too few images, on images that are slower than the rest, or while the machine was busy.
     """
 
     bottleneck: str
@@ -85,17 +83,17 @@ class Reached:
     too_low: tuple[str, ...]
 
     def __str__(self) -> str:
-        """For a summary: 'decoding; reached 94% of it', or why that is not known."""
+        """Return text for the summary: 'decoding; reached 94% of it', or why it is unknown."""
         if self.share is None:
             stages = " and ".join(_STAGES[stage] for stage in self.too_low)
             return (
-                f"not known; the run was faster than the ceiling of {stages}, which was measured "
-                "too low (few images, or ones that take longer than the others)"
+                f"unknown; the run was faster than the ceiling of {stages}, which was measured "
+                "too low (few images, or images slower than the rest)"
             )
         return f"{_STAGES[self.bottleneck]}; reached {self.share:.0%} of it"
 
     def to_json(self) -> dict[str, object]:
-        """Plain values, with the keys of a summary."""
+        """Return plain values, with the keys of a summary."""
         return {
             "wall": None if self.too_low else self.bottleneck,
             "share_of_wall": self.share,
@@ -104,7 +102,7 @@ class Reached:
 
 
 def images_per_second(work: Callable[[], int]) -> float:
-    """Repeat a call until a second is up; it returns how many images it did.
+    """Repeat `work` for a second; each call returns the number of images it processed.
 
     There is no warm-up: this is measured after a run, when everything is warm.
     """
@@ -122,12 +120,12 @@ def measure_ceilings(
 
     Args:
         refs: a sample of the run's images; at most `SAMPLE_IMAGES` are used. Fewer are
-            repeated: threads that run out of work would make the ceiling low.
-        loader: the run's.
-        model: the network's images per second on a ready batch, uint8 (N, 3, S, S).
+            repeated: threads without work would lower the ceiling.
+        loader: the loader of the run.
+        model: measures the network's images per second on a batch, uint8 (N, 3, S, S).
 
     Returns:
-        None where no image of the sample can be decoded.
+        The ceilings, or None if no image of the sample can be decoded.
     """
     sample = list(refs[:SAMPLE_IMAGES])
     ready = _first_good(loader.batches(sample))
@@ -153,9 +151,9 @@ def _decoded(loader: ImageLoader, sample: Sequence[ImageRef]) -> Generator[int]:
 
 
 def _read_rate(sample: Sequence[ImageRef]) -> float:
-    """Read in one thread, then in as many as there are cores; the faster one counts.
+    """Read in one thread, then in one thread per core, and return the higher rate.
 
-    From memory one thread is faster, since threads of Python take turns; from a network many are.
+    From memory one thread is faster because of the GIL; from a network many threads are.
     """
     one = images_per_second(lambda: sum(map(_read, sample)))
     cores = usable_cores()
@@ -166,6 +164,6 @@ def _read_rate(sample: Sequence[ImageRef]) -> float:
 
 
 def _read(ref: ImageRef) -> int:
-    with suppress(BadImage):  # it is read as far as it goes, and counts like another
+    with suppress(BadImage):  # a truncated file is read up to its end, and counts
         read_bytes(ref, max_pixels=MAX_PIXELS)
     return 1

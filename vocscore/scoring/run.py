@@ -1,4 +1,4 @@
-"""Scores a source: units to parts, parts to the output."""
+"""Scores a source: writes each unit as a part and joins the parts to the output."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoreReport(Printed):
-    """What scoring came to.
+    """The result of a scoring run.
 
     Attributes:
         images: rows of the output.
         resumed: how many of them an earlier run had scored.
         reasons: reason -> rows with that error.
-        skipped: files of the source, and members of its tars, that are no images.
-        problems: damage that is not the fault of one image, a line each.
-        seconds: of this run, from the first image to the finished output; listing and loading
-            came before.
-        output: where the rows are.
-        ceilings: how fast the machine is at most; None where that was not measured.
-        skipped_kinds: how many of what was skipped there are of each kind (a suffix, hidden files).
+        skipped: number of files of the source and members of its tars that are not images.
+        problems: damage that does not concern a single image, one line each.
+        seconds: duration of this run, from the first image to the finished output, without
+            listing and loading.
+        output: path of the rows.
+        ceilings: the machine's maximum rates; None if they were not measured.
+        skipped_kinds: kind (a suffix, hidden files) -> number of files skipped.
     """
 
     images: int
@@ -65,7 +65,7 @@ class ScoreReport(Printed):
     skipped_kinds: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Images, errors by reason, the rate, and where the rows are."""
+        """Return images, errors by reason, the rate, and the path of the rows."""
         reasons = ", ".join(f"{n} {reason}" for reason, n in self.reasons.items())
         return (
             f"{self.images} images, {self.errors} errors{f' ({reasons})' if reasons else ''}, "
@@ -74,29 +74,29 @@ class ScoreReport(Printed):
 
     @property
     def errors(self) -> int:
-        """Rows with an error."""
+        """Number of rows with an error."""
         return sum(self.reasons.values())
 
     @property
     def all_bad(self) -> bool:
-        """Whether there is no row without an error."""
+        """Whether every row has an error."""
         return self.images > 0 and self.errors == self.images
 
     @property
     def images_per_second(self) -> float:
-        """Images of this run over its seconds, decoding, scoring, committing and merging."""
+        """Rate of this run, including decoding, scoring, committing and merging."""
         return (self.images - self.resumed) / max(self.seconds, 1e-9)
 
     @property
     def reached(self) -> Reached | None:
-        """The rate beside the ceilings; None where these were not measured."""
+        """The rate compared with the ceilings; None if these were not measured."""
         if self.ceilings is None:
             return None
         good = 1 - self.errors / max(self.images, 1)
         return self.ceilings.reached(self.images_per_second, good=good)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, with the rate, the errors and, where measured, the wall."""
+        """Return plain values, with the rate, the errors and, if measured, the bottleneck."""
         value = {**stored(asdict(self)), "output": str(self.output), "errors": self.errors}
         value["images_per_second"] = self.images_per_second
         if self.reached is not None:
@@ -117,33 +117,35 @@ def score(
 ) -> ScoreReport:
     """Write one row for every image of a source.
 
-    Interrupted and called again, it resumes; on the same machine and
-    with the same libraries, the output's bytes are those of a run that was not stopped.
+    An interrupted run is resumed by the same call. On the same machine and with the same libraries,
+    the output is then byte-identical to that of an uninterrupted run.
 
     Args:
-        source: as for `read_source`; text where it may be a URL, which is refused by its name.
-        output: a `.csv`, `.parquet` or `.jsonl`, or with `output.format` a folder of parts; it
+        source: as for `read_source`; pass a URL as str, so that the error can name it.
+        output: a `.csv`, `.parquet` or `.jsonl` file, or with `output.format` a folder of parts; it
             appears when it is complete.
-        config: the options; with several devices units run in processes of their own (spawned: a
-            script that calls this needs `if __name__ == "__main__":`).
-        checkpoint: the folder of a trained network.
-        command: as it was typed, for the record beside the output.
-        progress: called with the rows done, all rows (an estimate where the source does not
-            tell), and the errors so far.
-        listing: called with the files found so far, while a folder is listed.
-        on_stage: called with what begins, in words.
+        config: the options. With several devices, units run in spawned processes: a script that
+            calls this needs `if __name__ == "__main__":`.
+        checkpoint: folder of a trained network.
+        command: the command line as typed, for the record beside the output.
+        progress: called with the rows done, the total (an estimate if the source does not
+            state it), and the errors so far.
+        listing: called with the number of files found so far, while a folder is listed.
+        on_stage: called with the name of the stage that begins.
 
     Raises:
         StoppedOnPurposeError: more bad inputs than `max_bad` allows; finished units are kept.
-        ScoreError: nothing to score, the output cannot be made, or an unfinished run is another.
-        CheckpointError, DeviceError, DamageError: from what is opened.
-        RowsError: a row was lost or doubled; a fault of this program.
+        ScoreError: nothing to score, the output cannot be written, or there is an unfinished run
+            with other settings.
+        CheckpointError, DeviceError, DamageError: the checkpoint, the device or the source cannot
+            be used.
+        RowsError: a row was lost or duplicated: a bug in this program.
     """
     stage = on_stage or (lambda _name: None)
     config = config or ScoreConfig()
     compute, written = config.compute, config.output
     choice = choose(output, folder_format=written.format)
-    if not work_folder(output).exists():  # else only the ledger can tell whose it is
+    if not work_folder(output).exists():  # otherwise only the ledger knows which run wrote it
         refuse_existing(output, overwrite=written.overwrite, folder=choice.folder)
     card, identity = check_model(checkpoint, compute)
     stage("listing inputs")
@@ -152,7 +154,7 @@ def score(
     source = Path(source)
     kept = _quarantine(config.limits.quarantine, source, inputs)
 
-    stage("loading the model")  # and torch with it: what could be refused was refused above
+    stage("loading the model")  # this imports torch, so cheap checks come before it
     from vocscore.scoring.engines.factory import open_workers
 
     opener, several = _opener(config, card, checkpoint=checkpoint, identity=identity)
@@ -166,7 +168,7 @@ def score(
         card.classes, card.decision_threshold, selection=selection, origin=origin
     )
     engine = open_workers(opener, several) if several else opener.open()
-    # Everything that decides the bytes of the output.
+    # Everything that determines the bytes of the output.
     plan = {
         **origin,
         "source": source_name(source),
@@ -216,7 +218,7 @@ def score(
 
 
 def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, str]:
-    """Refuse a model that cannot be scored with, before torch is loaded and inputs are listed.
+    """Check that a model can be used for scoring, before importing torch and listing inputs.
 
     Args:
         checkpoint: as for `score`.
@@ -226,8 +228,8 @@ def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, 
         The model's card and its hash.
 
     Raises:
-        CheckpointError: it is no checkpoint, or has no int8 model where that is asked for.
-        DeviceError, ScoreError: no machine has such a device, or it does not compute in int8.
+        CheckpointError: not a checkpoint, or int8 is requested and it has no int8 model.
+        DeviceError, ScoreError: there is no such device, or it does not compute in int8.
     """
     from vocscore.models.card import load_card
     from vocscore.models.checkpoint_files import hold, read_checkpoint
@@ -249,7 +251,7 @@ def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, 
 def _opener(
     config: ScoreConfig, card: ModelCard, *, checkpoint: Path, identity: str
 ) -> tuple[EngineOpener, tuple[str, ...]]:
-    """What opens an engine, and the devices of several engines; () for one in this process."""
+    """Return what opens an engine, and the devices of several; () for one in this process."""
     from vocscore.runtime import resolve_device
     from vocscore.runtime.precision import resolve_precision
     from vocscore.scoring.engines.factory import EngineOpener, resolve_devices

@@ -1,4 +1,4 @@
-"""Takes the units of a source to the output: hands them out, commits them, joins the parts."""
+"""Scores the units of a source: passes them to an engine, commits them, joins the parts."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 class Scoring:
-    """Takes the units of one source to one output.
+    """Scores the units of one source into one output.
 
     Args:
         inputs: what to score.
-        ledger: knows the units that are done.
+        ledger: has the units that are done.
         unit_size: files per unit.
-        rows_format: writes parts, and joins them.
+        rows_format: writes parts and joins them.
         progress: as for `score`.
-        bad: what is done about bad inputs; nothing if None.
+        bad: handles bad inputs; with None they only become rows.
         record: as for `Ledger.merge`.
-        on_stage: called with the name of the stage that begins, in words.
+        on_stage: called with the name of the stage that begins.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Scoring:
         record: Callable[[int], bytes] | None = None,
         on_stage: Callable[[str], None] | None = None,
     ) -> None:
-        """Count what earlier runs did."""
+        """Count the units and rows of earlier runs."""
         self._inputs = inputs
         self._ledger = ledger
         self._unit_size = unit_size
@@ -73,13 +73,13 @@ class Scoring:
 
         Raises:
             StoppedOnPurposeError: as for `BadInputs`.
-            ScoreError: there was no image at all, the rows cannot be written, the model returned
+            ScoreError: there is no image at all, the rows cannot be written, the model returned
                 NaN, or the engine cannot continue. Finished units are kept.
-            RowsError: a row was lost or doubled. That unit is not committed.
+            RowsError: a row was lost or duplicated. That unit is not committed.
         """
         self._bad.begin()
         self._stage("scoring")
-        self._show()  # what earlier runs did, which the rate must not count
+        self._show()  # rows of earlier runs, which the rate must not count
         with closing(engine.score(self._left())) as events:
             for event in events:
                 if isinstance(event, Advance):
@@ -134,7 +134,7 @@ class Scoring:
         self._ledger.merge(self._units, self._format.merge, record=self._record)
 
     def _show(self) -> None:
-        """Report progress; the images in tars not read yet are estimated by their bytes."""
+        """Report progress; the images in tars not read yet are estimated from their sizes."""
         if self._progress is None:
             return
         running = self._running.values()

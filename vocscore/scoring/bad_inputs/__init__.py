@@ -1,1 +1,1 @@
-"""Bad inputs beyond their rows: copies of them, and a limit to their share."""
+"""Handling of bad inputs in addition to their rows: copies, and a limit on their share."""

@@ -1,4 +1,4 @@
-"""What happens to bad inputs beyond their rows: they are copied, and too many stop the run."""
+"""Copies bad inputs to a quarantine, and stops the run if there are too many."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from vocscore.scoring.output.ledger import Ledger, UnitRecord
 
 LEAST_ROWS = 1000
-"""Rows before the share is judged: ten bad files at the start of a folder say little about it."""
+"""Rows before the share is checked: ten bad files at the start of a folder say little about it."""
 
 
 class BadInputs:
-    """Checks every unit that has been committed.
+    """Checks every committed unit.
 
-    The share of bad inputs is judged after each unit, over all units committed so far including
-    those of earlier runs, once they have `LEAST_ROWS` rows; and before the parts are joined,
-    however few rows there are.
+    The share of bad inputs is checked after each unit, over all units committed so far including
+    those of earlier runs, once they have `LEAST_ROWS` rows; and before the parts are joined, for
+    any number of rows.
 
     Args:
-        ledger: knows the units that are done.
-        max_bad: the share of the rows that may be errors, 0 to 1; None never stops.
-        quarantine: where bad inputs are copied to; None copies nothing.
+        ledger: has the units that are done.
+        max_bad: share of the rows that may be errors, 0 to 1; None: any.
+        quarantine: receives copies of bad inputs; None copies nothing.
     """
 
     def __init__(
         self, ledger: Ledger, *, max_bad: float | None = None, quarantine: Quarantine | None = None
     ) -> None:
-        """Count what earlier runs did."""
+        """Count the rows of earlier runs."""
         self._ledger = ledger
         self._max_bad = max_bad
         self._quarantine = quarantine
@@ -43,7 +43,7 @@ class BadInputs:
             self._count(record)
 
     def begin(self) -> None:
-        """Copy the bad inputs of earlier runs, and judge their share.
+        """Copy the bad inputs of earlier runs, and check their share.
 
         Raises:
             StoppedOnPurposeError: there are too many already.
@@ -56,7 +56,7 @@ class BadInputs:
         self._judge(finished=False)
 
     def committed(self, number: int) -> None:
-        """Copy the bad inputs of a unit that has just been committed, and judge the share so far.
+        """Copy the bad inputs of a unit that was just committed, and check the share so far.
 
         Raises:
             StoppedOnPurposeError: there are too many.
@@ -68,7 +68,7 @@ class BadInputs:
         self._judge(finished=False)
 
     def finish(self) -> None:
-        """Judge the share in the whole, and write the table of what was copied.
+        """Check the share in the whole output, and write the table of the copies.
 
         Raises:
             StoppedOnPurposeError: there are too many.
@@ -99,6 +99,6 @@ class BadInputs:
             self._quarantine.finish(self._units())
 
     def _units(self) -> list[Path]:
-        """The files of those committed units that have bad inputs, in the order of the output."""
+        """Return the files of the committed units with bad inputs, in the order of the output."""
         records = sorted(self._ledger.records.items())
         return [self._ledger.bad_records(number) for number, record in records if record.errors]

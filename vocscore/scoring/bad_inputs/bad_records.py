@@ -1,4 +1,4 @@
-"""The bad inputs of one unit, as stored beside its part: the name, the fault, and where it is."""
+"""Stores the bad inputs of one unit beside its part: name, fault and location."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class BadRecord(NamedTuple):
 
     Attributes:
         path: its name in the output.
-        reason: the stable code.
-        detail: one line for a person.
-        file: that contains its bytes; '' where there are none.
-        offset: where they start in it.
-        size: how many there are; -1 for all to the end.
+        reason: stable code of the reason.
+        detail: one line for the user.
+        file: file with its bytes; '' if there are none.
+        offset: offset of its bytes in the file.
+        size: number of bytes; -1 for all to the end of the file.
     """
 
     path: str
@@ -36,7 +36,7 @@ class BadRecord(NamedTuple):
 
 
 def bad_records(images: Sequence[ImageRef], failures: Mapping[int, Fault]) -> Iterator[BadRecord]:
-    """List the failed rows of a unit, in their order."""
+    """Yield the failed rows of a unit, in order."""
     for row, fault in sorted(failures.items(), key=lambda failure: failure[0]):
         ref = images[row]
         file = ref.file if ref.fault is None else ""
@@ -44,12 +44,12 @@ def bad_records(images: Sequence[ImageRef], failures: Mapping[int, Fault]) -> It
 
 
 def encoded(found: Iterable[BadRecord]) -> bytes:
-    """One JSON list per line: any name is read back, with line ends and bytes that are not text."""
+    """Encode as one JSON list per line; names with line ends or invalid UTF-8 are preserved."""
     return "".join(json.dumps(list(bad)) + "\n" for bad in found).encode("ascii")
 
 
 def read(file: Path) -> Iterator[BadRecord]:
-    """Read what `encoded` wrote; nothing where the file does not exist.
+    """Read the output of `encoded`; yield nothing if the file does not exist.
 
     Raises:
         OSError: it cannot be read.

@@ -21,40 +21,39 @@ _LONGEST_NAME = 800
 
 
 class Places:
-    """Gives each bad input a name of its own.
+    """Gives each bad input a unique name.
 
-    Members of one tar, or of several packed shards, may have the same name. The first of them that
-    is asked for gets it, the others are numbered; each keeps its name.
+    Members of one tar, or of several packed shards, may have the same name. The first one that is
+    requested gets it, the others are numbered; later requests return the same name.
 
     Args:
-        reserved: names that the quarantine uses itself.
+        reserved: names of the quarantine's own files.
 
     Attributes:
-        shared: names that more than one input has.
+        shared: names of more than one input.
     """
 
     def __init__(self, *, reserved: Iterable[str]) -> None:
-        """Start without any name."""
         self._reserved = frozenset({*reserved, _ROOT, _OTHER})
         self._numbers: dict[tuple[str, str, int], int] = {}
         self._used: Counter[str] = Counter()
         self.shared: set[str] = set()
 
     def of(self, bad: BadRecord) -> Iterator[str]:
-        """Candidates for the copy, relative to the folder: its own name, else one with a hash."""
+        """Return names for the copy, relative to the folder: its own, else one with a hash."""
         name, number = bad.path, self._number(bad)
         if number:
             return iter([_hashed(name, f"{name}\0{number}")])
         return self._of_first(name)
 
     def start_over(self) -> None:
-        """Forget the numbers, but not which names are shared."""
+        """Reset the numbers, but not which names are shared."""
         self._numbers.clear()
         self._used.clear()
 
     def _number(self, bad: BadRecord) -> int:
-        """0 for the first input of a name, 1 for the next one; an input keeps its number."""
-        if bad.size < 0:  # a file is known by its name; a list may have it twice
+        """Return 0 for the first input with a name, 1 for the next; an input keeps its number."""
+        if bad.size < 0:  # a file is identified by its name; a list may contain it twice
             return 0
         key = (bad.path, bad.file, bad.offset)
         number = self._numbers.get(key)

@@ -1,14 +1,14 @@
-"""Copies of the bad inputs in a folder of their own, with a table that says why.
+"""Copies bad inputs to a folder, with a table of the reasons.
 
     DIR/quarantine.csv   path,reason,detail,copy: every bad input, in the order of the output
     DIR/a/b.jpg          the bytes of a/b.jpg
     DIR/_root/data/x.png the bytes of /data/x.png
-    DIR/_other/HASH-NAME one whose name cannot be kept: it contains '..', collides with a folder, or
-                         another bad input has it too (a tar may contain several of one name)
+    DIR/_other/HASH-NAME an input whose name cannot be kept: it contains '..', collides with a
+                         folder, or is not unique (members of a tar may have the same name)
 
-A copy gets its name when it is complete, and an existing one is not copied again: a run that was
-killed resumes. The bad inputs are read from the ledger, so a quarantine can be requested in the
-middle of a job.
+A copy gets its name when it is complete, and an existing one is not copied again, so a killed run
+can resume. The bad inputs are read from the ledger, so a quarantine can be requested when a run is
+resumed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Quarantine:
 
     Args:
         folder: created if it does not exist.
-        run: plain values that identify the inputs; the folder of another job is refused.
+        run: plain values that identify the inputs; a quarantine of other inputs is refused.
 
     Raises:
         ScoreError: the folder is in use for something else.
@@ -60,7 +60,7 @@ class Quarantine:
             )
 
     def begin(self) -> None:
-        """Create the folder and mark it as ours.
+        """Create the folder and mark it as a quarantine of these inputs.
 
         Raises:
             ScoreError: it cannot be created.
@@ -78,7 +78,7 @@ class Quarantine:
             unit: the file of its bad records; it may be missing.
 
         Raises:
-            ScoreError: they cannot be written.
+            ScoreError: the copies cannot be written.
         """
         for bad in bad_records.read(unit):
             self._copy(bad)
@@ -93,7 +93,7 @@ class Quarantine:
             ScoreError: it cannot be written.
         """
         units = list(units)
-        if self._places.shared:  # units may have finished in another order
+        if self._places.shared:  # units may not have finished in order
             self._places.start_over()
             for unit in units:
                 self.take(unit)
@@ -113,7 +113,7 @@ class Quarantine:
             yield _line(bad.path, bad.reason, bad.detail, copy)
 
     def _copy(self, bad: BadRecord) -> None:
-        """Copy the bytes, if they can still be read; otherwise only the table lists it."""
+        """Copy the bytes if they can be read; otherwise the input is only listed in the table."""
         try:
             source = open_regular(bad.file)
         except (OSError, ValueError):  # ValueError: a name that no file can have
@@ -147,7 +147,7 @@ class Quarantine:
 
 
 class _ReadError(Exception):
-    """The source cannot be read; the copy is not at fault."""
+    """The source cannot be read, so nothing can be copied."""
 
 
 def _write(target: Path, source: int, offset: int, size: int) -> None:
@@ -155,7 +155,7 @@ def _write(target: Path, source: int, offset: int, size: int) -> None:
     if target.is_dir():
         raise IsADirectoryError
     working = atomic.temporary(target)
-    # No fsync: a copy that a power cut has emptied has the wrong size, and is written again.
+    # No fsync: a copy that a power failure has truncated has the wrong size, and is rewritten.
     try:
         with working.open("wb") as file:
             _pour(file, source, offset, size)
@@ -166,7 +166,7 @@ def _write(target: Path, source: int, offset: int, size: int) -> None:
 
 
 def _pour(file: BinaryIO, source: int, offset: int, size: int) -> None:
-    """Copy a range; holes stay holes, or one sparse file would fill the disk."""
+    """Copy a range; holes are kept, otherwise one sparse file could fill the disk."""
     for at, piece in _pieces(source, offset, size):
         file.seek(at)
         file.write(piece)
@@ -175,7 +175,7 @@ def _pour(file: BinaryIO, source: int, offset: int, size: int) -> None:
 
 
 def _pieces(source: int, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the data of a range with its offset in it; what is left out are holes, which are zeros.
+    """Yield the data of a range, each with its offset in it; holes (zeros) are left out.
 
     Raises:
         _ReadError: it cannot be read.
@@ -195,18 +195,18 @@ def _pieces(source: int, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _data_from(source: int, at: int, end: int) -> tuple[int, int]:
-    """Where the next data begins and ends; both are `end` where only a hole is left."""
+    """Return where the next data begins and ends; both are `end` if only a hole is left."""
     try:
         start = os.lseek(source, at, os.SEEK_DATA)
         return start, min(os.lseek(source, start, os.SEEK_HOLE), end)
     except OSError as error:
         if error.errno == errno.ENXIO:  # no data from there on
             return end, end
-        return at, end  # a file system that knows no holes: all of it is data
+        return at, end  # a file system without holes: everything is data
 
 
 def _is_copy(target: Path, source: int, offset: int, size: int) -> bool:
-    """Whether a file of the right size has the right bytes."""
+    """Whether a file of the right size has the same bytes."""
     try:
         copy = open_regular(target)
     except OSError:
@@ -233,7 +233,7 @@ def _read(file: Path) -> bytes | None:
 
 
 def _is_empty(folder: Path) -> bool:
-    """Whether it does not exist, is empty, or has no more than an unfinished mark."""
+    """Whether it does not exist, is empty, or has only an unfinished mark."""
     unfinished = atomic.temporary(folder / _MARK).name
     try:
         return all(entry.name == unfinished for entry in os.scandir(folder))
@@ -248,7 +248,7 @@ def _line(*fields: str) -> bytes:
     csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerow(fields)
     try:
         return text.getvalue().encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # half a surrogate pair, from the description in a foreign shard
+    except UnicodeEncodeError:  # half a surrogate pair, from the JSON of another tool's shard
         return text.getvalue().encode("utf-8", "surrogatepass")
 
 
@@ -260,10 +260,10 @@ def _cannot_write(path: Path, error: OSError) -> ScoreError:
 
 
 def refuse_inside(folder: Path, source: Path) -> None:
-    """Raise where copies would become inputs of the next run.
+    """Raise if the copies would become inputs of the next run.
 
     Raises:
-        ScoreError: `folder` lies in `source` or is it.
+        ScoreError: `folder` is in `source` or is the same folder.
     """
     inside, outside = folder.resolve(), source.resolve()
     if source.is_dir() and (inside == outside or outside in inside.parents):

@@ -1,7 +1,7 @@
-"""Where units run: `local` in this process, `processes` in one process per device.
+"""Engines score units: `local` in this process, `processes` in one process per device.
 
-An engine takes units and yields events about them; it commits nothing. Parts, their order and the
-lock on the output stay with the calling process.
+An engine takes units and yields events about them; it commits nothing. The calling process handles
+the parts, their order and the lock on the output.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class Advance:
     """A unit has progressed by a batch.
 
     Attributes:
-        number: of the unit.
-        weight: of the unit.
+        number: number of the unit.
+        weight: weight of the unit.
         images: images in the unit.
-        done: rows of it that have come.
-        errors: those of them with an error.
+        done: rows of the unit that are done.
+        errors: how many of these have an error.
     """
 
     number: int
@@ -42,10 +42,10 @@ class Finished:
     """A unit is scored; it is not committed yet.
 
     Attributes:
-        unit: which.
-        contents: what was in it.
-        rows: every row of it, proved to have come once.
-        problems: what happened meanwhile that a person should know, one line each.
+        unit: the unit.
+        contents: the images in it.
+        rows: its rows; each was checked to occur exactly once.
+        problems: warnings for the user, one line each.
     """
 
     unit: Unit
@@ -59,34 +59,34 @@ Event = Advance | Finished
 
 @runtime_checkable
 class Stoppable(Protocol):
-    """An iterator of units that may block, and that can be told that no more are wanted."""
+    """An iterator of units that may block and can be stopped."""
 
     def stop(self) -> None:
-        """End the iteration, also for a thread that is waiting in it."""
+        """End the iteration, also in a thread that is blocked in it."""
 
 
 class Engine(Protocol):
-    """Runs units somewhere."""
+    """Scores units."""
 
     def score(self, units: Iterator[Unit]) -> Generator[Event]:
-        """Score every unit once, in any order; close the generator to stop in the middle.
+        """Score every unit once, in any order; close the generator to stop early.
 
         Args:
-            units: may be `Stoppable`; they are stopped when no more are wanted.
+            units: may be `Stoppable`; then they are stopped when no more are needed.
 
         Raises:
             ScoreError: the model returned NaN, or the device cannot continue.
-            RowsError: a row was lost or doubled. That unit is not yielded.
+            RowsError: a row was lost or duplicated. That unit is not yielded.
         """
         ...
 
     def ceilings(self, images: Sequence[ImageRef]) -> Ceilings | None:
-        """Measure how fast the machine reads, decodes and runs the network, for some seconds.
+        """Measure for some seconds how fast the machine reads, decodes and runs the network.
 
         Args:
             images: a sample of what was scored.
 
         Returns:
-            None where that cannot be measured: no good image, or several devices at work.
+            The ceilings, or None if they cannot be measured: no good image, or several devices.
         """
         ...

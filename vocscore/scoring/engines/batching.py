@@ -1,12 +1,12 @@
-"""Groups the rows of a unit into batches of one shape, whatever batches they are decoded in.
+"""Groups the rows of a unit into batches of a fixed shape, independent of the decoded batches.
 
-The last bits of a float32 result depend on the shape of the batch, because kernels cut their work
-into blocks by it. Eager PyTorch on a CPU gave ResNet-18 probabilities up to 6e-7 apart in batches
-of 1 and of 64, and with AVX2 in place of AVX-512 they depended on the place in the batch as well.
-So the rows of a unit are put into groups of a fixed size, row r on place r % size; a failed one
-stays blank, and the last group is filled up with blanks. Then a probability depends on the
-checkpoint, the image, its row in the unit and the machine: not on the batch size, the decoding
-threads or the neighbors.
+The last bits of a float32 result depend on the shape of the batch, because kernels divide their
+work into blocks by it. Eager PyTorch on a CPU gave ResNet-18 probabilities up to 6e-7 apart in
+batches of 1 and of 64; with AVX2 instead of AVX-512 they also depended on the place in the batch.
+So the rows of a unit are put into groups of a fixed size, row r on place r % size. The place of a
+failed row stays blank, and the last group is padded with blanks. A probability then depends only on
+the checkpoint, the image, its row in the unit and the machine, not on the batch size, the decoding
+threads or the other images.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 CPU_GROUP = 32
 """Images per batch of the network on a CPU. On two cores, ResNet-18 is as fast with 8 as with 64;
-AlexNet with its large layers reaches 45% of its speed with 8, 66% with 16, 94% with 32."""
+AlexNet with its large layers reaches 45% of its full speed with 8, 66% with 16, 94% with 32."""
 
 
 class FixedBatcher:
@@ -42,13 +42,12 @@ class FixedBatcher:
     """
 
     def __init__(self, runtime: Runtime, *, group: int) -> None:
-        """Hold no row."""
         self._inference = Inference(runtime)
         self._group = group
         self._open: dict[int, _Group] = {}
 
     def feed(self, batch: Batch) -> Iterator[Pending]:
-        """Take a batch; yield what was submitted with it."""
+        """Add a batch; submit the groups that it completes and yield them."""
         numbers = batch.rows // self._group
         for number in np.unique(numbers):
             at = np.flatnonzero(numbers == number)
@@ -63,19 +62,19 @@ class FixedBatcher:
             yield from self._submit(self._open.pop(number))
 
     def flush(self) -> Iterator[Pending]:
-        """Submit the groups that are not complete; the unit is at its end."""
+        """Submit the incomplete groups at the end of a unit."""
         while self._open:
             yield from self._submit(self._open.pop(next(iter(self._open))))
 
     def ceiling(self, images: torch.Tensor) -> float:
-        """Measure how many images per second the network scores, alone.
+        """Measure how many images per second the network scores, without decoding.
 
         Args:
-            images: uint8, shape (N, 3, S, S); the first of them are scored again and again.
+            images: uint8, shape (N, 3, S, S); the first group of them is scored repeatedly.
         """
         import torch
 
-        # A whole group: one that is filled up with blanks takes as long, and counts for less.
+        # A whole group: one padded with blanks takes as long, and would count fewer images.
         rows = np.arange(self._group)
         ready = images[: self._group]
         if len(ready) < self._group:
@@ -84,11 +83,11 @@ class FixedBatcher:
         return self._inference.ceiling(rows, ready)
 
     def problems(self) -> tuple[str, ...]:
-        """Return what a person should know about the device since the last call, one line each."""
+        """Return warnings about the device since the last call, one line each."""
         return self._inference.problems()
 
     def _is_whole(self, rows: NDArray[np.int64], at: NDArray[np.int64]) -> bool:
-        """Whether a part of a batch is a group as it stands, and needs no copy."""
+        """Whether a part of a batch is a complete group in order, which needs no copy."""
         in_order = len(rows) == self._group and bool((np.diff(rows) == 1).all())
         return in_order and bool((np.diff(at) == 1).all())
 
@@ -104,23 +103,22 @@ class FixedBatcher:
 
 
 def _taken(images: torch.Tensor, at: NDArray[np.int64]) -> torch.Tensor:
-    """The images at ascending places; without a copy where these are consecutive."""
+    """Return the images at ascending places; without a copy if these are consecutive."""
     if at[-1] - at[0] + 1 == len(at):
         return images[at[0] : at[-1] + 1]
     return images[index(at.tolist(), images.device)]
 
 
 class _Group:
-    """Images on their places.
+    """A group that is being filled.
 
     Attributes:
         images: uint8, shape (size, 3, S, S), channels-last; blank places are 0.
-        rows: of the images put in.
-        settled: places for which nothing more is expected.
+        rows: rows of the images put in.
+        settled: number of places that have an image or belong to a failed row.
     """
 
     def __init__(self, size: int, like: torch.Tensor) -> None:
-        """Make blank places."""
         import torch
 
         self._size = size
@@ -130,10 +128,10 @@ class _Group:
         self.settled = 0
 
     def put(self, rows: NDArray[np.int64], images: torch.Tensor) -> None:
-        """Put images on the places of their rows."""
+        """Copy images to the places of their rows."""
         places = rows % self._size
         if bool((np.diff(rows) == 1).all()):
-            # A plain slice: an index that comes from main memory would wait for the GPU.
+            # A plain slice: indexing with a CPU tensor would wait for the GPU.
             self.images[places[0] : places[0] + len(rows)] = images
         else:
             self.images[index(places.tolist(), images.device)] = images

@@ -1,4 +1,4 @@
-"""Opens engines: one in this process, or one in a process of its own for each device."""
+"""Opens engines: one in this process, or one process per device."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EngineOpener:
-    """Everything an engine is made from, as plain values that can be sent to other processes.
+    """Everything needed to open an engine, as plain values that can be sent to other processes.
 
     Attributes:
-        checkpoint: the folder of a trained network.
-        identity: the checkpoint's hash; a worker started days later must find the same one.
+        checkpoint: folder of a trained network.
+        identity: hash of the checkpoint; a worker restarted days later must find the same one.
         loader: as for `open_loader`.
         device: 'cpu' or 'cuda:N'.
         batch_size: images decoded together.
-        threads: that read and decode.
-        precision: as `resolve_precision` gives it.
+        threads: number of threads that read and decode.
+        precision: as returned by `resolve_precision`.
         max_pixels: width times height of the largest image that is decoded.
     """
 
@@ -43,8 +43,8 @@ class EngineOpener:
         """Load the network and open the loader.
 
         Raises:
-            CheckpointError: the checkpoint has changed, or is damaged.
-            DeviceError: from what is opened.
+            CheckpointError: the checkpoint has changed or is damaged.
+            DeviceError: the device cannot be used.
         """
         from vocscore.pipeline.loaders import open_loader
         from vocscore.runtime.load import open_checkpoint
@@ -71,11 +71,11 @@ class EngineOpener:
 
 @dataclass(frozen=True, slots=True)
 class WorkerOpener:
-    """An `Opener` of one of several workers.
+    """An `Opener` for one of several workers.
 
     Attributes:
         engine: opens the engine.
-        cores: this worker's share of the machine.
+        cores: number of CPU cores for this worker.
     """
 
     engine: EngineOpener
@@ -83,26 +83,26 @@ class WorkerOpener:
 
     @property
     def device(self) -> str:
-        """Its device."""
+        """The device of the engine."""
         return self.engine.device
 
     def open(self) -> LocalEngine:
-        """Open the engine; it uses no more cores than its share."""
+        """Open the engine, limited to this worker's cores."""
         settle_threads()
         import torch
 
         torch.set_num_threads(self.cores)
         if self.device.startswith("cuda"):
-            # else pinned memory would open a context on the first GPU as well, from every worker
+            # otherwise pinned memory would create a context on the first GPU in every worker, too
             torch.cuda.set_device(self.device)
         return self.engine.open()
 
 
 def resolve_devices(names: Sequence[str]) -> tuple[str, ...]:
-    """Turn what the user asked for into devices that exist, one per worker.
+    """Resolve the names of devices, one per worker.
 
     Args:
-        names: GPU numbers, or what `resolve_device` takes; a device named twice has two workers.
+        names: GPU numbers or names for `resolve_device`; a device named twice gets two workers.
 
     Raises:
         DeviceError: there is no such device.
@@ -117,7 +117,7 @@ def resolve_devices(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_devices(names: Sequence[str]) -> set[str]:
-    """Refuse what no machine has, before torch is loaded to say which devices this one has.
+    """Check the names of devices without importing torch, which knows the actual ones.
 
     Returns:
         Their kinds: 'auto', 'cpu' or 'cuda'.
@@ -146,9 +146,9 @@ def open_workers(template: EngineOpener, devices: Sequence[str]) -> ProcessEngin
     """Start a worker on each device and wait until all have loaded.
 
     Args:
-        template: its threads, and the machine's cores, are divided among the workers; its device
+        template: its threads and the machine's cores are divided among the workers; its device
             is ignored.
-        devices: as `resolve_devices` gives them.
+        devices: as returned by `resolve_devices`.
     """
     from dataclasses import replace
 

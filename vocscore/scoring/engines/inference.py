@@ -1,4 +1,4 @@
-"""Has the network score batches, a few at a time; what was submitted is waited for later."""
+"""Submits batches to the network asynchronously, with a bounded number in flight."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Pending:
-    """Rows whose probabilities are under way.
+    """Rows whose probabilities are being computed.
 
     Args:
         rows: int64, shape (n,).
         results: waits for the probabilities of the whole batch.
-        places: of the rows in the batch, shape (n,); None where the batch is the rows.
+        places: places of the rows in the batch, shape (n,); None if the batch has only these rows.
 
     Attributes:
         rows: int64, shape (n,).
@@ -31,7 +31,6 @@ class Pending:
     def __init__(
         self, rows: NDArray[np.int64], results: Results, places: NDArray[np.int64] | None = None
     ) -> None:
-        """Wait for nothing yet."""
         self.rows = rows
         self._places = places
         self._results: Results | None = results
@@ -43,31 +42,30 @@ class Pending:
         return self._probabilities is not None
 
     def fetch(self) -> NDArray[np.float32]:
-        """Wait for the probabilities, shape (n, C); the next call returns them at once."""
+        """Wait for the probabilities, shape (n, C); later calls return them immediately."""
         if self._probabilities is None:
             assert self._results is not None
             found = self._results()
-            self._results = None  # frees the images, which it refers to
+            self._results = None  # frees the images that it references
             self._probabilities = found if self._places is None else found[self._places]
         return self._probabilities
 
 
 class Inference:
-    """Keeps at most `runtime.in_flight` batches at work.
+    """Keeps at most `runtime.in_flight` batches in flight.
 
     Args:
         runtime: scores a batch.
     """
 
     def __init__(self, runtime: Runtime) -> None:
-        """Submit nothing yet."""
         self._runtime = OomRetry(runtime)
         self._in_flight: deque[Pending] = deque()
 
     def submit(
         self, rows: NDArray[np.int64], images: torch.Tensor, places: NDArray[np.int64] | None = None
     ) -> Pending:
-        """Submit a batch, once there is room in flight: the oldest one is waited for.
+        """Submit a batch; if too many are in flight, wait for the oldest one first.
 
         Args:
             rows: int64, shape (n,).
@@ -81,12 +79,12 @@ class Inference:
         return pending
 
     def ceiling(self, rows: NDArray[np.int64], images: torch.Tensor) -> float:
-        """Measure how many images per second the network scores, alone; a batch is repeated."""
+        """Measure how many images per second the network scores, by repeating one batch."""
         at_work = self._runtime.in_flight - 1
         for _ in range(self._runtime.in_flight):
             self.submit(rows, images)
 
-        def work() -> int:  # as many as are worked on at the same time: they end together
+        def work() -> int:  # as many as run at the same time: they end together
             for _ in range(at_work):
                 self.submit(rows, images)
             return at_work * len(rows)
@@ -97,5 +95,5 @@ class Inference:
         return rate
 
     def problems(self) -> tuple[str, ...]:
-        """Return what a person should know about the device since the last call, one line each."""
+        """Return warnings about the device since the last call, one line each."""
         return self._runtime.problems()

@@ -1,4 +1,4 @@
-"""Scores units in this process: starts the stages, hands out their events, stops them."""
+"""Scores units in this process: starts the stages, yields their events, stops them."""
 
 from __future__ import annotations
 
@@ -20,33 +20,32 @@ if TYPE_CHECKING:
     from vocscore.scoring.engines.batching import FixedBatcher
     from vocscore.scoring.inputs.units import Unit
 
-# Read while a unit is decoded: the next one.
+# Read while a unit is decoded: the next unit.
 _UNITS_AHEAD = 1
-# Decoded while the network works: the end of a unit and the first batch of the next one, so that
-# decoding goes on across the border between two units.
+# Decoded while the network runs: the end of a unit and the first batch of the next one, so that
+# decoding does not pause between two units.
 _ITEMS_AHEAD = 2
-# Scored while the receiver commits a unit: some units, each with some batches.
+# Scored while the caller commits a unit: some units of some batches each.
 _EVENTS_AHEAD = 16
 
 
 class LocalEngine:
-    """An `Engine` of one loader and one network.
+    """An `Engine` with one loader and one network.
 
     Args:
-        loader: decodes; `close` closes it.
-        batcher: runs the network on batches of one shape.
-        classes: columns of probabilities.
+        loader: decodes images; `close` closes it.
+        batcher: runs the network on batches of a fixed shape.
+        classes: number of columns of probabilities.
     """
 
     def __init__(self, loader: ImageLoader, batcher: FixedBatcher, *, classes: int) -> None:
-        """Start nothing."""
         self._loader = loader
         self._batcher = batcher
         self._classes = classes
 
     @property
     def loader(self) -> str:
-        """The kind of loader that decodes."""
+        """Class name of the loader."""
         return type(self._loader).__name__
 
     def close(self) -> None:
@@ -57,8 +56,8 @@ class LocalEngine:
         """Score the units in their order; see `Engine.score`.
 
         This generator owns the threads of all stages. It stops them, from the last stage to the
-        first, however it ends: at the end, by an error of a stage, by an interrupt that arrives
-        while it waits, or closed by the receiver.
+        first, in every case: at its end, on an error of a stage, on an interrupt while it waits,
+        and when the caller closes it.
         """
         decoder = Decoder(self._loader, classes=self._classes)
         with ExitStack() as stages:
@@ -67,18 +66,18 @@ class LocalEngine:
             stages.enter_context(closing(decoder))
             decoded = Prefetcher(decoder.run(contents), depth=_ITEMS_AHEAD)
             stages.enter_context(closing(decoded))
-            # In a thread, too: the network goes on while the receiver writes what has come.
+            # In a thread, too: the network keeps running while the caller writes results.
             events = Prefetcher(infer_and_settle(decoded, self._batcher), depth=_EVENTS_AHEAD)
             stages.enter_context(closing(events))
-            # Before any of them is closed: a thread that waits for a unit could not be.
+            # Runs before any of them is closed: a thread that waits for a unit cannot be closed.
             stages.callback(_stop, units)
-            # Not `yield from`: when the receiver closes this generator, that would close `events`
+            # Not `yield from`: when the caller closes this generator, that would close `events`
             # before the units are stopped.
             for event in events:  # noqa: UP028
                 yield event
 
     def ceilings(self, images: Sequence[ImageRef]) -> Ceilings | None:
-        """Measure each stage of this process alone; see `Engine.ceilings`."""
+        """Measure each stage alone; see `Engine.ceilings`."""
         return measure_ceilings(images, loader=self._loader, model=self._batcher.ceiling)
 
 

@@ -1,4 +1,4 @@
-"""Retries in smaller batches where the network's batch does not fit into the GPU's memory."""
+"""Retries in smaller batches when a batch does not fit into GPU memory."""
 
 from __future__ import annotations
 
@@ -20,29 +20,28 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# cuBLAS and cuDNN allocate memory themselves; where that fails they raise a plain RuntimeError.
+# cuBLAS and cuDNN allocate memory themselves; if that fails, torch raises a plain RuntimeError.
 _LIBRARY_OUT_OF_MEMORY = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
 
 class OomRetry(Runtime):
-    """A `Runtime` that halves its batches when the GPU's memory runs out, and stays at that size.
+    """A `Runtime` that halves its batches when GPU memory runs out, and stays at that size.
 
-    Only for a GPU's memory: when main memory runs out, other programs are at risk, and a retry
-    would make that worse.
+    Only for GPU memory: when main memory runs out, other programs are at risk, and a retry would
+    make that worse.
 
     Args:
-        runtime: scores.
+        runtime: scores the batches.
     """
 
     def __init__(self, runtime: Runtime) -> None:
-        """Start with the batches as they come."""
         self._runtime = runtime
         self.in_flight = runtime.in_flight
         self._most: int | None = None
         self._problems: list[str] = []
 
     def problems(self) -> tuple[str, ...]:
-        """Return what has happened since the last call, one line each."""
+        """Return the retries since the last call, one line each."""
         problems = tuple(self._problems)
         self._problems.clear()
         return problems
@@ -50,11 +49,11 @@ class OomRetry(Runtime):
     def submit(self, images: torch.Tensor) -> Results:
         """Submit a batch; see `Runtime.submit`.
 
-        A batch that does not fit is scored in pieces when its results are fetched: what was
-        submitted before it has left the memory by then.
+        A batch that does not fit is scored in pieces when its results are fetched: by then, the
+        batches submitted before it have freed their memory.
 
         Raises:
-            ScoreError: here or from the call that fetches: not even one image fits.
+            ScoreError: not even one image fits; raised here or by the call that fetches.
         """
         if self._most is not None and len(images) > self._most:
             return lambda: self._in_pieces(images)
@@ -80,13 +79,13 @@ class OomRetry(Runtime):
         return np.concatenate(parts)
 
     def _unless_too_many(self, images: torch.Tensor, work: Callable[[], _T]) -> _T | None:
-        """Do a step of scoring some images; None where they did not fit."""
+        """Return `work()`, or None if the images did not fit into GPU memory."""
         try:
             return work()
         except RuntimeError as error:
             if not _is_out_of_gpu_memory(error):
                 raise
-        # Here and not above: an exception that is being handled keeps the failed batch in memory.
+        # Not inside `except`: an exception that is being handled keeps the failed batch in memory.
         self._halve(len(images))
         return None
 
@@ -95,19 +94,19 @@ class OomRetry(Runtime):
 
         if tried == 1:
             raise ScoreError(
-                "the network and one image do not fit into the GPU's memory. Free some (nvidia-smi "
-                "shows what uses it), or use another --device; finished units are kept."
+                "the network and one image do not fit into GPU memory. Free some (nvidia-smi shows "
+                "what uses it), or use another --device; finished units are kept."
             )
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         most = -(-tried // 2)
         if self._most is not None and self._most <= most:
-            return  # known meanwhile from the batch before this one
+            return  # the batch before this one has already reduced it
         self._most = most
         self._problems.append(
-            f"{tried} images did not fit into the GPU's memory: at most {self._most} at a time are "
-            "scored from then on, which may change the last bits of probabilities. A smaller "
-            "--batch-size avoids it."
+            f"{tried} images did not fit into GPU memory: from then on at most {self._most} were "
+            "scored at a time, which may change the last bits of probabilities. A smaller "
+            "--batch-size avoids this."
         )
 
 

@@ -1,4 +1,4 @@
-"""Runs a generator in a thread of its own, a bounded number of items ahead of its consumer."""
+"""Runs a generator in a separate thread, a bounded number of items ahead of its consumer."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Item = TypeVar("Item")
 
 
 class Prefetcher(Generic[Item]):
-    """Iterates over the items in order, while a thread fetches the next ones. Must be closed.
+    """Iterates over items in order, while a thread fetches the next ones. Must be closed.
 
     Args:
-        items: run in that thread, one item at a time, and closed at the end; it must not yield
-            None. What it raises is raised in its place, behind the items before it.
-        depth: items fetched before they are asked for.
+        items: runs in that thread, one item at a time, and is closed at the end; it must not yield
+            None. An exception is raised after all items that were yielded before it.
+        depth: number of items fetched in advance.
     """
 
     def __init__(self, items: Generator[Item], *, depth: int) -> None:
@@ -30,7 +30,7 @@ class Prefetcher(Generic[Item]):
         self._fetched = deque(self._pool.submit(next, items, None) for _ in range(depth))
 
     def ready(self) -> bool:
-        """Whether `next` returns, ends or raises without waiting."""
+        """Whether `next` returns or raises without waiting."""
         return not self._fetched or self._fetched[0].done()
 
     def has_item(self) -> bool:
@@ -56,10 +56,10 @@ class Prefetcher(Generic[Item]):
         return item
 
     def close(self) -> None:
-        """Wait for the item that is being fetched, drop the others, close the generator."""
+        """Wait for the item being fetched, drop the others, and close the generator."""
         self._drop()
         self._pool.shutdown(wait=True)
-        self._items.close()  # after the thread has ended: a generator that runs cannot be closed
+        self._items.close()  # after the thread has ended: a running generator cannot be closed
 
     def _drop(self) -> None:
         for future in self._fetched:

@@ -1,12 +1,12 @@
-"""Scores units in several processes, one per device; a worker that dies is replaced.
+"""Scores units in several processes, one per device; a worker that dies is restarted.
 
-The parent sends units, which are names, and receives rows, which are numbers: no pixels are sent.
-Each worker has two units, the one it scores and the next one, so that its decoding goes on across
-the border between two units. Units come back in any order.
+The parent sends units (file names) and receives rows (numbers); no pixels are sent. Each worker has
+two units, the current one and the next one, so that decoding does not pause between two units.
+Units finish in any order.
 
 Processes are spawned: torch's threads and CUDA do not survive a fork. On a signal to all of them,
 such as Ctrl-C in a terminal, only the parent acts; the workers end when it closes their
-connections, or dies.
+connections or dies.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 
 _UNITS_IN_HAND = 2
 _LIVES = 3
-"""A unit that was lost with this many workers is given up; so is a worker that dies this many times
-without finishing a unit in between."""
+"""The run fails after this many workers died on the same unit, or after one worker died this many
+times without finishing a unit in between."""
 _SECONDS_TO_END = 5.0
-"""For all workers together; then they are killed."""
+"""Time for all workers together to end; then they are killed."""
 _SECONDS_BETWEEN_LOOKS = 2.0
-"""Without a message from any worker, after which the parent checks that all are alive."""
+"""Time without a message from any worker after which the parent checks that all are alive."""
 
 
 class ProcessEngine:
@@ -56,11 +56,11 @@ class ProcessEngine:
         openers: one per worker.
 
     Attributes:
-        loader: the kind of loader the workers have.
+        loader: class name of the workers' loaders.
 
     Raises:
-        ScoreError: a worker dies repeatedly while it loads.
-        CheckpointError, DeviceError: from what a worker opens.
+        ScoreError: a worker died repeatedly while loading.
+        CheckpointError, DeviceError: raised in a worker by its opener.
     """
 
     def __init__(self, openers: Sequence[Opener]) -> None:
@@ -100,11 +100,11 @@ class ProcessEngine:
                     self._hand_out(worker, units)
 
     def ceilings(self, images: Sequence[ImageRef]) -> None:  # noqa: ARG002 - see `Engine`
-        """Measure nothing: workers share cores and disk, so one alone says little about all."""
+        """Return None: workers share cores and disk, so one alone says little about all."""
         return
 
     def close(self) -> None:
-        """End the workers, whatever they are doing."""
+        """End the workers, also in the middle of a unit."""
         for worker in self._workers:
             worker.connection.close()
         deadline = time.monotonic() + _SECONDS_TO_END
@@ -112,11 +112,11 @@ class ProcessEngine:
             worker.end(within=max(0.0, deadline - time.monotonic()))
 
     def __enter__(self) -> Self:
-        """Return the engine itself."""
+        """Return the engine."""
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Close, whatever happened."""
+        """Close the engine, also after an error."""
         self.close()
 
     def _wait_until_loaded(self) -> None:
@@ -132,10 +132,10 @@ class ProcessEngine:
                     self._bury(worker)
 
     def _messages(self) -> list[tuple[_Worker, Message | None]]:
-        """Wait for messages, one from each worker that has any; None for one that has died.
+        """Wait for messages, one from each worker that sent any; None for a worker that died.
 
-        A worker's death does not close its connection where another process has inherited it, so
-        the processes are checked as well.
+        A worker's death does not close its connection if another process has inherited it, so the
+        processes are checked as well.
         """
         by_connection = {worker.connection: worker for worker in self._workers}
         while not (ready := wait(by_connection, _SECONDS_BETWEEN_LOOKS)):
@@ -145,7 +145,7 @@ class ProcessEngine:
         return [(by_connection[c], by_connection[c].receive()) for c in ready]  # type: ignore[index]
 
     def _hand_out(self, worker: _Worker, units: Iterator[Unit]) -> None:
-        """Give a worker its units; one that was lost with a dead worker is scored alone."""
+        """Fill up a worker's units; a unit on which a worker died is scored alone."""
         while len(worker.units) < _UNITS_IN_HAND:
             if any(number in self._deaths for number in worker.units):
                 return
@@ -166,7 +166,7 @@ class ProcessEngine:
             return finished
         problem = (
             f"unit {number}: a worker died while scoring it ({self._deaths[number]} times); "
-            "another one scored it."
+            "another worker scored it."
         )
         return replace(finished, problems=(*finished.problems, problem))
 
@@ -174,7 +174,7 @@ class ProcessEngine:
         """Take a dead worker's units back and restart it.
 
         Raises:
-            ScoreError: it has died too often.
+            ScoreError: it died too often.
         """
         how = worker.end()
         worker.deaths += 1
@@ -194,20 +194,19 @@ class _Worker:
 
     Attributes:
         opener: opens its engine.
-        connection: to it.
-        units: that it has, by number, in the order in which they were sent.
-        deaths: since it last finished a unit.
+        connection: the parent's end of the pipe.
+        units: units it has, by number, in the order in which they were sent.
+        deaths: how often it died since it last finished a unit.
     """
 
     def __init__(self, opener: Opener) -> None:
-        """Start it."""
         self.opener = opener
         self.units: dict[int, Unit] = {}
         self.deaths = 0
         self.start()
 
     def start(self) -> None:
-        """Start a process; another one must have ended."""
+        """Start a process; the previous one must have ended."""
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(
@@ -217,13 +216,13 @@ class _Worker:
             self._process.start()
 
     def hand(self, unit: Unit) -> None:
-        """Send it another unit."""
+        """Send a unit to it."""
         self.units[unit.number] = unit
-        with suppress(OSError):  # it is dead, which `receive` will find out
+        with suppress(OSError):  # it is dead, which `receive` will detect
             self.connection.send(unit)
 
     def receive(self) -> Message | None:
-        """Receive its next message; None where it has died."""
+        """Receive its next message; None if it died."""
         try:
             message: Message = self.connection.recv()
         except (EOFError, OSError):
@@ -231,14 +230,14 @@ class _Worker:
         return message
 
     def lives(self) -> bool:
-        """Whether the process has not ended."""
+        """Whether the process is running."""
         return self._process.is_alive()
 
     def end(self, *, within: float = _SECONDS_TO_END) -> str:
-        """End it and say how it ended, in words.
+        """End the process and return how it ended, for messages.
 
         Args:
-            within: seconds; then it is killed, with what it has started.
+            within: seconds after which it is killed, with its child processes.
         """
         self.connection.close()
         self._process.join(within)
@@ -246,35 +245,34 @@ class _Worker:
             assert self._process.pid is not None
             end_children(self._process.pid)
             self._process.kill()
-            self._process.join(
-                _SECONDS_TO_END
-            )  # not forever: a process that waits for a dead disk does not end
+            # With a timeout: a process that waits for a dead disk does not end.
+            self._process.join(_SECONDS_TO_END)
         code = self._process.exitcode or 0
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-class _Elsewhere(Exception):  # noqa: N818 - not an error, but where one happened
-    """Carries the traceback of another process."""
+class _Elsewhere(Exception):  # noqa: N818 - not an error, but the place of one
+    """Has the traceback of another process."""
 
     def __str__(self) -> str:
-        """The traceback, below the line that Python begins."""
+        """Return the traceback, on a new line after the exception's name."""
         return f"\n{self.args[0]}"
 
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back: a process started meanwhile never gets it, this one gets it afterwards.
+    """Delay Ctrl-C: a process started in this block never gets it, this process gets it afterwards.
 
     The mask is for the child, which inherits it. In this process it is not enough: another thread
     may receive the signal, and Python then interrupts the main thread in the middle of a start.
     """
-    # The first spawn would start it, and it lifts the mask before the child has started
-    # (multiprocessing.resource_tracker of Python 3.10 and 3.11).
+    # Otherwise the first spawn starts the tracker, which unblocks the signals before the child has
+    # started (multiprocessing.resource_tracker of Python 3.10 and 3.11).
     resource_tracker.ensure_running()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     waiting: list[int] = []
     handlers = {}
-    if threading.current_thread() is threading.main_thread():  # the only one that may set them
+    if threading.current_thread() is threading.main_thread():  # only this one may set handlers
         for number in (signal.SIGINT, signal.SIGTERM):
             handlers[number] = signal.signal(number, lambda got, _frame: waiting.append(got))
     try:

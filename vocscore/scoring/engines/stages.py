@@ -1,15 +1,15 @@
-"""The stages of scoring in one process. Each is readable alone; `local` starts and stops them.
+"""The stages of scoring in one process; `local` starts and stops them.
 
-    stage    hands on                      what it does
+    stage    yields                        what it does
     read     ReadUnit                      finds the images of a unit, by name
     decode   DecodedBatch, DecodedUnit     decodes them with the loader
     batch    batches of one shape          groups rows (`batching`)
-    infer    SubmittedRows, SubmittedUnit  has them scored, a few batches at a time (`inference`)
+    infer    SubmittedRows, SubmittedUnit  submits them, a few batches at a time (`inference`)
     settle   Advance, Finished             waits for probabilities, finishes units
 
-`read` has a thread, `decode` has one and one more for each unit that it has begun, the other three
-share one. Units keep their order in every stage. An error is raised in its place, behind what was
-handed on before it: the units before the one that fails are kept.
+`read` has one thread, `decode` has one plus one for each unit that it has begun, the other three
+share one. Units keep their order in every stage. An error is raised after everything that was
+yielded before it, so the units before the one that fails are kept.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from vocscore.scoring.engines.inference import Pending
     from vocscore.scoring.inputs.units import Contents, Unit
 
-# Batches of a unit still to come when the next unit is begun: as many as the threads of a loader
-# work ahead.
+# Remaining batches of a unit when the next unit is begun: as many as a loader prefetches.
 _BATCHES_LEFT = 4
 
 
@@ -43,11 +42,11 @@ _BATCHES_LEFT = 4
 
 @dataclass(frozen=True, slots=True)
 class ReadUnit:
-    """A unit of which is known what is in it; no image has been read.
+    """A unit whose images are listed; none has been read.
 
     Attributes:
-        unit: which.
-        contents: what is in it.
+        unit: the unit.
+        contents: its images.
     """
 
     unit: Unit
@@ -55,7 +54,7 @@ class ReadUnit:
 
 
 def read(units: Iterator[Unit]) -> Generator[ReadUnit]:
-    """Find out what is in each unit."""
+    """List the images of each unit."""
     for unit in units:
         yield ReadUnit(unit, unit.read())
 
@@ -64,23 +63,22 @@ def read(units: Iterator[Unit]) -> Generator[ReadUnit]:
 
 
 class UnitInProgress:
-    """A unit that is being scored, with the results that have come.
+    """A unit that is being scored, with its results so far.
 
     Attributes:
-        unit: which.
-        contents: what is in it.
+        unit: the unit.
+        contents: its images.
         results: changed only by the thread of batch, infer and settle.
     """
 
     def __init__(self, read_unit: ReadUnit, *, classes: int) -> None:
-        """Expect every row of it."""
         self.unit = read_unit.unit
         self.contents = read_unit.contents
         names = [ref.name for ref in self.contents.images]
         self.results = UnitResults(names, classes=classes)
 
     def advance(self) -> Advance:
-        """Say how far it is."""
+        """Return its progress."""
         unit, results = self.unit, self.results
         images = len(self.contents.images)
         return Advance(unit.number, unit.weight, images, results.done, results.errors)
@@ -91,8 +89,8 @@ class DecodedBatch:
     """Some rows of a unit, decoded or failed.
 
     Attributes:
-        unit: that they belong to.
-        batch: row numbers count within the unit.
+        unit: the unit they belong to.
+        batch: the batch, with row numbers within the unit.
     """
 
     unit: UnitInProgress
@@ -101,10 +99,10 @@ class DecodedBatch:
 
 @dataclass(frozen=True, slots=True)
 class DecodedUnit:
-    """The end of a unit: all of its batches have been handed on.
+    """The end of a unit: all of its batches have been yielded.
 
     Attributes:
-        unit: which.
+        unit: the unit.
     """
 
     unit: UnitInProgress
@@ -115,8 +113,8 @@ class _Begun:
     """A unit whose images are being decoded.
 
     Attributes:
-        unit: which.
-        batches: of it, as they come.
+        unit: the unit.
+        batches: its batches.
     """
 
     unit: UnitInProgress
@@ -127,15 +125,14 @@ class Decoder:
     """The stage `decode`. Close it after the thread that runs it has ended.
 
     Args:
-        loader: decodes; it stays open.
-        classes: columns of probabilities.
+        loader: decodes images; it is not closed.
+        classes: number of columns of probabilities.
     """
 
     def __init__(self, loader: ImageLoader, *, classes: int) -> None:
-        """Begin no unit yet."""
         self._loader = loader
         self._classes = classes
-        self._begun: deque[_Begun] = deque()  # the unit being handed on, and at most the next one
+        self._begun: deque[_Begun] = deque()  # the current unit, and at most the next one
 
     def run(self, units: Prefetcher[ReadUnit]) -> Generator[DecodedBatch | DecodedUnit]:
         """Decode every unit."""
@@ -145,18 +142,18 @@ class Decoder:
                 yield from self._hand_on(self._begun[0], units)
 
     def close(self) -> None:
-        """Stop decoding: close the batches of every unit begun and not handed on."""
-        with ExitStack() as begun:  # all of them, also where closing one of them raises
+        """Stop decoding: close the batches of every unit that is begun and not finished."""
+        with ExitStack() as begun:  # all of them, also if closing one of them raises
             for one in reversed(self._begun):
                 begun.callback(one.batches.close)
 
     def _hand_on(
         self, current: _Begun, units: Prefetcher[ReadUnit]
     ) -> Generator[DecodedBatch | DecodedUnit]:
-        """Hand on one unit, and begin the next one before this one is through.
+        """Yield the batches of one unit, and begin the next unit before this one is finished.
 
-        Otherwise threads and GPU would be idle between two units. A next unit that cannot be read
-        is left where it is, to raise its error behind this one.
+        Otherwise threads and GPU would be idle between two units. If the next unit cannot be read,
+        it is not taken yet, so that its error is raised after this unit.
         """
         left = len(current.unit.contents.images)
         for batch in current.batches:
@@ -170,11 +167,11 @@ class Decoder:
         yield DecodedUnit(current.unit)
 
     def _begin(self, read_unit: ReadUnit) -> None:
-        """Begin to decode a unit; of one that was refused as a whole there is nothing to decode."""
+        """Begin to decode a unit; a unit that was refused as a whole has nothing to decode."""
         unit = UnitInProgress(read_unit, classes=self._classes)
         images = unit.contents.images if unit.contents.refusal is None else ()
-        # In a thread of its own: a loader hands nothing to a GPU before its first batch is asked
-        # for, and the GPU has to go on across the border between two units.
+        # In a separate thread: a loader sends nothing to a GPU before its first batch is requested,
+        # and the GPU must not be idle between two units.
         self._begun.append(_Begun(unit, Prefetcher(_batches(self._loader, images), depth=1)))
 
 
@@ -188,10 +185,10 @@ def _batches(loader: ImageLoader, images: Sequence[ImageRef]) -> Generator[Batch
 
 @dataclass(frozen=True, slots=True)
 class SubmittedRows:
-    """Rows that the network is working on.
+    """Rows that were submitted to the network.
 
     Attributes:
-        unit: that they belong to.
+        unit: the unit they belong to.
         pending: waits for their probabilities.
     """
 
@@ -200,30 +197,33 @@ class SubmittedRows:
 
     @property
     def ready(self) -> bool:
-        """Whether the probabilities are there without waiting."""
+        """Whether the probabilities are available without waiting."""
         return self.pending.fetched
 
 
 @dataclass(frozen=True, slots=True)
 class SubmittedUnit:
-    """The end of a unit: all of its rows have been submitted before.
+    """The end of a unit: all of its rows have been submitted.
 
     Attributes:
-        unit: which.
+        unit: the unit.
     """
 
     unit: UnitInProgress
 
     @property
     def ready(self) -> bool:
-        """There is nothing to wait for."""
+        """Always true: there is nothing to wait for."""
         return True
 
 
 def submit(
     item: DecodedBatch | DecodedUnit, batcher: FixedBatcher
 ) -> Iterator[SubmittedRows | SubmittedUnit]:
-    """Stages `batch` and `infer`: submit what an item completes; failed rows need no network."""
+    """Stages `batch` and `infer`: submit the groups that an item completes.
+
+    Failed rows are recorded without running the network.
+    """
     unit = item.unit
     if isinstance(item, DecodedBatch):
         for failure in item.batch.failures:
@@ -252,10 +252,10 @@ def settle(item: SubmittedRows | SubmittedUnit, batcher: FixedBatcher) -> Iterat
 def infer_and_settle(
     decoded: Prefetcher[DecodedBatch | DecodedUnit], batcher: FixedBatcher
 ) -> Generator[Event]:
-    """Take turns between submitting and settling.
+    """Alternate between submitting and settling.
 
-    Results are waited for only where there is nothing to submit meanwhile. Then they are, even
-    where more could be submitted later: the next unit may be held back until this one comes out.
+    Results are waited for only when nothing can be submitted. They must be then, even if more will
+    come: the next unit may not be sent before this one is finished.
     """
     submitted: deque[SubmittedRows | SubmittedUnit] = deque()
     while True:

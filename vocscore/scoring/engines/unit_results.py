@@ -1,4 +1,4 @@
-"""Collects the results of one unit and proves that every row has come exactly once."""
+"""Collects the results of one unit and checks that every row occurs exactly once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RowsError(RuntimeError):
-    """A row was lost, doubled or invented: a bug in this program, not a bad image."""
+    """A row was lost, duplicated or never requested: a bug in this program, not a bad image."""
 
 
 class UnitResults:
@@ -26,11 +26,10 @@ class UnitResults:
 
     Args:
         names: one per row.
-        classes: columns of probabilities.
+        classes: number of columns of probabilities.
     """
 
     def __init__(self, names: Sequence[str], *, classes: int) -> None:
-        """Expect every row."""
         self._names = names
         self._probabilities = np.zeros((len(names), classes), np.float32)
         self._failures: dict[int, Fault] = {}
@@ -38,16 +37,16 @@ class UnitResults:
 
     @property
     def done(self) -> int:
-        """Rows that have come, with probabilities or with a fault."""
+        """Number of rows so far, with probabilities or with a fault."""
         return int(np.count_nonzero(self._times))
 
     @property
     def errors(self) -> int:
-        """Rows that have come with a fault."""
+        """Number of rows so far with a fault."""
         return len(self._failures)
 
     def add(self, rows: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
-        """Take the probabilities of some rows.
+        """Add the probabilities of some rows.
 
         Args:
             rows: int64, shape (n,).
@@ -55,7 +54,7 @@ class UnitResults:
 
         Raises:
             ScoreError: the model returned NaN or infinity.
-            RowsError: there is no such row, or the shapes do not fit.
+            RowsError: there is no such row, or the shapes do not match.
         """
         if probabilities.shape != (len(rows), self._probabilities.shape[1]):
             raise RowsError(f"{len(rows)} rows, but probabilities {probabilities.shape}")
@@ -69,7 +68,7 @@ class UnitResults:
         self._probabilities[rows] = probabilities
 
     def fail(self, row: int, fault: Fault) -> None:
-        """Take a row that has no probabilities.
+        """Add a row that failed.
 
         Raises:
             RowsError: there is no such row.
@@ -81,13 +80,13 @@ class UnitResults:
         """Return all rows.
 
         Raises:
-            RowsError: a row has not come exactly once.
+            RowsError: a row does not occur exactly once.
         """
         wrong = np.flatnonzero(self._times != 1)
         if len(wrong):
             row = wrong[0]
             raise RowsError(
-                f"{self._names[row]}: came {self._times[row]} times instead of once "
+                f"{self._names[row]}: occurs {self._times[row]} times instead of once "
                 f"({len(wrong)} such rows of {len(self._names)})"
             )
         return Rows(self._names, self._probabilities, self._failures)

@@ -27,10 +27,9 @@ _SECONDS_BETWEEN_LOOKS = 2.0
 
 
 class Units:
-    """The units handed to this worker: an iterator that blocks until there is another one."""
+    """The units sent to this worker: an iterator that blocks until the next one arrives."""
 
     def __init__(self) -> None:
-        """Hold none."""
         self._queue: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
 
     def put(self, unit: Unit) -> None:
@@ -38,7 +37,7 @@ class Units:
         self._queue.put(unit)
 
     def stop(self) -> None:
-        """End behind the units that are here; otherwise a thread would wait forever."""
+        """End the iteration after the queued units; otherwise a thread would wait forever."""
         self._queue.put(None)
 
     def __iter__(self) -> Self:
@@ -46,20 +45,20 @@ class Units:
         return self
 
     def __next__(self) -> Unit:
-        """Wait for the next one."""
+        """Wait for the next unit."""
         unit = self._queue.get()
         if unit is None:
-            self.stop()  # the end stays the end
+            self.stop()  # so that later calls end, too
             raise StopIteration
         return unit
 
 
 class Opener(Protocol):
-    """Opens a worker's engine; a plain value that can be sent to another process."""
+    """Opens a worker's engine; can be pickled and sent to another process."""
 
     @property
     def device(self) -> str:
-        """The device it will use, for a person."""
+        """The device it will use, for messages."""
 
     def open(self) -> LocalEngine:
         """Load the network and open the loader; called in the worker's process."""
@@ -71,7 +70,7 @@ class WorkerReady:
     """A worker has loaded everything.
 
     Attributes:
-        loader: the kind of loader it has.
+        loader: class name of its loader.
     """
 
     loader: str
@@ -79,11 +78,11 @@ class WorkerReady:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """A worker's engine has raised: the error on its way to the parent, which raises it again.
+    """An error of a worker's engine; the parent raises it again.
 
     Attributes:
-        error: what was raised.
-        traceback: of it, for unforeseen errors.
+        error: the exception.
+        traceback: its traceback as text, for unexpected errors.
     """
 
     error: BaseException
@@ -92,10 +91,10 @@ class Raised:
 
 def work(opener: Opener, connection: Connection) -> None:
     """Work until the other end of the connection is closed."""
-    # The terminal sends Ctrl-C to every process; the parent decides what it means.
+    # The terminal sends Ctrl-C to every process; only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     units = Units()
-    # Always reading: so neither side ever waits for the other one to read.
+    # Reads all the time, so that neither side ever blocks until the other one reads.
     threading.Thread(target=_read, args=(connection, units), daemon=True).start()
     try:
         with closing(opener.open()) as engine:
@@ -104,13 +103,13 @@ def work(opener: Opener, connection: Connection) -> None:
                 connection.send(event)
     except BrokenPipeError:
         return  # the parent has gone
-    except Exception as error:  # noqa: BLE001 - raised again in the parent, whatever it is
+    except Exception as error:  # noqa: BLE001 - any exception is raised again in the parent
         connection.send(Raised(_sendable(error), traceback.format_exc()))
         threading.Event().wait()  # until the parent ends it: a worker that exits would be replaced
 
 
 def _read(connection: Connection, units: Units) -> None:
-    """Receive units; end the process, whatever it is doing, when the parent has gone."""
+    """Receive units; when the parent has gone, end the process immediately."""
     with suppress(EOFError, OSError):
         while _parent_lives():
             if connection.poll(_SECONDS_BETWEEN_LOOKS):
@@ -120,13 +119,13 @@ def _read(connection: Connection, units: Units) -> None:
 
 
 def _parent_lives() -> bool:
-    """Whether the parent runs; a process that inherited the connection could keep it open."""
+    """Whether the parent runs; a closed connection is not enough, other processes may hold it."""
     parent = parent_process()
     return parent is None or parent.pid == os.getppid()
 
 
 def _sendable(error: Exception) -> Exception:
-    """The error itself, or its text where it cannot be pickled."""
+    """Return the error itself, or its text if it cannot be pickled."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - made a moment ago
     except Exception:  # noqa: BLE001 - a class may break pickling in any way

@@ -1,6 +1,6 @@
-"""How scored rows are written: one module per format, and one place that chooses between them.
+"""Output formats of scored rows: one module per format.
 
-A format writes the part of one unit and joins parts; it knows nothing of folders and commits.
-`choice` reads the name of -o, `selection` says which of the numbers are written, `text` and
-`numbers` contain what the formats share.
+A format writes the part of one unit and joins parts; it does not handle folders or commits.
+`choice` derives the format from the name of -o, `selection` determines which probabilities are
+written, `text` and `numbers` contain what the formats share.
 """

@@ -1,4 +1,4 @@
-"""Chooses the format of an output: by its name, or by --format for a folder of parts."""
+"""Chooses the format of an output: by its suffix, or by --format for a folder of parts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIXED_COLUMNS = {
     "csv": ("path", "status", "error", "labels"),
     "parquet": ("path", "status", "error", "labels", "path_bytes"),
 }
-"""Columns whose names no class may have."""
+"""Column names that no class may have."""
 NAMES = ("csv", "parquet", "jsonl")
 
 
@@ -44,14 +44,14 @@ class Choice:
 
     Attributes:
         name: one of `NAMES`.
-        folder: parts are kept, and each can be read by itself.
+        folder: whether parts are kept; then each can be read by itself.
     """
 
     name: str
     folder: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {"format": self.name, "folder": self.folder}
 
     def open(
@@ -66,12 +66,13 @@ class Choice:
 
         Args:
             classes: in the order of the columns of probabilities.
-            threshold: a class is a label from this probability on; one number, or one per class.
-            selection: what is written about an image.
-            origin: plain values that say where the rows come from, for formats with metadata.
+            threshold: a class is a label at or above this probability; one number, or one per
+                class.
+            selection: what is written per image.
+            origin: plain values that describe the source of the rows, for formats with metadata.
 
         Raises:
-            ScoreError: this format cannot be written, or not with these classes.
+            ScoreError: this format cannot be written, or not with these class names.
         """
         taken = [name for name in classes if name in FIXED_COLUMNS.get(self.name, ())]
         if taken and selection.probabilities:
@@ -87,20 +88,20 @@ class Choice:
 
 
 def choose(output: Path, *, folder_format: str | None) -> Choice:
-    """Choose by the name of the output, or take the format given for a folder.
+    """Choose by the suffix of the output, or use the format given for a folder.
 
     Args:
         output: a file, or with `folder_format` a folder.
         folder_format: one of `NAMES`, for a folder of parts.
 
     Raises:
-        ScoreError: the name does not say the format, or contradicts the folder; or the format
-            needs a library that is not installed.
+        ScoreError: the name has no known suffix, or has one although a folder is requested; or the
+            format needs a library that is not installed.
     """
     by_name = output.suffix.lower().removeprefix(".")
     if folder_format is None and by_name not in NAMES:
         raise ScoreError(
-            f"{output}: its name does not say the format. Name a file that ends in "
+            f"{output}: the format is not clear from the name. Name a file that ends in "
             f"{', '.join(f'.{name}' for name in NAMES)} with -o, or give --format for a folder."
         )
     if folder_format is not None and (by_name in NAMES or output.name in {"", ".."}):

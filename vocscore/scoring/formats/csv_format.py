@@ -1,9 +1,9 @@
 """Writes scored images as CSV.
 
-`path,status,error,<one column per class>,labels`, UTF-8, lines ended by a line feed, fields quoted
-where they contain a comma, a quote or a line end (RFC 4180). Bytes of a file name that are not
-UTF-8 are written as they are: with `errors="surrogateescape"` every name is read back. A
-probability that was not selected is an empty cell.
+`path,status,error,<one column per class>,labels`, UTF-8, lines terminated by a line feed, fields
+quoted if they contain a comma, a quote or a line end (RFC 4180). Bytes of a file name that are not
+UTF-8 are written unchanged: `errors="surrogateescape"` reads every name back. A probability that
+was not selected is an empty cell.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _COPY_BYTES = 1 << 20
 
 
 class CsvFormat:
-    """Writes parts, and joins them behind one header.
+    """Writes parts and joins them after one header.
 
     Args:
         classes: the columns of probabilities.
-        threshold: a class is in `labels` from this probability on; one number, or one per class.
-            Both are compared as float32; for thresholds of up to six digits, from 0.001 on,
-            comparing the written number with the threshold gives the same answer.
-        selection: what is written about an image.
-        alone: each part is read on its own, and has the header.
+        threshold: a class is in `labels` at or above this probability; one number, or one per
+            class. Both are compared as float32; for thresholds of up to six digits, from 0.001 on,
+            comparing the written number with the threshold gives the same result.
+        selection: what is written per image.
+        alone: whether each part is a file of its own, with the header.
     """
 
     suffix = ".csv"
@@ -53,7 +53,6 @@ class CsvFormat:
         selection: Selection = EVERYTHING,
         alone: bool = False,
     ) -> None:
-        """Make the templates."""
         self.classes = tuple(classes)
         self._threshold = np.asarray(threshold, np.float32)
         self._selection = selection
@@ -75,7 +74,7 @@ class CsvFormat:
             file.write(b"".join(map(name_bytes, self._lines(rows, start, stop))))
 
     def merge(self, file: BinaryIO, parts: Iterable[Path]) -> None:
-        """Write the header and the parts behind it."""
+        """Write the header, then the parts."""
         file.write(self._header)
         for part in parts:
             with part.open("rb") as opened:
@@ -95,7 +94,7 @@ class CsvFormat:
                 yield self._bad % (name, quoted(str(failure)))
 
     def _cells(self, rows: Rows, start: int, stop: int) -> Sequence[Sequence[float | str]]:
-        """The columns of the classes; numbers where none is left out."""
+        """Return the columns of the classes; as numbers if none is left out."""
         if not self._selection.probabilities:
             return [()] * (stop - start)
         probabilities = rows.probabilities[start:stop]
@@ -110,5 +109,5 @@ class CsvFormat:
 
 
 def quoted(text: str) -> str:
-    """One CSV field (RFC 4180). csv.writer of Python 3.10 would not quote a carriage return."""
+    """Quote one CSV field (RFC 4180). csv.writer in Python 3.10 does not quote carriage returns."""
     return '"' + text.replace('"', '""') + '"' if _TO_QUOTE.search(text) else text

@@ -1,13 +1,13 @@
-r"""Writes scored images as JSON lines: one object per line, ASCII, ended by a line feed.
+r"""Writes scored images as JSON Lines: one object per line, ASCII, terminated by a line feed.
 
     {"path": "a.jpg", "status": "ok", "error": null, "probabilities": {"cat": 0.75, "dog": 0.1},
      "labels": ["cat"]}
 
 A failed image has null for `probabilities` and `labels`. Numbers have as many digits as are needed
-to read back the same float32. Classes are in the order of the checkpoint; one that was not selected
-has no key. A name that is not UTF-8 has such bytes as `\xe9` in `path`, and all of its bytes in
-hexadecimal under another key, `path_bytes`: Python would write lone surrogates, which strict
-readers such as DuckDB refuse.
+to read back the same float32. Classes are in the order of the checkpoint; a class that was not
+selected has no key. If a name is not UTF-8, its invalid bytes are shown as `\xe9` in `path`, and
+all of its bytes are in hexadecimal in `path_bytes`: Python would write lone surrogates, which
+strict readers such as DuckDB refuse.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _COPY_BYTES = 1 << 20
 
 
 class JsonlFormat:
-    """Writes parts, and joins them.
+    """Writes parts and joins them.
 
     Args:
         classes: the keys of `probabilities`.
-        threshold: a class is in `labels` from this probability on, both as float32; one number, or
-            one per class.
-        selection: what is written about an image.
+        threshold: a class is in `labels` at or above this probability, both as float32; one number,
+            or one per class.
+        selection: what is written per image.
     """
 
     suffix = ".jsonl"
@@ -49,7 +49,6 @@ class JsonlFormat:
     def __init__(
         self, classes: Sequence[str], threshold: float | Sequence[float], *, selection: Selection
     ) -> None:
-        """Encode the classes once."""
         self.classes = tuple(classes)
         self._threshold = np.asarray(threshold, np.float32)
         self._selection = selection

@@ -1,4 +1,4 @@
-"""Rounds float32 numbers so that they are written short and read back exactly."""
+"""Rounds float32 numbers to few digits that still read back exactly."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SMALLEST = 2.0**-149
-"""The smallest float32 above 0; its exponent to the base 10 is -45."""
+"""The smallest positive float32; its decimal exponent is -45."""
 _POWERS_OF_TEN = 10.0 ** np.arange(8 + 45 + 1)
 
 
 def shortened(values: NDArray[np.float32]) -> NDArray[np.float64]:
     """Round numbers to the fewest of 7, 8 or 9 digits that still read back as the same float32.
 
-    Written with '%.9g' or '%r' the result has those digits. It is NumPy's shortest form at twice
+    Formatted with '%.9g' or '%r' the result has those digits. It is NumPy's shortest form at twice
     the speed, except for one number in 100,000, which gets one digit more.
 
     Args:

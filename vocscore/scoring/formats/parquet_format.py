@@ -1,13 +1,13 @@
 r"""Writes scored images as Parquet, with pyarrow.
 
-Columns: `path`, `status`, `error` (null where there is none), one float32 per class, `labels` (a
-list), `path_bytes`. Null stands for what a failed image does not have and what was not selected. In
-`path`, bytes of a name that are not UTF-8 are shown as `\xe9`; `path_bytes` then has the exact
-name, and is null otherwise. The file's metadata has, under `vocscore`, as JSON, what the rows come
-from: version, classes, threshold, checkpoint, Preprocess, selection.
+Columns: `path`, `status`, `error` (null if there is none), one float32 per class, `labels` (a
+list), `path_bytes`. Values are null for failed images and for probabilities that were not selected.
+In `path`, bytes of a name that are not UTF-8 are shown as `\xe9`; `path_bytes` then has the exact
+name, and is null otherwise. The key `vocscore` of the file's metadata describes, as JSON, the
+source of the rows: version, classes, threshold, checkpoint, Preprocess, selection.
 
-Every part is a file with one row group, which becomes one row group of the joined file: so both
-memory and bytes depend on the unit alone.
+Every part is a file with one row group, which becomes one row group of the joined file, so memory
+use and bytes depend on the unit only.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
     from vocscore.scoring.output.rows import Rows
 
 _FEW_VALUES = ["status", "error", "labels.list.element"]
-"""Columns worth a dictionary; for probabilities it would be built and discarded."""
+"""Columns with dictionary encoding; for probabilities the dictionary would be discarded."""
 
 
 class ParquetFormat:
-    """Writes parts, and joins them.
+    """Writes parts and joins them.
 
     Args:
         classes: the columns of probabilities.
-        threshold: a class is in `labels` from this probability on, both as float32; one number, or
-            one per class.
-        selection: what is written about an image.
+        threshold: a class is in `labels` at or above this probability, both as float32; one number,
+            or one per class.
+        selection: what is written per image.
         origin: plain values for the file's metadata, in addition to the arguments above.
 
     Raises:
@@ -59,7 +59,7 @@ class ParquetFormat:
         selection: Selection,
         origin: Mapping[str, Any],
     ) -> None:
-        """Check what would make the first part fail."""
+        """Check now what would otherwise fail with the first part."""
         require_pyarrow()
         self.classes = tuple(classes)
         self._threshold = np.asarray(threshold, np.float32)
@@ -76,7 +76,7 @@ class ParquetFormat:
         self._write(file, [self._table(rows)])
 
     def merge(self, file: BinaryIO, parts: Iterable[Path]) -> None:
-        """Write the parts one after the other; one of them is in memory at a time."""
+        """Write the parts one after the other; only one is in memory at a time."""
         import pyarrow.parquet as pq
 
         self._write(file, (pq.ParquetFile(part).read() for part in parts))
@@ -128,7 +128,7 @@ class ParquetFormat:
         return pa.table(arrays, schema=schema)
 
     def _numbers(self, rows: Rows) -> Iterable[Any]:
-        """The columns of probabilities."""
+        """Yield the columns of probabilities."""
         import pyarrow as pa
 
         if not self._selection.probabilities:
@@ -148,7 +148,7 @@ class ParquetFormat:
 
 
 def require_pyarrow() -> None:
-    """Raise where Parquet cannot be written.
+    """Check that Parquet can be written.
 
     Raises:
         ScoreError: pyarrow is not installed.

@@ -1,4 +1,4 @@
-"""Which probabilities are written: all of them, the largest, or those above a limit."""
+"""Selects the probabilities to write: all, the k largest, or those above a minimum."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a row says about its image in addition to path, status and error.
+    """What a row contains in addition to path, status and error.
 
-    It does not change `labels`: these are the classes at or above the threshold, written or not.
+    It does not change `labels`: these are all classes at or above the threshold, even if their
+    probabilities are not written.
 
     Attributes:
         columns: 'all', 'probabilities' (no labels), or 'labels' (no probabilities).
-        top_k: how many of an image's probabilities are written, the largest; of equal ones those
-            of the first classes. None: all.
-        min_probability: only probabilities from this one on are written; compared as float32.
+        top_k: number of probabilities written per image, the largest ones; ties go to the first
+            classes. None: all.
+        min_probability: only probabilities at or above this one are written; compared as float32.
 
     Raises:
         ScoreError: probabilities are selected, but not written.
@@ -34,11 +35,11 @@ class Selection:
     min_probability: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse to select among probabilities that are not written."""
+        """Refuse a selection of probabilities that are not written."""
         if not self.probabilities and not self.is_everything:
             raise ScoreError(
-                "--top-k and --min-probability select probabilities, and --columns labels writes "
-                "none. Leave out one or the other."
+                "--top-k and --min-probability select probabilities, but --columns labels writes "
+                "none. Omit one or the other."
             )
 
     @property
@@ -53,11 +54,11 @@ class Selection:
 
     @property
     def is_everything(self) -> bool:
-        """Whether every probability is written, whatever its size."""
+        """Whether every probability is written."""
         return self.top_k is None and self.min_probability <= 0
 
     def kept(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Say which probabilities are written.
+        """Return a mask of the probabilities that are written.
 
         Args:
             probabilities: shape (n, C).
@@ -74,7 +75,7 @@ class Selection:
         return kept
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "columns": self.columns,
             "top_k": self.top_k,

@@ -1,1 +1,1 @@
-"""What to score: folders, lists and tars, divided into units."""
+"""The inputs of scoring: folders, lists and tars, divided into units."""

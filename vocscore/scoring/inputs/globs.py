@@ -13,12 +13,12 @@ class Globs:
     """The patterns of `--include` and `--exclude`.
 
     A pattern matches the whole path as written in the output, and is case-sensitive: `*` and `?`
-    match '/' too, `[ab]` is one of these characters. So '*.png' is every PNG at any depth, and
+    also match '/', `[ab]` is one of these characters. So '*.png' is every PNG at any depth, and
     'cats/*' is everything below the folder cats.
 
     Attributes:
         include: an image has to match one of these; () includes all.
-        exclude: what matches one of these is left out, included or not.
+        exclude: images that match one of these are left out, even if they match `include`.
     """
 
     include: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Globs:
         return bool(self.include or self.exclude)
 
     def __str__(self) -> str:
-        """The options as they would be typed."""
+        """Return the options as they would be typed."""
         options = [f"--include '{glob}'" for glob in self.include]
         return " ".join([*options, *(f"--exclude '{glob}'" for glob in self.exclude)])
 
@@ -39,7 +39,7 @@ class Globs:
         return included and not self.drops(path)
 
     def drops(self, path: str) -> bool:
-        """Whether an exclusion matches; a tar that one matches is left out whole."""
+        """Whether an exclusion matches; a tar that matches one is left out as a whole."""
         return bool(self.exclude) and _matches(self.exclude, path)
 
 
@@ -52,5 +52,5 @@ def _matches(globs: tuple[str, ...], path: str) -> bool:
 
 @lru_cache(maxsize=16)
 def _compiled(globs: tuple[str, ...]) -> re.Pattern[str]:
-    """One expression for all patterns: a million paths are matched in a second."""
+    """Compile all patterns into one expression, which matches a million paths per second."""
     return re.compile("|".join(fnmatch.translate(glob) for glob in globs))

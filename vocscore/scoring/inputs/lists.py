@@ -1,4 +1,4 @@
-"""Reads lists of paths, one per line, as people and other tools write them."""
+"""Reads lists of paths, one per line, as written by people and other tools."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 LIST_SUFFIXES: Final = (".txt", ".lst", ".list")
-"""What the name of a list ends in, in lower case."""
+"""Suffixes of lists, in lower case."""
 
 _UNUSUAL: Final = re.compile(
     r"""^[\s#"'~]|[\s"'/]$|^[A-Za-z][\w+.-]*:|%[0-9A-Fa-f]{2}|[\\\t\r,;]|\s[-+.\d]+$"""
 )
-"""What paths seldom contain, and other ways to write them do. Only such lines are compared with the
-files on the disk: checking a million files takes long."""
+"""What paths rarely contain, but other notations do. Only such lines are checked against the files
+on the disk: checking a million files takes too long."""
 _PACKED: Final = (".tar", *ARCHIVE_SUFFIXES)
 _INDEXED: Final = re.compile(r"\d+\t(?:[-+.\deE]+\t)+(?P<path>.+)")
-"""MXNet's: index, label or labels, path."""
+"""MXNet's format: index, label or labels, path."""
 _NUMBERED: Final = re.compile(r"(?P<path>.+?)(?:\s+[-+]?\d+(?:\.\d+)?)+")
-"""Caffe's: path, label or labels."""
+"""Caffe's format: path, label or labels."""
 _COLUMNS: Final = re.compile(r"(?P<path>[^\t,;]+)[\t,;].*")
-"""A column of paths before others."""
+"""A column of paths, followed by others."""
 _LONGEST: Final = 8192
-"""Characters; no system takes a path of so many."""
+"""Characters; no system accepts a path this long."""
 _WINDOWS: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
@@ -46,10 +46,10 @@ class Listed:
     """The paths in a list.
 
     Attributes:
-        names: one per row, as written where that is a path; absolute, or relative to the list.
-        faults: of those that clearly cannot be read.
-        skipped: how many lines of each kind are not paths.
-        notes: what a person should know, one line each.
+        names: one per row, as written if that is a path; absolute, or relative to `root`.
+        faults: faults of those names that clearly cannot be read.
+        skipped: kind -> number of lines that are not paths.
+        notes: warnings for the user, one line each.
     """
 
     names: list[str] = field(default_factory=list)
@@ -61,15 +61,15 @@ class Listed:
 def read_list(lines: Iterable[bytes], where: str, *, root: str) -> Listed:
     r"""Read a list.
 
-    A line is a path as written if there is such a file, or if it looks like an ordinary path.
+    A line is used as written if there is such a file, or if it looks like an ordinary path.
     Otherwise it is tried without surrounding blanks, without quotes, with '~' for the home folder,
     as a file:// URL, with %20 for a blank, with '\' for '/', and with a label beside it; a line
     that starts with '#' is a comment.
 
     Args:
-        lines: with their ends, of Unix or Windows.
-        where: the name of the list in messages.
-        root: what relative paths are relative to.
+        lines: lines with their Unix or Windows line ends.
+        where: name of the list in messages.
+        root: folder that relative paths are relative to.
 
     Raises:
         ScoreError: it contains no path, or a zero byte.
@@ -95,12 +95,12 @@ def read_list(lines: Iterable[bytes], where: str, *, root: str) -> Listed:
 
 
 def is_plain(path: str) -> bool:
-    """Whether a path looks like any other, and is taken as it stands without a look at the disk."""
+    """Whether a path looks ordinary and is used as written, without checking the disk."""
     return not (_UNUSUAL.search(path) or path.lower().endswith(_PACKED))
 
 
 def fault_of(path: str, *, root: str = "") -> Fault | None:
-    """What is wrong with a path, where its name or one look at the disk tells.
+    """Return what is wrong with a path, as far as its name or its type on the disk show it.
 
     Args:
         path: absolute, or relative to `root`.
@@ -110,22 +110,22 @@ def fault_of(path: str, *, root: str = "") -> Fault | None:
 
 
 def _lines(lines: Iterable[bytes], where: str) -> Iterator[tuple[int, str]]:
-    """Lines without their ends and without a byte order mark; empty ones are left out."""
+    """Yield lines without line ends and byte order mark; empty ones are left out."""
     for number, line in enumerate(lines, 1):
         path = line.removesuffix(b"\n").removesuffix(b"\r")
         if number == 1:
             path = path.removeprefix(codecs.BOM_UTF8)
         if b"\0" in path:
             raise ScoreError(
-                f"{where}, line {number}: a zero byte, which no path contains. A list is UTF-8 "
+                f"{where}, line {number}: contains a zero byte, as no path does. A list is UTF-8 "
                 "with one path per line (not 'find -print0', not UTF-16)."
             )
-        # With the line ends of the classic Mac OS the whole file is one line.
+        # With line ends of classic Mac OS the whole file is one line.
         yield from ((number, os.fsdecode(piece)) for piece in path.split(b"\r") if piece.strip())
 
 
 def _read_line(line: str, root: str, found: Listed) -> str | None:
-    """Add a line that may not be a path as written to `found`; return the name it got."""
+    """Add to `found` a line that may not be a path as written; return the name used for it."""
     if os.path.lexists(posixpath.join(root, line)):
         name, fault = line, _unfit(line, root)
     elif line.startswith("#"):
@@ -140,7 +140,7 @@ def _read_line(line: str, root: str, found: Listed) -> str | None:
 
 
 def _unfit(name: str, root: str) -> Fault | None:
-    """What is wrong with something that exists, as far as its name tells."""
+    """Return what is wrong with an existing file, as far as its name and type show it."""
     if _status_says(stat.S_ISDIR, posixpath.join(root, name)):
         detail = "a folder, not a file. Name it as SRC, or list its files"
         return Fault(Reason.UNREADABLE, detail)
@@ -153,7 +153,7 @@ def _unfit(name: str, root: str) -> Fault | None:
 
 
 def _interpreted(line: str, root: str) -> tuple[str, Fault | None]:
-    """The path that a line stands for, or the line itself and what is wrong with it."""
+    """Return the path that a line means, or the line itself and what is wrong with it."""
     if len(line) > _LONGEST:
         return line, None
     for reading in _readings(line):
@@ -165,7 +165,7 @@ def _interpreted(line: str, root: str) -> tuple[str, Fault | None]:
 
 
 def _absent(path: str) -> Fault | None:
-    """Why there is nothing under a path, where its form tells."""
+    """Return why a path does not exist, if its form explains it."""
     if scheme_of(path) not in (None, "file"):
         return Fault(Reason.UNSUPPORTED, str(refusal_of_url(path)))
     if _WINDOWS.match(path):
@@ -175,13 +175,13 @@ def _absent(path: str) -> Fault | None:
 
 def _status_says(is_kind: Callable[[int], bool], path: str) -> bool:
     try:
-        return is_kind(os.stat(path).st_mode)  # noqa: PTH116 - a Path refuses what no path can be
+        return is_kind(os.stat(path).st_mode)  # noqa: PTH116 - a Path raises on invalid paths
     except (OSError, ValueError):
         return False
 
 
 def _readings(line: str) -> Iterator[str]:
-    """Other interpretations of a line, the likeliest first."""
+    """Yield other interpretations of a line, the likeliest first."""
     plain = _unquoted(line.strip())
     yield plain
     yield from _as_path(plain)

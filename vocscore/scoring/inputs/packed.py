@@ -1,4 +1,4 @@
-"""The folder of a packed set: its shards, and other files in it."""
+"""Lists the folder of a packed set: its shards and the other files in it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 def packed_tars(
     folder: Path, manifest: Manifest, *, listing: Callable[[int], None] | None = None
 ) -> Tars:
-    """The shards of a packed set, then other tars beside them.
+    """List the shards of a packed set, then other tars beside them.
 
-    A tar that is named like a shard of the set and is not in its manifest was left by another run:
-    its images are most likely those of the set. It is reported and not scored, and so is everything
-    beside the shards that is not a tar.
+    A tar that is named like a shard of the set and is not in its manifest was left by another run,
+    so its images are most likely in the set already. It is reported and not scored, like
+    everything beside the shards that is not a tar.
 
     Raises:
         ScoreError: a shard is missing.
@@ -39,7 +39,7 @@ def packed_tars(
         if not (folder / shard.name).is_file():
             raise ScoreError(
                 f"{folder / shard.name}: listed in {MANIFEST}, but missing. Copy the set again. To "
-                f"list all that is missing: {shlex.join(['vocscore', 'verify', str(folder)])}"
+                f"list all missing files: {shlex.join(['vocscore', 'verify', str(folder)])}"
             )
     names = [shard.name for shard in shards]
     own = {MANIFEST, REJECTED, *names, *map(index_name, names)}
@@ -69,7 +69,7 @@ def _problems(found: Found, added: Sequence[str], left: Sequence[str]) -> Iterat
         )
     if left:
         yield (
-            f"{first_names(left)}: named like a shard of this set and not in {MANIFEST}, so left "
+            f"{first_names(left)}: named like a shard of this set but not in {MANIFEST}, so left "
             f"by another run; not scored ({len(left)} here). Remove it, or name it to score it"
         )
     below = [name for name in found.tars if "/" in name]
@@ -86,7 +86,7 @@ def _problems(found: Found, added: Sequence[str], left: Sequence[str]) -> Iterat
 
 
 def archives_left_out(names: Sequence[str]) -> Iterator[str]:
-    """A line about the archives in a folder, if there are any."""
+    """Yield a warning about the archives in a folder, if there are any."""
     if names:
         yield (
             f"{first_names(names)}: archives are not read ({len(names)} here); unpack them "

@@ -49,14 +49,14 @@ def read_source(
     """List what to score; no image is read.
 
     Args:
-        source: a folder of images or of tars, searched to the bottom (tars count where there
-            are no images); packed shards (a folder with our `dataset.json` and tars: all splits in
-            their order, then other tars beside them); one tar; a list (`.txt`, `.lst`, `.list`, or
-            '-' for standard input; one path a line, absolute or relative to the list's folder,
-            rows in the order of the list); or one image, by its name or its first bytes.
+        source: a folder of images or of tars, searched recursively (tars are used if there are no
+            images); packed shards (a folder with our `dataset.json` and tars: all splits in their
+            order, then other tars beside them); one tar; a list (`.txt`, `.lst`, `.list`, or '-'
+            for standard input; one path per line, absolute or relative to the list's folder, rows
+            in the order of the list); or one image, recognized by its name or its first bytes.
         globs: which of the images are inputs, by their paths as written in the output. A tar is
-            left out entirely where an exclusion matches its own path; one that cannot be read
-            stays a row, whatever is included.
+            left out if an exclusion matches its own path; a tar that cannot be read remains a row,
+            even if nothing includes it.
         listing: as for `walk`.
 
     Raises:
@@ -113,7 +113,7 @@ def _chosen(inputs: LooseFiles | Tars, globs: Globs, source: Path) -> Inputs:
 
 
 def source_name(source: Path) -> str:
-    """What tells two sources apart whose images have the same names: the absolute path."""
+    """Return the absolute path, which distinguishes sources whose images have the same names."""
     if source == STANDARD_INPUT:
         return f"standard input in {Path.cwd()}"
     return str(source.absolute())
@@ -139,9 +139,9 @@ def _folder(folder: Path, listing: Listing) -> LooseFiles | Tars:
 
 
 def _nothing(folder: Path, found: Found) -> str:
-    """Say what was looked for, and what was found instead."""
+    """Return a message: what was looked for, and what was found instead."""
     line = (
-        f"{shown(str(folder))}: no image in it or below (looked for "
+        f"{shown(str(folder))}: no image in it or its subfolders (looked for "
         f"{' '.join(one.suffixes[0] for one in FORMATS[:9])} ... and first bytes of images, then "
         "for .tar)."
     )
@@ -163,7 +163,7 @@ def _file(source: Path) -> LooseFiles | Tars:
         head = file.read(HEAD_BYTES)
         image, tar = sniff(head[:SNIFFED_BYTES]) is not None, is_tar_head(head)
         archive = None if image or tar else _archive(name, head)
-        # A text may begin like an image, but contains no zero byte.
+        # A text may begin like an image, but does not contain a zero byte.
         binary = b"\0" in head and (image or tar or archive is not None)
         if source.suffix.lower() in LIST_SUFFIXES and not binary:
             file.seek(0)
@@ -183,7 +183,7 @@ def _file(source: Path) -> LooseFiles | Tars:
 
 
 def _archive(name: str, head: bytes) -> Archive | None:
-    """The kind of archive a file is; a document in such a format (.docx, .npz) is none."""
+    """Return the kind of archive; None for a document in such a format (.docx, .npz)."""
     if is_known_other(name) and not name.lower().endswith(LIST_SUFFIXES):
         return None
     archive = archive_of_name(name) or archive_of_head(head)
@@ -196,9 +196,9 @@ def _list(file: BinaryIO, where: str, *, root: str) -> LooseFiles:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield whole lines; one with a zero byte only up to that piece.
+    """Yield whole lines, but of a line with a zero byte only the pieces up to it.
 
-    It is refused anyway, and the zeros of a sparse file may not fit into memory.
+    Such a line is refused anyway, and the zeros of a sparse file may not fit into memory.
     """
     line = b""
     while piece := file.readline(_PIECE_BYTES):

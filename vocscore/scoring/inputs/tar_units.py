@@ -25,11 +25,11 @@ class TarUnit:
     """One tar.
 
     Attributes:
-        number: its place in the output, from 0.
+        number: its position in the output, from 0.
         root: the folder that `name` is relative to.
-        name: of the tar; its folder precedes the names of the images.
-        weight: bytes.
-        samples: images that must be in it; None where that is not known.
+        name: path of the tar; its folder precedes the names of the images.
+        weight: size in bytes.
+        samples: number of images it must contain; None if unknown.
         globs: which of its images are inputs.
     """
 
@@ -41,7 +41,7 @@ class TarUnit:
     globs: Globs = EVERYTHING
 
     def read(self) -> Contents:
-        """List the tar; one of which nothing can be read is a row of its own."""
+        """List the tar; one that cannot be read at all becomes a single row."""
         file = Path(self.root, self.name)
         try:
             listing = list_tar(file)
@@ -60,7 +60,7 @@ class TarUnit:
         return Contents(kept, problems, skipped=listing.skipped)
 
     def _refused(self, why: Fault) -> Contents:
-        """The tar as a row of its own."""
+        """Return the tar itself as a single failed row."""
         return Contents([ImageRef(self.name, str(Path(self.root, self.name)))], refusal=why)
 
     def _problems(self, found: int, damage: str | None) -> tuple[str, ...]:
@@ -88,11 +88,11 @@ class Tars:
 
     Attributes:
         root: the folder that the names are relative to.
-        names: of the tars, in order.
-        sizes: of the tars, bytes.
-        changed: when each was modified, nanoseconds.
-        samples: images in each, where a manifest says so.
-        skipped: how many other files of each kind there are.
+        names: names of the tars, in order.
+        sizes: sizes of the tars in bytes.
+        changed: modification times in nanoseconds.
+        samples: number of images in each, if a manifest states it.
+        skipped: kind -> number of other files.
         problems: one line for each thing that could not be listed.
         globs: which of the images are inputs.
     """
@@ -108,17 +108,17 @@ class Tars:
 
     @property
     def images(self) -> int | None:
-        """The sum of the manifest's numbers; None with globs, where only reading tells."""
+        """The sum of `samples`; None if one is unknown, or with globs: only reading tells then."""
         known = [number for number in self.samples if number is not None]
         return sum(known) if len(known) == len(self.names) and not self.globs else None
 
     @property
     def weight(self) -> int:
-        """Bytes."""
+        """Total size in bytes."""
         return sum(self.sizes)
 
-    def units(self, unit_size: int) -> Iterator[TarUnit]:  # noqa: ARG002 - a tar is never cut
-        """One unit per tar."""
+    def units(self, unit_size: int) -> Iterator[TarUnit]:  # noqa: ARG002 - a tar is never divided
+        """Yield one unit per tar."""
         samples = self.samples or [None] * len(self.names)
         for number, (name, size, count) in enumerate(
             zip(self.names, self.sizes, samples, strict=True)
@@ -126,7 +126,7 @@ class Tars:
             yield TarUnit(number, self.root, name, size, count, self.globs)
 
     def digest(self) -> str:
-        """Over names, sizes and times of modification, in order."""
+        """Hash names, sizes and modification times, in order."""
         described = zip(self.names, self.sizes, self.changed, strict=True)
         return digest_of([f"{name}\0{size}\0{changed}" for name, size, changed in described])
 
@@ -139,7 +139,7 @@ def open_tars(
     skipped: Mapping[str, int] | None = None,
     problems: Sequence[str] = (),
 ) -> Tars:
-    """Find the sizes and ages of tars; the arguments are the attributes of `Tars`."""
+    """Get the sizes and modification times of tars; the arguments are the attributes of `Tars`."""
     sizes, changed = [], []
     for name in names:
         size, time = _size_and_time(root / name)
@@ -149,7 +149,7 @@ def open_tars(
 
 
 def _size_and_time(file: Path) -> tuple[int, int]:
-    """Bytes and nanoseconds; 0 for a file that has vanished, which its unit will report."""
+    """Return bytes and nanoseconds; 0 for a file that has vanished, which its unit will report."""
     try:
         status = file.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Units: what is scored, committed and resumed together; some files, or a tar."""
+"""Units: some files, or a tar, that are scored, committed and resumed together."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _NAMES_A_CHUNK = 4096
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is in a unit, found out when its turn has come.
+    """The images of a unit, listed just before it is scored.
 
     Attributes:
         images: one per row.
         problems: damage that does not concern a single image, one line each.
-        refusal: why nothing of it can be read; `images` is then one, for the unit as a whole.
-        skipped: how many members of each kind are not inputs.
+        refusal: why the unit cannot be read at all; `images` then has one item, for the whole unit.
+        skipped: kind -> number of members that are not inputs.
     """
 
     images: Sequence[ImageRef]
@@ -40,22 +40,22 @@ class Unit(Protocol):
 
     @property
     def number(self) -> int:
-        """Its place in the output, from 0."""
+        """Its position in the output, from 0."""
 
     @property
     def weight(self) -> int:
-        """Its share of the work, in the measure of its `Inputs`."""
+        """Its share of the work, in the unit of its `Inputs` (files or bytes)."""
 
     def read(self) -> Contents:
-        """List its images; none is read. What cannot be read is reported, not raised."""
+        """List its images without reading them. Damage is returned in the contents, not raised."""
 
 
 class Inputs(Protocol):
-    """Everything to score, as names."""
+    """The names of everything to score."""
 
     @property
     def images(self) -> int | None:
-        """How many images; None where only reading tells (foreign tars)."""
+        """Number of images; None if only reading tells (tars of other tools)."""
 
     @property
     def weight(self) -> int:
@@ -63,25 +63,25 @@ class Inputs(Protocol):
 
     @property
     def skipped(self) -> Mapping[str, int]:
-        """How many files of each kind are not inputs; without members of tars, not read yet."""
+        """Kind -> number of files that are not inputs; without members of tars, not read yet."""
 
     @property
     def problems(self) -> Sequence[str]:
-        """What could not be listed, one line each."""
+        """Warnings about what could not be listed, one line each."""
 
     @property
     def globs(self) -> Globs:
-        """Which images of the source were asked for."""
+        """Which images of the source are inputs."""
 
     def units(self, unit_size: int) -> Iterator[Unit]:
         """Yield every unit in the order of the output.
 
         Args:
-            unit_size: files per unit, where inputs are files.
+            unit_size: files per unit, if inputs are files.
         """
 
     def digest(self) -> str:
-        """Sha256 over what was listed, hexadecimal: equal for equal listings."""
+        """Return a SHA-256 hash of the listing, in hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,10 @@ class FileUnit:
     """Some files, one image each; its weight is their number.
 
     Attributes:
-        number: its place in the output, from 0.
+        number: its position in the output, from 0.
         root: the folder that the names are relative to.
-        names: of the files.
-        faults: of those names that are known to be unreadable.
+        names: names of the files.
+        faults: faults of those names that are known to be unreadable.
     """
 
     number: int
@@ -102,11 +102,11 @@ class FileUnit:
 
     @property
     def weight(self) -> int:
-        """Files."""
+        """Number of files."""
         return len(self.names)
 
     def read(self) -> Contents:
-        """Join names to files."""
+        """Return the images with their paths below `root`."""
         root, faults = self.root, self.faults
         if not faults:
             return Contents([ImageRef(name, posixpath.join(root, name)) for name in self.names])
@@ -120,14 +120,14 @@ class FileUnit:
 
 @dataclass(frozen=True, slots=True)
 class LooseFiles:
-    """Loose images, by their names below `root`; an absolute name stands for itself.
+    """Loose images, by their names relative to `root`; a name may also be absolute.
 
     Attributes:
         root: the folder that the names are relative to.
-        names: of the files, in order.
-        skipped: how many other files of each kind there are.
+        names: names of the files, in order.
+        skipped: kind -> number of other files.
         problems: one line for each thing that could not be listed.
-        faults: of those names that are known to be unreadable.
+        faults: faults of those names that are known to be unreadable.
         globs: which images are inputs.
     """
 
@@ -140,16 +140,16 @@ class LooseFiles:
 
     @property
     def images(self) -> int:
-        """Files."""
+        """Number of files."""
         return len(self.names)
 
     @property
     def weight(self) -> int:
-        """Files."""
+        """Number of files."""
         return len(self.names)
 
     def units(self, unit_size: int) -> Iterator[FileUnit]:
-        """Divide the names into units, in their order."""
+        """Divide the names into units, in order."""
         for number, start in enumerate(range(0, len(self.names), unit_size)):
             names = self.names[start : start + unit_size]
             faults = self.faults and {
@@ -158,12 +158,12 @@ class LooseFiles:
             yield FileUnit(number, self.root, names, faults)
 
     def digest(self) -> str:
-        """Over the names, in order; not over sizes or dates: a million files take long to check."""
+        """Hash the names, in order; not sizes or dates: checking a million files takes too long."""
         return digest_of(self.names)
 
 
 def digest_of(lines: Sequence[str]) -> str:
-    """Sha256 over lines that contain no NUL, hexadecimal."""
+    """Return the SHA-256 hash, in hexadecimal, of lines that contain no NUL."""
     digest = hashlib.sha256()
     for start in range(0, len(lines), _NAMES_A_CHUNK):
         chunk = lines[start : start + _NAMES_A_CHUNK]

@@ -1,4 +1,4 @@
-"""Tells URLs from paths and refuses them, with what to do instead."""
+"""Distinguishes URLs from paths and refuses them, with advice what to do instead."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def scheme_of(text: str) -> str | None:
-    """The scheme of a URL in lower case, 's3'; None for a path.
+    """Return the scheme of a URL in lower case, such as 's3'; None for a path.
 
     Args:
-        text: as it was typed. Of a URL that went through `Path`, which drops one of its slashes,
-            only the known schemes are recognized.
+        text: as typed. If it went through `Path`, which drops one slash of a URL, only known
+            schemes are recognized.
     """
     match = _SCHEME.match(text)
     if match is None:
@@ -41,15 +41,15 @@ def scheme_of(text: str) -> str | None:
 
 
 def refusal_of_url(text: str) -> str | None:
-    """Why a URL is not read, and what to do instead; None for a path."""
+    """Return why a URL is not read, and what to do instead; None for a path."""
     scheme = scheme_of(text)
     if scheme is None:
         return None
     if scheme == "file":
-        return "a URL, and only paths are accepted. Give the path after 'file://'"
+        return "a URL, but only paths are accepted. Give the path after 'file://'"
     fetch = _OBJECT_STORES.get(scheme)
     if fetch is None:
-        return "a URL, and only files are read. Download it first"
+        return "a URL, but only files are read. Download it first"
     whole = re.sub(r":/+", "://", text, count=1)
     return (
         "object storage is not read directly. Copy it first, or mount it: "
@@ -58,11 +58,11 @@ def refusal_of_url(text: str) -> str | None:
 
 
 def refuse_url(place: str | Path, *, written: bool = False) -> None:
-    """Raise where a place is a URL and not a path.
+    """Raise if a place is a URL and not a path.
 
     Args:
-        place: as it was typed, if possible.
-        written: something is to be written there, not read.
+        place: as typed, if possible.
+        written: whether it is an output, not an input.
 
     Raises:
         ScoreError: it is a URL, and there is no path of this name.
@@ -72,5 +72,7 @@ def refuse_url(place: str | Path, *, written: bool = False) -> None:
     if why is None or (not written and os.path.lexists(text)):
         return
     if written:
-        raise ScoreError(f"{text}: a URL, and only files are written. Name a file, and copy it.")
+        raise ScoreError(
+            f"{text}: a URL, but only files are written. Name a local file, and copy it afterwards."
+        )
     raise ScoreError(f"{text}: {why}.")

@@ -1,4 +1,4 @@
-"""Lists folders: images and tars, sorted, with a count of everything that was left out."""
+"""Lists the images and tars in folders, sorted, and counts everything else."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 _ENTRIES_BETWEEN_CALLS = 4096
 _Identity = tuple[int, int]
-"""Device and inode: what identifies a folder, whichever path leads to it."""
+"""Device and inode, which identify a folder independent of its path."""
 
 
 @dataclass
 class Found:
-    """What is in a folder and below it.
+    """The contents of a folder and its subfolders.
 
     Attributes:
         images: files that are images by their names or first bytes; relative paths with '/'
@@ -32,7 +32,7 @@ class Found:
             memory.
         tars: tars, in the same form.
         archives: other archives, in the same form; they are also counted in `skipped`.
-        skipped: how many other files and hidden folders there are of each kind.
+        skipped: kind -> number of other files and hidden folders.
         problems: folders that could not be read or were not entered again, one line each.
     """
 
@@ -48,15 +48,15 @@ def walk(
 ) -> Found:
     """List a folder recursively.
 
-    Links are followed, also to folders, so a file counts under each name that leads to it; only a
-    folder inside itself is not entered. Broken links count as the files that their names suggest:
-    they become rows with an error. Names may be in any encoding (surrogate-escaped). Only files
-    whose names say nothing are opened.
+    Links are followed, also to folders, so a file is listed under each of its paths; only a link
+    from a folder to one of its parents is not followed. Broken links count as the files that their
+    names suggest: they become rows with an error. Names may have any encoding (surrogate-escaped).
+    Only files without a known suffix are opened.
 
     Args:
         root: the folder.
         passed_over: files directly in the folder that are neither listed nor counted.
-        listing: called from time to time with the number of images and tars found so far.
+        listing: called periodically with the number of images and tars found so far.
 
     Raises:
         OSError: the folder itself cannot be read.
@@ -68,7 +68,7 @@ def walk(
         try:
             here = _identity(Path(root, prefix))
             if here in above:
-                found.problems.append(f"{shown(prefix)}: leads back to a folder above it; left out")
+                found.problems.append(f"{shown(prefix)}: links to one of its parents; left out")
                 continue
             known = () if prefix else passed_over
             below = _list_folder(root, prefix, found, known, listing)
@@ -77,7 +77,7 @@ def walk(
             if not prefix:
                 raise
             found.problems.append(
-                f"{shown(prefix)}: could not be listed ({error.strerror}); what is in it is missing"
+                f"{shown(prefix)}: could not be listed ({error.strerror}); its contents are missing"
             )
     for names in (found.images, found.tars, found.archives, found.problems):
         names.sort()
@@ -115,7 +115,7 @@ def _list_folder(
 
 
 def _take(entry: os.DirEntry[str], prefix: str, found: Found) -> None:
-    """Find out what a file is whose name is not that of an image."""
+    """Classify a file that does not have the suffix of an image."""
     name = entry.name
     if name.startswith("."):
         count(found.skipped, kind_of(name, hidden=True))
@@ -135,13 +135,13 @@ def _take(entry: os.DirEntry[str], prefix: str, found: Found) -> None:
             found.archives.append(prefix + name)
 
 
-class _NotAFile(Exception):  # noqa: N818 - its text is what there is instead, in the plural
-    """It has no first bytes to read."""
+class _NotAFile(Exception):  # noqa: N818 - its text is the kind of the entry, in the plural
+    """The entry has no first bytes to read."""
 
 
 def _head(entry: os.DirEntry[str]) -> bytes:
     kind = _kind(entry)
-    if kind is not None:  # opening a device may have effects
+    if kind is not None:  # opening a device may have side effects
         raise _NotAFile(kind)
     try:
         descriptor = open_regular(entry.path)
@@ -154,7 +154,7 @@ def _head(entry: os.DirEntry[str]) -> bytes:
 
 
 def _kind(entry: os.DirEntry[str]) -> str | None:
-    """What an entry is that is not a file; None for a file."""
+    """Return what an entry is if it is not a file; None for a file."""
     try:
         if entry.is_file():
             return None

@@ -1,1 +1,1 @@
-"""What is written: parts, commits, resume, the joined output and its record."""
+"""The output of scoring: parts, commits, resume, the joined output and its record."""

@@ -1,4 +1,4 @@
-"""Describes what an output was made from, for the record beside it."""
+"""Creates the record beside an output: model, source, settings and versions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LIBRARIES: Final = (
     "numpy",
     "pyarrow",
 )
-"""Those that decode, compute or write; another version of one may change the last bits."""
+"""Libraries that decode, compute or write; another version may change the last bits."""
 _SETTINGS: Final = ("maker", "device", "unit_size", "max_pixels")
 
 
@@ -43,20 +43,20 @@ def describe(
     """Prepare the record of an output that is about to be written.
 
     Args:
-        plan: of the ledger: everything that determines the output's bytes.
-        ledger: of the output; its records are read when all units are committed.
-        card: of the model.
-        checkpoint: the model's folder, as it was named.
-        source: what is scored, as it was named.
-        command: as it was typed; None where a program called.
+        plan: plan of the ledger: everything that determines the output's bytes.
+        ledger: ledger of the output; its records are read when all units are committed.
+        card: card of the model.
+        checkpoint: folder of the model, as the user named it.
+        source: what is scored, as the user named it.
+        command: the command line as typed; None if called from Python.
 
     Returns:
-        For `Ledger.merge`: the bytes of the output -> those of its record.
+        For `Ledger.merge`: a function from the size of the output in bytes to its record.
     """
     started = _now()
     resumed = sum(record.rows for record in ledger.records.values())
     libraries = _versions()
-    trained_on = read_trained_on(checkpoint)  # now: the folder may be moved during the run
+    trained_on = read_trained_on(checkpoint)  # not later: the folder may be moved during the run
 
     def finished(output_bytes: int) -> bytes:
         errors: Counter[str] = Counter()
@@ -95,7 +95,7 @@ def describe(
 
 
 def _versions() -> dict[str, str]:
-    """Of Python and of the libraries that are installed."""
+    """Return the versions of Python and of the installed libraries."""
     found = {name: text for name in LIBRARIES if (text := _version(name)) is not None}
     return {"python": platform.python_version(), **found}
 
@@ -108,5 +108,5 @@ def _version(name: str) -> str | None:
 
 
 def _now() -> str:
-    """ISO 8601 to the second, UTC."""
+    """Return the time in UTC, ISO 8601 to the second."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""How two plans differ, in words."""
+"""Describes how two plans differ."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Say in which settings two plans differ, with both values."""
+    """List the settings in which two plans differ, with both values."""
     old, new = dict(_flat(there)), dict(_flat(here))
     return [
         f"the {key} ({_short(old.get(key))} there, {_short(new.get(key))} now)"

@@ -1,24 +1,24 @@
-"""Which parts of the predictions exist: commits, resume, merge.
+"""Keeps track of the parts of an output: commits, resume, merge.
 
 Beside an unfinished output there is a folder `<output>.parts`:
 
     lock             held by the process that scores
-    plan.json        what is being scored, and with what; parts of another plan are not mixed in
+    plan.json        source and settings; parts of another plan are not mixed in
     part-000000.csv  the rows of unit 0
-    bad-000000.jsonl its bad inputs, where there are any: what to quarantine
-    part-000000.json their numbers; written after the rows, it says that they are complete
+    bad-000000.jsonl its bad inputs, if any, for the quarantine
+    part-000000.json its counts; written after the rows, so it marks them as complete
     merged.csv       the parts being joined
     record.json      the future record of the output, `OUTPUT.json` (`vocscore.records`)
-    done.json        what was plan.json: the output is finished, the rest only has to be removed
+    done.json        plan.json renamed: the output is finished, only the cleanup remains
 
-The parts of an output that is a folder (`part_folder`) are in a folder of their own, `rows/`. It is
-renamed to the output as soon as there is `done.json`; an older one is moved to `replaced/` first.
-The record follows the output; that of an older output is removed before the new output appears, so
-that a record never describes other rows than those beside it.
+If the output is a folder (`part_folder`), its parts are in `rows/`. This folder is renamed to the
+output as soon as `done.json` exists; an older output is moved to `replaced/` first. The record is
+moved after the output, and the record of an older output is removed before the new output appears,
+so that a record never describes other rows than those beside it.
 
-Every file is written under another name, synced to the disk and renamed. So a run that is killed at
-any moment leaves complete parts; the next one with the same plan resumes from them, and the output
-appears under its name when it is complete.
+Every file is written under a temporary name, synced to the disk and renamed. So a run that is
+killed at any moment leaves only complete parts; the next run with the same plan resumes from them,
+and the output appears under its name when it is complete.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _MARK = re.compile(r"part-(\d{6,})\.json")
 
 @dataclass(frozen=True)
 class UnitRecord:
-    """What is stored about a part beside its rows.
+    """What is stored about a part in addition to its rows.
 
     Attributes:
-        rows: how many.
+        rows: number of rows.
         errors: reason -> rows with that error.
         problems: damage that does not concern a single image, one line each.
         skipped: kind -> members of a tar that are not inputs.
@@ -62,33 +62,33 @@ class UnitRecord:
     skipped: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; without `skipped` where it is empty, as in the marks of older versions."""
+        """Return plain values; without `skipped` if it is empty, as in marks of older versions."""
         value = asdict(self)
         return value if self.skipped else {k: v for k, v in value.items() if k != "skipped"}
 
 
 def work_folder(output: Path) -> Path:
-    """Name the folder beside an unfinished output."""
+    """Return the folder beside an unfinished output."""
     return output.with_name(f"{output.name}.parts")
 
 
 def refuse_existing(output: Path, *, overwrite: bool, folder: bool = False) -> None:
-    """Raise where an output exists that must not be replaced.
+    """Raise if an output exists that must not be replaced.
 
     Args:
-        output: what is to be written.
-        overwrite: replace one that exists.
-        folder: it is to be a folder of parts.
+        output: path of the output.
+        overwrite: whether an existing output may be replaced.
+        folder: whether the output is a folder of parts.
 
     Raises:
-        ScoreError: it exists and must not be overwritten, or never can be; or another file is
-            where its record has to be.
+        ScoreError: it exists and must not be overwritten, or cannot be; or another file has the
+            name of its record.
     """
     beside = record_file(output)
     if (beside.exists() or beside.is_symlink()) and not is_record(beside):
         raise ScoreError(
-            f"{beside}: not a record of predictions, which has to be written there. Move it away, "
-            "or choose another output with -o."
+            f"{beside}: not a record of predictions, but the record has to be written there. Move "
+            "it away, or choose another output with -o."
         )
     if folder:
         part_folder.refuse_existing_folder(output, overwrite=overwrite)
@@ -106,7 +106,7 @@ def refuse_existing(output: Path, *, overwrite: bool, folder: bool = False) -> N
 def open_ledger(
     output: Path, plan: Mapping[str, Any], *, suffix: str, overwrite: bool, folder: bool = False
 ) -> Iterator[Ledger]:
-    """Hold an output while it is being written; no other process can.
+    """Lock an output while it is being written.
 
     An unfinished run with an equal plan is resumed, also with `overwrite`: a command that replaces
     a file has to be resumable, too.
@@ -114,13 +114,13 @@ def open_ledger(
     Args:
         output: the future file or folder.
         plan: plain values that determine the output's bytes; mappings may be nested.
-        suffix: of the parts.
-        overwrite: replace an output that exists, and discard an unfinished run with another plan.
+        suffix: suffix of the parts.
+        overwrite: replace an existing output, and discard an unfinished run with another plan.
         folder: keep the parts as the output instead of joining them.
 
     Raises:
-        ScoreError: another run holds it, it exists, there is an unfinished run with another plan or
-            a folder that is not ours, or it cannot be written.
+        ScoreError: another run is writing it, it exists, there is an unfinished run with another
+            plan or a folder of other files in its place, or it cannot be written.
     """
     ledger = Ledger(output, suffix=suffix, folder=folder)
     with ExitStack() as held:
@@ -136,11 +136,10 @@ class Ledger:
     """The parts of one output. Created by `open_ledger` only.
 
     Attributes:
-        records: of the committed parts, by the number of the unit.
+        records: records of the committed parts, by the number of the unit.
     """
 
     def __init__(self, output: Path, *, suffix: str, folder: bool) -> None:
-        """Read nothing yet."""
         self._output = output
         self._suffix = suffix
         self._folder = folder
@@ -160,11 +159,11 @@ class Ledger:
                 try:
                     held.enter_context(atomic.exclusive(self._work / "lock"))
                 except FileNotFoundError:
-                    continue  # a run that ended just now has removed the folder
+                    continue  # a run that has just ended removed the folder
                 except BlockingIOError as error:
                     raise ScoreError(
-                        f"{self._output}: another run is writing it. Wait for that, or choose "
-                        "another file with -o."
+                        f"{self._output}: another run is writing it. Wait until it has finished, "
+                        "or choose another file with -o."
                     ) from error
             return
 
@@ -198,10 +197,10 @@ class Ledger:
         """Store the part of one unit durably.
 
         Args:
-            number: of the unit.
-            record: what is stored about the part.
+            number: number of the unit.
+            record: record of the part.
             write: writes its rows.
-            bad_records: its bad inputs, stored in the file `bad_records` names.
+            bad_records: its bad inputs, stored in the file that `Ledger.bad_records` returns.
 
         Raises:
             ScoreError: it cannot be written; the parts before it are kept.
@@ -212,7 +211,7 @@ class Ledger:
                 write(file)
             if bad_records:
                 atomic.write(self.bad_records(number), bad_records)
-            else:  # a run that was killed before it marked the part may have left some
+            else:  # a run killed before it marked the part may have left such a file
                 self.bad_records(number).unlink(missing_ok=True)
             kept = {"bytes": part.stat().st_size, **record.to_json()}
             mark = self._work / f"{part.stem}.json"
@@ -220,7 +219,7 @@ class Ledger:
         self.records[number] = record
 
     def bad_records(self, number: int) -> Path:
-        """The file that lists the bad inputs of a committed unit; missing where it has none."""
+        """Return the file that lists the bad inputs of a committed unit; missing if it has none."""
         return self._work / f"bad-{number:06d}.jsonl"
 
     def merge(
@@ -233,9 +232,9 @@ class Ledger:
         """Join the parts in the order of their units to the output, and remove the work folder.
 
         Args:
-            units: how many there are; all of them must have been committed.
+            units: number of units; all must have been committed.
             write: writes the output, given the parts in order; not called for a folder of parts.
-            record: given the size of the output in bytes, returns its record; None: no record.
+            record: returns the record, given the size of the output in bytes; None: no record.
 
         Raises:
             ScoreError: it cannot be written; the parts are kept.
@@ -259,7 +258,7 @@ class Ledger:
                 atomic.move(merged, self._output)
             atomic.move(self._plan, self._done)
             self._finish()
-        with suppress(OSError):  # what cannot be removed now is removed when the name is used again
+        with suppress(OSError):  # the rest is removed when the name is used again
             self._remove()
 
     def _finish(self) -> None:
@@ -270,12 +269,12 @@ class Ledger:
             atomic.move(self._record, beside)
 
     def discard(self) -> None:
-        """Remove the run: nothing in it is worth keeping."""
+        """Remove the work folder of a run without rows."""
         with self._writing():
             self._remove()
 
     def leave(self) -> None:
-        """Remove the work folder where nothing but the lock is in it."""
+        """Remove the work folder if it contains only the lock."""
         with suppress(OSError):
             if [path.name for path in self._work.iterdir()] == ["lock"]:
                 (self._work / "lock").unlink()
@@ -296,7 +295,7 @@ class Ledger:
         return self._parts / f"part-{number:06d}{self._suffix}"
 
     def _remove(self) -> None:
-        """Remove what is ours, the plan last: a run killed meanwhile is still recognized."""
+        """Remove the ledger's files, the plan last: a run killed meanwhile is still recognized."""
         for folder in (self._rows, self._work / "replaced"):
             part_folder.remove(folder)
         names = [path.name for path in self._work.iterdir() if _OURS.fullmatch(path.name)]
@@ -318,8 +317,8 @@ class Ledger:
         others = sorted(p.name for p in self._work.iterdir() if p.name not in expected)
         if others:
             raise ScoreError(
-                f"{self._work}: not an unfinished run (it contains {others[0]}), but needed for "
-                "one. Move it away, or choose another file with -o."
+                f"{self._work}: needed for the parts of this run, but it contains {others[0]}. "
+                "Move it away, or choose another file with -o."
             )
 
     def _read_plan(self) -> dict[str, Any] | None:
@@ -342,7 +341,7 @@ class Ledger:
         return {number: record for number, record in found.items() if record is not None}
 
     def _read_record(self, mark: Path) -> UnitRecord | None:
-        """The record of a complete part; None for another, which is scored again."""
+        """Return the record of a complete part; None for an incomplete one, which is rescored."""
         try:
             kept = json.loads(read_regular(mark))
             if (self._parts / f"{mark.stem}{self._suffix}").stat().st_size != kept["bytes"]:

@@ -1,7 +1,7 @@
-"""An output that is a folder of parts: what it may replace, and how it appears as a whole.
+"""An output that is a folder of parts: what it may replace, and how it is placed atomically.
 
-The parts are committed in a folder inside the work folder that contains nothing else. When all are
-there, that folder is renamed to the output: a folder under the output's name is complete.
+The parts are committed in a subfolder of the work folder that contains nothing else. When all are
+committed, it is renamed to the output, so a folder with the output's name is complete.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _OURS = re.compile(r"\.?part-\d{6,}\.[a-z]+(\.tmp)?")
 
 
 def refuse_existing_folder(output: Path, *, overwrite: bool) -> None:
-    """Raise where something exists that must not be replaced; an empty folder may be.
+    """Raise if something exists that must not be replaced; an empty folder may be.
 
     Raises:
-        ScoreError: a file, a folder with parts and no permission to overwrite them, or a folder
-            with anything else, which is never replaced.
+        ScoreError: it is a file, a folder of parts and `overwrite` is not set, or a folder with
+            other files, which is never replaced.
     """
     if not output.exists():
         return
@@ -46,12 +46,12 @@ def refuse_existing_folder(output: Path, *, overwrite: bool) -> None:
 
 
 def place(parts: Path, output: Path, *, replaced: Path) -> None:
-    """Let the folder of parts appear as the output; after a crash it can be repeated.
+    """Rename the folder of parts to the output; can be repeated after a crash.
 
     Args:
-        parts: all committed; missing where it was placed before.
-        output: an empty folder there is replaced.
-        replaced: where a folder of older parts is moved first.
+        parts: all committed parts; missing if it was placed before.
+        output: destination; an empty folder there is replaced.
+        replaced: destination of an older output, which is moved first.
 
     Raises:
         OSError: it cannot be moved.
@@ -65,10 +65,10 @@ def place(parts: Path, output: Path, *, replaced: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder of parts with what a killed run left in it; other files stay.
+    """Remove a folder of parts and the temporary files of a killed run; other files stay.
 
     Raises:
-        OSError: something could not be removed, or another file is in it.
+        OSError: something could not be removed, or the folder has another file.
     """
     if folder.is_dir():
         for path in folder.iterdir():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A unit, scored.
+    """A scored unit.
 
     Attributes:
         names: one per row.
