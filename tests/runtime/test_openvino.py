@@ -179,3 +179,29 @@ def test_signals_arrive_after_a_runtime_has_gone() -> None:
     command = [sys.executable, "-c", CHILD]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_several_compiled_models_take_turns(network: Network) -> None:
+    """One for each stream: the rows of one model, in their order, and each has its share."""
+    shape = shape_for(group=4, size=SIZE, precision="float32", cores=2)
+    graph = convert(network, CARD.preprocess, shape=shape)
+    models = tuple(Counted(compile_model(graph, shape=shape.one_stream)) for _ in range(2))
+    runtime = OpenVinoRuntime(models, shape=shape)
+    images = random_images(14)
+    expected = opened(network, group=4, cores=2).probabilities(images)
+    for _ in range(2):
+        np.testing.assert_array_equal(runtime.probabilities(images), expected)
+    assert [model.requests for model in models] == [2, 2]
+
+
+class Counted:
+    """A compiled model that counts its inference requests."""
+
+    def __init__(self, compiled) -> None:
+        self.compiled = compiled
+        self.output = compiled.output
+        self.requests = 0
+
+    def create_infer_request(self):
+        self.requests += 1
+        return self.compiled.create_infer_request()

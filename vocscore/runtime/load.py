@@ -23,6 +23,7 @@ from vocscore.runtime.openvino import (
     read_model,
     shape_for,
 )
+from vocscore.runtime.proven_int8 import FORMAT, compile_proven, dump_proven, load_proven
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.runtime.base import Runtime
     from vocscore.runtime.openvino import Shape
+    from vocscore.runtime.proven_int8 import ProvenModel
 
 
 def open_checkpoint(
@@ -57,6 +59,7 @@ def open_checkpoint(
 
     Raises:
         CheckpointError: it is damaged, or was replaced after it was chosen.
+        DeviceError: OpenVINO is missing, or does not compute int8 correctly.
     """
     device, arithmetic = Device.parse(device), parse_precision(precision)
     files = take(folder, identity=identity)
@@ -70,25 +73,33 @@ def open_checkpoint(
 def _open_cached(files: CheckpointFiles, *, precision: Precision, group: int) -> Runtime:
     """Prepare a checkpoint for scoring on the CPU; compile it unless it is cached."""
     shape = shape_of(files.card, precision=precision, group=group)
-    make: Callable[[], Any]
     if precision == "int8":
-        file, name = quantized(files.folder, identity=files.identity)
-        make = partial(read_model, file, shape=shape)
-    else:
-        name = files.identity
-        make = partial(_converted, files, shape=shape)
+        return _open_int8(files, shape=shape)
 
     def restore(blob: bytes) -> Any:
         files.release()
         return load(blob, shape=shape)
 
     compiled = load_or_compile(
-        cache_key(_facts(name, shape)),
+        cache_key(_facts(files.identity, shape)),
         load=restore,
-        make=lambda: compile_model(make(), shape=shape),
+        make=lambda: compile_model(_converted(files, shape=shape), shape=shape),
         dump=dump,
     )
     return OpenVinoRuntime(compiled, shape=shape, finish=_finish(files.card))
+
+
+def _open_int8(files: CheckpointFiles, *, shape: Shape) -> Runtime:
+    """Prepare a checkpoint's quantized network; what is cached is checked each time."""
+    file, name = quantized(files.folder, identity=files.identity)
+    files.release()
+    model: ProvenModel = load_or_compile(
+        cache_key({**_facts(name, shape), "proven": FORMAT}),
+        load=partial(load_proven, shape=shape),
+        make=lambda: compile_proven(read_model(file, shape=shape), shape=shape),
+        dump=dump_proven,
+    )
+    return OpenVinoRuntime(model.streams, shape=shape, finish=_finish(files.card))
 
 
 def open_runtime(
@@ -126,8 +137,16 @@ def open_runtime(
 
 
 def open_graph(graph: Any, card: ModelCard, *, shape: Shape) -> Runtime:
-    """Prepare the graph of a checkpoint's network, from `convert` or NNCF, for scoring."""
-    return OpenVinoRuntime(compile_model(graph, shape=shape), shape=shape, finish=_finish(card))
+    """Prepare the graph of a checkpoint's network, from `convert` or NNCF, for scoring.
+
+    Raises:
+        DeviceError: the precision is int8, and OpenVINO does not compute the right numbers.
+    """
+    int8 = shape.precision == "int8"
+    compiled = (
+        compile_proven(graph, shape=shape).streams if int8 else compile_model(graph, shape=shape)
+    )
+    return OpenVinoRuntime(compiled, shape=shape, finish=_finish(card))
 
 
 def open_backbone(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,11 @@ class Shape:
     precision: Precision
     streams: int
     threads: int
+
+    @property
+    def one_stream(self) -> Shape:
+        """The same for each stream alone, with its share of the threads."""
+        return replace(self, streams=1, threads=self.threads // self.streams)
 
     @property
     def hints(self) -> dict[str, str]:
@@ -229,19 +234,22 @@ class OpenVinoRuntime(Runtime):
     """A `Runtime` of a compiled model.
 
     Args:
-        compiled: uint8 (group, S, S, 3) -> float32 (group, F).
-        shape: the shape for which it was compiled.
+        compiled: uint8 (group, S, S, 3) -> float32 (group, F). Or several that compute the same:
+            they get the groups in turn.
+        shape: that it was compiled for; of several together.
         finish: applied to its output, (n, F) -> (n, C); None leaves it unchanged.
     """
 
-    def __init__(self, compiled: Any, *, shape: Shape, finish: Finish | None = None) -> None:
-        """Inference requests are created when needed, one per batch in progress."""
+    def __init__(
+        self, compiled: Any | tuple[Any, ...], *, shape: Shape, finish: Finish | None = None
+    ) -> None:
+        """Create no inference requests yet: as many are created as are in progress at a time."""
         self._shape = shape
         self._finish = finish
-        self._compiled = compiled
-        self._free: list[Any] = []
+        models = compiled if isinstance(compiled, tuple) else (compiled,)
+        self._turns = itertools.cycle([(model, list[Any]()) for model in models])
         self.in_flight = shape.streams + 1
-        self._columns = int(compiled.output(0).shape[1])
+        self._columns = int(models[0].output(0).shape[1])
 
     def submit(self, images: torch.Tensor) -> Results:
         """Start computing a batch; see `Runtime.submit`. A smaller one is padded with zeros."""
@@ -267,16 +275,20 @@ class OpenVinoRuntime(Runtime):
         import openvino
 
         pixels = self._filled(images).permute(0, 2, 3, 1).contiguous().numpy()
-        request = self._free.pop() if self._free else self._compiled.create_infer_request()
+        model, free = next(self._turns)
+        request = free.pop() if free else model.create_infer_request()
         request.set_input_tensor(openvino.Tensor(pixels, shared_memory=True))
         request.start_async()
-        return partial(self._fetch, request, pixels, len(images))
+        return partial(self._fetch, request, free, pixels, len(images))
 
-    def _fetch(self, request: Any, _pixels: NDArray[np.uint8], number: int) -> NDArray[np.float32]:
-        """Wait for a group; the argument keeps its pixels alive, which the request references."""
+    @staticmethod
+    def _fetch(
+        request: Any, free: list[Any], _pixels: NDArray[np.uint8], number: int
+    ) -> NDArray[np.float32]:
+        """Wait for a group; until then its pixels, which the request only borrows, stay alive."""
         request.wait()
         output: NDArray[np.float32] = request.get_output_tensor().data[:number].copy()
-        self._free.append(request)
+        free.append(request)
         return output
 
     def _filled(self, images: torch.Tensor) -> torch.Tensor:
