@@ -179,7 +179,7 @@ def graph():
 def test_thirty_compilations_are_right(graph) -> None:
     """All compute the same bits, in whatever order the streams get the batches.
 
-    Compiled for two streams at once, about one in fifteen was wrong.
+    Compiled for two streams at once, 12 of 80 were wrong.
     """
     shape = shape_for(group=8, size=64, precision="int8", cores=2)
     images = torch.randint(
