@@ -168,7 +168,7 @@ def test_resume_by_command(few_shards: Path, tmp_path: Path) -> None:
     before = (tmp_path / "run" / "model.safetensors").read_bytes()
     code, text = train(*command, "--resume")
     assert code == 0
-    assert "finished already" in text
+    assert "already finished" in text
     code, text = train(*command[:-1], 2, "--resume")
     assert code == 2
     assert "cannot be resumed: epochs was 1 and is 2" in text
