@@ -109,12 +109,15 @@ def _range(rows: Sequence[Row], own: str) -> str:
 
 
 def tables(rows: Sequence[Row]) -> str:
-    """A heading per machine, and a table per row."""
+    """A heading per machine, and a table per row, in today's words: rows keep those of their day."""
     parts = []
     for name, its in by_machine(rows).items():
         parts.append(f"## {name}")
         parts += [_table(Outcome.from_row(row), row["environment"]) for row in its]
-    return "\n\n".join(parts)
+    text = "\n\n".join(parts)
+    for old, new in (("pictures", "images"), ("normalised", "normalized"), ("maker", "loader")):
+        text = text.replace(old, new)
+    return text
 
 
 def _table(outcome: Outcome, environment: Mapping[str, Any]) -> str:
@@ -222,19 +225,12 @@ def _panel(axis: Any, machine: str, bars: Sequence[Outcome]) -> None:
     axis.spines[["top", "right", "bottom"]].set_visible(False)
 
 
-def in_todays_words(text: str) -> str:
-    """Rows keep the words of the day they were measured; the page does not."""
-    for old, new in (("pictures", "images"), ("normalised", "normalized"), ("maker", "loader")):
-        text = text.replace(old, new)
-    return text
-
-
 def write_report(
     results: Path, *, readme: Path = README, page: Path = PAGE, chart: Path = CHART
 ) -> str:
     """Write the caption, the tables and the chart; return a line that says so."""
     rows = newest(read_rows(results))
-    for file, part in ((readme, caption(rows)), (page, in_todays_words(tables(rows)))):
+    for file, part in ((readme, caption(rows)), (page, tables(rows))):
         file.write_text(between_markers(file.read_text(), part))
     panels = {
         short_machine(its[0]): [one for _, one in beside_best(its, "score", DEFAULT)]
