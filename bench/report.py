@@ -109,7 +109,7 @@ def _range(rows: Sequence[Row], own: str) -> str:
 
 
 def tables(rows: Sequence[Row]) -> str:
-    """A heading per machine, and a table per row, in today's words: rows keep those of their day."""
+    """A heading per machine, and a table per row; old rows get today's words."""
     parts = []
     for name, its in by_machine(rows).items():
         parts.append(f"## {name}")
