@@ -14,7 +14,7 @@ help:  ## show the targets
 
 $(READY): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "vocscore needs Python 3.10 or newer; name one: make PYTHON=python3.12 ..."; exit 2; }
-	@echo "== installing into $(VENV): about 2 minutes and 6 GB (torch and DALI)"
+	@echo "== installing into $(VENV): 2 to 4 minutes and 7 GB (torch and DALI), without output"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import tarfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -247,4 +248,7 @@ def test_threads_that_would_read_ahead_end_with_the_turn(
     turn(loader, task)  # torch starts threads of its own at the first use
     before = len(list(Path("/proc/self/task").iterdir()))
     turn(loader, task)
+    since = time.monotonic()  # a thread that was told to end needs a moment
+    while len(list(Path("/proc/self/task").iterdir())) > before and time.monotonic() - since < 5:
+        time.sleep(0.01)
     assert len(list(Path("/proc/self/task").iterdir())) <= before
