@@ -104,7 +104,9 @@ def test_options_are_checked(options: Any, message: str) -> None:
         vs.score("s", "o.csv", model="m", options=options)
 
 
-@pytest.mark.parametrize("wrong", [{"recipe": None}, {"recipe": 3}, {"on_epoch": 3}])
+@pytest.mark.parametrize(
+    "wrong", [{"recipe": None}, {"recipe": 3}, {"on_epoch": 3}]
+)
 def test_what_train_takes_is_checked(wrong: dict[str, Any], tmp_path: Path) -> None:
     """At the call, not after an epoch."""
     with pytest.raises(OptionError, match=f"^{next(iter(wrong))} is .*, but must be"):
@@ -115,6 +117,17 @@ def test_a_recipe_may_be_a_path(tmp_path: Path) -> None:
     """As every file may."""
     with pytest.raises(vs.Error, match=r"none\.toml: No such file"):
         vs.train("s", tmp_path / "o", recipe=tmp_path / "none.toml")
+    with pytest.raises(OptionError, match=r"^recipe is empty\. Name a recipe\.$"):
+        vs.train("s", tmp_path / "o", recipe="")
+    with pytest.raises(OptionError, match=r"^recipe is 'a\\x00\.toml', and no path contains a NUL"):
+        vs.train("s", tmp_path / "o", recipe="a\0.toml")
+
+
+def test_odd_names_of_predictions_stay_on_one_line(tmp_path: Path) -> None:
+    """Line ends in a name are escaped."""
+    with pytest.raises(EvalError, match=r"a\\nb\.csv': No such file") as raised:
+        vs.evaluate(tmp_path / "a\nb.csv", tmp_path)
+    assert "\n" not in str(raised.value)
 
 
 def test_unknown_keywords_are_refused_with_a_cure() -> None:

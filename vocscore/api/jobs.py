@@ -6,6 +6,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
+from shards.paths import shown as shown_name
 from vocscore.api.checks import path, path_text, refuse_file_as_folder
 from vocscore.api.progress import opened
 from vocscore.api.settings import settings, takes
@@ -126,7 +127,7 @@ def train(
     from vocscore.training.run_folder import is_finished
     from vocscore.training.train import train as run
 
-    recipe = os.fspath(recipe)
+    recipe = path_text("recipe", recipe, what="recipe")
     given = settings(
         keywords,
         options,
@@ -244,8 +245,8 @@ def evaluate(
     except OSError as error:
         where = file if error.filename is None else os.fsdecode(error.filename)
         raise EvalError(
-            f"{where}: {error.strerror or error}. Name what 'vocscore score' wrote, and the shards "
-            "with the labels."
+            f"{shown_name(str(where))}: {error.strerror or error}. Name what 'vocscore score' "
+            "wrote, and the shards with the labels."
         ) from error
     return Evaluation.of(report)
 
