@@ -104,9 +104,7 @@ def test_options_are_checked(options: Any, message: str) -> None:
         vs.score("s", "o.csv", model="m", options=options)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"recipe": None}, {"recipe": 3}, {"on_epoch": 3}]
-)
+@pytest.mark.parametrize("wrong", [{"recipe": None}, {"recipe": 3}, {"on_epoch": 3}])
 def test_what_train_takes_is_checked(wrong: dict[str, Any], tmp_path: Path) -> None:
     """At the call, not after an epoch."""
     with pytest.raises(OptionError, match=f"^{next(iter(wrong))} is .*, but must be"):
