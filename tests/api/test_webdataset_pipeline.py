@@ -158,6 +158,28 @@ def test_what_cannot_be_read_is_refused_at_once(packed: Path, tmp_path: Path) ->
     (broken / "val-000001.tar").unlink()
     with pytest.raises(DamageError, match=r"val-000001\.tar"):
         webdataset(broken, split="val")
-    for wrong in ({"image": "jax"}, {"on_error": "ignore"}, {"size": 0}):
+    for wrong in (
+        {"image": "jax"},
+        {"image": ["pil"]},
+        {"on_error": "ignore"},
+        {"size": 0},
+        {"size": "x"},
+        {"split": 3},
+        {"split": []},
+        {"max_pixels": 0},
+        {"max_pixels": None},
+    ):
         with pytest.raises(LoaderError, match=next(iter(wrong))):
             webdataset(packed, **wrong)  # type: ignore[arg-type]
+    for shards in (None, 3, b"x", "", "a\0b", [packed]):
+        with pytest.raises(LoaderError, match=r"^shards "):
+            webdataset(shards)  # type: ignore[arg-type]
+
+
+def test_splits_may_be_a_list(packed: Path) -> None:
+    """Of names, in their order."""
+    keys = [
+        [one["__key__"] for one in webdataset(packed, split=s)]
+        for s in (["val", "train"], "val,train")
+    ]
+    assert keys[0] == keys[1]

@@ -69,3 +69,14 @@ def test_an_unknown_name_has_a_nearest_one() -> None:
     refuse_unknown(["epochs", "device"], TrainConfig, ComputeConfig)
     with pytest.raises(OptionError, match=r"called 'optimiser'\. Did you mean 'optimizer'\?"):
         refuse_unknown(["epochs", "optimiser"], TrainConfig)
+
+
+def test_a_name_like_no_other_has_no_suggestion() -> None:
+    """The line ends there, or with the cure that the caller has; other names count as known."""
+    with pytest.raises(OptionError, match=r"^no option is called 'bogus'\.$"):
+        refuse_unknown(["bogus"], TrainConfig)
+    with pytest.raises(OptionError, match=r"^no option is called 'bogus'\. Ask\.$"):
+        refuse_unknown(["bogus"], TrainConfig, cure="Ask.")
+    refuse_unknown(["progress"], TrainConfig, others=["progress"])
+    with pytest.raises(OptionError, match=r"Did you mean 'progress'\?$"):
+        refuse_unknown(["progres"], TrainConfig, others=["progress"], cure="Ask.")

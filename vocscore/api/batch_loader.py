@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -11,6 +12,8 @@ from weakref import finalize, ref
 import torch
 
 from shards.paths import shown
+from vocscore.api.checks import shortened
+from vocscore.api.loader_arguments import read
 from vocscore.api.loader_batches import joined_batches
 from vocscore.api.loader_loop import Loop, Position, SkippedImage
 from vocscore.errors import LoaderError
@@ -21,7 +24,7 @@ from vocscore.pipeline.loaders import open_loader
 from vocscore.scoring.inputs.units import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Generator, Iterator
 
     from typing_extensions import Self
 
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from vocscore.pipeline.batch import Batch, Failure, ImageLoader
     from vocscore.pipeline.preprocess import Preprocess
 
-_STATE_VERSION: Final = 1
+_STATE_VERSION: Final = 2
 
 
 class BatchLoader:
@@ -75,6 +78,7 @@ class BatchLoader:
         self.preprocess = preprocess
         self.device = torch.device(device)
         self._refs = chosen.refs
+        self._difficult = chosen.difficult
         self._plan = plan
         self._augmentation = augmentation
         self._skip_errors = skip_errors
@@ -120,7 +124,11 @@ class BatchLoader:
 
         Args:
             epoch: not below 0.
+
+        Raises:
+            LoaderError: it is not such a number.
         """
+        epoch = read("epoch", epoch)
         if epoch < 0:
             raise LoaderError(f"epoch must not be below 0, got {epoch}")
         if self._at.begun or epoch != self._at.epoch:
@@ -134,7 +142,15 @@ class BatchLoader:
 
         Returns:
             float32, same shape, channels-last, on `device`: (pixel / 255 - mean) / std.
+
+        Raises:
+            LoaderError: it is not a tensor of this shape.
         """
+        if not isinstance(images, torch.Tensor) or images.ndim != 4 or images.shape[1] != 3:
+            found = tuple(images.shape) if isinstance(images, torch.Tensor) else type(images)
+            raise LoaderError(
+                f"images must be a tensor of shape (N, 3, H, W), as in a batch, got {found}"
+            )
         return self.preprocess.normalize(bring(images, self.device))
 
     def __iter__(self) -> Iterator[Batch]:
@@ -174,8 +190,11 @@ class BatchLoader:
         The batches are the same, byte for byte, if the loader has the same arguments.
 
         Raises:
-            LoaderError: the state is of other images, another order or other batches.
+            LoaderError: the state is of other images, another order, other batches or other
+                settings of the images and labels.
         """
+        if not isinstance(state, Mapping):
+            raise LoaderError(f"state must be what state_dict() returned, got {shortened(state)}")
         wanted = {"version": _STATE_VERSION, **self._identity}
         for name, value in wanted.items():
             if state.get(name) != value:
@@ -202,8 +221,19 @@ class BatchLoader:
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
-        """The arguments that a saved position depends on."""
-        return {"images": digest_of(self.paths), **asdict(self._plan)}
+        """The arguments that a saved position, or what follows it, depends on."""
+        pixels = self.preprocess
+        return {
+            "images": digest_of(self.paths),
+            **asdict(self._plan),
+            "size": pixels.size,
+            "upright": pixels.upright,
+            "mean": [*map(float, pixels.mean)],  # a list: as JSON gives it back
+            "std": [*map(float, pixels.std)],
+            "augmentation": asdict(self._augmentation),
+            "difficult": self._difficult,
+            "on_error": "skip" if self._skip_errors else "raise",
+        }
 
     def _go_to(self, position: Position) -> None:
         self._retire()

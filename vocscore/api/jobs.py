@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shards.paths import shown as shown_name
+from vocscore.api.checks import path, path_text, refuse_file_as_folder
 from vocscore.api.progress import opened
 from vocscore.api.settings import settings, takes
 from vocscore.config.charts import ChartConfig
@@ -18,10 +19,11 @@ from vocscore.config.groups import build
 from vocscore.config.packing import PackConfig
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.training import RunConfig, TrainConfig
-from vocscore.errors import TrainError
+from vocscore.errors import EvalError, TrainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from typing_extensions import Unpack
 
@@ -76,10 +78,11 @@ def pack(
     from vocscore.packing import pack as run
 
     given = settings(keywords, options, PackConfig)
+    folder, out = None if source is None else path("source", source), path("output", output)
     with opened("pack", progress) as shown:
         return run(
-            None if source is None else Path(source),
-            Path(output),
+            folder,
+            out,
             build(PackConfig, given),
             on_stage=shown.stage,
             on_images=shown,
@@ -92,7 +95,7 @@ def train(
     shards: PathLike,
     output: PathLike,
     *,
-    recipe: str = "baseline",
+    recipe: PathLike = "baseline",
     options: Group | Iterable[Group] = (),
     on_epoch: Callable[[EpochResult], None] | None = None,
     progress: bool | Progress | None = None,
@@ -124,13 +127,14 @@ def train(
     from vocscore.training.run_folder import is_finished
     from vocscore.training.train import train as run
 
+    recipe = path_text("recipe", recipe, what="recipe")
     given = settings(
         keywords,
         options,
         *(TrainConfig, RunConfig, ComputeConfig, ChartConfig),
         before=load_recipe(recipe),
     )
-    kept, out = build(RunConfig, given), Path(output)
+    kept, folder, out = build(RunConfig, given), path("shards", shards), path("output", output)
     if read_ranks(os.environ).size > 1:
         raise TrainError(
             "vocscore.train runs in one process. Use: torchrun -m vocscore train SHARDS -o RUN"
@@ -139,7 +143,7 @@ def train(
         raise TrainError(f"{out}: is already finished; nothing to resume.")
     with opened("train", progress) as shown:
         return run(
-            Path(shards),
+            folder,
             out,
             build(TrainConfig, given),
             build(ComputeConfig, given),
@@ -186,12 +190,14 @@ def score(
     from vocscore.scoring.run import score as run
 
     config = build(ScoreConfig, settings(keywords, options, ScoreConfig))
+    images = path_text("source", source, what="folder or file")
+    out, checkpoint = path("output", output, what="file"), path("model", model)
     with opened("score", progress) as shown:
         return run(
-            os.fspath(source),
-            Path(output),
+            images,
+            out,
             config,
-            checkpoint=Path(model),
+            checkpoint=checkpoint,
             progress=shown,
             listing=shown.listing,
             on_stage=shown.stage,
@@ -224,16 +230,24 @@ def evaluate(
     from vocscore.evaluation.evaluate import evaluate as run
 
     config = build(EvalConfig, settings(keywords, options, EvalConfig))
-    report = run(
-        Path(predictions),
-        Path(shards),
-        split=config.judged.split,
-        model=config.judged.model,
-        threshold=config.metrics.threshold,
-        difficult=config.metrics.difficult,
-        resamples=config.bootstrap.resamples,
-        seed=config.bootstrap.seed,
-    )
+    file, labeled = path("predictions", predictions, what="file"), path("shards", shards)
+    try:
+        report = run(
+            file,
+            labeled,
+            split=config.judged.split,
+            model=config.judged.model,
+            threshold=config.metrics.threshold,
+            difficult=config.metrics.difficult,
+            resamples=config.bootstrap.resamples,
+            seed=config.bootstrap.seed,
+        )
+    except OSError as error:
+        where = file if error.filename is None else os.fsdecode(error.filename)
+        raise EvalError(
+            f"{shown_name(str(where))}: {error.strerror or error}. Name what 'vocscore score' "
+            "wrote, and the shards with the labels."
+        ) from error
     return Evaluation.of(report)
 
 
@@ -262,8 +276,9 @@ def quantize(
     from vocscore.exporting.quantize import quantize as make
 
     config = build(QuantizeConfig, settings(keywords, options, QuantizeConfig))
+    folder = path("run", run)
     with opened("quantize", progress) as shown:
-        return make(Path(run), config, on_images=shown, on_stage=shown.stage)
+        return make(folder, config, on_images=shown, on_stage=shown.stage)
 
 
 @takes(ExportConfig)
@@ -293,8 +308,9 @@ def export(
     from vocscore.exporting.job import export as write
 
     config = build(ExportConfig, settings(keywords, options, ExportConfig))
+    folder, out = path("run", run), path("output", output, what="file")
     with opened("export", progress) as shown:
-        return write(Path(run), Path(output), config, on_images=shown, on_stage=shown.stage)
+        return write(folder, out, config, on_images=shown, on_stage=shown.stage)
 
 
 @takes(DemoConfig)
@@ -317,13 +333,14 @@ def demo(
         The folder.
 
     Raises:
-        Error: a file exists already, and `overwrite` is not set.
+        Error: a file exists already, and `overwrite` is not set, or `output` is not a folder.
     """
     from shards.synthetic.voc import draw_voc
     from vocscore.drawn_demo import make_room, spoil_one_image
 
     config = build(DemoConfig, settings(keywords, options, DemoConfig))
-    out = Path(output)
+    out = path("output", output)
+    refuse_file_as_folder("output", out)
     make_room(out, overwrite=config.overwrite)
     with opened("demo", progress) as shown:
         shown.stage("drawing")

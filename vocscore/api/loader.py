@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vocscore.api import loader_arguments as arguments
 from vocscore.api.batch_loader import BatchLoader
 from vocscore.api.loader_batches import BatchPlan
 from vocscore.api.loader_images import choose_images
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
     ThreeNumbers = tuple[float, float, float]
 
 _SIZE = 256
+_PLANNED = ("batch_size", "shuffle", "seed", "drop_last", "rank", "world_size")
 
 
 @python_names()
 def loader(
     source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
-    split: str | None = None,
+    split: str | Sequence[str] | None = None,
     batch_size: int = 64,
     shuffle: bool = False,
     seed: int = 0,
@@ -57,7 +59,8 @@ def loader(
         source: a folder of packed shards, with their labels; a folder of images or of other tars,
             one tar, a list file or one image, as for `vocscore score`; or a list of image files.
             Only packed shards have labels.
-        split: of packed shards: a name, or names joined by commas ('train,val'); None: all.
+        split: of packed shards: a name, names joined by commas ('train,val'), or a list of names;
+            None: all.
         batch_size: images per batch, on each rank; the last batch may be smaller.
         shuffle: visit the rows in a different order in each epoch. The order depends only on
             `seed` and the epoch, on every machine, and is that of `vocscore train`.
@@ -70,7 +73,7 @@ def loader(
         augmentation: random crops, flips and colors. The values for an image depend only on
             `seed`, the epoch and the row.
         difficult: the label of a class of which an image shows only 'difficult' instances:
-            'ignore' (-1), 'positive' (1) or 'negative' (0).
+            'ignore' (-1), 'positive' (1) or 'negative' (0); of no effect without labels.
         on_error: for an image that cannot be decoded: 'raise', or 'skip', which leaves it out and
             adds it to `skipped`.
         drop_last: leave out the last rows of an epoch if they do not fill a batch of every rank.
@@ -85,40 +88,53 @@ def loader(
         max_pixels: largest width times height of an image; a larger one counts as undecodable.
 
     Raises:
-        LoaderError: the source has no image or no split of that name, or an argument is out of
-            its range.
+        LoaderError: the source has no image or no split of that name, or an argument has the
+            wrong type or is out of its range.
         ScoreError: the source does not exist or cannot be read.
         DamageError: the shards are incomplete or damaged.
         CheckpointError: `preprocess` is not a run.
         DeviceError: the device does not exist.
         EvalError: the rule for difficult labels is unknown.
     """
+    given = arguments.read_all(
+        split=split,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        size=size,
+        mean=mean,
+        std=std,
+        preprocess=preprocess,
+        augmentation=augmentation,
+        difficult=difficult,
+        on_error=on_error,
+        drop_last=drop_last,
+        rank=rank,
+        world_size=world_size,
+        workers=workers,
+        loader=loader,
+        device=device,
+        max_pixels=max_pixels,
+    )
     if on_error not in ("raise", "skip"):
         raise LoaderError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
     if loader not in NAMES:
         raise LoaderError(f"loader must be one of {', '.join(NAMES)}, got {loader!r}")
-    if workers is not None and workers < 1:
-        raise LoaderError(f"workers must be at least 1, got {workers}")
-    chosen = choose_images(source, split=split, difficult=difficult)
+    chosen = choose_images(arguments.read_source(source), split=given["split"], difficult=difficult)
     plan = BatchPlan(
         rows=len(chosen.refs),
-        batch_size=batch_size,
-        shuffle=shuffle,
-        seed=seed,
-        drop_last=drop_last,
-        rank=rank,
-        world_size=world_size,
+        **{name: given[name] for name in _PLANNED},
     )
     return BatchLoader(
         chosen,
         plan,
-        _preprocess(preprocess, size=size, mean=mean, std=std),
+        _preprocess(given["preprocess"], **{name: given[name] for name in ("size", "mean", "std")}),
         augmentation=augmentation or AugmentationConfig(),
         skip_errors=on_error == "skip",
-        workers=workers or usable_cores(),
+        workers=given["workers"] or usable_cores(),
         kind=loader,
         device=resolve_device(device),
-        max_pixels=max_pixels,
+        max_pixels=given["max_pixels"],
     )
 
 

@@ -56,7 +56,7 @@ class BatchPlan:
             raise LoaderError(f"seed must not be below 0, got {self.seed}")
         if not 0 <= self.rank < self.world_size:
             raise LoaderError(
-                f"rank must be 0 to world_size - 1, got {self.rank=} {self.world_size=}"
+                f"rank must be 0 to world_size - 1, got {self.rank} of world_size {self.world_size}"
             )
         if self.rows < self.world_size:
             raise LoaderError(

@@ -12,8 +12,8 @@ from shards.packed_set import manifest_of
 from shards.paths import shown
 from shards.reader import load_split
 from shards.sample import ImageRef
-from vocscore.errors import LoaderError
-from vocscore.evaluation.difficult import apply_difficult
+from vocscore.errors import EvalError, LoaderError
+from vocscore.evaluation.difficult import DIFFICULT_RULES, apply_difficult
 from vocscore.scoring.inputs.sources import read_source
 
 if TYPE_CHECKING:
@@ -39,12 +39,14 @@ class ChosenImages:
             source has no labels.
         classes: the columns of `labels`; () without labels.
         notes: one line for each part of the source that was left out or looks wrong.
+        difficult: the rule that was applied to `labels`; None without labels.
     """
 
     refs: Sequence[ImageRef]
     labels: NDArray[np.int8] | None = None
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    difficult: str | None = None
 
 
 def choose_images(
@@ -67,6 +69,8 @@ def choose_images(
         DamageError: the shards are incomplete or damaged.
         EvalError: the rule for difficult labels is unknown.
     """
+    if difficult not in DIFFICULT_RULES:
+        raise EvalError(f"difficult {difficult!r} is not one of {', '.join(DIFFICULT_RULES)}.")
     if not isinstance(source, (str, os.PathLike)):
         _refuse_split(split, "a list of files")
         found = ChosenImages(tuple(ImageRef(os.fspath(file), os.fspath(file)) for file in source))
@@ -114,7 +118,7 @@ def split_names(folder: Path, manifest: Manifest, split: str | None) -> tuple[st
 def _packed(folder: Path, manifest: Manifest, *, split: str | None, difficult: str) -> ChosenImages:
     found = load_split(folder, ",".join(split_names(folder, manifest, split)))
     labels = apply_difficult(found.labels, difficult)
-    return ChosenImages(found.images, labels, manifest.classes)
+    return ChosenImages(found.images, labels, manifest.classes, difficult=difficult)
 
 
 def _unlabeled(source: str | os.PathLike[str]) -> ChosenImages:

@@ -7,15 +7,15 @@ import json
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from vocscore.api.checks import check_shared, groups_in
 from vocscore.api.messages import python_names
 from vocscore.config.groups import declared, flat, refuse_unknown
-from vocscore.config.option import Group
 from vocscore.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from vocscore.config.option import Option
+    from vocscore.config.option import Group, Option
 
 _PLACE = "        **keywords: every option of the command."
 """The docstring line that is replaced by the help texts of the options."""
@@ -33,6 +33,8 @@ def takes(*kinds: type[Any]) -> Callable[[Function], Function]:
         options = declared(*kinds)
         signature = inspect.signature(function)
         own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        others = [p.name for p in own]
+        cure = f"See help(vs.{function.__name__})."
         more = [
             inspect.Parameter(
                 one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=hint(one)
@@ -43,6 +45,8 @@ def takes(*kinds: type[Any]) -> Callable[[Function], Function]:
         @wraps(function)
         def called(*arguments: Any, **keywords: Any) -> Any:
             with python_names():
+                refuse_unknown(keywords, *kinds, others=others, cure=cure)
+                check_shared(keywords)
                 return function(*arguments, **keywords)
 
         called.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
@@ -88,12 +92,12 @@ def settings(
 
     Raises:
         OptionError: a keyword is not an option (the nearest one is named), or a group belongs to
-            another function.
+            another function, or is not a group.
     """
     refuse_unknown(keywords, *kinds)
     found = dict(before or {})
     names = {one.name for one in declared(*kinds)}
-    for group in [options] if isinstance(options, Group) else options:
+    for group in groups_in(options):
         values = flat(group)
         if not values.keys() <= names:
             raise OptionError(

@@ -18,6 +18,7 @@ from shards.images import image_file
 from shards.manifest import NAME, read_manifest
 from shards.members import DESCRIPTION, LABELS
 from shards.paths import shown
+from vocscore.api import loader_arguments as arguments
 from vocscore.api.loader_images import split_names
 from vocscore.api.messages import python_names
 from vocscore.errors import LoaderError
@@ -27,7 +28,7 @@ from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from webdataset import FluidWrapper
@@ -41,7 +42,7 @@ _KINDS = ("pil", "numpy", "torch")
 def webdataset(
     shards: str | os.PathLike[str],
     *,
-    split: str | None = None,
+    split: str | Sequence[str] | None = None,
     image: str = "pil",
     size: int | None = None,
     on_error: str = "raise",
@@ -62,7 +63,7 @@ def webdataset(
 
     Args:
         shards: a complete dataset from `vocscore pack`.
-        split: a name, or names joined by commas; None: all splits.
+        split: a name, names joined by commas, or a list of names; None: all splits.
         image: 'pil' (`PIL.Image`), 'numpy' (uint8, shape (H, W, 3)) or 'torch' (uint8, shape
             (3, H, W)).
         size: height and width that every image is resized to, pixels, as in `vocscore.loader`;
@@ -72,26 +73,29 @@ def webdataset(
         max_pixels: largest width times height of an image; a larger one counts as undecodable.
 
     Raises:
-        LoaderError: no split of that name, or an argument out of its range; while iterating: an
-            image cannot be decoded.
+        LoaderError: no split of that name, or an argument of the wrong type or out of its range;
+            while iterating: an image cannot be decoded.
         DamageError: the dataset is incomplete, or a tar is missing.
     """
+    given = arguments.read_all(
+        split=split, image=image, size=size, on_error=on_error, max_pixels=max_pixels
+    )
     if image not in _KINDS:
         raise LoaderError(f"image must be one of {', '.join(_KINDS)}, got {image!r}")
     if on_error not in ("raise", "skip"):
         raise LoaderError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
     try:
-        preprocess = None if size is None else Preprocess(size=size)
+        preprocess = None if size is None else Preprocess(size=given["size"])
     except ValueError as error:
         raise LoaderError(str(error)) from error
     decode = _Decode(
         kind=image,
         preprocess=preprocess,
         skip=on_error == "skip",
-        max_pixels=max_pixels,
+        max_pixels=given["max_pixels"],
     )
-    folder = Path(shards)
-    tars = [str(tar) for tar in _tars(folder, read_manifest(folder), split)]
+    folder = arguments.read_folder("shards", shards)
+    tars = [str(tar) for tar in _tars(folder, read_manifest(folder), given["split"])]
     import webdataset as library  # here: not all users of the API need it
     from webdataset.tariterators import group_by_keys, tar_file_expander
 

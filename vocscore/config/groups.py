@@ -63,16 +63,25 @@ def flat(config: Any) -> dict[str, Any]:
     return values
 
 
-def refuse_unknown(names: Iterable[str], *kinds: type[Any]) -> None:
-    """Refuse names that are not options, and suggest the most similar option.
+def refuse_unknown(
+    names: Iterable[str], *kinds: type[Any], others: Iterable[str] = (), cure: str = ""
+) -> None:
+    """Refuse names that are not options, and suggest the most similar one if one is similar.
+
+    Args:
+        names: to check.
+        kinds: the groups, or dataclasses of groups, whose options are known.
+        others: more names that are known.
+        cure: what to do if no name is similar.
 
     Raises:
         OptionError: a name is not an option.
     """
-    known = [option.name for option in declared(*kinds)]
+    known = [*(option.name for option in declared(*kinds)), *others]
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            hint = f"Did you mean {near[0]!r}?" if near else cure
             raise OptionError(
-                "no option is called {name!r}. Did you mean {near!r}?", name=name, near=near
+                "no option is called {name!r}.{hint}", name=name, hint=f" {hint}" if hint else ""
             )

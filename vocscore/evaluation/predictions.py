@@ -46,7 +46,8 @@ def _parts(folder: Path) -> list[Path]:
     if strangers or not parts:
         found = f"it contains {strangers[0]}" if strangers else "it is empty"
         raise EvalError(
-            f"{folder}: not a complete output folder of 'vocscore score --format' ({found})."
+            f"{folder}: not a complete folder of parts as 'vocscore score' writes it with "
+            f"--format ({found})."
         )
     if [number for number, _ in parts] != list(range(len(parts))):
         raise EvalError(

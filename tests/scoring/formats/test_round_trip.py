@@ -139,7 +139,7 @@ def test_eval_refuses_an_unfinished_or_foreign_folder(tmp_path, rows):
     folder = write_folder(tmp_path / "out", "jsonl", cut(rows, at=9))
     (folder / "plan.json").touch()
     with pytest.raises(
-        EvalError, match=r"not a complete output folder .* \(it contains plan.json\)"
+        EvalError, match=r"not a complete folder of parts .* \(it contains plan.json\)"
     ):
         read_predictions(folder)
     (folder / "plan.json").unlink()
