@@ -160,7 +160,7 @@ def test_an_interrupt_between_a_result_and_its_place_loses_nothing_unseen():
     found._blocks._keep = interrupted
     with pytest.raises(KeyboardInterrupt):
         list(found)
-    with pytest.raises(ScoreError, match="incomplete: KeyboardInterrupt. Call predict again"):
+    with pytest.raises(ScoreError, match=r"incomplete: KeyboardInterrupt\. Call predict again"):
         list(found)
 
 

@@ -229,7 +229,7 @@ class Predictions(Iterable[Prediction]):
         shown: list[Prediction] = []
         try:
             for one in islice(self, ROWS_SHOWN + 1):
-                shown.append(one)
+                shown.append(one)  # noqa: PERF402 - those before an exception count
         except IncompleteError as error:
             return shown[:ROWS_SHOWN], str(error)
         return shown[:ROWS_SHOWN], "..." if len(shown) > ROWS_SHOWN else ""

@@ -6,9 +6,11 @@ use thread-local objects, and its exceptions are raised where it was called.
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from collections import deque
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from threading import Thread, get_ident
 from typing import TYPE_CHECKING
@@ -58,6 +60,21 @@ class Chunk:
         return Contents([entry.ref for entry in self.entries])
 
 
+class Jobs(deque["Prefetcher[Event]"]):
+    """The chunks in progress of one stream, in order."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # as an object, for a WeakSet
+
+    def end(self) -> None:
+        """End them from another thread than the stream's own.
+
+        If the stream is being advanced at this moment, it has to end them itself.
+        """
+        for job in list(self):
+            with suppress(RuntimeError, ValueError):  # its own thread uses or ends it
+                job.close()
+
+
 def cut(entries: Iterator[Entry], *, group: int, patient: bool) -> Iterator[list[Entry]]:
     """Cut images into chunks, small ones first, so that the first result comes soon.
 
@@ -95,7 +112,11 @@ def cut(entries: Iterator[Entry], *, group: int, patient: bool) -> Iterator[list
 
 
 def scored(
-    chunks: Iterator[list[Entry]], engine: Callable[[], Engine], *, patient: bool
+    chunks: Iterator[list[Entry]],
+    engine: Callable[[], Engine],
+    *,
+    patient: bool,
+    running: Jobs,
 ) -> Generator[tuple[Chunk, Rows]]:
     """Score chunks in their order.
 
@@ -106,15 +127,15 @@ def scored(
         chunks: at most `CHUNKS_AHEAD` are read ahead of their results.
         engine: opens one for a chunk; several run at the same time.
         patient: the chunks may be slow: read fewer ahead of the first results.
+        running: holds the chunks in progress.
 
     Raises:
         Exception: from `chunks`, after the results of the chunks before.
         ScoreError: from the engine.
     """
-    running: deque[Prefetcher[Event]] = deque()
     left: Iterator[list[Entry]] | None = chunks
     failure: Exception | None = None
-    finished, taker = 0, get_ident()
+    finished, taker, process = 0, get_ident(), os.getpid()
     try:
         while left is not None or running:
             ahead = min(1 + finished, CHUNKS_AHEAD) if patient else CHUNKS_AHEAD
@@ -132,7 +153,8 @@ def scored(
                 running.popleft().close()
                 finished, taker = finished + 1, get_ident()
     finally:
-        _close(running, waiting=taker == get_ident())
+        if process == os.getpid():  # a fork has none of the threads
+            _close(running, waiting=taker == get_ident())
     if failure is not None:
         raise failure
 
@@ -153,9 +175,11 @@ def _close(running: Sequence[Prefetcher[Event]], *, waiting: bool) -> None:
         waiting: wait until they have ended. Not if the garbage collector closes the generator: it
             may do so in a thread of one of these jobs, which cannot wait for itself.
     """
-    for job in running:
-        if waiting:
-            job.close()
-        else:
+    if waiting:
+        with ExitStack() as ends:
+            for job in reversed(running):
+                ends.callback(job.close)
+    elif not sys.is_finalizing():  # else the threads have ended, and a new one would never start
+        for job in running:
             with suppress(RuntimeError):  # no thread can be started at interpreter shutdown
                 Thread(target=job.close, daemon=True).start()
