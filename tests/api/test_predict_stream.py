@@ -94,7 +94,7 @@ def test_images_that_hold_much_memory_end_a_chunk():
 
 
 def test_a_program_ends_with_results_that_another_thread_began(run_folder, paths):
-    """They are still referenced, and some are in progress: the interpreter must not wait for ever."""
+    """They are still referenced and some are in progress; the interpreter does not wait on."""
     program = f"""
 import itertools, threading
 import vocscore as vs
@@ -129,7 +129,7 @@ def test_a_model_of_another_process_is_refused(run_folder, paths):
             for call in calls:
                 try:
                     call()
-                except ScoreError as error:
+                except ScoreError as error:  # noqa: PERF203
                     told += "loaded in another process. Load it in this one" in str(error)
             model.close()
             os._exit(told)

@@ -205,8 +205,8 @@ class Model:
 
         Raises:
             TypeError: at once or while results are consumed: an input is of another kind.
-            ScoreError: the model is closed, or was loaded before a fork; while results are consumed: a folder has no image, or
-                the model returns NaN.
+            ScoreError: the model is closed, or was loaded before a fork; while results are
+                consumed: a folder has no image, or the model returns NaN.
         """
         self._refuse_unusable()
         is_one(inputs)
