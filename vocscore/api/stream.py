@@ -12,7 +12,7 @@ import warnings
 from collections import deque
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from threading import Thread, get_ident
+from threading import Lock, Thread, get_ident
 from typing import TYPE_CHECKING
 
 from vocscore.scoring.engines import Finished
@@ -65,14 +65,23 @@ class Jobs(deque["Prefetcher[Event]"]):
 
     __hash__ = object.__hash__  # type: ignore[assignment]  # as an object, for a WeakSet
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._ending = Lock()
+
+    def close(self, job: Prefetcher[Event]) -> None:
+        """Close one; two threads at once cannot."""
+        with self._ending:
+            job.close()
+
     def end(self) -> None:
         """End them from another thread than the stream's own.
 
         If the stream is being advanced at this moment, it has to end them itself.
         """
         for job in list(self):
-            with suppress(RuntimeError, ValueError):  # its own thread uses or ends it
-                job.close()
+            with suppress(RuntimeError):  # its own thread uses it at this moment
+                self.close(job)
 
 
 def cut(entries: Iterator[Entry], *, group: int, patient: bool) -> Iterator[list[Entry]]:
@@ -150,7 +159,7 @@ def scored(
                     running.append(Prefetcher(engine().score(iter([Chunk(entries)])), depth=1))
             if running:
                 yield _finished(running[0])
-                running.popleft().close()
+                running.close(running.popleft())
                 finished, taker = finished + 1, get_ident()
     finally:
         if process == os.getpid():  # a fork has none of the threads
@@ -167,7 +176,7 @@ def _finished(events: Iterator[Event]) -> tuple[Chunk, Rows]:
     return done.unit, done.rows
 
 
-def _close(running: Sequence[Prefetcher[Event]], *, waiting: bool) -> None:
+def _close(running: Jobs, *, waiting: bool) -> None:
     """End jobs whose results are no longer needed.
 
     Args:
@@ -178,8 +187,8 @@ def _close(running: Sequence[Prefetcher[Event]], *, waiting: bool) -> None:
     if waiting:
         with ExitStack() as ends:
             for job in reversed(running):
-                ends.callback(job.close)
+                ends.callback(running.close, job)
     elif not sys.is_finalizing():  # else the threads have ended, and a new one would never start
         for job in running:
             with suppress(RuntimeError):  # no thread can be started at interpreter shutdown
-                Thread(target=job.close, daemon=True).start()
+                Thread(target=running.close, args=[job], daemon=True).start()
