@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import os
 import shutil
 import signal
 import tarfile
@@ -215,6 +216,73 @@ def test_what_is_no_image_is_refused_in_one_line(model, paths, wrong):
     with pytest.raises(TypeError, match=r"^inputs\[1\]: .*Give paths, folders") as raised:
         next(results)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (np.array(7, np.uint8), r"an array of uint8 and shape \(\)\. Give"),
+        (np.zeros(8, np.uint8), r"an array of uint8 and shape \(8,\); pass .*tobytes\(\)\. Give"),
+        (
+            np.zeros(0, np.uint8),
+            r"an array of uint8 and shape \(0,\); pass the bytes of a file",
+        ),
+        (np.zeros(8), r"an array of float64 and shape \(8,\)\. Give"),
+        (
+            np.zeros((8, 8), np.uint8).view(np.matrix),
+            r"a matrix of .*; pass it with np\.asarray",
+        ),
+        (
+            torch.zeros(8, dtype=torch.uint8),
+            r"a tensor of .*; pass .* \.numpy\(\)\.tobytes\(\)",
+        ),
+        (torch.zeros(3, 8, 8, dtype=torch.uint8, device="meta"), r"a tensor without data"),
+        (torch.zeros(3, 8, 8, dtype=torch.uint8).to_sparse(), r"a sparse tensor"),
+        (torch.zeros(2, 3, 8, 8, dtype=torch.uint8).to_sparse(), r"a sparse tensor"),
+    ],
+    ids=["0-d", "1-d", "empty", "float", "matrix", "tensor", "meta", "sparse", "sparse 4-d"],
+)
+def test_arrays_that_are_no_image_are_named_by_their_place(model, wrong, said):
+    """Alone and in a list; with what to pass instead."""
+    with pytest.raises(TypeError, match=r"^inputs(\[0\])?: " + said):
+        list(model.predict(wrong))
+    blank = np.zeros((8, 8), np.uint8)
+    with pytest.raises(TypeError, match=r"^inputs\[2\]: " + said):
+        list(model.predict([blank, blank, wrong]))
+
+
+def test_an_array_of_paths_has_paths_of_str(model, paths):
+    """And an element of one alone; pathlib's too."""
+    for inputs in (np.array(paths[:2]), np.array([Path(one) for one in paths[:2]], object)):
+        found = [one.path for one in model.predict(inputs)]
+        assert (found, {type(one) for one in found}) == (paths[:2], {str})
+    assert type(model.predict(np.array(paths)[1])[0].path) is str
+
+
+def test_messages_do_not_speak_of_the_command_line(model, paths, tmp_path, monkeypatch):
+    """Of SRC, of '-' and of files with lists; '-' is a folder like others."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.tar").mkdir()
+    (tmp_path / "y.tar").touch()
+    os.mkfifo(tmp_path / "z.tar")
+    (tmp_path / "a.jpg").mkdir()
+    said = []
+    for wrong in ("", "-", "x.tar", "y.tar", "z.tar", "a.jpg", "list.txt", "none/"):
+        try:
+            said += [str(one.error) for one in model.predict([wrong])]
+        except ScoreError as error:  # noqa: PERF203
+            said.append(str(error))
+    assert len(said) == 8
+    for line in said:
+        assert "SRC" not in line
+        assert "'-'" not in line
+        assert "list" not in line.replace("list.txt", "")
+    with tarfile.open(tmp_path / ".b.tar", "w") as tar:
+        tar.add(paths[0], "b.jpg")
+    for name in (".b.tar", "./.b.tar", f"../{tmp_path.name}/.b.tar"):
+        assert [(one.path, one.error) for one in model.predict(name)] == [(".b.tar/b.jpg", None)]
+    shutil.copytree(Path(paths[0]).parent, tmp_path / "-")
+    assert len(list(model.predict("-"))) == len(paths)
 
 
 @pytest.mark.parametrize("wrong", [None, 7, io.BytesIO(b"data")], ids=["None", "int", "file"])

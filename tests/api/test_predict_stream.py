@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
 import pytest
 
+import vocscore as vs
 from shards.sample import ImageRef
 from vocscore.api.inputs import Entry
 from vocscore.api.stream import MOST_BYTES, cut
+from vocscore.errors import ScoreError
 
 
 def counted(paths, taken):
@@ -85,3 +91,91 @@ def test_images_that_hold_much_memory_end_a_chunk():
     """So that a chunk holds little more than its limit."""
     entries = [entry(number, MOST_BYTES // 3 + 1) for number in range(7)]
     assert list(map(len, cut(iter(entries), group=32, patient=False))) == [3, 3, 1]
+
+
+def test_a_program_ends_with_results_that_another_thread_began(run_folder, paths):
+    """They are still referenced and some are in progress; the interpreter does not wait on."""
+    program = f"""
+import itertools, threading
+import vocscore as vs
+model = vs.load({str(run_folder)!r}, device="cpu", workers=2)
+kept = [model.predict(itertools.cycle({paths!r})), model.predict({paths!r})]
+for results in kept:
+    thread = threading.Thread(target=lambda: print(next(iter(results)).path))
+    thread.start()
+    thread.join()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout.split() == [paths[0]] * 2
+    assert "Exception" not in ended.stderr
+
+
+def test_a_model_of_another_process_is_refused(run_folder, paths):
+    """A fork has none of its threads: it would wait for ever, for new results and for old ones."""
+    with vs.load(run_folder, device="cpu", workers=2) as model:
+        begun = iter(model.predict(iter(paths * 4)))
+        next(begun)
+        calls = [
+            lambda: model.predict(paths),
+            lambda: model.features(paths),
+            lambda: list(begun),
+        ]
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)  # a child that waits is ended
+            told = 0
+            for call in calls:
+                try:
+                    call()
+                except ScoreError as error:  # noqa: PERF203
+                    told += "loaded in another process. Load it in this one" in str(error)
+            model.close()
+            os._exit(told)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == len(calls)
+        assert len(list(begun)) == len(paths) * 4 - 1
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_closed_model_ends_what_is_in_progress(run_folder, paths, stream):
+    """Its threads too; what is left says so, now and later."""
+    before = set(threading.enumerate())
+    model = vs.load(run_folder, device="cpu", workers=2)
+    found = model.predict(iter(paths * 30) if stream else paths * 30)
+    results = iter(found)
+    next(results)
+    model.close()
+    assert set(threading.enumerate()) <= before
+    with pytest.raises(ScoreError, match=r"the model is closed\. Load it again\."):
+        list(results)
+    with pytest.raises(ScoreError, match=r"incomplete: .*the model is closed\. Load it again"):
+        list(found)
+    assert repr(model).endswith(" on cpu, closed>")
+    with pytest.raises(ScoreError, match="the model is closed"), model:
+        pass
+
+
+def test_a_model_is_closed_while_other_threads_wait_for_results(run_folder, paths):
+    """They get the error and not a bare one of a pool; so does `features`."""
+    before = set(threading.enumerate())
+    model = vs.load(run_folder, device="cpu", workers=2)
+    model.features([])
+    told = []
+
+    def take(call):
+        try:
+            call()
+        except ScoreError as error:
+            told.append(str(error))
+
+    calls = [lambda: list(model.predict(paths * 60)), lambda: model.features(paths * 60)]
+    threads = [threading.Thread(target=take, args=[call]) for call in calls]
+    for thread in threads:
+        thread.start()
+    threads[0].join(0.3)
+    model.close()
+    for thread in threads:
+        thread.join()
+    assert [line.partition(": ")[2] for line in told] == ["the model is closed. Load it again."] * 2
+    assert set(threading.enumerate()) <= before

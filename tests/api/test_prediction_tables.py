@@ -115,3 +115,92 @@ def test_results_print_as_a_short_table():
     assert "iterator" in repr(stream)
     assert "iterator" in stream._repr_html_()
     assert len(list(stream)) == 4
+
+
+def broken(error, *, remember=True):
+    """One block, then an exception."""
+    (block, _) = [*predictions()._all_blocks()]
+
+    def blocks():
+        yield block
+        raise error
+
+    at = np.array([0.5, 0.5], np.float32)
+    return Predictions(blocks(), classes=CLASSES, thresholds=at, remember=remember)
+
+
+@pytest.mark.parametrize("error", [TypeError("inputs[2]: int."), KeyboardInterrupt()])
+@pytest.mark.parametrize("remember", [True, False])
+def test_results_that_an_exception_ended_never_look_complete(error, remember):
+    """Those before it are still there; whatever needs more says so, and why."""
+    found = broken(error, remember=remember)
+    with pytest.raises(type(error)):
+        list(found)
+    more = [lambda: list(found), found.to_pandas]
+    if remember:
+        more += [lambda: found[2], lambda: found[-1], lambda: found[1:3], lambda: found[:]]
+        assert (found[1].path, [one.path for one in found[:2]]) == ("<b>.jpg", ["a.jpg", "<b>.jpg"])
+        for text in (repr(found), found._repr_html_()):
+            assert "a.jpg" in text
+            assert "these results are incomplete" in text
+    for take in more:
+        with pytest.raises(ScoreError, match="these results are incomplete") as raised:
+            take()
+        assert type(error).__name__ in str(raised.value)
+        assert str(raised.value).endswith(". Call predict again.")
+
+
+def test_an_interrupt_between_a_result_and_its_place_loses_nothing_unseen():
+    """A block that was computed and not kept is missing, so the end is no end."""
+    found = predictions()
+
+    def interrupted(_block):
+        raise KeyboardInterrupt
+
+    found._blocks._keep = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        list(found)
+    with pytest.raises(ScoreError, match=r"incomplete: KeyboardInterrupt\. Call predict again"):
+        list(found)
+
+
+def test_a_slice_is_a_list():
+    """As of a list; other kinds of an index are refused."""
+    found = predictions()
+    for at in (slice(1, 3), slice(-2, None), slice(None, None, -1), slice(9, None), slice(0, 4, 2)):
+        assert [one.path for one in found[at]] == ["a.jpg", "<b>.jpg", "c.jpg", None][at]
+    assert found[np.int64(1)].path == "<b>.jpg"
+    with pytest.raises(TypeError, match="an index must be an integer or a slice, not str"):
+        found["a"]
+    with pytest.raises(TypeError, match="cannot be indexed"):
+        predictions(remember=False)[:2]
+
+
+def test_stored_vectors_cannot_be_changed():
+    """A change would be in every later iteration."""
+    with pytest.raises(ValueError, match="read-only"):
+        predictions()[0].vector[0] = 7
+
+
+def test_a_number_of_classes_is_a_count():
+    """Also of NumPy; a negative one would leave out the last."""
+    first = predictions()[0]
+    assert (len(first.top(np.int64(9))), first.top(0)) == (2, [])
+    with pytest.raises(ValueError, match="number must be 0 or more, got -1"):
+        first.top(-1)
+    with pytest.raises(TypeError, match=r"number must be an integer, got 2\.5"):
+        first.top(2.5)
+
+
+@pytest.mark.parametrize("remember", [True, False])
+def test_results_in_use_elsewhere_are_refused(remember):
+    """Here by an input that needs the results; so it is for a second thread."""
+
+    def blocks():
+        list(found)
+        yield
+
+    at = np.array([0.5, 0.5], np.float32)
+    found = Predictions(blocks(), classes=CLASSES, thresholds=at, remember=remember)
+    with pytest.raises(ScoreError, match="in use by another thread, or by their own inputs"):
+        list(found)

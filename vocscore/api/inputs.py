@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import posixpath
+import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -22,8 +23,9 @@ from shards.image_formats import format_of_name
 from shards.images.memory import spared
 from shards.images.pillow import pixels_of
 from shards.sample import ImageRef
+from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.lists import fault_of, is_plain
-from vocscore.scoring.inputs.sources import read_source
+from vocscore.scoring.inputs.sources import STANDARD_INPUT, read_source
 from vocscore.scoring.inputs.tar_units import Tars
 
 if TYPE_CHECKING:
@@ -44,6 +46,13 @@ ACCEPTED = (
     "(H, W), (H, W, 3) or (H, W, 4), or uint8 tensors of shape (3, H, W)"
 )
 _FILES_A_LOOK = 2048
+_ADVICE = (
+    (re.compile(r"a tar; a list can only name images\. Name it as SRC"), "not a plain file"),
+    (re.compile(r"(\. )?Name it as SRC, or list its files"), ""),
+    (re.compile(r" To read a list of paths from a pipe, .*"), ""),
+    (re.compile(r" A source is a folder.*"), ""),
+    (re.compile(r", not a tar, not a list\."), ", not a tar."),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +82,12 @@ def is_one(inputs: object) -> bool:
     if isinstance(inputs, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)):
         return True
     if isinstance(inputs, np.ndarray):
+        if inputs.ndim == 0 or (inputs.ndim == 1 and inputs.dtype.kind not in "OUS"):
+            raise _refusal_of_array("inputs", inputs)
         return inputs.ndim in (2, 3) and inputs.dtype.kind not in "OUS"
     if isinstance(inputs, torch.Tensor):
+        if inputs.ndim < 2 or not _has_pixels(inputs):
+            raise _refusal_of_tensor("inputs", inputs)
         return inputs.ndim <= 3
     if isinstance(inputs, io.IOBase) or not isinstance(inputs, Iterable):
         raise _refusal("inputs", inputs)
@@ -104,7 +117,7 @@ def entries(inputs: Any, *, upright: bool, max_pixels: int) -> Iterator[Entry]:
 
 def _of_one(item: object, name: str, *, upright: bool, max_pixels: int) -> Iterator[Entry]:
     if isinstance(item, (str, os.PathLike)):
-        yield from _of_path(os.fsdecode(item))
+        yield from _of_path(str.__str__(os.fsdecode(item)))  # of np.str_: a plain str
     elif isinstance(item, (bytes, bytearray, memoryview)):
         data = bytes(item)
         yield Entry(ImageRef(name, "", data=data), None, nbytes=len(data))
@@ -126,22 +139,36 @@ def _of_path(path: str) -> Iterator[Entry]:
     if is_plain(path) and format_of_name(path) is not None:
         yield Entry(ImageRef(path, path), path)
         return
-    if _is_folder(path) or (is_tar(path) and Path(path).is_file()):
+    if _is_folder(path) or (is_tar(Path(path).name.lstrip(".")) and Path(path).is_file()):
         yield from _of_source(path)
         return
-    yield Entry(ImageRef(path, path, fault=fault_of(path)), path)
+    fault = fault_of(path)
+    if fault is not None:
+        fault = replace(fault, detail=_without_lists(fault.detail))
+    yield Entry(ImageRef(path, path, fault=fault), path)
+
+
+def _without_lists(line: str) -> str:
+    """Leave out what a message says of the command line: SRC, and files with lists of paths."""
+    for pattern, advice in _ADVICE:
+        line = pattern.sub(advice, line)
+    return line
 
 
 def _is_folder(path: str) -> bool:
     try:
-        return Path(path).is_dir()
+        return bool(path) and Path(path).is_dir()
     except (OSError, ValueError):  # an invalid path: its result holds the error
         return False
 
 
 def _of_source(path: str) -> Iterator[Entry]:
     """Find images as `vocscore score` does."""
-    inputs = read_source(path)
+    try:
+        # A folder here, and not standard input.
+        inputs = read_source(Path.cwd() / "-" if Path(path) == STANDARD_INPUT else path)
+    except ScoreError as error:
+        raise ScoreError(_without_lists(str(error))) from error
     tars = isinstance(inputs, Tars)
     _warn(inputs.problems)
     for unit in inputs.units(_FILES_A_LOOK):
@@ -183,8 +210,13 @@ def _rgb(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     """
     shape = array.shape
     channels = shape[2] if len(shape) == 3 else 1
-    if array.dtype != np.uint8 or len(shape) not in (2, 3) or channels not in (1, 3, 4):
-        raise TypeError(f"{name}: an array of {array.dtype} and shape {shape}. {ACCEPTED}.")
+    if (
+        array.dtype != np.uint8
+        or len(shape) not in (2, 3)
+        or channels not in (1, 3, 4)
+        or isinstance(array, np.matrix)
+    ):
+        raise _refusal_of_array(name, array)
     if 0 in shape:
         raise BadImage(Fault(Reason.EMPTY, "no pixels"))
     if channels == 1:
@@ -193,10 +225,13 @@ def _rgb(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
 
 
 def _channels_last(tensor: torch.Tensor, name: str) -> NDArray[Any]:
-    if tensor.ndim != 3 or tensor.dtype != torch.uint8 or tensor.shape[0] != 3:
-        raise TypeError(
-            f"{name}: a tensor of {tensor.dtype} and shape {tuple(tensor.shape)}. {ACCEPTED}."
-        )
+    if (
+        tensor.ndim != 3
+        or tensor.dtype != torch.uint8
+        or tensor.shape[0] != 3
+        or not _has_pixels(tensor)
+    ):
+        raise _refusal_of_tensor(name, tensor)
     found: NDArray[Any] = tensor.detach().permute(1, 2, 0).cpu().numpy()
     return found
 
@@ -205,3 +240,29 @@ def _refusal(name: str, item: object) -> TypeError:
     kind = type(item).__name__
     read = "; read it first" if isinstance(item, io.IOBase) else ""
     return TypeError(f"{name}: {kind}{read}. {ACCEPTED}.")
+
+
+def _has_pixels(tensor: torch.Tensor) -> bool:
+    return tensor.layout == torch.strided and not tensor.is_meta
+
+
+def _refusal_of_array(name: str, array: NDArray[Any]) -> TypeError:
+    kind = "a matrix" if isinstance(array, np.matrix) else "an array"
+    what = f"{name}: {kind} of {array.dtype} and shape {array.shape}"
+    if array.ndim == 1 and array.dtype == np.uint8:
+        what += "; pass the bytes of a file with .tobytes()"
+    elif isinstance(array, np.matrix):
+        what += "; pass it with np.asarray()"
+    return TypeError(f"{what}. {ACCEPTED}.")
+
+
+def _refusal_of_tensor(name: str, tensor: torch.Tensor) -> TypeError:
+    kind = "tensor"
+    if tensor.is_meta:
+        kind = "tensor without data (device 'meta')"
+    elif tensor.layout != torch.strided:
+        kind = "sparse tensor"
+    what = f"{name}: a {kind} of {tensor.dtype} and shape {tuple(tensor.shape)}"
+    if tensor.ndim == 1 and tensor.dtype == torch.uint8:
+        what += "; pass the bytes of a file with .numpy().tobytes()"
+    return TypeError(f"{what}. {ACCEPTED}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakSet
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from vocscore.api.inputs import entries, is_one
 from vocscore.api.messages import python_names
 from vocscore.api.predictions import Block, Predictions
 from vocscore.api.small import MOST_IMAGES, SmallCalls
-from vocscore.api.stream import cut, scored
+from vocscore.api.stream import Jobs, cut, scored
 from vocscore.config.compute import DecodeConfig
 from vocscore.config.scoring import InferenceConfig
 from vocscore.errors import ScoreError
@@ -33,7 +35,6 @@ from vocscore.scoring.engines.local import LocalEngine
 from vocscore.scoring.run import check_model
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Generator
 
     import torch
@@ -126,6 +127,7 @@ class Model:
 
     It starts no processes and handles no signals. Several threads may use it at the same time, and
     several results may be consumed alternately; one `Predictions` belongs to one thread at a time.
+    After `os.fork()` the child has none of its threads and must load a model of its own.
 
     Attributes:
         card: the description of the network.
@@ -144,7 +146,10 @@ class Model:
         )
         self._features: tuple[Runtime, int] | None = None
         self._opening = Lock()
+        self._running: WeakSet[Jobs] = WeakSet()
+        self._counting = Lock()
         self._closed = False
+        self._process = os.getpid()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -200,10 +205,10 @@ class Model:
 
         Raises:
             TypeError: at once or while results are consumed: an input is of another kind.
-            ScoreError: the model is closed; while results are consumed: a folder has no image, or
-                the model returns NaN.
+            ScoreError: the model is closed, or was loaded before a fork; while results are
+                consumed: a folder has no image, or the model returns NaN.
         """
-        self._refuse_closed()
+        self._refuse_unusable()
         is_one(inputs)
         return Predictions(
             self._blocks(inputs, self._fitting, columns=len(self.classes)),
@@ -227,13 +232,14 @@ class Model:
             float32, shape (N, F), in the order of the inputs.
 
         Raises:
-            ScoreError: the first image that cannot be decoded, by name; or the model is closed.
+            ScoreError: the first image that cannot be decoded, by name; or the model is closed, or
+                was loaded before a fork.
             TypeError: an input is of another kind.
             ValueError: `on_error` is something else.
         """
         if on_error not in ("raise", "nan"):
             raise ValueError(f"on_error must be 'raise' or 'nan', got {on_error!r}")
-        self._refuse_closed()
+        self._refuse_unusable()
         is_one(inputs)
         with self._opening:
             if self._features is None:
@@ -256,10 +262,17 @@ class Model:
     def close(self) -> None:
         """End the decoding threads; results that are not yet consumed are lost."""
         self._closed = True
-        self._decoding.close()
+        if self._process != os.getpid():
+            return  # a fork has none of the threads
+        self._decoding.close()  # first: the jobs end sooner
+        with self._counting:
+            running = list(self._running)
+        for jobs in running:
+            jobs.end()
 
     def __enter__(self) -> Self:
         """Return the model itself; `close` is called at the end of the `with` block."""
+        self._refuse_unusable()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -271,12 +284,16 @@ class Model:
         setup = self.setup
         return (
             f"<Model {setup.run}: {self.backbone}, {len(self.classes)} classes, {self.size} px, "
-            f"{setup.precision} on {setup.device}>"
+            f"{setup.precision} on {setup.device}{', closed' if self._closed else ''}>"
         )
 
-    def _refuse_closed(self) -> None:
+    def _refuse_unusable(self) -> None:
         if self._closed:
             raise ScoreError(f"{self.setup.run}: the model is closed. Load it again.")
+        if self._process != os.getpid():
+            raise ScoreError(
+                f"{self.setup.run}: the model was loaded in another process. Load it in this one."
+            )
 
     def _fitting(self, images: int) -> tuple[Runtime, int]:
         """The network for a number of images, and its batch size."""
@@ -301,7 +318,7 @@ class Model:
         self, inputs: Inputs, fitting: Callable[[int], tuple[Runtime, int]], *, columns: int
     ) -> Generator[Block]:
         """Results from this call's own engines: they share only the loader and the network."""
-        self._refuse_closed()
+        self._refuse_unusable()
         setup, patient = self.setup, isinstance(inputs, Iterator)
         found = entries(inputs, upright=self.card.preprocess.upright, max_pixels=setup.max_pixels)
         chunks = cut(found, group=setup.group, patient=patient)
@@ -313,8 +330,21 @@ class Model:
         def engine() -> LocalEngine:
             return LocalEngine(self._decoding, FixedBatcher(runtime, group=group), classes=columns)
 
-        with closing(scored(chain([first], chunks), engine, patient=patient)) as results:
-            for chunk, rows in results:
+        running = Jobs()
+        with self._counting:
+            self._running.add(running)
+        every = chain([first], chunks)
+        with closing(scored(every, engine, patient=patient, running=running)) as results:
+            while True:
+                self._refuse_unusable()
+                try:
+                    done = next(results, None)
+                except Exception:
+                    self._refuse_unusable()  # closed meanwhile: what failed is its consequence
+                    raise
+                if done is None:
+                    return
+                chunk, rows = done
                 rows.probabilities[list(rows.failures)] = np.nan
                 errors = {row: Fault(why.reason, why.detail) for row, why in rows.failures.items()}
                 paths = [entry.path for entry in chunk.entries]

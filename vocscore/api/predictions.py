@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import compress, islice
-from typing import TYPE_CHECKING
+from operator import index
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar, overload
 
 import numpy as np
 
 from vocscore.errors import ScoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
 
     from shards.errors import Fault
+
+Item = TypeVar("Item")
 
 ROWS_SHOWN = 5
 """Rows of `Predictions` that a notebook shows."""
@@ -33,7 +37,8 @@ class Prediction:
         path: the path that was given; for an image in a folder, the folder's and its own joined,
             which can be opened; for one in a tar, its name there. None if it came from memory.
         classes: the model's, in column order.
-        vector: float32, shape (C,): probabilities, 0 to 1; NaN if there is an error.
+        vector: float32, shape (C,): probabilities, 0 to 1; NaN if there is an error. Read-only if
+            the results are stored.
         labels: the classes whose probability is at or above their threshold, in column order;
             none if there is an error.
         error: why there are no probabilities: `error.reason` is one of the stable codes ('empty',
@@ -56,8 +61,18 @@ class Prediction:
         """The most probable classes and their probabilities, descending; none if there is an error.
 
         Args:
-            number: maximum number of classes.
+            number: maximum number of classes, 0 or more.
+
+        Raises:
+            TypeError: `number` is not an integer.
+            ValueError: it is negative.
         """
+        try:
+            number = index(number)
+        except TypeError:
+            raise TypeError(f"number must be an integer, got {number!r}") from None
+        if number < 0:
+            raise ValueError(f"number must be 0 or more, got {number}")
         if self.error is not None:
             return []
         order = np.argsort(-self.vector, kind="stable")[:number]
@@ -94,6 +109,9 @@ class Predictions(Iterable[Prediction]):
     Results of a list, a folder or a single input are stored (4 C bytes per image): they can be
     iterated over again, and indexed. Those of an iterator are not, so a stream may be endless.
 
+    An exception ends the computation, an interrupt too. After the stored results, everything that
+    needs the others raises a `ScoreError` from then on: they never look complete.
+
     Args:
         blocks: the results, once.
         classes: in column order.
@@ -109,13 +127,13 @@ class Predictions(Iterable[Prediction]):
         thresholds: NDArray[np.float32],
         remember: bool,
     ) -> None:
-        self._blocks = blocks
         self._classes = classes
         self._thresholds = thresholds
         self._known: list[Block] | None = [] if remember else None
         # Functions without a reference to this object: a reference cycle would keep the work
         # running.
-        self._stream = None if remember else _rows(blocks, classes, thresholds)
+        self._blocks = _Once(blocks, keep=_keeper(self._known))
+        self._stream = None if remember else _Once(_rows(blocks, classes, thresholds))
 
     def __iter__(self) -> Iterator[Prediction]:
         """Iterate from the first result; for a stream, from the next one."""
@@ -123,15 +141,33 @@ class Predictions(Iterable[Prediction]):
             return self._stream
         return _rows(self._all_blocks(), self._classes, self._thresholds)
 
-    def __getitem__(self, number: int) -> Prediction:
-        """The result at an index, from 0; a negative one counts from the end.
+    @overload
+    def __getitem__(self, number: int) -> Prediction: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[Prediction]: ...
+
+    def __getitem__(self, number: int | slice) -> Prediction | list[Prediction]:
+        """The result at an index, or a list of those in a slice; from 0, or -1 for the last.
 
         Raises:
-            IndexError: it is out of range.
-            TypeError: the inputs were an iterator, whose results are not stored.
+            IndexError: the index is out of range.
+            TypeError: it is no integer, or the inputs were an iterator, whose results are not
+                stored.
+            ScoreError: an exception has ended the results before it.
         """
         if self._known is None:
             raise TypeError("results of an iterator cannot be indexed. Pass a list, or use next()")
+        if isinstance(number, slice):
+            bounds = (number.start, number.stop, number.step)
+            if all(bound is None or index(bound) >= 0 for bound in bounds):
+                return list(islice(self, *bounds))
+            return list(self)[number]
+        try:
+            number = index(number)
+        except TypeError:
+            kind = type(number).__name__
+            raise TypeError(f"an index must be an integer or a slice, not {kind}") from None
         if number < 0:
             number += sum(len(block.paths) for block in self._all_blocks())
         found = next(islice(self, number, None), None) if number >= 0 else None
@@ -147,7 +183,8 @@ class Predictions(Iterable[Prediction]):
         (joined with ';').
 
         Raises:
-            ScoreError: pandas is not installed, or a class has the name of another column.
+            ScoreError: pandas is not installed, a class has the name of another column, or an
+                exception has ended the results before.
         """
         try:
             import pandas as pd
@@ -172,34 +209,108 @@ class Predictions(Iterable[Prediction]):
         """Show the first results; a stream is not consumed."""
         if self._known is None:
             return "<Predictions of an iterator: iterate over them, or call to_pandas()>"
-        shown = list(islice(self, ROWS_SHOWN + 1))
-        lines = [f"  {prediction!r}," for prediction in shown[:ROWS_SHOWN]]
-        more = ["  ..."] if len(shown) > ROWS_SHOWN else []
-        return "\n".join(["<Predictions", *lines, *more]) + ">"
+        shown, end = self._first()
+        lines = [f"  {prediction!r}," for prediction in shown]
+        return "\n".join(["<Predictions", *lines, *([f"  {end}"] if end else [])]) + ">"
 
     def _repr_html_(self) -> str:
         """The first results as a table for a notebook."""
         if self._known is None:
             return f"<p>{html.escape(repr(self))}</p>"
-        shown = list(islice(self, ROWS_SHOWN + 1))
-        rows = [_html_row(one) for one in shown[:ROWS_SHOWN]]
-        if len(shown) > ROWS_SHOWN:
-            rows.append("<tr><td colspan='3'>...</td></tr>")
+        shown, end = self._first()
+        rows = [_html_row(one) for one in shown]
+        if end:
+            rows.append(f"<tr><td colspan='3'>{html.escape(end)}</td></tr>")
         head = "<tr><th>path</th><th>labels</th><th>most probable</th></tr>"
         return f"<table>{head}{''.join(rows)}</table>"
+
+    def _first(self) -> tuple[list[Prediction], str]:
+        """The results that are shown, and a line for those that are not."""
+        shown: list[Prediction] = []
+        try:
+            for one in islice(self, ROWS_SHOWN + 1):
+                shown.append(one)  # noqa: PERF402 - those before an exception count
+        except IncompleteError as error:
+            return shown[:ROWS_SHOWN], str(error)
+        return shown[:ROWS_SHOWN], "..." if len(shown) > ROWS_SHOWN else ""
 
     def _all_blocks(self) -> Iterator[Block]:
         """Yield the stored blocks, then the remaining ones."""
         assert self._known is not None
         at = 0
-        while True:
-            if at == len(self._known):
-                block = next(self._blocks, None)
-                if block is None:
-                    return
-                self._known.append(block)
+        while at < len(self._known) or next(self._blocks, None) is not None:
             yield self._known[at]
             at += 1
+
+
+class IncompleteError(ScoreError):
+    """Results that are not stored cannot be had any more."""
+
+
+class _Once(Iterator[Item]):
+    """An iterator for one taker at a time, which never looks complete after an exception.
+
+    A generator that has raised is at its end for Python, like one that has yielded everything.
+
+    Args:
+        items: in order.
+        keep: called with each item, before it is returned.
+    """
+
+    def __init__(self, items: Iterator[Item], keep: Callable[[Item], None] | None = None) -> None:
+        self._items = items
+        self._keep = keep
+        self._taken = Lock()
+        self._ended_by: str | None = None
+
+    def __next__(self) -> Item:
+        """Return the next item.
+
+        Raises:
+            ScoreError: it is being computed for another thread or by an input; or an exception has
+                ended the items before.
+        """
+        if not self._taken.acquire(blocking=False):
+            raise ScoreError(
+                "these results are in use by another thread, or by their own inputs. Call predict "
+                "in each thread."
+            )
+        try:
+            if self._ended_by is not None:
+                raise IncompleteError(
+                    f"these results are incomplete: {self._ended_by}. Call predict again."
+                )
+            return self._next()
+        finally:
+            self._taken.release()
+
+    def _next(self) -> Item:
+        # An interrupt may come anywhere, even after an item is taken and before it is kept.
+        self._ended_by = "they were interrupted"
+        try:
+            item = next(self._items)
+            if self._keep is not None:
+                self._keep(item)
+        except StopIteration:
+            self._ended_by = None
+            raise
+        except BaseException as error:
+            said = str(error).removesuffix(".")
+            self._ended_by = type(error).__name__ + (f": {said}" if said else "")
+            raise
+        self._ended_by = None
+        return item
+
+
+def _keeper(known: list[Block] | None) -> Callable[[Block], None] | None:
+    if known is None:
+        return None
+
+    def keep(block: Block) -> None:
+        block.numbers.flags.writeable = False  # a change would be in all later iterations
+        known.append(block)
+
+    return keep
 
 
 def _rows(

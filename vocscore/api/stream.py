@@ -6,11 +6,13 @@ use thread-local objects, and its exceptions are raised where it was called.
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from collections import deque
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from threading import Thread, get_ident
+from threading import Lock, Thread, get_ident
 from typing import TYPE_CHECKING
 
 from vocscore.scoring.engines import Finished
@@ -58,6 +60,30 @@ class Chunk:
         return Contents([entry.ref for entry in self.entries])
 
 
+class Jobs(deque["Prefetcher[Event]"]):
+    """The chunks in progress of one stream, in order."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # as an object, for a WeakSet
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ending = Lock()
+
+    def close(self, job: Prefetcher[Event]) -> None:
+        """Close one; two threads at once cannot."""
+        with self._ending:
+            job.close()
+
+    def end(self) -> None:
+        """End them from another thread than the stream's own.
+
+        If the stream is being advanced at this moment, it has to end them itself.
+        """
+        for job in list(self):
+            with suppress(RuntimeError):  # its own thread uses it at this moment
+                self.close(job)
+
+
 def cut(entries: Iterator[Entry], *, group: int, patient: bool) -> Iterator[list[Entry]]:
     """Cut images into chunks, small ones first, so that the first result comes soon.
 
@@ -95,7 +121,11 @@ def cut(entries: Iterator[Entry], *, group: int, patient: bool) -> Iterator[list
 
 
 def scored(
-    chunks: Iterator[list[Entry]], engine: Callable[[], Engine], *, patient: bool
+    chunks: Iterator[list[Entry]],
+    engine: Callable[[], Engine],
+    *,
+    patient: bool,
+    running: Jobs,
 ) -> Generator[tuple[Chunk, Rows]]:
     """Score chunks in their order.
 
@@ -106,15 +136,15 @@ def scored(
         chunks: at most `CHUNKS_AHEAD` are read ahead of their results.
         engine: opens one for a chunk; several run at the same time.
         patient: the chunks may be slow: read fewer ahead of the first results.
+        running: holds the chunks in progress.
 
     Raises:
         Exception: from `chunks`, after the results of the chunks before.
         ScoreError: from the engine.
     """
-    running: deque[Prefetcher[Event]] = deque()
     left: Iterator[list[Entry]] | None = chunks
     failure: Exception | None = None
-    finished, taker = 0, get_ident()
+    finished, taker, process = 0, get_ident(), os.getpid()
     try:
         while left is not None or running:
             ahead = min(1 + finished, CHUNKS_AHEAD) if patient else CHUNKS_AHEAD
@@ -129,10 +159,11 @@ def scored(
                     running.append(Prefetcher(engine().score(iter([Chunk(entries)])), depth=1))
             if running:
                 yield _finished(running[0])
-                running.popleft().close()
+                running.close(running.popleft())
                 finished, taker = finished + 1, get_ident()
     finally:
-        _close(running, waiting=taker == get_ident())
+        if process == os.getpid():  # a fork has none of the threads
+            _close(running, waiting=taker == get_ident())
     if failure is not None:
         raise failure
 
@@ -145,7 +176,7 @@ def _finished(events: Iterator[Event]) -> tuple[Chunk, Rows]:
     return done.unit, done.rows
 
 
-def _close(running: Sequence[Prefetcher[Event]], *, waiting: bool) -> None:
+def _close(running: Jobs, *, waiting: bool) -> None:
     """End jobs whose results are no longer needed.
 
     Args:
@@ -153,9 +184,11 @@ def _close(running: Sequence[Prefetcher[Event]], *, waiting: bool) -> None:
         waiting: wait until they have ended. Not if the garbage collector closes the generator: it
             may do so in a thread of one of these jobs, which cannot wait for itself.
     """
-    for job in running:
-        if waiting:
-            job.close()
-        else:
+    if waiting:
+        with ExitStack() as ends:
+            for job in reversed(running):
+                ends.callback(running.close, job)
+    elif not sys.is_finalizing():  # else the threads have ended, and a new one would never start
+        for job in running:
             with suppress(RuntimeError):  # no thread can be started at interpreter shutdown
-                Thread(target=job.close, daemon=True).start()
+                Thread(target=running.close, args=[job], daemon=True).start()
