@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from vocscore.config.option import Group, Option
 
-_PLACE = "        **keywords: every option of the command."
+_PLACE = re.compile(r"^( *)\*\*keywords: every option of the command\.$", re.MULTILINE)
 """The docstring line that is replaced by the help texts of the options."""
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
@@ -50,8 +51,11 @@ def takes(*kinds: type[Any]) -> Callable[[Function], Function]:
                 return function(*arguments, **keywords)
 
         called.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
-        lines = "\n".join(f"        {one.name}: {one.help.format_map(_Plain())}" for one in options)
-        called.__doc__ = (function.__doc__ or "").replace(_PLACE, lines, 1)
+        lines = [f"{one.name}: {one.help.format_map(_Plain())}" for one in options]
+        # with the indentation that it has there: Python 3.13 removes the common one
+        called.__doc__ = _PLACE.sub(
+            lambda place: "\n".join(place[1] + line for line in lines), function.__doc__ or ""
+        )
         return cast("Function", called)
 
     return show
