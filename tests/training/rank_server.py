@@ -16,7 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(__file__).parents[1]))
+# the root first: tests/shards must not be taken for the package
+sys.path += [str(Path(__file__).parents[up]) for up in (2, 1)]
 
 import light_training
 import matplotlib as mpl
