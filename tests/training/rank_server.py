@@ -30,6 +30,8 @@ import vocscore.training.fitting
 import vocscore.training.follow  # noqa: F401 - all that takes long to import
 from vocscore.cli.main import main as vocscore_main
 
+OUTPUTS = ("out", "err")  # file descriptors 1 and 2
+
 assert mpl, sklearn.metrics  # imported late otherwise
 
 
@@ -41,12 +43,16 @@ def free_port() -> int:
 
 def start(rank: int, processes: int, words: list[str], *, port: int, folder: Path) -> int:
     """Fork one process of the job, with the variables that torchrun sets."""
+    # before the fork: a process may be ended before it runs its first line
+    files = [os.open(folder / f"{rank}.{name}", os.O_WRONLY | os.O_CREAT) for name in OUTPUTS]
     born = os.fork()
+    if not born:
+        for number, file in enumerate(files, 1):
+            os.dup2(file, number)
+    for file in files:
+        os.close(file)
     if born:
         return born
-    for number, name in ((1, "out"), (2, "err")):
-        file = os.open(folder / f"{rank}.{name}", os.O_WRONLY | os.O_CREAT)
-        os.dup2(file, number)
     told = {"RANK": rank, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     sizes = {"WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
     os.environ.update({name: str(value) for name, value in {**told, **sizes}.items()})
@@ -78,7 +84,7 @@ def run(processes: int, words: list[str]) -> dict[str, Any]:
                     os.kill(other, signal.SIGTERM)
         said = {
             name: "".join((folder / f"{rank}.{name}").read_text() for rank in range(processes))
-            for name in ("out", "err")
+            for name in OUTPUTS
         }
     return {"codes": codes, **said}
 
