@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -40,6 +40,31 @@ class Predictions:
     notes: tuple[str, ...] = ()
 
 
+class TakesRows(Protocol):
+    """What the readers of each format call; `Collector` is one."""
+
+    notes: list[str]
+    partial: bool
+    known: tuple[str, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The columns; None until a reader has found them."""
+
+    def expect(self, classes: Sequence[str], *, file: Path) -> tuple[str, ...]:
+        """Set the columns."""
+
+    def add(
+        self,
+        path: str,
+        status: object,
+        values: Iterable[float],
+        labels: Iterable[str] | None,
+        error: str = "",
+    ) -> None:
+        """Add a row."""
+
+
 class BadRowError(Exception):
     """Describes what is wrong with a row; the reader adds its place in the file."""
 
@@ -50,7 +75,12 @@ class Collector:
     Attributes:
         classes: the columns; None until a reader has found them.
         notes: anomalies that could be read.
+        partial: whether rows may lack probabilities, as nan.
+        known: classes that the rows may have besides those that they name.
     """
+
+    partial = False
+    known: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.classes: tuple[str, ...] | None = None
@@ -85,7 +115,12 @@ class Collector:
         return self.classes
 
     def add(
-        self, path: str, status: object, values: Iterable[float], labels: Iterable[str] | None
+        self,
+        path: str,
+        status: object,
+        values: Iterable[float],
+        labels: Iterable[str] | None,
+        error: str = "",
     ) -> None:
         """Add a row.
 
@@ -95,6 +130,7 @@ class Collector:
             values: probabilities in the order of the classes; ignored for an error.
             labels: names of the predicted classes; None if the row does not have them. Ignored for
                 an error.
+            error: the reason of an error, and a detail; not kept.
 
         Raises:
             BadRowError: the path is a duplicate, or the row is unusable.
@@ -108,8 +144,8 @@ class Collector:
         if status == "ok":
             try:
                 self._values.extend(values)
-            except TypeError as error:
-                raise BadRowError(str(error)) from error
+            except TypeError as wrong:
+                raise BadRowError(str(wrong)) from wrong
             self._add_labels(labels)
 
     def _add_labels(self, labels: Iterable[str] | None) -> None:

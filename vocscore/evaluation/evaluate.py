@@ -65,7 +65,7 @@ def evaluate(
     """
     found = read_predictions(predictions)
     classes = read_manifest(shards).classes
-    columns = _align(found.classes, classes, predictions=predictions)
+    columns = align(found.classes, classes, predictions=predictions)
     predicted = _predicted(found, threshold, predictions=predictions)
     judged = choose_images(predictions, found, shards, split=split, model=model)
     labeled, row = judged.labeled, judged.row
@@ -116,8 +116,12 @@ def _predicted(
     return found.predicted
 
 
-def _align(found: Sequence[str], classes: Sequence[str], *, predictions: Path) -> list[int]:
-    """Map each class of the shards to its column in the predictions."""
+def align(found: Sequence[str], classes: Sequence[str], *, predictions: Path) -> list[int]:
+    """Map each class of the shards to its column in the predictions.
+
+    Raises:
+        EvalError: one of them lacks a class.
+    """
     lacking = [name for name in classes if name not in found]
     foreign = [name for name in found if name not in classes]
     if lacking or foreign:

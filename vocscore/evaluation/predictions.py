@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from vocscore.evaluation.read_csv import read_csv
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from vocscore.evaluation.collected import TakesRows
 
 __all__ = ["Predictions", "read_predictions"]
 
@@ -33,13 +36,17 @@ def read_predictions(source: Path) -> Predictions:
         OSError: a file cannot be read.
     """
     collector = Collector()
-    for file in _parts(source) if source.is_dir() else [source]:
+    for file in parts_of(source) if source.is_dir() else [source]:
         _READERS.get(file.suffix.lower(), read_csv)(file, collector)
     return collector.finish(source)
 
 
-def _parts(folder: Path) -> list[Path]:
-    """The parts in order of their numbers, none missing from first to last."""
+def parts_of(folder: Path) -> list[Path]:
+    """The parts in order of their numbers, none missing from first to last.
+
+    Raises:
+        EvalError: something else is in the folder, or a part is missing.
+    """
     matches = [(path, _PART.fullmatch(path.name)) for path in folder.iterdir()]
     strangers = sorted(path.name for path, match in matches if not match)
     parts = sorted((int(match[1]), path) for path, match in matches if match)
@@ -57,7 +64,7 @@ def _parts(folder: Path) -> list[Path]:
     return [path for _, path in parts]
 
 
-def _read_jsonl(file: Path, into: Collector) -> None:
+def read_jsonl(file: Path, into: TakesRows) -> None:
     """Read lines with path, status and probabilities; the first good one sets the classes.
 
     Raises:
@@ -74,15 +81,19 @@ def _read_jsonl(file: Path, into: Collector) -> None:
             raise EvalError(f"{file}, line {number}: {what}. Score again.") from error
 
 
-def _add_line(row: dict[str, Any], file: Path, into: Collector) -> None:
+def _add_line(row: dict[str, Any], file: Path, into: TakesRows) -> None:
     path, status = row["path"], row["status"]
     if "path_bytes" in row:
         path = bytes.fromhex(row["path_bytes"]).decode("utf-8", "surrogateescape")
     if status != "ok":
-        into.add(path, status, (), None)
+        into.add(path, status, (), None, str(row.get("error") or ""))
         return
     found: dict[str, float] = row.get("probabilities", {})
-    classes = into.classes or into.expect(list(found), file=file)
+    classes = into.classes or into.expect((into.partial and into.known) or list(found), file=file)
+    if into.partial and found.keys() <= set(classes):
+        values = [found.get(name, math.nan) for name in classes]
+        into.add(path, status, values, row.get("labels"))
+        return
     odd = [name for name in classes if name not in found] or [n for n in found if n not in classes]
     if odd:
         raise (
@@ -113,7 +124,7 @@ def _read_parquet(file: Path, into: Collector) -> None:
     number = 0
     try:
         with open_binary(file) as opened, pq.ParquetFile(opened) as table:
-            classes = into.expect(_classes(table.schema_arrow), file=file)
+            classes = into.expect(parquet_classes(table.schema_arrow), file=file)
             rows = _rows(table, classes)
             for number, (path, status, values, labels) in enumerate(rows, 1):  # noqa: B007 - used in the error
                 if status == "ok" and None in values:
@@ -125,7 +136,7 @@ def _read_parquet(file: Path, into: Collector) -> None:
         raise EvalError(f"{file}: not predictions in Parquet ({error}). Score again.") from error
 
 
-def _classes(schema: Any) -> list[str]:
+def parquet_classes(schema: Any) -> list[str]:
     """The columns of probabilities, in order.
 
     Raises:
@@ -149,4 +160,4 @@ def _rows(
             yield name, status, values, row_labels
 
 
-_READERS = {".jsonl": _read_jsonl, ".parquet": _read_parquet}
+_READERS = {".jsonl": read_jsonl, ".parquet": _read_parquet}

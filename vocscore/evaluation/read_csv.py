@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from vocscore.evaluation.collected import Collector
+    from vocscore.evaluation.collected import TakesRows
 
 _BEFORE = ["path", "status", "error"]
 _LAST = "labels"
@@ -48,7 +48,7 @@ _OTHER_FILES: Final = (
 )
 
 
-def read_csv(file: Path, into: Collector) -> None:
+def read_csv(file: Path, into: TakesRows) -> None:
     """Read a table with the columns path, status, error, one per class, and optionally labels.
 
     Raises:
@@ -71,7 +71,27 @@ _LONGEST_LINE = 1 << 26
 """Maximum characters of a header; a damaged file may have no line ending at all."""
 
 
-def _read(stream: TextIO, file: Path, into: Collector) -> None:
+def read_csv_rows(file: Path, into: TakesRows) -> None:
+    """Read rows without a header, of an unfinished run; `into.known` are the classes.
+
+    Raises:
+        EvalError: a row is damaged.
+        OSError: the file cannot be read.
+    """
+    with open_binary(file) as opened:
+        start = opened.peek(1 << 16)
+        columns = len(next(csv.reader([start.decode("utf-8", "surrogateescape")]), []))
+        header = [*_BEFORE, *(into.known if columns > len(_BEFORE) + 1 else ())]
+        header += [_LAST] * (columns > len(header))
+        with io.TextIOWrapper(opened, "utf-8", "surrogateescape", newline="") as stream:
+            rows = csv.reader(stream)
+            try:
+                _add_rows(rows, _table(header, ",", file=file), file, into)
+            except (csv.Error, BadRowError) as error:
+                raise EvalError(f"{file}, line {rows.line_num}: {error}. Score again.") from error
+
+
+def _read(stream: TextIO, file: Path, into: TakesRows) -> None:
     first, skipped, separator = stream.readline(_LONGEST_LINE), 0, ""
     if len(first) == _LONGEST_LINE:
         raise EvalError(f"{file}: no line ending in its first 64 MiB, so not predictions. {_CURE}")
@@ -81,19 +101,22 @@ def _read(stream: TextIO, file: Path, into: Collector) -> None:
     lines = _Lines(chain([first], stream))
     rows = csv.reader(lines, delimiter=separator)
     try:
-        table = _table(next(rows, []), separator, file=file)
-        classes = into.expect(table.classes, file=file)
-        for row in rows:
-            path, status, cells, labels = table.row(row)
-            if status == "ok":
-                into.add(path, status, _numbers(cells, classes), labels)
-            else:
-                into.add(path, status, (), None)
+        _add_rows(rows, _table(next(rows, []), separator, file=file), file, into)
     except (csv.Error, BadRowError) as error:
         line = rows.line_num + skipped
         raise EvalError(f"{file}, line {line}: {error}. Score again.") from error
     if not lines.last.endswith(("\n", "\r")):
         into.notes.append(f"{file} has no final line ending: its last row may be truncated")
+
+
+def _add_rows(rows: Iterable[list[str]], table: _Table, file: Path, into: TakesRows) -> None:
+    classes = into.expect(table.classes, file=file)
+    for row in rows:
+        path, status, cells, labels = table.row(row)
+        if status == "ok":
+            into.add(path, status, _numbers(cells, classes, partial=into.partial), labels)
+        else:
+            into.add(path, status, (), None, row[table.start + 2])
 
 
 class _Lines:
@@ -208,10 +231,13 @@ def _table(header: list[str], separator: str, *, file: Path) -> _Table:
     return _Table(columns, start, names, says_labels, separator)
 
 
-def _numbers(cells: Sequence[str], classes: Sequence[str]) -> list[float]:
+def _numbers(cells: Sequence[str], classes: Sequence[str], *, partial: bool) -> list[float]:
     try:
         return [float(cell) for cell in cells]
     except ValueError as error:
+        if "" in cells and partial:
+            given = [cell or "nan" for cell in cells]
+            return _numbers(given, classes, partial=False)
         if "" in cells:
             raise left_out(classes[cells.index("")]) from None
         try:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "vocscore predictions"
 VERSION: Final = 1
+STARTED: Final = "started.json"
+"""The record of an unfinished run, in its work folder: with the facts known at its start."""
 
 
 @dataclass(frozen=True, slots=True)

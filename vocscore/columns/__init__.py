@@ -1,0 +1,1 @@
+"""Columns: predictions as memory-mapped arrays, for pages and reports over millions of rows."""
