@@ -120,7 +120,7 @@ class Collector:
         status: object,
         values: Iterable[float],
         labels: Iterable[str] | None,
-        error: str = "",
+        error: str = "",  # noqa: ARG002 - for other takers of rows
     ) -> None:
         """Add a row.
 
