@@ -88,3 +88,7 @@ class EvalError(Error):
 
 class ChartError(Error):
     """Charts cannot be drawn."""
+
+
+class ThresholdsError(Error):
+    """A file of thresholds cannot be used."""
