@@ -86,7 +86,7 @@ def _threshold(value: Any, name: str, *, file: Path) -> float:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not (0 <= value <= 1 or value == NEVER):
         raise ThresholdsError(
-            f"{file}: {shown(name)} has {value!r}, but a threshold is a probability from 0 to 1, or "
-            f"{NEVER:g} for never."
+            f"{file}: {shown(name)} has {value!r}, but a threshold is a probability from 0 to 1, "
+            f"or {NEVER:g} for never."
         )
     return float(value)

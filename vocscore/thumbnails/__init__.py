@@ -1,0 +1,1 @@
+"""Thumbnails: small images of the rows of a table, for the page and the report."""
