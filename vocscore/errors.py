@@ -92,3 +92,7 @@ class ChartError(Error):
 
 class ThresholdsError(Error):
     """A file of thresholds cannot be used."""
+
+
+class ViewError(Error):
+    """The page cannot be shown."""

@@ -22,6 +22,7 @@ COMMANDS = {
     "train": ("train", "train"),
     "score": ("score", "score"),
     "eval": ("evaluate", "evaluate"),
+    "view": ("view", "view"),
     "quantize": ("quantize", "quantize"),
     "export": ("export", "export"),
     "demo": ("demo", "demo"),

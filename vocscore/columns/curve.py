@@ -59,6 +59,7 @@ class ClassCurve:
 
     Attributes:
         scores: float32 (M,), descending: probabilities of the rows considered.
+        present: bool (M,): which of them have the class; False without labels.
         hits: int64 (M,): how many of the first ones have the class; zeros without labels.
         positives: how many have the class.
         labeled: whether rows have labels.
@@ -77,7 +78,7 @@ class ClassCurve:
         sorted_present = np.zeros(len(scores), np.bool_) if present is None else present[order]
         self.hits = np.cumsum(sorted_present, dtype=np.int64)
         self.positives = int(self.hits[-1]) if len(scores) else 0
-        self._present = sorted_present
+        self.present = sorted_present
         # each threshold that decides otherwise than the one before: ends of equal scores
         self._ends = np.append(np.flatnonzero(np.diff(self.scores)), len(scores) - 1)
         if not len(scores):
@@ -143,12 +144,16 @@ class ClassCurve:
         if not self.positives:
             return np.empty(0), np.empty(0), np.empty(0)
         precision, recall, _ = self._at_ends()
+        thresholds = self.scores[self._ends].astype(np.float64)
+        if len(recall) <= most:
+            return thresholds, precision, recall
         wanted = np.searchsorted(recall, np.linspace(0, 1, most))
         kept = np.unique(np.minimum(wanted, len(recall) - 1))
-        thresholds = self.scores[self._ends].astype(np.float64)
         return thresholds[kept], precision[kept], recall[kept]
 
-    def histogram(self, bins: int = 50) -> tuple[NDArray[np.float64], ...]:
+    def histogram(
+        self, bins: int = 50
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
         """Count probabilities in bins of equal width.
 
         Returns:
@@ -156,8 +161,8 @@ class ClassCurve:
             without labels all are others.
         """
         edges = np.linspace(0, 1, bins + 1)
-        present, _ = np.histogram(self.scores[self._present], edges)
-        absent, _ = np.histogram(self.scores[~self._present], edges)
+        present, _ = np.histogram(self.scores[self.present], edges)
+        absent, _ = np.histogram(self.scores[~self.present], edges)
         return edges, present, absent
 
     @property

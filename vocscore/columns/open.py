@@ -32,6 +32,8 @@ def open_table(source: Path, *, on_rows: Callable[[int], None] | None = None) ->
     work = work_folder_of(source)
     if work is not None:
         return _unfinished(source, work)
+    if not source.exists():
+        raise EvalError(f"{source}: no such file or folder. Name what 'vocscore score' wrote.")
     record = _record(record_file(source))
     columns = finished_columns(source, known=_classes(record), on_rows=on_rows)
     return Table(source, columns, record=record)

@@ -1,0 +1,1 @@
+"""The page: predictions, mistakes and thresholds in a browser, served on this machine."""

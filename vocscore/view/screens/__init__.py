@@ -1,0 +1,58 @@
+"""The screens: one module each, with a function that builds it in a tab.
+
+NiceGUI reads the annotations of the functions in `routes`, so they must not be strings.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from nicegui import PageArguments
+
+from vocscore.view.screens.bad_inputs import build_bad_inputs
+from vocscore.view.screens.class_screen import build_class, build_classes
+from vocscore.view.screens.gallery import build_gallery
+from vocscore.view.screens.image_screen import build_image
+from vocscore.view.screens.overview import build_overview
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vocscore.view.session import Session
+
+
+def links(session: "Session") -> list[tuple[str, str]]:
+    """The addresses and names of the screens that these predictions have."""
+    found = [("/", "Overview"), ("/gallery", "Gallery"), ("/class", "Classes")]
+    if len(session.table.reasons) > 1:
+        found.append(("/bad-inputs", "Bad inputs"))
+    return found
+
+
+def routes(session: "Session") -> "dict[str, Callable[..., Any]]":
+    """Paths, and what builds them. Parameters come from the address."""
+
+    def overview() -> Any:
+        return build_overview(session)
+
+    def gallery(query: PageArguments) -> Any:
+        return build_gallery(session, query.query_parameters)
+
+    def classes() -> Any:
+        return build_classes(session)
+
+    def one_class(c: str) -> Any:
+        return build_class(session, c)
+
+    def image(number: str, row: str, query: PageArguments) -> Any:
+        return build_image(session, number, row, query.query_parameters)
+
+    def bad_inputs() -> Any:
+        return build_bad_inputs(session)
+
+    return {
+        "/": overview,
+        "/gallery": gallery,
+        "/class": classes,
+        "/class/{c}": one_class,
+        "/show/{number}/{row}": image,
+        "/bad-inputs": bad_inputs,
+    }
