@@ -22,6 +22,7 @@ COMMANDS = {
     "train": ("train", "train"),
     "score": ("score", "score"),
     "eval": ("evaluate", "evaluate"),
+    "relabel": ("relabel", "relabel"),
     "view": ("view", "view"),
     "quantize": ("quantize", "quantize"),
     "export": ("export", "export"),

@@ -214,4 +214,5 @@ SOURCE = PathType(
 OUTPUT = PathType(
     "a file for the predictions, or with --format a folder", exists=False, folder=None
 )
+THRESHOLDS = old_file("thresholds (JSON)")
 SUMMARY = new_file("the summary", example="summary.json")

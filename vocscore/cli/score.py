@@ -75,6 +75,7 @@ def _split_names(
     LimitsConfig,
     DecodeConfig,
     InferenceConfig,
+    thresholds_file={"type": paths.THRESHOLDS},
     quarantine={"type": paths.new_folder("copies of bad inputs")},
     devices={"multiple": False, "default": None, "callback": _split_names},
 )

@@ -133,6 +133,14 @@ class OutputConfig(Group):
         minimum=0,
         maximum=1,
     )
+    thresholds_file: Path | None = option(
+        None,
+        help="Decide the labels with these thresholds instead of the model's: a JSON file, class "
+        "to probability ({{\"dog\": 0.41}}), as 'vocscore view' saves it. A class that is not in "
+        "it keeps the model's.",
+        metavar="FILE.json",
+        unset="the model's",
+    )
     overwrite: bool = option(False, help="Replace FILE and discard an unfinished run.")
     ceilings: bool | None = option(
         None,

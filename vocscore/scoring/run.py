@@ -15,6 +15,7 @@ from vocscore.config.scoring import CEILINGS_AFTER, ScoreConfig
 from vocscore.machine import usable_cores
 from vocscore.printed import Printed
 from vocscore.records.keys import stored, stored_loader
+from vocscore.records.thresholds_file import read_thresholds
 from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
 from vocscore.scoring.bad_inputs.quarantine import Quarantine, refuse_inside
 from vocscore.scoring.formats.choice import choose
@@ -26,7 +27,7 @@ from vocscore.scoring.output.ledger import open_ledger, refuse_existing, work_fo
 from vocscore.scoring.scoring import Scoring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from vocscore.config.scoring import InferenceConfig
     from vocscore.models.card import ModelCard
@@ -148,6 +149,7 @@ def score(
     if not work_folder(output).exists():  # otherwise only the ledger knows which run wrote it
         refuse_existing(output, overwrite=written.overwrite, folder=choice.folder)
     card, identity = check_model(checkpoint, compute)
+    threshold = _thresholds(card, written.thresholds_file)
     stage("listing inputs")
     globs = Globs(config.inputs.include, config.inputs.exclude)
     inputs = read_source(source, globs=globs, listing=listing)
@@ -164,9 +166,7 @@ def score(
         "preprocess": card.preprocess.to_json(),
     }
     selection = Selection(written.columns, written.top_k, written.min_probability)
-    rows_format = choice.open(
-        card.classes, card.decision_threshold, selection=selection, origin=origin
-    )
+    rows_format = choice.open(card.classes, threshold, selection=selection, origin=origin)
     engine = open_workers(opener, several) if several else opener.open()
     # Everything that determines the bytes of the output.
     plan = {
@@ -176,7 +176,7 @@ def score(
         "include": list(globs.include),
         "exclude": list(globs.exclude),
         "unit_size": config.inputs.unit_size,
-        "threshold": card.decision_threshold,
+        "threshold": threshold,
         "maker": stored_loader(engine.loader),
         "device": opener.device.partition(":")[0],
         "precision": opener.precision,
@@ -269,6 +269,16 @@ def _opener(
         max_pixels=config.decode.max_pixels,
     )
     return opener, several
+
+
+def _thresholds(card: ModelCard, file: Path | None) -> float | Sequence[float]:
+    """The thresholds of the labels: the model's, or those of a file for the classes in it."""
+    own = card.decision_threshold
+    if file is None:
+        return own
+    given = read_thresholds(file, card.classes)
+    every = [own] * len(card.classes) if isinstance(own, (int, float)) else own
+    return [given.get(name, value) for name, value in zip(card.classes, every, strict=True)]
 
 
 def _quarantine(folder: Path | None, source: Path, inputs: Inputs) -> Quarantine | None:

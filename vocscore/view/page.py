@@ -17,17 +17,17 @@ from vocscore.view.images import add_images
 from vocscore.view.session import Session
 
 if TYPE_CHECKING:
-    from vocscore.view.server import PageServer
+    from vocscore.view.session import Subject
 
-_shown: list[PageServer] = []
-"""The server whose page is shown: NiceGUI's application is one per process."""
+_shown: list[tuple[Subject, ...]] = []
+"""What the page shows: NiceGUI's application is one per process."""
 _made: list[FastAPI] = []
 _CSS: Final = Path(__file__).with_name("style.css").read_text("utf-8")
 
 
-def application(server: PageServer) -> FastAPI:
-    """Return the ASGI application that shows what a server has."""
-    _shown[:] = [server]
+def application(subjects: tuple[Subject, ...]) -> FastAPI:
+    """Return the ASGI application that shows some predictions."""
+    _shown[:] = [subjects]
     if not _made:
         _made.append(_make())
     return _made[0]
@@ -36,7 +36,7 @@ def application(server: PageServer) -> FastAPI:
 def _make() -> FastAPI:
     logging.getLogger("nicegui").setLevel(logging.ERROR)
     parent = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    add_images(parent, lambda: _shown[0].subjects)
+    add_images(parent, lambda: _shown[0])
     ui.run_with(
         parent,
         root=_root,
@@ -53,4 +53,4 @@ async def _root() -> None:
     """Build a tab, as soon as it is connected: what it had set before a reload is known then."""
     ui.add_css(_CSS)
     await ui.context.client.connected()
-    build_frame(Session(_shown[0].subjects, app.storage.tab))
+    build_frame(Session(_shown[0], app.storage.tab))

@@ -135,7 +135,7 @@ class PageServer:
             with _quiet_environment():
                 from vocscore.view.page import application
 
-                self._server = _server(Guard(application(self), self.access), self._ready)
+                self._server = _server(Guard(application(self.subjects), self.access), self._ready)
                 asyncio.run(self._server.serve(sockets=[self._socket]))
         except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
             self._failure = error

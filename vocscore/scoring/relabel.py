@@ -1,0 +1,277 @@
+"""Decides the labels of predictions anew, with other thresholds, without scoring again."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+
+from shards import atomic
+from vocscore.columns.open import open_table
+from vocscore.columns.table import DEFAULT_THRESHOLD
+from vocscore.errors import ScoreError
+from vocscore.printed import Printed
+from vocscore.records.score_record import record_file
+from vocscore.records.thresholds_file import read_thresholds
+from vocscore.scoring.formats.choice import choose
+from vocscore.scoring.formats.selection import Selection
+from vocscore.scoring.output.ledger import refuse_existing
+from vocscore.scoring.output.rows import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from shards.errors import Fault
+    from vocscore.columns.table import Table
+    from vocscore.scoring.formats.choice import Choice, RowsFormat
+
+_ROWS_A_PART: Final = 2048
+
+
+@dataclass(frozen=True)
+class RelabelReport(Printed):
+    """The result of deciding labels anew.
+
+    Attributes:
+        rows: of the output.
+        errors: of them, without labels.
+        changed: number of decisions that differ from those in the predictions.
+        changed_rows: number of rows with such a decision.
+        output: path of the rows.
+    """
+
+    rows: int
+    errors: int
+    changed: int
+    changed_rows: int
+    output: Path
+
+    def __str__(self) -> str:
+        """Return the counts and the path."""
+        return (
+            f"{self.rows} images, {self.errors} errors; {self.changed} decisions changed in "
+            f"{self.changed_rows} images: {self.output}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        counts = ("rows", "errors", "changed", "changed_rows")
+        return {**{name: getattr(self, name) for name in counts}, "output": str(self.output)}
+
+
+def relabel(
+    predictions: Path,
+    output: Path,
+    *,
+    thresholds_file: Path,
+    overwrite: bool = False,
+    on_stage: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> RelabelReport:
+    """Write predictions again, with the labels that other thresholds give.
+
+    Rows, order and probabilities stay. The format is that of the output's suffix; a folder of parts
+    becomes a folder in the same format.
+
+    Args:
+        predictions: a file with all probabilities, or a folder of parts.
+        output: to be written; it appears when it is complete.
+        thresholds_file: class -> threshold; a class that is not in it keeps the threshold of the
+            record beside the predictions, or 0.5 without one.
+        overwrite: replace an existing output.
+        on_stage: called with the name of the stage that begins.
+        progress: called with the rows done and their number.
+
+    Returns:
+        How many decisions changed.
+
+    Raises:
+        ThresholdsError: the file of thresholds cannot be used.
+        ScoreError: a probability was not written, or the output exists or cannot be written.
+        EvalError: they are not predictions.
+        OSError: they cannot be read.
+    """
+    stage = on_stage or (lambda _name: None)
+    folder_format = _format_of(predictions) if predictions.is_dir() else None
+    choice = choose(output, folder_format=folder_format)
+    if output.absolute() == predictions.absolute():
+        raise ScoreError(f"{output}: these are the predictions themselves. Choose another -o.")
+    refuse_existing(output, overwrite=overwrite, folder=choice.folder)
+    stage("reading predictions")
+    table = open_table(predictions)
+    if not table.complete or not table.columns.about.has_all:
+        raise ScoreError(
+            f"{predictions}: has not every probability (written with --top-k, --min-probability or "
+            "--columns labels, or unfinished), so labels cannot be decided. Score with "
+            "--thresholds-file instead."
+        )
+    given = read_thresholds(thresholds_file, table.classes)
+    thresholds = [
+        given.get(name, value)
+        for name, value in zip(table.classes, _own_thresholds(table), strict=True)
+    ]
+    stage("writing")
+    writer = _Writer(table, thresholds, choice, output)
+    writer.write(progress or (lambda _done, _total: None))
+    return RelabelReport(
+        rows=table.rows,
+        errors=int(table.failed.sum()),
+        changed=writer.changed,
+        changed_rows=writer.changed_rows,
+        output=output,
+    )
+
+
+def _own_thresholds(table: Table) -> Sequence[float]:
+    """Those of the record, with all digits; 0.5 without one."""
+    record = table.record
+    own = DEFAULT_THRESHOLD if record is None else record.model.threshold
+    return own if isinstance(own, tuple) else (float(own),) * len(table.classes)
+
+
+def _format_of(folder: Path) -> str | None:
+    """The format of a folder of parts."""
+    parts = sorted(path.suffix for path in folder.iterdir() if path.name.startswith("part-"))
+    return parts[0].removeprefix(".") if parts else "csv"
+
+
+class _Writer:
+    """Writes the rows of a table with other labels."""
+
+    def __init__(
+        self, table: Table, thresholds: Sequence[float], choice: Choice, output: Path
+    ) -> None:
+        self._table = table
+        self._output = output
+        self._choice = choice
+        self._thresholds = tuple(thresholds)
+        self._format: RowsFormat = choice.open(
+            table.classes, self._threshold(), selection=Selection(), origin=_origin(table)
+        )
+        self.changed = self.changed_rows = 0
+
+    def _threshold(self) -> float | tuple[float, ...]:
+        """One number if all classes have the same, as the model's card does."""
+        record = self._table.record
+        is_one = record is None or not isinstance(record.model.threshold, tuple)
+        if is_one and len(set(self._thresholds)) == 1:
+            return self._thresholds[0]
+        return self._thresholds
+
+    def write(self, progress: Callable[[int, int], None]) -> None:
+        """Write parts into a folder beside the output, then join and move them.
+
+        Raises:
+            ScoreError: it cannot be written; an existing output is as it was.
+        """
+        work = self._output.with_name(f".{self._output.name}.relabel")
+        try:
+            shutil.rmtree(work, ignore_errors=True)
+            (work / "rows").mkdir(parents=True)
+            parts = list(self._parts(work / "rows", progress))
+            self._finish(work, parts)
+        except OSError as error:
+            raise ScoreError(
+                f"{error.filename or self._output}: cannot be written: "
+                f"{str(error.strerror).lower()}. Make it writable or free some space."
+            ) from error
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def _parts(self, folder: Path, progress: Callable[[int, int], None]) -> Iterator[Path]:
+        start = 0
+        for number, rows in enumerate(self._sizes()):
+            part = folder / f"part-{number:06d}{self._format.suffix}"
+            with atomic.replacing(part) as file:
+                self._write_part(file, start, start + rows)
+            start += rows
+            progress(start, self._table.rows)
+            yield part
+
+    def _sizes(self) -> Iterator[int]:
+        """Rows of each part: those of the original's parts, if they can be told."""
+        yield from _original_sizes(self._table)
+
+    def _write_part(self, file: BinaryIO, start: int, stop: int) -> None:
+        table, numbers = self._table, np.arange(start, stop)
+        probabilities = table.table(numbers)
+        failed = table.failed[start:stop]
+        probabilities[failed] = 0  # as scoring has it for rows without any
+        errors = {int(row): _error(table, start + int(row)) for row in np.flatnonzero(failed)}
+        before = np.stack([table.decided(c)[start:stop] for c in range(len(table.classes))], axis=1)
+        after = probabilities >= np.asarray(self._thresholds, np.float32)
+        changed = (before != after) & ~failed[:, None]
+        self.changed += int(changed.sum())
+        self.changed_rows += int(changed.any(axis=1).sum())
+        # writers only need the text of a failure
+        failures = cast("Mapping[int, Fault]", errors)
+        self._format.write(file, Rows(table.paths(numbers), probabilities, failures))
+
+    def _finish(self, work: Path, parts: list[Path]) -> None:
+        """Put the output in its place, and its record beside it."""
+        if self._choice.folder:
+            if self._output.exists():
+                self._output.rename(work / "replaced")
+            atomic.move(work / "rows", self._output)
+            size = sum(part.stat().st_size for part in self._output.iterdir())
+        else:
+            merged = work / f"merged{self._format.suffix}"
+            with atomic.replacing(merged) as file:
+                self._format.merge(file, parts)
+            size = merged.stat().st_size
+            record_file(self._output).unlink(missing_ok=True)
+            atomic.move(merged, self._output)
+        self._write_record(size)
+
+    def _write_record(self, size: int) -> None:
+        record = self._table.record
+        if record is None:
+            return
+        told = replace(
+            record,
+            model=replace(record.model, threshold=self._threshold()),
+            output={**record.output, **self._choice.to_json(), "bytes": size},
+        )
+        atomic.write(record_file(self._output), told.to_bytes())
+
+
+def _original_sizes(table: Table) -> Iterator[int]:
+    """Rows of each part of the predictions; of a CSV or JSON lines file, parts of equal size."""
+    source = table.source
+    if source.suffix.lower() == ".parquet" and source.is_file():
+        yield from _row_groups(source)
+        return
+    if source.is_dir():  # a block ends with each part
+        yield from table.columns.about.blocks
+        return
+    for start in range(0, table.rows, _ROWS_A_PART):
+        yield min(_ROWS_A_PART, table.rows - start)
+
+
+def _row_groups(file: Path) -> list[int]:
+    import pyarrow.parquet as pq
+
+    metadata = pq.ParquetFile(file).metadata
+    return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+
+
+def _error(table: Table, row: int) -> str:
+    reason, detail = table.reasons[table.reason[row]], table.detail(row)
+    return f"{reason}: {detail}" if detail else reason
+
+
+def _origin(table: Table) -> dict[str, Any]:
+    """What a Parquet file says about the source of its rows."""
+    record = table.record
+    if record is None:
+        return {"vocscore": version("vocscore")}
+    return {
+        "vocscore": record.vocscore,
+        "checkpoint": record.model.sha256,
+        "preprocess": dict(record.model.preprocess),
+    }
