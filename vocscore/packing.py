@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shards.errors import SourceError
-from shards.paths import shown
+from shards.paths import first_names, shown
 from vocscore.config.packing import PackConfig
 from vocscore.errors import OptionError
 from vocscore.machine import usable_cores
@@ -17,6 +17,7 @@ from vocscore.printed import Printed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from shards.corrections import Applied
     from shards.manifest import Manifest
     from shards.sample import AnnotatedSet, Rejection, Sample
     from vocscore.config.packing import LabelsConfig, SplitConfig
@@ -31,12 +32,16 @@ class PackReport(Printed):
         rejected: the images left out, with the reasons; empty if `unchanged`.
         unchanged: the same dataset already existed, and nothing was written.
         unlisted: number of images of the source that are in no split.
+        corrected: number of labels that corrections have changed.
+        dropped: number of images that corrections leave out.
     """
 
     manifest: Manifest
     rejected: tuple[Rejection, ...]
     unchanged: bool
     unlisted: int
+    corrected: int = 0
+    dropped: int = 0
 
     @property
     def images(self) -> int:
@@ -51,6 +56,8 @@ class PackReport(Printed):
             f"{self.images} images of {len(self.manifest.classes)} classes ({splits})"
             + (f"; rejected: {reasons}" if reasons else "")
             + (f"; in no split: {self.unlisted}" if self.unlisted else "")
+            + (f"; labels corrected: {self.corrected}" if self.corrected else "")
+            + (f"; left out by corrections: {self.dropped}" if self.dropped else "")
         )
 
 
@@ -103,10 +110,12 @@ def pack(
     splits, rule = _split(annotated, classes, config.splits)
     if config.labels.label_separator is not None:
         rule["label_separator"] = config.labels.label_separator
+    unlisted = len(annotated.samples) - sum(map(len, splits.values()))
+    applied = _correct(splits, classes, config.labels.corrections, rule, warn=warn)
     stage("packing")
     written = write_shards(
         annotated,
-        splits,
+        applied.splits,
         out,
         classes=classes,
         shard_samples=config.output.shard_samples,
@@ -120,8 +129,14 @@ def pack(
         settings=rule,
         progress=on_images,
     )
-    unlisted = len(annotated.samples) - sum(map(len, splits.values()))
-    return PackReport(written.manifest, written.rejected, written.unchanged, unlisted)
+    return PackReport(
+        written.manifest,
+        written.rejected,
+        written.unchanged,
+        unlisted,
+        corrected=applied.labels,
+        dropped=applied.dropped,
+    )
 
 
 def split_and_file(value: str) -> tuple[str | None, Path]:
@@ -216,6 +231,34 @@ def _split(
     fraction = config.train_fraction
     splits = split_by_ratio(annotated, classes=classes, train_fraction=fraction, seed=config.seed)
     return splits, {"split": "ratio", "train_fraction": fraction, "seed": config.seed}
+
+
+def _correct(
+    splits: Mapping[str, Sequence[Sample]],
+    classes: Sequence[str],
+    file: Path | None,
+    rule: dict[str, str | int | float],
+    *,
+    warn: Callable[[str], None],
+) -> Applied:
+    """Apply the corrections; the rule records them, so that another file is another set.
+
+    The splits were made with the labels before, or a correction could move an image from one split
+    to another.
+    """
+    from shards.corrections import Applied, apply_corrections, read_corrections
+
+    if file is None:
+        return Applied(splits, 0, 0, ())
+    corrections = read_corrections(file)
+    applied = apply_corrections(splits, corrections, classes=classes)
+    rule["corrections"] = corrections.sha256
+    if applied.unused:
+        warn(
+            f"warning: {file}: {len(applied.unused)} of {len(corrections.paths)} corrected images "
+            f"are not in the set: {first_names(applied.unused)}"
+        )
+    return applied
 
 
 def _refuse_nothing(annotated: AnnotatedSet, *, classes_known: bool) -> None:

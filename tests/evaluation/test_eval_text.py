@@ -10,7 +10,7 @@ from drawn_tables import draw
 
 from vocscore.evaluation.bootstrap import bootstrap
 from vocscore.evaluation.calibration import reliability
-from vocscore.evaluation.eval_report import EvalReport, SplitCounts, Training
+from vocscore.evaluation.eval_report import ComparedDecisions, EvalReport, SplitCounts, Training
 from vocscore.evaluation.eval_text import eval_text
 from vocscore.evaluation.metrics import report
 from vocscore.evaluation.mistakes import missed_together
@@ -39,6 +39,7 @@ def reported(names: list[str], *, images: int = 40, resamples: int = 5) -> EvalR
         intervals=made if resamples else None,
         calibration=reliability(labels, probabilities),
         missed=missed_together(labels, decided),
+        decisions=ComparedDecisions((), labels, probabilities, decided, None),
     )
 
 

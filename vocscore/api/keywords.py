@@ -20,6 +20,7 @@ class PackKeywords(TypedDict, total=False):
     label_separator: str | None
     coco: Sequence[str]
     classes: str | PathLike[str] | None
+    corrections: str | PathLike[str] | None
     merge_case: bool
     rename: Sequence[tuple[str, str]]
     split: Literal["auto", "voc", "ratio"]
@@ -92,6 +93,7 @@ class ScoreKeywords(TypedDict, total=False):
     columns: Literal["all", "probabilities", "labels"]
     top_k: int | None
     min_probability: float
+    thresholds_file: str | PathLike[str] | None
     overwrite: bool
     ceilings: bool | None
     max_bad: float | None

@@ -17,6 +17,8 @@ from vocscore.config.groups import build
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vocscore.evaluation.eval_report import EvalReport
+
 
 @click.command("eval", cls=PanelCommand)
 @click.argument("predictions", type=paths.PREDICTIONS)
@@ -30,6 +32,22 @@ if TYPE_CHECKING:
     type=paths.SUMMARY,
     help="Write every figure to this file, with the intervals of each class, the bins of a "
     "reliability diagram, and how often classes are missed together.",
+)
+@panel_option(
+    "--mistakes",
+    panel="Output",
+    metavar="FILE.csv",
+    type=paths.new_file("the wrong decisions", example="mistakes.csv"),
+    help="Write one row per wrong decision, the greatest loss first: path, class, probability, "
+    "threshold, kind (false_positive, false_negative), loss (nats).",
+)
+@panel_option(
+    "--suspects",
+    panel="Output",
+    metavar="FILE.csv",
+    type=paths.new_file("the suspicious labels", example="suspects.csv"),
+    help="Write one row per label that the model contradicts, the most suspicious first: path, "
+    "class, label, probability, self_confidence, image_quality. See docs/label-errors.md.",
 )
 @panel_option(
     "--plots",
@@ -47,6 +65,8 @@ def evaluate(
     shards: Path,
     *,
     json_file: Path | None,
+    mistakes: Path | None,
+    suspects: Path | None,
     plots: Path | None,
     quiet: bool,
     **settings: Any,
@@ -94,6 +114,7 @@ def evaluate(
     )
     if json_file:
         write_summary(json_file, report.to_json())
+    lines = _write_tables(report, mistakes=mistakes, suspects=suspects)
     if plots:
         from vocscore.charts.evaluation_charts import evaluation_charts
 
@@ -110,3 +131,23 @@ def evaluate(
         )
     if not quiet:
         click.echo(eval_text(report))
+        for line in lines:
+            click.echo(line)
+
+
+def _write_tables(report: EvalReport, *, mistakes: Path | None, suspects: Path | None) -> list[str]:
+    """Write the tables that are asked for, and return a line about each."""
+    from vocscore.evaluation.decision_tables import write_mistakes, write_suspects
+
+    lines = []
+    if mistakes:
+        lines.append(f"wrong decisions: {write_mistakes(mistakes, report)}, in {mistakes}")
+    if suspects:
+        lines.append(f"suspicious labels: {write_suspects(suspects, report)}, in {suspects}")
+        trained = report.training.trained_on
+        if trained:
+            lines.append(
+                f"{trained} of these images were trained on, and a model rarely contradicts what "
+                "it has learned"
+            )
+    return lines

@@ -77,6 +77,7 @@ def _read_separator(_ctx: click.Context, _param: click.Parameter, value: str | N
     label_separator={"callback": _read_separator},
     coco={"callback": _check_coco_files},
     classes={"type": paths.old_file("names of classes")},
+    corrections={"type": paths.old_file("corrections of labels")},
 )
 @quiet_option
 def pack(src: Path | None, out: Path, *, quiet: bool, **settings: Any) -> None:

@@ -81,6 +81,11 @@ def summarize(ctx: click.Context, out: Path, report: PackReport, *, seconds: flo
         size = sum(shard.bytes for shard in split.shards)
         images, shards = _count(split.samples, "image"), _count(len(split.shards), "shard")
         click.echo(f"{name}: {images} in {shards}, {size / 1e6:.1f} MB")
+    if report.corrected or report.dropped:
+        click.echo(
+            f"corrections: {_count(report.corrected, 'label')} changed, "
+            f"{_count(report.dropped, 'image')} left out"
+        )
     if unlisted:
         click.echo(f"left out, in none of these splits: {_count(unlisted, 'image')}")
     if report.rejected:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from vocscore.errors import EvalError
+from vocscore.evaluation.losses import losses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,8 +23,6 @@ KINDS: Final = ("all", *NEED_LABELS, "predicted", "unsure", "error")
 SORTS: Final = ("path", "score", "margin", "loss")
 UNSURE: Final = 0.1
 """A decision is unsure if the probability is at most this far from the threshold."""
-_SMALLEST: Final = 1e-7
-"""Probabilities are at least this far from 0 and 1 in a loss, as float32 has no more digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,18 +176,4 @@ def _values(
         elif labels is not None:
             loss = losses(labels.column(c)[rows], column)
             found = np.where(np.isnan(found), loss, found + np.nan_to_num(loss))
-    return found
-
-
-def losses(labels: NDArray[np.int8], probabilities: NDArray[Any]) -> NDArray[np.float32]:
-    """Binary cross entropy of decisions in nats, float32; nan where there is no label.
-
-    Args:
-        labels: int8, any shape: 1 and 0; others have no loss.
-        probabilities: floating, the same shape.
-    """
-    right = np.where(labels == 1, probabilities, 1 - probabilities).astype(np.float32)
-    with np.errstate(invalid="ignore"):
-        loss = -np.log(np.clip(right, _SMALLEST, 1))
-    found: NDArray[np.float32] = np.where(labels >= 0, loss, np.float32(np.nan)).astype(np.float32)
     return found

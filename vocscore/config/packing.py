@@ -52,6 +52,13 @@ class LabelsConfig(Group):
         unset="the table's columns or COCO's categories; for a VOC tree with no other classes "
         "VOC's 20; else all found, sorted",
     )
+    corrections: Path | None = option(
+        None,
+        help="Correct labels, and leave images out: columns path, class, value; value is 1, 0 or "
+        "-1 (difficult), or without a class 'drop'. Paths are those of the packed set. Images "
+        "stay in their splits.",
+        metavar="FILE.csv",
+    )
     merge_case: bool = option(
         False,
         help="Merge class names that differ only in case ('person', 'Person'), with the spelling "

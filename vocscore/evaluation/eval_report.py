@@ -79,6 +79,25 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ComparedDecisions:
+    """Every decision that the metrics cover.
+
+    Attributes:
+        paths: of the N images, in the labeled set.
+        labels: int8 (N, C), after `apply_difficult`.
+        probabilities: float32 (N, C).
+        predicted: bool (N, C).
+        thresholds: of each class; None if unknown.
+    """
+
+    paths: tuple[str, ...]
+    labels: NDArray[np.int8]
+    probabilities: NDArray[np.float32]
+    predicted: NDArray[np.bool_]
+    thresholds: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class EvalReport:
     """The metrics of predictions, and which images they cover.
 
@@ -103,6 +122,7 @@ class EvalReport:
         intervals: of the metrics; None if not requested.
         calibration: of all decisions.
         missed: int64, shape (C, C); see `missed_together`.
+        decisions: behind the metrics; not in the JSON.
     """
 
     classes: tuple[str, ...]
@@ -118,6 +138,7 @@ class EvalReport:
     intervals: Intervals | None
     calibration: Reliability
     missed: NDArray[np.int64]
+    decisions: ComparedDecisions
 
     def to_json(self) -> dict[str, Any]:
         """Convert to plain values: the coverage, the metrics of `Report.to_json`, and the rest."""

@@ -8,17 +8,23 @@ import numpy as np
 
 from shards.manifest import read_manifest
 from vocscore.config.evaluating import BootstrapConfig, MetricsConfig
-from vocscore.errors import EvalError
+from vocscore.errors import EvalError, RecordError
 from vocscore.evaluation.bootstrap import bootstrap
 from vocscore.evaluation.calibration import reliability
 from vocscore.evaluation.difficult import apply_difficult
-from vocscore.evaluation.eval_report import EvalReport, SplitCounts, Training
+from vocscore.evaluation.eval_report import (
+    ComparedDecisions,
+    EvalReport,
+    SplitCounts,
+    Training,
+)
 from vocscore.evaluation.judged import choose_images
 from vocscore.evaluation.labeled import NO_ROW
 from vocscore.evaluation.metrics import report_decided
 from vocscore.evaluation.mistakes import missed_together
 from vocscore.evaluation.predictions import read_predictions
 from vocscore.models.probabilities import decide
+from vocscore.records.score_record import read_record, record_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +104,32 @@ def evaluate(
         ),
         calibration=reliability(labels, probabilities),
         missed=missed_together(labels, decided),
+        decisions=ComparedDecisions(
+            paths=tuple(labeled.names[i] for i in np.flatnonzero(compared)),
+            labels=labels,
+            probabilities=probabilities,
+            predicted=decided,
+            thresholds=_thresholds(predictions, classes, threshold),
+        ),
     )
+
+
+def _thresholds(
+    predictions: Path, classes: Sequence[str], threshold: float | None
+) -> tuple[float, ...] | None:
+    """The thresholds of the decisions: the given one, else those that the record names."""
+    if threshold is not None:
+        return (threshold,) * len(classes)
+    try:
+        record = read_record(record_file(predictions))
+    except RecordError:
+        return None
+    if record is None or set(record.model.classes) != set(classes):
+        return None
+    told = record.model.threshold
+    own = told if isinstance(told, tuple) else (told,) * len(record.model.classes)
+    by_name = dict(zip(record.model.classes, own, strict=True))
+    return tuple(by_name[name] for name in classes)
 
 
 def _predicted(
