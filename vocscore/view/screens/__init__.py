@@ -12,6 +12,7 @@ from vocscore.view.screens.class_screen import build_class, build_classes
 from vocscore.view.screens.gallery import build_gallery
 from vocscore.view.screens.image_screen import build_image
 from vocscore.view.screens.overview import build_overview
+from vocscore.view.screens.suspects import build_suspects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 def links(session: "Session") -> list[tuple[str, str]]:
     """The addresses and names of the screens that these predictions have."""
     found = [("/", "Overview"), ("/gallery", "Gallery"), ("/class", "Classes")]
+    if session.labels is not None:
+        found.append(("/suspects", "Suspects"))
     if len(session.table.reasons) > 1:
         found.append(("/bad-inputs", "Bad inputs"))
     return found
@@ -45,6 +48,9 @@ def routes(session: "Session") -> "dict[str, Callable[..., Any]]":
     def image(number: str, row: str, query: PageArguments) -> Any:
         return build_image(session, number, row, query.query_parameters)
 
+    def suspects() -> Any:
+        return build_suspects(session)
+
     def bad_inputs() -> Any:
         return build_bad_inputs(session)
 
@@ -54,5 +60,6 @@ def routes(session: "Session") -> "dict[str, Callable[..., Any]]":
         "/class": classes,
         "/class/{c}": one_class,
         "/show/{number}/{row}": image,
+        "/suspects": suspects,
         "/bad-inputs": bad_inputs,
     }
