@@ -17,6 +17,8 @@ from vocscore.view.texts import html, visible
 from vocscore.view.tiles import tiles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nicegui.events import KeyEventArguments
 
     from vocscore.columns.labels import Labels
@@ -123,12 +125,12 @@ class _Suspects:
     def _on_key(self, event: KeyEventArguments) -> None:
         if not event.action.keydown or event.modifiers.ctrl or event.modifiers.alt:
             return
-        actions = {
+        actions: dict[str, Callable[[], None]] = {
             "c": self._correct,
             "d": self._drop,
             "u": self._undo,
-            "ArrowLeft": lambda: self._go(-1),
-            "ArrowRight": lambda: self._go(1),
+            "ArrowLeft": partial(self._go, -1),
+            "ArrowRight": partial(self._go, 1),
         }
         action = actions.get(event.key.name)
         if action:
