@@ -32,8 +32,11 @@ if TYPE_CHECKING:
     from vocscore.api.loader import loader
     from vocscore.api.model import Model, load
     from vocscore.api.predictions import Prediction, Predictions
+    from vocscore.api.results import compare, relabel, view
     from vocscore.api.webdataset import webdataset
+    from vocscore.comparing import CompareReport
     from vocscore.config.charts import ChartConfig
+    from vocscore.config.comparing import ComparedConfig
     from vocscore.config.compute import ComputeConfig, DecodeConfig
     from vocscore.config.demo import DemoConfig
     from vocscore.config.evaluating import BootstrapConfig, JudgedConfig, MetricsConfig
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
         ModelFileConfig,
     )
     from vocscore.config.packing import ImagesConfig, LabelsConfig, ShardsConfig, SplitConfig
+    from vocscore.config.relabeling import RelabelConfig
     from vocscore.config.scoring import InferenceConfig, InputsConfig, LimitsConfig, OutputConfig
     from vocscore.config.training import (
         AugmentationConfig,
@@ -54,12 +58,15 @@ if TYPE_CHECKING:
         OptimizationConfig,
         RunConfig,
     )
+    from vocscore.config.viewing import ServerConfig, SubjectConfig
     from vocscore.exporting.export import ExportReport
     from vocscore.exporting.quantize import QuantizeReport
     from vocscore.packing import PackReport
     from vocscore.pipeline.batch import Batch
+    from vocscore.scoring.relabel import RelabelReport
     from vocscore.scoring.run import ScoreReport
     from vocscore.training.history import EpochResult, TrainReport
+    from vocscore.view.server import PageServer
 
     __version__: str
 
@@ -73,6 +80,8 @@ __all__ = [
     "ChartConfig",
     "CheckConfig",
     "CheckpointConfig",
+    "CompareReport",
+    "ComparedConfig",
     "ComputeConfig",
     "DataConfig",
     "DecodeConfig",
@@ -95,15 +104,21 @@ __all__ = [
     "OptimizationConfig",
     "OutputConfig",
     "PackReport",
+    "PageServer",
     "Prediction",
     "Predictions",
     "QuantizeReport",
+    "RelabelConfig",
+    "RelabelReport",
     "RunConfig",
     "ScoreReport",
+    "ServerConfig",
     "ShardsConfig",
     "SplitConfig",
+    "SubjectConfig",
     "TrainReport",
     "__version__",
+    "compare",
     "demo",
     "evaluate",
     "export",
@@ -111,8 +126,10 @@ __all__ = [
     "loader",
     "pack",
     "quantize",
+    "relabel",
     "score",
     "train",
+    "view",
     "webdataset",
 ]
 
@@ -123,7 +140,14 @@ _MODULES = {
     "vocscore.api.loader": ("loader",),
     "vocscore.api.model": ("Model", "load"),
     "vocscore.api.predictions": ("Prediction", "Predictions"),
+    "vocscore.api.results": ("compare", "relabel", "view"),
     "vocscore.api.webdataset": ("webdataset",),
+    "vocscore.comparing": ("CompareReport",),
+    "vocscore.config.comparing": ("ComparedConfig",),
+    "vocscore.config.relabeling": ("RelabelConfig",),
+    "vocscore.config.viewing": ("ServerConfig", "SubjectConfig"),
+    "vocscore.scoring.relabel": ("RelabelReport",),
+    "vocscore.view.server": ("PageServer",),
     "vocscore.config.charts": ("ChartConfig",),
     "vocscore.config.compute": ("ComputeConfig", "DecodeConfig"),
     "vocscore.config.demo": ("DemoConfig",),

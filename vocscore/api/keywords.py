@@ -118,6 +118,32 @@ class EvalKeywords(TypedDict, total=False):
     seed: int
 
 
+class CompareKeywords(TypedDict, total=False):
+    """Options of `vocscore.compare`."""
+
+    labels: str | PathLike[str] | None
+    threshold: float | None
+    all_images: bool
+    resamples: int
+    seed: int
+
+
+class RelabelKeywords(TypedDict, total=False):
+    """Options of `vocscore.relabel`."""
+
+    overwrite: bool
+
+
+class ViewKeywords(TypedDict, total=False):
+    """Options of `vocscore.view`."""
+
+    labels: str | PathLike[str] | None
+    images: str | PathLike[str] | None
+    host: str
+    port: int | None
+    open: bool
+
+
 class QuantizeKeywords(TypedDict, total=False):
     """Options of `vocscore.quantize`."""
 
