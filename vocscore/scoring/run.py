@@ -298,7 +298,7 @@ def _earlier(output: Path, choice: Choice, config: ScoreConfig) -> ScoreRecord |
         )
     settle(output, suffix=f".{choice.name}", folder=choice.folder)
     if update:
-        return finished_record(output, folder=False)
+        return finished_record(output, folder=False, update=True)
     if work_folder(output).exists():  # only the ledger knows which run wrote it
         return None
     refuse_existing(output, overwrite=True, folder=choice.folder)

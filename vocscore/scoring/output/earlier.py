@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from vocscore.errors import RecordError, ScoreError
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
     from vocscore.records.score_record import ScoreRecord
 
 
-def finished_record(output: Path, *, folder: bool) -> ScoreRecord | None:
+def finished_record(
+    output: Path, *, folder: bool, update: bool = False
+) -> ScoreRecord | None:
     """The record of an output that is as it was written.
 
     Args:
         output: path of the output.
         folder: whether it is a folder of parts.
+        update: whether it is to be updated.
 
     Returns:
         The record; None if there is no output.
@@ -41,6 +45,12 @@ def finished_record(output: Path, *, folder: bool) -> ScoreRecord | None:
     except (RecordError, KeyError, TypeError):
         record = written = None
     if record is None or written != sum(file.stat().st_size for file in files):
+        if update:
+            raise ScoreError(
+                f"{output}: cannot be updated: there is no record beside it that fits its size, so "
+                "it is not known what it was made from. Score it once with --overwrite and without "
+                "--update."
+            )
         refuse_existing(output, overwrite=False, folder=folder)
     return record
 
@@ -77,8 +87,6 @@ def refuse_other(
 
 def _without(plan: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
     """Return the plan as JSON has it: with lists for tuples."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in plan.items()
-        if name not in keys
-    }
+    kept = {name: value for name, value in plan.items() if name not in keys}
+    value: dict[str, Any] = json.loads(json.dumps(kept))
+    return value

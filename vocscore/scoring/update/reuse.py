@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vocscore.scoring.inputs.units import Inputs
     from vocscore.scoring.update.old_rows import OldRows
 
-_FRESH: Final = "Score it once with --overwrite; from then on --update can be used."
+_FRESH: Final = "Score it once with --overwrite and without --update."
 
 
 @dataclass(frozen=True)
