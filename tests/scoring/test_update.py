@@ -17,7 +17,14 @@ from vocscore.records.score_record import read_record, record_file
 from vocscore.scoring.output.ledger import Ledger, work_folder
 
 FORMATS = ("csv", "jsonl", "parquet")
-ODD = ("a,b.jpg", 'q"u.jpg', "line\nend.jpg", "<script>.jpg", os.fsdecode(b"\xe9t\xe9.jpg"), "ä;.jpg")
+ODD = (
+    "a,b.jpg",
+    'q"u.jpg',
+    "line\nend.jpg",
+    "<script>.jpg",
+    os.fsdecode(b"\xe9t\xe9.jpg"),
+    "ä;.jpg",
+)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +120,9 @@ def check_twin(source, output, checkpoint, before, changed, **options):
 
         a, b = pq.ParquetFile(output), pq.ParquetFile(fresh_file)
         assert a.schema_arrow.equals(b.schema_arrow, check_metadata=True)
-        groups = [[f.metadata.row_group(n).num_rows for n in range(f.num_row_groups)] for f in (a, b)]
+        groups = [
+            [f.metadata.row_group(n).num_rows for n in range(f.num_row_groups)] for f in (a, b)
+        ]
         assert groups[0] == groups[1]
     record, twin = (read_record(record_file(file)) for file in (output, fresh_file))
     assert (record.rows, dict(record.errors)) == (twin.rows, dict(twin.errors))

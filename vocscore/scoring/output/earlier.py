@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from vocscore.records.score_record import ScoreRecord
 
 
-def finished_record(
-    output: Path, *, folder: bool, update: bool = False
-) -> ScoreRecord | None:
+def finished_record(output: Path, *, folder: bool, update: bool = False) -> ScoreRecord | None:
     """The record of an output that is as it was written.
 
     Args:
