@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from shards.errors import Error
     from vocscore.api.batch_loader import BatchLoader
     from vocscore.api.evaluation import Evaluation
-    from vocscore.api.jobs import demo, evaluate, export, pack, quantize, score, train
+    from vocscore.api.info import Info
+    from vocscore.api.jobs import demo, evaluate, export, info, pack, quantize, score, train
     from vocscore.api.loader import loader
     from vocscore.api.model import Model, load
     from vocscore.api.predictions import Prediction, Predictions
@@ -48,7 +49,13 @@ if TYPE_CHECKING:
     )
     from vocscore.config.packing import ImagesConfig, LabelsConfig, ShardsConfig, SplitConfig
     from vocscore.config.relabeling import RelabelConfig
-    from vocscore.config.scoring import InferenceConfig, InputsConfig, LimitsConfig, OutputConfig
+    from vocscore.config.scoring import (
+        InferenceConfig,
+        InputsConfig,
+        LimitsConfig,
+        OutputConfig,
+        UpdateConfig,
+    )
     from vocscore.config.training import (
         AugmentationConfig,
         CheckpointConfig,
@@ -92,6 +99,7 @@ __all__ = [
     "ExportReport",
     "ImagesConfig",
     "InferenceConfig",
+    "Info",
     "InputsConfig",
     "JudgedConfig",
     "LabelsConfig",
@@ -117,11 +125,13 @@ __all__ = [
     "SplitConfig",
     "SubjectConfig",
     "TrainReport",
+    "UpdateConfig",
     "__version__",
     "compare",
     "demo",
     "evaluate",
     "export",
+    "info",
     "load",
     "loader",
     "pack",
@@ -136,7 +146,17 @@ __all__ = [
 _MODULES = {
     "shards.errors": ("Error",),
     "vocscore.api.batch_loader": ("BatchLoader",),
-    "vocscore.api.jobs": ("demo", "evaluate", "export", "pack", "quantize", "score", "train"),
+    "vocscore.api.info": ("Info",),
+    "vocscore.api.jobs": (
+        "demo",
+        "evaluate",
+        "export",
+        "info",
+        "pack",
+        "quantize",
+        "score",
+        "train",
+    ),
     "vocscore.api.loader": ("loader",),
     "vocscore.api.model": ("Model", "load"),
     "vocscore.api.predictions": ("Prediction", "Predictions"),
@@ -159,7 +179,13 @@ _MODULES = {
         "ModelFileConfig",
     ),
     "vocscore.config.packing": ("ImagesConfig", "LabelsConfig", "ShardsConfig", "SplitConfig"),
-    "vocscore.config.scoring": ("InferenceConfig", "InputsConfig", "LimitsConfig", "OutputConfig"),
+    "vocscore.config.scoring": (
+        "InferenceConfig",
+        "InputsConfig",
+        "LimitsConfig",
+        "OutputConfig",
+        "UpdateConfig",
+    ),
     "vocscore.config.training": (
         "AugmentationConfig",
         "CheckpointConfig",

@@ -19,7 +19,7 @@ from vocscore.config.groups import build
 from vocscore.config.packing import PackConfig
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.training import RunConfig, TrainConfig
-from vocscore.errors import EvalError, TrainError
+from vocscore.errors import EvalError, InfoError, TrainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from vocscore.api.evaluation import Evaluation
+    from vocscore.api.info import Info
     from vocscore.api.keywords import (
         DemoKeywords,
         EvalKeywords,
@@ -249,6 +250,27 @@ def evaluate(
             "wrote, and the shards with the labels."
         ) from error
     return Evaluation.of(report)
+
+
+def info(target: PathLike) -> Info:
+    """Find out what a file or folder is, and what it was made from, as `vocscore info` does.
+
+    Args:
+        target: predictions, finished or not, or their record; a run; shards; an exported model.
+
+    Returns:
+        Its facts; `print` shows them as text.
+
+    Raises:
+        Error: it is nothing that vocscore writes, or damaged.
+    """
+    from vocscore.api.info import read_info
+
+    where = path("target", target, what="file or folder")
+    try:
+        return read_info(where)
+    except OSError as error:
+        raise InfoError(f"{shown_name(str(where))}: {error.strerror or error}.") from error
 
 
 @takes(QuantizeConfig)

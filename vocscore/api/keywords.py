@@ -96,6 +96,9 @@ class ScoreKeywords(TypedDict, total=False):
     thresholds_file: str | PathLike[str] | None
     overwrite: bool
     ceilings: bool | None
+    update: bool
+    update_by: Literal["size", "hash"]
+    keep_removed: bool
     max_bad: float | None
     quarantine: str | PathLike[str] | None
     batch_size: int

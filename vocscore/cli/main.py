@@ -25,13 +25,14 @@ COMMANDS = {
     "compare": ("compare", "compare"),
     "relabel": ("relabel", "relabel"),
     "view": ("view", "view"),
+    "info": ("info", "info"),
     "quantize": ("quantize", "quantize"),
     "export": ("export", "export"),
     "demo": ("demo", "demo"),
 }
 
 # Commands whose printed text is the result; the others write files and print a summary of them.
-PRINTERS = frozenset({"eval", "compare"})
+PRINTERS = frozenset({"eval", "compare", "info"})
 
 PART_OF_ANOTHER = object()
 """`obj` of the context of a command that is run by another command."""
