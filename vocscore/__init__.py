@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from shards.errors import Error
     from vocscore.api.batch_loader import BatchLoader
     from vocscore.api.evaluation import Evaluation
-    from vocscore.api.jobs import demo, evaluate, export, pack, quantize, score, train
+    from vocscore.api.jobs import demo, evaluate, export, pack, quantize, score, train, verify
     from vocscore.api.loader import loader
     from vocscore.api.model import Model, load
     from vocscore.api.predictions import Prediction, Predictions
@@ -54,12 +54,14 @@ if TYPE_CHECKING:
         OptimizationConfig,
         RunConfig,
     )
+    from vocscore.config.verifying import ChecksConfig, DuplicatesConfig
     from vocscore.exporting.export import ExportReport
     from vocscore.exporting.quantize import QuantizeReport
     from vocscore.packing import PackReport
     from vocscore.pipeline.batch import Batch
     from vocscore.scoring.run import ScoreReport
     from vocscore.training.history import EpochResult, TrainReport
+    from vocscore.verifying import VerifyReport
 
     __version__: str
 
@@ -73,10 +75,12 @@ __all__ = [
     "ChartConfig",
     "CheckConfig",
     "CheckpointConfig",
+    "ChecksConfig",
     "ComputeConfig",
     "DataConfig",
     "DecodeConfig",
     "DemoConfig",
+    "DuplicatesConfig",
     "EpochResult",
     "Error",
     "Evaluation",
@@ -103,6 +107,7 @@ __all__ = [
     "ShardsConfig",
     "SplitConfig",
     "TrainReport",
+    "VerifyReport",
     "__version__",
     "demo",
     "evaluate",
@@ -113,13 +118,23 @@ __all__ = [
     "quantize",
     "score",
     "train",
+    "verify",
     "webdataset",
 ]
 
 _MODULES = {
     "shards.errors": ("Error",),
     "vocscore.api.batch_loader": ("BatchLoader",),
-    "vocscore.api.jobs": ("demo", "evaluate", "export", "pack", "quantize", "score", "train"),
+    "vocscore.api.jobs": (
+        "demo",
+        "evaluate",
+        "export",
+        "pack",
+        "quantize",
+        "score",
+        "train",
+        "verify",
+    ),
     "vocscore.api.loader": ("loader",),
     "vocscore.api.model": ("Model", "load"),
     "vocscore.api.predictions": ("Prediction", "Predictions"),
@@ -146,12 +161,14 @@ _MODULES = {
         "RunConfig",
     ),
     "vocscore.api.evaluation": ("Evaluation",),
+    "vocscore.config.verifying": ("ChecksConfig", "DuplicatesConfig"),
     "vocscore.exporting.export": ("ExportReport",),
     "vocscore.exporting.quantize": ("QuantizeReport",),
     "vocscore.packing": ("PackReport",),
     "vocscore.pipeline.batch": ("Batch",),
     "vocscore.scoring.run": ("ScoreReport",),
     "vocscore.training.history": ("EpochResult", "TrainReport"),
+    "vocscore.verifying": ("VerifyReport",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

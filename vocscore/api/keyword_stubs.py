@@ -19,9 +19,11 @@ from vocscore.config.groups import declared
 from vocscore.config.packing import PackConfig
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.training import RunConfig, TrainConfig
+from vocscore.config.verifying import VerifyConfig
 
 KEYWORDS: Final[dict[str, tuple[type[Any], ...]]] = {
     "Pack": (PackConfig,),
+    "Verify": (VerifyConfig,),
     "Train": (TrainConfig, RunConfig, ComputeConfig, ChartConfig),
     "Score": (ScoreConfig,),
     "Eval": (EvalConfig,),
