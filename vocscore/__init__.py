@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vocscore.api.batch_loader import BatchLoader
     from vocscore.api.evaluation import Evaluation
     from vocscore.api.info import Info
-    from vocscore.api.jobs import demo, evaluate, export, info, pack, quantize, score, train
+    from vocscore.api.jobs import demo, evaluate, export, info, pack, quantize, score, train, verify
     from vocscore.api.loader import loader
     from vocscore.api.model import Model, load
     from vocscore.api.predictions import Prediction, Predictions
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         OptimizationConfig,
         RunConfig,
     )
+    from vocscore.config.verifying import ChecksConfig, DuplicatesConfig
     from vocscore.config.viewing import ServerConfig, SubjectConfig
     from vocscore.exporting.export import ExportReport
     from vocscore.exporting.quantize import QuantizeReport
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from vocscore.scoring.relabel import RelabelReport
     from vocscore.scoring.run import ScoreReport
     from vocscore.training.history import EpochResult, TrainReport
+    from vocscore.verifying import VerifyReport
     from vocscore.view.server import PageServer
 
     __version__: str
@@ -87,12 +89,14 @@ __all__ = [
     "ChartConfig",
     "CheckConfig",
     "CheckpointConfig",
+    "ChecksConfig",
     "CompareReport",
     "ComparedConfig",
     "ComputeConfig",
     "DataConfig",
     "DecodeConfig",
     "DemoConfig",
+    "DuplicatesConfig",
     "EpochResult",
     "Error",
     "Evaluation",
@@ -126,6 +130,7 @@ __all__ = [
     "SubjectConfig",
     "TrainReport",
     "UpdateConfig",
+    "VerifyReport",
     "__version__",
     "compare",
     "demo",
@@ -139,6 +144,7 @@ __all__ = [
     "relabel",
     "score",
     "train",
+    "verify",
     "view",
     "webdataset",
 ]
@@ -156,6 +162,7 @@ _MODULES = {
         "quantize",
         "score",
         "train",
+        "verify",
     ),
     "vocscore.api.loader": ("loader",),
     "vocscore.api.model": ("Model", "load"),
@@ -196,12 +203,14 @@ _MODULES = {
         "RunConfig",
     ),
     "vocscore.api.evaluation": ("Evaluation",),
+    "vocscore.config.verifying": ("ChecksConfig", "DuplicatesConfig"),
     "vocscore.exporting.export": ("ExportReport",),
     "vocscore.exporting.quantize": ("QuantizeReport",),
     "vocscore.packing": ("PackReport",),
     "vocscore.pipeline.batch": ("Batch",),
     "vocscore.scoring.run": ("ScoreReport",),
     "vocscore.training.history": ("EpochResult", "TrainReport"),
+    "vocscore.verifying": ("VerifyReport",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _KINDS: Final = (
     "Name predictions (a file or folder that 'vocscore score' wrote or is writing, or the record "
-    "beside it), a run of 'vocscore train', shards of 'vocscore pack', or an exported .onnx or .xml."
+    "beside it), a run of 'vocscore train', shards of 'vocscore pack', or an exported .onnx or "
+    ".xml."
 )
 _MOST_CLASSES: Final = 20
 
@@ -38,7 +39,7 @@ class Info(Printed):
     sections: Mapping[str, Mapping[str, Any]]
 
     def __str__(self) -> str:
-        """Return the sections as text; values of several lines or with control codes are escaped."""
+        """Return the sections as text; line ends and control codes in values are escaped."""
         return "\n".join(self._lines())
 
     def to_json(self) -> dict[str, Any]:

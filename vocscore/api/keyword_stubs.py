@@ -21,10 +21,12 @@ from vocscore.config.packing import PackConfig
 from vocscore.config.relabeling import RelabelConfig
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.training import RunConfig, TrainConfig
+from vocscore.config.verifying import VerifyConfig
 from vocscore.config.viewing import ViewConfig
 
 KEYWORDS: Final[dict[str, tuple[type[Any], ...]]] = {
     "Pack": (PackConfig,),
+    "Verify": (VerifyConfig,),
     "Train": (TrainConfig, RunConfig, ComputeConfig, ChartConfig),
     "Score": (ScoreConfig,),
     "Eval": (EvalConfig,),

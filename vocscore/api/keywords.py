@@ -36,6 +36,15 @@ class PackKeywords(TypedDict, total=False):
     overwrite: bool
 
 
+class VerifyKeywords(TypedDict, total=False):
+    """Options of `vocscore.verify`."""
+
+    decode: bool
+    duplicates: bool
+    distance: int
+    max_pixels: int
+
+
 class TrainKeywords(TypedDict, total=False):
     """Options of `vocscore.train`."""
 

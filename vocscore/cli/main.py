@@ -18,7 +18,7 @@ from vocscore.machine import settle_threads
 # `vocscore --help` imports them for the first line of their help, but not the heavy libraries.
 COMMANDS = {
     "pack": ("pack", "pack"),
-    "verify": ("pack", "verify"),
+    "verify": ("verify", "verify"),
     "train": ("train", "train"),
     "score": ("score", "score"),
     "eval": ("evaluate", "evaluate"),
