@@ -9,7 +9,7 @@ predictions without one are equally valid.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from shards.files import read_regular
@@ -67,6 +67,8 @@ class ScoreRecord:
         resumed: how many of them an earlier run had scored.
         errors: reason -> rows with that error.
         trained_on: the model's training data; None if its folder does not say.
+        folds: every image was scored by a head that was not trained on it, and there were this many
+            of them, trained like the model's; None: the model scored.
     """
 
     vocscore: str
@@ -82,6 +84,7 @@ class ScoreRecord:
     resumed: int
     errors: Mapping[str, int]
     trained_on: TrainedOn | None
+    folds: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Convert to plain values, with the format's name and version first."""
@@ -102,18 +105,31 @@ class ScoreRecord:
             raise ValueError(f"format {value['format']!r} is not {FORMAT!r}")
         if value["version"] != VERSION:
             raise ValueError(f"version {value['version']!r} is not supported (only {VERSION})")
-        found = {name: value[name] for name in cls.__dataclass_fields__}
-        model = dict(value["model"])
-        facts = {name: model[name] for name in ModelFacts.__dataclass_fields__}
+        found = _fields_of(cls, value)
+        facts = _fields_of(ModelFacts, value["model"])
         facts["classes"] = tuple(facts["classes"])
         if isinstance(facts["threshold"], list):
             facts["threshold"] = tuple(facts["threshold"])
         trained_on = value["trained_on"]
         found["model"] = ModelFacts(**facts)
         found["trained_on"] = None if trained_on is None else TrainedOn.from_json(trained_on)
+        if not isinstance(found["folds"], int | None):
+            raise TypeError("folds must be a number")
         if not isinstance(found["rows"], int) or not isinstance(facts["sha256"], str):
             raise TypeError("rows must be a number, and the model's sha256 text")
         return cls(**found)
+
+
+def _fields_of(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the fields of a dataclass; None for those that older versions did not write.
+
+    Raises:
+        KeyError: a field without a default is missing.
+    """
+    return {
+        one.name: value[one.name] if one.default is MISSING else value.get(one.name)
+        for one in fields(kind)
+    }
 
 
 def record_file(output: Path) -> Path:
