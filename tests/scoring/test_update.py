@@ -280,7 +280,7 @@ def test_killed_at_any_moment_the_old_output_is_there_and_the_update_resumes(
 
         return touch
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch, pytest.raises(Killed):  # noqa: PT012 - killed inside
         merge = Ledger.merge
 
         def late(self, *arguments, **keywords):
@@ -302,7 +302,7 @@ def test_an_interrupted_update_resumes_with_its_parts(source, checkpoint, tmp_pa
     output = tmp_path / "o.csv"
     run(source, output, checkpoint, unit_size=2)
     before, changed = rows_of(output), change(source)
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch, pytest.raises(Killed):  # noqa: PT012 - killed inside
         commit = Ledger.commit
 
         def once(self, number, *arguments, **keywords):

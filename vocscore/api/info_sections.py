@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -77,11 +78,10 @@ def unfinished(work: Path) -> Sections:
     """The facts about an unfinished run: its record so far, and its complete parts."""
     rows, errors = 0, 0
     for mark in sorted(path for path in work.iterdir() if _MARK.fullmatch(path.name)):
-        try:
+        # a mark that cannot be read is scored again
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             kept = json.loads(read_regular(mark))
             rows, errors = rows + kept["rows"], errors + sum(kept["errors"].values())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue  # it is scored again
     done = {"rows so far": rows, "errors so far": errors}
     try:
         record = read_record(work / STARTED)

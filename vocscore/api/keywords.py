@@ -83,6 +83,7 @@ class TrainKeywords(TypedDict, total=False):
     crop_scale: float
     flip: float
     jitter: float
+    folds: int | None
     resume: bool
     overwrite: bool
     tensorboard: bool
