@@ -46,7 +46,7 @@ def view(predictions: tuple[Path, ...], *, quiet: bool, **settings: Any) -> None
     config = build(ViewConfig, settings)
     if len(predictions) > 1:
         raise click.UsageError("PREDICTIONS: name one file or folder.")
-    from vocscore.view.server import PageServer, require_nicegui
+    from vocscore.view.server import PORT, PageServer, require_nicegui
 
     require_nicegui()
     if config.server.host not in _HERE:
@@ -69,6 +69,8 @@ def view(predictions: tuple[Path, ...], *, quiet: bool, **settings: Any) -> None
         interruptible("The page is closed."),
         PageServer(subjects, host=config.server.host, port=config.server.port) as page,
     ):
+        if config.server.port is None and page.access.port != PORT and not quiet:
+            click.echo(f"note: port {PORT} is in use; this page has another one.", err=True)
         click.echo(page.address)
         if config.server.open and _has_display():
             webbrowser.open(page.address)
