@@ -85,9 +85,9 @@ def shown(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Shown:
     return Shown(predictions, folder / "shards", images, drawn, labeled.labels)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def page_server(shown: Shown) -> Iterator[PageServer]:
-    """The page of `shown`, in a thread of this process."""
+    """The page of `shown`, in a thread of this process, which has one page at a time."""
     pytest.importorskip("nicegui", reason="needs NiceGUI: pip install 'vocscore[view]'")
     with PageServer(shown.open()) as served:
         yield served

@@ -22,6 +22,7 @@ COMMANDS = {
     "train": ("train", "train"),
     "score": ("score", "score"),
     "eval": ("evaluate", "evaluate"),
+    "compare": ("compare", "compare"),
     "relabel": ("relabel", "relabel"),
     "view": ("view", "view"),
     "quantize": ("quantize", "quantize"),
@@ -30,7 +31,7 @@ COMMANDS = {
 }
 
 # Commands whose printed text is the result; the others write files and print a summary of them.
-PRINTERS = frozenset({"eval"})
+PRINTERS = frozenset({"eval", "compare"})
 
 PART_OF_ANOTHER = object()
 """`obj` of the context of a command that is run by another command."""

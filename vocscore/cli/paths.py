@@ -199,6 +199,9 @@ SHARDS = PathType(
 )
 IMAGES = PathType("a folder with images", exists=True, folder=True)
 PREDICTIONS = PathType("what 'vocscore score' wrote", exists=True, folder=None)
+PREDICTIONS_OR_RUN = PathType(
+    "what 'vocscore score' wrote, or the folder of a run", exists=True, folder=None
+)
 UNFINISHED_PREDICTIONS = PathType(
     "what 'vocscore score' wrote or is writing", exists=False, folder=None, written=False
 )

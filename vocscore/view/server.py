@@ -183,7 +183,7 @@ def _server(app: Any, ready: threading.Event) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         ws="wsproto",
-        log_level="error",
+        log_level="critical",  # NiceGUI reports a tab that leaves early as an error
         access_log=False,
         server_header=False,
         date_header=False,
