@@ -174,4 +174,5 @@ def _count_bits(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     pairs = np.uint64(0x3333333333333333)
     values = (values & pairs) + ((values >> two) & pairs)
     values = (values + (values >> four)) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (values * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    counts: NDArray[np.uint64] = (values * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    return counts
