@@ -192,7 +192,7 @@ def _summarize(
     if chosen := chosen_on_validation(asdict(config.checkpoint)):
         click.echo(
             f"the {' and the '.join(chosen)} were chosen on the validation split, so figures on it "
-            "are optimistic; evaluate on a third split"
+            "are optimistically biased; evaluate on a third split"
         )
     charts = "" if report.problems else f", curves{FORMATS[chart_format][0]}"
     click.echo(f"checkpoint, metrics.json, history.csv{charts} and more: {out}")
