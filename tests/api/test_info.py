@@ -57,7 +57,7 @@ def test_predictions_show_their_record(written):
     assert by_file.sections["model"]["threshold"] == {"a\nb": 0.25, "c;d": 2.0}
     assert by_file.sections["predictions"]["errors"] == {"empty": 1}
     text = str(by_file)
-    assert "command    vocscore score <script> -o o.csv" in text
+    assert "  vocscore score <script> -o o.csv" in text
     assert r"'a\nb' 0.25, c;d 2" in text
     assert json.loads(json.dumps(by_file.to_json()))["model"]["sha256"] == "a" * 64
     written.write_bytes(b"path,status,error,labels\n")
@@ -119,7 +119,7 @@ def test_a_run_in_training_and_its_damage(tmp_path):
         lambda path: path.mkdir(),
         lambda path: path.write_bytes(b"\0"),
         lambda path: path.write_text("{}"),
-        lambda path: os.mkfifo(path),
+        os.mkfifo,
     ],
 )
 @pytest.mark.parametrize("name", ["x", "x.csv", "x.json", "x.onnx", "x.parquet", "x\ny", "x.parts"])
