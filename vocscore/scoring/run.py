@@ -165,7 +165,7 @@ def score(
         "checkpoint": opener.identity,
         "preprocess": card.preprocess.to_json(),
     }
-    selection = Selection(written.columns, written.top_k, written.min_probability)
+    selection = Selection(written.columns, written.top_k, written.min_probability, written.decimals)
     rows_format = choice.open(card.classes, threshold, selection=selection, origin=origin)
     engine = open_workers(opener, several) if several else opener.open()
     # Everything that determines the bytes of the output.
@@ -181,7 +181,7 @@ def score(
         "device": opener.device.partition(":")[0],
         "precision": opener.precision,
         "max_pixels": config.decode.max_pixels,
-        "output": {**choice.to_json(), **selection.to_json()},
+        "output": choice.described(selection, card.classes),
     }
     with (
         closing(engine),
