@@ -144,8 +144,8 @@ class OutputConfig(Group):
     format: str | None = option(
         None,
         help="Write a folder of parts, one file per unit, which DuckDB, pandas, Polars and Spark "
-        "read as one table.",
-        unset="one file",
+        "read as one table. With -o -, the format of the rows: csv or jsonl.",
+        unset="one file; with -o - csv",
         choices=("csv", "parquet", "jsonl"),
     )
     columns: str = option(

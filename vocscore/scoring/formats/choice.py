@@ -137,3 +137,20 @@ def choose(output: Path, *, folder_format: str | None) -> Choice:
     if choice.name == "parquet":
         require_pyarrow()
     return choice
+
+
+def choose_stream(name: str | None) -> Choice:
+    """Choose the format of rows that go to a stream.
+
+    Args:
+        name: one of `NAMES`; None: CSV.
+
+    Raises:
+        ScoreError: it cannot be written row by row.
+    """
+    if name == "parquet":
+        raise ScoreError(
+            "Parquet cannot be written to standard output. Name a file that ends in .parquet with "
+            "-o, or use --format csv or --format jsonl."
+        )
+    return Choice(name or "csv", folder=False)
