@@ -24,6 +24,7 @@ COMMANDS = {
     "eval": ("evaluate", "evaluate"),
     "relabel": ("relabel", "relabel"),
     "view": ("view", "view"),
+    "report": ("report", "report"),
     "quantize": ("quantize", "quantize"),
     "export": ("export", "export"),
     "demo": ("demo", "demo"),
