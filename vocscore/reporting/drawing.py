@@ -199,6 +199,7 @@ def precision_recall(
     frame = _Frame(width=210, height=170, left=38, right=8, top=8, bottom=30)
     levels = [(x, f"{x:g}") for x in (0, 0.5, 1)]
     points = [(frame.x(x), frame.y(y)) for x, y in zip(recall, precision, strict=True)]
+    points = [(frame.x(0), y) for _, y in points[:1]] + points  # the first precision holds from 0
     dot = html(
         '<circle class="mark" cx="{x}" cy="{y}" r="4"/>',
         x=frame.x(decided[0]),

@@ -45,8 +45,7 @@ def mistakes(found: Compared, most: int) -> Iterator[Strip]:
         most: images per kind and class.
 
     Yields:
-        Two strips per class with mistakes: false positives and false negatives, one of which may
-        be empty.
+        At most two strips per class: false positives and false negatives.
     """
     wrong = [
         int((guess & (truth == 0)).sum() + (~guess & (truth == 1)).sum())
@@ -61,6 +60,8 @@ def mistakes(found: Compared, most: int) -> Iterator[Strip]:
             ("false_negative", ~guess & (truth == 1), -scores),
         ):
             images = np.flatnonzero(mask)
+            if not len(images):
+                continue
             best = _largest(loss[images], most)
             yield Strip(int(c), kind, _numbers(found.rows[images[best]]), len(images))
 
