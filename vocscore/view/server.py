@@ -182,7 +182,7 @@ def _server(app: Any, ready: threading.Event) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         ws="wsproto",
-        log_level="error",
+        log_level="critical",  # NiceGUI reports a tab that leaves early as an error
         access_log=False,
         server_header=False,
         date_header=False,
@@ -196,6 +196,11 @@ def _quiet_environment() -> Iterator[None]:
     """Keep NiceGUI from writing a folder `.nicegui` into the working folder."""
     os.environ.setdefault("NICEGUI_STORAGE_PATH", os.devnull)
     yield
+
+
+def has_display() -> bool:
+    """Whether a browser can be shown; one in the terminal would take it over."""
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def require_nicegui() -> None:
