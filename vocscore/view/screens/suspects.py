@@ -10,10 +10,10 @@ from markupsafe import Markup
 from nicegui import ui
 
 from vocscore.columns.suspects import SuspectRows, suspect_rows
+from vocscore.reporting.texts import html, visible
 from vocscore.view.address import View
 from vocscore.view.corrections import CorrectionsFile
 from vocscore.view.images import LARGE_SIDE, image_url
-from vocscore.view.texts import html, visible
 from vocscore.view.tiles import tiles
 
 if TYPE_CHECKING:
