@@ -208,6 +208,9 @@ UNFINISHED_PREDICTIONS = PathType(
 IMAGES_OF_PREDICTIONS = PathType(
     "a folder of images, packed shards, a tar or a list", exists=True, folder=None
 )
+ANYTHING = PathType(
+    "predictions, a run, shards or an exported model", exists=False, folder=None, written=False
+)
 SOURCE = PathType(
     "a folder of images to pack, or with --download a folder for the download",
     exists=False,

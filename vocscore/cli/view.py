@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import webbrowser
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +51,7 @@ def view(predictions: tuple[Path, ...], *, quiet: bool, **settings: Any) -> None
     config = build(ViewConfig, settings)
     if len(predictions) > _MOST:
         raise click.UsageError("PREDICTIONS: name one, or two to compare them.")
-    from vocscore.view.server import PORT, PageServer, require_nicegui
+    from vocscore.view.server import PORT, PageServer, has_display, require_nicegui
 
     require_nicegui()
     if config.server.host not in _HERE:
@@ -78,11 +77,6 @@ def view(predictions: tuple[Path, ...], *, quiet: bool, **settings: Any) -> None
         if config.server.port is None and page.access.port != PORT and not quiet:
             click.echo(f"note: port {PORT} is in use; this page has another one.", err=True)
         click.echo(page.address)
-        if config.server.open and _has_display():
+        if config.server.open and has_display():
             webbrowser.open(page.address)
         page.wait()
-
-
-def _has_display() -> bool:
-    """Whether a browser can be shown; one in the terminal would take it over."""
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

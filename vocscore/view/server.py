@@ -199,6 +199,11 @@ def _quiet_environment() -> Iterator[None]:
     yield
 
 
+def has_display() -> bool:
+    """Whether a browser can be shown; one in the terminal would take it over."""
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
 def require_nicegui() -> None:
     """Check that the page can be served.
 
