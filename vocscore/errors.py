@@ -82,6 +82,10 @@ class RecordError(Error):
     """A file in a record's place is not a record, or not one that this version can read."""
 
 
+class InfoError(Error):
+    """A path is nothing that this program writes, or is damaged."""
+
+
 class EvalError(Error):
     """Predictions and labels cannot be compared."""
 

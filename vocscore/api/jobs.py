@@ -19,7 +19,8 @@ from vocscore.config.groups import build
 from vocscore.config.packing import PackConfig
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.training import RunConfig, TrainConfig
-from vocscore.errors import EvalError, TrainError
+from vocscore.config.verifying import VerifyConfig
+from vocscore.errors import EvalError, InfoError, OptionError, TrainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from vocscore.api.evaluation import Evaluation
+    from vocscore.api.info import Info
     from vocscore.api.keywords import (
         DemoKeywords,
         EvalKeywords,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         QuantizeKeywords,
         ScoreKeywords,
         TrainKeywords,
+        VerifyKeywords,
     )
     from vocscore.api.progress import Progress
     from vocscore.config.option import Group
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from vocscore.packing import PackReport
     from vocscore.scoring.run import ScoreReport
     from vocscore.training.train import EpochResult, TrainReport
+    from vocscore.verifying import VerifyReport
 
     PathLike = str | os.PathLike[str]
 
@@ -88,6 +92,38 @@ def pack(
             on_images=shown,
             on_warning=_warn,
         )
+
+
+@takes(VerifyConfig)
+def verify(
+    shards: PathLike,
+    *,
+    options: Group | Iterable[Group] = (),
+    progress: bool | Progress | None = None,
+    **keywords: Unpack[VerifyKeywords],
+) -> VerifyReport:
+    """Check a packed set and find images in it that look alike, as `vocscore verify` does.
+
+    Args:
+        shards: a folder that `pack` wrote.
+        options: groups of options, which set all of their options; keywords take precedence.
+        progress: True shows a bar, False none, None only if standard error is a terminal.
+        **keywords: every option of the command.
+
+    Returns:
+        The problems, and with `duplicates` the near duplicates. Damage does not raise.
+
+    Raises:
+        Error: `shards` is not a folder, or an option is not usable.
+    """
+    from vocscore.verifying import verify as run
+
+    config = build(VerifyConfig, settings(keywords, options, VerifyConfig))
+    folder = path("shards", shards)
+    if not folder.is_dir():
+        raise OptionError("{shards} {folder}: not a folder.", folder=folder)
+    with opened("verify", progress) as shown:
+        return run(folder, config, on_stage=shown.stage, progress=shown)
 
 
 @takes(TrainConfig, RunConfig, ComputeConfig, ChartConfig)
@@ -149,6 +185,7 @@ def train(
             build(ComputeConfig, given),
             overwrite=kept.overwrite,
             resume=kept.resume,
+            folds=kept.folds,
             tensorboard=kept.tensorboard,
             recipe=recipe,
             chart_format=build(ChartConfig, given).chart_format,
@@ -249,6 +286,27 @@ def evaluate(
             "wrote, and the shards with the labels."
         ) from error
     return Evaluation.of(report)
+
+
+def info(target: PathLike) -> Info:
+    """Find out what a file or folder is, and what it was made from, as `vocscore info` does.
+
+    Args:
+        target: predictions, finished or not, or their record; a run; shards; an exported model.
+
+    Returns:
+        Its facts; `print` shows them as text.
+
+    Raises:
+        Error: it is nothing that vocscore writes, or damaged.
+    """
+    from vocscore.api.info import read_info
+
+    where = path("target", target, what="file or folder")
+    try:
+        return read_info(where)
+    except OSError as error:
+        raise InfoError(f"{shown_name(str(where))}: {error.strerror or error}.") from error
 
 
 @takes(QuantizeConfig)

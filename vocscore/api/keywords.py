@@ -36,6 +36,15 @@ class PackKeywords(TypedDict, total=False):
     overwrite: bool
 
 
+class VerifyKeywords(TypedDict, total=False):
+    """Options of `vocscore.verify`."""
+
+    decode: bool
+    duplicates: bool
+    distance: int
+    max_pixels: int
+
+
 class TrainKeywords(TypedDict, total=False):
     """Options of `vocscore.train`."""
 
@@ -74,6 +83,7 @@ class TrainKeywords(TypedDict, total=False):
     crop_scale: float
     flip: float
     jitter: float
+    folds: int | None
     resume: bool
     overwrite: bool
     tensorboard: bool
@@ -96,6 +106,9 @@ class ScoreKeywords(TypedDict, total=False):
     thresholds_file: str | PathLike[str] | None
     overwrite: bool
     ceilings: bool | None
+    update: bool
+    update_by: Literal["size", "hash"]
+    keep_removed: bool
     max_bad: float | None
     quarantine: str | PathLike[str] | None
     batch_size: int
@@ -116,6 +129,32 @@ class EvalKeywords(TypedDict, total=False):
     difficult: Literal["ignore", "positive", "negative"]
     resamples: int
     seed: int
+
+
+class CompareKeywords(TypedDict, total=False):
+    """Options of `vocscore.compare`."""
+
+    labels: str | PathLike[str] | None
+    threshold: float | None
+    all_images: bool
+    resamples: int
+    seed: int
+
+
+class RelabelKeywords(TypedDict, total=False):
+    """Options of `vocscore.relabel`."""
+
+    overwrite: bool
+
+
+class ViewKeywords(TypedDict, total=False):
+    """Options of `vocscore.view`."""
+
+    labels: str | PathLike[str] | None
+    images: str | PathLike[str] | None
+    host: str
+    port: int | None
+    open: bool
 
 
 class QuantizeKeywords(TypedDict, total=False):

@@ -199,11 +199,17 @@ SHARDS = PathType(
 )
 IMAGES = PathType("a folder with images", exists=True, folder=True)
 PREDICTIONS = PathType("what 'vocscore score' wrote", exists=True, folder=None)
+PREDICTIONS_OR_RUN = PathType(
+    "what 'vocscore score' wrote, or the folder of a run", exists=True, folder=None
+)
 UNFINISHED_PREDICTIONS = PathType(
     "what 'vocscore score' wrote or is writing", exists=False, folder=None, written=False
 )
 IMAGES_OF_PREDICTIONS = PathType(
     "a folder of images, packed shards, a tar or a list", exists=True, folder=None
+)
+ANYTHING = PathType(
+    "predictions, a run, shards or an exported model", exists=False, folder=None, written=False
 )
 SOURCE = PathType(
     "a folder of images to pack, or with --download a folder for the download",

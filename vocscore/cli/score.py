@@ -25,6 +25,7 @@ from vocscore.config.scoring import (
     LimitsConfig,
     OutputConfig,
     ScoreConfig,
+    UpdateConfig,
 )
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def _split_names(
 )
 @config_options(
     OutputConfig,
+    UpdateConfig,
     InputsConfig,
     LimitsConfig,
     DecodeConfig,
@@ -105,7 +107,8 @@ def score(
 
     The columns are path, status, error, one per class, labels; rows are in sorted path order.
     An image that cannot be read is a row with status 'error' and the reason; no other row is
-    affected. If a run is stopped, rerun the same command to resume it.
+    affected. If a run is stopped, rerun the same command to resume it. If it is finished, the same
+    command does nothing; with --update it scores what has been added or changed since.
 
     A record is written beside the output (predictions.csv.json): the model, what it was trained
     on, versions, the command. 'vocscore eval' reads it.
@@ -161,8 +164,14 @@ def _summarize(report: ScoreReport) -> None:
     """Print images, errors, the rate, and the path of the output."""
     from shards.file_kinds import listed
 
+    if report.complete:
+        click.echo(str(report))
+        return
     resumed = f" ({report.resumed} of them by an earlier run)" if report.resumed else ""
     click.echo(f"images: {report.images}{resumed}")
+    if report.update is not None:
+        counts = ", ".join(f"{n} {what}" for what, n in report.update.items() if n)
+        click.echo(f"update: {counts}")
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.reasons.items()))
     click.echo(f"errors: {report.errors}" + (f" ({reasons})" if reasons else ""))
     if report.skipped:

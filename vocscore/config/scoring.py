@@ -100,6 +100,42 @@ class LimitsConfig(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
+class UpdateConfig(Group):
+    """Which rows of an existing output stay."""
+
+    title: ClassVar[str] = "Update"
+
+    update: bool = option(
+        False,
+        help="If FILE is there, score only images that are new or changed (by size and "
+        "modification time) or that had an error; other rows keep their bytes, and rows of images "
+        "that are gone are dropped. Model and settings must be the same. For folders and lists of "
+        "images. With {overwrite}, an unfinished update with other inputs is discarded.",
+    )
+    update_by: str = option(
+        "size",
+        help="What tells whether an image has changed. size: its size and modification time. "
+        "hash: its bytes, all of which are then read; their hashes are kept for the next update, "
+        "and images without one are compared by size and time.",
+        choices=("size", "hash"),
+    )
+    keep_removed: bool = option(
+        False,
+        help="Keep the rows of images that are gone, unless they are errors.",
+    )
+
+    def __post_init__(self) -> None:
+        """Check the values, and refuse options of an update without one."""
+        super().__post_init__()
+        if not self.update and (self.update_by != "size" or self.keep_removed):
+            raise OptionError("{update_by} and {keep_removed} need {update}. Add it.")
+
+    def plan(self) -> dict[str, str]:
+        """What an update adds to the plan of a first run: nothing, unless hashes are kept."""
+        return {"by": self.update_by} if self.update_by != "size" else {}
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutputConfig(Group):
     """How predictions and the summary are written."""
 
@@ -136,8 +172,7 @@ class OutputConfig(Group):
     thresholds_file: Path | None = option(
         None,
         help="Decide the labels with these thresholds instead of the model's: a JSON file, class "
-        "to probability ({{\"dog\": 0.41}}), as 'vocscore view' saves it. A class that is not in "
-        "it keeps the model's.",
+        "to probability, as 'vocscore view' saves it. A class that is not in it keeps the model's.",
         metavar="FILE.json",
         unset="the model's",
     )
@@ -165,6 +200,7 @@ class ScoreConfig:
 
     inputs: InputsConfig = field(default_factory=InputsConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
+    update: UpdateConfig = field(default_factory=UpdateConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     compute: InferenceConfig = field(default_factory=InferenceConfig)

@@ -14,8 +14,6 @@ from vocscore.thumbnails.cache import Thumbnails
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from vocscore.columns.curve import ClassCurve
     from vocscore.columns.dataset import Dataset
     from vocscore.columns.labels import Labels
@@ -145,11 +143,8 @@ class Session:
         texts = (float(str(value)) for value in self.thresholds)
         return dict(zip(self.table.classes, texts, strict=True))
 
-    def rows_of_images(self, rows: NDArray[np.int32]) -> list[int]:
-        """Rows as plain numbers, for addresses."""
-        return [int(row) for row in rows]
-
     def beside(self, ending: str) -> Path:
         """A file beside the predictions, for what is saved."""
         source = self.table.source
-        return source.with_name(f"{source.name.removesuffix('.parts')}.{ending}")
+        output = source.with_name(source.name.removesuffix(".parts"))
+        return output.with_name(f"{output.stem}.{ending}")

@@ -28,16 +28,22 @@ class BadInputs:
         ledger: has the units that are done.
         max_bad: share of the rows that may be errors, 0 to 1; None: any.
         quarantine: receives copies of bad inputs; None copies nothing.
+        reused: number of good rows that are not in the ledger, because an update keeps them.
     """
 
     def __init__(
-        self, ledger: Ledger, *, max_bad: float | None = None, quarantine: Quarantine | None = None
+        self,
+        ledger: Ledger,
+        *,
+        max_bad: float | None = None,
+        quarantine: Quarantine | None = None,
+        reused: int = 0,
     ) -> None:
         """Count the rows of earlier runs."""
         self._ledger = ledger
         self._max_bad = max_bad
         self._quarantine = quarantine
-        self._rows = 0
+        self._rows = reused
         self._reasons: Counter[str] = Counter()
         for record in ledger.records.values():
             self._count(record)

@@ -73,15 +73,16 @@ class ParquetFormat:
 
     def write(self, file: BinaryIO, rows: Rows) -> None:
         """Write the part of one unit."""
-        self._write(file, [self._table(rows)])
+        self.write_tables(file, [self._table(rows)])
 
     def merge(self, file: BinaryIO, parts: Iterable[Path]) -> None:
         """Write the parts one after the other; only one is in memory at a time."""
         import pyarrow.parquet as pq
 
-        self._write(file, (pq.ParquetFile(part).read() for part in parts))
+        self.write_tables(file, (pq.ParquetFile(part).read() for part in parts))
 
-    def _write(self, file: BinaryIO, tables: Iterable[Any]) -> None:
+    def write_tables(self, file: BinaryIO, tables: Iterable[Any]) -> None:
+        """Write tables in the schema of this format, each as one row group."""
         import pyarrow.parquet as pq
 
         with pq.ParquetWriter(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections import Counter
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
+from vocscore.models.card import checkpoint_hash
+from vocscore.records.input_stamps import stamps_hash
 from vocscore.records.score_record import ModelFacts, ScoreRecord
 from vocscore.records.trained_on import read_trained_on
+from vocscore.scoring.inputs.units import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from vocscore.models.card import ModelCard
@@ -28,6 +33,7 @@ LIBRARIES: Final = (
     "pyarrow",
 )
 """Libraries that decode, compute or write; another version may change the last bits."""
+_SOURCE: Final = ("listing", "include", "exclude")
 _SETTINGS: Final = ("maker", "device", "unit_size", "max_pixels")
 
 
@@ -39,7 +45,8 @@ def describe(
     checkpoint: Path,
     source: Path,
     command: str | None,
-) -> Callable[[int], bytes]:
+    update: Mapping[str, int] | None = None,
+) -> Callable[..., bytes]:
     """Prepare the record of an output that is about to be written.
 
     Args:
@@ -49,16 +56,20 @@ def describe(
         checkpoint: folder of the model, as the user named it.
         source: what is scored, as the user named it.
         command: the command line as typed; None if called from Python.
+        update: `Reuse.counts` of an update.
 
     Returns:
-        For `Ledger.merge`: a function from the size of the output in bytes to its record.
+        For `Scoring`: a function from the size of the output in bytes, and `files`, its stamps, to
+        its record.
+        Until then, the ledger has the record of an unfinished run.
     """
-    started = _now()
+    begun, started = time.monotonic(), _now()
     resumed = sum(record.rows for record in ledger.records.values())
+    stay = update["reused"] + update["kept"] if update else 0
     libraries = _versions()
     trained_on = read_trained_on(checkpoint)  # not later: the folder may be moved during the run
 
-    def finished(output_bytes: int) -> bytes:
+    def described(output_bytes: int, *, files: bytes | None, complete: bool) -> bytes:
         errors: Counter[str] = Counter()
         for part in ledger.records.values():
             errors.update(part.errors)
@@ -67,7 +78,7 @@ def describe(
             libraries=libraries,
             command=command,
             started=started,
-            finished=_now(),
+            finished=_now() if complete else None,
             model=ModelFacts(
                 given=str(checkpoint),
                 path=str(checkpoint.absolute()),
@@ -76,22 +87,44 @@ def describe(
                 preprocess=plan["preprocess"],
                 threshold=plan["threshold"],
                 classes=card.classes,
+                backbone=card.backbone,
             ),
             source={
                 "given": str(source),
                 "path": plan["source"],
-                **{name: plan[name] for name in ("listing", "include", "exclude")},
+                **{name: plan[name] for name in _SOURCE},
             },
             settings={name: plan[name] for name in _SETTINGS},
             output={**plan["output"], "bytes": output_bytes},
-            rows=sum(part.rows for part in ledger.records.values()),
+            rows=stay + sum(part.rows for part in ledger.records.values()),
             resumed=resumed,
             errors=dict(sorted(errors.items())),
             trained_on=trained_on,
+            seconds=round(time.monotonic() - begun, 3) if complete else None,
+            files_sha256=None if files is None else stamps_hash(files),
+            update=update,
         )
         return record.to_bytes()
 
-    return finished
+    ledger.start(described(0, files=None, complete=False))
+    return partial(described, complete=True)
+
+
+def recorded_plan(record: ScoreRecord) -> dict[str, Any]:
+    """The plan of the run that wrote a record, without what an update adds to it."""
+    model, source = record.model, record.source
+    threshold = model.threshold
+    return {
+        "vocscore": record.vocscore,
+        "checkpoint": model.sha256,
+        "preprocess": dict(model.preprocess),
+        "source": source["path"],
+        **{name: source[name] for name in _SOURCE},
+        "threshold": list(threshold) if isinstance(threshold, tuple) else threshold,
+        "precision": model.precision,
+        **{name: record.settings[name] for name in _SETTINGS},
+        "output": {name: value for name, value in record.output.items() if name != "bytes"},
+    }
 
 
 def _versions() -> dict[str, str]:
@@ -110,3 +143,65 @@ def _version(name: str) -> str | None:
 def _now() -> str:
     """Return the time in UTC, ISO 8601 to the second."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def describe_out_of_fold(
+    names: Sequence[str],
+    *,
+    card: ModelCard,
+    run: Path,
+    shards: Path,
+    folds: int,
+    settings: Mapping[str, Any],
+    output: Mapping[str, Any],
+    started: str,
+    command: str | None,
+) -> bytes:
+    """Create the record of out-of-fold predictions.
+
+    Args:
+        names: original paths of the images, in row order.
+        card: card of the run's model.
+        run: its folder, finished but for this output.
+        shards: the packed dataset.
+        folds: number of folds.
+        settings: of the training: 'precision' of the features, 'maker', 'device', 'max_pixels'.
+        output: 'format', 'folder', 'bytes' and the selection.
+        started: when the first head was trained, ISO 8601, UTC.
+        command: as it was typed; None if called from Python.
+
+    Raises:
+        CheckpointError: the run has no checkpoint.
+    """
+    threshold = card.decision_threshold
+    record = ScoreRecord(
+        vocscore=version("vocscore"),
+        libraries=_versions(),
+        command=command,
+        started=started,
+        finished=_now(),
+        model=ModelFacts(
+            given=str(run),
+            path=str(run.absolute()),
+            sha256=checkpoint_hash(run),
+            precision=settings["precision"],
+            preprocess=card.preprocess.to_json(),
+            threshold=threshold,
+            classes=card.classes,
+        ),
+        source={
+            "given": str(shards),
+            "path": str(shards.absolute()),
+            "listing": digest_of(names),
+            "include": [],
+            "exclude": [],
+        },
+        settings={name: settings.get(name) for name in _SETTINGS},
+        output=output,
+        rows=len(names),
+        resumed=0,
+        errors={},
+        trained_on=read_trained_on(run),
+        folds=folds,
+    )
+    return record.to_bytes()
