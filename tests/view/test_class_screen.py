@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -116,7 +115,9 @@ def test_buttons_find_the_best_thresholds(page: Page, shown: Shown) -> None:
     page.wait_for_timeout(300)
     assert on_page(page)["F1"] == f"{max(f1):.3f}"
     good = [
-        recall_score(truth, scores >= t) for t in scores if precision_score(truth, scores >= t) >= 0.9
+        recall_score(truth, scores >= t)
+        for t in scores
+        if precision_score(truth, scores >= t) >= 0.9
     ]
     button = page.get_by_role("button", name="precision 0.9")
     assert button.is_enabled() == bool(good)
@@ -150,9 +151,7 @@ def saved(shown: Shown) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("saved")
-def test_saved_thresholds_are_used_by_the_command_that_is_shown(
-    page: Page, shown: Shown
-) -> None:
+def test_saved_thresholds_are_used_by_the_command_that_is_shown(page: Page, shown: Shown) -> None:
     """It runs as it is printed, and changes the labels of that class only."""
     page.get_by_role("spinbutton", name="Threshold").fill("0.97")
     wait_for(page, by_sklearn(shown, PERSON, 0.97))

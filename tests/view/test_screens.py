@@ -63,7 +63,9 @@ def test_the_overview_leads_to_errors_and_classes(
     page = visitor.open(page_server)
     page.get_by_role("link", name="truncated").click()
     page.get_by_text("1 image of 54").wait_for()
-    assert page.locator("a.tile").get_attribute("title") == shown.drawn.names[50].replace("\n", "\\n")
+    assert page.locator("a.tile").get_attribute("title") == shown.drawn.names[50].replace(
+        "\n", "\\n"
+    )
     page.go_back()
     chart = page.locator(".panels canvas").first
     chart.wait_for()
@@ -74,7 +76,8 @@ def test_the_overview_leads_to_errors_and_classes(
 
 def test_hostile_names_are_shown_as_text(visitor: Visitor, page_server: PageServer) -> None:
     """Tags, quotes, line ends and bytes that are not UTF-8, in tiles, on their own screen, in
-    addresses; images are found by their row."""
+    addresses; images are found by their row.
+    """
     page = visitor.open(page_server, "/gallery?text=script")
     page.get_by_text("1 image of 54").wait_for()
     assert page.locator(".tile .path").inner_text() == "<script>alert(1)</script>.jpg"
@@ -124,13 +127,19 @@ def test_light_and_dark_can_be_chosen(visitor: Visitor, page_server: PageServer)
     light = background(page)
     button = page.get_by_role("button", name="Light, dark or automatic")
     button.click()
-    page.wait_for_function("before => getComputedStyle(document.body).backgroundColor != before", arg=light)
+    page.wait_for_function(
+        "before => getComputedStyle(document.body).backgroundColor != before", arg=light
+    )
     dark = background(page)
     page.reload()
     page.wait_for_selector(".screen")
-    page.wait_for_function("dark => getComputedStyle(document.body).backgroundColor == dark", arg=dark)
+    page.wait_for_function(
+        "dark => getComputedStyle(document.body).backgroundColor == dark", arg=dark
+    )
     button.click()
-    page.wait_for_function("light => getComputedStyle(document.body).backgroundColor == light", arg=light)
+    page.wait_for_function(
+        "light => getComputedStyle(document.body).backgroundColor == light", arg=light
+    )
 
 
 def test_two_tabs_are_independent(visitor: Visitor, page_server: PageServer) -> None:

@@ -211,7 +211,7 @@ def _tell_folds(report: TrainReport, shards: Path, threshold: float) -> None:
     click.echo(f"out-of-fold predictions of every image: {report.out_of_fold}")
     if report.lone:
         begin = "in one fold only, so the head that judged these images has not seen the class: "
-        click.echo("\n".join(wrap(map(shown, report.lone), begin=begin, indent="  ")))
+        click.echo("\n".join(wrap([*map(shown, report.lone)], begin=begin, indent="  ")))
     words: list[object] = [
         "eval",
         report.out_of_fold,

@@ -184,7 +184,7 @@ def _subtitle(dataset: Dataset) -> str:
     if record is None:
         return "Multi-label predictions"
     model = Path(record.model.path).name or record.model.path
-    day = record.finished.partition("T")[0]
+    day = (record.finished or record.started).partition("T")[0]
     return visible(f"Multi-label predictions of the model {model}, {day}".rstrip(", "))
 
 
