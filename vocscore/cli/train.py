@@ -211,17 +211,12 @@ def _tell_folds(report: TrainReport, shards: Path, threshold: float) -> None:
     click.echo(f"out-of-fold predictions of every image: {report.out_of_fold}")
     if report.lone:
         begin = "in one fold only, so the head that judged these images has not seen the class: "
-        click.echo("\n".join(wrap(map(shown, report.lone), begin=begin, indent="  ")))
-    words: list[object] = [
-        "eval",
-        report.out_of_fold,
-        shards,
-        "--suspects",
-        free_path(Path("suspects.csv")),
-    ]
-    if any(";" in name for name in read_manifest(shards).classes):
-        words += ["--threshold", threshold]  # labels cannot be read from the CSV file
-    click.echo(f"suspicious labels: {vocscore_command(*words)}")
+        click.echo("\n".join(wrap([*map(shown, report.lone)], begin=begin, indent="  ")))
+    # with ';' in a class, the labels in the file cannot be told apart, and are decided anew
+    unclear = any(";" in name for name in read_manifest(shards).classes)
+    more = ("--threshold", threshold) if unclear else ()
+    words = (report.out_of_fold, shards, "--suspects", free_path(Path("suspects.csv")), *more)
+    click.echo(f"suspicious labels: {vocscore_command('eval', *words)}")
 
 
 class _Table:
