@@ -143,6 +143,8 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "SHARDS",
         "VOCdevkit/VOC2012",
         "coco",
+        "run-1",
+        "run-2",
     ):
         (tmp_path / name).mkdir(parents=True)
     for n in range(10):
@@ -150,6 +152,9 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (
         "photos.csv",
         "predictions.csv",
+        "before.csv",
+        "after.csv",
+        "thresholds.json",
         "resnet18.pth",
         "mine.toml",
         "a.json",

@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     from shards.errors import Error
     from vocscore.api.batch_loader import BatchLoader
     from vocscore.api.evaluation import Evaluation
-    from vocscore.api.jobs import demo, evaluate, export, pack, quantize, score, train
+    from vocscore.api.info import Info
+    from vocscore.api.jobs import demo, evaluate, export, info, pack, quantize, score, train, verify
     from vocscore.api.loader import loader
     from vocscore.api.model import Model, load
     from vocscore.api.predictions import Prediction, Predictions
+    from vocscore.api.results import compare, relabel, report, view
     from vocscore.api.webdataset import webdataset
+    from vocscore.comparing import CompareReport
     from vocscore.config.charts import ChartConfig
+    from vocscore.config.comparing import ComparedConfig
     from vocscore.config.compute import ComputeConfig, DecodeConfig
     from vocscore.config.demo import DemoConfig
     from vocscore.config.evaluating import BootstrapConfig, JudgedConfig, MetricsConfig
@@ -44,7 +48,15 @@ if TYPE_CHECKING:
         ModelFileConfig,
     )
     from vocscore.config.packing import ImagesConfig, LabelsConfig, ShardsConfig, SplitConfig
-    from vocscore.config.scoring import InferenceConfig, InputsConfig, LimitsConfig, OutputConfig
+    from vocscore.config.relabeling import RelabelConfig
+    from vocscore.config.reporting import ContentsConfig
+    from vocscore.config.scoring import (
+        InferenceConfig,
+        InputsConfig,
+        LimitsConfig,
+        OutputConfig,
+        UpdateConfig,
+    )
     from vocscore.config.training import (
         AugmentationConfig,
         CheckpointConfig,
@@ -54,12 +66,18 @@ if TYPE_CHECKING:
         OptimizationConfig,
         RunConfig,
     )
+    from vocscore.config.verifying import ChecksConfig, DuplicatesConfig
+    from vocscore.config.viewing import ServerConfig, SubjectConfig
     from vocscore.exporting.export import ExportReport
     from vocscore.exporting.quantize import QuantizeReport
     from vocscore.packing import PackReport
     from vocscore.pipeline.batch import Batch
+    from vocscore.reporting.report import WrittenReport
+    from vocscore.scoring.relabel import RelabelReport
     from vocscore.scoring.run import ScoreReport
     from vocscore.training.history import EpochResult, TrainReport
+    from vocscore.verifying import VerifyReport
+    from vocscore.view.server import PageServer
 
     __version__: str
 
@@ -73,16 +91,22 @@ __all__ = [
     "ChartConfig",
     "CheckConfig",
     "CheckpointConfig",
+    "ChecksConfig",
+    "CompareReport",
+    "ComparedConfig",
     "ComputeConfig",
+    "ContentsConfig",
     "DataConfig",
     "DecodeConfig",
     "DemoConfig",
+    "DuplicatesConfig",
     "EpochResult",
     "Error",
     "Evaluation",
     "ExportReport",
     "ImagesConfig",
     "InferenceConfig",
+    "Info",
     "InputsConfig",
     "JudgedConfig",
     "LabelsConfig",
@@ -95,35 +119,69 @@ __all__ = [
     "OptimizationConfig",
     "OutputConfig",
     "PackReport",
+    "PageServer",
     "Prediction",
     "Predictions",
     "QuantizeReport",
+    "RelabelConfig",
+    "RelabelReport",
     "RunConfig",
     "ScoreReport",
+    "ServerConfig",
     "ShardsConfig",
     "SplitConfig",
+    "SubjectConfig",
     "TrainReport",
+    "UpdateConfig",
+    "VerifyReport",
+    "WrittenReport",
     "__version__",
+    "compare",
     "demo",
     "evaluate",
     "export",
+    "info",
     "load",
     "loader",
     "pack",
     "quantize",
+    "relabel",
+    "report",
     "score",
     "train",
+    "verify",
+    "view",
     "webdataset",
 ]
 
 _MODULES = {
     "shards.errors": ("Error",),
     "vocscore.api.batch_loader": ("BatchLoader",),
-    "vocscore.api.jobs": ("demo", "evaluate", "export", "pack", "quantize", "score", "train"),
+    "vocscore.api.info": ("Info",),
+    "vocscore.api.jobs": (
+        "demo",
+        "evaluate",
+        "export",
+        "info",
+        "pack",
+        "quantize",
+        "score",
+        "train",
+        "verify",
+    ),
     "vocscore.api.loader": ("loader",),
     "vocscore.api.model": ("Model", "load"),
     "vocscore.api.predictions": ("Prediction", "Predictions"),
+    "vocscore.api.results": ("compare", "relabel", "report", "view"),
     "vocscore.api.webdataset": ("webdataset",),
+    "vocscore.comparing": ("CompareReport",),
+    "vocscore.config.comparing": ("ComparedConfig",),
+    "vocscore.config.relabeling": ("RelabelConfig",),
+    "vocscore.config.reporting": ("ContentsConfig",),
+    "vocscore.reporting.report": ("WrittenReport",),
+    "vocscore.config.viewing": ("ServerConfig", "SubjectConfig"),
+    "vocscore.scoring.relabel": ("RelabelReport",),
+    "vocscore.view.server": ("PageServer",),
     "vocscore.config.charts": ("ChartConfig",),
     "vocscore.config.compute": ("ComputeConfig", "DecodeConfig"),
     "vocscore.config.demo": ("DemoConfig",),
@@ -135,7 +193,13 @@ _MODULES = {
         "ModelFileConfig",
     ),
     "vocscore.config.packing": ("ImagesConfig", "LabelsConfig", "ShardsConfig", "SplitConfig"),
-    "vocscore.config.scoring": ("InferenceConfig", "InputsConfig", "LimitsConfig", "OutputConfig"),
+    "vocscore.config.scoring": (
+        "InferenceConfig",
+        "InputsConfig",
+        "LimitsConfig",
+        "OutputConfig",
+        "UpdateConfig",
+    ),
     "vocscore.config.training": (
         "AugmentationConfig",
         "CheckpointConfig",
@@ -146,12 +210,14 @@ _MODULES = {
         "RunConfig",
     ),
     "vocscore.api.evaluation": ("Evaluation",),
+    "vocscore.config.verifying": ("ChecksConfig", "DuplicatesConfig"),
     "vocscore.exporting.export": ("ExportReport",),
     "vocscore.exporting.quantize": ("QuantizeReport",),
     "vocscore.packing": ("PackReport",),
     "vocscore.pipeline.batch": ("Batch",),
     "vocscore.scoring.run": ("ScoreReport",),
     "vocscore.training.history": ("EpochResult", "TrainReport"),
+    "vocscore.verifying": ("VerifyReport",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -66,6 +66,10 @@ class StoppedOnPurposeError(ScoreError):
     """A limit set by the user ended the run; finished work is kept."""
 
 
+class ReaderLeftError(ScoreError):
+    """The reader of a stream of rows has ended; it has read what it needed."""
+
+
 class LoaderError(Error):
     """Images cannot be loaded as requested, or one of them cannot be decoded."""
 
@@ -82,6 +86,10 @@ class RecordError(Error):
     """A file in a record's place is not a record, or not one that this version can read."""
 
 
+class InfoError(Error):
+    """A path is nothing that this program writes, or is damaged."""
+
+
 class EvalError(Error):
     """Predictions and labels cannot be compared."""
 
@@ -96,3 +104,7 @@ class ThresholdsError(Error):
 
 class ViewError(Error):
     """The page cannot be shown."""
+
+
+class ReportError(Error):
+    """A report cannot be written."""

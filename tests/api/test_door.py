@@ -31,6 +31,7 @@ HEAVY = (
 )
 FUNCTIONS = {
     "pack": "pack",
+    "verify": "verify",
     "train": "train",
     "score": "score",
     "eval": "evaluate",
@@ -39,6 +40,7 @@ FUNCTIONS = {
     "demo": "demo",
 }
 ONLY_TYPED = {"quiet", "json_file", "plots", "recipe", "help"}
+ONLY_TYPED |= {"mistakes", "suspects", "csv_file", "changes"}
 """Options of the command line for which Python has other means, or its own parameter."""
 ARGUMENTS = {"src", "out", "shards", "checkpoint", "predictions"}
 """What the functions take by position (or as `model`)."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from shards.paths import shown as shown_name
 from vocscore.api.checks import path, path_text, refuse_file_as_folder
 from vocscore.api.progress import opened
+from vocscore.api.results import report
 from vocscore.api.settings import settings, takes
 from vocscore.config.charts import ChartConfig
 from vocscore.config.compute import ComputeConfig
@@ -19,7 +20,8 @@ from vocscore.config.groups import build
 from vocscore.config.packing import PackConfig
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.training import RunConfig, TrainConfig
-from vocscore.errors import EvalError, TrainError
+from vocscore.config.verifying import VerifyConfig
+from vocscore.errors import EvalError, InfoError, OptionError, TrainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from vocscore.api.evaluation import Evaluation
+    from vocscore.api.info import Info
     from vocscore.api.keywords import (
         DemoKeywords,
         EvalKeywords,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
         QuantizeKeywords,
         ScoreKeywords,
         TrainKeywords,
+        VerifyKeywords,
     )
     from vocscore.api.progress import Progress
     from vocscore.config.option import Group
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from vocscore.packing import PackReport
     from vocscore.scoring.run import ScoreReport
     from vocscore.training.train import EpochResult, TrainReport
+    from vocscore.verifying import VerifyReport
 
     PathLike = str | os.PathLike[str]
 
@@ -88,6 +93,38 @@ def pack(
             on_images=shown,
             on_warning=_warn,
         )
+
+
+@takes(VerifyConfig)
+def verify(
+    shards: PathLike,
+    *,
+    options: Group | Iterable[Group] = (),
+    progress: bool | Progress | None = None,
+    **keywords: Unpack[VerifyKeywords],
+) -> VerifyReport:
+    """Check a packed set and find images in it that look alike, as `vocscore verify` does.
+
+    Args:
+        shards: a folder that `pack` wrote.
+        options: groups of options, which set all of their options; keywords take precedence.
+        progress: True shows a bar, False none, None only if standard error is a terminal.
+        **keywords: every option of the command.
+
+    Returns:
+        The problems, and with `duplicates` the near duplicates. Damage does not raise.
+
+    Raises:
+        Error: `shards` is not a folder, or an option is not usable.
+    """
+    from vocscore.verifying import verify as run
+
+    config = build(VerifyConfig, settings(keywords, options, VerifyConfig))
+    folder = path("shards", shards)
+    if not folder.is_dir():
+        raise OptionError("{shards} {folder}: not a folder.", folder=folder)
+    with opened("verify", progress) as shown:
+        return run(folder, config, on_stage=shown.stage, progress=shown)
 
 
 @takes(TrainConfig, RunConfig, ComputeConfig, ChartConfig)
@@ -252,6 +289,27 @@ def evaluate(
     return Evaluation.of(report)
 
 
+def info(target: PathLike) -> Info:
+    """Find out what a file or folder is, and what it was made from, as `vocscore info` does.
+
+    Args:
+        target: predictions, finished or not, or their record; a run; shards; an exported model.
+
+    Returns:
+        Its facts; `print` shows them as text.
+
+    Raises:
+        Error: it is nothing that vocscore writes, or damaged.
+    """
+    from vocscore.api.info import read_info
+
+    where = path("target", target, what="file or folder")
+    try:
+        return read_info(where)
+    except OSError as error:
+        raise InfoError(f"{shown_name(str(where))}: {error.strerror or error}.") from error
+
+
 @takes(QuantizeConfig)
 def quantize(
     run: PathLike,
@@ -322,10 +380,10 @@ def demo(
     progress: bool | Progress | None = None,
     **keywords: Unpack[DemoKeywords],
 ) -> Path:
-    """Draw a small VOC dataset, then pack, train and score it, without any download.
+    """Draw a small VOC dataset, then pack, train, score and report it, without any download.
 
     Args:
-        output: folder for everything: VOCdrawn/, shards/, run/, predictions.csv.
+        output: folder for everything: VOCdrawn/, shards/, run/, predictions.csv, report.html.
         options: groups of options, which set all of their options; keywords take precedence.
         progress: True shows a bar, False none, None only if standard error is a terminal.
         **keywords: every option of the command.
@@ -360,7 +418,9 @@ def demo(
     )
     images = out / "VOCdrawn" / "JPEGImages"
     spoil_one_image(images)
-    score(images, out / "predictions.csv", model=out / "run", progress=progress)
+    predictions = out / "predictions.csv"
+    score(images, predictions, model=out / "run", progress=progress)
+    report(predictions, out / "report.html", labels=out / "shards", progress=progress)
     return out
 
 

@@ -11,20 +11,30 @@ from typing import Any, Final
 
 from vocscore.api.settings import hint
 from vocscore.config.charts import ChartConfig
+from vocscore.config.comparing import CompareConfig
 from vocscore.config.compute import ComputeConfig
 from vocscore.config.demo import DemoConfig
 from vocscore.config.evaluating import EvalConfig
 from vocscore.config.exporting import ExportConfig, QuantizeConfig
 from vocscore.config.groups import declared
 from vocscore.config.packing import PackConfig
+from vocscore.config.relabeling import RelabelConfig
+from vocscore.config.reporting import ReportConfig
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.training import RunConfig, TrainConfig
+from vocscore.config.verifying import VerifyConfig
+from vocscore.config.viewing import ViewConfig
 
 KEYWORDS: Final[dict[str, tuple[type[Any], ...]]] = {
     "Pack": (PackConfig,),
+    "Verify": (VerifyConfig,),
     "Train": (TrainConfig, RunConfig, ComputeConfig, ChartConfig),
     "Score": (ScoreConfig,),
     "Eval": (EvalConfig,),
+    "Compare": (CompareConfig,),
+    "Relabel": (RelabelConfig,),
+    "View": (ViewConfig,),
+    "Report": (ReportConfig,),
     "Quantize": (QuantizeConfig,),
     "Export": (ExportConfig,),
     "Demo": (DemoConfig,),

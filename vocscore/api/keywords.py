@@ -36,6 +36,15 @@ class PackKeywords(TypedDict, total=False):
     overwrite: bool
 
 
+class VerifyKeywords(TypedDict, total=False):
+    """Options of `vocscore.verify`."""
+
+    decode: bool
+    duplicates: bool
+    distance: int
+    max_pixels: int
+
+
 class TrainKeywords(TypedDict, total=False):
     """Options of `vocscore.train`."""
 
@@ -74,6 +83,7 @@ class TrainKeywords(TypedDict, total=False):
     crop_scale: float
     flip: float
     jitter: float
+    folds: int | None
     resume: bool
     overwrite: bool
     tensorboard: bool
@@ -93,9 +103,13 @@ class ScoreKeywords(TypedDict, total=False):
     columns: Literal["all", "probabilities", "labels"]
     top_k: int | None
     min_probability: float
+    decimals: int | None
     thresholds_file: str | PathLike[str] | None
     overwrite: bool
     ceilings: bool | None
+    update: bool
+    update_by: Literal["size", "hash"]
+    keep_removed: bool
     max_bad: float | None
     quarantine: str | PathLike[str] | None
     batch_size: int
@@ -114,6 +128,45 @@ class EvalKeywords(TypedDict, total=False):
     model: str | PathLike[str] | None
     threshold: float | None
     difficult: Literal["ignore", "positive", "negative"]
+    resamples: int
+    seed: int
+
+
+class CompareKeywords(TypedDict, total=False):
+    """Options of `vocscore.compare`."""
+
+    labels: str | PathLike[str] | None
+    threshold: float | None
+    all_images: bool
+    resamples: int
+    seed: int
+
+
+class RelabelKeywords(TypedDict, total=False):
+    """Options of `vocscore.relabel`."""
+
+    overwrite: bool
+
+
+class ViewKeywords(TypedDict, total=False):
+    """Options of `vocscore.view`."""
+
+    labels: str | PathLike[str] | None
+    images: str | PathLike[str] | None
+    host: str
+    port: int | None
+    open: bool
+
+
+class ReportKeywords(TypedDict, total=False):
+    """Options of `vocscore.report`."""
+
+    labels: str | PathLike[str] | None
+    images: str | PathLike[str] | None
+    heading: str | None
+    images_per_class: int
+    thumbnail_size: int
+    overwrite: bool
     resamples: int
     seed: int
 

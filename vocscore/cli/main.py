@@ -18,19 +18,22 @@ from vocscore.machine import settle_threads
 # `vocscore --help` imports them for the first line of their help, but not the heavy libraries.
 COMMANDS = {
     "pack": ("pack", "pack"),
-    "verify": ("pack", "verify"),
+    "verify": ("verify", "verify"),
     "train": ("train", "train"),
     "score": ("score", "score"),
     "eval": ("evaluate", "evaluate"),
+    "compare": ("compare", "compare"),
     "relabel": ("relabel", "relabel"),
     "view": ("view", "view"),
+    "report": ("report", "report"),
+    "info": ("info", "info"),
     "quantize": ("quantize", "quantize"),
     "export": ("export", "export"),
     "demo": ("demo", "demo"),
 }
 
 # Commands whose printed text is the result; the others write files and print a summary of them.
-PRINTERS = frozenset({"eval"})
+PRINTERS = frozenset({"eval", "compare", "info"})
 
 PART_OF_ANOTHER = object()
 """`obj` of the context of a command that is run by another command."""

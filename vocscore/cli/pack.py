@@ -1,4 +1,4 @@
-"""`vocscore pack` and `vocscore verify`: write a folder of images as shards, and check them."""
+"""`vocscore pack`: writes a folder of images as shards."""
 
 from __future__ import annotations
 
@@ -119,26 +119,3 @@ def pack(src: Path | None, out: Path, *, quiet: bool, **settings: Any) -> None:
     if not quiet:
         seconds = time.monotonic() - started
         summarize(click.get_current_context(), out, packed, seconds=seconds)
-
-
-@click.command(cls=PanelCommand)
-@click.argument("shards", type=paths.SHARDS)
-@panel_option("--decode", panel="Checks", is_flag=True, help="Decode every image, too.")
-@quiet_option
-def verify(shards: Path, *, decode: bool, quiet: bool) -> None:
-    """Check a packed set: hashes, indexes, counts, labels.
-
-    Prints one line per problem and exits with 1; exits with 0 if there is none.
-    """
-    from shards.verify import verify as find_problems
-    from vocscore.machine import usable_cores
-
-    with progress("verify", quiet=quiet) as shown:
-        shown.stage("checking")
-        problems = find_problems(shards, decode=decode, workers=usable_cores(), progress=shown)
-    for problem in problems:
-        click.echo(problem)
-    if problems:
-        raise click.exceptions.Exit(1)
-    if not quiet:
-        click.echo(f"{shards}: no problems found")

@@ -192,7 +192,7 @@ def _summarize(
     if chosen := chosen_on_validation(asdict(config.checkpoint)):
         click.echo(
             f"the {' and the '.join(chosen)} were chosen on the validation split, so figures on it "
-            "are optimistic; evaluate on a third split"
+            "are optimistically biased; evaluate on a third split"
         )
     charts = "" if report.problems else f", curves{FORMATS[chart_format][0]}"
     click.echo(f"checkpoint, metrics.json, history.csv{charts} and more: {out}")
@@ -212,11 +212,16 @@ def _tell_folds(report: TrainReport, shards: Path, threshold: float) -> None:
     if report.lone:
         begin = "in one fold only, so the head that judged these images has not seen the class: "
         click.echo("\n".join(wrap([*map(shown, report.lone)], begin=begin, indent="  ")))
-    # with ';' in a class, the labels in the file cannot be told apart, and are decided anew
-    unclear = any(";" in name for name in read_manifest(shards).classes)
-    more = ("--threshold", threshold) if unclear else ()
-    words = (report.out_of_fold, shards, "--suspects", free_path(Path("suspects.csv")), *more)
-    click.echo(f"suspicious labels: {vocscore_command('eval', *words)}")
+    words: list[object] = [
+        "eval",
+        report.out_of_fold,
+        shards,
+        "--suspects",
+        free_path(Path("suspects.csv")),
+    ]
+    if any(";" in name for name in read_manifest(shards).classes):
+        words += ["--threshold", threshold]  # labels cannot be read from the CSV file
+    click.echo(f"suspicious labels: {vocscore_command(*words)}")
 
 
 class _Table:

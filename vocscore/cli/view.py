@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import webbrowser
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +17,17 @@ from vocscore.config.viewing import ViewConfig
 if TYPE_CHECKING:
     from pathlib import Path
 
+_MOST = 2
 _HERE = ("127.0.0.1", "localhost", "::1")
 
 
 @click.command(cls=PanelCommand)
 @click.argument(
-    "predictions", nargs=-1, required=True, metavar="PREDICTIONS", type=paths.UNFINISHED_PREDICTIONS
+    "predictions",
+    nargs=-1,
+    required=True,
+    metavar="PREDICTIONS [PREDICTIONS]",
+    type=paths.UNFINISHED_PREDICTIONS,
 )
 @config_options(
     ViewConfig, labels={"type": paths.SHARDS}, images={"type": paths.IMAGES_OF_PREDICTIONS}
@@ -33,7 +37,7 @@ def view(predictions: tuple[Path, ...], *, quiet: bool, **settings: Any) -> None
     """Show predictions in a browser: images, mistakes, thresholds.
 
     PREDICTIONS is the output of 'vocscore score' in any format, or of a run that is still scoring
-    (the page follows it).
+    (the page follows it). Two predictions of the same images are compared.
 
     Prints the address of the page. It contains a secret and is valid until the command ends
     (Ctrl-C). Nothing is sent to other machines. Needs NiceGUI: pip install 'vocscore[view]'.
@@ -42,11 +46,12 @@ def view(predictions: tuple[Path, ...], *, quiet: bool, **settings: Any) -> None
     Examples:
       vocscore view predictions.csv
       vocscore view predictions.csv --labels shards/ --images photos/
+      vocscore view before.csv after.csv
     """
     config = build(ViewConfig, settings)
-    if len(predictions) > 1:
-        raise click.UsageError("PREDICTIONS: name one file or folder.")
-    from vocscore.view.server import PageServer, require_nicegui
+    if len(predictions) > _MOST:
+        raise click.UsageError("PREDICTIONS: name one, or two to compare them.")
+    from vocscore.view.server import PORT, PageServer, has_display, require_nicegui
 
     require_nicegui()
     if config.server.host not in _HERE:
@@ -69,12 +74,9 @@ def view(predictions: tuple[Path, ...], *, quiet: bool, **settings: Any) -> None
         interruptible("The page is closed."),
         PageServer(subjects, host=config.server.host, port=config.server.port) as page,
     ):
+        if config.server.port is None and page.access.port != PORT and not quiet:
+            click.echo(f"note: port {PORT} is in use; this page has another one.", err=True)
         click.echo(page.address)
-        if config.server.open and _has_display():
+        if config.server.open and has_display():
             webbrowser.open(page.address)
         page.wait()
-
-
-def _has_display() -> bool:
-    """Whether a browser can be shown; one in the terminal would take it over."""
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -100,6 +100,42 @@ class LimitsConfig(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
+class UpdateConfig(Group):
+    """Which rows of an existing output stay."""
+
+    title: ClassVar[str] = "Update"
+
+    update: bool = option(
+        False,
+        help="If FILE is there, score only images that are new or changed (by size and "
+        "modification time) or that had an error; other rows keep their bytes, and rows of images "
+        "that are gone are dropped. Model and settings must be the same. For folders and lists of "
+        "images. With {overwrite}, an unfinished update with other inputs is discarded.",
+    )
+    update_by: str = option(
+        "size",
+        help="What tells whether an image has changed. size: its size and modification time. "
+        "hash: its bytes, all of which are then read; their hashes are kept for the next update, "
+        "and images without one are compared by size and time.",
+        choices=("size", "hash"),
+    )
+    keep_removed: bool = option(
+        False,
+        help="Keep the rows of images that are gone, unless they are errors.",
+    )
+
+    def __post_init__(self) -> None:
+        """Check the values, and refuse options of an update without one."""
+        super().__post_init__()
+        if not self.update and (self.update_by != "size" or self.keep_removed):
+            raise OptionError("{update_by} and {keep_removed} need {update}. Add it.")
+
+    def plan(self) -> dict[str, str]:
+        """What an update adds to the plan of a first run: nothing, unless hashes are kept."""
+        return {"by": self.update_by} if self.update_by != "size" else {}
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutputConfig(Group):
     """How predictions and the summary are written."""
 
@@ -108,8 +144,8 @@ class OutputConfig(Group):
     format: str | None = option(
         None,
         help="Write a folder of parts, one file per unit, which DuckDB, pandas, Polars and Spark "
-        "read as one table.",
-        unset="one file",
+        "read as one table. With -o -, the format of the rows: csv or jsonl.",
+        unset="one file; with -o - csv",
         choices=("csv", "parquet", "jsonl"),
     )
     columns: str = option(
@@ -120,8 +156,9 @@ class OutputConfig(Group):
     )
     top_k: int | None = option(
         None,
-        help="Write only the K largest probabilities per image; the others are empty cells, nulls, "
-        "or missing keys. Labels are not affected.",
+        help="Write only the K largest probabilities per image: in CSV as columns label_1, "
+        "probability_1, ..., the largest first, instead of one per class; elsewhere the others are "
+        "nulls or missing keys. The column labels is not affected.",
         metavar="K",
         unset="all",
         minimum=1,
@@ -133,11 +170,19 @@ class OutputConfig(Group):
         minimum=0,
         maximum=1,
     )
+    decimals: int | None = option(
+        None,
+        help="Round the probabilities to N decimals. Labels, and what {top_k} and "
+        "{min_probability} select, are decided before.",
+        metavar="N",
+        unset="exact",
+        minimum=1,
+        maximum=9,
+    )
     thresholds_file: Path | None = option(
         None,
         help="Decide the labels with these thresholds instead of the model's: a JSON file, class "
-        "to probability ({{\"dog\": 0.41}}), as 'vocscore view' saves it. A class that is not in "
-        "it keeps the model's.",
+        "to probability, as 'vocscore view' saves it. A class that is not in it keeps the model's.",
         metavar="FILE.json",
         unset="the model's",
     )
@@ -152,10 +197,11 @@ class OutputConfig(Group):
     def __post_init__(self) -> None:
         """Check the values, and refuse a selection of probabilities that are not written."""
         super().__post_init__()
-        if self.columns == "labels" and (self.top_k is not None or self.min_probability > 0):
+        given = self.top_k is not None or self.min_probability > 0 or self.decimals is not None
+        if self.columns == "labels" and given:
             raise OptionError(
-                "{top_k} and {min_probability} select probabilities, but {columns} labels writes "
-                "none. Omit one or the other."
+                "{top_k}, {min_probability} and {decimals} apply to probabilities, but {columns} "
+                "labels writes none. Omit one or the other."
             )
 
 
@@ -165,6 +211,7 @@ class ScoreConfig:
 
     inputs: InputsConfig = field(default_factory=InputsConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
+    update: UpdateConfig = field(default_factory=UpdateConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     compute: InferenceConfig = field(default_factory=InferenceConfig)

@@ -118,6 +118,53 @@ def bootstrap(
     )
 
 
+def bootstrap_difference(
+    labels: NDArray[np.int8],
+    first: tuple[NDArray[np.floating[Any]], NDArray[np.bool_]],
+    second: tuple[NDArray[np.floating[Any]], NDArray[np.bool_]],
+    *,
+    resamples: int,
+    seed: int,
+) -> Intervals:
+    """Compute the difference of every metric of two models, second minus first.
+
+    Both are evaluated on the same resamples: most of the variation over images is common to both
+    and cancels.
+
+    Args:
+        labels: as for `bootstrap`.
+        first: probabilities and decisions of the first model, as for `bootstrap`.
+        second: those of the second.
+        resamples: as for `bootstrap`.
+        seed: as for `bootstrap`; equal seeds draw the same resamples there and here.
+
+    Returns:
+        The intervals of the differences, -1 to 1.
+    """
+    rankings = [
+        [rank(*columns) for columns in zip(labels.T, probabilities.T, strict=True)]
+        for probabilities, _ in (first, second)
+    ]
+    counts = [_Counts(labels, predicted) for _, predicted in (first, second)]
+    points, averages = [], []
+    for weights in _weights(len(labels), resamples, seed=seed):
+        one, other = (
+            np.stack([resampled_average_precisions(r, weights) for r in ranked], 1)
+            for ranked in rankings
+        )
+        points.append(other - one)
+        averages.append(counts[1].averages(weights) - counts[0].averages(weights))
+    every = np.concatenate(points, axis=2)
+    figures = np.concatenate(averages, axis=2)
+    return Intervals(
+        resamples,
+        seed,
+        _interval(_mean_over_classes(every)),
+        _interval(every),
+        *(_interval(figure) for figure in figures),
+    )
+
+
 class _Counts:
     """The counts per image behind IoU, precision, recall and F1."""
 

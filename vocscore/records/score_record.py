@@ -2,8 +2,8 @@
 
 Predictions do not name their model. Therefore `predictions.csv` has `predictions.csv.json` beside
 it, and a folder `predictions/` of parts has `predictions.json`. The record is written last, with
-the output, and a new output replaces it. It does not affect scoring: a resume does not read it, and
-predictions without one are equally valid.
+the output, and a new output replaces it. A resume does not read it, and predictions without one are
+equally valid; only with it, `score` recognizes an output as its own, and can update it.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class ModelFacts:
         preprocess: `Preprocess.to_json`.
         threshold: of the labels; one number, or one per class.
         classes: in column order.
+        backbone: its name; None in records of older versions.
     """
 
     given: str
@@ -47,18 +48,19 @@ class ModelFacts:
     preprocess: Mapping[str, Any]
     threshold: float | tuple[float, ...]
     classes: tuple[str, ...]
+    backbone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreRecord:
-    """Facts about finished predictions.
+    """Facts about predictions, finished or in progress.
 
     Attributes:
         vocscore: version of this program.
         libraries: name -> version, of those that affect probabilities; and of Python.
         command: as it was typed; None if called from Python.
         started: start of the run that finished the output, ISO 8601, UTC.
-        finished: when the rows were complete, the same.
+        finished: when the rows were complete, the same; None while they are not.
         model: that scored.
         source: what was scored: 'given', 'path', 'listing' (sha256), 'include', 'exclude'.
         settings: settings besides the model that affect bytes: loader, device, unit size, limits.
@@ -67,6 +69,11 @@ class ScoreRecord:
         resumed: how many of them an earlier run had scored.
         errors: reason -> rows with that error.
         trained_on: the model's training data; None if its folder does not say.
+        seconds: duration of the run that finished the output, from the first image on; None while
+            it runs, and like the fields below in records of older versions.
+        files_sha256: of the stamps beside the output; None if there are none.
+        update: what `score --update` reused: numbers of rows 'reused', 'new', 'changed',
+            'retried', 'dropped', 'kept'; None if every row was scored by the same command.
         folds: every image was scored by a head that was not trained on it, and there were this many
             of them, trained like the model's; None: the model scored.
     """
@@ -75,7 +82,7 @@ class ScoreRecord:
     libraries: Mapping[str, str]
     command: str | None
     started: str
-    finished: str
+    finished: str | None
     model: ModelFacts
     source: Mapping[str, Any]
     settings: Mapping[str, Any]
@@ -84,6 +91,9 @@ class ScoreRecord:
     resumed: int
     errors: Mapping[str, int]
     trained_on: TrainedOn | None
+    seconds: float | None = None
+    files_sha256: str | None = None
+    update: Mapping[str, int] | None = None
     folds: int | None = None
 
     def to_json(self) -> dict[str, Any]:

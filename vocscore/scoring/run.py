@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from shards.file_kinds import count
 from vocscore.config.scoring import CEILINGS_AFTER, ScoreConfig
+from vocscore.errors import ScoreError
 from vocscore.machine import usable_cores
 from vocscore.printed import Printed
 from vocscore.records.keys import stored, stored_loader
@@ -22,20 +23,27 @@ from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
 from vocscore.scoring.inputs.sources import read_source, source_name
+from vocscore.scoring.inputs.units import LooseFiles
 from vocscore.scoring.output.describe import describe
-from vocscore.scoring.output.ledger import open_ledger, refuse_existing, work_folder
+from vocscore.scoring.output.earlier import finished_record, refuse_other
+from vocscore.scoring.output.ledger import open_ledger, refuse_existing, settle, work_folder
 from vocscore.scoring.scoring import Scoring
+from vocscore.scoring.update.merging import UpdatedFormat
+from vocscore.scoring.update.reuse import loose, plan_reuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from vocscore.config.scoring import InferenceConfig
     from vocscore.models.card import ModelCard
+    from vocscore.records.score_record import ScoreRecord
     from vocscore.scoring.ceilings import Ceilings, Reached
     from vocscore.scoring.engines.factory import EngineOpener
+    from vocscore.scoring.formats.choice import Choice
     from vocscore.scoring.inputs.units import Inputs
-    from vocscore.scoring.output.ledger import Ledger
+    from vocscore.scoring.output.destination import Destination
     from vocscore.scoring.scoring import Progress
+    from vocscore.scoring.update.reuse import Reuse
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,9 @@ class ScoreReport(Printed):
         output: path of the rows.
         ceilings: the machine's maximum rates; None if they were not measured.
         skipped_kinds: kind (a suffix, hidden files) -> number of files skipped.
+        complete: whether the output was there already, and nothing was done.
+        update: with `update`, numbers of rows 'reused', 'new', 'changed', 'retried' (after an
+            error), 'dropped' (their images are gone) and 'kept' (though their images are gone).
     """
 
     images: int
@@ -64,9 +75,16 @@ class ScoreReport(Printed):
     output: Path
     ceilings: Ceilings | None = None
     skipped_kinds: Mapping[str, int] = field(default_factory=dict)
+    complete: bool = False
+    update: Mapping[str, int] | None = None
 
     def __str__(self) -> str:
         """Return images, errors by reason, the rate, and the path of the rows."""
+        if self.complete:
+            return (
+                f"{self.output}: already complete ({self.images} rows, {self.errors} errors), "
+                "nothing to do"
+            )
         reasons = ", ".join(f"{n} {reason}" for reason, n in self.reasons.items())
         return (
             f"{self.images} images, {self.errors} errors{f' ({reasons})' if reasons else ''}, "
@@ -86,7 +104,8 @@ class ScoreReport(Printed):
     @property
     def images_per_second(self) -> float:
         """Rate of this run, including decoding, scoring, committing and merging."""
-        return (self.images - self.resumed) / max(self.seconds, 1e-9)
+        stay = self.update["reused"] + self.update["kept"] if self.update else 0
+        return max(self.images - self.resumed - stay, 0) / max(self.seconds, 1e-9)
 
     @property
     def reached(self) -> Reached | None:
@@ -119,7 +138,8 @@ def score(
     """Write one row for every image of a source.
 
     An interrupted run is resumed by the same call. On the same machine and with the same libraries,
-    the output is then byte-identical to that of an uninterrupted run.
+    the output is then byte-identical to that of an uninterrupted run. If the output is finished and
+    is what the call would write, nothing is done.
 
     Args:
         source: as for `read_source`; pass a URL as str, so that the error can name it.
@@ -136,8 +156,8 @@ def score(
 
     Raises:
         StoppedOnPurposeError: more bad inputs than `max_bad` allows; finished units are kept.
-        ScoreError: nothing to score, the output cannot be written, or there is an unfinished run
-            with other settings.
+        ScoreError: nothing to score, the output cannot be written, there is an unfinished run
+            with other settings, or an output that differs or cannot be updated.
         CheckpointError, DeviceError, DamageError: the checkpoint, the device or the source cannot
             be used.
         RowsError: a row was lost or duplicated: a bug in this program.
@@ -146,33 +166,43 @@ def score(
     config = config or ScoreConfig()
     compute, written = config.compute, config.output
     choice = choose(output, folder_format=written.format)
-    if not work_folder(output).exists():  # otherwise only the ledger knows which run wrote it
-        refuse_existing(output, overwrite=written.overwrite, folder=choice.folder)
+    earlier = _earlier(output, choice, config)
     card, identity = check_model(checkpoint, compute)
-    threshold = _thresholds(card, written.thresholds_file)
+    threshold = thresholds_of(card, written.thresholds_file)
     stage("listing inputs")
     globs = Globs(config.inputs.include, config.inputs.exclude)
     inputs = read_source(source, globs=globs, listing=listing)
     source = Path(source)
-    kept = _quarantine(config.limits.quarantine, source, inputs)
+    kept = quarantine_of(config.limits.quarantine, source, inputs)
+    known = {
+        "vocscore": version("vocscore"),
+        "checkpoint": identity,
+        "source": source_name(source),
+        "listing": inputs.digest(),
+        "unit_size": config.inputs.unit_size,
+        "threshold": threshold,
+    }
+    may_differ = ("listing",) if config.update.update else ()
+    if earlier is not None:
+        refuse_other(output, earlier, known, but=may_differ)
 
     stage("loading the model")  # this imports torch, so cheap checks come before it
     from vocscore.scoring.engines.factory import open_workers
 
-    opener, several = _opener(config, card, checkpoint=checkpoint, identity=identity)
+    opener, several = opener_of(config, card, checkpoint=checkpoint, identity=identity)
     origin = {
-        "vocscore": version("vocscore"),
+        "vocscore": known["vocscore"],
         "checkpoint": opener.identity,
         "preprocess": card.preprocess.to_json(),
     }
-    selection = Selection(written.columns, written.top_k, written.min_probability)
+    selection = Selection(written.columns, written.top_k, written.min_probability, written.decimals)
     rows_format = choice.open(card.classes, threshold, selection=selection, origin=origin)
     engine = open_workers(opener, several) if several else opener.open()
     # Everything that determines the bytes of the output.
     plan = {
         **origin,
-        "source": source_name(source),
-        "listing": inputs.digest(),
+        "source": known["source"],
+        "listing": known["listing"],
         "include": list(globs.include),
         "exclude": list(globs.exclude),
         "unit_size": config.inputs.unit_size,
@@ -181,21 +211,48 @@ def score(
         "device": opener.device.partition(":")[0],
         "precision": opener.precision,
         "max_pixels": config.decode.max_pixels,
-        "output": {**choice.to_json(), **selection.to_json()},
+        "output": choice.described(selection, card.classes),
     }
-    with (
-        closing(engine),
-        open_ledger(
-            output,
-            plan,
-            suffix=rows_format.suffix,
-            overwrite=written.overwrite,
-            folder=choice.folder,
-        ) as ledger,
-    ):
+    with ExitStack() as held:
+        held.enter_context(closing(engine))
+        reuse, plan_of_update = None, config.update.plan()
+        if earlier is not None:
+            refuse_other(output, earlier, plan, but=may_differ)
+            if not config.update.update:
+                return _complete(inputs, earlier, output)
+            stage("comparing inputs")
+            reuse = plan_reuse(
+                output,
+                earlier,
+                inputs,
+                by=config.update.update_by,
+                keep_removed=config.update.keep_removed,
+                listing=listing,
+            )
+            if reuse.is_nothing:
+                return _complete(inputs, earlier, output, reuse)
+            inputs, plan_of_update = reuse.inputs, dict(reuse.plan)
+            rows_format = UpdatedFormat(rows_format, reuse, unit_size=config.inputs.unit_size)
+        inputs = _stamped(inputs, config, choice)
+        ledger = held.enter_context(
+            open_ledger(
+                output,
+                {**plan, **({"update": plan_of_update} if plan_of_update else {})},
+                suffix=rows_format.suffix,
+                overwrite=written.overwrite or reuse is not None,
+                discard=written.overwrite,
+                folder=choice.folder,
+            )
+        )
         resumed, started = _rows(ledger), time.monotonic()
         record = describe(
-            plan, ledger, card=card, checkpoint=checkpoint, source=source, command=command
+            plan,
+            ledger,
+            card=card,
+            checkpoint=checkpoint,
+            source=source,
+            command=command,
+            update=None if reuse is None else reuse.counts,
         )
         scoring = Scoring(
             inputs,
@@ -203,18 +260,57 @@ def score(
             unit_size=config.inputs.unit_size,
             rows_format=rows_format,
             progress=progress,
-            bad=BadInputs(ledger, max_bad=config.limits.max_bad, quarantine=kept),
+            bad=BadInputs(
+                ledger,
+                max_bad=config.limits.max_bad,
+                quarantine=kept,
+                reused=reuse.stay if reuse else 0,
+            ),
             record=record,
             on_stage=stage,
+            reuse=reuse,
         )
         scoring.run(engine)
         seconds = time.monotonic() - started
-        report = _report(inputs, ledger, resumed=resumed, seconds=seconds, output=output)
+        report = report_of(inputs, ledger, resumed=resumed, seconds=seconds, output=output)
+        if reuse is not None:
+            report = replace(report, images=report.images + reuse.stay, update=reuse.counts)
+        if not report.images - resumed - (reuse.stay if reuse else 0):
+            return report
         if not (seconds >= CEILINGS_AFTER if written.ceilings is None else written.ceilings):
             return report
         stage("measuring the ceilings")
         sample = next(inputs.units(config.inputs.unit_size)).read().images
         return replace(report, ceilings=engine.ceilings(sample))
+
+
+def _earlier(output: Path, choice: Choice, config: ScoreConfig) -> ScoreRecord | None:
+    """Return the record of a finished output that is not to be replaced as a whole.
+
+    Raises:
+        ScoreError: there is one that cannot be recognized, or that cannot be updated.
+    """
+    update, overwrite = config.update.update, config.output.overwrite
+    if update and choice.folder:
+        raise ScoreError(
+            f"{output}: --update is not supported for a folder of parts. Omit --format and write "
+            "one file."
+        )
+    settle(output, suffix=f".{choice.name}", folder=choice.folder)
+    if update:
+        return finished_record(output, folder=False, update=True)
+    if work_folder(output).exists():  # only the ledger knows which run wrote it
+        return None
+    refuse_existing(output, overwrite=True, folder=choice.folder)
+    return None if overwrite else finished_record(output, folder=choice.folder)
+
+
+def _stamped(inputs: Inputs, config: ScoreConfig, choice: Choice) -> Inputs:
+    """Have sizes and times of loose files recorded, if the output is one file."""
+    if not config.update.update:
+        plain = isinstance(inputs, LooseFiles) and not choice.folder
+        return replace(loose(inputs), stamps="size") if plain else inputs
+    return replace(loose(inputs), stamps="hash" if config.update.update_by == "hash" else "size")
 
 
 def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, str]:
@@ -248,7 +344,7 @@ def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, 
     return files.card, files.identity
 
 
-def _opener(
+def opener_of(
     config: ScoreConfig, card: ModelCard, *, checkpoint: Path, identity: str
 ) -> tuple[EngineOpener, tuple[str, ...]]:
     """Return what opens an engine, and the devices of several; () for one in this process."""
@@ -271,7 +367,7 @@ def _opener(
     return opener, several
 
 
-def _thresholds(card: ModelCard, file: Path | None) -> float | Sequence[float]:
+def thresholds_of(card: ModelCard, file: Path | None) -> float | Sequence[float]:
     """The thresholds of the labels: the model's, or those of a file for the classes in it."""
     own = card.decision_threshold
     if file is None:
@@ -281,7 +377,12 @@ def _thresholds(card: ModelCard, file: Path | None) -> float | Sequence[float]:
     return [given.get(name, value) for name, value in zip(card.classes, every, strict=True)]
 
 
-def _quarantine(folder: Path | None, source: Path, inputs: Inputs) -> Quarantine | None:
+def quarantine_of(folder: Path | None, source: Path, inputs: Inputs) -> Quarantine | None:
+    """Open the folder for bad inputs, if there is one.
+
+    Raises:
+        ScoreError: it is in the source, or in use for something else.
+    """
     if folder is None:
         return None
     refuse_inside(folder, source)
@@ -290,13 +391,40 @@ def _quarantine(folder: Path | None, source: Path, inputs: Inputs) -> Quarantine
     return Quarantine(folder, run=run)
 
 
-def _rows(ledger: Ledger) -> int:
+def _rows(ledger: Destination) -> int:
     return sum(record.rows for record in ledger.records.values())
 
 
-def _report(
-    inputs: Inputs, ledger: Ledger, *, resumed: int, seconds: float, output: Path
+def _complete(
+    inputs: Inputs, record: ScoreRecord, output: Path, reuse: Reuse | None = None
 ) -> ScoreReport:
+    """The report on an output that is already what it should be."""
+    return ScoreReport(
+        images=record.rows,
+        resumed=record.rows,
+        reasons=dict(record.errors),
+        skipped=sum(inputs.skipped.values()),
+        problems=tuple(inputs.problems),
+        seconds=0.0,
+        output=output,
+        skipped_kinds=dict(inputs.skipped),
+        complete=True,
+        update=None if reuse is None else reuse.counts,
+    )
+
+
+def report_of(
+    inputs: Inputs, ledger: Destination, *, resumed: int, seconds: float, output: Path
+) -> ScoreReport:
+    """Sum up the committed units.
+
+    Args:
+        inputs: what was scored.
+        ledger: has the units.
+        resumed: rows of an earlier run.
+        seconds: duration of this run.
+        output: path of the rows.
+    """
     records = [record for _, record in sorted(ledger.records.items())]
     reasons: Counter[str] = Counter()
     skipped = dict(inputs.skipped)

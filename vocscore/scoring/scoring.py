@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from shards.file_kinds import count, listed
 from vocscore.errors import ScoreError
+from vocscore.records.input_stamps import HASHED, PLAIN, encoded_stamps
 from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
 from vocscore.scoring.bad_inputs.bad_records import bad_records, encoded
 from vocscore.scoring.engines import Advance
+from vocscore.scoring.inputs.units import LooseFiles
 from vocscore.scoring.output.ledger import UnitRecord
 
 if TYPE_CHECKING:
@@ -19,8 +24,11 @@ if TYPE_CHECKING:
     from vocscore.scoring.engines import Engine, Finished
     from vocscore.scoring.formats.choice import RowsFormat
     from vocscore.scoring.inputs.units import Inputs, Unit
-    from vocscore.scoring.output.ledger import Ledger
+    from vocscore.scoring.output.destination import Destination
+    from vocscore.scoring.update.reuse import Reuse
 
+    Described = Callable[..., bytes]
+    """From the size of the output in bytes, and `files`, its stamps, to its record."""
     Progress = Callable[[int, int, int], None]
 
 
@@ -34,21 +42,23 @@ class Scoring:
         rows_format: writes parts and joins them.
         progress: as for `score`.
         bad: handles bad inputs; with None they only become rows.
-        record: as for `Ledger.merge`.
+        record: as for `Ledger.merge`, but also given the stamps.
         on_stage: called with the name of the stage that begins.
+        reuse: the rows of an earlier output that the joined file also has; None: none.
     """
 
     def __init__(
         self,
         inputs: Inputs,
-        ledger: Ledger,
+        ledger: Destination,
         *,
         unit_size: int,
         rows_format: RowsFormat,
         progress: Progress | None,
         bad: BadInputs | None = None,
-        record: Callable[[int], bytes] | None = None,
+        record: Described | None = None,
         on_stage: Callable[[str], None] | None = None,
+        reuse: Reuse | None = None,
     ) -> None:
         """Count the units and rows of earlier runs."""
         self._inputs = inputs
@@ -58,6 +68,7 @@ class Scoring:
         self._progress = progress
         self._bad = bad or BadInputs(ledger)
         self._record = record
+        self._reuse = reuse
         self._stage = on_stage or (lambda _name: None)
         self._running: dict[int, Advance] = {}
         self._units = 0
@@ -109,6 +120,7 @@ class Scoring:
             record,
             lambda file: self._format.write(file, rows),
             bad_records=encoded(bad_records(finished.contents.images, rows.failures)),
+            stamps=finished.contents.stamps,
         )
         self._bad.committed(unit.number)
         self._running.pop(unit.number, None)
@@ -117,7 +129,7 @@ class Scoring:
         self._errors += errors.total()
 
     def _merge(self) -> None:
-        if not self._rows:
+        if not self._rows and not (self._reuse and self._reuse.stay):
             self._ledger.discard()
             globs = f" that {self._inputs.globs} leaves" if self._inputs.globs else ""
             kinds: dict[str, int] = {}
@@ -131,7 +143,19 @@ class Scoring:
             )
         self._stage("joining the parts")
         self._bad.finish()
-        self._ledger.merge(self._units, self._format.merge, record=self._record)
+        files = self._stamps()
+        described = self._record and partial(self._record, files=files)
+        self._ledger.merge(self._units, self._format.merge, record=described, files=files)
+
+    def _stamps(self) -> bytes | None:
+        """Return the stamps of all rows; None if they were not looked up."""
+        if not isinstance(self._inputs, LooseFiles) or self._inputs.stamps is None:
+            return None
+        kind = HASHED if self._inputs.stamps == "hash" else PLAIN
+        stamps = np.frombuffer(self._ledger.stamps(self._units), kind)
+        if len(stamps) != self._rows:
+            return None  # some parts are from a version that did not look them up
+        return encoded_stamps(self._reuse.all_stamps(stamps) if self._reuse else stamps)
 
     def _show(self) -> None:
         """Report progress; the images in tars not read yet are estimated from their sizes."""

@@ -1,10 +1,11 @@
 r"""Writes scored images as Parquet, with pyarrow.
 
 Columns: `path`, `status`, `error` (null if there is none), one float32 per class, `labels` (a
-list), `path_bytes`. Values are null for failed images and for probabilities that were not selected.
-In `path`, bytes of a name that are not UTF-8 are shown as `\xe9`; `path_bytes` then has the exact
-name, and is null otherwise. The key `vocscore` of the file's metadata describes, as JSON, the
-source of the rows: version, classes, threshold, checkpoint, Preprocess, selection.
+list), `path_bytes`. Values are null for failed images and for probabilities that were not selected;
+they are rounded if decimals were asked for. In `path`, bytes of a name that are not UTF-8 are shown
+as `\xe9`; `path_bytes` then has the exact name, and is null otherwise. The key `vocscore` of the
+file's metadata describes, as JSON, the source of the rows: version, classes, threshold, checkpoint,
+Preprocess, selection.
 
 Every part is a file with one row group, which becomes one row group of the joined file, so memory
 use and bytes depend on the unit only.
@@ -73,15 +74,16 @@ class ParquetFormat:
 
     def write(self, file: BinaryIO, rows: Rows) -> None:
         """Write the part of one unit."""
-        self._write(file, [self._table(rows)])
+        self.write_tables(file, [self._table(rows)])
 
     def merge(self, file: BinaryIO, parts: Iterable[Path]) -> None:
         """Write the parts one after the other; only one is in memory at a time."""
         import pyarrow.parquet as pq
 
-        self._write(file, (pq.ParquetFile(part).read() for part in parts))
+        self.write_tables(file, (pq.ParquetFile(part).read() for part in parts))
 
-    def _write(self, file: BinaryIO, tables: Iterable[Any]) -> None:
+    def write_tables(self, file: BinaryIO, tables: Iterable[Any]) -> None:
+        """Write tables in the schema of this format, each as one row group."""
         import pyarrow.parquet as pq
 
         with pq.ParquetWriter(
@@ -135,7 +137,8 @@ class ParquetFormat:
             return
         missing: NDArray[np.bool_] = ~self._selection.kept(rows.probabilities)
         missing[list(rows.failures)] = True
-        for column, mask in zip(rows.probabilities.T, missing.T, strict=True):
+        values = self._selection.rounding.rounded(rows.probabilities)
+        for column, mask in zip(values.T, missing.T, strict=True):
             yield pa.array(np.ascontiguousarray(column), mask=np.ascontiguousarray(mask))
 
     def _labels(self, rows: Rows) -> list[list[str] | None]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from shards.sample import ImageRef
 from vocscore.scoring.inputs.globs import EVERYTHING, Globs
+from vocscore.scoring.inputs.stamps import stamped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from shards.errors import Fault
 
 _NAMES_A_CHUNK = 4096
+StampKind: TypeAlias = Literal["size", "hash"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,15 @@ class Contents:
         problems: damage that does not concern a single image, one line each.
         refusal: why the unit cannot be read at all; `images` then has one item, for the whole unit.
         skipped: kind -> number of members that are not inputs.
+        stamps: bytes of the stamps of the images' files, looked up before they are read, so that
+            a later change shows; empty if they were not asked for.
     """
 
     images: Sequence[ImageRef]
     problems: tuple[str, ...] = ()
     refusal: Fault | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
+    stamps: bytes = b""
 
 
 class Unit(Protocol):
@@ -93,12 +98,14 @@ class FileUnit:
         root: the folder that the names are relative to.
         names: names of the files.
         faults: faults of those names that are known to be unreadable.
+        stamps: as in `LooseFiles`.
     """
 
     number: int
     root: str
     names: Sequence[str]
     faults: Mapping[str, Fault] = field(default_factory=dict)
+    stamps: StampKind | None = None
 
     @property
     def weight(self) -> int:
@@ -107,15 +114,17 @@ class FileUnit:
 
     def read(self) -> Contents:
         """Return the images with their paths below `root`."""
-        root, faults = self.root, self.faults
+        root, faults, stamps = self.root, self.faults, b""
+        if self.stamps is not None:
+            stamps = stamped(root, self.names, hashed=self.stamps == "hash").tobytes()
         if not faults:
-            return Contents([ImageRef(name, posixpath.join(root, name)) for name in self.names])
-        return Contents(
-            [
+            refs = [ImageRef(name, posixpath.join(root, name)) for name in self.names]
+        else:
+            refs = [
                 ImageRef(name, posixpath.join(root, name), fault=faults.get(name))
                 for name in self.names
             ]
-        )
+        return Contents(refs, stamps=stamps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,8 @@ class LooseFiles:
         problems: one line for each thing that could not be listed.
         faults: faults of those names that are known to be unreadable.
         globs: which images are inputs.
+        stamps: what is recorded of each file: 'size' for size and modification time, 'hash' for
+            also the hash of its bytes; None: nothing.
     """
 
     root: str
@@ -137,6 +148,7 @@ class LooseFiles:
     problems: Sequence[str] = ()
     faults: Mapping[str, Fault] = field(default_factory=dict)
     globs: Globs = EVERYTHING
+    stamps: StampKind | None = None
 
     @property
     def images(self) -> int:
@@ -155,7 +167,7 @@ class LooseFiles:
             faults = self.faults and {
                 name: self.faults[name] for name in names if name in self.faults
             }
-            yield FileUnit(number, self.root, names, faults)
+            yield FileUnit(number, self.root, names, faults, self.stamps)
 
     def digest(self) -> str:
         """Hash the names, in order; not sizes or dates: checking a million files takes too long."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections import Counter
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
 from vocscore.models.card import checkpoint_hash
+from vocscore.records.input_stamps import stamps_hash
 from vocscore.records.score_record import ModelFacts, ScoreRecord
 from vocscore.records.trained_on import read_trained_on
 from vocscore.scoring.inputs.units import digest_of
@@ -30,6 +33,7 @@ LIBRARIES: Final = (
     "pyarrow",
 )
 """Libraries that decode, compute or write; another version may change the last bits."""
+_SOURCE: Final = ("listing", "include", "exclude")
 _SETTINGS: Final = ("maker", "device", "unit_size", "max_pixels")
 
 
@@ -41,7 +45,8 @@ def describe(
     checkpoint: Path,
     source: Path,
     command: str | None,
-) -> Callable[[int], bytes]:
+    update: Mapping[str, int] | None = None,
+) -> Callable[..., bytes]:
     """Prepare the record of an output that is about to be written.
 
     Args:
@@ -51,16 +56,20 @@ def describe(
         checkpoint: folder of the model, as the user named it.
         source: what is scored, as the user named it.
         command: the command line as typed; None if called from Python.
+        update: `Reuse.counts` of an update.
 
     Returns:
-        For `Ledger.merge`: a function from the size of the output in bytes to its record.
+        For `Scoring`: a function from the size of the output in bytes, and `files`, its stamps, to
+        its record.
+        Until then, the ledger has the record of an unfinished run.
     """
-    started = _now()
+    begun, started = time.monotonic(), _now()
     resumed = sum(record.rows for record in ledger.records.values())
+    stay = update["reused"] + update["kept"] if update else 0
     libraries = _versions()
     trained_on = read_trained_on(checkpoint)  # not later: the folder may be moved during the run
 
-    def finished(output_bytes: int) -> bytes:
+    def described(output_bytes: int, *, files: bytes | None, complete: bool) -> bytes:
         errors: Counter[str] = Counter()
         for part in ledger.records.values():
             errors.update(part.errors)
@@ -69,7 +78,7 @@ def describe(
             libraries=libraries,
             command=command,
             started=started,
-            finished=_now(),
+            finished=_now() if complete else None,
             model=ModelFacts(
                 given=str(checkpoint),
                 path=str(checkpoint.absolute()),
@@ -78,22 +87,44 @@ def describe(
                 preprocess=plan["preprocess"],
                 threshold=plan["threshold"],
                 classes=card.classes,
+                backbone=card.backbone,
             ),
             source={
                 "given": str(source),
                 "path": plan["source"],
-                **{name: plan[name] for name in ("listing", "include", "exclude")},
+                **{name: plan[name] for name in _SOURCE},
             },
             settings={name: plan[name] for name in _SETTINGS},
             output={**plan["output"], "bytes": output_bytes},
-            rows=sum(part.rows for part in ledger.records.values()),
+            rows=stay + sum(part.rows for part in ledger.records.values()),
             resumed=resumed,
             errors=dict(sorted(errors.items())),
             trained_on=trained_on,
+            seconds=round(time.monotonic() - begun, 3) if complete else None,
+            files_sha256=None if files is None else stamps_hash(files),
+            update=update,
         )
         return record.to_bytes()
 
-    return finished
+    ledger.start(described(0, files=None, complete=False))
+    return partial(described, complete=True)
+
+
+def recorded_plan(record: ScoreRecord) -> dict[str, Any]:
+    """The plan of the run that wrote a record, without what an update adds to it."""
+    model, source = record.model, record.source
+    threshold = model.threshold
+    return {
+        "vocscore": record.vocscore,
+        "checkpoint": model.sha256,
+        "preprocess": dict(model.preprocess),
+        "source": source["path"],
+        **{name: source[name] for name in _SOURCE},
+        "threshold": list(threshold) if isinstance(threshold, tuple) else threshold,
+        "precision": model.precision,
+        **{name: record.settings[name] for name in _SETTINGS},
+        "output": {name: value for name, value in record.output.items() if name != "bytes"},
+    }
 
 
 def _versions() -> dict[str, str]:

@@ -8,13 +8,15 @@ Beside an unfinished output there is a folder `<output>.parts`:
     bad-000000.jsonl its bad inputs, if any, for the quarantine
     part-000000.json its counts; written after the rows, so it marks them as complete
     merged.csv       the parts being joined
-    record.json      the future record of the output, `OUTPUT.json` (`vocscore.records`)
-    done.json        plan.json renamed: the output is finished, only the cleanup remains
+    started.json     the record as far as it is known at the start, for readers of the parts
+    files.npy        the future stamps of the images, `OUTPUT.files.npy` (`vocscore.records`)
+    record.json      the future record of the output, `OUTPUT.json`, the same
+    done.json        plan.json renamed: all of this is complete, and only has to be moved
 
-If the output is a folder (`part_folder`), its parts are in `rows/`. This folder is renamed to the
-output as soon as `done.json` exists; an older output is moved to `replaced/` first. The record is
-moved after the output, and the record of an older output is removed before the new output appears,
-so that a record never describes other rows than those beside it.
+If the output is a folder (`part_folder`), its parts are in `rows/`. As soon as `done.json` exists,
+merged.csv or this folder is renamed to the output; an older folder is moved to `replaced/` first.
+The stamps and the record are moved after the output, and those of an older output are removed
+before the new output appears, so that they never describe other rows than those beside them.
 
 Every file is written under a temporary name, synced to the disk and renamed. So a run that is
 killed at any moment leaves only complete parts; the next run with the same plan resumes from them,
@@ -25,14 +27,16 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode, b64encode
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from shards import atomic
 from shards.files import read_regular
 from vocscore.errors import ScoreError
-from vocscore.records.score_record import is_record, record_file
+from vocscore.records.input_stamps import is_stamps, stamps_file
+from vocscore.records.score_record import STARTED, is_record, record_file
 from vocscore.scoring.output import part_folder
 from vocscore.scoring.output.differences import differences
 
@@ -41,7 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT_VERSION = 1
-_OURS = re.compile(r"\.?((part|bad)-\d{6,}|plan|done|merged|record)\.[a-z]+(\.tmp)?")
+_OURS = re.compile(r"\.?((part|bad)-\d{6,}|plan|done|merged|record|started|files)\.[a-z]+(\.tmp)?")
 _MARK = re.compile(r"part-(\d{6,})\.json")
 
 
@@ -95,6 +99,12 @@ def refuse_existing(output: Path, *, overwrite: bool, folder: bool = False) -> N
         return
     if output.is_dir():
         raise ScoreError(f"{output}: a folder. Name a file with -o.")
+    stamps = stamps_file(output)
+    if (stamps.exists() or stamps.is_symlink()) and not is_stamps(stamps):
+        raise ScoreError(
+            f"{stamps}: not what is known of scored images, but that has to be written there. Move "
+            "it away, or choose another output with -o."
+        )
     if output.exists() and not overwrite:
         raise ScoreError(
             f"{output}: already exists. Use --overwrite to replace it, or choose another file "
@@ -104,7 +114,13 @@ def refuse_existing(output: Path, *, overwrite: bool, folder: bool = False) -> N
 
 @contextmanager
 def open_ledger(
-    output: Path, plan: Mapping[str, Any], *, suffix: str, overwrite: bool, folder: bool = False
+    output: Path,
+    plan: Mapping[str, Any],
+    *,
+    suffix: str,
+    overwrite: bool,
+    folder: bool = False,
+    discard: bool | None = None,
 ) -> Iterator[Ledger]:
     """Lock an output while it is being written.
 
@@ -116,6 +132,7 @@ def open_ledger(
         plan: plain values that determine the output's bytes; mappings may be nested.
         suffix: suffix of the parts.
         overwrite: replace an existing output, and discard an unfinished run with another plan.
+        discard: whether to discard such a run, if that differs from `overwrite`.
         folder: keep the parts as the output instead of joining them.
 
     Raises:
@@ -126,9 +143,25 @@ def open_ledger(
     with ExitStack() as held:
         ledger.lock(held)
         try:
-            ledger.begin(plan, overwrite=overwrite)
+            ledger.begin(
+                plan, overwrite=overwrite, discard=overwrite if discard is None else discard
+            )
             yield ledger
         finally:
+            ledger.leave()
+
+
+def settle(output: Path, *, suffix: str, folder: bool) -> None:
+    """Finish a run that was killed after its output was complete; the arguments are the ledger's.
+
+    Raises:
+        ScoreError: another run is writing the output, or it cannot be written.
+    """
+    if (work_folder(output) / "done.json").exists():
+        ledger = Ledger(output, suffix=suffix, folder=folder)
+        with ExitStack() as held:
+            ledger.lock(held)
+            ledger.settle()
             ledger.leave()
 
 
@@ -136,8 +169,11 @@ class Ledger:
     """The parts of one output. Created by `open_ledger` only.
 
     Attributes:
+        resumable: always: an unfinished run is resumed by the same call.
         records: records of the committed parts, by the number of the unit.
     """
+
+    resumable: ClassVar[bool] = True
 
     def __init__(self, output: Path, *, suffix: str, folder: bool) -> None:
         self._output = output
@@ -149,6 +185,8 @@ class Ledger:
         self._plan = self._work / "plan.json"
         self._done = self._work / "done.json"
         self._record = self._work / "record.json"
+        self._files = self._work / "files.npy"
+        self._merged = self._work / f"merged{suffix}"
         self.records: dict[int, UnitRecord] = {}
 
     def lock(self, held: ExitStack) -> None:
@@ -167,16 +205,14 @@ class Ledger:
                     ) from error
             return
 
-    def begin(self, plan: Mapping[str, Any], *, overwrite: bool) -> None:
+    def begin(self, plan: Mapping[str, Any], *, overwrite: bool, discard: bool) -> None:
         """Resume the unfinished run of this plan, or start one."""
         new = json.loads(json.dumps({"format": FORMAT_VERSION, **plan}))
+        self.settle()
         with self._writing():
-            if self._done.exists():
-                self._finish()
-                self._remove()
             old = self._read_plan()
             if old is not None and old != new:
-                self._refuse_other(old, new, overwrite=overwrite)
+                self._refuse_other(old, new, discard=discard)
                 self._remove()
                 old = None
             if old is None:
@@ -193,6 +229,7 @@ class Ledger:
         write: Callable[[BinaryIO], None],
         *,
         bad_records: bytes = b"",
+        stamps: bytes = b"",
     ) -> None:
         """Store the part of one unit durably.
 
@@ -201,6 +238,7 @@ class Ledger:
             record: record of the part.
             write: writes its rows.
             bad_records: its bad inputs, stored in the file that `Ledger.bad_records` returns.
+            stamps: stored in the mark, for `Ledger.stamps`.
 
         Raises:
             ScoreError: it cannot be written; the parts before it are kept.
@@ -214,6 +252,8 @@ class Ledger:
             else:  # a run killed before it marked the part may have left such a file
                 self.bad_records(number).unlink(missing_ok=True)
             kept = {"bytes": part.stat().st_size, **record.to_json()}
+            if stamps:
+                kept["stamps"] = b64encode(stamps).decode("ascii")
             mark = self._work / f"{part.stem}.json"
             atomic.write(mark, json.dumps(kept).encode("ascii"))
         self.records[number] = record
@@ -222,12 +262,24 @@ class Ledger:
         """Return the file that lists the bad inputs of a committed unit; missing if it has none."""
         return self._work / f"bad-{number:06d}.jsonl"
 
+    def stamps(self, units: int) -> bytes:
+        """Return the stamps of the committed units one after the other."""
+        marks = (self._part(number).stem for number in range(units))
+        kept = (json.loads(read_regular(self._work / f"{stem}.json")) for stem in marks)
+        return b"".join(b64decode(mark.get("stamps", "")) for mark in kept)
+
+    def start(self, record: bytes) -> None:
+        """Store what is known of an unfinished run, for those who read its parts."""
+        with self._writing():
+            atomic.write(self._work / STARTED, record)
+
     def merge(
         self,
         units: int,
         write: Callable[[BinaryIO, Iterable[Path]], None],
         *,
         record: Callable[[int], bytes] | None = None,
+        files: bytes | None = None,
     ) -> None:
         """Join the parts in the order of their units to the output, and remove the work folder.
 
@@ -235,6 +287,7 @@ class Ledger:
             units: number of units; all must have been committed.
             write: writes the output, given the parts in order; not called for a folder of parts.
             record: returns the record, given the size of the output in bytes; None: no record.
+            files: the stamps of the images; None: no stamps.
 
         Raises:
             ScoreError: it cannot be written; the parts are kept.
@@ -242,29 +295,46 @@ class Ledger:
         if self.records.keys() != set(range(units)):
             raise RuntimeError(f"{units} units, but parts {sorted(self.records)[:20]}...")
         with self._writing():
-            merged = self._work / f"merged{self._suffix}"
             if not self._folder:
-                with atomic.replacing(merged) as file:
+                with atomic.replacing(self._merged) as file:
                     write(file, map(self._part, range(units)))
+            if files is None:
+                self._files.unlink(missing_ok=True)
+            else:
+                atomic.write(self._files, files)
             if record is not None:
-                rows = map(self._part, range(units)) if self._folder else [merged]
+                rows = map(self._part, range(units)) if self._folder else [self._merged]
                 atomic.write(self._record, record(sum(file.stat().st_size for file in rows)))
             else:
                 self._record.unlink(missing_ok=True)
             # another file may have appeared meanwhile
             refuse_existing(self._output, overwrite=True, folder=self._folder)
-            record_file(self._output).unlink(missing_ok=True)
-            if not self._folder:
-                atomic.move(merged, self._output)
             atomic.move(self._plan, self._done)
             self._finish()
         with suppress(OSError):  # the rest is removed when the name is used again
             self._remove()
 
+    def settle(self) -> None:
+        """Move what a killed run had completed, if so, and remove its work folder."""
+        with self._writing():
+            if self._done.exists():
+                self._finish()
+                self._remove()
+
     def _finish(self) -> None:
+        """Move the output, its stamps and its record; can be repeated after a crash."""
+        beside, stamps = record_file(self._output), stamps_file(self._output)
+        if (self._rows if self._folder else self._merged).exists():
+            if is_record(beside):
+                beside.unlink()
+            if is_stamps(stamps):
+                stamps.unlink()
         if self._folder:
             part_folder.place(self._rows, self._output, replaced=self._work / "replaced")
-        beside = record_file(self._output)
+        elif self._merged.exists():
+            atomic.move(self._merged, self._output)
+        if self._files.exists() and (is_stamps(stamps) or not stamps.exists()):
+            atomic.move(self._files, stamps)
         if self._record.exists() and (is_record(beside) or not beside.exists()):
             atomic.move(self._record, beside)
 
@@ -303,9 +373,9 @@ class Ledger:
             (self._work / name).unlink()
 
     def _refuse_other(
-        self, old: Mapping[str, Any], new: Mapping[str, Any], *, overwrite: bool
+        self, old: Mapping[str, Any], new: Mapping[str, Any], *, discard: bool
     ) -> None:
-        if not overwrite:
+        if not discard:
             found = ", ".join(differences(old, new))
             raise ScoreError(
                 f"{self._output}: there is an unfinished run that differs in {found}. Use "

@@ -13,6 +13,7 @@ from vocscore.view.screens.gallery import build_gallery
 from vocscore.view.screens.image_screen import build_image
 from vocscore.view.screens.overview import build_overview
 from vocscore.view.screens.suspects import build_suspects
+from vocscore.view.screens.two_runs import build_two_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 def links(session: "Session") -> list[tuple[str, str]]:
     """The addresses and names of the screens that these predictions have."""
     found = [("/", "Overview"), ("/gallery", "Gallery"), ("/class", "Classes")]
+    if len(session.subjects) > 1:
+        found.append(("/two-runs", "Two runs"))
     if session.labels is not None:
         found.append(("/suspects", "Suspects"))
     if len(session.table.reasons) > 1:
@@ -51,6 +54,9 @@ def routes(session: "Session") -> "dict[str, Callable[..., Any]]":
     def suspects() -> Any:
         return build_suspects(session)
 
+    def two_runs() -> Any:
+        return build_two_runs(session)
+
     def bad_inputs() -> Any:
         return build_bad_inputs(session)
 
@@ -60,6 +66,7 @@ def routes(session: "Session") -> "dict[str, Callable[..., Any]]":
         "/class": classes,
         "/class/{c}": one_class,
         "/show/{number}/{row}": image,
+        "/two-runs": two_runs,
         "/suspects": suspects,
         "/bad-inputs": bad_inputs,
     }

@@ -10,13 +10,15 @@ from markupsafe import Markup
 from nicegui import ui
 
 from vocscore.columns.suspects import SuspectRows, suspect_rows
+from vocscore.reporting.texts import html, visible
 from vocscore.view.address import View
 from vocscore.view.corrections import CorrectionsFile
 from vocscore.view.images import LARGE_SIDE, image_url
-from vocscore.view.texts import html, visible
 from vocscore.view.tiles import tiles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nicegui.events import KeyEventArguments
 
     from vocscore.columns.labels import Labels
@@ -85,8 +87,8 @@ class _Suspects:
         else:
             return
         ui.label(
-            f"{text}, and a model rarely contradicts what it has learned. 'vocscore train --folds "
-            "5' writes predictions for every labeled image by a model that has not seen it "
+            f"{text}, and a model rarely contradicts what it has learned. Training with --folds 5 "
+            "writes predictions for every labeled image by a model that has not seen it "
             "(out_of_fold.csv in the run): look at those."
         ).classes("note")
 
@@ -123,12 +125,12 @@ class _Suspects:
     def _on_key(self, event: KeyEventArguments) -> None:
         if not event.action.keydown or event.modifiers.ctrl or event.modifiers.alt:
             return
-        actions = {
+        actions: dict[str, Callable[[], None]] = {
             "c": self._correct,
             "d": self._drop,
             "u": self._undo,
-            "ArrowLeft": lambda: self._go(-1),
-            "ArrowRight": lambda: self._go(1),
+            "ArrowLeft": partial(self._go, -1),
+            "ArrowRight": partial(self._go, 1),
         }
         action = actions.get(event.key.name)
         if action:

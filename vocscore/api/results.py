@@ -1,0 +1,199 @@
+"""The commands about finished predictions as functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vocscore.api.checks import path
+from vocscore.api.progress import opened
+from vocscore.api.settings import settings, takes
+from vocscore.config.comparing import CompareConfig
+from vocscore.config.groups import build
+from vocscore.config.relabeling import RelabelConfig
+from vocscore.config.reporting import ReportConfig
+from vocscore.config.viewing import ServerConfig, SubjectConfig
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from typing_extensions import Unpack
+
+    from vocscore.api.keywords import (
+        CompareKeywords,
+        RelabelKeywords,
+        ReportKeywords,
+        ViewKeywords,
+    )
+    from vocscore.api.progress import Progress
+    from vocscore.comparing import CompareReport
+    from vocscore.config.option import Group
+    from vocscore.reporting.report import WrittenReport
+    from vocscore.scoring.relabel import RelabelReport
+    from vocscore.view.server import PageServer
+
+    PathLike = str | os.PathLike[str]
+
+
+@takes(CompareConfig)
+def compare(
+    first: PathLike,
+    second: PathLike,
+    *,
+    options: Group | Iterable[Group] = (),
+    progress: bool | Progress | None = None,
+    **keywords: Unpack[CompareKeywords],
+) -> CompareReport:
+    """Compare two predictions of the same images, or two runs, as `vocscore compare` does.
+
+    Args:
+        first: what `score` wrote, or a folder that `train` wrote.
+        second: the same kind.
+        options: groups of options, which set all of their options; keywords take precedence.
+        progress: True shows a bar, False none, None only if standard error is a terminal.
+        **keywords: every option of the command.
+
+    Returns:
+        What changed; `print` shows the text of the command.
+
+    Raises:
+        Error: they cannot be compared.
+    """
+    from vocscore.comparing import compare as run
+
+    config = build(CompareConfig, settings(keywords, options, CompareConfig))
+    one, other = path("first", first, what="file"), path("second", second, what="file")
+    with opened("compare", progress) as shown:
+        return run(one, other, config, on_stage=shown.stage)
+
+
+@takes(RelabelConfig)
+def relabel(
+    predictions: PathLike,
+    output: PathLike,
+    *,
+    thresholds_file: PathLike,
+    options: Group | Iterable[Group] = (),
+    progress: bool | Progress | None = None,
+    **keywords: Unpack[RelabelKeywords],
+) -> RelabelReport:
+    """Decide labels with other thresholds, without scoring again, as `vocscore relabel` does.
+
+    Args:
+        predictions: what `score` wrote, with all probabilities.
+        output: to be written; the suffix selects the format.
+        thresholds_file: JSON, class to threshold.
+        options: groups of options, which set all of their options; keywords take precedence.
+        progress: True shows a bar, False none, None only if standard error is a terminal.
+        **keywords: every option of the command.
+
+    Returns:
+        How many decisions changed.
+
+    Raises:
+        Error: the labels cannot be decided, or the output exists.
+    """
+    from vocscore.scoring.relabel import relabel as run
+
+    config = build(RelabelConfig, settings(keywords, options, RelabelConfig))
+    source, out = path("predictions", predictions, what="file"), path("output", output)
+    file = path("thresholds_file", thresholds_file, what="file")
+    with opened("relabel", progress) as shown:
+        return run(
+            source,
+            out,
+            thresholds_file=file,
+            overwrite=config.overwrite,
+            on_stage=shown.stage,
+            progress=shown,
+        )
+
+
+@takes(SubjectConfig, ServerConfig)
+def view(
+    predictions: PathLike,
+    second: PathLike | None = None,
+    *,
+    options: Group | Iterable[Group] = (),
+    progress: bool | Progress | None = None,
+    **keywords: Unpack[ViewKeywords],
+) -> PageServer:
+    """Show predictions in a browser, as `vocscore view` does.
+
+    The page is served in a thread until it is closed; a process has one at a time.
+
+    Args:
+        predictions: what `score` wrote or is writing.
+        second: predictions of the same images, to be compared.
+        options: groups of options, which set all of their options; keywords take precedence.
+        progress: True shows a bar, False none, None only if standard error is a terminal.
+        **keywords: every option of the command.
+
+    Returns:
+        The page: `address`, `wait()` until Ctrl-C, `close()`; also a context manager.
+
+    Raises:
+        Error: the predictions cannot be shown, NiceGUI is not installed, or the port is in use.
+    """
+    import webbrowser
+
+    from vocscore.view.opening import open_subjects
+    from vocscore.view.server import PageServer, has_display, require_nicegui
+
+    given = settings(keywords, options, SubjectConfig, ServerConfig)
+    data, server = build(SubjectConfig, given), build(ServerConfig, given)
+    require_nicegui()
+    named = [predictions] if second is None else [predictions, second]
+    files = [path("predictions", one, what="file") for one in named]
+    with opened("view", progress) as shown:
+        subjects = open_subjects(
+            files,
+            labels=data.labels,
+            images=data.images,
+            on_stage=shown.stage,
+            on_rows=shown.listing,
+        )
+    page = PageServer(subjects, host=server.host, port=server.port)
+    if server.open and has_display():
+        webbrowser.open(page.address)
+    return page
+
+
+@takes(ReportConfig)
+def report(
+    predictions: PathLike,
+    output: PathLike,
+    *,
+    options: Group | Iterable[Group] = (),
+    progress: bool | Progress | None = None,
+    **keywords: Unpack[ReportKeywords],
+) -> WrittenReport:
+    """Write one HTML file about predictions, as `vocscore report` does.
+
+    Args:
+        predictions: what `score` wrote or is writing.
+        output: an .html file.
+        options: groups of options, which set all of their options; keywords take precedence.
+        progress: True shows a bar, False none, None only if standard error is a terminal.
+        **keywords: every option of the command.
+
+    Returns:
+        What is in the file.
+
+    Raises:
+        Error: the predictions or the labels cannot be used, or the output exists or cannot be
+            written.
+    """
+    from vocscore.reporting.report import report as write
+
+    config = build(ReportConfig, settings(keywords, options, ReportConfig))
+    source, out = path("predictions", predictions, what="file"), path("output", output, what="file")
+    with opened("report", progress) as shown:
+        return write(
+            source,
+            out,
+            config,
+            on_stage=shown.stage,
+            on_rows=shown.listing,
+            progress=shown,
+        )

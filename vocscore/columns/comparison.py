@@ -1,0 +1,365 @@
+"""Compares two predictions of the same images: decisions that changed, and what they cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from vocscore.errors import EvalError
+from vocscore.evaluation.bootstrap import LEVEL, RATIOS, bootstrap_difference
+from vocscore.evaluation.metrics import plain, report_decided
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from vocscore.columns.dataset import Dataset
+    from vocscore.columns.table import Table
+    from vocscore.evaluation.bootstrap import Intervals
+    from vocscore.evaluation.metrics import Report
+
+_AVERAGES: Final = ("samples", "micro", "macro")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedChanges:
+    """What changed for the images that neither model was trained on.
+
+    Attributes:
+        places: int64 (H,), these images among those compared.
+        labels: int8 (H, C).
+        left_out: number of labeled images that one of the models was trained on.
+        first: metrics of the first predictions.
+        second: metrics of the second.
+        fixed: int64 (C,), mistakes of the first that the second does not make.
+        broken: int64 (C,), mistakes of the second that the first does not make.
+        intervals: of the differences, second minus first; None if not requested.
+    """
+
+    places: NDArray[np.int64]
+    labels: NDArray[np.int8]
+    left_out: int
+    first: Report
+    second: Report
+    fixed: NDArray[np.int64]
+    broken: NDArray[np.int64]
+    intervals: Intervals | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """Two predictions of the same images.
+
+    Attributes:
+        classes: those of both, in the order of the first.
+        other_classes: of only one of them.
+        rows: int64 (M, 2), the row of each image in the first and in the second; only images with
+            probabilities in both.
+        only_first: number of images without a row in the second.
+        only_second: number of images without a row in the first.
+        failed: images with an error in: only the first, only the second, both.
+        predicted: bool (2, M, C), the decisions.
+        changed: int64 (K, 2): image (of M) and class of each decision that differs.
+        mean_moved: mean absolute difference of the probabilities.
+        most_moved: the greatest one.
+        judged: with labels.
+    """
+
+    classes: tuple[str, ...]
+    other_classes: tuple[str, ...]
+    rows: NDArray[np.int64]
+    only_first: int
+    only_second: int
+    failed: tuple[int, int, int]
+    predicted: NDArray[np.bool_]
+    changed: NDArray[np.int64]
+    mean_moved: float
+    most_moved: float
+    judged: JudgedChanges | None
+
+    @property
+    def gained(self) -> NDArray[np.int64]:
+        """Per class, images that only the second predicts, int64 (C,)."""
+        found: NDArray[np.int64] = (self.predicted[1] & ~self.predicted[0]).sum(0)
+        return found
+
+    @property
+    def lost(self) -> NDArray[np.int64]:
+        """Per class, images that only the first predicts, int64 (C,)."""
+        found: NDArray[np.int64] = (self.predicted[0] & ~self.predicted[1]).sum(0)
+        return found
+
+    @property
+    def changed_images(self) -> int:
+        """Number of images with a decision that differs."""
+        return len(np.unique(self.changed[:, 0]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; without single decisions."""
+        judged = self.judged
+        return {
+            "images": len(self.rows),
+            "only_first": self.only_first,
+            "only_second": self.only_second,
+            "failed_only_first": self.failed[0],
+            "failed_only_second": self.failed[1],
+            "failed_both": self.failed[2],
+            "other_classes": list(self.other_classes),
+            "changed_decisions": len(self.changed),
+            "changed_images": self.changed_images,
+            "mean_difference": plain(self.mean_moved),
+            "largest_difference": plain(self.most_moved),
+            "classes": {name: self._of_class(c) for c, name in enumerate(self.classes)},
+            "judged": None if judged is None else _judged_json(judged),
+        }
+
+    def _of_class(self, c: int) -> dict[str, Any]:
+        found: dict[str, Any] = {"gained": int(self.gained[c]), "lost": int(self.lost[c])}
+        if self.judged is not None:
+            found.update(class_figures(self.judged, c))
+        return found
+
+
+def class_figures(judged: JudgedChanges, c: int) -> dict[str, Any]:
+    """The figures of a class as plain values; None for nan."""
+    first, second = (float(report.average_precision[c]) for report in (judged.first, judged.second))
+    low, high = (
+        (float("nan"),) * 2
+        if judged.intervals is None
+        else (float(end) for end in judged.intervals.average_precision[0, c])
+    )
+    return {
+        "positives": int(judged.first.per_class.positives[c]),
+        "fixed": int(judged.fixed[c]),
+        "broken": int(judged.broken[c]),
+        "average_precision_first": plain(first),
+        "average_precision_second": plain(second),
+        "difference": plain(second - first),
+        "difference_low": plain(low),
+        "difference_high": plain(high),
+    }
+
+
+def figures(judged: JudgedChanges) -> list[tuple[str, float, float, float, float]]:
+    """Every figure of all classes: name, first, second, and the ends of the difference."""
+    ends = judged.intervals
+    nan = (float("nan"),) * 2
+    found = [
+        (
+            "mean_average_precision",
+            judged.first.mean_average_precision,
+            judged.second.mean_average_precision,
+            *(nan if ends is None else ends.mean_average_precision[0].tolist()),
+        )
+    ]
+    for average in _AVERAGES:
+        one, other = getattr(judged.first, average), getattr(judged.second, average)
+        for at, ratio in enumerate(RATIOS):
+            interval = nan if ends is None else getattr(ends, average)[at].tolist()
+            values = (getattr(one, ratio), getattr(other, ratio))
+            found.append((f"{average}_{ratio}", *values, *interval))
+    return found
+
+
+def _judged_json(judged: JudgedChanges) -> dict[str, Any]:
+    return {
+        "images": len(judged.places),
+        "left_out_trained_on": judged.left_out,
+        "fixed": int(judged.fixed.sum()),
+        "broken": int(judged.broken.sum()),
+        "level": LEVEL,
+        "figures": {
+            name: {
+                "first": plain(first),
+                "second": plain(second),
+                "difference": plain(second - first),
+                "low": plain(low),
+                "high": plain(high),
+            }
+            for name, first, second, low, high in figures(judged)
+        },
+    }
+
+
+def compare_datasets(
+    first: Dataset,
+    second: Dataset,
+    *,
+    threshold: float | None = None,
+    everything: bool = False,
+    resamples: int,
+    seed: int,
+) -> Comparison:
+    """Compare two predictions; images are the same if their paths are equal.
+
+    Args:
+        first: predictions, with the labels to judge them by.
+        second: predictions of the same images.
+        threshold: decide with this one; None: the labels in the predictions.
+        everything: also judge by images that a model was trained on.
+        resamples: of the intervals; 0 for none.
+        seed: of the resamples.
+
+    Raises:
+        EvalError: they have no class or no image in common, or lack probabilities.
+    """
+    tables = (first.table, second.table)
+    classes = tuple(name for name in tables[0].classes if name in tables[1].classes)
+    others = tuple(sorted({*tables[0].classes} ^ {*tables[1].classes}))
+    if not classes:
+        raise EvalError(f"{tables[0].source} and {tables[1].source} have no class in common.")
+    pairs, alone = _match(*tables)
+    bad = [table.failed[pairs[:, side]] for side, table in enumerate(tables)]
+    kept = pairs[~bad[0] & ~bad[1]]
+    if not len(kept):
+        raise EvalError(
+            f"{tables[0].source} and {tables[1].source} have no image with probabilities in "
+            f"common{_first_paths(*tables)}. Score the same folder with both models."
+        )
+    values = [_values(table, classes, kept[:, side]) for side, table in enumerate(tables)]
+    decisions = np.stack(
+        [_decisions(table, classes, kept[:, side], threshold) for side, table in enumerate(tables)]
+    )
+    moved = np.abs(values[0] - values[1])
+    known = moved[~np.isnan(moved)]
+    return Comparison(
+        classes=classes,
+        other_classes=others,
+        rows=kept,
+        only_first=alone[0],
+        only_second=alone[1],
+        failed=(
+            int((bad[0] & ~bad[1]).sum()),
+            int((bad[1] & ~bad[0]).sum()),
+            int((bad[0] & bad[1]).sum()),
+        ),
+        predicted=decisions,
+        changed=np.argwhere(decisions[0] != decisions[1]).astype(np.int64),
+        mean_moved=float(known.mean()) if known.size else float("nan"),
+        most_moved=float(known.max()) if known.size else float("nan"),
+        judged=_judge(
+            (first, second),
+            classes,
+            kept,
+            values,
+            decisions,
+            everything=everything,
+            resamples=resamples,
+            seed=seed,
+        ),
+    )
+
+
+def _first_paths(first: Table, second: Table) -> str:
+    if not first.rows or not second.rows:
+        return ""
+    return f" (the first paths are {first.path(0)!r} and {second.path(0)!r})"
+
+
+def _match(first: Table, second: Table) -> tuple[NDArray[np.int64], tuple[int, int]]:
+    """Rows of equal paths, int64 (M, 2), and how many rows of each have none."""
+    places: dict[str, int] = {}
+    for row in range(second.rows):
+        places.setdefault(second.path(row), row)
+    pairs = [
+        (row, there)
+        for row in range(first.rows)
+        if (there := places.pop(first.path(row), None)) is not None
+    ]
+    found = np.array(pairs, np.int64).reshape(-1, 2)
+    return found, (first.rows - len(found), second.rows - len(found))
+
+
+def _values(table: Table, classes: tuple[str, ...], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Probabilities, float32 (M, C)."""
+    return np.stack([table.column(table.classes.index(name))[rows] for name in classes], axis=1)
+
+
+def _decisions(
+    table: Table, classes: tuple[str, ...], rows: NDArray[np.int64], threshold: float | None
+) -> NDArray[np.bool_]:
+    """Decisions, bool (M, C)."""
+    found = []
+    for name in classes:
+        c = table.classes.index(name)
+        column = table.decided(c) if threshold is None else table.predicted(c, threshold)
+        found.append(column[rows])
+    return np.stack(found, axis=1)
+
+
+def _judge(
+    datasets: tuple[Dataset, Dataset],
+    classes: tuple[str, ...],
+    rows: NDArray[np.int64],
+    values: list[NDArray[np.float32]],
+    decisions: NDArray[np.bool_],
+    *,
+    everything: bool,
+    resamples: int,
+    seed: int,
+) -> JudgedChanges | None:
+    """Judge both by the labels of the first; None without labels."""
+    labels, other = datasets[0].labels, datasets[1].labels
+    if labels is None:
+        return None
+    has, trained = labels.has[rows[:, 0]], labels.trained[rows[:, 0]]
+    if other is not None:
+        trained = trained | other.trained[rows[:, 1]]
+    whole = ~np.isnan(values[0]).any(axis=1) & ~np.isnan(values[1]).any(axis=1)
+    judged = has & whole & (everything | ~trained)
+    places = np.flatnonzero(judged).astype(np.int64)
+    if not len(places):
+        return None
+    columns = [datasets[0].table.classes.index(name) for name in classes]
+    truth = labels.table(rows[places, 0])[:, columns]
+    one, two = ((values[side][places], decisions[side][places]) for side in (0, 1))
+    wrong = [(truth >= 0) & (predicted != (truth == 1)) for _, predicted in (one, two)]
+    return JudgedChanges(
+        places=places,
+        labels=truth,
+        left_out=int((has & trained).sum()) if not everything else 0,
+        first=report_decided(truth, *one, threshold=None),
+        second=report_decided(truth, *two, threshold=None),
+        fixed=(wrong[0] & ~wrong[1]).sum(0),
+        broken=(wrong[1] & ~wrong[0]).sum(0),
+        intervals=(
+            bootstrap_difference(truth, one, two, resamples=resamples, seed=seed)
+            if resamples
+            else None
+        ),
+    )
+
+
+def change_rows(comparison: Comparison, first: Table, second: Table) -> list[Mapping[str, Any]]:
+    """Every changed decision as plain values, for a table.
+
+    Columns: path, class, probability_first, probability_second, predicted_first,
+    predicted_second, label (1, 0, -1, or '' without one).
+    """
+    judged = comparison.judged
+    labels: dict[int, NDArray[np.int8]] = {}
+    if judged is not None:
+        labels = dict(zip(judged.places.tolist(), judged.labels, strict=True))
+    found: list[Mapping[str, Any]] = []
+    for image, c in comparison.changed.tolist():
+        row, there = comparison.rows[image].tolist()
+        name = comparison.classes[c]
+        values = [
+            float(table.row(at)[table.classes.index(name)])
+            for table, at in ((first, row), (second, there))
+        ]
+        found.append(
+            {
+                "path": first.path(row),
+                "class": name,
+                "probability_first": f"{values[0]:.9g}",
+                "probability_second": f"{values[1]:.9g}",
+                "predicted_first": int(comparison.predicted[0, image, c]),
+                "predicted_second": int(comparison.predicted[1, image, c]),
+                "label": int(labels[image][c]) if image in labels else "",
+            }
+        )
+    return found
