@@ -104,3 +104,7 @@ class ThresholdsError(Error):
 
 class ViewError(Error):
     """The page cannot be shown."""
+
+
+class ReportError(Error):
+    """A report cannot be written."""

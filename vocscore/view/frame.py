@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 from nicegui import ui
 
+from vocscore.reporting.texts import counted, html, visible
 from vocscore.view import screens
-from vocscore.view.texts import counted, html, visible
 
 if TYPE_CHECKING:
     from vocscore.view.session import Session
