@@ -42,7 +42,8 @@ def _of_record(record: ScoreRecord) -> Iterator[Fact]:
     if record.command:
         yield "command", record.command
     yield "started", record.started
-    yield "finished", record.finished
+    if record.finished is not None:
+        yield "finished", record.finished
     resumed = f", {number(record.resumed)} of them by an earlier run" if record.resumed else ""
     yield "rows", f"{number(record.rows)}{resumed}"
     yield "settings", _listed(record.settings)
