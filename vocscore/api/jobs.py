@@ -186,6 +186,7 @@ def train(
             build(ComputeConfig, given),
             overwrite=kept.overwrite,
             resume=kept.resume,
+            folds=kept.folds,
             tensorboard=kept.tensorboard,
             recipe=recipe,
             chart_format=build(ChartConfig, given).chart_format,

@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vocscore.cli import paths
-from vocscore.cli.common import progress, quiet_option, refuse_summary, write_summary
+from vocscore.cli.common import (
+    KnownError,
+    progress,
+    quiet_option,
+    refuse_summary,
+    write_summary,
+)
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
 from vocscore.config.comparing import CompareConfig
 from vocscore.config.groups import build
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -71,7 +78,10 @@ def compare(
     """
     from vocscore.comparing import compare as run
 
-    refuse_summary(json_file, beside=first, of=first)
+    outputs = {"--json": json_file, "--csv": csv_file, "--changes": changes}
+    for given in (first, second):
+        refuse_summary(json_file, beside=given, of=given)
+        _refuse_outputs(outputs, of=given)
     with progress("compare", quiet=quiet) as shown:
         report = run(first, second, build(CompareConfig, settings), on_stage=shown.stage)
     if json_file:
@@ -83,3 +93,17 @@ def compare(
         click.echo(str(report))
         if changes:
             click.echo(f"changed decisions: {count}, in {changes}")
+
+
+def _refuse_outputs(outputs: Mapping[str, Path | None], *, of: Path) -> None:
+    """Refuse to write over what is compared, its record, or a file in its folder.
+
+    Raises:
+        KnownError: an output is one of these.
+    """
+    from vocscore.records.score_record import record_file
+
+    kept = {of.resolve(), record_file(of).resolve(), record_file(of.resolve()).resolve()}
+    for option, file in outputs.items():
+        if file is not None and (file.resolve() in kept or file.resolve().parent == of.resolve()):
+            raise KnownError(f"{option} {file}: belongs to {of}. Choose another name.")

@@ -109,7 +109,7 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
     Writes to RUN the checkpoint (model.safetensors, model.json), history.csv, metrics.json,
     config.json, images.csv (the images of training and validation), and charts: curves.png
     (training curves), and per_class_ap.png, reliability.png and missed_together.png for the
-    validation split; with --chart-format svg, .svg files.
+    validation split; with --chart-format svg, .svg files. With --folds, also out_of_fold.csv.
 
     \b
     Examples:
@@ -117,6 +117,7 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
       vocscore train shards/ -o run/ --recipe strong
       vocscore train shards/ -o run/ --recipe strong --tune all --backbone googlenet
       vocscore train shards/ -o run/ --weights resnet18.pth      # offline
+      vocscore train shards/ -o run/ --folds 5                   # to find wrong labels
     """
     from shards.manifest import read_manifest
     from vocscore.machine import usable_cores
@@ -128,7 +129,7 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
     ranks = read_ranks(os.environ)
     read_manifest(shards)  # raises if this is not a complete set
     if kept.resume and is_finished(out):
-        check_finished(shards, out, config)
+        check_finished(shards, out, config, folds=kept.folds)
         if ranks.first:
             click.echo(f"{out}: already finished; nothing to resume.")
         return
@@ -156,10 +157,12 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
             compute,
             overwrite=kept.overwrite,
             resume=kept.resume,
+            folds=kept.folds,
             tensorboard=kept.tensorboard,
             recipe=recipe,
             ranks=ranks,
             chart_format=charts.chart_format,
+            command=same_command(),
             on_step=shown,
             on_epoch=None if quiet else _Table(),
             on_stage=None if quiet else shown.stage,
@@ -189,13 +192,36 @@ def _summarize(
     if chosen := chosen_on_validation(asdict(config.checkpoint)):
         click.echo(
             f"the {' and the '.join(chosen)} were chosen on the validation split, so figures on it "
-            "are optimistic; evaluate on a third split"
+            "are optimistically biased; evaluate on a third split"
         )
     charts = "" if report.problems else f", curves{FORMATS[chart_format][0]}"
     click.echo(f"checkpoint, metrics.json, history.csv{charts} and more: {out}")
+    if report.out_of_fold is not None:
+        _tell_folds(report, shards, config.model.threshold)
     predictions = free_path(Path("predictions.csv"))
     click.echo(f"next: {vocscore_command('score', shards, '-m', out, '-o', predictions)}")
     click.echo(f"(scores the packed images; for other images, replace {shards} by their folder)")
+
+
+def _tell_folds(report: TrainReport, shards: Path, threshold: float) -> None:
+    """Print the out-of-fold predictions, and the command that finds wrong labels with them."""
+    from shards.manifest import read_manifest
+    from shards.paths import shown
+
+    click.echo(f"out-of-fold predictions of every image: {report.out_of_fold}")
+    if report.lone:
+        begin = "in one fold only, so the head that judged these images has not seen the class: "
+        click.echo("\n".join(wrap([*map(shown, report.lone)], begin=begin, indent="  ")))
+    words: list[object] = [
+        "eval",
+        report.out_of_fold,
+        shards,
+        "--suspects",
+        free_path(Path("suspects.csv")),
+    ]
+    if any(";" in name for name in read_manifest(shards).classes):
+        words += ["--threshold", threshold]  # labels cannot be read from the CSV file
+    click.echo(f"suspicious labels: {vocscore_command(*words)}")
 
 
 class _Table:

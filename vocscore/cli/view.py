@@ -51,7 +51,7 @@ def view(predictions: tuple[Path, ...], *, quiet: bool, **settings: Any) -> None
     config = build(ViewConfig, settings)
     if len(predictions) > _MOST:
         raise click.UsageError("PREDICTIONS: name one, or two to compare them.")
-    from vocscore.view.server import PageServer, has_display, require_nicegui
+    from vocscore.view.server import PORT, PageServer, has_display, require_nicegui
 
     require_nicegui()
     if config.server.host not in _HERE:
@@ -74,6 +74,8 @@ def view(predictions: tuple[Path, ...], *, quiet: bool, **settings: Any) -> None
         interruptible("The page is closed."),
         PageServer(subjects, host=config.server.host, port=config.server.port) as page,
     ):
+        if config.server.port is None and page.access.port != PORT and not quiet:
+            click.echo(f"note: port {PORT} is in use; this page has another one.", err=True)
         click.echo(page.address)
         if config.server.open and has_display():
             webbrowser.open(page.address)

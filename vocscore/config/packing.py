@@ -58,6 +58,7 @@ class LabelsConfig(Group):
         "-1 (difficult), or without a class 'drop'. Paths are those of the packed set. Images "
         "stay in their splits.",
         metavar="FILE.csv",
+        unset="none",
     )
     merge_case: bool = option(
         False,

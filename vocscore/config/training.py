@@ -234,7 +234,7 @@ class CheckpointConfig(Group):
     keep: str = option(
         "last",
         help="Epoch of the checkpoint: the last, or the one with the best validation mAP (which is "
-        "then optimistic, because it was used for the choice).",
+        "then optimistically biased, because it was used for the choice).",
         choices=("last", "best"),
     )
     patience: int | None = option(
@@ -288,6 +288,16 @@ class RunConfig(Group):
 
     title: ClassVar[str] = "Output"
 
+    folds: int | None = option(
+        None,
+        help="Also write RUN/out_of_fold.csv: predictions for every image of training and "
+        "validation by a head that was not trained on it, for finding wrong labels with 'eval "
+        "--suspects'. The images are divided into this many folds, and as many further heads are "
+        "trained on the same features. Needs {tune} head.",
+        metavar="K",
+        unset="none",
+        minimum=2,
+    )
     resume: bool = option(
         False,
         help="Resume an interrupted run in RUN after its last finished epoch, with the same "

@@ -73,6 +73,7 @@ class Origin:
         known_by: as for `Seen`.
         source: as for `Seen`.
         notes: as for `Seen`.
+        folds: as for `ScoreRecord`; if set, the model was trained on none of the images.
     """
 
     trained_on: TrainedOn | None
@@ -80,6 +81,7 @@ class Origin:
     known_by: KnownBy
     source: str
     notes: tuple[str, ...] = ()
+    folds: int | None = None
 
 
 def find_origin(predictions: Path, found: Predictions, *, model: Path | None) -> Origin:
@@ -100,17 +102,19 @@ def find_origin(predictions: Path, found: Predictions, *, model: Path | None) ->
     notes, beside = (*found.notes, *odd), str(place)
     if model is not None:
         _check_model(model, record, found, beside=beside)
+    folds = None if record is None else record.folds
+    if model is not None and folds is None:
         origin = run_origin(model, notes)
         if origin.trained_on is None:
             raise EvalError(f"{origin.source}. Name the folder that 'vocscore train' wrote.")
         return origin
     if record is None:
         return Origin(None, (), "assumption", "there is no record beside the predictions", notes)
-    if record.trained_on is None:
+    if record.trained_on is None and folds is None:
         why = f"{beside} does not name the training data (no config.json in the model's folder)"
         return Origin(None, (), "assumption", why, notes)
     runs = (Path(record.model.path), Path(record.model.given))
-    return Origin(record.trained_on, runs, "record", beside, notes)
+    return Origin(record.trained_on, runs, "record", beside, notes, folds)
 
 
 def run_origin(run: Path, notes: tuple[str, ...] = ()) -> Origin:
@@ -131,6 +135,21 @@ def find_seen(labeled: Labeled, shards: Path, manifest: Manifest, origin: Origin
         manifest: of that dataset.
         origin: of the predictions.
     """
+    seen = _seen_by_run(labeled, shards, manifest, origin)
+    if origin.folds is None:
+        return seen
+    how = f"each image was scored by the one of {origin.folds} heads that was not trained on it"
+    return replace(
+        seen,
+        trained=np.zeros(len(labeled.names), np.bool_),
+        known_by=origin.known_by,
+        source=origin.source,
+        notes=(*origin.notes, how),
+    )
+
+
+def _seen_by_run(labeled: Labeled, shards: Path, manifest: Manifest, origin: Origin) -> Seen:
+    """What the run's own head was trained and validated on."""
     told = origin.trained_on
     if told is None:
         return _assumed(labeled, origin, why=origin.source)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 SEED = "seed"
 """The key of the seed, which is separate from the other settings in the file."""
+FOLDS = "folds"
+"""The key of the number of folds, which does not affect the model; missing in older runs."""
 
 
 def recorded_settings(config: TrainConfig) -> dict[str, Any]:

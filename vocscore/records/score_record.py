@@ -74,6 +74,8 @@ class ScoreRecord:
         files_sha256: of the stamps beside the output; None if there are none.
         update: what `score --update` reused: numbers of rows 'reused', 'new', 'changed',
             'retried', 'dropped', 'kept'; None if every row was scored by the same command.
+        folds: every image was scored by a head that was not trained on it, and there were this many
+            of them, trained like the model's; None: the model scored.
     """
 
     vocscore: str
@@ -92,6 +94,7 @@ class ScoreRecord:
     seconds: float | None = None
     files_sha256: str | None = None
     update: Mapping[str, int] | None = None
+    folds: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Convert to plain values, with the format's name and version first."""
@@ -120,6 +123,8 @@ class ScoreRecord:
         trained_on = value["trained_on"]
         found["model"] = ModelFacts(**facts)
         found["trained_on"] = None if trained_on is None else TrainedOn.from_json(trained_on)
+        if type(found["folds"]) not in (int, type(None)):
+            raise TypeError("folds must be a number")
         if not isinstance(found["rows"], int) or not isinstance(facts["sha256"], str):
             raise TypeError("rows must be a number, and the model's sha256 text")
         return cls(**found)

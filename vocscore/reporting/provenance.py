@@ -42,8 +42,7 @@ def _of_record(record: ScoreRecord) -> Iterator[Fact]:
     if record.command:
         yield "command", record.command
     yield "started", record.started
-    if record.finished is not None:
-        yield "finished", record.finished
+    yield "finished", record.finished or "still running"
     resumed = f", {number(record.resumed)} of them by an earlier run" if record.resumed else ""
     yield "rows", f"{number(record.rows)}{resumed}"
     yield "settings", _listed(record.settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +11,24 @@ import torch
 from torch import nn
 
 from shards.manifest import manifest_hash, read_manifest
-from vocscore.errors import TrainError
-from vocscore.records.keys import stored
-from vocscore.records.run_settings import SEED, recorded_settings
+from vocscore.errors import DivergedError, TrainError
+from vocscore.models.probabilities import probabilities_of
+from vocscore.records.keys import stored, stored_loader
+from vocscore.records.run_settings import FOLDS, SEED, recorded_settings
 from vocscore.records.trained_on import PACKED, packed_facts
 from vocscore.runtime.openvino import core
+from vocscore.scoring.out_of_fold import check_out_of_fold, write_out_of_fold
+from vocscore.scoring.output.rows import Rows
 from vocscore.training.distributed import from_first
 from vocscore.training.epochs import SoFar
 from vocscore.training.finetune import FinetuneTrainer, in_bf16
+from vocscore.training.folds import divide, select, train_folds
 from vocscore.training.run import TrainingRun, set_generators
-from vocscore.training.run_folder import load_state, start_run
+from vocscore.training.run_folder import OUT_OF_FOLD, load_state, start_run
 from vocscore.training.setup import (
     Start,
     choose_device,
+    frozen_features,
     new_network,
     open_decoding,
     open_fit,
@@ -38,6 +44,8 @@ if TYPE_CHECKING:
     from vocscore.device import Device
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
+    from vocscore.training.features import Decoding, Features
+    from vocscore.training.folds import Division
     from vocscore.training.history import TrainReport
     from vocscore.training.job import Job
     from vocscore.training.splits import Splits
@@ -53,14 +61,16 @@ def fit(job: Job, splits: Splits) -> TrainReport:
         manifest, used = read_manifest(job.shards), used_images(splits)
         net, card = new_network(job.config.model, manifest.classes, on_stage=job.on_stage)
         _check_batches(net, splits, job.config.optimization)
+        division = _divide(job, splits, manifest.classes)
         packed = packed_facts(job.shards, manifest, used.train)
         config = _config(job, card, packed, device=device)
         state = load_state(job.out, config) if job.resume else None
         so_far = SoFar() if state is None else SoFar.from_state(state["so_far"])
         run = _open_run(job, net, card, splits, so_far, device=device)
-        if so_far.is_over(
+        over = so_far.is_over(
             epochs=job.config.optimization.epochs, patience=job.config.checkpoint.patience
-        ):
+        )
+        if over and division is None:
             from_first(None, job.ranks)
             return run.finish()
         job.stage("preparing the network")
@@ -79,24 +89,102 @@ def fit(job: Job, splits: Splits) -> TrainReport:
                 start_run(job.out, config, images=used)
             begun = None if state is None else state["fit"]
             from_first(Start(config["shards_sha256"], begun), job.ranks)
-            trained = open_fit(
-                net,
-                splits,
-                decoding,
-                job.config.optimization,
-                job.config.loss,
-                augmentation=job.config.augmentation,
-                seed=job.config.data.seed % 2**63,
-            )
-            assert trained is not None
-            if state is not None:
-                trained.restore(state["fit"])
-                set_generators(state["generators"], device=device)
-            job.stage("training" if isinstance(trained, FinetuneTrainer) else "training the head")
-            run.train(trained, epochs=job.config.optimization.epochs, on_epoch=job.on_epoch)
-            if isinstance(trained, FinetuneTrainer):
-                trained.end()
-    return run.finish()
+            features = _train(job, run, decoding, state, division=division)
+        if division is None or features is None:
+            return run.finish()
+        return _finish_with_folds(job, run, features, division, decoding)
+
+
+def _divide(job: Job, splits: Splits, classes: tuple[str, ...]) -> Division | None:
+    """Divide the images into folds, if requested.
+
+    Raises:
+        TrainError: there are too few.
+        ScoreError: the predictions cannot be written with these classes.
+    """
+    if job.folds is None:
+        return None
+    check_out_of_fold(classes)
+    job.stage("dividing the images into folds")
+    return divide(splits, folds=job.folds, seed=job.config.data.seed)
+
+
+def _train(
+    job: Job,
+    run: TrainingRun,
+    decoding: Decoding,
+    state: dict[str, Any] | None,
+    *,
+    division: Division | None,
+) -> Features | None:
+    """Train the remaining epochs.
+
+    Returns:
+        The features of the images in the division; None without one.
+    """
+    features = frozen_features(run.network, run.splits, decoding, job.config.optimization)
+    trained = open_fit(
+        run.network,
+        run.splits,
+        decoding,
+        job.config.optimization,
+        job.config.loss,
+        features=features,
+        augmentation=job.config.augmentation,
+        seed=job.config.data.seed % 2**63,
+    )
+    assert trained is not None
+    kept = None if division is None else select(features, division)
+    del features  # the trainer has its own
+    if state is not None:
+        trained.restore(state["fit"])
+        set_generators(state["generators"], device=run.device)
+    job.stage("training" if isinstance(trained, FinetuneTrainer) else "training the head")
+    run.train(trained, epochs=job.config.optimization.epochs, on_epoch=job.on_epoch)
+    if isinstance(trained, FinetuneTrainer):
+        trained.end()
+    return kept
+
+
+def _finish_with_folds(
+    job: Job, run: TrainingRun, features: Features, division: Division, decoding: Decoding
+) -> TrainReport:
+    """Train the heads of the folds, then finish the run.
+
+    Raises:
+        DivergedError: a head's loss is NaN or infinite; the run is finished without predictions.
+    """
+    assert run.so_far.kept is not None
+    job.stage(f"training {division.folds} heads, each without one fold")
+    try:
+        found = train_folds(features, division, job.config, epochs=run.so_far.kept.epoch)
+    except DivergedError as error:
+        run.finish()
+        raise DivergedError(
+            f"{error} {job.out} holds the checkpoint, without out-of-fold predictions."
+        ) from error
+    rounded = in_bf16(job.config.optimization.precision, device=decoding.device)
+    settings = {
+        "precision": "bf16" if rounded else "float32",
+        **stored({"loader": stored_loader(type(decoding.loader).__name__)}),
+        "device": decoding.device.type,
+        "max_pixels": job.config.data.max_pixels,
+    }
+
+    def write(card: ModelCard) -> None:
+        write_out_of_fold(
+            job.out / OUT_OF_FOLD,
+            Rows(found.names, probabilities_of(found.logits, temperature=card.temperature), {}),
+            card,
+            shards=job.shards,
+            folds=division.folds,
+            settings=settings,
+            started=found.started,
+            command=job.command,
+        )
+
+    lone = tuple(run.card.classes[c] for c in division.lone)
+    return replace(run.finish(write), out_of_fold=job.out / OUT_OF_FOLD, lone=lone)
 
 
 def _config(
@@ -111,6 +199,7 @@ def _config(
         **recorded_settings(job.config),
         "weights_from": card.weights,
         SEED: job.config.data.seed,
+        FOLDS: job.folds,
         **stored({"loader": job.compute.loader}),
         "device": str(device),
         "threads": job.threads,

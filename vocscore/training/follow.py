@@ -12,6 +12,7 @@ from vocscore.training.finetune import FinetuneTrainer
 from vocscore.training.job import loader_threads
 from vocscore.training.setup import (
     choose_device,
+    frozen_features,
     new_network,
     open_decoding,
     open_fit,
@@ -71,6 +72,7 @@ def follow(shards: Path, config: TrainConfig, compute: ComputeConfig, *, ranks: 
                 decoding,
                 config.optimization,
                 config.loss,
+                features=frozen_features(net, splits, decoding, config.optimization),
                 augmentation=config.augmentation,
                 seed=config.data.seed % 2**63,
             )

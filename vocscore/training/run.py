@@ -17,7 +17,7 @@ from vocscore.training.epochs import run_epochs
 from vocscore.training.history import SPLITS, TrainReport, write_history
 from vocscore.training.plots import validation_charts
 from vocscore.training.precision_check import measure_faithfulness
-from vocscore.training.run_folder import HISTORY, finish_run, save_state
+from vocscore.training.run_folder import HISTORY, end_run, finish_run, save_state
 from vocscore.training.splits import without_positives
 
 if TYPE_CHECKING:
@@ -86,8 +86,13 @@ class TrainingRun:
                 f"{error} {self.out} holds the checkpoint of epoch {self.so_far.kept.epoch}."
             ) from error
 
-    def finish(self) -> TrainReport:
-        """Write the kept epoch's network, with the thresholds and temperature fitted to it."""
+    def finish(self, write_more: Callable[[ModelCard], None] | None = None) -> TrainReport:
+        """Write the kept epoch's network, with the thresholds and temperature fitted to it.
+
+        Args:
+            write_more: called with the network's card when everything else is written; if it is
+                interrupted, the run can be resumed.
+        """
         kept = self.so_far.kept
         assert kept is not None
         self._stage("checking bf16")
@@ -137,6 +142,9 @@ class TrainingRun:
             charts=not problems,
             chart_format=self.chart_format,
         )
+        if write_more is not None:
+            write_more(card)
+        end_run(self.out)
         unseen = tuple(card.classes[c] for c in without_positives(self.splits.train))
         return TrainReport(
             self.out, tuple(history), kept.epoch, reports, unseen, card.weights, problems

@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shards import atomic
@@ -16,11 +17,11 @@ from vocscore.errors import TrainError
 from vocscore.models.card import CARD_FILE, WEIGHTS_FILE
 from vocscore.records.images import IMAGES
 from vocscore.records.keys import shown
+from vocscore.records.score_record import record_file
 from vocscore.records.trained_on import CONFIG, PACKED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
@@ -31,9 +32,15 @@ HISTORY, METRICS, CURVES = "history.csv", "metrics.json", "curves.png"
 CHARTS = tuple(f"{stem}{suffix}" for stem in ("curves", *STEMS) for suffix in FORMATS["both"])
 TENSORBOARD = "tensorboard"
 """Folder that `--tensorboard` writes."""
+OUT_OF_FOLD = "out_of_fold.csv"
+"""Predictions that `--folds` writes; the record is beside it."""
 STATE = "resume.pt"
 """What a resume needs; exists until the run is finished."""
-RUN_FILES = (CONFIG, IMAGES, HISTORY, METRICS, *CHARTS, WEIGHTS_FILE, CARD_FILE, STATE)
+RUN_FILES = (
+    *(CONFIG, IMAGES, HISTORY, METRICS, *CHARTS),
+    *(OUT_OF_FOLD, record_file(Path(OUT_OF_FOLD)).name),
+    *(WEIGHTS_FILE, CARD_FILE, STATE),
+)
 _ANYWHERE = ("shards", "threads", "recipe", PACKED)
 """Settings that may differ in a resume: the dataset is identified by its manifest, wherever it is;
 the number of threads changes no result; a recipe is the settings that it gave; and older runs
@@ -174,7 +181,7 @@ def finish_run(
     charts: bool = True,
     chart_format: str = "png",
 ) -> None:
-    """Save the checkpoint, its metrics and the charts; then delete the state for a resume.
+    """Save the checkpoint, its metrics and the curves; `end_run` follows.
 
     Args:
         out: the run's folder.
@@ -195,6 +202,14 @@ def finish_run(
     _write_json(out / METRICS, metrics)
     if charts:
         curves(history, out, chart_format=chart_format)
+
+
+def end_run(out: Path) -> None:
+    """Delete the state for a resume, after everything else is written.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
     (out / STATE).unlink(missing_ok=True)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from vocscore.device import Device
 from vocscore.errors import DeviceError
@@ -20,12 +19,12 @@ from vocscore.ranks import ALONE
 from vocscore.training.batch_norm import with_shared_statistics
 from vocscore.training.features import FEATURE_BATCH, Decoding, compute_features
 from vocscore.training.finetune import FinetuneTrainer, in_bf16
-from vocscore.training.linear_probe import HeadTrainer, measure
+from vocscore.training.linear_probe import HeadTrainer, measure, start_at_zero
 from vocscore.training.losses import open_loss
 from vocscore.training.trainer import largest_share
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from vocscore.config.training import (
         AugmentationConfig,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from vocscore.models.network import Network
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.ranks import Ranks
+    from vocscore.training.features import Features
     from vocscore.training.splits import Splits
     from vocscore.training.trainer import SplitOutcome
 
@@ -152,6 +152,28 @@ def open_decoding(
     return Decoding(opened, preprocess, torch.device(str(device)), batch_size, on_images, ranks)
 
 
+def frozen_features(
+    network: Network, splits: Splits, decoding: Decoding, choice: OptimizationConfig
+) -> list[Features]:
+    """Compute the features of both splits, if only a head is trained.
+
+    Returns:
+        Features of the training and the validation split; an empty list if the whole network is
+        trained, and in every process but the first.
+
+    Raises:
+        TrainError: an image cannot be decoded.
+    """
+    if choice.tune == "all":
+        return []
+    return compute_features(
+        network.backbone,
+        (splits.train, splits.val),
+        decoding=decoding,
+        bf16=in_bf16(choice.precision, device=decoding.device),
+    )
+
+
 def open_fit(
     network: Network,
     splits: Splits,
@@ -159,10 +181,21 @@ def open_fit(
     choice: OptimizationConfig,
     loss: LossConfig,
     *,
+    features: Sequence[Features],
     augmentation: AugmentationConfig,
     seed: int,
 ) -> FinetuneTrainer | HeadTrainer | None:
-    """Move the network to the device; for a head, compute the features of both splits.
+    """Open the trainer of a head, or move the network to the device and open that.
+
+    Args:
+        network: on the CPU.
+        splits: images and labels.
+        decoding: how images are decoded.
+        choice: the optimization settings.
+        loss: the training loss.
+        features: as `frozen_features` returns them.
+        augmentation: of training images.
+        seed: of the order of rows.
 
     Returns:
         The trainer; None if only the first process trains and this is another one.
@@ -180,15 +213,9 @@ def open_fit(
             augmentation=augmentation,
             seed=seed,
         )
-    features = compute_features(
-        network.backbone,
-        (splits.train, splits.val),
-        decoding=decoding,
-        bf16=in_bf16(choice.precision, device=decoding.device),
-    )
     if not features:
         return None
-    _start_at_zero(network.head)
+    start_at_zero(network.head)
     train, val = features
     opened = open_loss(loss, splits.train.labels, device=torch.device("cpu"))
     return HeadTrainer(network.head, train=train, val=val, choice=choice, loss=opened, seed=seed)
@@ -242,16 +269,3 @@ def validate_in_float32(
         loss=open_loss(loss, splits.train.labels, device=torch.device("cpu")),
         epoch=choice.epochs,
     )
-
-
-def _start_at_zero(head: nn.Linear) -> None:
-    """Set the head to zero: on a frozen backbone, a random start adds noise to the ranking.
-
-    After 10 epochs on 70 photographs, with features of norm 33 (a typical value), the mean
-    validation mAP over ten splits was 0.40 from zero and 0.36 from torch's random start; with
-    features of norm 330 (SqueezeNet's) 0.59 and 0.60. Fine-tuning needs the random start: from
-    zero, the layers below get no gradient at first (a new ResNet-18 on 300 drawn images,
-    10 epochs, three seeds: 0.25 to 0.28 from zero, 0.40 to 0.45 from random).
-    """
-    nn.init.zeros_(head.weight)
-    nn.init.zeros_(head.bias)

@@ -15,11 +15,12 @@ from shards.manifest import manifest_hash
 from vocscore.config.compute import ComputeConfig
 from vocscore.config.training import TrainConfig
 from vocscore.device import Device
+from vocscore.errors import TrainError
 from vocscore.evaluation.thresholds import parse_rule
 from vocscore.models.backbones import check_backbone
 from vocscore.models.weight_files import check_weights
 from vocscore.ranks import ALONE
-from vocscore.records.run_settings import SEED, recorded_settings
+from vocscore.records.run_settings import FOLDS, SEED, recorded_settings
 from vocscore.training.history import EpochResult, TrainReport
 from vocscore.training.job import Job
 from vocscore.training.run_folder import TENSORBOARD, check_room, check_same
@@ -42,10 +43,12 @@ def train(
     *,
     overwrite: bool = False,
     resume: bool = False,
+    folds: int | None = None,
     tensorboard: bool = False,
     recipe: str | None = None,
     ranks: Ranks = ALONE,
     chart_format: str = "png",
+    command: str | None = None,
     on_step: Callable[[int, int], None] | None = None,
     on_epoch: Callable[[EpochResult], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
@@ -67,10 +70,13 @@ def train(
         compute: where it runs.
         overwrite: replace an existing run.
         resume: continue an existing run after its last finished epoch; without one, start.
+        folds: also write out-of-fold predictions (`OUT_OF_FOLD` in the run's folder), by heads of
+            this many folds; None: do not.
         tensorboard: also write every epoch to the run's folder `tensorboard`.
         recipe: the source of the settings, for the record.
         ranks: the first of the processes that train together; the others are in `follow`.
         chart_format: of the run's charts: 'png', 'svg' or 'both'.
+        command: as it was typed, for the record beside out-of-fold predictions.
         on_step: called with the number of images sent through the backbone and the expected
             total.
         on_epoch: called after each epoch.
@@ -78,7 +84,7 @@ def train(
 
     Raises:
         TrainError: there is a run already or it has other settings, a split is missing or
-            unusable, or an image cannot be decoded.
+            unusable, the images cannot be divided into folds, or one cannot be decoded.
         DivergedError: the loss is NaN or infinite; if an epoch was finished, the run holds the
             last kept network.
         CheckpointError: the backbone or its weights are not available.
@@ -88,6 +94,8 @@ def train(
     """
     config, compute = config or TrainConfig(), compute or ComputeConfig()
     check_room(out, overwrite=overwrite, resume=resume)
+    if folds is not None and config.optimization.tune != "head":
+        raise TrainError("--folds needs --tune head: other heads are trained on the same features.")
     parse_rule(config.checkpoint.thresholds)
     Device.parse(compute.device)
     check_backbone(config.model.backbone)
@@ -98,9 +106,11 @@ def train(
         config=config,
         compute=compute,
         resume=resume,
+        folds=folds,
         recipe=recipe,
         ranks=ranks,
         chart_format=chart_format,
+        command=command,
         on_step=on_step,
         on_epoch=on_epoch,
         on_stage=on_stage,
@@ -130,12 +140,12 @@ def _both(
     return tell
 
 
-def check_finished(shards: Path, out: Path, config: TrainConfig) -> None:
+def check_finished(shards: Path, out: Path, config: TrainConfig, *, folds: int | None) -> None:
     """Check that a finished run matches the shards and settings of this call.
 
     Raises:
         TrainError: it was trained on another dataset, or with other settings.
         DamageError: the shards are incomplete or damaged.
     """
-    settings = {**recorded_settings(config), SEED: config.data.seed}
+    settings = {**recorded_settings(config), SEED: config.data.seed, FOLDS: folds}
     check_same(out, {**settings, "shards_sha256": manifest_hash(shards)})

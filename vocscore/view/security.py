@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 ENTRANCE: Final = "/open"
 """The path that takes the token."""
+_EVENTS: Final = "/_nicegui_ws/"
 _POLICY_VIOLATION: Final = 1008
 _HEADERS: Final = (
     # NiceGUI compiles its templates in the browser; nothing comes from elsewhere.
@@ -119,6 +120,8 @@ class Guard:
             await self._enter(scope, send)
         elif not self._has_cookie(headers):
             await _refuse(scope, receive, send, 403, _REFUSED)
+        elif scope["type"] == "http" and not _may_be_sent(scope["method"], scope["path"]):
+            await _answer(send, 405, "This page can only be read.\n")
         else:
             await self.app(scope, receive, _with_headers(send))
 
@@ -144,6 +147,11 @@ class Guard:
         cookie = f"{self.access.cookie}={self.access.token}; Path=/; HttpOnly; SameSite=Strict"
         more = [(b"set-cookie", cookie.encode()), (b"content-type", b"text/html; charset=utf-8")]
         await _answer(send, 200, _WELCOME, more)
+
+
+def _may_be_sent(method: str, path: str) -> bool:
+    """Whether a request only reads; a tab without websockets posts its events."""
+    return method in ("GET", "HEAD") or (method == "POST" and path.startswith(_EVENTS))
 
 
 async def _refuse(

@@ -45,10 +45,11 @@ def bind(host: str, port: int | None) -> socket.socket:
         last = found
         if isinstance(last, socket.gaierror) or last.errno not in _IN_USE:
             break
-    what = f"port {port}" if port is not None else f"no port from {PORT} to {PORT + _TRIED - 1}"
+    what = "the port" if port is not None else f"a port from {PORT} to {PORT + _TRIED - 1}"
+    where = f"{host}:{port}" if port is not None else host
     raise ViewError(
-        f"{host}: {what} can be used ({str(last.strerror).lower()}). Choose "
-        "another one with --port, or another --host."
+        f"{where}: {what} cannot be used ({str(last.strerror).lower()}). Choose another one with "
+        "--port, or another --host."
     ) from last
 
 

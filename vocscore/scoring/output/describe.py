@@ -10,12 +10,14 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
+from vocscore.models.card import checkpoint_hash
 from vocscore.records.input_stamps import stamps_hash
 from vocscore.records.score_record import ModelFacts, ScoreRecord
 from vocscore.records.trained_on import read_trained_on
+from vocscore.scoring.inputs.units import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from vocscore.models.card import ModelCard
@@ -141,3 +143,65 @@ def _version(name: str) -> str | None:
 def _now() -> str:
     """Return the time in UTC, ISO 8601 to the second."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def describe_out_of_fold(
+    names: Sequence[str],
+    *,
+    card: ModelCard,
+    run: Path,
+    shards: Path,
+    folds: int,
+    settings: Mapping[str, Any],
+    output: Mapping[str, Any],
+    started: str,
+    command: str | None,
+) -> bytes:
+    """Create the record of out-of-fold predictions.
+
+    Args:
+        names: original paths of the images, in row order.
+        card: card of the run's model.
+        run: its folder, finished but for this output.
+        shards: the packed dataset.
+        folds: number of folds.
+        settings: of the training: 'precision' of the features, 'maker', 'device', 'max_pixels'.
+        output: 'format', 'folder', 'bytes' and the selection.
+        started: when the first head was trained, ISO 8601, UTC.
+        command: as it was typed; None if called from Python.
+
+    Raises:
+        CheckpointError: the run has no checkpoint.
+    """
+    threshold = card.decision_threshold
+    record = ScoreRecord(
+        vocscore=version("vocscore"),
+        libraries=_versions(),
+        command=command,
+        started=started,
+        finished=_now(),
+        model=ModelFacts(
+            given=str(run),
+            path=str(run.absolute()),
+            sha256=checkpoint_hash(run),
+            precision=settings["precision"],
+            preprocess=card.preprocess.to_json(),
+            threshold=threshold,
+            classes=card.classes,
+        ),
+        source={
+            "given": str(shards),
+            "path": str(shards.absolute()),
+            "listing": digest_of(names),
+            "include": [],
+            "exclude": [],
+        },
+        settings={name: settings.get(name) for name in _SETTINGS},
+        output=output,
+        rows=len(names),
+        resumed=0,
+        errors={},
+        trained_on=read_trained_on(run),
+        folds=folds,
+    )
+    return record.to_bytes()

@@ -87,8 +87,8 @@ class _Suspects:
         else:
             return
         ui.label(
-            f"{text}, and a model rarely contradicts what it has learned. 'vocscore train --folds "
-            "5' writes predictions for every labeled image by a model that has not seen it "
+            f"{text}, and a model rarely contradicts what it has learned. Training with --folds 5 "
+            "writes predictions for every labeled image by a model that has not seen it "
             "(out_of_fold.csv in the run): look at those."
         ).classes("note")
 
