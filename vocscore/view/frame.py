@@ -9,8 +9,8 @@ from markupsafe import Markup
 from nicegui import ui
 
 from shards.errors import Error
+from vocscore.reporting.texts import counted, html, visible
 from vocscore.view import screens
-from vocscore.view.texts import counted, html, visible
 
 if TYPE_CHECKING:
     from vocscore.view.session import Session
