@@ -211,6 +211,9 @@ OUTSIDE = (
     "./../secret.jpg",
     "..\\secret.jpg",
     "sub\\..\\..\\secret.jpg",
+    "../se\\cret.jpg",
+    "sub/../../se\\cret.jpg",
+    "{outside}/se\\cret.jpg",
     "{outside}/secret.jpg",
     "/{outside}/secret.jpg",
     "file://{outside}/secret.jpg",
@@ -235,7 +238,7 @@ def test_names_never_lead_out(make: Callable[[Path], Path], tmp_path: Path) -> N
     """Parents, absolute paths, zero bytes, folders: such an image is not in the source."""
     inside = tmp_path / "inside"
     place = make(inside)
-    secret = {"secret.jpg": encoded(drawn(9, 9))}
+    secret = dict.fromkeys(("secret.jpg", "se\\cret.jpg"), encoded(drawn(9, 9)))
     for folder in (inside, tmp_path, tmp_path / "inside" / "photos-beside"):
         write(folder, secret)
     source = ImageSource(place)

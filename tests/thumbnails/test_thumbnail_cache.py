@@ -161,6 +161,24 @@ def test_the_limit_of_bytes_holds(dataset: Dataset, monkeypatch: pytest.MonkeyPa
         limited.close()
 
 
+def test_forgotten_thumbnails_leave_their_bytes_to_others(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as before fit."""
+    size = max(len(thumbnail(encoded(drawn(100 + r, 60)), 96, max_pixels=MANY)) for r in range(4))
+    reads = Reads(monkeypatch)
+    limited = Thumbnails(dataset, kept_bytes=2 * size)
+    try:
+        for rows in ((0, 1), (2, 3)):
+            for row in rows:
+                limited.submit(row, 96).result(60)
+            assert all(limited.submit(row, 96).done() for row in rows)
+            limited.forget()
+        assert len(reads.names) == 4
+    finally:
+        limited.close()
+
+
 def test_a_thumbnail_above_the_limit_is_made_and_not_kept(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
