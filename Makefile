@@ -21,7 +21,7 @@ $(READY): setup.cfg pyproject.toml
 
 install: $(READY)  ## make .venv with vocscore and everything the tests need
 
-demo: $(READY)  ## draw a small VOC set, then pack, train, score and evaluate it
+demo: $(READY)  ## draw a small VOC set, then pack, train, score, evaluate and report it
 	$(BIN)/vocscore demo -o $(DEMO) --overwrite
 
 lint: $(READY)  ## ruff, mypy --strict, the floors (import-linter)

@@ -9,13 +9,12 @@ Hashing", CVPR 2012).
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -62,7 +61,6 @@ def find_nearest(
     *,
     count: int,
     distance: int,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Nearest:
     """Find the nearest other image of each image in each split.
 
@@ -73,15 +71,11 @@ def find_nearest(
         splits: int64, shape (N,): 0 to S - 1.
         count: the number of splits, S.
         distance: the largest number of bits that may differ.
-        progress: called with the bands searched and their number.
     """
     cells = _group(hashes, splits)
     best = np.full((len(cells.first), count), _NONE)
-    bands = list(_bands(distance + 1))
-    for done, (shift, mask) in enumerate(bands):
-        if progress is not None:
-            progress(done, len(bands))
-        _search_band(cells, (cells.hashes >> shift) & mask, best, distance)
+    for mask in _bands(distance + 1):
+        _search_band(cells, cells.hashes & mask, best, distance)
     return _of_rows(cells, best, splits)
 
 
@@ -99,11 +93,14 @@ def _group(hashes: NDArray[np.uint64], splits: NDArray[np.int64]) -> _Cells:
     return _Cells(ordered[starts], of_split[starts], order[starts], second, of)
 
 
-def _bands(count: int) -> Iterator[tuple[np.uint64, np.uint64]]:
-    """The shift and the mask of each of `count` bands of nearly equal width."""
-    ends = [BITS * band // count for band in range(count + 1)]
-    for start, end in pairwise(ends):
-        yield np.uint64(start), np.uint64((1 << (end - start)) - 1)
+def _bands(count: int) -> Iterator[np.uint64]:
+    """The masks of `count` bands, each of every `count`-th bit.
+
+    Neighboring bits of a hash are alike, so bands of neighbors would have few values, and many
+    hashes with equal ones to compare.
+    """
+    for band in range(count):
+        yield np.uint64(sum(1 << bit for bit in range(band, BITS, count)))
 
 
 def _search_band(
@@ -174,5 +171,4 @@ def _count_bits(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     pairs = np.uint64(0x3333333333333333)
     values = (values & pairs) + ((values >> two) & pairs)
     values = (values + (values >> four)) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    counts: NDArray[np.uint64] = (values * np.uint64(0x0101010101010101)) >> np.uint64(56)
-    return counts
+    return np.asarray((values * np.uint64(0x0101010101010101)) >> np.uint64(56))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vocscore.api.loader import loader
     from vocscore.api.model import Model, load
     from vocscore.api.predictions import Prediction, Predictions
-    from vocscore.api.results import compare, relabel, view
+    from vocscore.api.results import compare, relabel, report, view
     from vocscore.api.webdataset import webdataset
     from vocscore.comparing import CompareReport
     from vocscore.config.charts import ChartConfig
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     )
     from vocscore.config.packing import ImagesConfig, LabelsConfig, ShardsConfig, SplitConfig
     from vocscore.config.relabeling import RelabelConfig
+    from vocscore.config.reporting import ContentsConfig
     from vocscore.config.scoring import (
         InferenceConfig,
         InputsConfig,
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from vocscore.exporting.quantize import QuantizeReport
     from vocscore.packing import PackReport
     from vocscore.pipeline.batch import Batch
+    from vocscore.reporting.report import WrittenReport
     from vocscore.scoring.relabel import RelabelReport
     from vocscore.scoring.run import ScoreReport
     from vocscore.training.history import EpochResult, TrainReport
@@ -93,6 +95,7 @@ __all__ = [
     "CompareReport",
     "ComparedConfig",
     "ComputeConfig",
+    "ContentsConfig",
     "DataConfig",
     "DecodeConfig",
     "DemoConfig",
@@ -131,6 +134,7 @@ __all__ = [
     "TrainReport",
     "UpdateConfig",
     "VerifyReport",
+    "WrittenReport",
     "__version__",
     "compare",
     "demo",
@@ -142,6 +146,7 @@ __all__ = [
     "pack",
     "quantize",
     "relabel",
+    "report",
     "score",
     "train",
     "verify",
@@ -167,11 +172,13 @@ _MODULES = {
     "vocscore.api.loader": ("loader",),
     "vocscore.api.model": ("Model", "load"),
     "vocscore.api.predictions": ("Prediction", "Predictions"),
-    "vocscore.api.results": ("compare", "relabel", "view"),
+    "vocscore.api.results": ("compare", "relabel", "report", "view"),
     "vocscore.api.webdataset": ("webdataset",),
     "vocscore.comparing": ("CompareReport",),
     "vocscore.config.comparing": ("ComparedConfig",),
     "vocscore.config.relabeling": ("RelabelConfig",),
+    "vocscore.config.reporting": ("ContentsConfig",),
+    "vocscore.reporting.report": ("WrittenReport",),
     "vocscore.config.viewing": ("ServerConfig", "SubjectConfig"),
     "vocscore.scoring.relabel": ("RelabelReport",),
     "vocscore.view.server": ("PageServer",),

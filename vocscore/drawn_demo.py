@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OWN_FOLDERS: Final = ("VOCdrawn", "shards", "run")
-OWN_FILES: Final = ("predictions.csv", "predictions.csv.json", "eval.json")
+OWN_FILES: Final = ("predictions.csv", "predictions.csv.json", "eval.json", "report.html")
 MARK: Final = ".vocscore-demo"
 """A file in the folder: what has a demo's names there is a demo's, and may be removed."""
 _OTHERS: Final = ("dataset.json", "model.json")

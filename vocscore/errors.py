@@ -66,6 +66,10 @@ class StoppedOnPurposeError(ScoreError):
     """A limit set by the user ended the run; finished work is kept."""
 
 
+class ReaderLeftError(ScoreError):
+    """The reader of a stream of rows has ended; it has read what it needed."""
+
+
 class LoaderError(Error):
     """Images cannot be loaded as requested, or one of them cannot be decoded."""
 
@@ -100,3 +104,7 @@ class ThresholdsError(Error):
 
 class ViewError(Error):
     """The page cannot be shown."""
+
+
+class ReportError(Error):
+    """A report cannot be written."""

@@ -31,6 +31,7 @@ HEAVY = (
 )
 FUNCTIONS = {
     "pack": "pack",
+    "verify": "verify",
     "train": "train",
     "score": "score",
     "eval": "evaluate",

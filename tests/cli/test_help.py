@@ -68,7 +68,7 @@ def test_help_fits_the_terminal(
 
 
 def test_panels_are_the_groups() -> None:
-    """In the order of the work; one panel for a title, whoever declares it."""
+    """In the order of the work; groups with the same title share a panel."""
     assert titles(told("train", "--help")) == [
         "Output", "Recipe", "Model", "Data", "Optimization", "Augmentation", "Loss", "Checkpoint",
         "Charts", "Compute", "Other",

@@ -16,6 +16,7 @@ from vocscore.config.groups import build, declared, flat, groups_of, names_of, r
 from vocscore.config.packing import PackConfig
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.training import OptimizationConfig, RunConfig, TrainConfig
+from vocscore.config.verifying import VerifyConfig
 from vocscore.errors import OptionError
 
 CONFIGS = (
@@ -25,6 +26,7 @@ CONFIGS = (
     EvalConfig,
     QuantizeConfig,
     ExportConfig,
+    VerifyConfig,
     DemoConfig,
 )
 """Of each command."""

@@ -85,7 +85,8 @@ def test_values_that_no_option_takes(
             "crop_scale, flip and jit",
         ),
         (lambda: RunConfig(resume=True, overwrite=True), "resume keeps what overwrite removes"),
-        (lambda: OutputConfig(columns="labels", top_k=1), "top_k and min_probability select"),
+        (lambda: OutputConfig(columns="labels", top_k=1), "top_k, min_probability and decimals ap"),
+        (lambda: OutputConfig(columns="labels", decimals=3), "top_k, min_probability and decim"),
         (
             lambda: InferenceConfig(device="cpu", devices=["0"]),
             "device cpu and devices 0: both name",

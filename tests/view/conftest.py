@@ -42,6 +42,7 @@ class Shown:
         images: the folder with all of them.
         drawn: the predictions.
         truth: int8 (M, C), the labels of the first M rows.
+        judged: the rows that figures cover: of other splits than train, without errors.
     """
 
     predictions: Path
@@ -49,18 +50,13 @@ class Shown:
     images: Path
     drawn: Drawn
     truth: NDArray[np.int8]
+    judged: NDArray[np.intp]
 
     def open(self, *, labels: bool = True) -> tuple[Subject, ...]:
         """As `vocscore view` does."""
         return open_subjects(
             [self.predictions], labels=self.labels if labels else None, images=None
         )
-
-    @property
-    def judged(self) -> NDArray[np.intp]:
-        """The labeled rows without errors."""
-        fine = [row for row in range(len(self.truth)) if row not in self.drawn.failures]
-        return np.array(fine)
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +78,10 @@ def shown(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Shown:
     drawn.probabilities[:count][hits] **= np.float32(0.3)  # a model that knows something
     record = drawn.record(source={"given": "images", "path": str(images)})
     predictions = drawn.write(folder / "predictions.csv", record=record)
-    return Shown(predictions, folder / "shards", images, drawn, labeled.labels)
+    train = labeled.splits.index("train")
+    fine = (labeled.belongs != train) & ~np.isin(np.arange(count), FAILING)
+    judged = np.flatnonzero(fine)
+    return Shown(predictions, folder / "shards", images, drawn, labeled.labels, judged)
 
 
 @pytest.fixture(scope="module")
@@ -111,35 +110,42 @@ def browser() -> Iterator[Browser]:
 
 
 class Visitor:
-    """A browser's profile that notes what its pages ask for and complain about.
+    """Opens tabs, and notes what they ask for and complain about.
 
     Attributes:
-        context: of the browser.
         requests: every address asked for.
         complaints: errors in pages.
     """
 
     def __init__(self, context: BrowserContext) -> None:
-        self.context = context
+        self._context = context
+        self._pages: list[Page] = []
         self.requests: list[str] = []
         self.complaints: list[str] = []
-        context.on("request", lambda request: self.requests.append(request.url))
-        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
 
     def open(self, served: PageServer, path: str = "/") -> Page:
-        """Open a tab, at the address with the token, and go to a screen."""
-        page = self.context.new_page()
-        page.goto(served.address)
-        page.wait_for_selector(".screen")
-        if path != "/":
-            self.go(page, served, path)
+        """Open a tab on a screen; the first one with the token."""
+        page = self._context.new_page()
+        self._pages.append(page)
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        known = (one.get("value") for one in self._context.cookies())
+        if served.access.token not in known:
+            page.goto(served.address)
+            page.wait_for_url(origin(served) + "/")
+        self.go(page, served, path)
         return page
 
     @staticmethod
     def go(page: Page, served: PageServer, path: str) -> None:
-        """Go to a screen, as a link would."""
+        """Go to a screen, as by typing its address."""
         page.goto(origin(served) + path)
         page.wait_for_selector(".screen")
+
+    def leave(self) -> None:
+        """Close the tabs."""
+        for page in self._pages:
+            page.close()
 
 
 def origin(served: PageServer) -> str:
@@ -148,14 +154,21 @@ def origin(served: PageServer) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-@pytest.fixture
-def visitor(browser: Browser) -> Iterator[Visitor]:
-    """A fresh profile; at the end no page has asked another machine or has had an error."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(10_000)
-    made = Visitor(context)
+@pytest.fixture(scope="session")
+def profile(browser: Browser) -> Iterator[BrowserContext]:
+    """A profile for all tests, so that scripts are loaded once."""
+    made = browser.new_context(viewport={"width": 1280, "height": 900})
+    made.set_default_timeout(10_000)
     yield made
-    context.close()
+    made.close()
+
+
+@pytest.fixture
+def visitor(profile: BrowserContext) -> Iterator[Visitor]:
+    """At the end, no tab has asked another machine for anything or has had an error."""
+    made = Visitor(profile)
+    yield made
+    made.leave()
     elsewhere = [url for url in made.requests if urlsplit(url).hostname not in {"127.0.0.1", None}]
     assert not elsewhere
     assert not made.complaints

@@ -10,6 +10,7 @@ from shards.paths import shown
 from vocscore.api import info_sections
 from vocscore.errors import InfoError
 from vocscore.printed import Printed
+from vocscore.records.keys import shown as current_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 
 _KINDS: Final = (
     "Name predictions (a file or folder that 'vocscore score' wrote or is writing, or the record "
-    "beside it), a run of 'vocscore train', shards of 'vocscore pack', or an exported .onnx or "
-    ".xml."
+    "beside it), a run of 'vocscore train', shards of 'vocscore pack', or an exported model."
 )
 _MOST_CLASSES: Final = 20
 
@@ -49,12 +49,12 @@ class Info(Printed):
     def _lines(self) -> Iterator[str]:
         yield f"{shown(str(self.path))}: {self.kind}"
         for title, facts in self.sections.items():
-            told = {name: value for name, value in facts.items() if value not in (None, [], {})}
+            told = {name: value for name, value in facts.items() if value not in (None, [], (), {})}
             if told:
                 yield f"\n{title}"
-            width = max(map(len, map(shown, told)), default=0)
+            width = max(map(len, map(_name, told)), default=0)
             for name, value in told.items():
-                yield f"  {shown(name):{width}}  {_text(value)}"
+                yield f"  {_name(name):{width}}  {_text(value)}"
 
 
 def read_info(path: Path) -> Info:
@@ -100,6 +100,10 @@ def _file(path: Path) -> Info | None:
     if info_sections.is_predictions(path):
         return Info(path, "predictions", info_sections.predictions(path))
     return None
+
+
+def _name(key: str) -> str:
+    return shown(current_name(key))
 
 
 def _text(value: Any) -> str:

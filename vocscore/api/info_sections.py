@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -22,7 +21,7 @@ from vocscore.records.score_record import (
     read_record,
     record_file,
 )
-from vocscore.records.trained_on import CONFIG, read_trained_on
+from vocscore.records.trained_on import CONFIG, PACKED, read_trained_on
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,13 +75,11 @@ def own_record(file: Path) -> Sections | None:
 
 def unfinished(work: Path) -> Sections:
     """The facts about an unfinished run: its record so far, and its complete parts."""
-    rows, errors = 0, 0
-    for mark in sorted(path for path in work.iterdir() if _MARK.fullmatch(path.name)):
-        # a mark that cannot be read is scored again
-        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            kept = json.loads(read_regular(mark))
-            rows, errors = rows + kept["rows"], errors + sum(kept["errors"].values())
-    done = {"rows so far": rows, "errors so far": errors}
+    counts = [_counts(path) for path in work.iterdir() if _MARK.fullmatch(path.name)]
+    done = {
+        "rows so far": sum(rows for rows, _ in counts),
+        "errors so far": sum(errors for _, errors in counts),
+    }
     try:
         record = read_record(work / STARTED)
     except RecordError:
@@ -93,6 +90,15 @@ def unfinished(work: Path) -> Sections:
     for name in ("rows", "errors", "bytes", "resumed"):
         sections["predictions"].pop(name, None)
     return {**sections, "predictions": {**done, **sections["predictions"]}}
+
+
+def _counts(mark: Path) -> tuple[int, int]:
+    """Rows and errors of a complete part; 0 for a damaged mark, whose part is scored again."""
+    try:
+        kept = json.loads(read_regular(mark))
+        return kept["rows"], sum(kept["errors"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return 0, 0
 
 
 def _recorded(record: ScoreRecord) -> Sections:
@@ -171,7 +177,9 @@ def run(folder: Path) -> Sections:
     sections["training"] = _last_epoch(folder / _HISTORY)
     trained_on = read_trained_on(folder)
     sections["trained on"] = {} if trained_on is None else trained_on.to_json()
-    sections["settings"] = _object(folder / CONFIG)
+    settings = _object(folder / CONFIG)
+    settings.pop(PACKED, None)  # it is in the section above
+    sections["settings"] = settings
     figures = _object(folder / _METRICS)
     sections["metrics"] = {
         name: value for name, value in figures.items() if isinstance(value, (int, float, str))

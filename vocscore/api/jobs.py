@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from shards.paths import shown as shown_name
 from vocscore.api.checks import path, path_text, refuse_file_as_folder
 from vocscore.api.progress import opened
+from vocscore.api.results import report
 from vocscore.api.settings import settings, takes
 from vocscore.config.charts import ChartConfig
 from vocscore.config.compute import ComputeConfig
@@ -379,10 +380,10 @@ def demo(
     progress: bool | Progress | None = None,
     **keywords: Unpack[DemoKeywords],
 ) -> Path:
-    """Draw a small VOC dataset, then pack, train and score it, without any download.
+    """Draw a small VOC dataset, then pack, train, score and report it, without any download.
 
     Args:
-        output: folder for everything: VOCdrawn/, shards/, run/, predictions.csv.
+        output: folder for everything: VOCdrawn/, shards/, run/, predictions.csv, report.html.
         options: groups of options, which set all of their options; keywords take precedence.
         progress: True shows a bar, False none, None only if standard error is a terminal.
         **keywords: every option of the command.
@@ -417,7 +418,9 @@ def demo(
     )
     images = out / "VOCdrawn" / "JPEGImages"
     spoil_one_image(images)
-    score(images, out / "predictions.csv", model=out / "run", progress=progress)
+    predictions = out / "predictions.csv"
+    score(images, predictions, model=out / "run", progress=progress)
+    report(predictions, out / "report.html", labels=out / "shards", progress=progress)
     return out
 
 

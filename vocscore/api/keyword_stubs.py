@@ -19,6 +19,7 @@ from vocscore.config.exporting import ExportConfig, QuantizeConfig
 from vocscore.config.groups import declared
 from vocscore.config.packing import PackConfig
 from vocscore.config.relabeling import RelabelConfig
+from vocscore.config.reporting import ReportConfig
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.training import RunConfig, TrainConfig
 from vocscore.config.verifying import VerifyConfig
@@ -33,6 +34,7 @@ KEYWORDS: Final[dict[str, tuple[type[Any], ...]]] = {
     "Compare": (CompareConfig,),
     "Relabel": (RelabelConfig,),
     "View": (ViewConfig,),
+    "Report": (ReportConfig,),
     "Quantize": (QuantizeConfig,),
     "Export": (ExportConfig,),
     "Demo": (DemoConfig,),

@@ -103,6 +103,7 @@ class ScoreKeywords(TypedDict, total=False):
     columns: Literal["all", "probabilities", "labels"]
     top_k: int | None
     min_probability: float
+    decimals: int | None
     thresholds_file: str | PathLike[str] | None
     overwrite: bool
     ceilings: bool | None
@@ -155,6 +156,19 @@ class ViewKeywords(TypedDict, total=False):
     host: str
     port: int | None
     open: bool
+
+
+class ReportKeywords(TypedDict, total=False):
+    """Options of `vocscore.report`."""
+
+    labels: str | PathLike[str] | None
+    images: str | PathLike[str] | None
+    heading: str | None
+    images_per_class: int
+    thumbnail_size: int
+    overwrite: bool
+    resamples: int
+    seed: int
 
 
 class QuantizeKeywords(TypedDict, total=False):

@@ -10,6 +10,7 @@ from vocscore.api.settings import settings, takes
 from vocscore.config.comparing import CompareConfig
 from vocscore.config.groups import build
 from vocscore.config.relabeling import RelabelConfig
+from vocscore.config.reporting import ReportConfig
 from vocscore.config.viewing import ServerConfig, SubjectConfig
 
 if TYPE_CHECKING:
@@ -18,10 +19,16 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from vocscore.api.keywords import CompareKeywords, RelabelKeywords, ViewKeywords
+    from vocscore.api.keywords import (
+        CompareKeywords,
+        RelabelKeywords,
+        ReportKeywords,
+        ViewKeywords,
+    )
     from vocscore.api.progress import Progress
     from vocscore.comparing import CompareReport
     from vocscore.config.option import Group
+    from vocscore.reporting.report import WrittenReport
     from vocscore.scoring.relabel import RelabelReport
     from vocscore.view.server import PageServer
 
@@ -150,3 +157,43 @@ def view(
     if server.open and has_display():
         webbrowser.open(page.address)
     return page
+
+
+@takes(ReportConfig)
+def report(
+    predictions: PathLike,
+    output: PathLike,
+    *,
+    options: Group | Iterable[Group] = (),
+    progress: bool | Progress | None = None,
+    **keywords: Unpack[ReportKeywords],
+) -> WrittenReport:
+    """Write one HTML file about predictions, as `vocscore report` does.
+
+    Args:
+        predictions: what `score` wrote or is writing.
+        output: an .html file.
+        options: groups of options, which set all of their options; keywords take precedence.
+        progress: True shows a bar, False none, None only if standard error is a terminal.
+        **keywords: every option of the command.
+
+    Returns:
+        What is in the file.
+
+    Raises:
+        Error: the predictions or the labels cannot be used, or the output exists or cannot be
+            written.
+    """
+    from vocscore.reporting.report import report as write
+
+    config = build(ReportConfig, settings(keywords, options, ReportConfig))
+    source, out = path("predictions", predictions, what="file"), path("output", output, what="file")
+    with opened("report", progress) as shown:
+        return write(
+            source,
+            out,
+            config,
+            on_stage=shown.stage,
+            on_rows=shown.listing,
+            progress=shown,
+        )

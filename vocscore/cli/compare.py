@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vocscore.cli import paths
-from vocscore.cli.common import progress, quiet_option, refuse_summary, write_summary
+from vocscore.cli.common import (
+    progress,
+    quiet_option,
+    refuse_outputs,
+    refuse_summary,
+    write_summary,
+)
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
 from vocscore.config.comparing import CompareConfig
@@ -71,14 +77,17 @@ def compare(
     """
     from vocscore.comparing import compare as run
 
-    refuse_summary(json_file, beside=first, of=first)
+    outputs = {"--json": json_file, "--csv": csv_file, "--changes": changes}
+    for given in (first, second):
+        refuse_summary(json_file, beside=given, of=given)
+        refuse_outputs(outputs, of=given)
     with progress("compare", quiet=quiet) as shown:
         report = run(first, second, build(CompareConfig, settings), on_stage=shown.stage)
+    count = report.write_changes(changes) if changes else 0  # first: runs have none
     if json_file:
         write_summary(json_file, report.to_json())
     if csv_file:
         report.write_classes(csv_file)
-    count = report.write_changes(changes) if changes else 0
     if not quiet:
         click.echo(str(report))
         if changes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from vocscore.cli import paths
 from vocscore.cli.common import progress
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
+from vocscore.cli.shown_commands import vocscore_command
 from vocscore.config.demo import BACKBONE, LEARNING_RATE, SIZE, DemoConfig
 from vocscore.config.groups import build
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 )
 @config_options(DemoConfig)
 def demo(out: Path, **settings: Any) -> None:
-    """Draw a small VOC set, then pack, train, score and evaluate it.
+    """Draw a small VOC set, then pack, train, score, evaluate and report it.
 
     Needs no download: the images are drawn, and the network starts from random weights. Takes a
     few minutes on two cores. Each command is printed as you would type it.
@@ -53,9 +55,14 @@ def demo(out: Path, **settings: Any) -> None:
     click.echo(f"\n(a truncated image was added to the folder: {bad.name})")
     _show(["score", voc / "JPEGImages", "-m", run, "-o", predictions])
     _show(["eval", predictions, shards, "--json", out / "eval.json"])
+    _show(["report", predictions, "--labels", shards, "-o", out / "report.html"])
     click.echo(f"\npredictions: {predictions}\nmetrics:     {out / 'eval.json'}")
+    click.echo(f"report:      {out / 'report.html'}")
     if (run / "curves.png").exists():  # missing if matplotlib is not installed
         click.echo(f"curves:      {run / 'curves.png'}")
+    click.echo(f"page:        {vocscore_command('view', predictions, '--labels', shards)}")
+    if find_spec("nicegui") is None:
+        click.echo("             (needs NiceGUI: pip install 'vocscore[view]')")
 
 
 def _from_nothing() -> list[object]:

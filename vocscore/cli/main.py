@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": ("compare", "compare"),
     "relabel": ("relabel", "relabel"),
     "view": ("view", "view"),
+    "report": ("report", "report"),
     "info": ("info", "info"),
     "quantize": ("quantize", "quantize"),
     "export": ("export", "export"),

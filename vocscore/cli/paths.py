@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
+STANDARD_OUTPUT = Path("-")
+"""The value of an option that is '-'. Compare with 'is': './-' is an equal path."""
 _RUN_FILES = ("model.safetensors", "model.json")
 _EXPORTED = (".onnx", ".xml", ".bin")
 _FOREIGN = (".pth", ".pt", ".ckpt", ".safetensors", ".h5", ".keras")
@@ -96,6 +98,20 @@ class PathType(click.Path):
     def _missing(self) -> str:
         kind = {True: "folder", False: "file", None: "file or folder"}[self._folder]
         return f"no such {kind}"
+
+
+class RowsType(PathType):
+    """A path for rows, or '-' for standard output (`STANDARD_OUTPUT`; './-' is a file)."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: Any
+    ) -> Path:
+        """Return the path.
+
+        Raises:
+            KnownError: it is not what the option expects.
+        """
+        return STANDARD_OUTPUT if value == "-" else super().convert(value, param, ctx)
 
 
 class SourceType(click.ParamType):  # type: ignore[type-arg]
@@ -216,6 +232,11 @@ SOURCE = PathType(
     exists=False,
     folder=True,
     written=False,
+)
+ROWS = RowsType(
+    "a file for the predictions, '-' for standard output, or with --format a folder",
+    exists=False,
+    folder=None,
 )
 OUTPUT = PathType(
     "a file for the predictions, or with --format a folder", exists=False, folder=None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,7 @@ from vocscore.cli.common import (
 )
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
+from vocscore.cli.streams import rows_to_stdout
 from vocscore.config.compute import DecodeConfig
 from vocscore.config.groups import build
 from vocscore.config.scoring import (
@@ -27,14 +29,19 @@ from vocscore.config.scoring import (
     ScoreConfig,
     UpdateConfig,
 )
+from vocscore.errors import ReaderLeftError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from vocscore.cli.common import Progress
     from vocscore.scoring.run import ScoreReport
 
 ALL_BAD = 3
 """The exit code if the output was written, but every row is an error."""
+READER_LEFT = 128 + signal.SIGPIPE
+"""The exit code if the reader of standard output ended, as shells report it of other programs."""
 
 
 def _split_names(
@@ -66,9 +73,10 @@ def _split_names(
     panel=OutputConfig.title,
     required=True,
     metavar="FILE",
-    type=paths.OUTPUT,
+    type=paths.ROWS,
     help="The predictions; the suffix selects the format: .csv, .parquet or .jsonl. With --format "
-    "a folder.",
+    "a folder. '-': standard output, unit by unit; such a run cannot be resumed, and has no "
+    "record.",
 )
 @config_options(
     OutputConfig,
@@ -118,16 +126,35 @@ def score(
       vocscore score photos/ -m run/ -o predictions.csv
       vocscore score photos/ -m run/ -o predictions/ --format parquet
       find /data -name '*.jpg' | vocscore score - -m run/ -o predictions.csv
+      vocscore score photos/ -m run/ -o - --top-k 1 --decimals 3 --quiet | head
     """
-    from vocscore.scoring.run import score as run
-
     config = build(ScoreConfig, settings)
     refuse_summary(json_file, beside=checkpoint, of=out)
-    with (
-        interruptible(f"Finished units are kept. Resume with: {same_command()}"),
-        progress("score", quiet=quiet) as shown,
-    ):
-        report = run(
+    to_stdout = out is paths.STANDARD_OUTPUT
+    with progress("score", quiet=quiet) as shown:
+        report = (
+            _score_to_stdout(src, config, checkpoint=checkpoint, shown=shown)
+            if to_stdout
+            else _score_to_file(src, out, config, checkpoint=checkpoint, shown=shown)
+        )
+    for problem in report.problems:  # also with --quiet: something in the source was not scored
+        click.echo(f"warning: {problem}", err=True)
+    if not quiet:
+        _summarize(report, config, err=to_stdout)
+    if json_file:
+        write_summary(json_file, report.to_json())
+    if report.all_bad:
+        _say_all_bad(report, "standard output" if to_stdout else str(out))
+        raise click.exceptions.Exit(ALL_BAD)
+
+
+def _score_to_file(
+    src: str, out: Path, config: ScoreConfig, *, checkpoint: Path, shown: Progress
+) -> ScoreReport:
+    from vocscore.scoring.run import score as run
+
+    with interruptible(f"Finished units are kept. Resume with: {same_command()}"):
+        return run(
             src,
             out,
             config,
@@ -137,48 +164,64 @@ def score(
             listing=shown.listing,
             on_stage=shown.stage,
         )
-    for problem in report.problems:  # also with --quiet: something in the source was not scored
-        click.echo(f"warning: {problem}", err=True)
-    if not quiet:
-        _summarize(report)
-        if (copies := config.limits.quarantine) is not None:
-            click.echo(f"copies of bad inputs: {copies} (reasons: quarantine.csv in it)")
-    if json_file:
-        write_summary(json_file, report.to_json())
-    if report.all_bad:
-        _say_all_bad(report)
-        raise click.exceptions.Exit(ALL_BAD)
 
 
-def _say_all_bad(report: ScoreReport) -> None:
+def _score_to_stdout(
+    src: str, config: ScoreConfig, *, checkpoint: Path, shown: Progress
+) -> ScoreReport:
+    """Write rows to standard output, and end silently if its reader ends, as `cat` does."""
+    from vocscore.scoring.to_stream import score_to_stream
+
+    try:
+        with interruptible("The rows are incomplete."), rows_to_stdout() as stream:
+            return score_to_stream(
+                src,
+                stream,
+                config,
+                checkpoint=checkpoint,
+                progress=shown,
+                listing=shown.listing,
+                on_stage=shown.stage,
+            )
+    except ReaderLeftError:
+        raise click.exceptions.Exit(READER_LEFT) from None
+
+
+def _say_all_bad(report: ScoreReport, output: str) -> None:
     """Warn, also with --quiet, that no row has probabilities."""
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.reasons.items()))
     click.echo(
         f"warning: every row is an error ({reasons}): nothing was scored. The column 'error' of "
-        f"{report.output} has the reasons.",
+        f"{output} has the reasons.",
         err=True,
     )
 
 
-def _summarize(report: ScoreReport) -> None:
-    """Print images, errors, the rate, and the path of the output."""
+def _summarize(report: ScoreReport, config: ScoreConfig, *, err: bool) -> None:
+    """Print images, errors, the rate, and the paths of what was written."""
+    lines = [str(report)] if report.complete else list(_summary(report))
+    if not report.complete and not err:
+        lines.append(f"predictions: {report.output}")
+    if (copies := config.limits.quarantine) is not None:
+        lines.append(f"copies of bad inputs: {copies} (reasons: quarantine.csv in it)")
+    for line in lines:
+        click.echo(line, err=err)
+
+
+def _summary(report: ScoreReport) -> Iterator[str]:
     from shards.file_kinds import listed
 
-    if report.complete:
-        click.echo(str(report))
-        return
     resumed = f" ({report.resumed} of them by an earlier run)" if report.resumed else ""
-    click.echo(f"images: {report.images}{resumed}")
+    yield f"images: {report.images}{resumed}"
     if report.update is not None:
         counts = ", ".join(f"{n} {what}" for what, n in report.update.items() if n)
-        click.echo(f"update: {counts}")
+        yield f"update: {counts}"
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.reasons.items()))
-    click.echo(f"errors: {report.errors}" + (f" ({reasons})" if reasons else ""))
+    yield f"errors: {report.errors}" + (f" ({reasons})" if reasons else "")
     if report.skipped:
-        click.echo(f"files skipped: {report.skipped} ({listed(report.skipped_kinds)})")
-    click.echo(f"{report.seconds:.1f} s, {report.images_per_second:.1f} images/s")
+        yield f"files skipped: {report.skipped} ({listed(report.skipped_kinds)})"
+    yield f"{report.seconds:.1f} s, {report.images_per_second:.1f} images/s"
     if report.ceilings:
-        click.echo(f"ceilings, images/s: {report.ceilings}")
+        yield f"ceilings, images/s: {report.ceilings}"
     if report.reached:
-        click.echo(f"bottleneck: {report.reached}")
-    click.echo(f"predictions: {report.output}")
+        yield f"bottleneck: {report.reached}"

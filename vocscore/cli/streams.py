@@ -21,9 +21,10 @@ import os
 import select
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 from vocscore.cli.status_line import room_for_text
+from vocscore.errors import ScoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +85,48 @@ class Outlet(io.BufferedIOBase):
         except OSError as error:
             self.failure = error
         return 0
+
+
+class StrictOutlet(Outlet):
+    """Writes to a descriptor, and raises the first error of writing."""
+
+    def write(self, data: Buffer, /) -> int:
+        """Write the data.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        size = super().write(data)
+        if self.failure is not None:
+            raise self.failure
+        return size
+
+
+@contextmanager
+def rows_to_stdout() -> Iterator[BinaryIO]:
+    """Reserve standard output for rows during the block, which must not be mixed with messages.
+
+    What libraries and child processes print there goes to standard error.
+
+    Raises:
+        ScoreError: standard output is closed.
+    """
+    text = sys.stdout
+    if text is None or sys.__stdout__ is None:
+        raise ScoreError("standard output is closed. Redirect it, or name a file with -o.")
+    text.flush()
+    outlet = text.buffer
+    if not isinstance(outlet, Outlet):  # somebody's own stream
+        yield outlet
+        return
+    kept = os.dup(outlet.fileno())
+    try:
+        os.dup2(2, outlet.fileno())
+        yield cast("BinaryIO", StrictOutlet(kept))
+    finally:
+        text.flush()
+        os.dup2(kept, outlet.fileno())
+        os.close(kept)
 
 
 @contextmanager

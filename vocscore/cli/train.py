@@ -192,25 +192,35 @@ def _summarize(
     if chosen := chosen_on_validation(asdict(config.checkpoint)):
         click.echo(
             f"the {' and the '.join(chosen)} were chosen on the validation split, so figures on it "
-            "are optimistic; evaluate on a third split"
+            "are optimistically biased; evaluate on a third split"
         )
     charts = "" if report.problems else f", curves{FORMATS[chart_format][0]}"
     click.echo(f"checkpoint, metrics.json, history.csv{charts} and more: {out}")
     if report.out_of_fold is not None:
-        _tell_folds(report, shards)
+        _tell_folds(report, shards, config.model.threshold)
     predictions = free_path(Path("predictions.csv"))
     click.echo(f"next: {vocscore_command('score', shards, '-m', out, '-o', predictions)}")
     click.echo(f"(scores the packed images; for other images, replace {shards} by their folder)")
 
 
-def _tell_folds(report: TrainReport, shards: Path) -> None:
+def _tell_folds(report: TrainReport, shards: Path, threshold: float) -> None:
     """Print the out-of-fold predictions, and the command that finds wrong labels with them."""
+    from shards.manifest import read_manifest
+    from shards.paths import shown
+
     click.echo(f"out-of-fold predictions of every image: {report.out_of_fold}")
     if report.lone:
-        begin = "all images of a class in one fold, so their own labels were not learned: "
-        click.echo("\n".join(wrap(report.lone, begin=begin, indent="  ")))
-    suspects = free_path(Path("suspects.csv"))
-    words = ("eval", report.out_of_fold, shards, "--suspects", suspects)
+        begin = "in one fold only, so the head that judged these images has not seen the class: "
+        click.echo("\n".join(wrap([*map(shown, report.lone)], begin=begin, indent="  ")))
+    words: list[object] = [
+        "eval",
+        report.out_of_fold,
+        shards,
+        "--suspects",
+        free_path(Path("suspects.csv")),
+    ]
+    if any(";" in name for name in read_manifest(shards).classes):
+        words += ["--threshold", threshold]  # labels cannot be read from the CSV file
     click.echo(f"suspicious labels: {vocscore_command(*words)}")
 
 

@@ -13,6 +13,7 @@ from vocscore.columns.collect import ColumnCollector
 from vocscore.columns.layout import map_columns
 from vocscore.columns.writer import ColumnsWriter
 from vocscore.errors import EvalError
+from vocscore.records.top_k_columns import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,15 +88,28 @@ class Follower:
     def _read(self, part: Path) -> None:
         collector = self._collector
         if part.suffix == ".csv" and part.parent == self._work:
-            _read_headless(part, collector)
+            _read_headless(part, collector, pairs=self._pairs())
         else:
             read_file(part, collector)
         if collector.classes is not None:
             collector.flush()
 
+    def _pairs(self) -> int:
+        """The number of pairs of columns that the plan of the run names."""
+        try:
+            plan = json.loads(read_regular(self._work / "plan.json"))
+            return int(plan["output"].get(KEY, 0))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return 0
 
-def _read_headless(part: Path, into: ColumnCollector) -> None:
+
+def _read_headless(part: Path, into: ColumnCollector, *, pairs: int) -> None:
     """Read rows of a CSV file that has no header yet, as `formats.csv_format` writes it.
+
+    Args:
+        part: the rows.
+        into: takes them.
+        pairs: as for `read_csv_rows`.
 
     Raises:
         EvalError: the classes are unknown.
@@ -107,7 +121,7 @@ def _read_headless(part: Path, into: ColumnCollector) -> None:
         )
     from vocscore.evaluation.read_csv import read_csv_rows
 
-    read_csv_rows(part, into)
+    read_csv_rows(part, into, pairs=pairs)
 
 
 def work_folder_of(source: Path) -> Path | None:

@@ -144,8 +144,8 @@ class OutputConfig(Group):
     format: str | None = option(
         None,
         help="Write a folder of parts, one file per unit, which DuckDB, pandas, Polars and Spark "
-        "read as one table.",
-        unset="one file",
+        "read as one table. With -o -, the format of the rows: csv or jsonl.",
+        unset="one file; with -o - csv",
         choices=("csv", "parquet", "jsonl"),
     )
     columns: str = option(
@@ -156,8 +156,9 @@ class OutputConfig(Group):
     )
     top_k: int | None = option(
         None,
-        help="Write only the K largest probabilities per image; the others are empty cells, nulls, "
-        "or missing keys. Labels are not affected.",
+        help="Write only the K largest probabilities per image: in CSV as columns label_1, "
+        "probability_1, ..., the largest first, instead of one per class; elsewhere the others are "
+        "nulls or missing keys. The column labels is not affected.",
         metavar="K",
         unset="all",
         minimum=1,
@@ -168,6 +169,15 @@ class OutputConfig(Group):
         metavar="PROBABILITY",
         minimum=0,
         maximum=1,
+    )
+    decimals: int | None = option(
+        None,
+        help="Round the probabilities to N decimals. Labels, and what {top_k} and "
+        "{min_probability} select, are decided before.",
+        metavar="N",
+        unset="exact",
+        minimum=1,
+        maximum=9,
     )
     thresholds_file: Path | None = option(
         None,
@@ -187,10 +197,11 @@ class OutputConfig(Group):
     def __post_init__(self) -> None:
         """Check the values, and refuse a selection of probabilities that are not written."""
         super().__post_init__()
-        if self.columns == "labels" and (self.top_k is not None or self.min_probability > 0):
+        given = self.top_k is not None or self.min_probability > 0 or self.decimals is not None
+        if self.columns == "labels" and given:
             raise OptionError(
-                "{top_k} and {min_probability} select probabilities, but {columns} labels writes "
-                "none. Omit one or the other."
+                "{top_k}, {min_probability} and {decimals} apply to probabilities, but {columns} "
+                "labels writes none. Omit one or the other."
             )
 
 

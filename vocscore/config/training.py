@@ -234,7 +234,7 @@ class CheckpointConfig(Group):
     keep: str = option(
         "last",
         help="Epoch of the checkpoint: the last, or the one with the best validation mAP (which is "
-        "then optimistic, because it was used for the choice).",
+        "then optimistically biased, because it was used for the choice).",
         choices=("last", "best"),
     )
     patience: int | None = option(

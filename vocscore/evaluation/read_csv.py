@@ -1,5 +1,7 @@
 """Predictions from CSV: as `vocscore score` writes it, or saved again by other programs.
 
+Its columns are one per class, or with --top-k `label_1,probability_1,...`; see `_table`.
+
 Spreadsheets add a byte order mark, separate by ';' or tabs, and write decimal commas and other line
 endings; pandas puts its index in front. All of that is read if it is unambiguous.
 """
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from shards.files import open_binary
 from vocscore.errors import EvalError
 from vocscore.evaluation.collected import BadRowError, left_out
+from vocscore.records.top_k_columns import count_pairs, top_k_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -71,22 +74,28 @@ _LONGEST_LINE = 1 << 26
 """Maximum characters of a header; a damaged file may have no line ending at all."""
 
 
-def read_csv_rows(file: Path, into: TakesRows) -> None:
+def read_csv_rows(file: Path, into: TakesRows, *, pairs: int = 0) -> None:
     """Read rows without a header, of an unfinished run; `into.known` are the classes.
+
+    Args:
+        file: the rows.
+        into: takes them.
+        pairs: of columns `label_1,probability_1,...`; 0: one column per class.
 
     Raises:
         EvalError: a row is damaged.
         OSError: the file cannot be read.
     """
     with open_binary(file) as opened:
-        start = opened.peek(1 << 16)
-        columns = len(next(csv.reader([start.decode("utf-8", "surrogateescape")]), []))
-        header = [*_BEFORE, *(into.known if columns > len(_BEFORE) + 1 else ())]
-        header += [_LAST] * (columns > len(header))
         with io.TextIOWrapper(opened, "utf-8", "surrogateescape", newline="") as stream:
+            columns = len(next(csv.reader(iter(stream.readline, "")), []))
+            stream.seek(0)
+            classes = into.known if columns > len(_BEFORE) + 1 else ()
+            header = [*_BEFORE, *(top_k_columns(pairs) or classes)]
+            header += [_LAST] * (columns > len(header))
             rows = csv.reader(stream)
             try:
-                _add_rows(rows, _table(header, ",", file=file), file, into)
+                _add_rows(rows, _table(header, ",", file=file, known=into.known), file, into)
             except (csv.Error, BadRowError) as error:
                 raise EvalError(f"{file}, line {rows.line_num}: {error}. Score again.") from error
 
@@ -101,7 +110,8 @@ def _read(stream: TextIO, file: Path, into: TakesRows) -> None:
     lines = _Lines(chain([first], stream))
     rows = csv.reader(lines, delimiter=separator)
     try:
-        _add_rows(rows, _table(next(rows, []), separator, file=file), file, into)
+        table = _table(next(rows, []), separator, file=file, known=into.known)
+        _add_rows(rows, table, file, into)
     except (csv.Error, BadRowError) as error:
         line = rows.line_num + skipped
         raise EvalError(f"{file}, line {line}: {error}. Score again.") from error
@@ -110,10 +120,17 @@ def _read(stream: TextIO, file: Path, into: TakesRows) -> None:
 
 
 def _add_rows(rows: Iterable[list[str]], table: _Table, file: Path, into: TakesRows) -> None:
+    if table.pairs and not into.partial:
+        raise EvalError(
+            f"{file}: has only the largest probabilities of each image (written with --top-k), but "
+            "all are needed. Score again without --top-k."
+        )
     classes = into.expect(table.classes, file=file)
     for row in rows:
         path, status, cells, labels = table.row(row)
         if status == "ok":
+            if table.pairs:
+                cells = _spread(cells, classes)
             into.add(path, status, _numbers(cells, classes, partial=into.partial), labels)
         else:
             into.add(path, status, (), None, row[table.start + 2])
@@ -139,7 +156,8 @@ class _Table:
     Attributes:
         columns: number of columns.
         start: index of the column `path`; columns before it are an index.
-        classes: the columns of probabilities.
+        classes: the columns of probabilities; or, with `pairs`, all that a row may name.
+        pairs: of columns `label_1,probability_1,...`; 0: there is one column per class.
         says_labels: the last column has labels that can be separated.
         separator: between columns.
     """
@@ -147,6 +165,7 @@ class _Table:
     columns: int
     start: int
     classes: tuple[str, ...]
+    pairs: int
     says_labels: bool
     separator: str
 
@@ -159,8 +178,9 @@ class _Table:
         if len(row) != self.columns:
             row = self._fitted(row)
         after = self.start + len(_BEFORE)
-        labels = self._labels(row[after + len(self.classes)]) if self.says_labels else None
-        return row[self.start], row[self.start + 1], row[after : after + len(self.classes)], labels
+        end = after + (2 * self.pairs or len(self.classes))
+        labels = self._labels(row[end]) if self.says_labels else None
+        return row[self.start], row[self.start + 1], row[after:end], labels
 
     def _fitted(self, row: Sequence[str]) -> Sequence[str]:
         """Fit a row of too many columns, if the excess can only be empty cells or labels."""
@@ -200,8 +220,14 @@ def _separator(header: str) -> str:
     return ","
 
 
-def _table(header: list[str], separator: str, *, file: Path) -> _Table:
+def _table(header: list[str], separator: str, *, file: Path, known: tuple[str, ...]) -> _Table:
     """Find the columns by the header.
+
+    Args:
+        header: the cells.
+        separator: between them.
+        file: for the error.
+        known: the classes, for a header that does not name them.
 
     Raises:
         EvalError: it is not the header of predictions.
@@ -226,9 +252,26 @@ def _table(header: list[str], separator: str, *, file: Path) -> _Table:
         )
     has_labels = classes[-1] == _LAST
     names = tuple(classes[:-1] if has_labels else classes)
+    pairs = count_pairs(names)
+    if pairs:
+        names = known
     # names that contain the separator between labels cannot be separated
     says_labels = has_labels and not any(_BETWEEN in name for name in names)
-    return _Table(columns, start, names, says_labels, separator)
+    return _Table(columns, start, names, pairs, says_labels, separator)
+
+
+def _spread(cells: Sequence[str], classes: Sequence[str]) -> list[str]:
+    """Put pairs of a class and its probability in the order of the classes; '' is not written.
+
+    Raises:
+        BadRowError: a class is unknown.
+    """
+    given = dict(zip(cells[::2], cells[1::2], strict=True))
+    given.pop("", None)
+    found = [given.pop(name, "") for name in classes]
+    if given:
+        raise BadRowError(f"{next(iter(given))!r} is not among the classes of the record")
+    return found
 
 
 def _numbers(cells: Sequence[str], classes: Sequence[str], *, partial: bool) -> list[float]:

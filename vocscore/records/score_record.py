@@ -123,7 +123,7 @@ class ScoreRecord:
         trained_on = value["trained_on"]
         found["model"] = ModelFacts(**facts)
         found["trained_on"] = None if trained_on is None else TrainedOn.from_json(trained_on)
-        if not isinstance(found["folds"], int | None):
+        if type(found["folds"]) not in (int, type(None)):
             raise TypeError("folds must be a number")
         if not isinstance(found["rows"], int) or not isinstance(facts["sha256"], str):
             raise TypeError("rows must be a number, and the model's sha256 text")

@@ -127,7 +127,7 @@ def _from_config(config: Mapping[str, Any]) -> TrainedOn:
 def chosen_on_validation(settings: Mapping[str, Any]) -> tuple[str, ...]:
     """What the validation split was used to choose: some of 'epoch', 'thresholds', 'temperature'.
 
-    Metrics on that split are then optimistic, though nothing was trained on it.
+    Metrics on that split are then optimistically biased, though nothing was trained on it.
 
     Args:
         settings: of a training, by the names of its options; older versions had fewer.

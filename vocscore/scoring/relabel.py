@@ -16,6 +16,7 @@ from vocscore.errors import ScoreError
 from vocscore.printed import Printed
 from vocscore.records.score_record import record_file
 from vocscore.records.thresholds_file import read_thresholds
+from vocscore.records.top_k_columns import KEY
 from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.output.ledger import refuse_existing
@@ -104,7 +105,7 @@ def relabel(
     refuse_existing(output, overwrite=overwrite, folder=choice.folder)
     stage("reading predictions")
     table = open_table(predictions)
-    if not table.complete or not table.columns.about.has_all:
+    if not table.complete or not table.columns.about.has_all or _has_pairs(table):
         raise ScoreError(
             f"{predictions}: has not every probability (written with --top-k, --min-probability or "
             "--columns labels, or unfinished), so labels cannot be decided. Score with "
@@ -151,7 +152,7 @@ class _Writer:
         self._choice = choice
         self._thresholds = tuple(thresholds)
         self._format: RowsFormat = choice.open(
-            table.classes, self._threshold(), selection=Selection(), origin=_origin(table)
+            table.classes, self._threshold(), selection=_selection(table), origin=_origin(table)
         )
         self.changed = self.changed_rows = 0
 
@@ -258,6 +259,17 @@ def _row_groups(file: Path) -> list[int]:
 
     metadata = pq.ParquetFile(file).metadata
     return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+
+
+def _has_pairs(table: Table) -> bool:
+    """Whether the columns are `label_1,probability_1,...`, even if these are all classes."""
+    return table.record is not None and KEY in table.record.output
+
+
+def _selection(table: Table) -> Selection:
+    """As the predictions were written: rounded again, numbers keep their text."""
+    decimals = None if table.record is None else table.record.output.get("decimals")
+    return Selection(decimals=decimals)
 
 
 def _error(table: Table, row: int) -> str:

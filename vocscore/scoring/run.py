@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from vocscore.scoring.engines.factory import EngineOpener
     from vocscore.scoring.formats.choice import Choice
     from vocscore.scoring.inputs.units import Inputs
-    from vocscore.scoring.output.ledger import Ledger
+    from vocscore.scoring.output.destination import Destination
     from vocscore.scoring.scoring import Progress
     from vocscore.scoring.update.reuse import Reuse
 
@@ -168,12 +168,12 @@ def score(
     choice = choose(output, folder_format=written.format)
     earlier = _earlier(output, choice, config)
     card, identity = check_model(checkpoint, compute)
-    threshold = _thresholds(card, written.thresholds_file)
+    threshold = thresholds_of(card, written.thresholds_file)
     stage("listing inputs")
     globs = Globs(config.inputs.include, config.inputs.exclude)
     inputs = read_source(source, globs=globs, listing=listing)
     source = Path(source)
-    kept = _quarantine(config.limits.quarantine, source, inputs)
+    kept = quarantine_of(config.limits.quarantine, source, inputs)
     known = {
         "vocscore": version("vocscore"),
         "checkpoint": identity,
@@ -189,13 +189,13 @@ def score(
     stage("loading the model")  # this imports torch, so cheap checks come before it
     from vocscore.scoring.engines.factory import open_workers
 
-    opener, several = _opener(config, card, checkpoint=checkpoint, identity=identity)
+    opener, several = opener_of(config, card, checkpoint=checkpoint, identity=identity)
     origin = {
         "vocscore": known["vocscore"],
         "checkpoint": opener.identity,
         "preprocess": card.preprocess.to_json(),
     }
-    selection = Selection(written.columns, written.top_k, written.min_probability)
+    selection = Selection(written.columns, written.top_k, written.min_probability, written.decimals)
     rows_format = choice.open(card.classes, threshold, selection=selection, origin=origin)
     engine = open_workers(opener, several) if several else opener.open()
     # Everything that determines the bytes of the output.
@@ -211,7 +211,7 @@ def score(
         "device": opener.device.partition(":")[0],
         "precision": opener.precision,
         "max_pixels": config.decode.max_pixels,
-        "output": {**choice.to_json(), **selection.to_json()},
+        "output": choice.described(selection, card.classes),
     }
     with ExitStack() as held:
         held.enter_context(closing(engine))
@@ -272,7 +272,7 @@ def score(
         )
         scoring.run(engine)
         seconds = time.monotonic() - started
-        report = _report(inputs, ledger, resumed=resumed, seconds=seconds, output=output)
+        report = report_of(inputs, ledger, resumed=resumed, seconds=seconds, output=output)
         if reuse is not None:
             report = replace(report, images=report.images + reuse.stay, update=reuse.counts)
         if not report.images - resumed - (reuse.stay if reuse else 0):
@@ -344,7 +344,7 @@ def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, 
     return files.card, files.identity
 
 
-def _opener(
+def opener_of(
     config: ScoreConfig, card: ModelCard, *, checkpoint: Path, identity: str
 ) -> tuple[EngineOpener, tuple[str, ...]]:
     """Return what opens an engine, and the devices of several; () for one in this process."""
@@ -367,7 +367,7 @@ def _opener(
     return opener, several
 
 
-def _thresholds(card: ModelCard, file: Path | None) -> float | Sequence[float]:
+def thresholds_of(card: ModelCard, file: Path | None) -> float | Sequence[float]:
     """The thresholds of the labels: the model's, or those of a file for the classes in it."""
     own = card.decision_threshold
     if file is None:
@@ -377,7 +377,12 @@ def _thresholds(card: ModelCard, file: Path | None) -> float | Sequence[float]:
     return [given.get(name, value) for name, value in zip(card.classes, every, strict=True)]
 
 
-def _quarantine(folder: Path | None, source: Path, inputs: Inputs) -> Quarantine | None:
+def quarantine_of(folder: Path | None, source: Path, inputs: Inputs) -> Quarantine | None:
+    """Open the folder for bad inputs, if there is one.
+
+    Raises:
+        ScoreError: it is in the source, or in use for something else.
+    """
     if folder is None:
         return None
     refuse_inside(folder, source)
@@ -386,7 +391,7 @@ def _quarantine(folder: Path | None, source: Path, inputs: Inputs) -> Quarantine
     return Quarantine(folder, run=run)
 
 
-def _rows(ledger: Ledger) -> int:
+def _rows(ledger: Destination) -> int:
     return sum(record.rows for record in ledger.records.values())
 
 
@@ -408,9 +413,18 @@ def _complete(
     )
 
 
-def _report(
-    inputs: Inputs, ledger: Ledger, *, resumed: int, seconds: float, output: Path
+def report_of(
+    inputs: Inputs, ledger: Destination, *, resumed: int, seconds: float, output: Path
 ) -> ScoreReport:
+    """Sum up the committed units.
+
+    Args:
+        inputs: what was scored.
+        ledger: has the units.
+        resumed: rows of an earlier run.
+        seconds: duration of this run.
+        output: path of the rows.
+    """
     records = [record for _, record in sorted(ledger.records.items())]
     reasons: Counter[str] = Counter()
     skipped = dict(inputs.skipped)

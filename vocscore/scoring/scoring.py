@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vocscore.scoring.engines import Engine, Finished
     from vocscore.scoring.formats.choice import RowsFormat
     from vocscore.scoring.inputs.units import Inputs, Unit
-    from vocscore.scoring.output.ledger import Ledger
+    from vocscore.scoring.output.destination import Destination
     from vocscore.scoring.update.reuse import Reuse
 
     Described = Callable[..., bytes]
@@ -50,7 +50,7 @@ class Scoring:
     def __init__(
         self,
         inputs: Inputs,
-        ledger: Ledger,
+        ledger: Destination,
         *,
         unit_size: int,
         rows_format: RowsFormat,

@@ -9,7 +9,7 @@ from markupsafe import escape
 from starlette.responses import Response
 
 from shards.errors import BadImage
-from vocscore.view.texts import visible
+from vocscore.reporting.texts import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from nicegui import ui
 
 from vocscore.errors import ThresholdsError
 from vocscore.records.thresholds_file import read_thresholds, write_thresholds
-from vocscore.view.texts import counted, html, visible
+from vocscore.reporting.texts import counted, html, visible
 
 if TYPE_CHECKING:
     from pathlib import Path

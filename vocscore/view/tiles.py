@@ -8,8 +8,8 @@ import numpy as np
 from markupsafe import Markup
 
 from vocscore.models.probabilities import decide
+from vocscore.reporting.texts import chips, html, short, visible
 from vocscore.view.images import image_url
-from vocscore.view.texts import chips, html, short, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -110,7 +110,7 @@ def test_eval_reads_every_format(tmp_path, rows, name):
 @pytest.mark.parametrize(
     ("selection", "says"),
     [
-        (Selection(top_k=1), "no probability for|a probability for"),
+        (Selection(top_k=1), "no probability for|a probability for|only the largest"),
         (Selection(min_probability=0.4), "no probability for|a probability for"),
         (Selection(columns="labels"), "contains no probabilities"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -35,8 +36,14 @@ def written(tmp_path, **choice):
 def read_csv(file):
     with file.open(newline="") as opened:
         for row in csv.DictReader(opened):
-            assert set(row) - set(CLASSES) <= {"path", "status", "error", "labels"}
+            # of the K largest: label_1, probability_1, ...
+            ranks = [name[6:] for name in row if re.fullmatch(r"label_\d+", name)]
+            pairs = {f"{what}_{rank}" for rank in ranks for what in ("label", "probability")}
+            assert set(row) - set(CLASSES) - pairs <= {"path", "status", "error", "labels"}
             values = {c: float(row[c]) for c in CLASSES if row.get(c)}
+            for rank in ranks:
+                if row[f"label_{rank}"]:
+                    values[row[f"label_{rank}"]] = float(row[f"probability_{rank}"])
             labels = row["labels"].split(";") if row.get("labels") else []
             yield row["path"], values, labels
 
@@ -112,7 +119,7 @@ def test_a_limit_is_compared_as_float32():
 
 def test_choosing_among_nothing_is_refused():
     """Labels alone have no probabilities to choose from."""
-    for choice in ({"top_k": 1}, {"min_probability": 0.1}):
+    for choice in ({"top_k": 1}, {"min_probability": 0.1}, {"decimals": 3}):
         with pytest.raises(ScoreError, match="--columns labels"):
             Selection(columns="labels", **choice)
     assert EVERYTHING.is_everything

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.scoring.bad_inputs.quarantine import Quarantine
-    from vocscore.scoring.output.ledger import Ledger, UnitRecord
+    from vocscore.scoring.output.destination import Destination
+    from vocscore.scoring.output.ledger import UnitRecord
 
 LEAST_ROWS = 1000
 """Rows before the share is checked: ten bad files at the start of a folder say little about it."""
@@ -33,7 +34,7 @@ class BadInputs:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: Destination,
         *,
         max_bad: float | None = None,
         quarantine: Quarantine | None = None,
@@ -94,10 +95,15 @@ class BadInputs:
         if finished or self._rows >= LEAST_ROWS:
             self._write_table()
             told = ", ".join(f"{count} {reason}" for reason, count in self._reasons.most_common())
+            cure = "Their rows were written. Rerun the command with a higher --max-bad to score all"
+            if self._ledger.resumable:
+                cure = (
+                    "Finished units are kept. Rerun the same command with a higher --max-bad to "
+                    "resume"
+                )
             raise StoppedOnPurposeError(
                 f"{bad} of {self._rows} inputs so far are bad ({told}), more than --max-bad "
-                f"{self._max_bad:g} allows. Finished units are kept. Rerun the same command with a "
-                "higher --max-bad to resume; --quarantine DIR copies the bad inputs."
+                f"{self._max_bad:g} allows. {cure}; --quarantine DIR copies the bad inputs."
             )
 
     def _write_table(self) -> None:

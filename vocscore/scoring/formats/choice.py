@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from vocscore.errors import ScoreError
+from vocscore.records.top_k_columns import KEY as TOP_K
+from vocscore.records.top_k_columns import count_pairs
 from vocscore.scoring.formats.csv_format import CsvFormat
 from vocscore.scoring.formats.jsonl_format import JsonlFormat
 from vocscore.scoring.formats.parquet_format import ParquetFormat, require_pyarrow
@@ -54,6 +56,25 @@ class Choice:
         """Return plain values."""
         return {"format": self.name, "folder": self.folder}
 
+    def described(self, selection: Selection, classes: Sequence[str]) -> dict[str, Any]:
+        """Return plain values that determine what a row looks like.
+
+        Args:
+            selection: what is written per image.
+            classes: of the model.
+        """
+        pairs = self.pairs(selection, classes)
+        return {**self.to_json(), **selection.to_json(), **({TOP_K: pairs} if pairs else {})}
+
+    def pairs(self, selection: Selection, classes: Sequence[str]) -> int:
+        """Return the number of pairs of columns `label_1,probability_1,...`; 0 if there are none.
+
+        Args:
+            selection: what is written per image.
+            classes: of the model.
+        """
+        return min(selection.top_k or 0, len(classes)) if self.name == "csv" else 0
+
     def open(
         self,
         classes: Sequence[str],
@@ -74,8 +95,11 @@ class Choice:
         Raises:
             ScoreError: this format cannot be written, or not with these class names.
         """
+        pairs = self.pairs(selection, classes)
         taken = [name for name in classes if name in FIXED_COLUMNS.get(self.name, ())]
-        if taken and selection.probabilities:
+        if self.name == "csv" and count_pairs(classes):
+            taken = [*classes]  # a reader would take them for those of --top-k
+        if taken and selection.probabilities and not pairs:
             raise ScoreError(
                 f"the class {taken[0]!r} has the name of another column in {self.name}. Write "
                 ".jsonl, where classes are separate."
@@ -113,3 +137,20 @@ def choose(output: Path, *, folder_format: str | None) -> Choice:
     if choice.name == "parquet":
         require_pyarrow()
     return choice
+
+
+def choose_stream(name: str | None) -> Choice:
+    """Choose the format of rows that go to a stream.
+
+    Args:
+        name: one of `NAMES`; None: CSV.
+
+    Raises:
+        ScoreError: it cannot be written row by row.
+    """
+    if name == "parquet":
+        raise ScoreError(
+            "Parquet cannot be written to standard output. Name a file that ends in .parquet with "
+            "-o, or use --format csv or --format jsonl."
+        )
+    return Choice(name or "csv", folder=False)

@@ -2,8 +2,11 @@
 
 `path,status,error,<one column per class>,labels`, UTF-8, lines terminated by a line feed, fields
 quoted if they contain a comma, a quote or a line end (RFC 4180). Bytes of a file name that are not
-UTF-8 are written unchanged: `errors="surrogateescape"` reads every name back. A probability that
-was not selected is an empty cell.
+UTF-8 are written unchanged: `errors="surrogateescape"` reads every name back. A probability below
+the minimum is an empty cell.
+
+Of the K largest probabilities, the columns are not the classes but `label_1,probability_1,...,
+label_K,probability_K`, in descending order; those below the minimum are empty cells at the end.
 """
 
 from __future__ import annotations
@@ -16,13 +19,15 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from vocscore.models.probabilities import decide
-from vocscore.scoring.formats.numbers import shortened
-from vocscore.scoring.formats.selection import EVERYTHING, Selection
+from vocscore.records.top_k_columns import top_k_columns
+from vocscore.scoring.formats.selection import EVERYTHING, Selection, largest
 from vocscore.scoring.formats.text import name_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from vocscore.scoring.output.rows import Rows
 
@@ -57,8 +62,9 @@ class CsvFormat:
         self._threshold = np.asarray(threshold, np.float32)
         self._selection = selection
         self._alone = alone
-        columns = [*self.classes] if selection.probabilities else []
-        cell = "%.9g" if selection.is_everything else "%s"
+        self._pairs = min(selection.top_k or 0, len(self.classes))
+        columns = top_k_columns(self._pairs) or [*self.classes] * selection.probabilities
+        cell = selection.rounding.template if selection.is_everything else "%s"
         self._good = ",".join(["%s,ok,", *[cell] * len(columns), *["%s"] * selection.labels]) + "\n"
         columns += ["labels"] * selection.labels
         self._bad = "%s,error,%s" + "," * len(columns) + "\n"
@@ -98,14 +104,31 @@ class CsvFormat:
         if not self._selection.probabilities:
             return [()] * (stop - start)
         probabilities = rows.probabilities[start:stop]
-        values: list[list[float]] = shortened(probabilities).tolist()
+        values = self._selection.rounding.values(probabilities)
         if self._selection.is_everything:
-            return values
-        kept = self._selection.kept(probabilities).tolist()
+            found: list[list[float]] = values.tolist()
+            return found
+        kept = self._selection.kept(probabilities)
+        if self._pairs:
+            return list(self._largest(largest(probabilities, self._pairs), values, kept))
+        form = self._selection.rounding.template
         return [
-            [f"{value:.9g}" if keep else "" for value, keep in zip(*pair, strict=True)]
-            for pair in zip(values, kept, strict=True)
+            [form % value if keep else "" for value, keep in zip(*pair, strict=True)]
+            for pair in zip(values.tolist(), kept.tolist(), strict=True)
         ]
+
+    def _largest(
+        self, order: NDArray[np.intp], values: NDArray[np.float64], kept: NDArray[np.bool_]
+    ) -> Iterator[list[str]]:
+        """Yield the cells of rows with only the largest probabilities."""
+        names, form = [quoted(name) for name in self.classes], self._selection.rounding.template
+        sorted_values = np.take_along_axis(values, order, axis=1).tolist()
+        sorted_kept = np.take_along_axis(kept, order, axis=1).tolist()
+        for row in zip(order.tolist(), sorted_values, sorted_kept, strict=True):
+            cells: list[str] = []
+            for column, value, keep in zip(*row, strict=True):
+                cells += (names[column], form % value) if keep else ("", "")
+            yield cells
 
 
 def quoted(text: str) -> str:

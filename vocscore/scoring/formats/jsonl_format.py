@@ -4,10 +4,10 @@ r"""Writes scored images as JSON Lines: one object per line, ASCII, terminated b
      "labels": ["cat"]}
 
 A failed image has null for `probabilities` and `labels`. Numbers have as many digits as are needed
-to read back the same float32. Classes are in the order of the checkpoint; a class that was not
-selected has no key. If a name is not UTF-8, its invalid bytes are shown as `\xe9` in `path`, and
-all of its bytes are in hexadecimal in `path_bytes`: Python would write lone surrogates, which
-strict readers such as DuckDB refuse.
+to read back the same float32, or the decimals that were asked for. Classes are in the order of the
+checkpoint; a class that was not selected has no key. If a name is not UTF-8, its invalid bytes are
+shown as `\xe9` in `path`, and all of its bytes are in hexadecimal in `path_bytes`: Python would
+write lone surrogates, which strict readers such as DuckDB refuse.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from vocscore.models.probabilities import decide
-from vocscore.scoring.formats.numbers import shortened
 from vocscore.scoring.formats.text import name_bytes, readable
 
 if TYPE_CHECKING:
@@ -91,9 +90,13 @@ class JsonlFormat:
     def _probabilities(self, rows: Rows, start: int, stop: int) -> list[str]:
         if not self._selection.probabilities:
             return [""] * (stop - start)
-        values = shortened(rows.probabilities[start:stop]).tolist()
+        values = self._selection.rounding.values(rows.probabilities[start:stop]).tolist()
         kept = self._selection.kept(rows.probabilities[start:stop]).tolist()
-        pairs = ([f"{k}{v!r}" for k, v in zip(self._keys, row, strict=True)] for row in values)
+        if self._selection.decimals is None:
+            pairs = ([f"{k}{v!r}" for k, v in zip(self._keys, row, strict=True)] for row in values)
+        else:
+            form = self._selection.rounding.template
+            pairs = ([k + form % v for k, v in zip(self._keys, row, strict=True)] for row in values)
         return [
             ', "probabilities": {' + ", ".join(compress(pair, keep)) + "}"
             for pair, keep in zip(pairs, kept, strict=True)

@@ -1,7 +1,8 @@
-"""Rounds float32 numbers to few digits that still read back exactly."""
+"""Rounds float32 numbers: to few digits that still read back exactly, or to some decimals."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,3 +36,43 @@ def shortened(values: NDArray[np.float32]) -> NDArray[np.float64]:
         rounded = np.rint(exact * scale) / scale
         result = np.where(rounded.astype(np.float32) == values, rounded, result)
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """How numbers are written as text.
+
+    Attributes:
+        decimals: digits after the point, always as many; None: as many digits as are needed to
+            read back the same float32.
+    """
+
+    decimals: int | None = None
+
+    @property
+    def template(self) -> str:
+        """Formats one of the `values`."""
+        return "%.9g" if self.decimals is None else f"%.{self.decimals}f"
+
+    def values(self, numbers: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return what is formatted: float64, the same shape.
+
+        Args:
+            numbers: 0 to 1, any shape.
+        """
+        return shortened(numbers) if self.decimals is None else numbers.astype(np.float64)
+
+    def rounded(self, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the float32 that reading the text gives.
+
+        Args:
+            numbers: 0 to 1, any shape.
+        """
+        if self.decimals is None:
+            return numbers
+        # exact: a float32 has 24 bits and 10**9 has 21 in addition to powers of two, a float64 53
+        scale = 10.0**self.decimals
+        found: NDArray[np.float32] = (np.rint(numbers.astype(np.float64) * scale) / scale).astype(
+            np.float32
+        )
+        return found

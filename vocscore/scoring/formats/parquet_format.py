@@ -1,10 +1,11 @@
 r"""Writes scored images as Parquet, with pyarrow.
 
 Columns: `path`, `status`, `error` (null if there is none), one float32 per class, `labels` (a
-list), `path_bytes`. Values are null for failed images and for probabilities that were not selected.
-In `path`, bytes of a name that are not UTF-8 are shown as `\xe9`; `path_bytes` then has the exact
-name, and is null otherwise. The key `vocscore` of the file's metadata describes, as JSON, the
-source of the rows: version, classes, threshold, checkpoint, Preprocess, selection.
+list), `path_bytes`. Values are null for failed images and for probabilities that were not selected;
+they are rounded if decimals were asked for. In `path`, bytes of a name that are not UTF-8 are shown
+as `\xe9`; `path_bytes` then has the exact name, and is null otherwise. The key `vocscore` of the
+file's metadata describes, as JSON, the source of the rows: version, classes, threshold, checkpoint,
+Preprocess, selection.
 
 Every part is a file with one row group, which becomes one row group of the joined file, so memory
 use and bytes depend on the unit only.
@@ -136,7 +137,8 @@ class ParquetFormat:
             return
         missing: NDArray[np.bool_] = ~self._selection.kept(rows.probabilities)
         missing[list(rows.failures)] = True
-        for column, mask in zip(rows.probabilities.T, missing.T, strict=True):
+        values = self._selection.rounding.rounded(rows.probabilities)
+        for column, mask in zip(values.T, missing.T, strict=True):
             yield pa.array(np.ascontiguousarray(column), mask=np.ascontiguousarray(mask))
 
     def _labels(self, rows: Rows) -> list[list[str] | None]:

@@ -1,4 +1,4 @@
-"""Selects the probabilities to write: all, the k largest, or those above a minimum."""
+"""Selects the probabilities to write: all, the k largest, or those above a minimum; rounded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vocscore.errors import ScoreError
+from vocscore.scoring.formats.numbers import Rounding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +26,8 @@ class Selection:
         top_k: number of probabilities written per image, the largest ones; ties go to the first
             classes. None: all.
         min_probability: only probabilities at or above this one are written; compared as float32.
+        decimals: probabilities are rounded to this number of decimals, after everything else was
+            decided; None: they are exact.
 
     Raises:
         ScoreError: probabilities are selected, but not written.
@@ -33,13 +36,14 @@ class Selection:
     columns: str = "all"
     top_k: int | None = None
     min_probability: float = 0.0
+    decimals: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse a selection of probabilities that are not written."""
-        if not self.probabilities and not self.is_everything:
+        if not self.probabilities and not (self.is_everything and self.decimals is None):
             raise ScoreError(
-                "--top-k and --min-probability select probabilities, but --columns labels writes "
-                "none. Omit one or the other."
+                "--top-k, --min-probability and --decimals apply to probabilities, but --columns "
+                "labels writes none. Omit one or the other."
             )
 
     @property
@@ -57,6 +61,11 @@ class Selection:
         """Whether every probability is written."""
         return self.top_k is None and self.min_probability <= 0
 
+    @property
+    def rounding(self) -> Rounding:
+        """How probabilities are rounded."""
+        return Rounding(self.decimals)
+
     def kept(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return a mask of the probabilities that are written.
 
@@ -68,19 +77,33 @@ class Selection:
         """
         kept: NDArray[np.bool_] = probabilities >= np.float32(self.min_probability)
         if self.top_k is not None:
-            largest = np.argsort(-probabilities, axis=1, kind="stable")[:, : self.top_k]
             among = np.zeros_like(kept)
-            np.put_along_axis(among, largest, values=True, axis=1)
+            np.put_along_axis(among, largest(probabilities, self.top_k), values=True, axis=1)
             kept &= among
         return kept
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {
+        value = {
             "columns": self.columns,
             "top_k": self.top_k,
             "min_probability": self.min_probability,
         }
+        # only if given: an unfinished run of an older version does not have it
+        return value if self.decimals is None else {**value, "decimals": self.decimals}
 
 
 EVERYTHING = Selection()
+
+
+def largest(probabilities: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+    """Find the columns of the k largest probabilities, in descending order.
+
+    Args:
+        probabilities: shape (n, C).
+        k: how many; ties go to the first columns.
+
+    Returns:
+        shape (n, min(k, C)).
+    """
+    return np.argsort(-probabilities, axis=1, kind="stable")[:, :k]

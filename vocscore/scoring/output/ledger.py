@@ -30,7 +30,7 @@ import re
 from base64 import b64decode, b64encode
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from shards import atomic
 from shards.files import read_regular
@@ -169,8 +169,11 @@ class Ledger:
     """The parts of one output. Created by `open_ledger` only.
 
     Attributes:
+        resumable: always: an unfinished run is resumed by the same call.
         records: records of the committed parts, by the number of the unit.
     """
+
+    resumable: ClassVar[bool] = True
 
     def __init__(self, output: Path, *, suffix: str, folder: bool) -> None:
         self._output = output

@@ -9,9 +9,9 @@ from markupsafe import Markup
 from nicegui import ui
 
 from vocscore.columns.query import Query
+from vocscore.reporting.texts import counted, html, visible
 from vocscore.view.address import View, gallery_of
 from vocscore.view.images import image_url
-from vocscore.view.texts import counted, html, visible
 
 if TYPE_CHECKING:
     from vocscore.view.session import Session

@@ -9,11 +9,12 @@ import numpy as np
 from markupsafe import Markup
 from nicegui import ui
 
+from vocscore.columns import figures
 from vocscore.columns.query import Query, select
 from vocscore.evaluation.calibration import reliability
-from vocscore.view import charts, figures
+from vocscore.reporting.texts import html, number, share, visible
+from vocscore.view import charts
 from vocscore.view.address import View, gallery_of
-from vocscore.view.texts import html, number, share, visible
 from vocscore.view.thresholds import build_saving
 from vocscore.view.tiles import LEGEND, tiles
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from nicegui import ui
 
 from vocscore.columns.query import NEED_LABELS, Query, select
+from vocscore.reporting.texts import counted, visible
 from vocscore.view.address import PAGE_SIZE, View
-from vocscore.view.texts import counted, visible
 from vocscore.view.tiles import LEGEND, tiles
 
 if TYPE_CHECKING:

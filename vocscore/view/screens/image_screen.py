@@ -12,9 +12,9 @@ from nicegui import ui
 
 from shards.errors import BadImage
 from vocscore.columns.query import select
+from vocscore.reporting.texts import chips, html, number, visible
 from vocscore.view.address import PAGE_SIZE, View
 from vocscore.view.images import LARGE_SIDE, image_url
-from vocscore.view.texts import chips, html, number, visible
 from vocscore.view.tiles import predicted_row
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ import numpy as np
 from markupsafe import Markup
 from nicegui import ui
 
+from vocscore.columns import figures
 from vocscore.columns.query import Query
-from vocscore.view import charts, figures
+from vocscore.reporting.texts import counted, html, number, share, visible
+from vocscore.view import charts
 from vocscore.view.address import gallery_of
-from vocscore.view.texts import counted, html, number, share, visible
 
 if TYPE_CHECKING:
     from nicegui.events import EChartPointClickEventArguments

@@ -10,10 +10,10 @@ from markupsafe import Markup
 from nicegui import ui
 
 from vocscore.columns.suspects import SuspectRows, suspect_rows
+from vocscore.reporting.texts import html, visible
 from vocscore.view.address import View
 from vocscore.view.corrections import CorrectionsFile
 from vocscore.view.images import LARGE_SIDE, image_url
-from vocscore.view.texts import html, visible
 from vocscore.view.tiles import tiles
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ class _Suspects:
         else:
             return
         ui.label(
-            f"{text}, and a model rarely contradicts what it has learned. 'vocscore train --folds "
-            "5' writes predictions for every labeled image by a model that has not seen it "
+            f"{text}, and a model rarely contradicts what it has learned. Training with --folds 5 "
+            "writes predictions for every labeled image by a model that has not seen it "
             "(out_of_fold.csv in the run): look at those."
         ).classes("note")
 

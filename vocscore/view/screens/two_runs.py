@@ -10,11 +10,11 @@ from markupsafe import Markup
 from nicegui import ui
 
 from vocscore.columns.comparison import class_figures, compare_datasets, figures
+from vocscore.columns.figures import RESAMPLED
 from vocscore.config.evaluating import BootstrapConfig
 from vocscore.errors import EvalError
-from vocscore.view.figures import RESAMPLED
+from vocscore.reporting.texts import counted, html, number, share, short, visible
 from vocscore.view.images import image_url
-from vocscore.view.texts import counted, html, number, share, short, visible
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,8 +89,8 @@ def _summary(session: Session, found: Comparison) -> None:
             ),
             sanitize=False,
         ).classes("figures")
-    if found.judged is not None and found.judged.left_out:
-        left = counted(found.judged.left_out, "image")
+    if found.left_out:
+        left = counted(found.left_out, "image")
         ui.label(f"Figures leave out {left} that one of the models was trained on.").classes("note")
 
 

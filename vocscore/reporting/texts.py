@@ -1,4 +1,4 @@
-"""Texts of the page. Names come from files, so they may contain anything."""
+"""Texts of the report and of the page. Names come from files, so they may contain anything."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Reports: predictions, figures and mistakes in one HTML file."""
