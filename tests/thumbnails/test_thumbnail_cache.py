@@ -204,7 +204,6 @@ def test_forgotten_thumbnails_are_made_again(
     assert len(reads.names) == 2
 
 
-@pytest.mark.xfail(reason="`forget` leaves what is being made", raises=AssertionError)
 def test_what_was_being_made_when_rows_changed_is_not_shown_for_a_new_row(
     dataset: Dataset, thumbnails: Thumbnails, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,7 +220,6 @@ def test_what_was_being_made_when_rows_changed_is_not_shown_for_a_new_row(
     assert width(thumbnails.submit(0, 384).result(60)) == 101
 
 
-@pytest.mark.xfail(reason="a canceled future is given out for ever", raises=CancelledError)
 def test_a_request_that_is_given_up_does_not_end_the_others(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
