@@ -84,7 +84,7 @@ def relabel(
         if report.decimals is not None:
             click.echo(
                 f"note: the probabilities are rounded to {report.decimals} decimals; next to a "
-                "new threshold, 'vocscore score --thresholds-file' may decide differently",
+                "new threshold, scoring with --thresholds-file may decide differently",
                 err=True,
             )
     if json_file:
