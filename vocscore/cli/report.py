@@ -66,5 +66,5 @@ def report(predictions: Path, *, out: Path, quiet: bool, **settings: Any) -> Non
     if done.failed:
         click.echo(f"images without a thumbnail: {done.failed}; the report says why")
     if done.left_out:
-        click.echo(f"thumbnails left out, to stay below 30 MB: {done.left_out}")
+        click.echo(f"examples left out, to stay below 30 MB: {done.left_out}")
     click.echo(f"report: {done.output} ({done.bytes / 1e6:.1f} MB)")
