@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from vocscore.scoring.formats.choice import Choice, RowsFormat
+
 HOSTILE = (
     "plain.jpg",
     "<script>alert(1)</script>.jpg",
@@ -93,13 +95,7 @@ class Drawn:
     ) -> Path:
         """Write them as parts, and join these, as scoring does."""
         choice = choose(output, folder_format=folder_format)
-        model = self.record().model
-        origin = {
-            "vocscore": self.record().vocscore,
-            "checkpoint": model.sha256,
-            "preprocess": model.preprocess,
-        }
-        rows_format = choice.open(self.classes, self.threshold, selection=selection, origin=origin)
+        rows_format = self.open(choice, selection)
         parts = output if choice.folder else output.with_name(f"{output.name}.rows")
         parts.mkdir()
         made = []
@@ -107,7 +103,7 @@ class Drawn:
             stop = min(start + part_rows, len(self.names))
             part = parts / f"part-{number:06d}{rows_format.suffix}"
             with part.open("wb") as file:
-                rows_format.write(file, self._part(start, stop))
+                rows_format.write(file, self.part(start, stop))
             made.append(part)
         if not choice.folder:
             with output.open("wb") as file:
@@ -116,7 +112,18 @@ class Drawn:
             record_file(output).write_bytes(record.to_bytes())
         return output
 
-    def _part(self, start: int, stop: int) -> Rows:
+    def open(self, choice: Choice, selection: Selection = EVERYTHING) -> RowsFormat:
+        """The format that writes them."""
+        model = self.record().model
+        origin = {
+            "vocscore": self.record().vocscore,
+            "checkpoint": model.sha256,
+            "preprocess": model.preprocess,
+        }
+        return choice.open(self.classes, self.threshold, selection=selection, origin=origin)
+
+    def part(self, start: int, stop: int) -> Rows:
+        """Some of the rows."""
         failures = {r - start: f for r, f in self.failures.items() if start <= r < stop}
         return Rows(self.names[start:stop], self.probabilities[start:stop], failures)
 

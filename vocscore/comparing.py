@@ -11,7 +11,7 @@ from shards import atomic
 from vocscore.columns.comparison import change_rows, class_figures, compare_datasets
 from vocscore.columns.comparison_text import comparison_text, run_comparison_text
 from vocscore.columns.dataset import Dataset, open_dataset
-from vocscore.columns.labels import find_labels
+from vocscore.columns.labels import find_labels, labels_if_any
 from vocscore.config.comparing import CompareConfig
 from vocscore.errors import EvalError
 from vocscore.evaluation.run_comparison import RunComparison, compare_runs, is_run
@@ -113,8 +113,10 @@ def compare(
     one = open_dataset(first, labels=config.judged.labels, on_stage=on_stage)
     other_labels = config.judged.labels or (None if one.labels is None else one.labels.shards)
     two = open_dataset(second, labels=None, on_stage=on_stage)
-    if other_labels is not None:
-        two.labels = find_labels(two.table, other_labels)
+    if config.judged.labels is not None:
+        two.labels = find_labels(two.table, config.judged.labels)
+    elif other_labels is not None:
+        two.labels = labels_if_any(two.table, other_labels)
     stage("comparing")
     comparison = compare_datasets(
         one,

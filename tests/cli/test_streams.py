@@ -152,6 +152,42 @@ def test_a_pipe_that_does_not_block_loses_nothing(tmp_path: Path) -> None:
     assert done.stdout.strip() == "1000000"
 
 
+ROWS = """
+import os, subprocess, sys
+from vocscore.cli.streams import rows_to_stdout, settled_streams
+with settled_streams():
+    with rows_to_stdout() as rows:
+        rows.write(b"row \\xff\\n")
+        print("printed")
+        os.write(1, b"a C library\\n")
+        subprocess.run(["echo", "a child"], check=True)
+        rows.write(b"last\\n")
+    print("behind")
+"""
+
+
+def test_rows_are_alone_on_standard_output(tmp_path: Path) -> None:
+    """What Python, C and child processes print meanwhile is on standard error."""
+    done = shell('"$PYTHON" -c "$ROWS" > rows', cwd=tmp_path, ROWS=ROWS)
+    assert (tmp_path / "rows").read_bytes() == b"row \xff\nlast\nbehind\n"
+    assert sorted(done.stderr.splitlines()) == ["a C library", "a child", "printed"]
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("streams", "says"),
+    [
+        (">&-", "ScoreError: standard output is closed. Redirect it, or name a file with -o."),
+        ("> /dev/full", "OSError: [Errno 28] No space left on device"),
+        ("| true", "BrokenPipeError: [Errno 32] Broken pipe"),
+    ],
+)
+def test_rows_are_never_dropped_silently(streams: str, says: str, tmp_path: Path) -> None:
+    """Unlike text, rows that cannot be written are an error."""
+    line = f'(sleep 0.2; exec "$PYTHON" -c "$ROWS") {streams}'
+    assert says in shell(line, cwd=tmp_path, ROWS=ROWS).stderr
+
+
 @pytest.fixture(scope="module")
 def shards(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A packed set, by a command whose streams are all closed."""

@@ -206,3 +206,20 @@ def test_nothing_in_common_is_refused(tmp_path: Path) -> None:
         vs.compare(tmp_path / "a.csv", tmp_path / "b.csv")
     with pytest.raises(vs.Error, match="no class in common"):
         vs.compare(tmp_path / "a.csv", tmp_path / "c.csv")
+
+
+def test_images_that_were_trained_on_are_left_out(packed: Path, tmp_path: Path) -> None:
+    """Without a record, those of the split 'train'; --all-images judges by them, too."""
+    images = [image.name for image in load_split(packed, "train").images]
+    classes = read_manifest(packed).classes
+    files = [
+        draw(len(images), classes, names=images, seed=seed).write(tmp_path / f"{seed}.csv")
+        for seed in (1, 2)
+    ]
+    found = vs.compare(*files, labels=packed, resamples=0)
+    assert found.comparison.judged is None
+    assert found.comparison.left_out == len(images)
+    assert "--all-images" in str(found)
+    everything = vs.compare(*files, labels=packed, resamples=0, all_images=True).comparison
+    assert len(everything.judged.places) == len(images)
+    assert everything.left_out == 0

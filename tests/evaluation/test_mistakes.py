@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 from drawn_tables import draw
 
 from vocscore.evaluation.mistakes import missed_together
 
 
-def test_counts_are_those_of_a_plain_loop() -> None:
+@pytest.mark.parametrize("at_once", [10, 1 << 14])
+def test_counts_are_those_of_a_plain_loop(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """For every pair: the images in which both are there and neither is predicted."""
+    monkeypatch.setattr("vocscore.evaluation.mistakes._ROWS_AT_ONCE", at_once)
     labels, probabilities = draw(0)
     predicted = probabilities >= 0.4
     got = missed_together(labels, predicted)

@@ -195,6 +195,20 @@ def refuse_summary(file: Path | None, *, beside: Path, of: Path) -> None:
         )
 
 
+def refuse_outputs(outputs: Mapping[str, Path | None], *, of: Path) -> None:
+    """Refuse to write over what is read, its record, or a file in its folder.
+
+    Raises:
+        KnownError: an output is one of these.
+    """
+    from vocscore.records.score_record import record_file
+
+    kept = {of.resolve(), record_file(of).resolve(), record_file(of.resolve()).resolve()}
+    for option, file in outputs.items():
+        if file is not None and (file.resolve() in kept or file.resolve().parent == of.resolve()):
+            raise KnownError(f"{option} {file}: belongs to {of}. Choose another name.")
+
+
 def write_summary(file: Path, value: Mapping[str, Any]) -> None:
     """Write the summary for --json.
 

@@ -8,9 +8,9 @@ import click
 
 from vocscore.cli import paths
 from vocscore.cli.common import (
-    KnownError,
     progress,
     quiet_option,
+    refuse_outputs,
     refuse_summary,
     write_summary,
 )
@@ -20,7 +20,6 @@ from vocscore.config.comparing import CompareConfig
 from vocscore.config.groups import build
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -81,29 +80,15 @@ def compare(
     outputs = {"--json": json_file, "--csv": csv_file, "--changes": changes}
     for given in (first, second):
         refuse_summary(json_file, beside=given, of=given)
-        _refuse_outputs(outputs, of=given)
+        refuse_outputs(outputs, of=given)
     with progress("compare", quiet=quiet) as shown:
         report = run(first, second, build(CompareConfig, settings), on_stage=shown.stage)
+    count = report.write_changes(changes) if changes else 0  # first: runs have none
     if json_file:
         write_summary(json_file, report.to_json())
     if csv_file:
         report.write_classes(csv_file)
-    count = report.write_changes(changes) if changes else 0
     if not quiet:
         click.echo(str(report))
         if changes:
             click.echo(f"changed decisions: {count}, in {changes}")
-
-
-def _refuse_outputs(outputs: Mapping[str, Path | None], *, of: Path) -> None:
-    """Refuse to write over what is compared, its record, or a file in its folder.
-
-    Raises:
-        KnownError: an output is one of these.
-    """
-    from vocscore.records.score_record import record_file
-
-    kept = {of.resolve(), record_file(of).resolve(), record_file(of.resolve()).resolve()}
-    for option, file in outputs.items():
-        if file is not None and (file.resolve() in kept or file.resolve().parent == of.resolve()):
-            raise KnownError(f"{option} {file}: belongs to {of}. Choose another name.")

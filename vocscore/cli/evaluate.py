@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vocscore.cli import paths
-from vocscore.cli.common import quiet_option, refuse_summary, write_summary
+from vocscore.cli.common import quiet_option, refuse_outputs, refuse_summary, write_summary
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
 from vocscore.config.charts import ChartConfig
@@ -98,6 +98,8 @@ def evaluate(
     if charts != ChartConfig() and not plots:
         raise click.UsageError("--chart-format needs --plots DIR, which draws the charts.")
     refuse_summary(json_file, beside=shards, of=predictions)
+    for given in (predictions, shards):
+        refuse_outputs({"--mistakes": mistakes, "--suspects": suspects}, of=given)
     if plots:
         from vocscore.charts.canvas import require_matplotlib
 

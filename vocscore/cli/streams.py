@@ -24,6 +24,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 from vocscore.cli.status_line import room_for_text
+from vocscore.errors import ScoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,15 +109,15 @@ def rows_to_stdout() -> Iterator[BinaryIO]:
     What libraries and child processes print there goes to standard error.
 
     Raises:
-        OSError: standard output is closed.
+        ScoreError: standard output is closed.
     """
     text = sys.stdout
-    outlet = getattr(text, "buffer", None)
-    if sys.__stdout__ is None or text is None:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
+    if text is None or sys.__stdout__ is None:
+        raise ScoreError("standard output is closed. Redirect it, or name a file with -o.")
     text.flush()
+    outlet = text.buffer
     if not isinstance(outlet, Outlet):  # somebody's own stream
-        yield text.buffer
+        yield outlet
         return
     kept = os.dup(outlet.fileno())
     try:

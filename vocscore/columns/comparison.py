@@ -31,7 +31,6 @@ class JudgedChanges:
     Attributes:
         places: int64 (H,), these images among those compared.
         labels: int8 (H, C).
-        left_out: number of labeled images that one of the models was trained on.
         first: metrics of the first predictions.
         second: metrics of the second.
         fixed: int64 (C,), mistakes of the first that the second does not make.
@@ -41,7 +40,6 @@ class JudgedChanges:
 
     places: NDArray[np.int64]
     labels: NDArray[np.int8]
-    left_out: int
     first: Report
     second: Report
     fixed: NDArray[np.int64]
@@ -65,7 +63,11 @@ class Comparison:
         changed: int64 (K, 2): image (of M) and class of each decision that differs.
         mean_moved: mean absolute difference of the probabilities.
         most_moved: the greatest one.
-        judged: with labels.
+        gained: int64 (C,), images that only the second predicts.
+        lost: int64 (C,), images that only the first predicts.
+        left_out: labeled images that one of the models was trained on, which are not judged.
+        incomplete: images without all probabilities, which are not judged.
+        judged: of the other labeled images; None if there is none.
     """
 
     classes: tuple[str, ...]
@@ -78,19 +80,11 @@ class Comparison:
     changed: NDArray[np.int64]
     mean_moved: float
     most_moved: float
+    gained: NDArray[np.int64]
+    lost: NDArray[np.int64]
+    left_out: int
+    incomplete: int
     judged: JudgedChanges | None
-
-    @property
-    def gained(self) -> NDArray[np.int64]:
-        """Per class, images that only the second predicts, int64 (C,)."""
-        found: NDArray[np.int64] = (self.predicted[1] & ~self.predicted[0]).sum(0)
-        return found
-
-    @property
-    def lost(self) -> NDArray[np.int64]:
-        """Per class, images that only the first predicts, int64 (C,)."""
-        found: NDArray[np.int64] = (self.predicted[0] & ~self.predicted[1]).sum(0)
-        return found
 
     @property
     def changed_images(self) -> int:
@@ -113,6 +107,8 @@ class Comparison:
             "mean_difference": plain(self.mean_moved),
             "largest_difference": plain(self.most_moved),
             "classes": {name: self._of_class(c) for c, name in enumerate(self.classes)},
+            "left_out_trained_on": self.left_out,
+            "without_all_probabilities": self.incomplete,
             "judged": None if judged is None else _judged_json(judged),
         }
 
@@ -167,7 +163,6 @@ def figures(judged: JudgedChanges) -> list[tuple[str, float, float, float, float
 def _judged_json(judged: JudgedChanges) -> dict[str, Any]:
     return {
         "images": len(judged.places),
-        "left_out_trained_on": judged.left_out,
         "fixed": int(judged.fixed.sum()),
         "broken": int(judged.broken.sum()),
         "level": LEVEL,
@@ -223,6 +218,8 @@ def compare_datasets(
     decisions = np.stack(
         [_decisions(table, classes, kept[:, side], threshold) for side, table in enumerate(tables)]
     )
+    has, trained = _labeled((first, second), kept)
+    whole = ~np.isnan(values[0]).any(axis=1) & ~np.isnan(values[1]).any(axis=1)
     moved = np.abs(values[0] - values[1])
     known = moved[~np.isnan(moved)]
     return Comparison(
@@ -240,13 +237,17 @@ def compare_datasets(
         changed=np.argwhere(decisions[0] != decisions[1]).astype(np.int64),
         mean_moved=float(known.mean()) if known.size else float("nan"),
         most_moved=float(known.max()) if known.size else float("nan"),
+        gained=(decisions[1] & ~decisions[0]).sum(0),
+        lost=(decisions[0] & ~decisions[1]).sum(0),
+        left_out=0 if everything else int(trained.sum()),
+        incomplete=int((has & ~whole).sum()),
         judged=_judge(
-            (first, second),
+            first,
             classes,
             kept,
-            values,
-            decisions,
-            everything=everything,
+            np.flatnonzero(has & whole & (everything | ~trained)).astype(np.int64),
+            values=values,
+            decisions=decisions,
             resamples=resamples,
             seed=seed,
         ),
@@ -290,37 +291,42 @@ def _decisions(
     return np.stack(found, axis=1)
 
 
+def _labeled(
+    datasets: tuple[Dataset, Dataset], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which images have labels, and which of them a model was trained on; bool (M,) each."""
+    labels, other = datasets[0].labels, datasets[1].labels
+    if labels is None:
+        return np.zeros(len(rows), np.bool_), np.zeros(len(rows), np.bool_)
+    trained = labels.trained[rows[:, 0]]
+    if other is not None:
+        trained = trained | other.trained[rows[:, 1]]
+    has = labels.has[rows[:, 0]]
+    return has, has & trained
+
+
 def _judge(
-    datasets: tuple[Dataset, Dataset],
+    first: Dataset,
     classes: tuple[str, ...],
     rows: NDArray[np.int64],
+    places: NDArray[np.int64],
+    *,
     values: list[NDArray[np.float32]],
     decisions: NDArray[np.bool_],
-    *,
-    everything: bool,
     resamples: int,
     seed: int,
 ) -> JudgedChanges | None:
-    """Judge both by the labels of the first; None without labels."""
-    labels, other = datasets[0].labels, datasets[1].labels
-    if labels is None:
+    """Judge both by the labels of the first, at some places; None without any."""
+    labels = first.labels
+    if labels is None or not len(places):
         return None
-    has, trained = labels.has[rows[:, 0]], labels.trained[rows[:, 0]]
-    if other is not None:
-        trained = trained | other.trained[rows[:, 1]]
-    whole = ~np.isnan(values[0]).any(axis=1) & ~np.isnan(values[1]).any(axis=1)
-    judged = has & whole & (everything | ~trained)
-    places = np.flatnonzero(judged).astype(np.int64)
-    if not len(places):
-        return None
-    columns = [datasets[0].table.classes.index(name) for name in classes]
+    columns = [first.table.classes.index(name) for name in classes]
     truth = labels.table(rows[places, 0])[:, columns]
     one, two = ((values[side][places], decisions[side][places]) for side in (0, 1))
     wrong = [(truth >= 0) & (predicted != (truth == 1)) for _, predicted in (one, two)]
     return JudgedChanges(
         places=places,
         labels=truth,
-        left_out=int((has & trained).sum()) if not everything else 0,
         first=report_decided(truth, *one, threshold=None),
         second=report_decided(truth, *two, threshold=None),
         fixed=(wrong[0] & ~wrong[1]).sum(0),

@@ -55,15 +55,28 @@ def _lines(found: Comparison) -> Iterator[str]:
         for c, name in enumerate(found.classes):
             yield _row([name, str(found.gained[c]), str(found.lost[c])], (8, 8))
         yield ""
-        yield "No labels: name a packed set with --labels to see which one is better."
+        yield _unjudged(found)
         return
     yield from _judged(found, found.judged)
 
 
+def _unjudged(found: Comparison) -> str:
+    if found.left_out:
+        return (
+            f"Not judged: a model was trained on each of the {found.left_out} labeled images.\n"
+            "Judge by them anyway with --all-images."
+        )
+    if found.incomplete:
+        return f"Not judged: {found.incomplete} labeled images lack probabilities (--top-k?)."
+    return "No labels: name a packed set with --labels to see which one is better."
+
+
 def _judged(found: Comparison, judged: JudgedChanges) -> Iterator[str]:
     yield f"judged by {len(judged.places)} labeled images"
-    if judged.left_out:
-        yield f"left out, because a model was trained on them: {judged.left_out}"
+    if found.left_out:
+        yield f"left out, because a model was trained on them: {found.left_out}"
+    if found.incomplete:
+        yield f"left out, because not every probability was written: {found.incomplete}"
     yield f"mistakes fixed: {judged.fixed.sum()}, new mistakes: {judged.broken.sum()}"
     yield ""
     widths: tuple[int, ...] = (7, 7, 7, 7, 8, 18)
@@ -99,11 +112,11 @@ def _run_lines(found: RunComparison) -> Iterator[str]:
     if found.settings:
         yield "settings that differ:"
         for name, (first, second) in found.settings.items():
-            yield f"  {name}: {shorten(str(first), 28)} -> {shorten(str(second), 28)}"
+            yield f"  {name}: {_value(first)} -> {_value(second)}"
     else:
         yield "settings: equal"
     if not found.same_images:
-        yield "NOT COMPARABLE IN EARNEST: they were validated on different images"
+        yield "NOT COMPARABLE: they were validated on different images"
     yield ""
     widths = (8, 8, 9)
     yield _row(["validation split", "1st", "2nd", "change"], widths)
@@ -116,9 +129,13 @@ def _run_lines(found: RunComparison) -> Iterator[str]:
         yield _row([name, _share(first), _share(second), _change(second - first)], widths)
     yield ""
     yield (
-        "Runs keep figures, not predictions, so there are no intervals. Score the same images\n"
-        "with both and compare the predictions for intervals."
+        "Runs keep figures, not predictions, so there are no intervals. For intervals,\n"
+        "score the same images with both and compare the predictions."
     )
+
+
+def _value(value: object) -> str:
+    return shorten(" ".join(str(value).split()), 28)
 
 
 def _figure_name(name: str) -> str:
@@ -131,7 +148,8 @@ def _figure_name(name: str) -> str:
 
 def _row(cells: list[str], widths: tuple[int, ...]) -> str:
     texts = (cell.rjust(width) for cell, width in zip(cells[1:], widths, strict=True))
-    return (pad(shorten(cells[0], _NAME), _NAME) + "".join(texts)).rstrip()
+    name = " ".join(cells[0].split())  # line ends in names would break the table
+    return (pad(shorten(name, _NAME), _NAME) + "".join(texts)).rstrip()
 
 
 def _share(value: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vocscore.columns.order import order_of
 from vocscore.evaluation.averages import ratios
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class ClassCurve:
             scores: float32 (M,), without nan.
             present: bool (M,): the labels; None if there are none.
         """
-        order = np.argsort(-scores, kind="stable")
+        order = order_of(scores, descending=True)
         self.scores = scores[order]
         self.labeled = present is not None
         sorted_present = np.zeros(len(scores), np.bool_) if present is None else present[order]

@@ -9,6 +9,7 @@ import numpy as np
 
 from vocscore.config.evaluating import BootstrapConfig
 from vocscore.evaluation.bootstrap import bootstrap
+from vocscore.evaluation.labeled import NO_ROW
 from vocscore.evaluation.metrics import report_decided
 from vocscore.evaluation.mistakes import missed_together
 
@@ -102,14 +103,17 @@ def compare(
     """
     rows = rows_of(labels)
     rows = rows[~table.failed[rows]]
-    probabilities = table.table(rows)
     if not table.columns.about.has_all:
-        whole = ~np.isnan(probabilities).any(axis=1)
-        rows, probabilities = rows[whole], probabilities[whole]
-    predicted = np.empty(probabilities.shape, np.bool_)
+        rows = rows[~np.isnan(table.table(rows)).any(axis=1)]
+    # column after column, as metrics read them
+    shape = (len(rows), len(table.classes))
+    probabilities, predicted = np.empty(shape, np.float32, "F"), np.empty(shape, np.bool_, "F")
+    truth = np.empty(shape, np.int8, "F")
     for c in range(len(table.classes)):
+        probabilities[:, c] = table.column(c)[rows]
         predicted[:, c] = _predicted(table, c, thresholds)[rows]
-    return Compared(rows, labels.table(rows), probabilities, predicted)
+        truth[:, c] = labels.column(c)[rows]
+    return Compared(rows, truth, probabilities, predicted)
 
 
 @dataclass(frozen=True)
@@ -128,9 +132,15 @@ class Judged:
 
 
 def rows_of(labels: Labels) -> NDArray[np.int64]:
-    """The rows that figures cover: held out; if all were trained on, every labeled one."""
+    """The rows that figures cover: held out; if all were trained on, every labeled one.
+
+    In the order of the labeled images, as `vocscore eval` has them: the resamples of intervals
+    depend on it.
+    """
     mask = labels.held_out if labels.held_out.any() else labels.has
-    return np.flatnonzero(mask).astype(np.int64)
+    rows = labels.judged.row
+    rows = rows[rows != NO_ROW]
+    return rows[mask[rows]]
 
 
 def judge(table: Table, labels: Labels, thresholds: NDArray[np.float32]) -> Judged | None:

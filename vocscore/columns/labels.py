@@ -123,10 +123,12 @@ def find_labels(table: Table, shards: Path | None, *, difficult: str = "ignore")
     """
     if shards is not None:
         return _labels(table, shards, difficult)
-    return next(filter(None, (_if_any(table, place, difficult) for place in _places(table))), None)
+    return next(
+        filter(None, (labels_if_any(table, place, difficult) for place in _places(table))), None
+    )
 
 
-def _if_any(table: Table, shards: Path, difficult: str) -> Labels | None:
+def labels_if_any(table: Table, shards: Path, difficult: str = "ignore") -> Labels | None:
     """The labels of a set that nobody has named; None if it is not one of these images."""
     try:
         return _labels(table, shards, difficult)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from vocscore.columns.order import order_of
 from vocscore.errors import EvalError
 from vocscore.evaluation.losses import losses
 
@@ -84,9 +85,7 @@ def select(
     if query.sort == "path" or query.kind == "error":
         return rows[::-1] if query.descending else rows
     values = _values(table, labels, thresholds, query, rows)
-    missing = np.isnan(values)
-    order = np.argsort(-values if query.descending else values, kind="stable")  # nan is last
-    return rows[order] if not missing.all() else rows
+    return rows[order_of(values, descending=query.descending)]
 
 
 def _mask(

@@ -87,12 +87,12 @@ def read_csv_rows(file: Path, into: TakesRows, *, pairs: int = 0) -> None:
         OSError: the file cannot be read.
     """
     with open_binary(file) as opened:
-        start = io.StringIO(opened.peek(1 << 16).decode("utf-8", "surrogateescape"), newline="")
-        columns = len(next(csv.reader(start), []))
-        classes = into.known if columns > len(_BEFORE) + 1 else ()
-        header = [*_BEFORE, *(top_k_columns(pairs) or classes)]
-        header += [_LAST] * (columns > len(header))
         with io.TextIOWrapper(opened, "utf-8", "surrogateescape", newline="") as stream:
+            columns = len(next(csv.reader(iter(stream.readline, "")), []))
+            stream.seek(0)
+            classes = into.known if columns > len(_BEFORE) + 1 else ()
+            header = [*_BEFORE, *(top_k_columns(pairs) or classes)]
+            header += [_LAST] * (columns > len(header))
             rows = csv.reader(stream)
             try:
                 _add_rows(rows, _table(header, ",", file=file, known=into.known), file, into)

@@ -13,7 +13,7 @@ from vocscore.evaluation.metrics import plain
 from vocscore.records.keys import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 FILES: Final = ("config.json", "metrics.json")
@@ -76,19 +76,27 @@ def compare_runs(first: Path, second: Path) -> RunComparison:
     }
     try:
         vals = [one["val"] for one in metrics]
-        figures = {name: tuple(_figure(val, name) for val in vals) for name in _names(vals[0])}
-        classes = {
-            name: tuple(
-                _number(val["classes"].get(name, {}).get("average_precision")) for val in vals
-            )
-            for name in dict.fromkeys([*vals[0]["classes"], *vals[1]["classes"]])
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise EvalError(f"{first} or {second}: metrics.json is damaged (no {error}).") from error
-    same = all(
-        configs[0].get(name) == configs[1].get(name) for name in ("shards_sha256", "val_split")
-    )
-    return RunComparison(settings, same, figures, classes)  # type: ignore[arg-type]
+        figures = {name: _two(_figure, vals, name) for name in _names(vals[0])}
+        named = dict.fromkeys([*vals[0]["classes"], *vals[1]["classes"]])
+        classes = {name: _two(_of_class, vals, name) for name in named}
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise EvalError(f"{first} or {second}: metrics.json is damaged ({error!r}).") from error
+    listings = [(_listing(config), config.get("val_split")) for config in configs]
+    return RunComparison(settings, listings[0] == listings[1], figures, classes)
+
+
+def _listing(config: Mapping[str, Any]) -> Any:
+    """What identifies a packed set, however it is sharded; older runs only have its manifest."""
+    packed = config.get("packed")
+    if isinstance(packed, dict) and "listing" in packed:
+        return packed["listing"]
+    return config.get("shards_sha256")
+
+
+def _two(
+    figure: Callable[[Mapping[str, Any], str], float], vals: list[Any], name: str
+) -> tuple[float, float]:
+    return figure(vals[0], name), figure(vals[1], name)
 
 
 def _names(val: Mapping[str, Any]) -> list[str]:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from vocscore.columns.dataset import Dataset
 
-MOST_BYTES: Final = 24 << 20
-"""Of all thumbnails as text, so that a report stays below 30 MB."""
 _AHEAD: Final = 64
 """Thumbnails that are made before they are needed."""
 _START: Final = "data:image/jpeg;base64,"
@@ -58,8 +56,8 @@ def make_album(
     rows: Sequence[int],
     side: int,
     *,
+    most_bytes: int,
     progress: Callable[[int, int], None],
-    most_bytes: int = MOST_BYTES,
 ) -> Album:
     """Make thumbnails, in threads.
 
@@ -67,9 +65,9 @@ def make_album(
         dataset: whose images.
         rows: of the table, one per place; a row may have several places.
         side: of the square that a thumbnail fits into, pixels.
-        progress: called with the number of places done and their total.
         most_bytes: of all thumbnails as text; from the first one that exceeds it on, they are left
             out.
+        progress: called with the number of places done and their total.
     """
     made: dict[int, Thumbnail] = {}
     places: list[Thumbnail] = []

@@ -43,12 +43,16 @@ def counts(table: Table, found: Decided) -> list[Card]:
     per_image = f"{found.predicted.sum() / scored:.2f} per image" if scored else ""
     of_all = f"{failed / table.rows:.2%} of the images" if failed else ""
     return [
-        Card(number(table.rows), "images"),
-        Card(number(failed), "errors", of_all),
-        Card(number(len(table.classes)), "classes"),
-        Card(number(found.predicted.sum()), "predicted labels", per_image),
+        _counted(table.rows, "image"),
+        _counted(failed, "error", of_all),
+        Card(number(len(table.classes)), "class" if len(table.classes) == 1 else "classes"),
+        _counted(int(found.predicted.sum()), "predicted label", per_image),
         Card(number(found.none), "images without a label"),
     ]
+
+
+def _counted(count: int, noun: str, more: str = "") -> Card:
+    return Card(number(count), noun if count == 1 else f"{noun}s", more)
 
 
 def metrics(quality: Quality) -> list[Card]:

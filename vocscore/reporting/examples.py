@@ -74,11 +74,14 @@ def confident(table: Table, most: int) -> Iterator[Strip]:
         most: images per kind and class.
 
     Yields:
-        Two strips per class: the most probable ones, and those nearest to the threshold.
+        Two strips per class with a probability: the most probable images, and those nearest to the
+        threshold.
     """
     for c in range(len(table.classes)):
         column = table.column(c)
         known = np.flatnonzero(~np.isnan(column))
+        if not len(known):
+            continue
         scores = column[known]
         top = known[_largest(scores, most)]
         near = known[_largest(-np.abs(scores - table.thresholds[c]), most)]

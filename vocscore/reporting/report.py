@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from vocscore.reporting.examples import Strip
     from vocscore.reporting.quality import Quality
 
+MOST_BYTES: Final = 24 << 20
+"""Of all thumbnails as text, so that a report stays below 30 MB."""
 SUFFIXES: Final = (".html", ".htm")
 _FOLDER: Final = Path(__file__).parent
 
@@ -109,8 +111,13 @@ def report(
     bad, strips = _strips(dataset, quality, config.contents.images_per_class)
     rows = [row for strip in (*bad, *strips) for row in strip.rows]
     stage("making thumbnails")
-    side = config.contents.thumbnail_size
-    album = make_album(dataset, rows, side, progress=progress or (lambda _done, _total: None))
+    album = make_album(
+        dataset,
+        rows,
+        config.contents.thumbnail_size,
+        most_bytes=MOST_BYTES,
+        progress=progress or (lambda _done, _total: None),
+    )
     places = iter(album.places)
     shown_bad, shown = show(dataset, bad, places), show(dataset, strips, places)
     stage("writing")
@@ -185,7 +192,7 @@ def _subtitle(dataset: Dataset) -> str:
         return "Multi-label predictions"
     model = Path(record.model.path).name or record.model.path
     day = (record.finished or record.started).partition("T")[0]
-    return visible(f"Multi-label predictions of the model {model}, {day}".rstrip(", "))
+    return visible(f"Multi-label predictions of the model {model}, {day}")
 
 
 def _resamples(quality: Quality | None) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 from nicegui import ui
 
+from shards.errors import Error
 from vocscore.reporting.texts import counted, html, visible
 from vocscore.view import screens
 
@@ -27,7 +29,9 @@ def build_frame(session: Session) -> None:
         ui.label(name).classes("name").tooltip(visible(str(session.table.source)))
         nav = ui.html("", sanitize=False, tag="nav").props('aria-label="Screens"')
         ui.element("div").classes("space")
-        status = ui.label().classes("soft")
+        status = ui.label().classes("soft").props('role="status"')
+        more = ui.button("show new rows").props("flat dense no-caps padding='0 8px'")
+        more.set_visibility(False)
         _dark_button(session)
 
     def here(path: str) -> None:
@@ -38,7 +42,7 @@ def build_frame(session: Session) -> None:
     router = ui.context.client.sub_pages_router
     router.on_path_changed(here)
     here(router.current_path)
-    _follow(session, status)
+    _follow(session, status, more)
     ui.sub_pages(screens.routes(session)).style("width: 100%")
 
 
@@ -61,20 +65,41 @@ def _dark_button(session: Session) -> None:
     )
 
 
-def _follow(session: Session, status: ui.label) -> None:
-    """Follow a run that is still being written."""
+def _follow(session: Session, status: ui.label, more: ui.button) -> None:
+    """Follow a run that is still being written.
+
+    The overview is built again as rows come. Other screens are not, since somebody works with them:
+    a button does it, and the end of the run, because rows have the order of the output then.
+    """
     running = [subject for subject in session.subjects if not subject.table.complete]
     if not running:
         return
+    shown = [subject.version for subject in running]
+
+    async def rebuild() -> None:
+        shown[:] = [subject.version for subject in running]
+        more.set_visibility(False)
+        await ui.context.client.sub_pages_router.refresh()
 
     async def look() -> None:
-        changed = [subject.refresh() for subject in running]
+        try:
+            for subject in running:
+                await asyncio.to_thread(subject.refresh)
+        except (Error, OSError) as error:
+            timer.cancel()
+            status.set_text(visible(f"cannot be followed: {error}"))
+            return
         waiting = [subject for subject in running if not subject.table.complete]
         rows = counted(sum(subject.table.rows for subject in running), "row")
         status.set_text(f"{rows} so far" if waiting else f"{rows}, complete")
-        if any(changed):
-            await ui.context.client.sub_pages_router.refresh()
         if not waiting:
             timer.cancel()
+        if shown != [subject.version for subject in running]:
+            at_overview = ui.context.client.sub_pages_router.current_path.partition("?")[0] == "/"
+            if at_overview or not waiting:
+                await rebuild()
+            else:
+                more.set_visibility(True)
 
+    more.on_click(rebuild)
     timer = ui.timer(_SECONDS_BETWEEN_LOOKS, look)

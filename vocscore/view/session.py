@@ -72,14 +72,14 @@ class Subject:
         """Take in what an unfinished run has written; whether rows were added or it has ended."""
         from vocscore.columns.labels import find_labels
 
-        if self.table.complete or not self.table.refresh():
-            return False
-        if self.labels is not None:
-            self.dataset.labels = find_labels(self.table, self.labels.shards)
-        if self.table.complete:  # rows have the order of the output now
-            self.thumbnails.forget()
-        self.version += 1
-        with self._lock:
+        with self._lock:  # two tabs look at the same time
+            if self.table.complete or not self.table.refresh():
+                return False
+            if self.labels is not None:
+                self.dataset.labels = find_labels(self.table, self.labels.shards)
+            if self.table.complete:  # rows have the order of the output now
+                self.thumbnails.forget()
+            self.version += 1
             self._reset()
         return True
 

@@ -89,8 +89,8 @@ def _summary(session: Session, found: Comparison) -> None:
             ),
             sanitize=False,
         ).classes("figures")
-    if found.judged is not None and found.judged.left_out:
-        left = counted(found.judged.left_out, "image")
+    if found.left_out:
+        left = counted(found.left_out, "image")
         ui.label(f"Figures leave out {left} that one of the models was trained on.").classes("note")
 
 
