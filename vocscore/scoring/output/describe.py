@@ -188,6 +188,7 @@ def describe_out_of_fold(
             preprocess=card.preprocess.to_json(),
             threshold=threshold,
             classes=card.classes,
+            backbone=card.backbone,
         ),
         source={
             "given": str(shards),
