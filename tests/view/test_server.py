@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("nicegui", reason="needs NiceGUI: pip install 'vocscore[view]'")
 from vocscore.errors import ViewError
-from vocscore.view.server import PORT, PageServer, bind
+from vocscore.view.server import PageServer, bind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
