@@ -208,6 +208,7 @@ def test_without_labels_and_images(tmp_path: Path) -> None:
     read = ReadReport(tmp_path / "r.html")
     assert (done.mean_average_precision, done.judged, done.thumbnails) == (None, 0, 0)
     assert "mAP" not in read.cards
+    assert any(note.startswith("No labels were named or found") for note in read.notes)
     shown = sum(map(len, read.strips.values()))
     assert read.text.count("the images are unknown; name them with --images") == shown == 13
     assert "no record beside the predictions" in read.text
