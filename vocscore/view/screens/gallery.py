@@ -62,7 +62,8 @@ class _Gallery:
             with ui.element("div").classes("filters"):
                 self._count = ui.label().props('role="status"')
                 ui.element("div").classes("space")
-                self._pager()
+                with ui.element("div").classes("pager"):
+                    self._pager()
             self._grid = ui.html("", sanitize=False).classes("grid")
             if self._session.labels is not None:
                 ui.html(LEGEND, sanitize=False)
