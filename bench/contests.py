@@ -116,5 +116,6 @@ CONTESTS = {
     "dirty": Contest("loaders:dirty", "the cost of bad files"),
     "pack": Contest("pack:run", "VOC tree to shards, beside tar and decoding once"),
     "gpu": Contest("gpu:run", "everything about a GPU, in 8 minutes", in_all=False),
+    "view": Contest("view:run", "the page over a million rows", in_all=False),
     "memory": Contest("processes:memory", "memory per additional input", in_all=False),
 }
