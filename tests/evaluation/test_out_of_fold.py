@@ -11,6 +11,7 @@ from model_doubles import make_record, make_run
 from test_held_out import Everything, figures, judge, pack_again
 from voc_truth import write
 
+from vocscore.api.jobs import info
 from vocscore.columns.labels import find_labels
 from vocscore.columns.open import open_table
 
@@ -87,6 +88,12 @@ def test_the_page_takes_them_as_held_out(packed: Path, table: Path, tmp_path: Pa
     assert labels is not None
     assert labels.held_out.all()
     assert not labels.trained.any()
+
+
+def test_info_tells_the_folds(packed: Path, table: Path, tmp_path: Path) -> None:
+    """So that nobody takes the rows for the model's own."""
+    recorded(table, make_run(tmp_path / "run", packed))
+    assert info(table).to_json()["predictions"]["folds"] == 5
 
 
 @pytest.mark.parametrize("folds", ["5", True, 1.5])

@@ -110,6 +110,7 @@ def _recorded(record: ScoreRecord) -> Sections:
             "rows": record.rows,
             "errors": dict(record.errors) or 0,
             "resumed": record.resumed or None,
+            "folds": record.folds,
             "update": record.update and dict(record.update),
             **output,
             "started": record.started,

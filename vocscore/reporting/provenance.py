@@ -45,6 +45,8 @@ def _of_record(record: ScoreRecord) -> Iterator[Fact]:
     yield "finished", record.finished or "still running"
     resumed = f", {number(record.resumed)} of them by an earlier run" if record.resumed else ""
     yield "rows", f"{number(record.rows)}{resumed}"
+    if record.folds is not None:
+        yield "scored by", f"{record.folds} heads, each image by the one not trained on it"
     yield "settings", _listed(record.settings)
     yield "output", _listed(record.output)
     libraries = {"vocscore": record.vocscore, **record.libraries}
