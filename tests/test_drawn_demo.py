@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from vocscore.cli.main import main
 from vocscore.drawn_demo import MARK, make_room
 from vocscore.errors import OptionError
 
@@ -41,3 +45,20 @@ def test_an_earlier_demo_is_replaced_only_if_asked(tmp_path: Path) -> None:
         make_room(tmp_path / "demo", overwrite=False)
     make_room(tmp_path / "demo", overwrite=True)
     assert [file.name for file in sorted((tmp_path / "demo").iterdir())] == [MARK, "notes.txt"]
+
+
+@pytest.mark.slow
+def test_a_demo_ends_with_a_report_and_the_command_of_its_page(tmp_path: Path) -> None:
+    """The report has the figures of its eval, and the printed command opens what it names."""
+    out = tmp_path / "it's a demo"
+    done = CliRunner().invoke(main, ["demo", "-o", str(out), "--images", "60", "--epochs", "1"])
+    assert done.exit_code == 0, done.output
+    figures = json.loads((out / "eval.json").read_text())
+    text = (out / "report.html").read_text("utf-8")
+    assert f"<b>{figures['mean_average_precision']:.3f}</b><span>mAP</span>" in text
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("page: ")]
+    _, *words = shlex.split(line.removeprefix("page: "))
+    view = main.get_command(None, "view")
+    named = view.make_context("view", words[words.index("view") + 1 :]).params
+    assert named["predictions"] == (out / "predictions.csv",)
+    assert named["labels"] == out / "shards"

@@ -149,6 +149,9 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).mkdir(parents=True)
     for n in range(10):
         (tmp_path / f"shards{n}").mkdir()
+    (tmp_path / "shards-2").mkdir()
+    for name in ("out_of_fold.csv", "out_of_fold.corrections.csv"):
+        (tmp_path / "run" / name).touch()
     for name in (
         "photos.csv",
         "predictions.csv",

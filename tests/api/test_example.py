@@ -23,5 +23,6 @@ def test_the_example_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "demo" / "predictions.csv").is_file()
+    assert (tmp_path / "demo" / "report.html").is_file()
     assert "vanished" in done.stdout  # the path that is not there
     assert "with probability" in done.stdout

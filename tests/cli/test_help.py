@@ -74,7 +74,7 @@ def test_panels_are_the_groups() -> None:
         "Charts", "Compute", "Other",
     ]  # fmt: skip
     assert titles(told("score", "--help")) == [
-        "Model", "Output", "Inputs", "Bad inputs", "Decoding", "Compute", "Other",
+        "Model", "Output", "Update", "Inputs", "Bad inputs", "Decoding", "Compute", "Other",
     ]  # fmt: skip
 
 

@@ -72,8 +72,9 @@ def test_curve_and_area(case: tuple[np.ndarray, np.ndarray]) -> None:
     np.testing.assert_allclose(precision[::-1], want[0][:-1])
     np.testing.assert_allclose(recall[::-1], want[1][:-1])
     np.testing.assert_allclose(thresholds[::-1], want[2])
-    few = curve.points(3)
-    assert len(few[0]) <= 3
+    few = curve.points(4)
+    assert (few[2][-1], few[1][-1]) == (1, pytest.approx(present.mean()))  # everything predicted
+    assert len(few[0]) <= 4
     assert set(few[2].tolist()) <= set(recall.tolist())
 
 

@@ -15,8 +15,10 @@ COMMANDS = {
     "score": "score voc -m run -o predictions.csv",
     "workers": "score voc -m run -o workers.jsonl --devices cpu,cpu --unit-size 8",
     "eval": "eval predictions.csv shards --plots plots --resamples 20",
+    "report": "report predictions.csv -o report.html",
     "quantize": "quantize run --max-map-drop 1 --max-changed 1",
     "int8": "score voc -m run -o int8.parquet --precision int8",
+    "compare": "compare predictions.csv int8.parquet --resamples 20",
     "onnx": "export run -o model.onnx",
     "openvino": "export run -o model.xml",
 }

@@ -208,6 +208,7 @@ def test_without_labels_and_images(tmp_path: Path) -> None:
     read = ReadReport(tmp_path / "r.html")
     assert (done.mean_average_precision, done.judged, done.thumbnails) == (None, 0, 0)
     assert "mAP" not in read.cards
+    assert any(note.startswith("No labels were named or found") for note in read.notes)
     shown = sum(map(len, read.strips.values()))
     assert read.text.count("the images are unknown; name them with --images") == shown == 13
     assert "no record beside the predictions" in read.text
@@ -275,7 +276,7 @@ def test_training_images_are_told(drawn: Drawn, packed: Path, tmp_path: Path) ->
     assert "95% interval" not in read.table("class", "with the label")[0]
 
 
-def test_a_large_report_leaves_thumbnails_out(
+def test_a_large_report_leaves_images_out(
     predictions: Path, packed: Path, voc_tree: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """The file stays within its limit, and the number left out is in it."""
@@ -284,8 +285,8 @@ def test_a_large_report_leaves_thumbnails_out(
     done = vs.report(predictions, file, labels=packed, images=voc_tree, resamples=0)
     read = ReadReport(file)
     assert done.left_out > 0
-    assert f"{done.left_out} thumbnails are left out" in read.text
-    assert read.text.count("thumbnail left out: the report would be too large") == done.left_out
+    assert any(f"Further examples ({done.left_out}) are left out" in note for note in read.notes)
+    assert sum(len(texts) for (_, title), texts in read.strips.items() if title) == done.thumbnails
     assert len(read.images) == done.thumbnails > 5
     assert sum(len(str(a["src"])) for tag, a in read.elements if tag == "img") <= 100_000
 
@@ -322,15 +323,15 @@ def test_a_failed_report_leaves_the_old_one(
     assert file.read_text() == "old"
 
 
-def test_many_classes(tmp_path: Path) -> None:
-    """A thousand classes have a row each."""
+def test_many_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand classes have a row each, and their images, which are gone, a limit."""
+    monkeypatch.setattr("vocscore.reporting.report.MOST_BYTES", 1 << 20)
     generator = np.random.default_rng(0)
     classes = tuple(f"class {c}" for c in range(1000))
-    drawn = Drawn(
-        tuple(f"{n}.jpg" for n in range(5)),
-        classes,
-        generator.random((5, 1000), dtype=np.float32),
-        {},
-    )
-    vs.report(drawn.write(tmp_path / "p.parquet"), tmp_path / "r.html", images_per_class=0)
-    assert len(ReadReport(tmp_path / "r.html").table("class")) == 1000
+    names = tuple(f"{'long/' * 100}{n}.jpg" for n in range(5))
+    drawn = Drawn(names, classes, generator.random((5, 1000), dtype=np.float32), {})
+    done = vs.report(drawn.write(tmp_path / "p.parquet"), tmp_path / "r.html")
+    read = ReadReport(tmp_path / "r.html")
+    assert len(read.table("class")) == 1000
+    assert done.left_out + sum(map(len, read.strips.values())) == 10_000
+    assert done.bytes < 6 << 20

@@ -295,7 +295,7 @@ def test_an_output_folder_removed_while_running_is_one_line(mutated, checkpoint,
     assert again.exit_code == 0
     assert not again.stderr
     assert len(read(out / "o.csv")) == len(list(few.iterdir()))
-    assert sorted(path.name for path in out.iterdir()) == ["o.csv", "o.csv.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["o.csv", "o.csv.files.npy", "o.csv.json"]
 
 
 def test_mutated_tars_give_what_can_be_read_and_a_word_on_the_rest(tmp_path):

@@ -68,7 +68,6 @@ def test_without_a_header_there_is_a_fault(data: bytes, reason: Reason) -> None:
     assert caught.value.fault.reason is reason
 
 
-@pytest.mark.xfail(reason="Pillow takes the orientation of XMP, which is not applied")
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_the_orientation_is_the_one_that_is_applied(kind: str) -> None:
     """XMP may tell another one than EXIF; scoring goes by EXIF, and so do the facts."""
@@ -82,7 +81,6 @@ def test_the_orientation_is_the_one_that_is_applied(kind: str) -> None:
     assert facts(data).orientation == 1
 
 
-@pytest.mark.xfail(reason="Pillow's reader of AVIF raises RuntimeError", raises=RuntimeError)
 def test_a_damaged_avif_has_facts() -> None:
     """One that scoring refuses as corrupt, and whose header still has the size."""
     if not features.check("avif"):

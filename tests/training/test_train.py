@@ -128,7 +128,9 @@ def test_what_is_kept_of_a_backbone_in_bf16_is_what_score_computes(
     if not faithful:
         again = report(val.labels, found, threshold=card.decision_threshold)
         assert metrics["samples"]["f1"] == again.samples.f1
-        assert metrics["loss"] != done.val.loss, "the history is that of the epochs"
+        rounded = open_runtime(network, card, device="cpu", precision="bf16")
+        if not np.array_equal(rounded.probabilities(batch.images), found):  # else no bf16 here
+            assert metrics["loss"] != done.val.loss, "the history is that of the epochs"
 
 
 def brute_force_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:

@@ -15,7 +15,7 @@ from vocscore.cli.main import main
 from vocscore.evaluation.predictions import read_predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from conftest import Shown, Visitor
     from playwright.sync_api import Page
@@ -53,11 +53,16 @@ def on_page(page: Page) -> dict[str, str]:
 
 def wait_for(page: Page, want: dict[str, str]) -> None:
     """Wait until the figures are these, and fail with both if they never are."""
-    for _ in range(60):
-        if on_page(page) == want:
+    eventually(page, lambda: on_page(page) == want)
+    assert on_page(page) == want
+
+
+def eventually(page: Page, holds: Callable[[], bool]) -> None:
+    """Wait until something holds, for at most ten seconds."""
+    for _ in range(200):
+        if holds():
             return
         page.wait_for_timeout(50)
-    assert on_page(page) == want
 
 
 @pytest.fixture
@@ -92,16 +97,16 @@ def test_counts_of_a_moved_slider_are_scikit_learns(page: Page, shown: Shown) ->
         page.mouse.move(place["x"] + place["width"] * share, height)
     page.mouse.up()
     box = page.get_by_role("spinbutton", name="Threshold")
-    page.wait_for_function("value => Math.abs(document.activeElement && value) >= 0", arg=1)
-    page.wait_for_timeout(400)
-    moved = float(box.input_value())
+    eventually(page, lambda: 0.15 < float(box.input_value()) < 0.25)
+    moved = float(slider.get_attribute("aria-valuenow") or 0)
     assert 0.15 < moved < 0.25
     wait_for(page, by_sklearn(shown, PERSON, moved))
     slider.focus()
     for _ in range(3):
         page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(400)
-    assert float(box.input_value()) == pytest.approx(moved + 0.003)
+    want = pytest.approx(moved + 0.003)
+    eventually(page, lambda: float(box.input_value()) == want)
+    assert float(box.input_value()) == want
     wait_for(page, by_sklearn(shown, PERSON, float(box.input_value())))
 
 
@@ -112,7 +117,7 @@ def test_buttons_find_the_best_thresholds(page: Page, shown: Shown) -> None:
     truth = truth[truth >= 0]
     f1 = [f1_score(truth, scores >= t) for t in scores]
     page.get_by_role("button", name="best F1").click()
-    page.wait_for_timeout(300)
+    eventually(page, lambda: on_page(page)["F1"] == f"{max(f1):.3f}")
     assert on_page(page)["F1"] == f"{max(f1):.3f}"
     good = [
         recall_score(truth, scores >= t)
@@ -123,7 +128,7 @@ def test_buttons_find_the_best_thresholds(page: Page, shown: Shown) -> None:
     assert button.is_enabled() == bool(good)
     if good:
         button.click()
-        page.wait_for_timeout(300)
+        eventually(page, lambda: on_page(page)["recall"] == f"{max(good):.3f}")
         assert on_page(page)["recall"] == f"{max(good):.3f}"
     page.get_by_role("button", name="as predicted").click()
     wait_for(page, by_sklearn(shown, PERSON, 0.5))
@@ -133,12 +138,16 @@ def test_images_follow_the_threshold(page: Page, shown: Shown) -> None:
     """The false positives, the most certain first."""
     page.get_by_role("spinbutton", name="Threshold").fill("0.3")
     wait_for(page, by_sklearn(shown, PERSON, 0.3))
-    page.wait_for_timeout(300)
     rows = [row for row in shown.judged if shown.truth[row, PERSON] == 0]
     scores = shown.drawn.probabilities[:, PERSON]
     want = sorted((row for row in rows if scores[row] >= np.float32(0.3)), key=lambda r: -scores[r])
-    found = page.locator(".strip a.tile").evaluate_all("all => all.map(one => one.title)")
-    assert found == [shown.drawn.names[row] for row in want[:12]]
+    names = [shown.drawn.names[row] for row in want[:12]]
+
+    def found() -> object:
+        return page.locator(".strip a.tile").evaluate_all("all => all.map(one => one.title)")
+
+    eventually(page, lambda: found() == names)
+    assert found() == names
 
 
 @pytest.fixture

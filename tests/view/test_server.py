@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("nicegui", reason="needs NiceGUI: pip install 'vocscore[view]'")
 from vocscore.errors import ViewError
-from vocscore.view.server import PORT, PageServer, bind
+from vocscore.view.server import PageServer, bind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,9 @@ def test_the_command_prints_the_address_alone(shown: Shown, tmp_path: Path, take
 
 def test_a_page_without_nicegui_is_refused(shown: Shown, tmp_path: Path) -> None:
     """With the command that installs it."""
-    program = "import sys; sys.modules['nicegui'] = None; from vocscore.cli.main import main; main()"
+    program = (
+        "import sys; sys.modules['nicegui'] = None; from vocscore.cli.main import main; main()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program, "view", shown.predictions],
         cwd=tmp_path,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,8 @@ pytest.importorskip("nicegui", reason="needs NiceGUI: pip install 'vocscore[view
 from vocscore.view.server import PageServer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Visitor
     from written_predictions import Drawn
 

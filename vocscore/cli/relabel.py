@@ -81,5 +81,11 @@ def relabel(
         click.echo(f"images: {report.rows}, errors: {report.errors}")
         click.echo(f"decisions changed: {report.changed} in {report.changed_rows} images")
         click.echo(f"predictions: {report.output}")
+        if report.decimals is not None:
+            click.echo(
+                f"note: the probabilities are rounded to {report.decimals} decimals; next to a "
+                "new threshold, scoring with --thresholds-file may decide differently",
+                err=True,
+            )
     if json_file:
         write_summary(json_file, report.to_json())

@@ -61,10 +61,12 @@ def report(predictions: Path, *, out: Path, quiet: bool, **settings: Any) -> Non
     if quiet:
         return
     click.echo(f"images: {done.images}, errors: {done.errors}")
-    if done.mean_average_precision is not None:
+    if done.mean_average_precision is None:
+        click.echo("no metrics; the report says why (--labels SHARDS names the labels)")
+    else:
         click.echo(f"mAP {done.mean_average_precision:.3f} of {done.judged} labeled images")
     if done.failed:
         click.echo(f"images without a thumbnail: {done.failed}; the report says why")
     if done.left_out:
-        click.echo(f"thumbnails left out, to stay below 30 MB: {done.left_out}")
+        click.echo(f"examples left out, to stay below 30 MB: {done.left_out}")
     click.echo(f"report: {done.output} ({done.bytes / 1e6:.1f} MB)")

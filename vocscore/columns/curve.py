@@ -148,8 +148,10 @@ class ClassCurve:
         thresholds = self.scores[self._ends].astype(np.float64)
         if len(recall) <= most:
             return thresholds, precision, recall
-        wanted = np.searchsorted(recall, np.linspace(0, 1, most))
-        kept = np.unique(np.minimum(wanted, len(recall) - 1))
+        first = np.searchsorted(recall, np.linspace(0, recall[-1], most // 2))
+        # of each recall the lowest threshold too, where the precision has fallen the most
+        last = np.searchsorted(recall, recall[first], side="right") - 1
+        kept = np.unique([first, last])
         return thresholds[kept], precision[kept], recall[kept]
 
     def histogram(

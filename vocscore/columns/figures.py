@@ -140,7 +140,8 @@ def rows_of(labels: Labels) -> NDArray[np.int64]:
     mask = labels.held_out if labels.held_out.any() else labels.has
     rows = labels.judged.row
     rows = rows[rows != NO_ROW]
-    return rows[mask[rows]]
+    chosen: NDArray[np.int64] = rows[mask[rows]]
+    return chosen
 
 
 def judge(table: Table, labels: Labels, thresholds: NDArray[np.float32]) -> Judged | None:

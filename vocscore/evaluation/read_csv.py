@@ -86,18 +86,20 @@ def read_csv_rows(file: Path, into: TakesRows, *, pairs: int = 0) -> None:
         EvalError: a row is damaged.
         OSError: the file cannot be read.
     """
-    with open_binary(file) as opened:
-        with io.TextIOWrapper(opened, "utf-8", "surrogateescape", newline="") as stream:
-            columns = len(next(csv.reader(iter(stream.readline, "")), []))
-            stream.seek(0)
-            classes = into.known if columns > len(_BEFORE) + 1 else ()
-            header = [*_BEFORE, *(top_k_columns(pairs) or classes)]
-            header += [_LAST] * (columns > len(header))
-            rows = csv.reader(stream)
-            try:
-                _add_rows(rows, _table(header, ",", file=file, known=into.known), file, into)
-            except (csv.Error, BadRowError) as error:
-                raise EvalError(f"{file}, line {rows.line_num}: {error}. Score again.") from error
+    with (
+        open_binary(file) as opened,
+        io.TextIOWrapper(opened, "utf-8", "surrogateescape", newline="") as stream,
+    ):
+        columns = len(next(csv.reader(iter(stream.readline, "")), []))
+        stream.seek(0)
+        classes = into.known if columns > len(_BEFORE) + 1 else ()
+        header = [*_BEFORE, *(top_k_columns(pairs) or classes)]
+        header += [_LAST] * (columns > len(header))
+        rows = csv.reader(stream)
+        try:
+            _add_rows(rows, _table(header, ",", file=file, known=into.known), file, into)
+        except (csv.Error, BadRowError) as error:
+            raise EvalError(f"{file}, line {rows.line_num}: {error}. Score again.") from error
 
 
 def _read(stream: TextIO, file: Path, into: TakesRows) -> None:

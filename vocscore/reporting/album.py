@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _AHEAD: Final = 64
 """Thumbnails that are made before they are needed."""
+_TEXT_BYTES: Final = 1024
+"""About what the text of a place takes."""
 _START: Final = "data:image/jpeg;base64,"
 
 
@@ -38,7 +40,7 @@ class Album:
     """The thumbnails of a report's places for images, in order.
 
     Attributes:
-        places: one per place; None: left out, because of `most_bytes`.
+        places: one per place; None: the place is left out, because of `most_bytes`.
         left_out: number of places that are left out.
         failed: number of different images whose thumbnail could not be made.
     """
@@ -65,8 +67,8 @@ def make_album(
         dataset: whose images.
         rows: of the table, one per place; a row may have several places.
         side: of the square that a thumbnail fits into, pixels.
-        most_bytes: of all thumbnails as text; from the first one that exceeds it on, they are left
-            out.
+        most_bytes: of all places, with thumbnails as text; from the first place that exceeds it on,
+            they are left out.
         progress: called with the number of places done and their total.
     """
     made: dict[int, Thumbnail] = {}
@@ -77,7 +79,7 @@ def make_album(
         for row, future in _futures(thumbnails, rows, side):
             if row not in made:
                 made[row] = _made(future)
-            spent += len(made[row].source)
+            spent += len(made[row].source) + _TEXT_BYTES
             if spent > most_bytes:
                 break
             places.append(made[row])

@@ -27,6 +27,7 @@ def notes(table: Table, labels: Labels | None, quality: Quality | None) -> Itera
     if not table.columns.about.has_all:
         yield "Some probabilities were not written (--top-k, --min-probability or --columns)."
     if labels is None:
+        yield "No labels were named or found, so there are no metrics."
         return
     if quality is None:
         yield "No labeled image has all probabilities, so no metrics can be computed."

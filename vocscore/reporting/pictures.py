@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LONGEST_PATH: Final = 240
 """Letters of a path that are shown; its end is kept."""
-_LONGEST_DETAIL: Final = 300
+_LONGEST_ABOUT: Final = 300
 _MOST_NAMES: Final = 5
 
 _TITLES: Final = {
@@ -47,7 +47,7 @@ class Picture:
         score: its probability, or ''.
         about: the other labels of the image, or what is wrong with it.
         source: `data:` address of its thumbnail; '' without one.
-        problem: why there is no thumbnail; '' if it was left out.
+        problem: why there is no thumbnail.
     """
 
     path: str
@@ -84,7 +84,7 @@ def show(
     Args:
         dataset: whose images.
         strips: to be shown.
-        thumbnails: one per row of each strip, in order.
+        thumbnails: one per row of each strip, in order; None: the row is not shown.
     """
     classes = dataset.table.classes
     return [
@@ -96,24 +96,25 @@ def show(
             pictures=tuple(
                 _picture(dataset, strip, row, thumbnail)
                 for row, thumbnail in zip(strip.rows, thumbnails, strict=False)
+                if thumbnail is not None
             ),
         )
         for strip in strips
     ]
 
 
-def _picture(dataset: Dataset, strip: Strip, row: int, thumbnail: Thumbnail | None) -> Picture:
+def _picture(dataset: Dataset, strip: Strip, row: int, thumbnail: Thumbnail) -> Picture:
     table = dataset.table
     path = visible(table.path(row))
     if len(path) > _LONGEST_PATH:
         path = f"…{path[-_LONGEST_PATH:]}"
     if strip.class_index is None:
-        score, about = "", visible(table.detail(row))[:_LONGEST_DETAIL]
+        score, about = "", visible(table.detail(row))
     else:
         score = probability(float(table.row(row)[strip.class_index]))
         about = _others(dataset, strip, row)
-    source, problem = ("", "") if thumbnail is None else (thumbnail.source, thumbnail.problem)
-    return Picture(path, score, about, source, visible(problem))
+    about = about[:_LONGEST_ABOUT]
+    return Picture(path, score, about, thumbnail.source, visible(thumbnail.problem))
 
 
 def _others(dataset: Dataset, strip: Strip, row: int) -> str:

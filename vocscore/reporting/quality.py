@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 RESAMPLED: Final = 20_000
 """Most images for which intervals are computed: their time and memory grow with the images, and
 with more of them intervals are narrow."""
-_CURVE_POINTS: Final = 120
+_CURVE_POINTS: Final = 300
 
 
 @dataclass(frozen=True)

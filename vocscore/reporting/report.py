@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vocscore.reporting.quality import Quality
 
 MOST_BYTES: Final = 24 << 20
-"""Of all thumbnails as text, so that a report stays below 30 MB."""
+"""Of all images with their texts, so that a report stays below 30 MB."""
 SUFFIXES: Final = (".html", ".htm")
 _FOLDER: Final = Path(__file__).parent
 
@@ -48,7 +48,7 @@ class WrittenReport(Printed):
         judged: labeled images that the metrics cover; 0 without labels.
         mean_average_precision: of them; None without metrics, nan without positives.
         thumbnails: in the report.
-        left_out: thumbnails that the limit of the file's size left out.
+        left_out: places for images that the limit of the file's size left out.
         failed: images whose thumbnail could not be made.
         bytes: size of the file.
         output: its path.
@@ -123,9 +123,9 @@ def report(
     stage("writing")
     values = {
         **_values(dataset, quality, config.contents),
+        "notes": [*notes(dataset.table, dataset.labels, quality), *_about(album)],
         "bad_inputs": shown_bad,
         "strips": _by_class(shown),
-        "thumbnails_left_out": album.left_out,
     }
     _write(output, values)
     return _summary(dataset, quality, album, output)
@@ -155,6 +155,20 @@ def _strips(
     return bad, list(confident(dataset.table, most))
 
 
+def _about(album: Album) -> Iterator[str]:
+    """What the reader must know about the images."""
+    if album.failed:
+        yield (
+            f"No thumbnail could be made of {counted(album.failed, 'image')}; the reason is in its "
+            "place."
+        )
+    if album.left_out:
+        yield (
+            f"Further examples ({album.left_out:,}) are left out, so that the file stays below "
+            "30 MB."
+        )
+
+
 def _by_class(strips: list[ShownStrip]) -> list[tuple[str, list[ShownStrip]]]:
     grouped = groupby(strips, key=lambda strip: strip.class_name)
     return [(name, list(of_class)) for name, of_class in grouped]
@@ -172,7 +186,6 @@ def _values(dataset: Dataset, quality: Quality | None, config: ContentsConfig) -
         "counts": contents.counts(table, found),
         "metrics": [] if quality is None else contents.metrics(quality),
         "intervals": _resamples(quality),
-        "notes": list(notes(table, dataset.labels, quality)),
         "classes": contents.class_rows(table, found, quality),
         "histogram": drawing.histogram(found.edges, found.counts, name="probabilities"),
         "reliability": None if quality is None else drawing.reliability(quality.calibration),

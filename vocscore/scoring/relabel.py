@@ -18,6 +18,7 @@ from vocscore.records.score_record import record_file
 from vocscore.records.thresholds_file import read_thresholds
 from vocscore.records.top_k_columns import KEY
 from vocscore.scoring.formats.choice import choose
+from vocscore.scoring.formats.numbers import Rounding
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.output.ledger import refuse_existing
 from vocscore.scoring.output.rows import Rows
@@ -44,6 +45,7 @@ class RelabelReport(Printed):
         changed: number of decisions that differ from those in the predictions.
         changed_rows: number of rows with such a decision.
         output: path of the rows.
+        decimals: to which the probabilities are rounded; None: they are exact.
     """
 
     rows: int
@@ -51,6 +53,7 @@ class RelabelReport(Printed):
     changed: int
     changed_rows: int
     output: Path
+    decimals: int | None = None
 
     def __str__(self) -> str:
         """Return the counts and the path."""
@@ -61,7 +64,7 @@ class RelabelReport(Printed):
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        counts = ("rows", "errors", "changed", "changed_rows")
+        counts = ("rows", "errors", "changed", "changed_rows", "decimals")
         return {**{name: getattr(self, name) for name in counts}, "output": str(self.output)}
 
 
@@ -125,6 +128,7 @@ def relabel(
         changed=writer.changed,
         changed_rows=writer.changed_rows,
         output=output,
+        decimals=writer.decimals,
     )
 
 
@@ -151,8 +155,10 @@ class _Writer:
         self._output = output
         self._choice = choice
         self._thresholds = tuple(thresholds)
+        selection = _selection(table)
+        self.decimals = selection.decimals
         self._format: RowsFormat = choice.open(
-            table.classes, self._threshold(), selection=_selection(table), origin=_origin(table)
+            table.classes, self._threshold(), selection=selection, origin=_origin(table)
         )
         self.changed = self.changed_rows = 0
 
@@ -205,7 +211,12 @@ class _Writer:
         probabilities[failed] = 0  # as scoring has it for rows without any
         errors = {int(row): _error(table, start + int(row)) for row in np.flatnonzero(failed)}
         before = np.stack([table.decided(c)[start:stop] for c in range(len(table.classes))], axis=1)
-        after = probabilities >= np.asarray(self._thresholds, np.float32)
+        thresholds = np.asarray(self._thresholds, np.float32)
+        if self.decimals is not None:
+            same = (thresholds == table.thresholds) & ~failed[:, None]
+            moved = Rounding(self.decimals).as_decided(probabilities, before, thresholds)
+            probabilities = np.where(same, moved, probabilities)
+        after = probabilities >= thresholds
         changed = (before != after) & ~failed[:, None]
         self.changed += int(changed.sum())
         self.changed_rows += int(changed.any(axis=1).sum())

@@ -33,6 +33,7 @@ class Thumbnails:
         self._lock = Lock()
         self._kept: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._asked: dict[tuple[int, int], Future[bytes]] = {}
+        self._turn = 0  # counts `forget`: what was begun before it is of other rows
         self._threads = ThreadPoolExecutor(usable_cores(), thread_name_prefix="thumbnail")
 
     def submit(self, row: int, side: int) -> Future[bytes]:
@@ -52,24 +53,27 @@ class Thumbnails:
                 done: Future[bytes] = Future()
                 done.set_result(self._kept[key])
                 return done
-            if key not in self._asked:
-                self._asked[key] = self._threads.submit(self._make, row, side)
+            if key not in self._asked or self._asked[key].cancelled():
+                self._asked[key] = self._threads.submit(self._make, row, side, self._turn)
             return self._asked[key]
 
-    def _make(self, row: int, side: int) -> bytes:
+    def _make(self, row: int, side: int, turn: int) -> bytes:
         try:
             data = self.read(row)
             make = preview if self._dataset.table.failed[row] else thumbnail
             made = make(data, side, max_pixels=self._source.max_pixels)
         except BaseException:
             with self._lock:
-                self._asked.pop((row, side), None)
+                if turn == self._turn:
+                    self._asked.pop((row, side), None)
             raise
-        self._keep((row, side), made)
+        self._keep((row, side), made, turn)
         return made
 
-    def _keep(self, key: tuple[int, int], made: bytes) -> None:
+    def _keep(self, key: tuple[int, int], made: bytes, turn: int) -> None:
         with self._lock:
+            if turn != self._turn:
+                return
             self._asked.pop(key, None)
             self._kept[key] = made
             self._bytes += len(made)
@@ -94,8 +98,10 @@ class Thumbnails:
         return facts(self.read(row))
 
     def forget(self) -> None:
-        """Drop what is kept: rows have changed."""
+        """Drop what is kept or being made: rows have changed."""
         with self._lock:
+            self._turn += 1
+            self._asked.clear()
             self._kept.clear()
             self._bytes = 0
 

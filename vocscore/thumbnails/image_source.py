@@ -6,13 +6,12 @@ Rows are numbers, and names come from the predictions; a name never leads out of
 from __future__ import annotations
 
 import posixpath
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from shards.errors import BadImage, Error, Fault, Reason
-from shards.file_kinds import is_tar
-from shards.files import open_binary
 from shards.images.reading import read_bytes
 from shards.manifest import NAME as MANIFEST
 from shards.manifest import read_manifest
@@ -21,11 +20,10 @@ from shards.sample import ImageRef
 from shards.tar.images import list_tar
 from shards.tar.walk import CompressedTarError
 from vocscore.config.compute import DecodeConfig
-from vocscore.scoring.inputs.lists import LIST_SUFFIXES, read_list
+from vocscore.scoring.inputs.sources import read_source
+from vocscore.scoring.inputs.units import LooseFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from vocscore.columns.dataset import Dataset
 
 
@@ -45,8 +43,8 @@ class ImageSource:
         self.max_pixels = max_pixels
         self._lock = Lock()
         self._tars: dict[Path, dict[str, ImageRef]] = {}
-        self._listed: frozenset[str] | None = None
-        self._packed: dict[str, ImageRef] | None = None
+        self._packed: dict[Path, dict[str, ImageRef]] = {}
+        self._listed: _Listed | None = None
 
     def read(self, *names: str) -> bytes:
         """Read an image.
@@ -72,61 +70,100 @@ class ImageSource:
     def _find(self, name: str) -> ImageRef | None:
         place = self.place
         assert place is not None, "read refuses None"
-        if place.suffix.lower() in LIST_SUFFIXES and place.is_file():
-            return self._of_list(place, name)
-        if place.is_dir():
-            if (place / MANIFEST).is_file():
-                return self._of_packed(place).get(name) or self._of_folder(place, name)
-            return self._of_folder(place, name)
-        if is_tar(place.name):
-            return self._of_tar(place, name)
-        return ImageRef(name, str(place)) if name == place.name else None
+        return self._of_folder(place, name) if place.is_dir() else self._of_file(place, name)
 
     def _of_folder(self, folder: Path, name: str) -> ImageRef | None:
-        """A file below the folder, or a member of a tar there: 'TAR/MEMBER'."""
-        inside = None if "\0" in name or "\\" in name else relative_path(name, folder)
-        if "\\" in name and not name.startswith("/") and posixpath.normpath(name) == name:
-            inside = name  # a backslash is a letter of a POSIX file name
-        if inside is None or inside.startswith("../"):
+        """A file below the folder, or an image of a tar or a packed set there.
+
+        Those are named as when they are scored: the folder of the tar, then 'TAR/MEMBER' or the
+        original path.
+        """
+        packed = _is_file(folder / MANIFEST) and self._of_packed(folder).get(name)
+        if packed:
+            return packed
+        inside = _inside(folder, name)
+        if inside is None:
             return None
-        if (folder / inside).is_file():
+        if _is_file(folder / inside):
             return ImageRef(name, str(folder / inside))
         parts = inside.split("/")
         for end in range(1, len(parts)):
-            tar = folder / "/".join(parts[:end])
-            if is_tar(tar.name) and tar.is_file():
-                return self._of_tar(tar, "/".join(parts[end - 1 :]))
+            place = folder / "/".join(parts[:end])
+            if _is_file(place):
+                return self._of_tar(place, "/".join(parts[end - 1 :]))
+            if _is_file(place / MANIFEST):
+                found = self._of_packed(place).get("/".join(parts[end:]))
+                if found is not None:
+                    return found
         return None
 
     def _of_tar(self, tar: Path, name: str) -> ImageRef | None:
-        return self._once(self._tars, tar, lambda: _members(tar)).get(name)
+        with self._lock:
+            if tar not in self._tars:
+                self._tars[tar] = _members(tar)
+            return self._tars[tar].get(name)
 
     def _of_packed(self, folder: Path) -> dict[str, ImageRef]:
         with self._lock:
-            if self._packed is None:
-                self._packed = {}
+            if folder not in self._packed:
+                found = self._packed[folder] = {}
                 for shard in _shards(folder):
                     for name, ref in _members(folder / shard).items():
-                        self._packed.setdefault(name, ref)
-            return self._packed
+                        found.setdefault(name, ref)
+            return self._packed[folder]
 
-    def _of_list(self, file: Path, name: str) -> ImageRef | None:
-        """An image that the list names."""
+    def _of_file(self, file: Path, name: str) -> ImageRef | None:
+        """An image that a list names, a member of a tar, or the file itself."""
         with self._lock:
             if self._listed is None:
                 self._listed = _listed(file)
-        return ImageRef(name, posixpath.join(file.parent, name)) if name in self._listed else None
+            listed = self._listed
+        if listed.is_tar:
+            return self._of_tar(file, name)
+        return ImageRef(name, posixpath.join(listed.root, name)) if name in listed.names else None
 
-    def _once(
-        self,
-        known: dict[Path, dict[str, ImageRef]],
-        key: Path,
-        make: Callable[[], dict[str, ImageRef]],
-    ) -> dict[str, ImageRef]:
-        with self._lock:
-            if key not in known:
-                known[key] = make()
-            return known[key]
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What scoring finds in a file.
+
+    Attributes:
+        is_tar: it is a tar; its members are not listed here.
+        root: the folder that names are relative to.
+        names: of the images.
+    """
+
+    is_tar: bool
+    root: str
+    names: frozenset[str]
+
+
+def _listed(file: Path) -> _Listed:
+    """List a file as scoring does; no names if it cannot be scored."""
+    try:
+        found = read_source(file.absolute())  # absolute: '-' would be standard input
+    except (Error, OSError):
+        return _Listed(is_tar=False, root="", names=frozenset())
+    if isinstance(found, LooseFiles):
+        return _Listed(is_tar=False, root=found.root, names=frozenset(found.names))
+    return _Listed(is_tar=True, root="", names=frozenset())
+
+
+def _inside(folder: Path, name: str) -> str | None:
+    """A name relative to the folder; None if it is not that of a file below it."""
+    inside = None if "\0" in name or "\\" in name else relative_path(name, folder)
+    if "\\" in name and not name.startswith("/") and posixpath.normpath(name) == name:
+        inside = name  # a backslash is a letter of a POSIX file name
+    return None if inside is None or inside.startswith("../") else inside
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True  # reading it says why it cannot be read
+    except OSError:  # a name that is longer than any file's
+        return False
 
 
 def _shards(folder: Path) -> list[str]:
@@ -142,15 +179,6 @@ def _members(tar: Path) -> dict[str, ImageRef]:
         return {ref.name: ref for ref in reversed(list_tar(tar).images)}
     except (Error, CompressedTarError):
         return {}
-
-
-def _listed(file: Path) -> frozenset[str]:
-    """The names in a list; none if it cannot be read."""
-    try:
-        with open_binary(file) as lines:
-            return frozenset(read_list(lines, str(file), root=str(file.parent)).names)
-    except (Error, OSError):
-        return frozenset()
 
 
 def source_of(dataset: Dataset) -> ImageSource:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import simplejpeg
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from shards.errors import BadImage
 from shards.images import exif, jpeg
@@ -51,14 +51,17 @@ def facts(data: bytes) -> Facts:
 
 
 def _orientation(data: bytes) -> int:
+    """The orientation that scoring applies: by EXIF alone, while Pillow would go by XMP as well."""
     if data.startswith(jpeg.SIGNATURE):
         return jpeg.orientation(data)
     try:
         with Image.open(io.BytesIO(data)) as opened:
-            found = opened.getexif().get(_EXIF_ORIENTATION, 1)
-    except (OSError, ValueError, SyntaxError):
+            if isinstance(opened, TiffImagePlugin.TiffImageFile):
+                found = opened.tag_v2.get(_EXIF_ORIENTATION, 1)
+                return int(found) if found in range(1, 9) else 1
+            return exif.orientation(opened.info.get("exif", b"").removeprefix(b"Exif\0\0"))
+    except Exception:  # noqa: BLE001 - Pillow's readers may raise anything on damaged bytes
         return 1
-    return int(found) if found in range(1, 9) else 1
 
 
 def thumbnail(data: bytes, side: int, *, max_pixels: int) -> bytes:

@@ -120,3 +120,38 @@ def test_relabel_keeps_the_text(name: str, decimals: int, tmp_path: Path) -> Non
             for file in (source, tmp_path / f"new-{name}")
         )
         assert before == after
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 5])
+@pytest.mark.parametrize("name", ["p.csv", "p.jsonl", "p.parquet"])
+def test_relabel_keeps_decisions_whose_threshold_stays(
+    name: str, decimals: int, tmp_path: Path
+) -> None:
+    """At the model's own thresholds the bytes are those of score, though 0.4996 is now 0.5."""
+    drawn = replace(hard(), threshold=(0.5, 0.123456, 2.0))
+    selection = Selection(decimals=decimals)
+    choice = choose(tmp_path / name, folder_format=None)
+    record = drawn.record(output=choice.described(selection, CLASSES))
+    source = drawn.write(tmp_path / name, selection=selection, record=record)
+    for values in ({}, {"cat": 0.5, "dog": 0.123456}):
+        (tmp_path / "t.json").write_text(json.dumps(values))
+        new = tmp_path / f"new-{name}"
+        report = relabel(source, new, thresholds_file=tmp_path / "t.json", overwrite=True)
+        assert new.read_bytes() == source.read_bytes()
+        assert (report.changed, report.decimals) == (0, decimals)
+
+
+def test_relabel_keeps_numbers_beside_labels_of_another_hand(tmp_path: Path) -> None:
+    """Labels that were edited in a spreadsheet are decided anew; probabilities are not touched."""
+    drawn = draw(1, CLASSES, names=("a",))
+    drawn.probabilities[0] = [0.125, 0.75, 0.5]
+    output = {"format": "csv", "decimals": 2}
+    file = drawn.write(
+        tmp_path / "p.csv", selection=Selection(decimals=2), record=drawn.record(output=output)
+    )
+    before = file.read_text()
+    assert before.endswith("a,ok,,0.12,0.75,0.50,dog;bird\n")
+    file.write_text(before.replace("dog;bird", "cat"))
+    (tmp_path / "t.json").write_text("{}")
+    relabel(file, tmp_path / "q.csv", thresholds_file=tmp_path / "t.json")
+    assert (tmp_path / "q.csv").read_text() == before.replace("dog;bird", "dog")

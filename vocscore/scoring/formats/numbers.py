@@ -76,3 +76,28 @@ class Rounding:
             np.float32
         )
         return found
+
+    def as_decided(
+        self,
+        rounded: NDArray[np.float32],
+        decided: NDArray[np.bool_],
+        thresholds: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """Undo rounding where it has moved a number across the threshold that decided before.
+
+        The result is rounded to the same text: the threshold and its predecessor are between the
+        exact number and the rounded one. Where they are not, the decision had another reason, and
+        the number stays.
+
+        Args:
+            rounded: shape (N, C).
+            decided: shape (N, C): whether the exact number was at or above the threshold.
+            thresholds: shape (C,).
+
+        Returns:
+            float32, shape (N, C).
+        """
+        below = np.nextafter(thresholds, np.float32(0))
+        moved = np.where(decided, np.maximum(rounded, thresholds), np.minimum(rounded, below))
+        same = self.rounded(moved) == self.rounded(rounded)
+        return np.where(same, moved, rounded)

@@ -224,18 +224,26 @@ class _Class:
         return float(str(self._session.thresholds[self._c]))
 
     async def _dragged(self, event: GenericEventArguments) -> None:
-        await self._set(float(event.args))
+        await self._set(float(event.args), moved=self._slider)
 
     async def _typed(self, event: Any) -> None:
         if event.value is not None and 0 <= event.value <= 1:
-            await self._set(float(event.value))
+            await self._set(float(event.value), moved=self._number)
 
-    async def _set(self, value: float) -> None:
+    async def _set(self, value: float, *, moved: ui.element | None = None) -> None:
+        """Decide with a threshold.
+
+        Args:
+            value: the threshold.
+            moved: where it was set, which is left alone: it may have been moved on meanwhile.
+        """
         if np.float32(value) == self._session.thresholds[self._c]:
             return
         self._session.set_threshold(self._c, value)
-        self._number.set_value(value)
-        self._slider.set_value(min(1.0, value))
+        if moved is not self._number:
+            self._number.set_value(value)
+        if moved is not self._slider:
+            self._slider.set_value(min(1.0, value))
         await self._follow()
 
     async def _follow(self) -> None:
