@@ -79,7 +79,8 @@ def run(options: Options) -> Iterator[Outcome]:
             f"reading at most {READ:g} s: {held(reading <= READ)}",
             f"first grid at most {GRID:g} s: {held(grid <= GRID)}",
             f"each action at most {ACTION:g} s: {held(actions <= ACTION)}",
-            f"memory beside the libraries {memory:.0f} MB, at most {MEGABYTES}: {held(memory <= MEGABYTES)}",
+            f"memory beside the libraries {memory:.0f} MB, at most {MEGABYTES}: "
+            f"{held(memory <= MEGABYTES)}",
         ),
     )
 
