@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 ROWS, CLASSES = 1_000_000, 20
 READ, GRID, ACTION, MEGABYTES = 15.0, 3.0, 0.3, 600
-"""Limits: seconds and anonymous memory."""
+"""Limits: seconds, and anonymous memory in addition to that of the libraries."""
 ACTIONS = {
     "class and kind": Query(3, "predicted", sort="score", descending=True),
     "unsure, any class": Query(kind="unsure", sort="margin"),
@@ -79,8 +79,7 @@ def run(options: Options) -> Iterator[Outcome]:
             f"reading at most {READ:g} s: {held(reading <= READ)}",
             f"first grid at most {GRID:g} s: {held(grid <= GRID)}",
             f"each action at most {ACTION:g} s: {held(actions <= ACTION)}",
-            f"memory beside the libraries {memory:.0f} MB, at most {MEGABYTES}: "
-            f"{held(memory <= MEGABYTES)}",
+            f"memory {memory:.0f} MB, at most {MEGABYTES}: {held(memory <= MEGABYTES)}",
         ),
     )
 
