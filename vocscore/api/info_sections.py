@@ -14,6 +14,7 @@ from shards.files import open_binary, read_regular
 from shards.reader import load_split
 from vocscore.errors import InfoError, RecordError
 from vocscore.models.card import CARD_FILE, WEIGHTS_FILE, checkpoint_hash, load_card
+from vocscore.records.keys import current_settings
 from vocscore.records.score_record import (
     STARTED,
     ScoreRecord,
@@ -130,7 +131,7 @@ def _recorded(record: ScoreRecord) -> Sections:
             "preprocess": dict(model.preprocess),
         },
         "source": source,
-        "settings": dict(record.settings),
+        "settings": current_settings(record.settings),
         "trained on": {} if record.trained_on is None else record.trained_on.to_json(),
         "versions": {"vocscore": record.vocscore, **record.libraries},
     }

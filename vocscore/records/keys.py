@@ -31,6 +31,14 @@ def stored_loader(kind: str) -> str:
     return kind.replace("Loader", "Maker")
 
 
+def current_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored settings of scoring under their current names, and the image loader's."""
+    found = {shown(name): value for name, value in settings.items()}
+    if isinstance(found.get("loader"), str):
+        found["loader"] = found["loader"].replace("Maker", "Loader")
+    return found
+
+
 def shown(key: str) -> str:
     """The current name of a stored key, for messages."""
     return next((name for name, old in STORED.items() if old == key), key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from vocscore.records.keys import current_settings
 from vocscore.reporting.texts import counted, number, visible
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _of_record(record: ScoreRecord) -> Iterator[Fact]:
     yield "rows", f"{number(record.rows)}{resumed}"
     if record.folds is not None:
         yield "scored by", f"{record.folds} heads, each image by the one not trained on it"
-    yield "settings", _listed(record.settings)
+    yield "settings", _listed(current_settings(record.settings))
     yield "output", _listed(record.output)
     libraries = {"vocscore": record.vocscore, **record.libraries}
     yield "versions", ", ".join(f"{name} {version}" for name, version in libraries.items())
