@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vocscore.columns.comparison import Comparison, JudgedChanges
     from vocscore.view.session import Session
 
+_RUNS: Final = 2
 _PAGE: Final = 48
 _KINDS: Final = {
     "all": "every changed decision",
@@ -39,6 +40,12 @@ _TILE: Final = (
 
 async def build_two_runs(session: Session) -> None:
     """Build the screen."""
+    if len(session.subjects) < _RUNS:
+        with ui.element("div").classes("screen"):
+            ui.label("There is one run here: vocscore view A.csv B.csv compares two.").classes(
+                "note"
+            )
+        return
     with ui.element("div").classes("screen"):
         busy = ui.label("comparing").classes("soft")
         body = ui.element("div").style("display: contents")
