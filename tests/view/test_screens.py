@@ -34,7 +34,7 @@ def figures(page: Page) -> dict[str, str]:
 def test_figures_of_the_overview_are_those_of_eval(
     visitor: Visitor, page_server: PageServer, shown: Shown
 ) -> None:
-    """And scikit-learn's; intervals follow, the same as eval's."""
+    """And scikit-learn's; intervals follow."""
     page = visitor.open(page_server)
     page.get_by_text("95% intervals").wait_for()
     found = figures(page)

@@ -19,9 +19,9 @@ from vocscore.reporting import contents, drawing
 from vocscore.reporting.album import Album, make_album
 from vocscore.reporting.examples import bad_inputs, confident, mistakes
 from vocscore.reporting.notes import notes
-from vocscore.reporting.pictures import ShownStrip, show
 from vocscore.reporting.provenance import provenance
 from vocscore.reporting.quality import measure
+from vocscore.reporting.strips import ShownStrip, show
 from vocscore.reporting.texts import counted, visible
 
 if TYPE_CHECKING:
