@@ -227,7 +227,8 @@ class _Class:
         await self._set(float(event.args), moved=self._slider)
 
     async def _typed(self, event: Any) -> None:
-        if event.value is not None and 0 <= event.value <= 1:
+        stale = event.value != self._number.value  # the slider has moved on meanwhile
+        if not stale and event.value is not None and 0 <= event.value <= 1:
             await self._set(float(event.value), moved=self._number)
 
     async def _set(self, value: float, *, moved: ui.element | None = None) -> None:
