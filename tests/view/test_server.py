@@ -84,7 +84,10 @@ def test_the_command_prints_the_address_alone(shown: Shown, tmp_path: Path) -> N
         assert found
         assert not Path(f"/proc/{page.pid}/task/{page.pid}/children").read_text()
         page.send_signal(signal.SIGINT)
-        rest, errors = page.communicate(timeout=10)
+        try:
+            rest, errors = page.communicate(timeout=30)
+        finally:
+            page.kill()
     assert page.returncode == 130
     assert rest == ""
     *notes, last = errors.splitlines()
