@@ -37,7 +37,7 @@ def content(folder: Path) -> dict[str, object]:
     files = [path for path in folder.rglob("*") if path.is_file()]
     found: dict[str, object] = {str(f.relative_to(folder)): f.read_bytes() for f in files}
     record = json.loads((folder / "out.csv.json").read_bytes())
-    own = ("started", "finished", "resumed")
+    own = ("started", "finished", "seconds", "resumed")
     found["out.csv.json"] = {name: value for name, value in record.items() if name not in own}
     return found
 

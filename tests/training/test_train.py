@@ -369,6 +369,7 @@ def test_several_splits_are_joined(few_shards: Path, tmp_path: Path) -> None:
     assert set(totals) == {5 + 1 + 4}
 
 
+@pytest.mark.slow
 def test_real_images(voc_data: Path, tmp_path: Path) -> None:
     """70 of 100 VOC photographs and ImageNet weights give a validation mAP far above chance."""
     weights = voc_data / "weights" / "squeezenet1_0-imagenet.pth"
