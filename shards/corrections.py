@@ -5,7 +5,7 @@
     JPEGImages/2007_000032.jpg,bird,1       the class is present
     JPEGImages/2007_000033.jpg,car,-1       it is there, but only difficult instances
     JPEGImages/2007_000039.jpg,,drop        the image is left out
-    JPEGImages/2007_000039.jpg,,keep        it is not left out, after all
+    JPEGImages/2007_000039.jpg,,keep        the image is not left out: takes 'drop' back
 
 Paths are those of the packed set. A later line overrides an earlier one.
 """

@@ -75,7 +75,7 @@ def test_also_with_a_set_that_was_packed_again(
 
 
 def test_what_validation_chose_is_still_said(packed: Path, table: Path, tmp_path: Path) -> None:
-    """Thresholds fitted on the validation labels are optimistic there, whoever scored."""
+    """Thresholds fitted on the validation labels are biased there, whichever model scored."""
     recorded(table, make_run(tmp_path / "run", packed, thresholds="f1"))
     _value, text = judge(table, packed)
     assert "CHOSEN ON THESE: 16 of these 40 images were validated on" in text

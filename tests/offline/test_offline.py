@@ -116,7 +116,7 @@ def journey(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.mark.slow
 def test_no_step_of_the_job_connects_forks_or_writes_elsewhere(journey: Place) -> None:
-    """Pack to export, with workers, report and comparison: no misdeed in any process."""
+    """Pack to export, with workers, report and comparison: nothing of the kind in any process."""
     assert journey.misdeeds == []
 
 

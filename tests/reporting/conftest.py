@@ -10,35 +10,9 @@ from written_predictions import Drawn
 
 from shards.classes import VOC_CLASSES
 from shards.errors import Fault, Reason
-from shards.packing.pack import pack
-from shards.sources.voc.read import read_voc
-from shards.splitting.splits import split_by_lists
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(scope="session")
-def packed(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The drawn tree as shards with the splits train (24 images), val (16) and test (8)."""
-    out = tmp_path_factory.mktemp("reported") / "shards"
-    annotated = read_voc(voc_tree)
-    pack(
-        annotated,
-        split_by_lists(annotated),
-        out,
-        classes=VOC_CLASSES,
-        shard_samples=7,
-        verify=False,
-        max_bad=0,
-        max_pixels=10**6,
-        resize=None,
-        quality=95,
-        workers=1,
-        overwrite=False,
-        settings={},
-    )
-    return out
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Labels decided anew are those of scoring with these thresholds, byte for byte."""
+"""Changed labels are those of scoring with these thresholds, byte for byte."""
 
 from __future__ import annotations
 

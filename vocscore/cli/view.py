@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import webbrowser
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,5 +77,7 @@ def view(predictions: tuple[Path, ...], *, quiet: bool, **settings: Any) -> None
             click.echo(f"note: port {PORT} is in use; this page has another one.", err=True)
         click.echo(page.address)
         if config.server.open and has_display():
+            import webbrowser  # here, since `vocscore --help` imports this module
+
             webbrowser.open(page.address)
         page.wait()

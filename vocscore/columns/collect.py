@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from vocscore.errors import EvalError
-from vocscore.evaluation.collected import BadRowError
+from vocscore.evaluation.collected import BadRowError, same_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -72,17 +72,9 @@ class ColumnCollector:
                 f"{file}: does not name its classes (written with '--columns labels' or --top-k), "
                 "and there is no record beside it that does. Score again."
             )
-        if len(set(found)) < len(found):
-            twice = next(name for name in found if found.count(name) > 1)
-            raise EvalError(f"{file}: two columns are named {twice!r}. Score again.")
         if self.writer.classes is None:
-            self.writer.classes = found
             self._places = {name: place for place, name in enumerate(found)}
-        if self.writer.classes != found:
-            raise EvalError(
-                f"{file}: its classes differ from those of the parts before it. Score again into a "
-                "new folder."
-            )
+        self.writer.classes = same_columns(found, self.writer.classes, file=file)
         return found
 
     def add(

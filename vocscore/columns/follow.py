@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from shards.files import read_regular
@@ -53,7 +54,8 @@ class Follower:
         for mark in self._marks():
             part = self._part(mark)
             if part is not None:
-                self._read(part)
+                with suppress(FileNotFoundError):  # joined to the output meanwhile
+                    self._read(part)
             self._taken.add(mark)
         return self._writer.rows > rows
 

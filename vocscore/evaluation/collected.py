@@ -102,16 +102,8 @@ class Collector:
                 f"{file}: contains no probabilities (written with '--columns labels'?). Score "
                 "again without that option."
             )
-        if len(set(classes)) < len(classes):
-            twice = next(name for name in classes if classes.count(name) > 1)
-            raise EvalError(f"{file}: two columns are named {twice!r}. Score again.")
-        self.classes = self.classes or tuple(classes)
+        self.classes = same_columns(tuple(classes), self.classes, file=file)
         self._places = {name: place for place, name in enumerate(self.classes)}
-        if self.classes != tuple(classes):
-            raise EvalError(
-                f"{file}: its classes differ from those of the parts before it. Score again into a "
-                "new folder."
-            )
         return self.classes
 
     def add(
@@ -181,6 +173,30 @@ class Collector:
         found = Predictions(self.classes, tuple(self._paths), table, failed, predicted, notes)
         _check_probabilities(found, file=file)
         return found
+
+
+def same_columns(
+    found: tuple[str, ...], before: tuple[str, ...] | None, *, file: Path
+) -> tuple[str, ...]:
+    """Check the columns of a file of predictions, and return them.
+
+    Args:
+        found: the classes in the file.
+        before: those of the parts before it; None for the first.
+        file: for the error.
+
+    Raises:
+        EvalError: one is duplicate, or the parts before have others.
+    """
+    if len(set(found)) < len(found):
+        twice = next(name for name in found if found.count(name) > 1)
+        raise EvalError(f"{file}: two columns are named {twice!r}. Score again.")
+    if before is not None and before != found:
+        raise EvalError(
+            f"{file}: its classes differ from those of the parts before it. Score again into a "
+            "new folder."
+        )
+    return found
 
 
 def left_out(name: str) -> BadRowError:

@@ -39,7 +39,7 @@ _MEANINGS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ShownImage:
     """An image of a report.
 
     Attributes:
@@ -66,14 +66,14 @@ class ShownStrip:
         title: what the images have in common.
         kind: of the strip; see `Strip`.
         total: how many images there are of this kind.
-        pictures: those that are shown.
+        images: those that are shown.
     """
 
     class_name: str
     title: str
     kind: str
     total: str
-    pictures: tuple[Picture, ...]
+    images: tuple[ShownImage, ...]
 
 
 def show(
@@ -93,8 +93,8 @@ def show(
             title=_TITLES[strip.kind] or visible(strip.reason),
             kind=strip.kind,
             total=number(strip.total),
-            pictures=tuple(
-                _picture(dataset, strip, row, thumbnail)
+            images=tuple(
+                _image(dataset, strip, row, thumbnail)
                 for row, thumbnail in zip(strip.rows, thumbnails, strict=False)
                 if thumbnail is not None
             ),
@@ -103,7 +103,7 @@ def show(
     ]
 
 
-def _picture(dataset: Dataset, strip: Strip, row: int, thumbnail: Thumbnail) -> Picture:
+def _image(dataset: Dataset, strip: Strip, row: int, thumbnail: Thumbnail) -> ShownImage:
     table = dataset.table
     path = visible(table.path(row))
     if len(path) > _LONGEST_PATH:
@@ -114,7 +114,7 @@ def _picture(dataset: Dataset, strip: Strip, row: int, thumbnail: Thumbnail) -> 
         score = probability(float(table.row(row)[strip.class_index]))
         about = _others(dataset, strip, row)
     about = about[:_LONGEST_ABOUT]
-    return Picture(path, score, about, thumbnail.source, visible(thumbnail.problem))
+    return ShownImage(path, score, about, thumbnail.source, visible(thumbnail.problem))
 
 
 def _others(dataset: Dataset, strip: Strip, row: int) -> str:

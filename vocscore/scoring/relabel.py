@@ -1,4 +1,4 @@
-"""Decides the labels of predictions anew, with other thresholds, without scoring again."""
+"""Changes the labels of predictions to those of other thresholds, without scoring again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ROWS_A_PART: Final = 2048
 
 @dataclass(frozen=True)
 class RelabelReport(Printed):
-    """The result of deciding labels anew.
+    """The result of changing labels.
 
     Attributes:
         rows: of the output.
@@ -192,17 +192,13 @@ class _Writer:
 
     def _parts(self, folder: Path, progress: Callable[[int, int], None]) -> Iterator[Path]:
         start = 0
-        for number, rows in enumerate(self._sizes()):
+        for number, rows in enumerate(_original_sizes(self._table)):
             part = folder / f"part-{number:06d}{self._format.suffix}"
             with atomic.replacing(part) as file:
                 self._write_part(file, start, start + rows)
             start += rows
             progress(start, self._table.rows)
             yield part
-
-    def _sizes(self) -> Iterator[int]:
-        """Rows of each part: those of the original's parts, if they can be told."""
-        yield from _original_sizes(self._table)
 
     def _write_part(self, file: BinaryIO, start: int, stop: int) -> None:
         table, numbers = self._table, np.arange(start, stop)
@@ -226,6 +222,7 @@ class _Writer:
 
     def _finish(self, work: Path, parts: list[Path]) -> None:
         """Put the output in its place, and its record beside it."""
+        record_file(self._output).unlink(missing_ok=True)  # that of an output that is replaced
         if self._choice.folder:
             if self._output.exists():
                 self._output.rename(work / "replaced")
@@ -236,7 +233,6 @@ class _Writer:
             with atomic.replacing(merged) as file:
                 self._format.merge(file, parts)
             size = merged.stat().st_size
-            record_file(self._output).unlink(missing_ok=True)
             atomic.move(merged, self._output)
         self._write_record(size)
 

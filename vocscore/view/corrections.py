@@ -59,7 +59,7 @@ class CorrectionsFile:
         return True
 
     def drop(self, path: str, *, dropped: bool) -> bool:
-        """Leave an image out, or not after all; whether it could be written."""
+        """Leave an image out, or take that back; whether it could be written."""
         if not self._write(path, "", DROP if dropped else KEEP):
             return False
         (self._dropped.add if dropped else self._dropped.discard)(path)

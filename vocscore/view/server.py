@@ -133,11 +133,12 @@ class PageServer:
 
     def _run(self) -> None:
         try:
-            with _quiet_environment():
-                from vocscore.view.page import application
+            # or NiceGUI would keep its storage in a folder `.nicegui` of the working folder
+            os.environ.setdefault("NICEGUI_STORAGE_PATH", os.devnull)
+            from vocscore.view.page import application
 
-                self._server = _server(Guard(application(self.subjects), self.access), self._ready)
-                asyncio.run(self._server.serve(sockets=[self._socket]))
+            self._server = _server(Guard(application(self.subjects), self.access), self._ready)
+            asyncio.run(self._server.serve(sockets=[self._socket]))
         except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
             self._failure = error
         finally:
@@ -190,13 +191,6 @@ def _server(app: Any, ready: threading.Event) -> uvicorn.Server:
         timeout_graceful_shutdown=1,
     )
     return Server(config)
-
-
-@contextmanager
-def _quiet_environment() -> Iterator[None]:
-    """Keep NiceGUI from writing a folder `.nicegui` into the working folder."""
-    os.environ.setdefault("NICEGUI_STORAGE_PATH", os.devnull)
-    yield
 
 
 def has_display() -> bool:

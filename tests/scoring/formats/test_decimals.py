@@ -142,7 +142,7 @@ def test_relabel_keeps_decisions_whose_threshold_stays(
 
 
 def test_relabel_keeps_numbers_beside_labels_of_another_hand(tmp_path: Path) -> None:
-    """Labels that were edited in a spreadsheet are decided anew; probabilities are not touched."""
+    """Labels that were edited in a spreadsheet are replaced; probabilities are not touched."""
     drawn = draw(1, CLASSES, names=("a",))
     drawn.probabilities[0] = [0.125, 0.75, 0.5]
     output = {"format": "csv", "decimals": 2}

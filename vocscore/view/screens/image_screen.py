@@ -36,7 +36,6 @@ _TURNED: Final = {
     8: "turned by 270°",
 }
 """EXIF orientation -> how the stored pixels are turned to be upright."""
-_ROUND: Final = "flat dense round"
 _LABELS: Final = {1: "present", 0: "absent", -1: "difficult (not counted)", -2: "no label"}
 
 
