@@ -56,7 +56,7 @@ def test_bytes_are_those_of_scoring(name: str, folder_format: str | None, tmp_pa
 
 def test_the_record_has_the_new_thresholds(tmp_path: Path) -> None:
     """And the size of the new file; the rest is that of the old one."""
-    source = DRAWN.write(tmp_path / "p.csv", record=DRAWN.record())
+    source = DRAWN.write(tmp_path / "p.csv", record=DRAWN.record(files_sha256="0" * 64))
     output = tmp_path / "q.csv"
     relabel(source, output, thresholds_file=thresholds(tmp_path, NEW))
     old, new = read_record(record_file(source)), read_record(record_file(output))
@@ -65,6 +65,7 @@ def test_the_record_has_the_new_thresholds(tmp_path: Path) -> None:
     assert new.model == replace(old.model, threshold=(0.5, 0.1, 2.0))
     assert new.output["bytes"] == output.stat().st_size
     assert new.rows == old.rows
+    assert new.files_sha256 is None, "no stamps are written beside it"
 
 
 def test_without_a_record_other_classes_have_one_half(tmp_path: Path) -> None:
@@ -98,6 +99,17 @@ def test_what_cannot_be_decided_is_refused(tmp_path: Path) -> None:
         relabel(whole, tmp_path / "new.csv", thresholds_file=thresholds(tmp_path, {"cow": 0.5}))
     assert not (tmp_path / "new.csv").exists()
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(("name", "folder_format"), [("p.csv", None), ("parts", "csv")])
+def test_no_record_of_a_replaced_output_stays(
+    name: str, folder_format: str | None, tmp_path: Path
+) -> None:
+    """It would describe other rows than those beside it."""
+    source = DRAWN.write(tmp_path / name, folder_format=folder_format)
+    old = DRAWN.write(tmp_path / f"old-{name}", folder_format=folder_format, record=DRAWN.record())
+    relabel(source, old, thresholds_file=thresholds(tmp_path, NEW), overwrite=True)
+    assert not record_file(old).exists()
 
 
 def test_an_output_is_replaced_if_asked(tmp_path: Path) -> None:

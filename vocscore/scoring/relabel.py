@@ -244,6 +244,7 @@ class _Writer:
             record,
             model=replace(record.model, threshold=self._threshold()),
             output={**record.output, **self._choice.to_json(), "bytes": size},
+            files_sha256=None,  # no stamps are written: `score --update` says so
         )
         atomic.write(record_file(self._output), told.to_bytes())
 
