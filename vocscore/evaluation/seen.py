@@ -20,7 +20,7 @@ from shards.manifest import manifest_hash, read_manifest
 from shards.reader import load_split
 from vocscore.errors import EvalError, RecordError
 from vocscore.records.images import UsedImages, paths_hash, read_images
-from vocscore.records.score_record import read_record, record_file
+from vocscore.records.score_record import STARTED, read_record, record_file
 from vocscore.records.trained_on import TrainedOn, encoding_of, read_trained_on
 
 if TYPE_CHECKING:
@@ -95,9 +95,7 @@ def find_origin(predictions: Path, found: Predictions, *, model: Path | None) ->
     Raises:
         EvalError: `model` is not a run, or not the one that the record names.
     """
-    place = record_file(predictions)
-    if not place.exists():
-        place = record_file(predictions.resolve())  # for a link, the record of its target
+    place = _place_of_record(predictions)
     record, odd = _record_of(place, predictions, found)
     notes, beside = (*found.notes, *odd), str(place)
     if model is not None:
@@ -115,6 +113,17 @@ def find_origin(predictions: Path, found: Predictions, *, model: Path | None) ->
         return Origin(None, (), "assumption", why, notes)
     runs = (Path(record.model.path), Path(record.model.given))
     return Origin(record.trained_on, runs, "record", beside, notes, folds)
+
+
+def _place_of_record(predictions: Path) -> Path:
+    """Where the record is, if there is one."""
+    places = (
+        record_file(predictions),
+        record_file(predictions.resolve()),  # for a link, the record of its target
+        predictions / STARTED,  # of a run that is still writing: OUT.parts, or OUT
+        predictions.with_name(f"{predictions.name}.parts") / STARTED,
+    )
+    return next((place for place in places if place.exists()), places[0])
 
 
 def run_origin(run: Path, notes: tuple[str, ...] = ()) -> Origin:
@@ -185,14 +194,22 @@ def _record_of(
         return None, ()
     if set(record.model.classes) != set(found.classes):
         return None, (f"{beside} is the record of other predictions: its classes differ",)
+    # of an unfinished run, rows are still being written
+    return record, _mismatches(record, predictions, found, beside) if record.finished else ()
+
+
+def _mismatches(
+    record: ScoreRecord, predictions: Path, found: Predictions, beside: Path
+) -> tuple[str, ...]:
+    """Notes on predictions that are not as they were when their record was written."""
     rows, size = len(found.paths), _size(predictions)
     written = record.output.get("bytes", size)
     if record.rows != rows:
-        return record, (f"{beside} was written for {record.rows} rows, but now there are {rows}",)
+        return (f"{beside} was written for {record.rows} rows, but now there are {rows}",)
     if written != size:
         then = f"{written} bytes then, {size} now"
-        return record, (f"{predictions} was changed since its record was written: {then}",)
-    return record, ()
+        return (f"{predictions} was changed since its record was written: {then}",)
+    return ()
 
 
 def _size(predictions: Path) -> int:
