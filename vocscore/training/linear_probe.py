@@ -44,7 +44,7 @@ class HeadTrainer:
         seed: int,
     ) -> None:
         measure = measure_standard if choice.standardize else no_standard
-        with _one_thread():
+        with one_thread():
             self._standard = measure(train.values)
         if choice.standardize:
             self._standard.start(head, torch.from_numpy(train.labels))
@@ -61,7 +61,7 @@ class HeadTrainer:
         features, labels = self._train
         order = epoch_order(len(labels), seed=self._seed, epoch=number)
         losses = Losses()
-        with _one_thread():
+        with one_thread():
             for rows in row_batches(order, batch_size=self._batch_size):
                 at = torch.from_numpy(rows)
                 logits = self._learner.module(features[at])
@@ -108,14 +108,14 @@ def measure(
         DivergedError: the loss is NaN or infinite.
     """
     losses = Losses()
-    with _one_thread():
+    with one_thread():
         logits = head(features)
         losses.add(*loss(logits, labels))
     return SplitOutcome(losses.mean(epoch=epoch), labels.numpy(), logits.numpy())
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Use one thread: synchronizing several takes longer than a step itself.
 
     It also makes sums independent of the number of cores and of processes that share them.

@@ -52,14 +52,16 @@ class Problem:
 
     def logits(self, theta: torch.Tensor) -> torch.Tensor:
         """float64 (N, C): of weights and bias (C, F + 1)."""
-        parts = [part.double() @ theta[:, :-1].T for part in self.features.split(_ROWS)]
+        parts = [part.double() @ theta[:, :-1].T for part in torch.split(self.features, _ROWS)]
         return torch.cat(parts) + theta[:, -1]
 
     def gradient(self, logits: torch.Tensor) -> torch.Tensor:
         """float64 (C, F + 1): of the loss, without the penalty."""
         slopes = self.slopes(logits)
-        pairs = zip(slopes.split(_ROWS), self.features.split(_ROWS), strict=True)
-        weight = sum(slope.T @ part.double() for slope, part in pairs)
+        weight = torch.zeros(slopes.shape[1], self.features.shape[1], dtype=torch.float64)
+        pairs = zip(torch.split(slopes, _ROWS), torch.split(self.features, _ROWS), strict=True)
+        for slope, part in pairs:
+            weight += slope.T @ part.double()
         return torch.cat((weight, slopes.sum(0).unsqueeze(1)), 1)
 
     def slopes(self, logits: torch.Tensor) -> torch.Tensor:
@@ -91,7 +93,13 @@ class Solution:
         return self.gradient <= TOLERANCE
 
 
-def solve(problem: Problem, l2: torch.Tensor, *, start: torch.Tensor | None = None) -> Solution:
+def solve(
+    problem: Problem,
+    l2: torch.Tensor,
+    *,
+    start: torch.Tensor | None = None,
+    tolerance: float = TOLERANCE,
+) -> Solution:
     """Solve for every class.
 
     A class without a positive or without a negative has no finite solution; its weights are 0 and
@@ -101,6 +109,7 @@ def solve(problem: Problem, l2: torch.Tensor, *, start: torch.Tensor | None = No
         problem: images.
         l2: float64 (C,), above 0.
         start: as `Solution.theta`; None: zero weights, and biases at the log odds.
+        tolerance: of the gradient, as `Solution.gradient`.
 
     Source: Nocedal and Wright, Numerical Optimization, algorithm 7.4, with the step length found
     by Newton's method along the line, which costs no product with the features.
@@ -117,11 +126,12 @@ def solve(problem: Problem, l2: torch.Tensor, *, start: torch.Tensor | None = No
     slope = problem.gradient(logits) + penalty * theta
     past: deque[tuple[torch.Tensor, torch.Tensor]] = deque(maxlen=_MEMORY)
     steps, norm = 0, _norms(slope, total, solvable)
-    while bool((norm > TOLERANCE).any()) and steps < MOST_STEPS:
+    while bool((norm > tolerance).any()) and steps < MOST_STEPS:
         step = -_direction(slope, past)
-        step[norm <= TOLERANCE] = 0
+        step[norm <= tolerance] = 0
         along = problem.logits(step)
-        length = _length(problem, penalty, theta, step, logits, along)
+        linear, square = ((penalty * other * step).sum(1) for other in (theta, step))
+        length = _Line(problem, logits, along, linear, square).lowest()
         moved = length.unsqueeze(1) * step
         theta, logits = theta + moved, logits + length * along
         before, slope = slope, problem.gradient(logits) + penalty * theta
@@ -141,7 +151,9 @@ def _norms(slope: torch.Tensor, total: torch.Tensor, solvable: torch.Tensor) -> 
     return torch.where(solvable, slope.norm(dim=1) / total, 0.0)
 
 
-def _direction(slope: torch.Tensor, past: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+def _direction(
+    slope: torch.Tensor, past: Sequence[tuple[torch.Tensor, torch.Tensor]]
+) -> torch.Tensor:
     """The inverse Hessian's estimate times the slope, (C, F + 1): the two-loop recursion."""
     found, kept = slope.clone(), []
     for moved, changed in reversed(past):
@@ -161,40 +173,53 @@ def _direction(slope: torch.Tensor, past: Sequence[tuple[torch.Tensor, torch.Ten
     return found
 
 
-def _length(
-    problem: Problem,
-    penalty: torch.Tensor,
-    theta: torch.Tensor,
-    step: torch.Tensor,
-    logits: torch.Tensor,
-    along: torch.Tensor,
-) -> torch.Tensor:
-    """The length of every class's step, (C,), close to the minimum along the line.
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The regularized loss of every class along its step, which is convex.
 
-    The loss along a line is convex, so Newton's method inside a bracket finds it.
+    Attributes:
+        problem: images.
+        logits: float64 (N, C), at the start.
+        along: float64 (N, C), their change by a whole step.
+        linear: float64 (C,), with `square` the penalty at length t: linear t + square t^2 / 2.
+        square: float64 (C,).
     """
-    linear, square = (penalty * theta * step).sum(1), (penalty * step * step).sum(1)
 
-    def slope(at: torch.Tensor) -> torch.Tensor:
-        of_loss = (problem.slopes(logits + at * along) * along).sum(0)
-        return of_loss + linear + at * square
+    problem: Problem
+    logits: torch.Tensor
+    along: torch.Tensor
+    linear: torch.Tensor
+    square: torch.Tensor
 
-    def value(at: torch.Tensor) -> torch.Tensor:
-        return problem.loss(logits + at * along) + at * linear + at * at * square / 2
+    def slope(self, at: torch.Tensor) -> torch.Tensor:
+        """float64 (C,): the derivative at lengths (C,)."""
+        of_loss = self.problem.slopes(self.logits + at * self.along) * self.along
+        return of_loss.sum(0) + self.linear + at * self.square
 
-    zero = torch.zeros(len(step), dtype=torch.float64)
-    first, begin = slope(zero), value(zero)
-    low, high, at = zero, torch.full_like(zero, torch.inf), torch.ones_like(zero)
-    for _ in range(_MOST_TRIALS):
-        now, loss = slope(at), value(at)
-        if bool(((now.abs() <= _LINE * first.abs()) & (loss <= begin)).all()):
-            break
-        low, high = torch.where(now < 0, at, low), torch.where(now >= 0, at, high)
-        share = torch.sigmoid(problem.signs * (logits + at * along))
-        curve = (problem.weights * share * (1 - share) * along * along).sum(0) + square
-        newton = at - now / curve.clamp(min=1e-300)
-        middle = torch.where(high.isinf(), 2 * at, (low + high) / 2)
-        inside = (newton > low) & (newton < high) & newton.isfinite()
-        done = (now.abs() <= _LINE * first.abs()) & (loss <= begin)
-        at = torch.where(done, at, torch.where(inside, newton, middle))
-    return at
+    def value(self, at: torch.Tensor) -> torch.Tensor:
+        """float64 (C,): the value at lengths (C,), without the penalty at the start."""
+        loss = self.problem.loss(self.logits + at * self.along)
+        return loss + at * self.linear + at * at * self.square / 2
+
+    def curvature(self, at: torch.Tensor) -> torch.Tensor:
+        """float64 (C,): the second derivative at lengths (C,)."""
+        share = torch.sigmoid(self.logits + at * self.along)
+        each = self.problem.weights * share * (1 - share) * self.along * self.along
+        return each.sum(0) + self.square
+
+    def lowest(self) -> torch.Tensor:
+        """float64 (C,): lengths close to the minimum, by Newton's method inside a bracket."""
+        at = torch.ones_like(self.linear)
+        low, high = torch.zeros_like(at), torch.full_like(at, torch.inf)
+        enough, begin = _LINE * self.slope(low).abs(), self.value(low)
+        for _ in range(_MOST_TRIALS):
+            slope = self.slope(at)
+            done = (slope.abs() <= enough) & (self.value(at) <= begin)
+            if bool(done.all()):
+                break
+            low, high = torch.where(slope < 0, at, low), torch.where(slope < 0, high, at)
+            newton = at - slope / self.curvature(at).clamp(min=1e-300)
+            middle = torch.where(high.isinf(), 2 * at, (low + high) / 2)
+            moved = torch.where((newton > low) & (newton < high), newton, middle)
+            at = torch.where(done, at, moved)
+        return at

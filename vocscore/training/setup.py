@@ -17,6 +17,7 @@ from vocscore.pipeline.devices import find_device
 from vocscore.pipeline.loaders import open_loader
 from vocscore.ranks import ALONE
 from vocscore.training.batch_norm import with_shared_statistics
+from vocscore.training.converged import ConvergedTrainer
 from vocscore.training.features import FEATURE_BATCH, Decoding, compute_features
 from vocscore.training.finetune import FinetuneTrainer, in_bf16
 from vocscore.training.linear_probe import HeadTrainer, measure, start_at_zero
@@ -26,12 +27,9 @@ from vocscore.training.trainer import largest_share
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from vocscore.config.training import (
-        AugmentationConfig,
-        LossConfig,
-        ModelConfig,
-        OptimizationConfig,
-    )
+    from torch import nn
+
+    from vocscore.config.training import LossConfig, ModelConfig, OptimizationConfig, TrainConfig
     from vocscore.models.network import Network
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.ranks import Ranks
@@ -178,47 +176,68 @@ def open_fit(
     network: Network,
     splits: Splits,
     decoding: Decoding,
-    choice: OptimizationConfig,
-    loss: LossConfig,
+    config: TrainConfig,
     *,
     features: Sequence[Features],
-    augmentation: AugmentationConfig,
-    seed: int,
-) -> FinetuneTrainer | HeadTrainer | None:
+) -> FinetuneTrainer | HeadTrainer | ConvergedTrainer | None:
     """Open the trainer of a head, or move the network to the device and open that.
 
     Args:
         network: on the CPU.
         splits: images and labels.
         decoding: how images are decoded.
-        choice: the optimization settings.
-        loss: the training loss.
+        config: the settings.
         features: as `frozen_features` returns them.
-        augmentation: of training images.
-        seed: of the order of rows.
 
     Returns:
         The trainer; None if only the first process trains and this is another one.
     """
-    if choice.tune == "all":
+    if config.optimization.tune == "all":
         network = with_shared_statistics(network, decoding.ranks, device=decoding.device)
         network.to(decoding.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        opened = open_loss(loss, splits.train.labels, device=decoding.device)
+        opened = open_loss(config.loss, splits.train.labels, device=decoding.device)
         return FinetuneTrainer(
             network,
             splits,
             decoding=decoding,
-            choice=choice,
+            choice=config.optimization,
             loss=opened,
-            augmentation=augmentation,
-            seed=seed,
+            augmentation=config.augmentation,
+            seed=config.data.seed % 2**63,
         )
     if not features:
         return None
-    start_at_zero(network.head)
-    train, val = features
-    opened = open_loss(loss, splits.train.labels, device=torch.device("cpu"))
-    return HeadTrainer(network.head, train=train, val=val, choice=choice, loss=opened, seed=seed)
+    return open_head_fit(network.head, *features, config=config, keys=splits.train.sha256)
+
+
+def open_head_fit(
+    head: nn.Linear, train: Features, val: Features, *, config: TrainConfig, keys: Sequence[str]
+) -> HeadTrainer | ConvergedTrainer:
+    """Open the trainer of a head on features.
+
+    Args:
+        head: on the CPU; it is set to zero.
+        train: features to learn from.
+        val: features to validate on.
+        config: the settings.
+        keys: of the training images; copies of a file have the same key. May be empty.
+    """
+    start_at_zero(head)
+    loss = open_loss(config.loss, train.labels, device=torch.device("cpu"))
+    seed = config.data.seed % 2**63
+    if config.converges:
+        return ConvergedTrainer(
+            head,
+            train=train,
+            val=val,
+            loss=loss,
+            limit=config.loss.class_weight,
+            l2=config.optimization.l2,
+            keys=keys,
+            seed=seed,
+        )
+    choice = config.optimization
+    return HeadTrainer(head, train=train, val=val, choice=choice, loss=loss, seed=seed)
 
 
 def validate_in_float32(
