@@ -18,7 +18,7 @@ from vocscore.errors import DivergedError, OptionError, TrainError
 from vocscore.training.converged import STRENGTHS, ConvergedTrainer, choose_strengths, make_problem
 from vocscore.training.features import Features
 from vocscore.training.losses import positive_weights
-from vocscore.training.setup import open_head_fit
+from vocscore.training.train_head import open_head_fit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,6 +114,7 @@ def test_same_bytes_for_any_number_of_threads() -> None:
     [
         ({"solver": "lbfgs", "tune": "all"}, "solver lbfgs needs tune head"),
         ({"solver": "lbfgs", "loss": "asl"}, "solver lbfgs needs loss bce"),
+        ({"solver": "lbfgs", "head": "gcn"}, "solver lbfgs needs head linear"),
         ({"l2": 3.0}, "l2 needs solver lbfgs"),
         ({"solver": "auto", "l2": 3.0, "loss": "asl"}, "l2 needs solver lbfgs"),
         ({"solver": "lbfgs", "l2": 0.0}, "l2 is 0.0"),
@@ -128,7 +129,7 @@ def test_options_that_contradict(options: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize(
     ("options", "converges"),
-    [({}, True), ({"loss": "asl"}, False), ({"tune": "all"}, False), ({"solver": "sgd"}, False)],
+    [({}, True), ({"loss": "asl"}, False), ({"tune": "all"}, False), ({"head": "csra"}, False)],
 )
 def test_auto_converges_where_it_can(options: dict[str, Any], converges: bool) -> None:
     """With auto, the convex problem is solved, and others are trained in steps."""

@@ -42,6 +42,26 @@ class ModelConfig(Group):
         minimum=1,
         maximum=MAX_SIZE,
     )
+    head: str = option(
+        "linear",
+        help="linear; csra: residual attention over the places of the backbone's last map; gcn: "
+        "linear, its weights computed from a graph of the labels; chain: linear, each class "
+        "corrected by the others. All but linear need {tune} head.",
+        choices=("linear", "csra", "gcn", "chain"),
+    )
+    csra_lambda: float | None = option(
+        None,
+        help="With {head} csra: weight of attention beside the mean over places.",
+        metavar="NUMBER",
+        unset="the best of 0, 0.1, 0.2, 0.3, 0.5 and 1 on the validation split",
+        minimum=0,
+    )
+    csra_temperature: float = option(
+        99.0,
+        help="With {head} csra: temperature of the softmax over places; 99: the maximum.",
+        metavar="NUMBER",
+        above=0,
+    )
     threshold: float = option(
         0.5,
         help="A class is predicted at or above this probability; stored in the checkpoint.",
@@ -49,6 +69,14 @@ class ModelConfig(Group):
         minimum=0,
         maximum=1,
     )
+
+    def __post_init__(self) -> None:
+        """Check the values, and refuse settings of another head."""
+        super().__post_init__()
+        if self.head != "csra":
+            for name in ("csra_lambda", "csra_temperature"):
+                if getattr(self, name) != getattr(ModelConfig, name):
+                    raise OptionError(f"{{{name}}} needs {{head}} csra.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +113,8 @@ class OptimizationConfig(Group):
         "sgd",
         help="sgd: {epochs} of {optimizer} steps. lbfgs: with {tune} head, solve L2-regularized "
         "logistic regression to convergence, so that epochs, batches and learning rates do not "
-        "matter. auto: lbfgs where the problem is convex ({tune} head, {loss} bce), else sgd.",
+        "matter. auto: lbfgs where the problem is convex: with {tune} head, {head} linear and {loss} bce; "
+        "else sgd.",
         choices=("sgd", "lbfgs", "auto"),
     )
     l2: float | None = option(
@@ -290,7 +319,12 @@ class TrainConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def __post_init__(self) -> None:
-        """Refuse augmentation with features computed only once; see docs/training.md."""
+        """Refuse what contradicts frozen features; see docs/training.md."""
+        if self.optimization.tune == "all" and self.model.head != "linear":
+            raise OptionError(
+                "{head} {kind} needs {tune} head: it is trained on features of a frozen backbone.",
+                kind=self.model.head,
+            )
         if self.optimization.tune == "head" and self.augmentation != AugmentationConfig():
             raise OptionError(
                 "{crop_scale}, {flip} and {jitter} need {tune} all: with {tune} head each image "
@@ -306,14 +340,19 @@ class TrainConfig:
                 "{solver} lbfgs needs {loss} bce: {loss} {chosen} is not convex. Use {solver} sgd.",
                 chosen=self.loss.loss,
             )
+        if self.optimization.solver == "lbfgs" and self.model.head != "linear":
+            raise OptionError(
+                "{solver} lbfgs needs {head} linear; for {head} {kind} use {solver} sgd.",
+                kind=self.model.head,
+            )
         if self.optimization.l2 is not None and not self.converges:
             raise OptionError("{l2} needs {solver} lbfgs; {solver} sgd has {weight_decay}.")
 
     @property
     def converges(self) -> bool:
         """Whether the head is solved to convergence, in one pass, instead of trained in steps."""
-        convex = self.optimization.tune == "head" and self.loss.loss == "bce"
-        return convex and self.optimization.solver != "sgd"
+        kinds = (self.optimization.tune, self.model.head, self.loss.loss)
+        return kinds == ("head", "linear", "bce") and self.optimization.solver != "sgd"
 
     @property
     def passes(self) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from shards.files import read_regular
 from vocscore.errors import CheckpointError
+from vocscore.models.heads.spec import parse_head
 from vocscore.models.probabilities import decide, probabilities
 from vocscore.pipeline.preprocess import Preprocess
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vocscore.device import Precision
+    from vocscore.models.heads.spec import HeadSpec
 
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "model.json"
@@ -30,6 +32,8 @@ PLAIN_FORMAT = 1
 FITTED_FORMAT = 2
 """Format of a card with per-class thresholds or a temperature. It differs from the plain format so
 that older versions refuse it, instead of ignoring these keys and writing wrong probabilities."""
+OPEN_FORMAT = 3
+"""Format of a card with another head: older versions would compute with a linear one."""
 _LARGEST = 3e38  # about the largest float32
 
 
@@ -50,6 +54,7 @@ class ModelCard:
             nothing.
         precision: the arithmetic of `--precision auto`: 'bf16' if its probabilities were measured
             to be close to float32's, else 'float32'.
+        head: kind and numbers of a head that is not linear; see `vocscore.models.heads.spec`.
     """
 
     backbone: str
@@ -60,6 +65,7 @@ class ModelCard:
     thresholds: tuple[float, ...] | None = None
     temperature: float = 1.0
     precision: Precision = "float32"
+    head: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Refuse invalid values.
@@ -86,12 +92,20 @@ class ModelCard:
             raise TypeError("backbone and weights must be text")
         if self.precision not in ("float32", "bf16"):
             raise ValueError(f"precision must be float32 or bf16, got {self.precision!r}")
+        parse_head(self.head)
 
     @property
     def format(self) -> int:
         """The oldest format that can represent this card."""
+        if self.head is not None:
+            return OPEN_FORMAT
         plain = self.thresholds is None and self.temperature == 1
         return PLAIN_FORMAT if plain else FITTED_FORMAT
+
+    @property
+    def head_spec(self) -> HeadSpec | None:
+        """The head; None for a linear one."""
+        return parse_head(self.head)
 
     @property
     def decision_threshold(self) -> float | tuple[float, ...]:
@@ -109,7 +123,7 @@ class ModelCard:
     def to_json(self) -> dict[str, Any]:
         """Return plain values; values that were not fitted have no key."""
         fitted: dict[str, Any] = {}
-        if self.format == FITTED_FORMAT:
+        if self.thresholds is not None or self.temperature != 1:
             thresholds = None if self.thresholds is None else list(self.thresholds)
             fitted = {"thresholds": thresholds, "temperature": self.temperature}
         return {
@@ -120,6 +134,7 @@ class ModelCard:
             "weights": self.weights,
             "precision": self.precision,
             **fitted,
+            **({} if self.head is None else {"head": self.head}),
         }
 
     @classmethod
@@ -139,6 +154,7 @@ class ModelCard:
             thresholds=None if thresholds is None else tuple(thresholds),
             temperature=value.get("temperature", 1.0),
             precision=value.get("precision", "float32"),
+            head=value.get("head"),
         )
 
 
@@ -216,10 +232,10 @@ def parse_card(data: bytes, folder: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{folder / CARD_FILE}: not JSON ({error}).") from error
     found = written.get("format") if isinstance(written, dict) else None
-    if found not in (PLAIN_FORMAT, FITTED_FORMAT):
+    if found not in (PLAIN_FORMAT, FITTED_FORMAT, OPEN_FORMAT):
         raise CheckpointError(
-            f"{folder / CARD_FILE}: format {found!r} is not supported (only {PLAIN_FORMAT} and "
-            f"{FITTED_FORMAT} are). Use the version of vocscore that wrote it."
+            f"{folder / CARD_FILE}: format {found!r} is not supported (only {PLAIN_FORMAT} to "
+            f"{OPEN_FORMAT} are). Use the version of vocscore that wrote it."
         )
     return dict(written)
 

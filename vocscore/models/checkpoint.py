@@ -19,7 +19,7 @@ from shards import atomic
 from vocscore.errors import CheckpointError
 from vocscore.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard
 from vocscore.models.checkpoint_files import read_checkpoint
-from vocscore.models.network import Network, empty_network
+from vocscore.models.network import Network, empty_network, with_head
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +81,13 @@ def load_network(files: CheckpointFiles) -> Network:
             f"(saving was interrupted or a file was replaced). Train again, or copy both files "
             f"again."
         )
-    network = empty_network(files.card.backbone, classes=len(files.card.classes))
+    card = files.card
+    network = with_head(
+        empty_network(card.backbone, classes=len(card.classes)),
+        card.head_spec,
+        backbone=card.backbone,
+        size=card.preprocess.size,
+    )
     _fill(network, weights, files)
     return network.eval()
 

@@ -23,6 +23,7 @@ from vocscore.training.distributed import from_first
 from vocscore.training.epochs import SoFar
 from vocscore.training.finetune import FinetuneTrainer, in_bf16
 from vocscore.training.folds import divide, select, train_folds
+from vocscore.training.head_fits import settled
 from vocscore.training.run import TrainingRun, set_generators
 from vocscore.training.run_folder import OUT_OF_FOLD, load_state, start_run
 from vocscore.training.setup import (
@@ -152,7 +153,12 @@ def _finish_with_folds(
     assert run.so_far.kept is not None
     job.stage(f"training {division.folds} heads, each without one fold")
     try:
-        found = train_folds(features, division, job.config, epochs=run.so_far.kept.epoch)
+        found = train_folds(
+            features,
+            division,
+            replace(job.config, model=settled(job.config.model, run.so_far.kept.weights)),
+            epochs=run.so_far.kept.epoch,
+        )
     except DivergedError as error:
         run.finish()
         raise DivergedError(

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
 
 from shards.splitting.folds import assign_folds
 from vocscore.errors import DivergedError, TrainError
 from vocscore.training.features import Features
-from vocscore.training.setup import open_head_fit
+from vocscore.training.train_head import train_head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,26 +137,20 @@ def train_folds(
         train, val = _only(features, ~held), _only(features, held)
         keys = [key for key, out in zip(division.keys, held, strict=False) if not out]
         try:
-            logits[held] = _logits(train, val, config, epochs=epochs, keys=keys)
+            trained = train_head(
+                train,
+                val,
+                model=config.model,
+                choice=config.optimization,
+                loss=config.loss,
+                seed=config.data.seed % 2**63,
+                epochs=epochs,
+                keys=keys,
+            )
         except DivergedError as error:
             raise DivergedError(f"fold {number + 1} of {division.folds}: {error}") from error
+        logits[held] = trained.val.logits
     return OutOfFold(division.names, logits, started)
-
-
-def _logits(
-    train: Features,
-    val: Features,
-    config: TrainConfig,
-    *,
-    epochs: int,
-    keys: Sequence[str],
-) -> NDArray[np.float32]:
-    """Logits, float32 (N, C), of features by a head that was trained on others."""
-    head = nn.Linear(train.values.shape[1], train.labels.shape[1])
-    fit = open_head_fit(head, train, val, config=config, keys=keys)
-    for number in range(1, epochs + 1):
-        _, outcome = fit.epoch(number)
-    return outcome.logits
 
 
 def _only(features: Features, images: NDArray[np.bool_]) -> Features:

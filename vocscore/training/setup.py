@@ -11,29 +11,34 @@ import torch
 from vocscore.device import Device
 from vocscore.errors import DeviceError
 from vocscore.models.card import ModelCard
-from vocscore.models.network import build_network, input_preprocess
+from vocscore.models.heads.attach import head_json
+from vocscore.models.heads.csra import ResidualAttention
+from vocscore.models.heads.maps import map_shape
+from vocscore.models.network import build_network, input_preprocess, with_head
 from vocscore.models.weights import describe_weights
 from vocscore.pipeline.devices import find_device
 from vocscore.pipeline.loaders import open_loader
 from vocscore.ranks import ALONE
 from vocscore.training.batch_norm import with_shared_statistics
-from vocscore.training.converged import ConvergedTrainer
 from vocscore.training.features import FEATURE_BATCH, Decoding, compute_features
 from vocscore.training.finetune import FinetuneTrainer, in_bf16
-from vocscore.training.linear_probe import HeadTrainer, measure, start_at_zero
+from vocscore.training.head_fits import head_spec
+from vocscore.training.linear_probe import measure
 from vocscore.training.losses import open_loss
+from vocscore.training.train_head import open_head_fit
 from vocscore.training.trainer import largest_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from torch import nn
-
+    from shards.reader import LabeledImages
     from vocscore.config.training import LossConfig, ModelConfig, OptimizationConfig, TrainConfig
     from vocscore.models.network import Network
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.ranks import Ranks
+    from vocscore.training.converged import ConvergedTrainer
     from vocscore.training.features import Features
+    from vocscore.training.linear_probe import HeadTrainer
     from vocscore.training.splits import Splits
     from vocscore.training.trainer import SplitOutcome
 
@@ -102,7 +107,8 @@ def new_network(
         on_stage: called before weights are downloaded.
 
     Raises:
-        CheckpointError: the backbone is unknown, or its weights are missing.
+        CheckpointError: the backbone is unknown, its weights are missing, or it has no map for the
+            head.
     """
     network = build_network(
         choice.backbone,
@@ -111,12 +117,14 @@ def new_network(
         size=choice.size,
         on_stage=on_stage,
     )
+    network = with_head(network, head_spec(choice), backbone=choice.backbone, size=choice.size)
     card = ModelCard(
         backbone=choice.backbone,
         classes=classes,
         preprocess=input_preprocess(choice.backbone, weights=choice.weights, size=choice.size),
         threshold=choice.threshold,
         weights=describe_weights(choice.backbone, choice.weights, where=network.weights_at),
+        head=head_json(network.head),
     )
     return network, card
 
@@ -164,12 +172,31 @@ def frozen_features(
     """
     if choice.tune == "all":
         return []
-    return compute_features(
-        network.backbone,
+    return _features(
+        network,
         (splits.train, splits.val),
-        decoding=decoding,
+        decoding,
         bf16=in_bf16(choice.precision, device=decoding.device),
     )
+
+
+def map_of(network: Network, *, size: int) -> tuple[int, ...] | None:
+    """The shape (F, h, w) of the maps that the head needs; None if it needs features.
+
+    Args:
+        network: on the CPU, the backbone in evaluation mode.
+        size: height and width of the images, pixels.
+    """
+    on_maps = isinstance(network.head, ResidualAttention)
+    return map_shape(network.backbone, size=size) if on_maps else None
+
+
+def _features(
+    network: Network, splits: Sequence[LabeledImages], decoding: Decoding, *, bf16: bool
+) -> list[Features]:
+    """What the head of a network needs of some splits."""
+    shape = map_of(network, size=decoding.preprocess.size)
+    return compute_features(network.backbone, splits, decoding=decoding, bf16=bf16, shape=shape)
 
 
 def open_fit(
@@ -208,36 +235,6 @@ def open_fit(
     if not features:
         return None
     return open_head_fit(network.head, *features, config=config, keys=splits.train.sha256)
-
-
-def open_head_fit(
-    head: nn.Linear, train: Features, val: Features, *, config: TrainConfig, keys: Sequence[str]
-) -> HeadTrainer | ConvergedTrainer:
-    """Open the trainer of a head on features.
-
-    Args:
-        head: on the CPU; it is set to zero.
-        train: features to learn from.
-        val: features to validate on.
-        config: the settings.
-        keys: of the training images; copies of a file have the same key. May be empty.
-    """
-    start_at_zero(head)
-    loss = open_loss(config.loss, train.labels, device=torch.device("cpu"))
-    seed = config.data.seed % 2**63
-    if config.converges:
-        return ConvergedTrainer(
-            head,
-            train=train,
-            val=val,
-            loss=loss,
-            limit=config.loss.class_weight,
-            l2=config.optimization.l2,
-            keys=keys,
-            seed=seed,
-        )
-    choice = config.optimization
-    return HeadTrainer(head, train=train, val=val, choice=choice, loss=loss, seed=seed)
 
 
 def validate_in_float32(
@@ -279,7 +276,7 @@ def validate_in_float32(
         on_images=lambda _more: None,
     )
     with closing(decoding.loader):
-        (found,) = compute_features(network.backbone, (splits.val,), decoding=decoding, bf16=False)
+        (found,) = _features(network, (splits.val,), decoding, bf16=False)
     network.cpu()
     return measure(
         network.head,
