@@ -1,11 +1,14 @@
 """`--solver lbfgs`: the linear head that minimizes the regularized loss, found in one pass.
 
-The strength of the L2 penalty is chosen by cross-validation on the training split.
+One strength of the L2 penalty for all classes is chosen by cross-validation on the training split.
+A penalized head is too cautious on images that it has not seen, the more so the stronger the
+penalty. So the held-out logits also give one scale and one shift for the logits of all classes, and
+strengths are compared after both. They change no ranking of images.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,7 +19,7 @@ from shards.splitting.folds import assign_folds
 from vocscore.errors import DivergedError
 from vocscore.training.feature_scaling import measure_standard
 from vocscore.training.linear_probe import measure, one_thread
-from vocscore.training.logistic import TOLERANCE, Problem, solve
+from vocscore.training.logistic import TOLERANCE, Problem, solvable, solve
 from vocscore.training.losses import positive_weights
 from vocscore.training.trainer import SplitOutcome, copied
 
@@ -26,14 +29,26 @@ if TYPE_CHECKING:
     from vocscore.training.features import Features
     from vocscore.training.losses import Loss
 
-STRENGTHS: Final = tuple(10.0 ** (half / 2) for half in range(8, -2, -1))
+STRENGTHS: Final = tuple(10.0 ** (half / 2) for half in range(8, -1, -1))
 """Candidates for the L2 penalty, strong to weak: each starts at the solution before it."""
 FOLDS: Final = 5
 MOST_IMAGES: Final = 10_000
 """Images on which strengths are compared, drawn at random if there are more: the best strength
 hardly depends on their number, because losses are summed."""
+_RIDGE = 0.01
+"""Penalty of the scale, which would grow without bound where the held-out images are separated."""
 _ROUGH = 1e-5
 """Tolerance of the gradient while strengths are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What cross-validation chose; see `Converged`."""
+
+    l2: float
+    folds: int = 0
+    scale: float = 1.0
+    shift: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +56,26 @@ class Converged:
     """How the head was solved.
 
     Attributes:
-        l2: the penalty's strength, per class.
+        l2: the penalty's strength.
         folds: of the cross-validation that chose it; 0 if it was given.
+        scale: by which the solution's logits are multiplied.
+        shift: which is then added to them.
         steps: of L-BFGS.
         gradient: the largest norm of a class's gradient, per weight of its images.
     """
 
-    l2: tuple[float, ...]
+    l2: float
     folds: int
+    scale: float
+    shift: float
     steps: int
     gradient: float
 
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Converged:
-        """The inverse of `asdict`."""
-        return cls(**{**state, "l2": tuple(state["l2"])})
-
     def __str__(self) -> str:
         """Say it in a line."""
-        least, most = (f"{end(self.l2):.3g}" for end in (min, max))
-        strength = least if least == most else f"{least} to {most} per class"
         how = f"chosen in {self.folds} folds of the training split" if self.folds else "as given"
         end = "converged" if self.gradient <= TOLERANCE else "NOT converged; use a larger --l2"
-        return f"L2 strength {strength}, {how}; {end} in {self.steps} steps"
+        return f"L2 strength {self.l2:g}, {how}; {end} in {self.steps} steps"
 
 
 class ConvergedTrainer:
@@ -128,16 +140,18 @@ class ConvergedTrainer:
         problem = make_problem(features, labels, limit=self._limit)
         problem, basis = _shortened(problem)
         if self._l2 is None:
-            l2 = choose_strengths(problem, keys=self._keys, seed=self._seed)
+            choice = cross_validate(problem, keys=self._keys, seed=self._seed)
         else:
-            l2 = torch.full((labels.shape[1],), self._l2, dtype=torch.float64)
-        solution = solve(problem, l2)
-        weight = solution.theta[:, :-1]
+            choice = Choice(self._l2)
+        solution = solve(problem, _same(choice.l2, problem))
+        scaled = solvable(problem)
+        theta = solution.theta * torch.where(scaled, choice.scale, 1.0).unsqueeze(1)
+        theta[:, -1] += torch.where(scaled, choice.shift, 0.0)
+        weight = theta[:, :-1]
         with torch.no_grad():
             self._head.weight.copy_(weight if basis is None else weight @ basis.T)
-            self._head.bias.copy_(solution.theta[:, -1])
-        folds = 0 if self._l2 is not None else _folds(self._keys)
-        self.found = Converged(tuple(l2.tolist()), folds, solution.steps, solution.gradient)
+            self._head.bias.copy_(theta[:, -1])
+        self.found = Converged(**asdict(choice), steps=solution.steps, gradient=solution.gradient)
 
     def rate(self) -> float:
         """0: there is no learning rate."""
@@ -163,42 +177,57 @@ def make_problem(features: torch.Tensor, labels: torch.Tensor, *, limit: float) 
     return Problem(features, torch.where(labels == 1, 1.0, -1.0).double(), weights)
 
 
-def choose_strengths(problem: Problem, *, keys: Sequence[str], seed: int) -> torch.Tensor:
-    """Per class the strength with the smallest loss of images that the head was not trained on.
+def cross_validate(problem: Problem, *, keys: Sequence[str], seed: int) -> Choice:
+    """Choose the strength, scale and shift with the smallest loss of held-out images.
 
     Args:
         problem: of the training split.
         keys: one per image.
         seed: of the folds.
-
-    Returns:
-        float64 (C,).
     """
-    images, classes = problem.signs.shape
+    images = len(problem.signs)
     if images > MOST_IMAGES:
         order = np.random.default_rng(seed).permutation(images)
         rows = np.sort(order[:MOST_IMAGES])
         problem, keys = problem.rows(torch.from_numpy(rows)), [keys[row] for row in rows]
-    candidates = torch.tensor(STRENGTHS, dtype=torch.float64)
-    folds = _folds(keys)
+    folds = min(FOLDS, len(set(keys)))
     if folds < 2:
-        return candidates[:1].expand(classes)
+        return Choice(STRENGTHS[0])
     shown = ((problem.signs > 0) & (problem.weights > 0)).numpy()
-    numbers = assign_folds(shown, folds, keys=keys, seed=seed)
-    losses = torch.zeros(len(candidates), classes, dtype=torch.float64)
+    numbers = torch.from_numpy(assign_folds(shown, folds, keys=keys, seed=seed))
+    logits = torch.zeros(len(STRENGTHS), *problem.signs.shape, dtype=torch.float64)
     for number in range(folds):
-        held = torch.from_numpy(numbers == number)
-        learned, judged, theta = problem.rows(~held), problem.rows(held), None
-        for place, strength in enumerate(candidates):
-            solution = solve(learned, strength.expand(classes), start=theta, tolerance=_ROUGH)
-            theta = solution.theta
-            losses[place] += judged.loss(judged.logits(theta))
-    return candidates[losses.argmin(0)]
+        held, theta = numbers == number, None
+        learned, judged = problem.rows(~held), problem.rows(held)
+        for place, strength in enumerate(STRENGTHS):
+            theta = solve(learned, _same(strength, problem), start=theta, tolerance=_ROUGH).theta
+            logits[place, held] = judged.logits(theta)
+    choices = []
+    for strength, held_out in zip(STRENGTHS, logits, strict=True):
+        scale, shift, loss = _rescaled(problem, held_out)
+        choices.append((loss, Choice(strength, folds, scale, shift)))
+    return min(choices, key=lambda one: one[0])[1]
 
 
-def _folds(keys: Sequence[str]) -> int:
-    """Folds of the cross-validation; below 2 without two different images."""
-    return min(FOLDS, len(set(keys)))
+def _rescaled(problem: Problem, logits: torch.Tensor) -> tuple[float, float, float]:
+    """The scale and shift of logits (N, C) with the smallest loss, and that loss.
+
+    Source: Platt, Probabilistic Outputs for Support Vector Machines, 1999; here one pair for all
+    classes, of which many have too few positives for their own.
+    """
+    counts = problem.weights * solvable(problem)
+    size = float(logits.square().mean().sqrt()) or 1.0
+    columns = ((logits / size).reshape(-1, 1), problem.signs.reshape(-1, 1), counts.reshape(-1, 1))
+    pooled = Problem(*columns)
+    theta = solve(pooled, torch.full((1,), _RIDGE, dtype=torch.float64), tolerance=_ROUGH).theta
+    scale, shift = float(theta[0, 0]) / size, float(theta[0, 1])
+    if scale <= 0:  # held-out images are ranked no better than at random
+        scale, shift = 1.0, 0.0
+    return scale, shift, float(pooled.loss((scale * logits + shift).reshape(-1, 1)).sum())
+
+
+def _same(strength: float, problem: Problem) -> torch.Tensor:
+    return torch.full((problem.signs.shape[1],), strength, dtype=torch.float64)
 
 
 def _shortened(problem: Problem) -> tuple[Problem, torch.Tensor | None]:

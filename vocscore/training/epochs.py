@@ -48,7 +48,7 @@ class Kept:
         """The inverse of `to_state`."""
         train, val = (SplitOutcome.from_state(state[name]) for name in ("train", "val"))
         solved = state.get("solved")  # missing in states of earlier versions
-        found = None if solved is None else Converged.from_state(solved)
+        found = None if solved is None else Converged(**solved)
         return cls(state["epoch"], state["weights"], train, val, found)
 
 

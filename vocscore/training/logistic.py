@@ -114,18 +114,18 @@ def solve(
     Source: Nocedal and Wright, Numerical Optimization, algorithm 7.4, with the step length found
     by Newton's method along the line, which costs no product with the features.
     """
-    prior, solvable = _log_odds(problem)
+    solved = solvable(problem)
     theta = torch.zeros(len(l2), problem.features.shape[1] + 1, dtype=torch.float64)
-    theta[:, -1] = prior
+    theta[:, -1] = _log_odds(problem)
     if start is not None:
-        theta[solvable] = start[solvable]
+        theta[solved] = start[solved]
     penalty = l2.unsqueeze(1) * torch.ones_like(theta)
     penalty[:, -1] = 0
     total = problem.weights.sum(0).clamp(min=1e-300)
     logits = problem.logits(theta)
     slope = problem.gradient(logits) + penalty * theta
     past: deque[tuple[torch.Tensor, torch.Tensor]] = deque(maxlen=_MEMORY)
-    steps, norm = 0, _norms(slope, total, solvable)
+    steps, norm = 0, _norms(slope, total, solved)
     while bool((norm > tolerance).any()) and steps < MOST_STEPS:
         step = -_direction(slope, past)
         step[norm <= tolerance] = 0
@@ -136,19 +136,29 @@ def solve(
         theta, logits = theta + moved, logits + length * along
         before, slope = slope, problem.gradient(logits) + penalty * theta
         past.append((moved, slope - before))
-        norm = _norms(slope, total, solvable)
+        norm = _norms(slope, total, solved)
         steps += 1
     return Solution(theta, steps, float(norm.max()))
 
 
-def _log_odds(problem: Problem) -> tuple[torch.Tensor, torch.Tensor]:
-    """The log odds of the classes, and which of them have both positives and negatives."""
-    counts = [((problem.signs == sign) * problem.weights).sum(0) for sign in (1, -1)]
-    return torch.log((counts[0] + 0.5) / (counts[1] + 0.5)), (counts[0] > 0) & (counts[1] > 0)
+def solvable(problem: Problem) -> torch.Tensor:
+    """Bool (C,): whether a class has both positives and negatives."""
+    return torch.stack([one > 0 for one in _counts(problem)]).all(0)
 
 
-def _norms(slope: torch.Tensor, total: torch.Tensor, solvable: torch.Tensor) -> torch.Tensor:
-    return torch.where(solvable, slope.norm(dim=1) / total, 0.0)
+def _log_odds(problem: Problem) -> torch.Tensor:
+    positives, negatives = _counts(problem)
+    return torch.log((positives + 0.5) / (negatives + 0.5))
+
+
+def _counts(problem: Problem) -> tuple[torch.Tensor, torch.Tensor]:
+    """The weights of the positives and of the negatives of every class, float64 (C,)."""
+    kinds = [((problem.signs == sign) * problem.weights).sum(0) for sign in (1, -1)]
+    return kinds[0], kinds[1]
+
+
+def _norms(slope: torch.Tensor, total: torch.Tensor, solved: torch.Tensor) -> torch.Tensor:
+    return torch.where(solved, slope.norm(dim=1) / total, 0.0)
 
 
 def _direction(
