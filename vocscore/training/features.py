@@ -234,5 +234,5 @@ def _in_order(
     for at, part in parts:
         if not len(values):  # made outside inference mode: autograd rejects inference tensors
             values = torch.empty(len(rows), part.shape[1], dtype=dtype)
-        values[torch.from_numpy(at - rows[0])] = part
+        values[torch.from_numpy(at - rows[0])] = part.to(dtype)
     return values
