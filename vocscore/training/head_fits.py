@@ -56,7 +56,13 @@ def head_spec(model: ModelConfig) -> HeadSpec | None:
 
 
 def open_head_fits(
-    head: Head, model: ModelConfig, labels: torch.Tensor, *, standard: Standard, seed: int
+    head: Head,
+    model: ModelConfig,
+    labels: torch.Tensor,
+    *,
+    standard: Standard,
+    seed: int,
+    graph: torch.Tensor | None = None,
 ) -> list[HeadFit]:
     """Open what is to be trained; the best on the validation split is kept.
 
@@ -66,6 +72,7 @@ def open_head_fits(
         labels: int8 (N, C), of the training split.
         standard: of its features.
         seed: of initial weights.
+        graph: of 'gcn', float32 (C, C); None: of the labels.
 
     Returns:
         One per candidate; most heads have only one.
@@ -76,7 +83,7 @@ def open_head_fits(
     if isinstance(head, Refinement):
         return [HeadFit(head, partial(_refined, standard), Refinement.penalty)]  # type: ignore[arg-type]
     if model.head == GCN:
-        graph = label_graph(labels)
+        graph = label_graph(labels) if graph is None else graph
         return [HeadFit(GraphProbe(head.in_features, graph=graph, seed=seed), standard.fold)]
     return [HeadFit(head, standard.fold)]
 

@@ -44,6 +44,7 @@ class HeadTrainer:
         loss: the training loss.
         seed: for the order of rows, and new weights; not below 0.
         model: says the kind of head and its settings; None: as `head` is.
+        graph: of `--head gcn`; None: of the training labels.
     """
 
     def __init__(
@@ -56,12 +57,13 @@ class HeadTrainer:
         loss: Loss,
         seed: int,
         model: ModelConfig | None = None,
+        graph: torch.Tensor | None = None,
     ) -> None:
         labels = torch.from_numpy(train.labels)
         with _one_thread():
             standard = measure_pooled(train.values, standardize=choice.standardize)
         self._fits = open_head_fits(
-            head, model or ModelConfig(), labels, standard=standard, seed=seed
+            head, model or ModelConfig(), labels, standard=standard, seed=seed, graph=graph
         )
         if choice.standardize:
             for fit in self._fits:

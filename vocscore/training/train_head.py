@@ -43,6 +43,7 @@ def train_head(
     loss: LossConfig,
     seed: int = 0,
     epochs: int | None = None,
+    graph: torch.Tensor | None = None,
 ) -> TrainedHead:
     """Train a head as `vocscore train` does.
 
@@ -55,6 +56,7 @@ def train_head(
         loss: the training loss.
         seed: of the order of rows; not below 0.
         epochs: fewer than `choice.epochs`, whose schedule applies; None: all.
+        graph: of 'gcn' instead of the labels' own, float32 (C, C); the identity is the control.
 
     Raises:
         DivergedError: the loss is NaN or infinite.
@@ -64,7 +66,14 @@ def train_head(
     start_at_zero(head)
     opened = open_loss(loss, train.labels, device=torch.device("cpu"))
     fit = HeadTrainer(
-        head, train=train, val=val, choice=choice, loss=opened, seed=seed, model=model
+        head,
+        train=train,
+        val=val,
+        choice=choice,
+        loss=opened,
+        seed=seed,
+        model=model,
+        graph=graph,
     )
     for number in range(1, (epochs or choice.epochs) + 1):
         outcomes = fit.epoch(number)
