@@ -40,7 +40,9 @@ def open_features(folder: Path, *, identity: str, device: str, group: int) -> tu
     """
     files = take(folder, identity=identity)
     network, card = load_network(files), files.card
-    runtime = open_module(pooled(network), card.preprocess, device=device, group=group)
+    runtime = open_module(
+        pooled(network.backbone, network.head), card.preprocess, device=device, group=group
+    )
     return runtime, network.head.in_features
 
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from shards.sample import ImageRef
     from vocscore.api.inputs import OneInput
-    from vocscore.api.model import Model
     from vocscore.runtime.base import Runtime
 
 _OPAQUE = 0.65
@@ -52,7 +51,8 @@ def open_class_maps(
     """
     files = take(folder, identity=identity)
     card, size = files.card, files.card.preprocess.size
-    maps = class_maps(load_network(files), name=card.backbone, size=size)
+    network = load_network(files)
+    maps = class_maps(network.backbone, network.head, name=card.backbone, size=size)
     shape = map_shape(maps, size=size)
     flat = nn.Sequential(maps, nn.Flatten())
     return open_module(flat, card.preprocess, device=device, group=group), shape
@@ -92,24 +92,42 @@ def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.
         [np.full_like(probability, 255), 255 * (1 - probability), np.zeros_like(probability)], 2
     )
     cover = _OPAQUE * probability
-    return np.rint((1 - cover) * pixels + cover * color).astype(np.uint8)
+    drawn: NDArray[np.uint8] = np.rint((1 - cover) * pixels + cover * color).astype(np.uint8)
+    return drawn
 
 
-def save_heatmap(model: Model, image: OneInput, file: Path, *, label: str) -> None:
-    """See `Model.save_heatmap`."""
-    if label not in model.classes:
-        near = ", ".join(get_close_matches(str(label), model.classes, n=3)) or model.classes[0]
-        raise ValueError(f"label must be one of the model's classes, got {label!r}; try {near}")
-    if not is_one(image):
-        raise TypeError("image must be one image. To compute many maps, use heatmaps().")
-    upright, most = model.card.preprocess.upright, model.setup.max_pixels
-    found = list(entries(image, upright=upright, max_pixels=most))
+def one_image(image: OneInput, *, upright: bool, max_pixels: int) -> ImageRef:
+    """Return the location of a single image.
+
+    Raises:
+        TypeError: it is of another kind, or not one image.
+    """
+    found = list(entries(image, upright=upright, max_pixels=max_pixels)) if is_one(image) else []
     if len(found) != 1:
-        raise TypeError(f"image must be one image, got {len(found)}. Name one of them.")
-    (maps,) = model.heatmaps(image)
-    drawn = overlay(
-        full_pixels(found[0].ref, upright=upright, max_pixels=most),
-        maps[model.classes.index(label)],
-    )
+        raise TypeError(
+            f"image must be one image, got {len(found) or 'several'}. Name one of them; "
+            "heatmaps() computes the maps of many."
+        )
+    return found[0].ref
+
+
+def column_of(label: str, classes: tuple[str, ...]) -> int:
+    """Return the place of a class among the model's.
+
+    Raises:
+        ValueError: there is no such class.
+    """
+    if label not in classes:
+        near = ", ".join(get_close_matches(str(label), classes, n=3)) or classes[0]
+        raise ValueError(f"label must be one of the model's classes, got {label!r}; try {near}")
+    return classes.index(label)
+
+
+def write_overlay(file: Path, pixels: NDArray[np.uint8], heat: NDArray[np.float32]) -> None:
+    """Write an image with a class map over it as PNG; see `overlay`.
+
+    Raises:
+        OSError: the folder is missing, full or read-only.
+    """
     with atomic.replacing(file) as opened:
-        Image.fromarray(drawn).save(opened, format="PNG")
+        Image.fromarray(overlay(pixels, heat)).save(opened, format="PNG")

@@ -17,7 +17,7 @@ import numpy as np
 
 from shards.errors import Fault
 from vocscore.api.backbone import open_features
-from vocscore.api.heatmaps import open_class_maps, save_heatmap
+from vocscore.api.heatmaps import column_of, full_pixels, one_image, open_class_maps, write_overlay
 from vocscore.api.inputs import entries, is_one
 from vocscore.api.messages import python_names
 from vocscore.api.predictions import Block, Predictions
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
+    from shards.sample import ImageRef
     from vocscore.api.inputs import Inputs, OneInput
     from vocscore.models.card import ModelCard
     from vocscore.pipeline.batch import ImageLoader
@@ -307,7 +308,19 @@ class Model:
             ValueError: the model has no such class.
             OSError: the file cannot be written.
         """
-        save_heatmap(self, image, Path(file), label=label)
+        column, most = column_of(label, self.classes), self.setup.max_pixels
+        ref = one_image(image, upright=self.card.preprocess.upright, max_pixels=most)
+        (maps,) = self.heatmaps(image)
+        write_overlay(Path(file), self._seen(ref), maps[column])
+
+    def _seen(self, ref: ImageRef) -> NDArray[np.uint8]:
+        """What a map covers, uint8 (H, W, 3): the whole image, or the network's view of it."""
+        preprocess = self.card.preprocess
+        if preprocess.fit == "squash":
+            return full_pixels(ref, upright=preprocess.upright, max_pixels=self.setup.max_pixels)
+        (batch,) = self._decoding.batches([ref])
+        view: NDArray[np.uint8] = batch.images[0].permute(1, 2, 0).cpu().numpy()
+        return view
 
     def _rows(
         self, inputs: Inputs, runtime: Runtime, width: int, *, on_error: str

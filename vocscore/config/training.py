@@ -70,7 +70,6 @@ class ModelConfig(Group):
         maximum=1,
     )
 
-
     def __post_init__(self) -> None:
         """Check the values, and refuse settings of another head."""
         super().__post_init__()

@@ -162,13 +162,13 @@ def compute_features(
         own = _in_order(run(split, rows, decoding), rows, dtype=dtype)
         if shape is not None and not bool(own.isfinite().all()):
             raise TrainError(
-                f"a feature of the backbone is above {torch.finfo(dtype).max:g}, the largest float16 "
-                f"number, in which maps are stored. Use --head linear, or another backbone."
+                f"a feature of the backbone is above {torch.finfo(dtype).max:g}, the largest number of "
+                f"float16, in which maps are stored. Use --head linear, or another backbone."
             )
         parts = gather(own, decoding.ranks)
         if parts:
             values = _joined(parts)
-            values = values if shape is None else values.unflatten(1, shape)
+            values = values if shape is None else torch.unflatten(values, 1, shape)
             found.append(Features(values=values, labels=split.labels))
     return found
 

@@ -1,7 +1,7 @@
 """What is trained for each kind of head, and how it becomes the head of the checkpoint.
 
-Training sees standardized features, and a label graph's weights; `HeadFit.fold` returns the state of
-the network's head, which takes what the backbone gives.
+Training sees standardized features, and a label graph's weights; `HeadFit.fold` returns the state
+of the network's head, which takes what the backbone gives.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def measure_pooled(values: torch.Tensor, *, standardize: bool) -> Standard:
         values: of the training split, (N, F) or (N, F, h, w).
         standardize: False: the identity.
     """
-    if values.ndim > 2:  # noqa: PLR2004 - a map
-        parts = values.split(_POOLED_ROWS)
+    if values.ndim > 2:
+        parts = torch.split(values, _POOLED_ROWS)
         values = torch.cat([part.float().flatten(2).mean(2) for part in parts])
     return measure_standard(values) if standardize else no_standard(values)

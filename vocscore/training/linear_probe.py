@@ -68,7 +68,7 @@ class HeadTrainer:
         if choice.standardize:
             for fit in self._fits:
                 standard.start(fit.module, labels)
-        if train.values.ndim == 2:  # noqa: PLR2004 - features; maps stay as they are stored
+        if train.values.ndim == 2:
             train_values, val_values = standard.of(train.values), standard.of(val.values)
             self._prepare: Prepare = _as_they_are
         else:
@@ -168,9 +168,9 @@ def measure(
         DivergedError: the loss is NaN or infinite.
     """
     losses = Losses()
-    rows = max(1, len(features) if features.ndim == 2 else _MAP_ROWS)  # noqa: PLR2004 - no maps
+    rows = max(1, len(features) if features.ndim == 2 else _MAP_ROWS)
     with _one_thread():
-        logits = torch.cat([head(prepare(part)) for part in features.split(rows)])
+        logits = torch.cat([head(prepare(part)) for part in torch.split(features, rows)])
         losses.add(*loss(logits, labels))
     return SplitOutcome(losses.mean(epoch=epoch), labels.numpy(), logits.numpy())
 

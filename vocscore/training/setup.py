@@ -119,9 +119,7 @@ def new_network(
         size=choice.size,
         on_stage=on_stage,
     )
-    network = with_head(
-        network, head_spec(choice), backbone=choice.backbone, size=choice.size
-    )
+    network = with_head(network, head_spec(choice), backbone=choice.backbone, size=choice.size)
     card = ModelCard(
         backbone=choice.backbone,
         classes=classes,
@@ -200,9 +198,7 @@ def _features(
 ) -> list[Features]:
     """What the head of a network needs of some splits."""
     shape = map_of(network, size=decoding.preprocess.size)
-    return compute_features(
-        network.backbone, splits, decoding=decoding, bf16=bf16, shape=shape
-    )
+    return compute_features(network.backbone, splits, decoding=decoding, bf16=bf16, shape=shape)
 
 
 def open_fit(

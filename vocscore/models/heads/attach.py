@@ -12,7 +12,6 @@ from vocscore.models.heads.maps import cut_before_pooling
 
 if TYPE_CHECKING:
     from vocscore.models.heads.spec import HeadSpec
-    from vocscore.models.network import Network
 
 Head: TypeAlias = "nn.Linear | ResidualAttention | Refinement"
 """All have `in_features`, `out_features`, `weight` (C, F) and `bias` (C,)."""
@@ -53,11 +52,11 @@ def attach_head(
     return backbone, empty_head(spec, features=features, classes=linear.out_features)
 
 
-def pooled(network: Network) -> nn.Module:
-    """The part of a network that computes features (N, F): of maps, their mean over places."""
-    if not isinstance(network.head, ResidualAttention):
-        return network.backbone
-    return nn.Sequential(network.backbone, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+def pooled(backbone: nn.Module, head: Head) -> nn.Module:
+    """What computes features (N, F): the backbone, or of its maps the mean over places."""
+    if not isinstance(head, ResidualAttention):
+        return backbone
+    return nn.Sequential(backbone, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 def head_json(head: Head) -> dict[str, Any] | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import nn
 from torch.nn import functional
@@ -11,9 +9,6 @@ from torch.nn import functional
 from vocscore.errors import CheckpointError
 from vocscore.models.heads.csra import ResidualAttention
 from vocscore.models.heads.maps import cut_before_pooling
-
-if TYPE_CHECKING:
-    from vocscore.models.network import Network
 
 _CLOSE = 1e-3
 
@@ -46,27 +41,28 @@ class ClassMaps(nn.Module):
         return functional.conv2d(maps, weight[:, :, None, None], self.head.bias)  # type: ignore[arg-type]
 
 
-def class_maps(network: Network, *, name: str, size: int) -> ClassMaps:
+def class_maps(backbone: nn.Module, head: nn.Module, *, name: str, size: int) -> ClassMaps:
     """Return the class maps of a network, whose parameters they share.
 
     Args:
-        network: set to evaluation mode.
+        backbone: of the network; set to evaluation mode.
+        head: of the network.
         name: of the backbone, for errors.
         size: height and width of the images, pixels.
 
     Raises:
         CheckpointError: the backbone has no map, or layers between the map and a linear head.
     """
-    network.eval()
-    if isinstance(network.head, ResidualAttention):
-        return ClassMaps(network.backbone, network.head)
-    cut, features = cut_before_pooling(network.backbone, name=name, size=size)
+    backbone.eval()
+    if isinstance(head, ResidualAttention):
+        return ClassMaps(backbone, head)
+    cut, _ = cut_before_pooling(backbone, name=name, size=size)
     noise = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        mean, pooled = cut(noise).mean((2, 3)), network.backbone(noise)
+        mean, pooled = cut(noise).mean((2, 3)), backbone(noise)
     if mean.shape != pooled.shape or not torch.allclose(mean, pooled, rtol=_CLOSE, atol=_CLOSE):
         raise CheckpointError(
             f"backbone {name!r} has layers between its map and its features, so a head on features "
             f"has no heat maps. Train one on maps: --head csra."
         )
-    return ClassMaps(cut, network.head)
+    return ClassMaps(cut, head)

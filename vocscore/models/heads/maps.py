@@ -39,7 +39,7 @@ def cut_before_pooling(backbone: nn.Module, *, name: str, size: int) -> tuple[nn
         shape = map_shape(cut, size=size)
     except Exception as error:
         raise CheckpointError(_no_map(name)) from error
-    if len(shape) != 3:  # noqa: PLR2004 - F, h, w
+    if len(shape) != 3:
         raise CheckpointError(_no_map(name))
     return cut, shape[0]
 
@@ -76,5 +76,5 @@ def _is_pool(node: Node, traced: GraphModule) -> bool:
     if node.op == "call_module":
         return isinstance(traced.get_submodule(target), _POOLS)
     if node.op == "call_method":
-        return target == "mean"
+        return bool(target == "mean")
     return node.op == "call_function" and target in _FUNCTIONS

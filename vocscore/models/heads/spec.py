@@ -66,7 +66,7 @@ def parse_head(value: Mapping[str, Any] | None) -> HeadSpec | None:
     if value is None:
         return None
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
-        raise ValueError(f"head must be an object with a kind, got {value!r}")
+        raise TypeError(f"head must be an object with a kind, got {value!r}")
     if value["kind"] == CSRA and not {"lambda", "temperature"} <= value.keys():
         raise ValueError(f"head {CSRA} needs lambda and temperature, got {sorted(value)}")
     return HeadSpec(
