@@ -32,8 +32,9 @@ class ModelConfig(Group):
         "imagenet",
         help="Initial weights of the backbone: torchvision's ImageNet weights or timm's weights of "
         "the model (downloaded once), none (random), a run of this program, or a file with the "
-        "library's state dict, written by torch.save or safetensors, also inside a training checkpoint (the moving average of the "
-        "weights is used if there is one; no code in the file is run).",
+        "library's state dict, written by torch.save or safetensors, also inside a training "
+        "checkpoint (the moving average of the weights is used if there is one; no code in the "
+        "file is run).",
         metavar="imagenet|none|FILE|RUN",
     )
     size: int = option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -122,8 +123,7 @@ def input_preprocess(backbone: str, *, weights: str, size: int) -> Preprocess:
         _check_known(backbone)
     run = run_of(weights)
     if run is not None:  # the preprocessing that its weights were trained with
-        before = run_card(run, backbone=backbone).preprocess
-        return Preprocess(size=size, mean=before.mean, std=before.std)
+        return replace(run_card(run, backbone=backbone).preprocess, size=size, upright=True)
     if is_timm(backbone):
         own = model_preprocess(backbone)
         # Squashed to `size`, like other backbones: a centered crop may cut off labeled objects.

@@ -92,7 +92,19 @@ def model_preprocess(backbone: str) -> Preprocess:
         size=int(found["input_size"][-1]),
         mean=_three(found["mean"]),
         std=_three(found["std"]),
+        interpolation="bilinear" if found["interpolation"] == "bilinear" else "bicubic",
+        **_fit(found),
     )
+
+
+def _fit(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how timm's evaluation makes an image square, as arguments of Preprocess."""
+    if found["crop_mode"] == "squash":  # a crop fraction below 1 of it is not reproduced
+        return {"fit": "squash"}
+    if found["crop_mode"] == "border":
+        red, green, blue = (round(255 * value) for value in found["mean"])
+        return {"fit": "pad", "pad_color": (red, green, blue)}
+    return {"fit": "crop", "crop_fraction": min(1.0, float(found["crop_pct"]))}
 
 
 def timm_origin(backbone: str) -> dict[str, str]:

@@ -134,9 +134,9 @@ def _first_present(get: Callable[[str], Path], names: Sequence[str]) -> Path:
     for name in others:
         try:
             return get(name)
-        except LocalEntryNotFoundError:  # the hub cannot be reached
+        except LocalEntryNotFoundError:  # noqa: PERF203 - at most one more; the hub is out of reach
             raise
-        except EntryNotFoundError:  # noqa: PERF203 - at most one
+        except EntryNotFoundError:
             continue
     return get(last)
 

@@ -23,12 +23,13 @@ from shards.files import open_regular
 from vocscore.errors import CheckpointError
 from vocscore.models.backbones import is_timm
 from vocscore.models.state_dicts import find_tensors, foreign_names
-from vocscore.models.timm_models import weights_name
+from vocscore.models.timm_models import timm_origin, weights_name
 from vocscore.models.timm_weights import timm_weights_file
 from vocscore.models.weight_files import (
     check_file,
     first_line,
     is_safetensors,
+    run_card,
     run_of,
     weight_file,
 )
@@ -139,6 +140,24 @@ def describe_weights(backbone: str, weights: str, *, where: str = "") -> str:
         name = file.name if run is None else f"run {run.resolve().name}"
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return f"{name} sha256:{digest[:16]}{f' {where}' if where else ''}"
+
+
+def weights_origin(backbone: str, weights: str) -> dict[str, str]:
+    """Return license and source of weights, as far as they are known.
+
+    Those of timm's weights are, and a run keeps them; nothing is known of a file.
+
+    Args:
+        backbone: its name.
+        weights: as for `vocscore.models.network.build_network`.
+
+    Raises:
+        CheckpointError: no such backbone, or the run's card is damaged.
+    """
+    run = run_of(weights)
+    if run is not None:
+        return dict(run_card(run, backbone=backbone).origin)
+    return timm_origin(backbone) if weights == "imagenet" and is_timm(backbone) else {}
 
 
 def fit_weights(
