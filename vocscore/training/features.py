@@ -162,8 +162,9 @@ def compute_features(
         own = _in_order(run(split, rows, decoding), rows, dtype=dtype)
         if shape is not None and not bool(own.isfinite().all()):
             raise TrainError(
-                f"a feature of the backbone is above {torch.finfo(dtype).max:g}, the largest number of "
-                f"float16, in which maps are stored. Use --head linear, or another backbone."
+                f"a feature of the backbone is above {torch.finfo(dtype).max:g}, the largest "
+                f"number of float16, in which maps are stored. Use --head linear, or another "
+                f"backbone."
             )
         parts = gather(own, decoding.ranks)
         if parts:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import nn
 
+from vocscore.models.head_spec import CHAIN, CSRA, HeadSpec
 from vocscore.models.heads.chain import Refinement
 from vocscore.models.heads.csra import ResidualAttention
 from vocscore.models.heads.gcn import GraphProbe, label_graph
-from vocscore.models.heads.spec import CHAIN, CSRA, HeadSpec
 from vocscore.training.feature_scaling import measure_standard, no_standard
 
 if TYPE_CHECKING:
@@ -53,6 +53,11 @@ def head_spec(model: ModelConfig) -> HeadSpec | None:
     if model.head == CSRA:
         return HeadSpec(CSRA, model.csra_lambda or 0.0, model.csra_temperature)
     return HeadSpec(CHAIN) if model.head == CHAIN else None
+
+
+def head_origin(model: ModelConfig) -> dict[str, str]:
+    """What the card says of a head that it cannot show: a folded one is a plain linear layer."""
+    return {"head": "gcn, folded into a linear layer"} if model.head == GCN else {}
 
 
 def open_head_fits(

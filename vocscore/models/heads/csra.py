@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from vocscore.models.heads.spec import CSRA, MAXIMUM, HeadSpec
+from vocscore.models.head_spec import CSRA, MAXIMUM, HeadSpec
 
 
 class ResidualAttention(nn.Module):

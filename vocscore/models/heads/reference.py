@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vocscore.models.heads.spec import MAXIMUM
+from vocscore.models.head_spec import MAXIMUM
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
