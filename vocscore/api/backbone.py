@@ -8,6 +8,7 @@ import torch
 
 from vocscore.models.checkpoint import load_network
 from vocscore.models.checkpoint_files import take
+from vocscore.models.heads.attach import pooled
 from vocscore.pipeline.devices import bring, on_device
 from vocscore.runtime.base import Runtime, check_images
 from vocscore.runtime.cuda import fetched_later
@@ -39,13 +40,17 @@ def open_features(folder: Path, *, identity: str, device: str, group: int) -> tu
     """
     files = take(folder, identity=identity)
     network, card = load_network(files), files.card
-    size = network.head.in_features
+    runtime = open_module(
+        pooled(network.backbone, network.head), card.preprocess, device=device, group=group
+    )
+    return runtime, network.head.in_features
+
+
+def open_module(module: nn.Module, preprocess: Preprocess, *, device: str, group: int) -> Runtime:
+    """Prepare a part of a network, images -> (N, columns), in float32."""
     if device == "cpu":
-        return (
-            open_backbone(network.backbone, card.preprocess, precision="float32", group=group),
-            size,
-        )
-    return EagerBackbone(network.backbone, card.preprocess, device=device), size
+        return open_backbone(module, preprocess, precision="float32", group=group)
+    return EagerBackbone(module, preprocess, device=device)
 
 
 class EagerBackbone(Runtime):

@@ -82,12 +82,9 @@ def load_network(files: CheckpointFiles) -> Network:
             f"again."
         )
     card = files.card
-    network = with_head(
-        empty_network(card.backbone, classes=len(card.classes)),
-        card.head_spec,
-        backbone=card.backbone,
-        size=card.preprocess.size,
-    )
+    size = card.preprocess.size
+    network = empty_network(card.backbone, classes=len(card.classes), size=size)
+    network = with_head(network, card.head_spec, backbone=card.backbone, size=size)
     _fill(network, weights, files)
     return network.eval()
 

@@ -28,7 +28,7 @@ class Standard:
 
     def of(self, features: torch.Tensor) -> torch.Tensor:
         """Standardize features (N, F), or maps (N, F, h, w)."""
-        mean = self.mean if features.ndim == 2 else self.mean[:, None, None]  # noqa: PLR2004
+        mean = self.mean if features.ndim == 2 else self.mean[:, None, None]
         return (features - mean) / self.scale
 
     @torch.no_grad()

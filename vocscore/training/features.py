@@ -162,13 +162,14 @@ def compute_features(
         own = _in_order(run(split, rows, decoding), rows, dtype=dtype)
         if shape is not None and not bool(own.isfinite().all()):
             raise TrainError(
-                f"a feature of the backbone is above {torch.finfo(dtype).max:g}, the largest float16 "
-                f"number, in which maps are stored. Use --head linear, or another backbone."
+                f"a feature of the backbone is above {torch.finfo(dtype).max:g}, the largest "
+                f"number of float16, in which maps are stored. Use --head linear, or another "
+                f"backbone."
             )
         parts = gather(own, decoding.ranks)
         if parts:
             values = _joined(parts)
-            values = values if shape is None else values.unflatten(1, shape)
+            values = values if shape is None else torch.unflatten(values, 1, shape)
             found.append(Features(values=values, labels=split.labels))
     return found
 
@@ -234,5 +235,5 @@ def _in_order(
     for at, part in parts:
         if not len(values):  # made outside inference mode: autograd rejects inference tensors
             values = torch.empty(len(rows), part.shape[1], dtype=dtype)
-        values[torch.from_numpy(at - rows[0])] = part
+        values[torch.from_numpy(at - rows[0])] = part.to(dtype)
     return values

@@ -1,7 +1,7 @@
 """What is trained for each kind of head, and how it becomes the head of the checkpoint.
 
-Training sees standardized features, and a label graph's weights; `HeadFit.fold` returns the state of
-the network's head, which takes what the backbone gives.
+Training sees standardized features, and a label graph's weights; `HeadFit.fold` returns the state
+of the network's head, which takes what the backbone gives.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import nn
 
+from vocscore.models.head_spec import CHAIN, CSRA, HeadSpec
 from vocscore.models.heads.chain import Refinement
 from vocscore.models.heads.csra import ResidualAttention
 from vocscore.models.heads.gcn import GraphProbe, label_graph
-from vocscore.models.heads.spec import CHAIN, CSRA, HeadSpec
 from vocscore.training.feature_scaling import measure_standard, no_standard
 
 if TYPE_CHECKING:
@@ -55,8 +55,19 @@ def head_spec(model: ModelConfig) -> HeadSpec | None:
     return HeadSpec(CHAIN) if model.head == CHAIN else None
 
 
+def head_origin(model: ModelConfig) -> dict[str, str]:
+    """What the card says of a head that it cannot show: a folded one is a plain linear layer."""
+    return {"head": "gcn, folded into a linear layer"} if model.head == GCN else {}
+
+
 def open_head_fits(
-    head: Head, model: ModelConfig, labels: torch.Tensor, *, standard: Standard, seed: int
+    head: Head,
+    model: ModelConfig,
+    labels: torch.Tensor,
+    *,
+    standard: Standard,
+    seed: int,
+    graph: torch.Tensor | None = None,
 ) -> list[HeadFit]:
     """Open what is to be trained; the best on the validation split is kept.
 
@@ -66,6 +77,7 @@ def open_head_fits(
         labels: int8 (N, C), of the training split.
         standard: of its features.
         seed: of initial weights.
+        graph: of 'gcn', float32 (C, C); None: of the labels.
 
     Returns:
         One per candidate; most heads have only one.
@@ -76,7 +88,7 @@ def open_head_fits(
     if isinstance(head, Refinement):
         return [HeadFit(head, partial(_refined, standard), Refinement.penalty)]  # type: ignore[arg-type]
     if model.head == GCN:
-        graph = label_graph(labels)
+        graph = label_graph(labels) if graph is None else graph
         return [HeadFit(GraphProbe(head.in_features, graph=graph, seed=seed), standard.fold)]
     return [HeadFit(head, standard.fold)]
 
@@ -118,7 +130,7 @@ def measure_pooled(values: torch.Tensor, *, standardize: bool) -> Standard:
         values: of the training split, (N, F) or (N, F, h, w).
         standardize: False: the identity.
     """
-    if values.ndim > 2:  # noqa: PLR2004 - a map
-        parts = values.split(_POOLED_ROWS)
+    if values.ndim > 2:
+        parts = torch.split(values, _POOLED_ROWS)
         values = torch.cat([part.float().flatten(2).mean(2) for part in parts])
     return measure_standard(values) if standardize else no_standard(values)

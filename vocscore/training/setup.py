@@ -15,14 +15,14 @@ from vocscore.models.heads.attach import head_json
 from vocscore.models.heads.csra import ResidualAttention
 from vocscore.models.heads.maps import map_shape
 from vocscore.models.network import build_network, input_preprocess, with_head
-from vocscore.models.weights import describe_weights
+from vocscore.models.weights import describe_weights, weights_origin
 from vocscore.pipeline.devices import find_device
 from vocscore.pipeline.loaders import open_loader
 from vocscore.ranks import ALONE
 from vocscore.training.batch_norm import with_shared_statistics
 from vocscore.training.features import FEATURE_BATCH, Decoding, compute_features
 from vocscore.training.finetune import FinetuneTrainer, in_bf16
-from vocscore.training.head_fits import head_spec
+from vocscore.training.head_fits import head_origin, head_spec
 from vocscore.training.linear_probe import measure
 from vocscore.training.losses import open_loss
 from vocscore.training.train_head import open_head_fit
@@ -125,6 +125,7 @@ def new_network(
         threshold=choice.threshold,
         weights=describe_weights(choice.backbone, choice.weights, where=network.weights_at),
         head=head_json(network.head),
+        origin={**weights_origin(choice.backbone, choice.weights), **head_origin(choice)},
     )
     return network, card
 

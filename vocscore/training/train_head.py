@@ -49,6 +49,7 @@ def train_head(
     seed: int = 0,
     epochs: int | None = None,
     keys: Sequence[str] = (),
+    graph: torch.Tensor | None = None,
 ) -> TrainedHead:
     """Train a head as `vocscore train` does.
 
@@ -61,7 +62,7 @@ def train_head(
         loss: the training loss.
         seed: of the order of rows; not below 0.
         epochs: fewer than `choice.epochs`, whose schedule applies; None: all.
-
+        graph: of 'gcn' instead of the labels' own, float32 (C, C); the identity is the control.
         keys: of the training images, as for `open_head_fit`.
 
     Raises:
@@ -70,7 +71,7 @@ def train_head(
     config = TrainConfig(model=model, optimization=choice, loss=loss, data=DataConfig(seed=seed))
     classes, features = train.labels.shape[1], train.values.shape[1]
     head = empty_head(head_spec(model), features=features, classes=classes)
-    fit = open_head_fit(head, train, val, config=config, keys=keys)
+    fit = open_head_fit(head, train, val, config=config, keys=keys, graph=graph)
     for number in range(1, (epochs or config.passes) + 1):
         outcomes = fit.epoch(number)
     head.load_state_dict({n.removeprefix("head."): v for n, v in fit.weights().items()})
@@ -78,7 +79,13 @@ def train_head(
 
 
 def open_head_fit(
-    head: Head, train: Features, val: Features, *, config: TrainConfig, keys: Sequence[str]
+    head: Head,
+    train: Features,
+    val: Features,
+    *,
+    config: TrainConfig,
+    keys: Sequence[str],
+    graph: torch.Tensor | None = None,
 ) -> HeadTrainer | ConvergedTrainer:
     """Open the trainer of a head on features.
 
@@ -88,6 +95,7 @@ def open_head_fit(
         val: features to validate on.
         config: the settings.
         keys: of the training images; copies of a file have the same key. May be empty.
+        graph: as for `train_head`.
     """
     start_at_zero(head)
     loss = open_loss(config.loss, train.labels, device=torch.device("cpu"))

@@ -11,7 +11,7 @@ from vocscore.models.heads.csra import ResidualAttention
 from vocscore.models.heads.maps import cut_before_pooling
 
 if TYPE_CHECKING:
-    from vocscore.models.heads.spec import HeadSpec
+    from vocscore.models.head_spec import HeadSpec
 
 Head: TypeAlias = "nn.Linear | ResidualAttention | Refinement"
 """All have `in_features`, `out_features`, `weight` (C, F) and `bias` (C,)."""
@@ -52,6 +52,13 @@ def attach_head(
     return backbone, empty_head(spec, features=features, classes=linear.out_features)
 
 
-def head_json(head: Head) -> dict[str, Any] | None:
-    """Describe a head for the card; None for a linear one."""
-    return None if isinstance(head, nn.Linear) else head.spec().to_json()
+def pooled(backbone: nn.Module, head: Head) -> nn.Module:
+    """What computes features (N, F): the backbone, or of its maps the mean over places."""
+    if not isinstance(head, ResidualAttention):
+        return backbone
+    return nn.Sequential(backbone, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def head_json(head: Head) -> dict[str, Any]:
+    """Describe a head for the card; empty for a linear one."""
+    return {} if isinstance(head, nn.Linear) else head.spec().to_json()

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from vocscore.models.heads.spec import CHAIN, HeadSpec
+from vocscore.models.head_spec import CHAIN, HeadSpec
 
 PENALTY = 0.001
 """Of the L2 penalty: PENALTY times the sum of the squares of B is added to the mean loss."""

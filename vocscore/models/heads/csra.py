@@ -21,7 +21,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from vocscore.models.heads.spec import CSRA, MAXIMUM, HeadSpec
+from vocscore.models.head_spec import CSRA, MAXIMUM, HeadSpec
+
 
 class ResidualAttention(nn.Module):
     """Maps (N, F, h, w) -> logits (N, C).
@@ -57,8 +58,8 @@ class ResidualAttention(nn.Module):
     def shifted(self, mean: torch.Tensor, scale: torch.Tensor) -> dict[str, torch.Tensor]:
         """The state of the head that computes from raw maps what this one does from standardized.
 
-        Every place's score is lower by k_c = v_c mean / scale, which leaves the softmax as it is; so
-        the logit is lower by (1 + lambda) k_c.
+        Every place's score is lower by k_c = v_c mean / scale, which leaves the softmax as it is,
+        so the logit is lower by (1 + lambda) k_c.
 
         Args:
             mean: float32 (F,), subtracted from features.

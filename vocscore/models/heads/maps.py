@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from vocscore.errors import CheckpointError
+from vocscore.models.timm_backbones import TimmBackbone
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule, Node
@@ -34,27 +35,39 @@ def cut_before_pooling(backbone: nn.Module, *, name: str, size: int) -> tuple[nn
     """
     backbone.eval()
     try:
+        if isinstance(backbone, TimmBackbone):
+            return _measured(TimmMaps(backbone.model), size=size)
         # Tracing runs the backbone's code with proxies, which may raise anything.
-        cut = _traced(backbone)
-        shape = map_shape(cut, size=size)
+        return _measured(_traced(backbone), size=size)
     except Exception as error:
-        raise CheckpointError(_no_map(name)) from error
-    if len(shape) != 3:  # noqa: PLR2004 - F, h, w
-        raise CheckpointError(_no_map(name))
-    return cut, shape[0]
+        raise CheckpointError(
+            f"backbone {name!r} has no map of places before its features, which --head csra and "
+            "heat maps need. Use --head linear, or a convolutional backbone such as resnet18."
+        ) from error
+
+
+class TimmMaps(TimmBackbone):
+    """A backbone of timm up to its last map."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (N, 3, S, S) -> maps (N, F, h, w)."""
+        return self.forward_map(images)
+
+
+def _measured(cut: nn.Module, *, size: int) -> tuple[nn.Module, int]:
+    """Return a cut backbone in evaluation mode, and F.
+
+    Raises:
+        ValueError: its output is not a map.
+    """
+    features, _, _ = map_shape(cut.eval(), size=size)
+    return cut, features
 
 
 def map_shape(backbone: nn.Module, *, size: int) -> tuple[int, ...]:
     """Return (F, h, w), from one black image of `size` pixels a side."""
     with torch.inference_mode():
         return tuple(backbone(torch.zeros(1, 3, size, size)).shape[1:])
-
-
-def _no_map(name: str) -> str:
-    return (
-        f"backbone {name!r} has no map of places before its features, which --head csra and heat "
-        "maps need. Use --head linear, or a convolutional backbone such as resnet18."
-    )
 
 
 def _traced(backbone: nn.Module) -> GraphModule:
@@ -76,5 +89,5 @@ def _is_pool(node: Node, traced: GraphModule) -> bool:
     if node.op == "call_module":
         return isinstance(traced.get_submodule(target), _POOLS)
     if node.op == "call_method":
-        return target == "mean"
+        return bool(target == "mean")
     return node.op == "call_function" and target in _FUNCTIONS

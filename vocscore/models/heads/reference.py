@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vocscore.models.heads.spec import MAXIMUM
+from vocscore.models.head_spec import MAXIMUM
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +33,8 @@ def csra(
     else:
         heat = np.exp(temperature * (scores - scores.max(2, keepdims=True)))
         attention = (heat / heat.sum(2, keepdims=True) * scores).sum(2)
-    return scores.mean(2) + residual * attention + bias
+    logits: Numbers = scores.mean(2) + residual * attention + bias
+    return logits
 
 
 def gcn_weight(graph: Numbers, first: Numbers, second: Numbers) -> Numbers:
@@ -56,11 +57,13 @@ def gcn_graph(labels: NDArray[np.int8], *, threshold: float, share: float) -> Nu
         if edges[:, j].any():
             graph[:, j] += share * edges[:, j] / edges[:, j].sum()
     degree = graph.sum(1)
-    return graph / np.sqrt(degree[:, None] * degree)
+    normalized: Numbers = graph / np.sqrt(degree[:, None] * degree)
+    return normalized
 
 
 def chain(features: Numbers, weight: Numbers, bias: Numbers, coupling: Numbers) -> Numbers:
     """Refined logits (N, C) of features (N, F); the diagonal of the coupling (C, C) is ignored."""
     logits = features @ weight.T + bias
     others = coupling - np.diag(np.diag(coupling))
-    return logits + 1 / (1 + np.exp(-logits)) @ others.T
+    refined: Numbers = logits + 1 / (1 + np.exp(-logits)) @ others.T
+    return refined

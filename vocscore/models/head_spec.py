@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any, Final
 
 CSRA: Final = "csra"
 CHAIN: Final = "chain"
@@ -57,16 +55,16 @@ class HeadSpec:
         return {"kind": CSRA, "lambda": self.residual, "temperature": self.temperature}
 
 
-def parse_head(value: Mapping[str, Any] | None) -> HeadSpec | None:
-    """Return the head that a card describes; None for a linear one.
+def parse_head(value: Mapping[str, Any]) -> HeadSpec | None:
+    """Return the head that a card describes; None for a linear one, which has no entry.
 
     Raises:
-        ValueError: not a head that this version knows.
+        TypeError, ValueError: not a head that this version knows.
     """
-    if value is None:
+    if not value:
         return None
-    if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
-        raise ValueError(f"head must be an object with a kind, got {value!r}")
+    if not isinstance(value, Mapping) or not isinstance(value.get("kind"), str):
+        raise TypeError(f"head must be an object with a kind, got {value!r}")
     if value["kind"] == CSRA and not {"lambda", "temperature"} <= value.keys():
         raise ValueError(f"head {CSRA} needs lambda and temperature, got {sorted(value)}")
     return HeadSpec(
