@@ -51,6 +51,10 @@ class TrainKeywords(TypedDict, total=False):
     backbone: str
     weights: str
     size: int
+    fit: Literal["squash", "crop", "pad"] | None
+    interpolation: Literal["bilinear", "bicubic"] | None
+    crop_fraction: float | None
+    pad_color: str | None
     threshold: float
     train_split: str
     val_split: str
