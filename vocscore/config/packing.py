@@ -29,6 +29,7 @@ class LabelsConfig(Group):
         None,
         help="What SRC is: voc, coco, table, folders (one per class), hf (Hugging Face), google "
         "(import CSV), roboflow (_classes.csv), yolo, labelstudio, cvat, webdataset.",
+        metavar="SOURCE",
         choices=NAMES,
         flag="--from",
         unset="recognized by its files; if several fit, an error that names them",
