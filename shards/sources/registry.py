@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 from shards.errors import SourceError
 from shards.sources.class_folders.source import SOURCE as FOLDERS
 from shards.sources.coco.source import SOURCE as COCO
+from shards.sources.google_csv.source import SOURCE as GOOGLE
 from shards.sources.names import NAMES
+from shards.sources.roboflow_csv.source import SOURCE as ROBOFLOW
 from shards.sources.source import Request, Source, Tree
 from shards.sources.table.source import SOURCE as TABLE
 from shards.sources.voc.source import SOURCE as VOC
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from shards.sample import AnnotatedSet
 
-_ALL: Final = (VOC, COCO, TABLE, FOLDERS)
+_ALL: Final = (VOC, COCO, TABLE, FOLDERS, GOOGLE, ROBOFLOW)
 SOURCES: Final = {one.name: one for one in sorted(_ALL, key=lambda one: NAMES.index(one.name))}
 """Name -> source, in the order of `NAMES`."""
 
