@@ -12,6 +12,7 @@ from shards.errors import SourceError
 from shards.sources.class_folders.source import SOURCE as FOLDERS
 from shards.sources.coco.source import SOURCE as COCO
 from shards.sources.google_csv.source import SOURCE as GOOGLE
+from shards.sources.hugging_face.source import SOURCE as HUGGING_FACE
 from shards.sources.names import NAMES
 from shards.sources.roboflow_csv.source import SOURCE as ROBOFLOW
 from shards.sources.source import Request, Source, Tree
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from shards.sample import AnnotatedSet
 
-_ALL: Final = (VOC, COCO, TABLE, FOLDERS, GOOGLE, ROBOFLOW)
+_ALL: Final = (VOC, COCO, TABLE, FOLDERS, HUGGING_FACE, GOOGLE, ROBOFLOW)
 SOURCES: Final = {one.name: one for one in sorted(_ALL, key=lambda one: NAMES.index(one.name))}
 """Name -> source, in the order of `NAMES`."""
 
