@@ -16,8 +16,25 @@ class PackKeywords(TypedDict, total=False):
     """Options of `vocscore.pack`."""
 
     download: Literal["2007", "2012"] | None
+    from_: (
+        Literal[
+            "voc",
+            "coco",
+            "table",
+            "folders",
+            "hf",
+            "google",
+            "roboflow",
+            "yolo",
+            "labelstudio",
+            "cvat",
+            "webdataset",
+        ]
+        | None
+    )
     labels: str | PathLike[str] | None
     label_separator: str | None
+    label_column: Sequence[str]
     coco: Sequence[str]
     classes: str | PathLike[str] | None
     corrections: str | PathLike[str] | None
