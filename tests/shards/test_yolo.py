@@ -208,7 +208,7 @@ def test_keypoints() -> None:
         ("train: empty\nnames: [cat]\n", "no image in empty"),
         ("train: [\nnames", "not YAML"),
         ("train: \x07\nnames: [cat]\n", "not YAML"),
-        ("[" * 1200, "nested too deeply"),
+        ("- " * 1200, "nested too deeply"),
         ("train: images\nnames: [cat]\nkpt_shape: 3\n", "kpt_shape is not two numbers"),
     ],
 )
