@@ -17,11 +17,15 @@ _Identity = tuple[int, int]
 """Device and inode, which identify a folder independent of its path."""
 
 
-def files_below(folder: Path) -> list[str]:
+def files_below(folder: Path, *, unlisted: list[str] | None = None) -> list[str]:
     """The files in a folder and its subfolders.
 
     Links are followed, including links to folders; a folder inside itself is not entered again.
     Hidden files and folders, and anything that is not a regular file, are skipped.
+
+    Args:
+        folder: the folder.
+        unlisted: takes a line for each subfolder that cannot be listed; None raises instead.
 
     Returns:
         Paths relative to the folder, with '/' between folders, sorted by code point.
@@ -34,7 +38,7 @@ def files_below(folder: Path) -> list[str]:
     while stack:
         prefix, above = stack.pop()
         path = folder / prefix if prefix else folder
-        with _one_line(path):
+        with _one_line(path, unlisted):
             status = path.stat()
             here = status.st_dev, status.st_ino
             if here in above:
@@ -74,12 +78,15 @@ def _visible(entries: Iterable[os.DirEntry[str]]) -> Iterator[tuple[str, bool]]:
 
 
 @contextmanager
-def _one_line(folder: Path) -> Iterator[None]:
-    """Convert a folder's OSError to a one-line error."""
+def _one_line(folder: Path, unlisted: list[str] | None = None) -> Iterator[None]:
+    """Convert a folder's OSError to a one-line error, or add the line to a list."""
     try:
         yield
     except OSError as error:
-        raise SourceError(f"{folder}: cannot be listed: {error.strerror}.") from error
+        line = f"{folder}: cannot be listed: {error.strerror}."
+        if unlisted is None:
+            raise SourceError(line) from error
+        unlisted.append(line)
 
 
 def by_suffix(names: Iterable[str]) -> str:

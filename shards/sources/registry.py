@@ -1,0 +1,81 @@
+"""All sources of labels, and which of them a folder is.
+
+A new source: a package with `source.py`, whose `SOURCE` is listed here and in `names.NAMES`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from shards.errors import SourceError
+from shards.sources.coco.source import SOURCE as COCO
+from shards.sources.names import NAMES
+from shards.sources.source import Request, Source, Tree
+from shards.sources.table.source import SOURCE as TABLE
+from shards.sources.voc.source import SOURCE as VOC
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from shards.sample import AnnotatedSet
+
+SOURCES: Final = {
+    source.name: source for source in sorted((VOC, COCO, TABLE), key=lambda s: NAMES.index(s.name))
+}
+"""Name -> source, in the order of `NAMES`."""
+
+
+def read_source(root: Path, request: Request, *, name: str | None = None) -> AnnotatedSet:
+    """Read the labels of a folder from the source that it is.
+
+    Args:
+        root: the folder.
+        request: what the user says about the labels.
+        name: the source, if the user names it; None recognizes it.
+
+    Returns:
+        The set; `layout` says which source it was read as, and why.
+
+    Raises:
+        SourceError: several sources look right, or the source cannot be read.
+    """
+    tree = Tree(root)
+    source, why = choose(tree, request, name=name)
+    return replace(source.read(tree, request), layout=f"{source.name} ({why})")
+
+
+def choose(tree: Tree, request: Request, *, name: str | None = None) -> tuple[Source, str]:
+    """Recognize the source of a folder's labels.
+
+    Returns:
+        The source, and why it was taken.
+
+    Raises:
+        SourceError: several look right; names them and the option that decides.
+    """
+    if name is not None and name not in SOURCES:
+        raise SourceError(f"{tree.root}: --from {name} is not there yet.")
+    if name is not None:
+        return SOURCES[name], "as given with --from"
+    if request.coco:
+        return COCO, "--coco"
+    if request.labels is not None:
+        return TABLE, f"--labels {request.labels}"
+    found = _that_look_right(tree)
+    if len(found) > 1:
+        told = "; ".join(f"{source.name} ({why})" for source, why in found)
+        names = " or ".join(f"--from {source.name}" for source, _ in found)
+        raise SourceError(f"{tree.root}: looks like several sources: {told}. Choose one: {names}.")
+    if not found:
+        return VOC, "no other source looks right"  # its reader says what the folder lacks
+    return found[0]
+
+
+def _that_look_right(tree: Tree) -> list[tuple[Source, str]]:
+    """The sources that a folder looks like: the weak ones only if there is no other."""
+    for weak in (False, True):
+        looked = [(s, s.looks_like(tree)) for s in SOURCES.values() if s.weak == weak]
+        if found := [(source, why) for source, why in looked if why is not None]:
+            return found
+    return []
