@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from shards.errors import SourceError
+from shards.sources.class_folders.source import SOURCE as FOLDERS
 from shards.sources.coco.source import SOURCE as COCO
 from shards.sources.names import NAMES
 from shards.sources.source import Request, Source, Tree
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
 
     from shards.sample import AnnotatedSet
 
-SOURCES: Final = {
-    source.name: source for source in sorted((VOC, COCO, TABLE), key=lambda s: NAMES.index(s.name))
-}
+_ALL: Final = (VOC, COCO, TABLE, FOLDERS)
+SOURCES: Final = {one.name: one for one in sorted(_ALL, key=lambda one: NAMES.index(one.name))}
 """Name -> source, in the order of `NAMES`."""
 
 

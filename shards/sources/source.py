@@ -26,10 +26,12 @@ class Tree:
 
     Attributes:
         root: the folder.
+        odd: the paths of links to nothing, pipes and the like; filled when `files` are listed.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.odd: list[str] = []
         self._unlisted: list[str] = []
 
     @cached_property
@@ -38,7 +40,7 @@ class Tree:
 
         For recognition only: another source may not need such a folder. To read, use `all_files`.
         """
-        return files_below(self.root, unlisted=self._unlisted)
+        return files_below(self.root, unlisted=self._unlisted, odd=self.odd)
 
     def all_files(self) -> list[str]:
         """The files, as `files_below` lists them.
