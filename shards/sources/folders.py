@@ -17,7 +17,9 @@ _Identity = tuple[int, int]
 """Device and inode, which identify a folder independent of its path."""
 
 
-def files_below(folder: Path, *, unlisted: list[str] | None = None, odd: list[str] | None = None) -> list[str]:
+def files_below(
+    folder: Path, *, unlisted: list[str] | None = None, odd: list[str] | None = None
+) -> list[str]:
     """The files in a folder and its subfolders.
 
     Links are followed, including links to folders; a folder inside itself is not entered again.

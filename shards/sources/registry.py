@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Final
 from shards.errors import SourceError
 from shards.sources.class_folders.source import SOURCE as FOLDERS
 from shards.sources.coco.source import SOURCE as COCO
+from shards.sources.cvat.source import SOURCE as CVAT
+from shards.sources.labelstudio.source import SOURCE as LABELSTUDIO
 from shards.sources.names import NAMES
 from shards.sources.source import Request, Source, Tree
 from shards.sources.table.source import SOURCE as TABLE
 from shards.sources.voc.source import SOURCE as VOC
+from shards.sources.webdataset.source import SOURCE as WEBDATASET
+from shards.sources.yolo.source import SOURCE as YOLO
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from shards.sample import AnnotatedSet
 
-_ALL: Final = (VOC, COCO, TABLE, FOLDERS)
+_ALL: Final = (VOC, COCO, TABLE, FOLDERS, YOLO, LABELSTUDIO, CVAT, WEBDATASET)
 SOURCES: Final = {one.name: one for one in sorted(_ALL, key=lambda one: NAMES.index(one.name))}
 """Name -> source, in the order of `NAMES`."""
 

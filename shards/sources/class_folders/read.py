@@ -46,8 +46,7 @@ def read_class_folders(tree: Tree) -> AnnotatedSet:
         )
     copies = find_copies(tree.root, found.images)
     samples = [
-        Sample(group[0].path, tuple(sorted({one.name for one in group})))
-        for group in copies.groups
+        Sample(group[0].path, tuple(sorted({one.name for one in group}))) for group in copies.groups
     ]
     splits = {name: frozenset[str]() for name in SPLITS if name in found.splits.values()}
     if splits:

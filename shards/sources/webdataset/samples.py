@@ -74,7 +74,7 @@ class Listing:
                 continue
             path = f"{tar.path}/{chosen.name}"
             if path in self._paths:
-                raise SourceError(f"{file}: two members {shown(chosen.name)!r}. Write it again.")
+                raise SourceError(f"{file}: two members {shown(chosen.name)}. Write it again.")
             self._paths.add(path)
             places = {one.extension: (one.offset, one.size) for one in labels}
             self.samples.append(TarSample(path, number, chosen.offset, chosen.size, places))
