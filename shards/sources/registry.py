@@ -12,8 +12,10 @@ from shards.errors import SourceError
 from shards.sources.class_folders.source import SOURCE as FOLDERS
 from shards.sources.coco.source import SOURCE as COCO
 from shards.sources.cvat.source import SOURCE as CVAT
+from shards.sources.google_csv.source import SOURCE as GOOGLE
 from shards.sources.labelstudio.source import SOURCE as LABELSTUDIO
 from shards.sources.names import NAMES
+from shards.sources.roboflow_csv.source import SOURCE as ROBOFLOW
 from shards.sources.source import Request, Source, Tree
 from shards.sources.table.source import SOURCE as TABLE
 from shards.sources.voc.source import SOURCE as VOC
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 
     from shards.sample import AnnotatedSet
 
-_ALL: Final = (VOC, COCO, TABLE, FOLDERS, YOLO, LABELSTUDIO, CVAT, WEBDATASET)
+_ALL: Final = (
+    *(VOC, COCO, TABLE, FOLDERS, GOOGLE, ROBOFLOW),
+    *(YOLO, LABELSTUDIO, CVAT, WEBDATASET),
+)
 SOURCES: Final = {one.name: one for one in sorted(_ALL, key=lambda one: NAMES.index(one.name))}
 """Name -> source, in the order of `NAMES`."""
 
