@@ -37,7 +37,7 @@ def _looks_like(tree: Tree) -> str | None:
 def _read(tree: Tree, request: Request) -> AnnotatedSet:
     file = request.labels
     if file is None:
-        files = _files(tree)
+        files = _files(tree) or [name for name in tree.ending(".json") if "/" not in name]
         if len(files) != 1:
             there = f"several exports ({first_names(files)})" if files else "no export as JSON"
             raise SourceError(f"{tree.root}: {there}. Name the one to read: --labels FILE.json.")
