@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from shards.errors import Fault, Reason, SourceError
+from shards.errors import DamageError, Fault, Reason, SourceError
 from shards.index import group
 from shards.paths import is_image, shown
 from shards.sample import ImageRef, Rejection
@@ -13,7 +13,7 @@ from shards.sources.webdataset.values import KINDS
 from shards.tar.walk import members
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from shards.index import Component
@@ -62,7 +62,7 @@ class Listing:
             DamageError: it is damaged, or compressed.
             SourceError: two of its members have the same name.
         """
-        for components in group(members(file)):
+        for components in _groups(file):
             images = [one for one in components if is_image(one.name.rpartition("/")[2])]
             labels = [one for one in components if one.extension.rpartition(".")[2] in KINDS]
             self.extensions.update(one.extension for one in labels)
@@ -89,6 +89,18 @@ class Listing:
         else:
             fault = Fault(Reason.MISSING, f"a sample without an image (found: {there})")
         self.rejected.append(Rejection(f"{tar.path}/{components[0].name}", fault))
+
+
+def _groups(file: Path) -> Iterator[tuple[Component, ...]]:
+    """The samples of one tar.
+
+    Raises:
+        DamageError: as for `members`; names the folder too, as each split may have a 0.tar.
+    """
+    try:
+        yield from group(members(file))
+    except DamageError as error:
+        raise type(error)(f"{file.parent}/{error}") from error
 
 
 def _chosen(images: Sequence[Component]) -> Component | None:

@@ -8,6 +8,7 @@ classnames.txt.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shards.classes import read_classes
@@ -50,14 +51,18 @@ def find_tars(root: Path, files: Iterable[str]) -> list[TarFile]:
         SourceError: there is none, the folder is a packed set, or there are more or fewer tars
             than nshards.txt says.
     """
-    names = sorted(filter(lambda name: is_tar(name.rpartition("/")[2]), files), key=_natural)
+    files = list(files)
+    names = sorted((name for name in files if is_tar(name.rpartition("/")[2])), key=_natural)
     if not names:
         raise SourceError(f"{root}: no .tar in it. Give the folder with the tars as SRC.")
-    folders = dict.fromkeys(name.rpartition("/")[0] for name in names)
-    for folder in folders:
+    tars = Counter(name.rpartition("/")[0] for name in names)
+    for folder in tars:
         if manifest_of(root / folder) is not None:
             raise SourceError(f"{root / folder}: a packed set already. Use it as it is.")
-        _check_count(root / folder, sum(name.rpartition("/")[0] == folder for name in names))
+    for name in files:
+        folder, _, base = name.rpartition("/")
+        if base == _SHARDS:
+            _check_count(root / name, tars[folder])
     return [TarFile(name, _split_of(name)) for name in names]
 
 
@@ -77,18 +82,15 @@ def _split_of(name: str) -> str | None:
     return words.pop() if len(words) == 1 else None
 
 
-def _check_count(folder: Path, found: int) -> None:
-    """Compare the number of tars with nshards.txt.
+def _check_count(file: Path, found: int) -> None:
+    """Compare the number of tars in a folder with its nshards.txt.
 
     Raises:
         SourceError: they differ, so the download is incomplete.
     """
-    file = folder / _SHARDS
     try:
         with open_text(file) as opened:
             text = opened.read(100).strip()
-    except FileNotFoundError:
-        return
     except (OSError, ValueError) as error:
         raise SourceError(f"{file}: cannot be read: {error}.") from error
     if not (text.isascii() and text.isdigit()):

@@ -6,6 +6,7 @@ import io
 import json
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ KINDS: Final = ("cls", "npy", "json")
 """Last parts of extensions that hold labels."""
 LARGEST: Final = 16 << 20
 """Bytes of one label; anything larger is something else."""
+_LONGEST_HEADER: Final = 1 << 16
+"""Bytes of a .npy header; NumPy refuses longer ones itself."""
 _FIELDS: Final = frozenset(
     f"{word}{end}"
     for word in ("label", "class", "tag", "category", "target")
@@ -106,7 +109,26 @@ def _is_integer(text: str) -> bool:
 
 def _parse_npy(data: bytes) -> Value:
     """An array of at most one dimension. Nothing is unpickled, and its size is checked first."""
-    file = io.BytesIO(data)
+    digits = 2 if data[6:7] == b"\x01" else 4
+    end = 8 + digits + int.from_bytes(data[8 : 8 + digits], "little")
+    shape, dtype = _npy_header(data[: min(end, _LONGEST_HEADER)])
+    count = math.prod(shape)
+    if dtype.kind not in "biufU" or sum(side != 1 for side in shape) > 1:
+        raise BadValueError(f"an array of {dtype}, shape {shape}, not a vector of numbers or names")
+    if not dtype.itemsize or len(data) - end != count * dtype.itemsize:
+        raise BadValueError("the .npy file is truncated")
+    values = np.frombuffer(data, dtype, count, end).tolist()
+    return _from_json(values if shape else values[0])
+
+
+@lru_cache(maxsize=64)
+def _npy_header(head: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type in a header; cached, since all labels of a set usually have the same one.
+
+    Raises:
+        BadValueError: it is not a header that is read here.
+    """
+    file = io.BytesIO(head)
     try:
         version = np.lib.format.read_magic(file)
         if version not in ((1, 0), (2, 0)):
@@ -115,15 +137,9 @@ def _parse_npy(data: bytes) -> Value:
         if version == (2, 0):
             read = np.lib.format.read_array_header_2_0
         shape, _, dtype = read(file)
-        count = math.prod(shape)
     except (ValueError, EOFError) as error:
         raise BadValueError(f"not a .npy file: {str(error).splitlines()[0]}") from None
-    if dtype.kind not in "biufU" or sum(side != 1 for side in shape) > 1:
-        raise BadValueError(f"an array of {dtype}, shape {shape}, not a vector of numbers or names")
-    if not dtype.itemsize or len(data) - file.tell() != count * dtype.itemsize:
-        raise BadValueError("the .npy file is truncated")
-    values = np.frombuffer(data, dtype, count, file.tell()).tolist()
-    return _from_json(values if shape else values[0])
+    return shape, dtype
 
 
 def _from_json(value: object) -> Value:
