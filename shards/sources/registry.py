@@ -13,6 +13,7 @@ from shards.sources.class_folders.source import SOURCE as FOLDERS
 from shards.sources.coco.source import SOURCE as COCO
 from shards.sources.cvat.source import SOURCE as CVAT
 from shards.sources.google_csv.source import SOURCE as GOOGLE
+from shards.sources.hugging_face.source import SOURCE as HUGGING_FACE
 from shards.sources.labelstudio.source import SOURCE as LABELSTUDIO
 from shards.sources.names import NAMES, WITH_COLUMN
 from shards.sources.roboflow_csv.source import SOURCE as ROBOFLOW
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from shards.sample import AnnotatedSet
 
 _ALL: Final = (
-    *(VOC, COCO, TABLE, FOLDERS, GOOGLE, ROBOFLOW),
+    *(VOC, COCO, TABLE, FOLDERS, HUGGING_FACE, GOOGLE, ROBOFLOW),
     *(YOLO, LABELSTUDIO, CVAT, WEBDATASET),
 )
 SOURCES: Final = {one.name: one for one in sorted(_ALL, key=lambda one: NAMES.index(one.name))}

@@ -136,8 +136,8 @@ class SplitConfig(Group):
     split: str = option(
         "auto",
         help="voc: the splits of the set (lists in ImageSets/Main, folders train/, valid/, test/, "
-        "a table's column 'split', several files of {coco}). ratio: by {train_fraction}, with "
-        "every class in both. auto: voc if the set has splits, else ratio.",
+        "a table's column 'split', several files of {coco}, names of Parquet files). ratio: by "
+        "{train_fraction}, with every class in both. auto: voc if the set has splits, else ratio.",
         choices=("auto", "voc", "ratio"),
     )
     train_fraction: float = option(

@@ -81,7 +81,9 @@ def load_network(files: CheckpointFiles) -> Network:
             f"(saving was interrupted or a file was replaced). Train again, or copy both files "
             f"again."
         )
-    network = empty_network(files.card.backbone, classes=len(files.card.classes))
+    card = files.card
+    size = card.preprocess.size
+    network = empty_network(card.backbone, classes=len(card.classes), size=size)
     _fill(network, weights, files)
     return network.eval()
 
