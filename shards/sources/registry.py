@@ -69,8 +69,6 @@ def choose(tree: Tree, request: Request, *, name: str | None = None) -> tuple[So
     Raises:
         SourceError: several look right; names them and the option that decides.
     """
-    if name is not None and name not in SOURCES:
-        raise SourceError(f"{tree.root}: --from {name} is not there yet.")
     if name is not None:
         return SOURCES[name], "as given with --from"
     if request.coco:
