@@ -32,7 +32,7 @@ def test_rows_as_google_documents_them(tmp_path: Path) -> None:
     text = (
         "TRAIN,gs://bucket/set/a.jpg,cat,dog\n"
         "TRAIN,gs://bucket/set/a.jpg,emu\n"
-        "VALIDATION,gs://bucket/set/b.jpg\n"
+        "VALIDATION,gs://bucket/set/b.jpg,--None_of_the_above--\n"
         'TEST,gs://bucket/set/c.jpg,"cat, big"\n'
         "TEST,gs://bucket/set/d.jpg,dog,0.1,0.2,,,0.5,0.75,,\n"
         "TEST,gs://bucket/set/d.jpg,dog,0.5,0.6,0.7,0.6,0.7,0.75,0.5,0.75\n"

@@ -28,8 +28,8 @@ SPLITS: Final = {
     UNASSIGNED: "",
 }
 """Words of the first column, in upper case; Google assigns unassigned images to splits itself."""
-NONE: Final = "--none_of_the_above--"
-"""Google's label, in lower case, of images with no label."""
+NONE: Final = "none_of_the_above"
+"""Google's label, in lower case and without the hyphens around it, of images with no label."""
 _BOX_CELLS: Final = 8
 """Cells of a bounding box: x and y of four corners, of which two may be blank."""
 
@@ -97,7 +97,7 @@ def _parsed(cells: list[str], where: str, line: int) -> ImportRow:
     for label in labels:
         if why := bad_name(label):
             raise SourceError(f"{where}: {quoted(label)} {why}")
-    names = sorted({label for label in labels if label and label.lower() != NONE})
+    names = sorted({label for label in labels if label and label.strip("-").lower() != NONE})
     return ImportRow(line, path, split, tuple(names), box)
 
 

@@ -6,7 +6,7 @@ import os
 from collections import OrderedDict
 from itertools import accumulate
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from shards.errors import Fault, Reason, SourceError
 from shards.sample import ImageRef
@@ -121,8 +121,7 @@ class ParquetStore:
                 columns=[f"{self._column}.bytes"],
                 use_threads=False,
             ):
-                column: Any = batch.column(0)
-                values = [one and one["bytes"] for one in column.to_pylist()]
+                values = batch.column(0).flatten()[0].to_pylist()  # the one field, or null
                 yield row, values
                 row += len(values)
 
