@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from small_sets import image_bytes
 from webdataset import TarWriter
 
 from shards.classes import VOC_CLASSES
@@ -17,7 +18,6 @@ from shards.sample import Sample
 from shards.sources.folders import files_below
 from shards.sources.webdataset.read import read_webdataset
 from shards.sources.webdataset.values import BadValueError, parse
-from tests.shards.small_sets import image_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
