@@ -137,7 +137,7 @@ def test_a_doubtful_folder_is_refused(tmp_path: Path) -> None:
             ["--from", "hf", "--label-separator", "|", "--coco", "{csv}"],
             "--coco is for --from coco",
         ),
-        (["--from", "voc", "--label-column", "x"], "--label-column is for --from hf, webdataset"),
+        (["--from", "voc", "--label-column", "x"], "--label-column is for --from hf, labelstudio"),
         (["--from", "google"], "no import CSV"),
         (["--from", "roboflow"], "no _classes.csv"),
         (["--from", "hf"], "no metadata.csv"),

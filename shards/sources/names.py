@@ -13,7 +13,7 @@ NAMES: Final = (
 WITH_FILE: Final = ("table", "hf", "google", "roboflow", "yolo", "labelstudio", "cvat")
 """Sources whose file of labels may be given (`--labels`): it may be outside of the folder."""
 
-WITH_COLUMN: Final = ("hf", "webdataset")
+WITH_COLUMN: Final = ("hf", "labelstudio", "webdataset")
 """Sources whose column or field of labels may be given (`--label-column`)."""
 
 WITH_SEPARATOR: Final = ("table", "hf")

@@ -11,20 +11,27 @@ from typing import TYPE_CHECKING, Final
 from shards.errors import SourceError
 from shards.sources.class_folders.source import SOURCE as FOLDERS
 from shards.sources.coco.source import SOURCE as COCO
+from shards.sources.cvat.source import SOURCE as CVAT
 from shards.sources.google_csv.source import SOURCE as GOOGLE
 from shards.sources.hugging_face.source import SOURCE as HUGGING_FACE
-from shards.sources.names import NAMES
+from shards.sources.labelstudio.source import SOURCE as LABELSTUDIO
+from shards.sources.names import NAMES, WITH_COLUMN
 from shards.sources.roboflow_csv.source import SOURCE as ROBOFLOW
 from shards.sources.source import Request, Source, Tree
 from shards.sources.table.source import SOURCE as TABLE
 from shards.sources.voc.source import SOURCE as VOC
+from shards.sources.webdataset.source import SOURCE as WEBDATASET
+from shards.sources.yolo.source import SOURCE as YOLO
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from shards.sample import AnnotatedSet
 
-_ALL: Final = (VOC, COCO, TABLE, FOLDERS, HUGGING_FACE, GOOGLE, ROBOFLOW)
+_ALL: Final = (
+    *(VOC, COCO, TABLE, FOLDERS, HUGGING_FACE, GOOGLE, ROBOFLOW),
+    *(YOLO, LABELSTUDIO, CVAT, WEBDATASET),
+)
 SOURCES: Final = {one.name: one for one in sorted(_ALL, key=lambda one: NAMES.index(one.name))}
 """Name -> source, in the order of `NAMES`."""
 
@@ -45,6 +52,11 @@ def read_source(root: Path, request: Request, *, name: str | None = None) -> Ann
     """
     tree = Tree(root)
     source, why = choose(tree, request, name=name)
+    if request.columns and source.name not in WITH_COLUMN:
+        raise SourceError(
+            f"{root}: --label-column is for {', '.join(WITH_COLUMN)}, but this is {source.name} "
+            f"({why}). Omit it, or name the source with --from."
+        )
     return replace(source.read(tree, request), layout=f"{source.name} ({why})")
 
 
@@ -57,14 +69,12 @@ def choose(tree: Tree, request: Request, *, name: str | None = None) -> tuple[So
     Raises:
         SourceError: several look right; names them and the option that decides.
     """
-    if name is not None and name not in SOURCES:
-        raise SourceError(f"{tree.root}: --from {name} is not there yet.")
     if name is not None:
         return SOURCES[name], "as given with --from"
     if request.coco:
         return COCO, "--coco"
     if request.labels is not None:
-        return TABLE, f"--labels {request.labels}"
+        return _of_file(request.labels), f"--labels {request.labels}"
     found = _that_look_right(tree)
     if len(found) > 1:
         told = "; ".join(f"{source.name} ({why})" for source, why in found)
@@ -73,6 +83,14 @@ def choose(tree: Tree, request: Request, *, name: str | None = None) -> tuple[So
     if not found:
         return VOC, "no other source looks right"  # its reader says what the folder lacks
     return found[0]
+
+
+def _of_file(file: Path) -> Source:
+    """The source of a file of labels, by its name; a JSON list is Label Studio's."""
+    suffix = file.suffix.lower()
+    if suffix == ".json" and Tree(file.parent).head(file.name, 100).lstrip().startswith(b"["):
+        return LABELSTUDIO
+    return {".yaml": YOLO, ".yml": YOLO, ".xml": CVAT}.get(suffix, TABLE)
 
 
 def _that_look_right(tree: Tree) -> list[tuple[Source, str]]:

@@ -50,8 +50,8 @@ class LabelsConfig(Group):
     )
     label_column: tuple[str, ...] = option(
         (),
-        help="Column (hf) or field of the JSON (webdataset) with the labels. May be repeated: then "
-        "each is a class, with 1 or 0.",
+        help="Column (hf), member or field of the JSON (webdataset), or control (labelstudio) with "
+        "the labels. May be repeated: then each column or field is a class, with 1 or 0.",
         metavar="NAME",
     )
     coco: tuple[str, ...] = option(
