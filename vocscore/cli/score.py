@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.cli.common import Progress
-    from vocscore.scoring.run import ScoreReport
+    from vocscore.scoring.score_report import ScoreReport
 
 ALL_BAD = 3
 """The exit code if the output was written, but every row is an error."""

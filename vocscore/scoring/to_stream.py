@@ -17,19 +17,14 @@ from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
 from vocscore.scoring.inputs.sources import read_source
 from vocscore.scoring.output.rows_stream import RowsStream
-from vocscore.scoring.run import (
-    ScoreReport,
-    check_model,
-    opener_of,
-    quarantine_of,
-    report_of,
-    thresholds_of,
-)
+from vocscore.scoring.run import check_model, opener_of, quarantine_of, thresholds_of
+from vocscore.scoring.score_report import report_of
 from vocscore.scoring.scoring import Scoring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vocscore.scoring.score_report import ScoreReport
     from vocscore.scoring.scoring import Progress
 
 
