@@ -19,19 +19,26 @@ if TYPE_CHECKING:
 _FLOAT64_BYTES = 8
 
 
-def probabilities(logits: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Compute the sigmoid of logits / temperature.
+def probabilities(
+    logits: torch.Tensor, temperature: float, activation: str = "sigmoid"
+) -> torch.Tensor:
+    """Compute the probabilities of logits / temperature.
 
     Args:
-        logits: floating point, any shape, any device. float64 is computed in float64 and rounded
-            once; every other type is computed in float32.
+        logits: floating point, shape (..., C), any device. float64 is computed in float64 and
+            rounded once; every other type is computed in float32.
         temperature: above 0; 1 changes nothing.
+        activation: 'sigmoid' of each logit, 'softmax' over the C classes, or 'none': the values
+            are probabilities already, and the temperature must be 1.
 
     Returns:
         float32, the same shape, 0 to 1.
     """
     exact = logits if logits.element_size() == _FLOAT64_BYTES else logits.float()
-    return (exact / temperature).sigmoid().float()
+    if activation == "none":
+        return exact.float()
+    scaled = exact / temperature
+    return (scaled.sigmoid() if activation == "sigmoid" else scaled.softmax(-1)).float()
 
 
 def probabilities_of(
