@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.units import LooseFiles
 from vocscore.scoring.output.earlier import finished_record
+from vocscore.scoring.output.features_parts import check_file, refuse_existing_features
 from vocscore.scoring.output.ledger import refuse_existing, settle, work_folder
 from vocscore.scoring.update.reuse import loose
 
@@ -27,6 +28,14 @@ def earlier_output(output: Path, choice: Choice, config: ScoreConfig) -> ScoreRe
         ScoreError: there is one that cannot be recognized, or that cannot be updated.
     """
     update, overwrite = config.update.update, config.output.overwrite
+    features = config.output.features
+    if update and features is not None:
+        raise ScoreError(
+            f"{output}: --update is not supported with --features. Use --overwrite without "
+            "--update to write both again."
+        )
+    if features is not None:
+        check_file(features, output)
     if update and choice.folder:
         raise ScoreError(
             f"{output}: --update is not supported for a folder of parts. Omit --format and write "
@@ -38,7 +47,10 @@ def earlier_output(output: Path, choice: Choice, config: ScoreConfig) -> ScoreRe
     if work_folder(output).exists():  # only the ledger knows which run wrote it
         return None
     refuse_existing(output, overwrite=True, folder=choice.folder)
-    return None if overwrite else finished_record(output, folder=choice.folder)
+    record = None if overwrite else finished_record(output, folder=choice.folder)
+    if record is None and features is not None:
+        refuse_existing_features(features, overwrite=overwrite)
+    return record
 
 
 def stamped_inputs(inputs: Inputs, config: ScoreConfig, choice: Choice) -> Inputs:

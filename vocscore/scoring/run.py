@@ -9,21 +9,29 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vocscore.config.scoring import CEILINGS_AFTER, ScoreConfig
+from vocscore.config.scoring import ScoreConfig
 from vocscore.machine import usable_cores
-from vocscore.records.keys import stored_loader
 from vocscore.records.thresholds_file import read_thresholds
 from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
 from vocscore.scoring.bad_inputs.quarantine import Quarantine, refuse_inside
 from vocscore.scoring.earlier_output import earlier_output, stamped_inputs
 from vocscore.scoring.formats.choice import choose
+from vocscore.scoring.formats.features_format import features_of
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
 from vocscore.scoring.inputs.sources import read_source, source_name
 from vocscore.scoring.output.describe import describe
 from vocscore.scoring.output.earlier import refuse_other
+from vocscore.scoring.output.features_parts import facts, refuse_lost
 from vocscore.scoring.output.ledger import open_ledger
-from vocscore.scoring.score_report import ScoreReport, complete_report, report_of, rows_of
+from vocscore.scoring.plan import plan_of
+from vocscore.scoring.score_report import (
+    ScoreReport,
+    complete_report,
+    report_of,
+    rows_of,
+    with_ceilings,
+)
 from vocscore.scoring.scoring import Scoring
 from vocscore.scoring.update.merging import UpdatedFormat
 from vocscore.scoring.update.reuse import plan_reuse
@@ -99,6 +107,7 @@ def score(
     may_differ = ("listing",) if config.update.update else ()
     if earlier is not None:
         refuse_other(output, earlier, known, but=may_differ)
+    features = facts(written.features, output, dtype=written.features_dtype)
 
     stage("loading the model")  # this imports torch, so cheap checks come before it
     from vocscore.scoring.engines.factory import open_workers
@@ -112,27 +121,21 @@ def score(
     selection = Selection(written.columns, written.top_k, written.min_probability, written.decimals)
     rows_format = choice.open(card.classes, threshold, selection=selection, origin=origin)
     engine = open_workers(opener, several) if several else opener.open()
-    # Everything that determines the bytes of the output.
-    plan = {
-        **origin,
-        "source": known["source"],
-        "listing": known["listing"],
-        "include": list(globs.include),
-        "exclude": list(globs.exclude),
-        "unit_size": config.inputs.unit_size,
-        "threshold": threshold,
-        "maker": stored_loader(engine.loader),
-        "device": opener.device.partition(":")[0],
-        "precision": opener.precision,
-        "max_pixels": config.decode.max_pixels,
-        "output": choice.described(selection, card.classes),
-    }
+    plan = plan_of(
+        config,
+        {**origin, **known, "checkpoint": opener.identity},
+        globs=globs,
+        loader=engine.loader,
+        opener=opener,
+        output={**choice.described(selection, card.classes), **features},
+    )
     with ExitStack() as held:
         held.enter_context(closing(engine))
         reuse, plan_of_update = None, config.update.plan()
         if earlier is not None:
             refuse_other(output, earlier, plan, but=may_differ)
             if not config.update.update:
+                refuse_lost(output, earlier)
                 return complete_report(inputs, earlier, output)
             stage("comparing inputs")
             reuse = plan_reuse(
@@ -156,6 +159,7 @@ def score(
                 overwrite=written.overwrite or reuse is not None,
                 discard=written.overwrite,
                 folder=choice.folder,
+                features=features_of(written, origin={**origin, "precision": opener.precision}),
             )
         )
         resumed, started = rows_of(ledger), time.monotonic()
@@ -187,15 +191,12 @@ def score(
         scoring.run(engine)
         seconds = time.monotonic() - started
         report = report_of(inputs, ledger, resumed=resumed, seconds=seconds, output=output)
+        report = replace(report, features=written.features, tta=config.compute.tta)
         if reuse is not None:
             report = replace(report, images=report.images + reuse.stay, update=reuse.counts)
         if not report.images - resumed - (reuse.stay if reuse else 0):
             return report
-        if not (seconds >= CEILINGS_AFTER if written.ceilings is None else written.ceilings):
-            return report
-        stage("measuring the ceilings")
-        sample = next(inputs.units(config.inputs.unit_size)).read().images
-        return replace(report, ceilings=engine.ceilings(sample))
+        return with_ceilings(report, engine, inputs, config, stage=stage)
 
 
 def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, str]:
@@ -211,6 +212,7 @@ def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, 
     Raises:
         CheckpointError: not a checkpoint, or int8 is requested and it has no int8 model.
         DeviceError, ScoreError: there is no such device, or it does not compute in int8.
+        OptionError: a view has the model's own size twice.
     """
     from vocscore.models.card import load_card
     from vocscore.models.checkpoint_files import hold, read_checkpoint
@@ -224,6 +226,8 @@ def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, 
         for kind in kinds:
             check_kind(kind)
         quantized(checkpoint, identity=files.identity)
+    if compute.views is not None:
+        compute.views.sizes(files.card.preprocess.size)
     if not compute.devices:  # workers read them in their own processes
         hold(files)
     return files.card, files.identity
@@ -248,6 +252,8 @@ def opener_of(
         batch_size=config.decode.batch_size,
         threads=config.compute.workers or usable_cores(),
         max_pixels=config.decode.max_pixels,
+        features=config.output.features is not None,
+        tta=config.compute.views,
     )
     return opener, several
 

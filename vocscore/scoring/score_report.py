@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from shards.file_kinds import count
+from vocscore.config.scoring import CEILINGS_AFTER
 from vocscore.printed import Printed
 from vocscore.records.keys import stored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from vocscore.config.scoring import ScoreConfig
     from vocscore.records.score_record import ScoreRecord
     from vocscore.scoring.ceilings import Ceilings, Reached
+    from vocscore.scoring.engines import Engine
     from vocscore.scoring.inputs.units import Inputs
     from vocscore.scoring.output.destination import Destination
     from vocscore.scoring.update.reuse import Reuse
@@ -39,6 +42,8 @@ class ScoreReport(Printed):
         complete: whether the output was there already, and nothing was done.
         update: with `update`, numbers of rows 'reused', 'new', 'changed', 'retried' (after an
             error), 'dropped' (their images are gone) and 'kept' (though their images are gone).
+        features: path of the features; None if they were not asked for.
+        tta: the views of each image; None: one.
     """
 
     images: int
@@ -52,6 +57,8 @@ class ScoreReport(Printed):
     skipped_kinds: Mapping[str, int] = field(default_factory=dict)
     complete: bool = False
     update: Mapping[str, int] | None = None
+    features: Path | None = None
+    tta: str | None = None
 
     def __str__(self) -> str:
         """Return images, errors by reason, the rate, and the path of the rows."""
@@ -93,6 +100,9 @@ class ScoreReport(Printed):
     def to_json(self) -> dict[str, Any]:
         """Return plain values, with the rate, the errors and, if measured, the bottleneck."""
         value = {**stored(asdict(self)), "output": str(self.output), "errors": self.errors}
+        for name in ("features", "tta"):  # only if asked for
+            told = value.pop(name)
+            value.update({} if told is None else {name: str(told)})
         value["images_per_second"] = self.images_per_second
         if self.reached is not None:
             value.update(self.reached.to_json())
@@ -151,3 +161,20 @@ def report_of(
         seconds=seconds,
         output=output,
     )
+
+
+def with_ceilings(
+    report: ScoreReport,
+    engine: Engine,
+    inputs: Inputs,
+    config: ScoreConfig,
+    *,
+    stage: Callable[[str], None],
+) -> ScoreReport:
+    """Measure the ceilings on some of the images, if they are asked for, or the run was long."""
+    wanted = config.output.ceilings
+    if not (report.seconds >= CEILINGS_AFTER if wanted is None else wanted):
+        return report
+    stage("measuring the ceilings")
+    sample = next(inputs.units(config.inputs.unit_size)).read().images
+    return replace(report, ceilings=engine.ceilings(sample))
