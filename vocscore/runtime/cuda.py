@@ -73,7 +73,9 @@ class Step(nn.Module):
             return outputs.float()
         if self._classes in (None, outputs.shape[1]):
             return probabilities(outputs, self._temperature)
-        scores = probabilities(outputs[:, : self._classes], self._temperature)
+        # contiguous, as without features: torch has other kernels for other strides
+        logits = outputs[:, : self._classes].contiguous()
+        scores = probabilities(logits, self._temperature)
         return torch.cat([scores, outputs[:, self._classes :].float()], dim=1)
 
     def normalized(self, images: torch.Tensor) -> torch.Tensor:

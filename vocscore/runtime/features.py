@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.fx
 from torch import nn
 
 from vocscore.runtime.base import Runtime
@@ -69,6 +70,9 @@ class Pooled(nn.Module):
 def pooled(found: torch.Tensor) -> torch.Tensor:
     """Return features (N, F): the mean over the places of a map (N, F, H, W), or as they are."""
     return found if found.dim() == 2 else found.flatten(2).mean(-1)
+
+
+torch.fx.wrap("pooled")  # not traced into, because it branches; otherwise nothing would be fused
 
 
 class TwoPasses(Runtime):

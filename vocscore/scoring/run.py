@@ -133,7 +133,7 @@ def score(
         held.enter_context(closing(engine))
         reuse, plan_of_update = None, config.update.plan()
         if earlier is not None:
-            refuse_other(output, earlier, plan, but=may_differ)
+            refuse_other(output, earlier, {"tta": None, **plan}, but=may_differ)
             if not config.update.update:
                 refuse_lost(output, earlier)
                 return complete_report(inputs, earlier, output)

@@ -197,3 +197,8 @@ def refuse_lost(output: Path, record: ScoreRecord) -> None:
     if not file.is_file() or file.stat().st_size != record.output.get(BYTES):
         what = "has another size than" if file.is_file() else "is missing, though it is named in"
         raise ScoreError(f"{file}: {what} the record of {output}. Use --overwrite to score again.")
+
+
+def without_features(output: Mapping[str, Any]) -> dict[str, Any]:
+    """The output of a record for a copy of its rows, which has no features of its own."""
+    return {name: value for name, value in output.items() if name not in (KEY, BYTES)}
