@@ -242,4 +242,5 @@ OUTPUT = PathType(
     "a file for the predictions, or with --format a folder", exists=False, folder=None
 )
 THRESHOLDS = old_file("thresholds (JSON)")
+FEATURES = new_file("features (.npy or .parquet)", example="features.npy")
 SUMMARY = new_file("the summary", example="summary.json")
