@@ -115,7 +115,8 @@ def import_model(
 
     with _working(out) as folder:
         stage("writing the run")
-        imported.save(folder)
+        with _writing(out):
+            imported.save(folder)
         stage("comparing")
         try:
             images, largest, source = compare(
@@ -123,7 +124,8 @@ def import_model(
             )
         except ImportModelError as error:
             raise ImportModelError(f"{file}: {error}") from error
-        publish(folder, out)
+        with _writing(out):
+            publish(folder, out)
     return ImportReport(
         run=out,
         card=imported.card,
@@ -160,14 +162,21 @@ def _reader(file: Path) -> Callable[[Path, Request], Imported]:
 @contextmanager
 def _working(out: Path) -> Iterator[Path]:
     """Make a folder beside the run; remove it when the block ends."""
-    folder = atomic.temporary(out.absolute())
+    folder = atomic.temporary(out.resolve())
     try:
-        shutil.rmtree(folder, ignore_errors=True)  # left by an import that was killed
-        folder.mkdir(parents=True)
+        with _writing(out):
+            shutil.rmtree(folder, ignore_errors=True)  # left by an import that was killed
+            folder.mkdir(parents=True)
         yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ImportModelError(
             f"{error.filename or out}: cannot be written: {str(error.strerror).lower()}."
         ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
