@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from shards.errors import Error
     from vocscore.api.batch_loader import BatchLoader
     from vocscore.api.evaluation import Evaluation
-    from vocscore.api.info import Info
     from vocscore.api.importing import import_model
+    from vocscore.api.info import Info
     from vocscore.api.jobs import demo, evaluate, export, info, pack, quantize, score, train, verify
     from vocscore.api.loader import loader
     from vocscore.api.model import Model, load

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from vocscore.api.checks import path
@@ -12,6 +11,7 @@ from vocscore.config.groups import build
 from vocscore.config.importing import ImportConfig
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
 
     from typing_extensions import Unpack

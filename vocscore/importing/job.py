@@ -50,16 +50,15 @@ class ImportReport(Printed):
     def __str__(self) -> str:
         """Return the summary, one fact per line."""
         card = self.card
-        return "\n".join(
-            [
-                f"backbone: {card.backbone}, {len(card.classes)} classes, {card.activation}",
-                f"preprocessing: {self.preprocessing}",
-                f"largest difference from {self.library}: {self.largest:.1g}, on {self.images} "
-                f"images ({self.source})",
-                *(f"not proved: {line}" for line in self.unproved),
-                f"run: {self.run}",
-            ]
-        )
+        compared = f"on {self.images} images ({self.source})"
+        lines = [
+            f"backbone: {card.backbone}, {len(card.classes)} classes, activation {card.activation}",
+            f"preprocessing: {self.preprocessing}",
+            f"largest difference from {self.library}: {self.largest:.1g}, {compared}",
+            *(f"not proved: {line}" for line in self.unproved),
+            f"run: {self.run}",
+        ]
+        return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

@@ -89,7 +89,7 @@ def load_network(files: CheckpointFiles) -> Network:
 
 def _empty(card: ModelCard) -> Network:
     """Build the network that a card describes, with random weights."""
-    if card.head is not None and card.head.get("kind") == KIND:
+    if card.head.get("kind") == KIND:
         return own_network(card)
     return empty_network(card.backbone, classes=len(card.classes))
 
