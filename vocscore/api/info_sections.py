@@ -167,6 +167,7 @@ def run(folder: Path) -> Sections:
         sections["model"] = {
             "backbone": card.backbone,
             "weights": card.weights,
+            **({"origin": dict(card.origin)} if card.origin else {}),
             "sha256": checkpoint_hash(folder) if (folder / WEIGHTS_FILE).exists() else None,
             "bytes": _size(folder / WEIGHTS_FILE),
             "classes": list(card.classes),

@@ -122,7 +122,7 @@ def _network(
     """Return the network to be saved, and the head of its card."""
     classes = len(described.classes)
     if not described.arguments:
-        network = empty_network(described.backbone, classes=classes)
+        network = empty_network(described.backbone, classes=classes, size=size)
         if split_head(whole, network, size=size):
             return network, {}
     arguments = {"arguments": dict(described.arguments)} if described.arguments else {}

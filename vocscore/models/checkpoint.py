@@ -91,7 +91,8 @@ def _empty(card: ModelCard) -> Network:
     """Build the network that a card describes, with random weights."""
     if card.head.get("kind") == KIND:
         return own_network(card)
-    return empty_network(card.backbone, classes=len(card.classes))
+    size = card.preprocess.size
+    return empty_network(card.backbone, classes=len(card.classes), size=size)
 
 
 def _fill(network: Network, weights: bytes, files: CheckpointFiles) -> None:

@@ -119,6 +119,8 @@ class Preprocess:
         Raises:
             TypeError, ValueError: the values are not those of a Preprocess.
         """
-        lists = ("mean", "std", "pad_color")
-        given: dict[str, Any] = {k: tuple(v) if k in lists else v for k, v in value.items()}
-        return cls(**given)
+        if not isinstance(value, dict):
+            raise TypeError(f"a preprocessing must be an object, got {value!r}")
+        color = {"pad_color": tuple(value["pad_color"])} if "pad_color" in value else {}
+        mean, std = tuple(value["mean"]), tuple(value["std"])
+        return cls(**{**value, **color, "mean": mean, "std": std})
