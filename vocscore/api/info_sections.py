@@ -179,7 +179,8 @@ def run(folder: Path) -> Sections:
             "precision": card.precision,
             "preprocess": card.preprocess.to_json(),
         }
-    sections["training"] = _last_epoch(folder / _HISTORY)
+    if (folder / _HISTORY).exists() or not (folder / CARD_FILE).exists():
+        sections["training"] = _last_epoch(folder / _HISTORY)  # an imported model has none
     trained_on = read_trained_on(folder)
     sections["trained on"] = {} if trained_on is None else trained_on.to_json()
     settings = _object(folder / CONFIG)
