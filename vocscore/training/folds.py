@@ -134,19 +134,26 @@ def train_folds(
         held = division.fold == number
         train, val = _only(features, ~held), _only(features, held)
         try:
-            trained = train_head(
-                train,
-                val,
-                model=config.model,
-                choice=config.optimization,
-                loss=config.loss,
-                seed=config.data.seed % 2**63,
-                epochs=epochs,
-            )
+            logits[held] = _logits(train, val, config, epochs=epochs)
         except DivergedError as error:
             raise DivergedError(f"fold {number + 1} of {division.folds}: {error}") from error
-        logits[held] = trained.val.logits
     return OutOfFold(division.names, logits, started)
+
+
+def _logits(
+    train: Features, val: Features, config: TrainConfig, *, epochs: int
+) -> NDArray[np.float32]:
+    """Logits, float32 (N, C), of features by a head that was trained on others."""
+    trained = train_head(
+        train,
+        val,
+        model=config.model,
+        choice=config.optimization,
+        loss=config.loss,
+        seed=config.data.seed % 2**63,
+        epochs=epochs,
+    )
+    return trained.val.logits
 
 
 def _only(features: Features, images: NDArray[np.bool_]) -> Features:
