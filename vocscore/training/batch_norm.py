@@ -120,6 +120,6 @@ def _on_host(norm: _BatchNorm) -> HostBatchNorm:
     kind = HostBatchNormAct if activates else HostBatchNorm
     made = kind(norm.num_features, eps=norm.eps, momentum=norm.momentum)
     if isinstance(made, HostBatchNormAct):
-        made.drop, made.act = norm.drop, norm.act
+        made.drop, made.act = norm.get_submodule("drop"), norm.get_submodule("act")
     made.load_state_dict(norm.state_dict())
     return made
