@@ -124,6 +124,7 @@ def _recorded(record: ScoreRecord) -> Sections:
             "path": model.path,
             "sha256": model.sha256,
             "precision": model.precision,
+            "activation": model.activation,
             "threshold": dict(zip(model.classes, threshold, strict=False))
             if isinstance(threshold, tuple)
             else threshold,
@@ -174,10 +175,12 @@ def run(folder: Path) -> Sections:
             if card.thresholds
             else card.threshold,
             "temperature": card.temperature,
+            "activation": None if card.activation == "sigmoid" else card.activation,
             "precision": card.precision,
             "preprocess": card.preprocess.to_json(),
         }
-    sections["training"] = _last_epoch(folder / _HISTORY)
+    if (folder / _HISTORY).exists() or not (folder / CARD_FILE).exists():
+        sections["training"] = _last_epoch(folder / _HISTORY)  # an imported model has none
     trained_on = read_trained_on(folder)
     sections["trained on"] = {} if trained_on is None else trained_on.to_json()
     settings = _object(folder / CONFIG)

@@ -126,6 +126,8 @@ class ScoreKeywords(TypedDict, total=False):
     min_probability: float
     decimals: int | None
     thresholds_file: str | PathLike[str] | None
+    features: str | PathLike[str] | None
+    features_dtype: Literal["float32", "float16"]
     overwrite: bool
     ceilings: bool | None
     update: bool
@@ -140,6 +142,7 @@ class ScoreKeywords(TypedDict, total=False):
     workers: int | None
     precision: Literal["auto", "float32", "bf16", "int8"]
     devices: Sequence[str]
+    tta: str | None
 
 
 class EvalKeywords(TypedDict, total=False):
@@ -210,6 +213,25 @@ class ExportKeywords(TypedDict, total=False):
     split: str | None
     images: str | PathLike[str] | None
     drawn: bool
+    check_images: int
+    max_pixels: int
+    overwrite: bool
+
+
+class ImportModelKeywords(TypedDict, total=False):
+    """Options of `vocscore.import_model`."""
+
+    classes: str | PathLike[str] | None
+    backbone: str | None
+    activation: Literal["sigmoid", "softmax", "none"] | None
+    threshold: float | None
+    size: int | None
+    fit: Literal["squash", "crop", "pad"] | None
+    interpolation: Literal["bilinear", "bicubic"] | None
+    crop_fraction: float | None
+    mean: str | None
+    std: str | None
+    images: str | PathLike[str] | None
     check_images: int
     max_pixels: int
     overwrite: bool

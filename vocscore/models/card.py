@@ -95,6 +95,8 @@ class ModelCard:
         if self.activation not in ACTIVATIONS:
             known = ", ".join(ACTIVATIONS)
             raise ValueError(f"activation must be one of {known}, got {self.activation!r}")
+        if self.activation == "none" and self.temperature != 1:
+            raise ValueError("without an activation the temperature must be 1")
 
     def _check_texts(self) -> None:
         names = self.classes
@@ -127,7 +129,7 @@ class ModelCard:
 
     def decide(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return which classes are predicted by the card's thresholds; both of shape (N, C)."""
-        return decide(probabilities, self.decision_threshold)
+        return decide(probabilities, self.decision_threshold, self.activation)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; values that were not fitted, and usual ones, have no key."""
