@@ -83,7 +83,7 @@ def timm_preprocess(
     if fit is None:
         raise ImportModelError(
             f"{origin}: fits images by crop_mode {found['crop_mode']!r}, which is not supported. "
-            "Only 'center' and 'squash' are."
+            "Choose another with --fit."
         )
     interpolation = str(found["interpolation"])
     try:
