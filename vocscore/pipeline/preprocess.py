@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from vocscore.config.training import MAX_SIZE
+from vocscore.config.training import FITS, INTERPOLATIONS, MAX_SIZE
 
 if TYPE_CHECKING:
     import torch
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-FITS: Final = ("squash", "crop", "pad")
-INTERPOLATIONS: Final = ("bilinear", "bicubic")
 _LATER: Final = ("fit", "interpolation", "crop_fraction", "pad_color")
 """Fields that cards written before them lack; at their defaults they are not written."""
 
@@ -121,6 +119,7 @@ class Preprocess:
         """
         if not isinstance(value, dict):
             raise TypeError(f"a preprocessing must be an object, got {value!r}")
-        color = {"pad_color": tuple(value["pad_color"])} if "pad_color" in value else {}
-        mean, std = tuple(value["mean"]), tuple(value["std"])
-        return cls(**{**value, **color, "mean": mean, "std": std})
+        given: dict[str, Any] = {**value, "mean": tuple(value["mean"]), "std": tuple(value["std"])}
+        if "pad_color" in value:
+            given["pad_color"] = tuple(value["pad_color"])
+        return cls(**given)
