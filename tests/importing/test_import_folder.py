@@ -12,8 +12,10 @@ from originals import CLASSES, classes_file, images, logits, timm_folder
 
 import vocscore as vs
 from vocscore.errors import CheckpointError, ImportModelError
-from vocscore.importing.preprocessing import timm_preprocess
+from vocscore.importing.preprocessing import fraction_of, timm_preprocess
 from vocscore.models.card import load_card
+from vocscore.pipeline.geometry import resized_side
+from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +69,15 @@ def test_the_shorter_side_is_timms(crop_pct: float) -> None:
     transform = timm.data.create_transform((3, 224, 224), crop_pct=crop_pct)
     resize = transform.transforms[0]
     shorter = resize.size if isinstance(resize.size, int) else min(resize.size)
-    assert round(made.size / made.crop_fraction) == shorter
+    assert resized_side(made) == shorter
+
+
+@pytest.mark.parametrize(("size", "side"), [(224, 256), (224, 232), (380, 384), (299, 342)])
+def test_the_shorter_side_is_torchvisions(size: int, side: int) -> None:
+    """The crop fraction gives the side of the weights' own preset, and so does any other side."""
+    assert resized_side(Preprocess(size, fit="crop", crop_fraction=fraction_of(size, side))) == side
+    for other in range(size, 3 * size):
+        assert int(size / fraction_of(size, other)) == other
 
 
 def test_what_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
@@ -98,7 +108,7 @@ def test_what_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
     wide = json.loads(original)["pretrained_cfg"] | {"input_size": [3, 160, 320]}
     assert "square" in refusal(pretrained_cfg=wide)
     border = json.loads(original)["pretrained_cfg"] | {"crop_mode": "border"}
-    assert "--fit" in refusal(pretrained_cfg=border)
+    assert "crop_mode 'border'" in refusal(pretrained_cfg=border)
     assert "timm/test_vit" in refusal(CheckpointError, architecture="test_vitt")
     (folder / "config.json").write_text("{")
     with pytest.raises(ImportModelError, match=r"config\.json: not JSON"):
@@ -133,4 +143,5 @@ def test_options_take_precedence(tmp_path: Path) -> None:
     chosen = card.preprocess
     assert (chosen.size, chosen.fit, chosen.interpolation) == (64, "pad", "bilinear")
     assert (chosen.mean, chosen.std) == ((0.5, 0.5, 0.5), (0.25, 0.5, 0.5))
+    assert chosen.pad_color == (128, 128, 128)
     assert "the longer side to 64 pixels" in str(report)

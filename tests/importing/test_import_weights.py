@@ -147,6 +147,8 @@ def test_another_result_is_refused(
     monkeypatch.undo()
     with pytest.raises(ImportModelError, match=r"already holds a run .*--overwrite"):
         invoke_python(weights, run, **options)
+    with pytest.raises(ImportModelError, match="is a run already"):
+        vs.import_model(run, tmp_path / "other")
     vs.import_model(weights, run, overwrite=True, activation="softmax", **options)
     assert load_card(run).activation == "softmax"
     assert (run / "predictions.csv").read_text() == "mine"

@@ -35,6 +35,9 @@ EXTENDED_FORMAT = 3
 """Format of a card with another activation, head or way to make an image square than the first
 versions knew."""
 ACTIVATIONS: Final = ("sigmoid", "softmax", "none")
+OWN_HEAD: Final = "own"
+"""Kind of the head of an imported classifier that keeps its own last layers; the backbone is the
+whole classifier then."""
 _LARGEST = 3e38  # about the largest float32
 
 
@@ -173,6 +176,19 @@ class ModelCard:
             activation=value.get("activation", "sigmoid"),
             head=dict(value.get("head", {})),
             origin=dict(value.get("origin", {})),
+        )
+
+
+def require_features(card: ModelCard, folder: Path) -> None:
+    """Refuse a model that has no features before a head.
+
+    Raises:
+        CheckpointError: it is an imported classifier with its own last layers.
+    """
+    if card.head.get("kind") == OWN_HEAD:
+        raise CheckpointError(
+            f"{folder}: an imported classifier whose own last layers are kept, so that it has no "
+            "features before a head. Train a head on its weights with 'vocscore train --weights'."
         )
 
 
