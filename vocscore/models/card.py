@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from shards.files import read_regular
 from vocscore.errors import CheckpointError
+from vocscore.models.onnx_signature import BACKBONE as ONNX
+from vocscore.models.onnx_signature import OnnxSignature
 from vocscore.models.probabilities import decide, probabilities
 from vocscore.pipeline.preprocess import Preprocess
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from vocscore.device import Precision
 
 WEIGHTS_FILE = "model.safetensors"
+ONNX_FILE = "model.onnx"
+"""In place of `WEIGHTS_FILE`: the whole network of a card whose backbone is 'onnx'."""
 CARD_FILE = "model.json"
 PLAIN_FORMAT = 1
 FITTED_FORMAT = 2
@@ -157,7 +161,13 @@ def checkpoint_hash(folder: Path) -> str:
     Raises:
         CheckpointError: a file is missing.
     """
-    return identity_of(read_file(folder / CARD_FILE), read_file(folder / WEIGHTS_FILE))
+    card = read_file(folder / CARD_FILE)
+    return identity_of(card, read_file(folder / weights_name(parse_card(card, folder))))
+
+
+def weights_name(written: dict[str, Any]) -> str:
+    """Return the name of the file with the weights, from the output of `read_card`."""
+    return ONNX_FILE if written.get("backbone") == ONNX else WEIGHTS_FILE
 
 
 def identity_of(card: bytes, weights: bytes) -> str:
