@@ -54,6 +54,7 @@ class ModelCard:
             nothing.
         precision: the arithmetic of `--precision auto`: 'bf16' if its probabilities were measured
             to be close to float32's, else 'float32'.
+        onnx: how the network takes images, if it is an ONNX file; then `backbone` is 'onnx'.
     """
 
     backbone: str
@@ -64,6 +65,7 @@ class ModelCard:
     thresholds: tuple[float, ...] | None = None
     temperature: float = 1.0
     precision: Precision = "float32"
+    onnx: OnnxSignature | None = None
 
     def __post_init__(self) -> None:
         """Refuse invalid values.
@@ -90,6 +92,8 @@ class ModelCard:
             raise TypeError("backbone and weights must be text")
         if self.precision not in ("float32", "bf16"):
             raise ValueError(f"precision must be float32 or bf16, got {self.precision!r}")
+        if (self.backbone == ONNX) != (self.onnx is not None):
+            raise ValueError("only a card of the backbone 'onnx' has 'onnx', and each of them has")
 
     @property
     def format(self) -> int:
@@ -123,6 +127,7 @@ class ModelCard:
             "threshold": self.threshold,
             "weights": self.weights,
             "precision": self.precision,
+            **({} if self.onnx is None else {"onnx": self.onnx.to_json()}),
             **fitted,
         }
 
@@ -143,6 +148,7 @@ class ModelCard:
             thresholds=None if thresholds is None else tuple(thresholds),
             temperature=value.get("temperature", 1.0),
             precision=value.get("precision", "float32"),
+            onnx=None if value.get("onnx") is None else OnnxSignature.from_json(value["onnx"]),
         )
 
 

@@ -63,6 +63,10 @@ def open_checkpoint(
     """
     device, arithmetic = Device.parse(device), parse_precision(precision)
     files = take(folder, identity=identity)
+    if device.is_gpu and files.card.onnx is not None:
+        from vocscore.runtime.onnx_cuda import open_on_gpu
+
+        return open_on_gpu(files, device=device, precision=arithmetic), files.card
     if device.is_gpu:
         network, card = _network(files), files.card
         runtime = open_runtime(network, card, device=device, precision=arithmetic, group=group)
@@ -83,7 +87,7 @@ def _open_cached(files: CheckpointFiles, *, precision: Precision, group: int) ->
     compiled = load_or_compile(
         cache_key(_facts(files.identity, shape)),
         load=restore,
-        make=lambda: compile_model(_converted(files, shape=shape), shape=shape),
+        make=lambda: compile_model(converted(files, shape=shape), shape=shape),
         dump=dump,
     )
     return OpenVinoRuntime(compiled, shape=shape, finish=_finish(files.card))
@@ -175,6 +179,8 @@ def shape_of(card: ModelCard, *, precision: Precision, group: int) -> Shape:
     """Return the shape for which a checkpoint's network is compiled in this process."""
     # torch's number of threads, not the machine's: a worker process has a share of the cores
     cores = torch.get_num_threads()
+    if card.onnx is not None and card.onnx.batch is not None:
+        group = card.onnx.batch
     return shape_for(group=group, size=card.preprocess.size, precision=precision, cores=cores)
 
 
@@ -184,7 +190,19 @@ def _network(files: CheckpointFiles) -> Network:
     return load_network(files)
 
 
-def _converted(files: CheckpointFiles, *, shape: Shape) -> Any:
+def converted(files: CheckpointFiles, *, shape: Shape) -> Any:
+    """Convert the network of a checkpoint, or its ONNX file.
+
+    Returns:
+        An `openvino.Model`: uint8 (group, S, S, 3) -> float32 (group, F).
+
+    Raises:
+        CheckpointError: the checkpoint is damaged.
+    """
+    if files.card.onnx is not None:
+        from vocscore.runtime.onnx_openvino import convert_checkpoint
+
+        return convert_checkpoint(files, shape=shape)
     return convert(_network(files), files.card.preprocess, shape=shape)
 
 
