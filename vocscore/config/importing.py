@@ -32,11 +32,12 @@ class ImportedModelConfig(Group):
         metavar="NAME",
         unset="the one that the model names itself",
     )
-    activation: str = option(
-        "sigmoid",
+    activation: str | None = option(
+        None,
         help="What turns outputs into probabilities. sigmoid: any number of classes per image. "
         "softmax: one class per image, the most probable one. none: the outputs are used as they "
         "are.",
+        unset="the one that the model names itself, else sigmoid",
         choices=("sigmoid", "softmax", "none"),
     )
     threshold: float | None = option(

@@ -107,12 +107,13 @@ def check_weights(weights: str, *, backbone: str) -> None:
     check_file(weight_file(weights), named=weights)
 
 
-def check_file(file: Path, *, named: str) -> None:
+def check_file(file: Path, *, named: str, takes: str = _TAKES) -> None:
     """Refuse a file that does not contain weights, and name its kind.
 
     Args:
         file: path of the file.
         named: the path as the user gave it.
+        takes: the sentence that says what is expected.
 
     Raises:
         CheckpointError: it is missing, not a regular file, or contains something else.
@@ -121,21 +122,22 @@ def check_file(file: Path, *, named: str) -> None:
         with os.fdopen(open_regular(file), "rb") as opened:
             found = _what_else(opened, file)
     except FileNotFoundError as error:
-        raise CheckpointError(f"{named}: no such file. {_hint(named)}") from error
+        raise CheckpointError(f"{named}: no such file. {_hint(named, takes)}") from error
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         said = error.strerror if isinstance(error, OSError) else str(error)
-        raise CheckpointError(f"{named}: {said}. {_hint(named)}") from error
+        raise CheckpointError(f"{named}: {said}. {_hint(named, takes)}") from error
     if found is not None:
         what, cure = found
+        cure = takes if cure is _TAKES else cure
         raise CheckpointError(f"{named}: {what}. {cure.rstrip('.')}.")
 
 
-def _hint(named: str) -> str:
+def _hint(named: str, takes: str) -> str:
     if "://" in named:
         return "It is a URL: download the file, and give its path."
     if named.lower() in WORDS:
         return f"Write it {named.lower()!r}."
-    return _TAKES
+    return takes
 
 
 def _what_else(opened: BinaryIO, file: Path) -> tuple[str, str] | None:

@@ -1,0 +1,133 @@
+"""The preprocessing of an imported model: its authors' own, with the user's changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from vocscore.config.importing import three_numbers
+from vocscore.errors import ImportModelError
+from vocscore.pipeline.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vocscore.config.importing import PreprocessingConfig
+
+HALF = (0.5, 0.5, 0.5)
+_FITS = {"center": "crop", "squash": "squash"}
+"""timm's `crop_mode` -> `Preprocess.fit`. Its 'border' resizes and cuts in one more way."""
+_DEFAULT = {
+    "mean": (0.485, 0.456, 0.406),
+    "std": (0.229, 0.224, 0.225),
+    "input_size": (3, 224, 224),
+    "interpolation": "bicubic",
+    "crop_pct": 0.875,
+    "crop_mode": "center",
+}
+"""What timm uses where a model's configuration says nothing."""
+
+
+def torchvision_preprocess(backbone: str) -> Preprocess:
+    """Return the preprocessing of torchvision's own weights of a classifier.
+
+    `googlenet` and `inception_v3` convert ImageNet's normalization to mean and standard deviation
+    0.5 inside the model if torchvision built them with pretrained weights (`transform_input`); here
+    images are normalized in this way directly.
+    """
+    import torchvision.models
+
+    from vocscore.models.network import AUXILIARY_HEADS
+
+    choices = torchvision.models.get_model_weights(backbone)
+    preset = choices.__members__.get("IMAGENET1K_V1", choices.DEFAULT).transforms()
+    size, short = preset.crop_size[0], preset.resize_size[0]
+    half = backbone in AUXILIARY_HEADS
+    return Preprocess(
+        size=size,
+        mean=HALF if half else tuple(preset.mean),
+        std=HALF if half else tuple(preset.std),
+        fit="crop",
+        interpolation=preset.interpolation.value,
+        crop_fraction=size / short,
+    )
+
+
+def timm_preprocess(
+    settings: Mapping[str, Any], *, origin: str, fit: str | None = None
+) -> Preprocess:
+    """Return the preprocessing of timm's `pretrained_cfg`.
+
+    Args:
+        settings: mean, std, input_size, interpolation, crop_pct, crop_mode; any may be absent.
+        origin: name of the file, for errors.
+        fit: the one that the user gave, which then replaces it.
+
+    Raises:
+        ImportModelError: a value is not of its kind, or images are cut in another way.
+    """
+    given = {name: settings.get(name) for name in _DEFAULT}
+    found = {name: _DEFAULT[name] if value is None else value for name, value in given.items()}
+    try:
+        channels, height, width = (int(value) for value in found["input_size"])  # type: ignore[attr-defined]
+        share = float(found["crop_pct"])  # type: ignore[arg-type]
+        mean, std = (tuple(float(v) for v in found[name]) for name in ("mean", "std"))  # type: ignore[attr-defined]
+    except (TypeError, ValueError) as error:
+        raise ImportModelError(f"{origin}: not timm's preprocessing ({error}).") from error
+    if channels != 3 or height != width:
+        raise ImportModelError(
+            f"{origin}: takes images of {channels} channels, {height}x{width} pixels. Only square "
+            "RGB images are supported."
+        )
+    fit = fit or _FITS.get(str(found["crop_mode"]))
+    if fit is None:
+        raise ImportModelError(
+            f"{origin}: fits images by crop_mode {found['crop_mode']!r}, which is not supported. "
+            "Only 'center' and 'squash' are."
+        )
+    interpolation = str(found["interpolation"])
+    try:
+        return Preprocess(
+            size=height,
+            mean=mean,
+            std=std,
+            fit=fit,
+            interpolation="bilinear" if interpolation == "random" else interpolation,
+            crop_fraction=timm_fraction(height, share) if fit == "crop" else 1.0,
+        )
+    except ValueError as error:
+        raise ImportModelError(f"{origin}: {error}.") from error
+
+
+def timm_fraction(size: int, share: float) -> float:
+    """Return the crop fraction that resizes the shorter side as timm does: rounded down."""
+    return size / int(size / share) if 0 < share <= 1 else share
+
+
+def changed(own: Preprocess, config: PreprocessingConfig) -> Preprocess:
+    """Apply the options that the user gave."""
+    given: dict[str, Any] = {
+        name: getattr(config, name)
+        for name in ("size", "fit", "interpolation", "crop_fraction")
+        if getattr(config, name) is not None
+    }
+    for name in ("mean", "std"):
+        if getattr(config, name) is not None:
+            given[name] = three_numbers(getattr(config, name), name=name)
+    if given.get("fit", own.fit) != "crop":
+        given["crop_fraction"] = 1.0
+    return replace(own, **given)
+
+
+def in_words(preprocess: Preprocess) -> str:
+    """Describe a preprocessing in one line."""
+    size, share = preprocess.size, preprocess.crop_fraction
+    fits = {
+        "squash": f"both sides to {size} pixels",
+        "crop": f"the shorter side to {round(size / share)} pixels, the center {size}x{size}",
+        "pad": f"the longer side to {size} pixels, the rest filled",
+    }
+    mean, std = (
+        ",".join(f"{value:g}" for value in values) for values in (preprocess.mean, preprocess.std)
+    )
+    return f"{fits[preprocess.fit]}, {preprocess.interpolation}; mean {mean}, std {std}"
