@@ -145,7 +145,9 @@ def _reader(file: Path) -> Callable[[Path, Request], Imported]:
     if not file.exists():
         raise ImportModelError(f"{file}: no such file or folder.")
     if file.suffix.lower() == ".onnx":
-        raise ImportModelError(f"{file}: ONNX is not supported yet.")
+        from vocscore.importing.onnx_model import read as read_onnx
+
+        return read_onnx
     from vocscore.importing.described_folder import is_described
 
     if is_described(file):

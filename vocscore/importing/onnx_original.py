@@ -56,7 +56,7 @@ def original_of(
         try:
             return run(images)
         except Exception as error:  # ONNX Runtime's errors have no common class
-            raise ImportModelError(f"{file}: ONNX Runtime cannot run it ({_line(error)}).") from error
+            raise ImportModelError(f"ONNX Runtime cannot run it ({_line(error)}).") from error
 
     return checked
 

@@ -11,7 +11,7 @@ from typing import Any
 BACKBONE = "onnx"
 """The backbone's name on the card of a run whose network is an ONNX file."""
 LAYOUTS = ("NCHW", "NHWC")
-WHOLE = ("uint8", "int8", "int16", "uint16", "int32", "int64")
+WHOLE = ("uint8", "int16", "uint16", "int32", "int64")
 """Types of an input that takes pixels from 0 to 255."""
 TYPES = (*WHOLE, "float16", "float32", "float64")
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vocscore.errors import CheckpointError
 from vocscore.models.onnx_external import has_external_data
 from vocscore.runtime.openvino import core, normalized
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from vocscore.models.card import ModelCard
     from vocscore.models.checkpoint_files import CheckpointFiles
@@ -118,20 +123,8 @@ def connected(
     import openvino
     from openvino import opset13 as ops
 
-    parameter = _named(model.inputs, signature.input, what="input", file=file)
+    parameter = _reshape(model, signature, group, size=preprocess.size, file=file)
     result = _named(model.outputs, signature.output, what="output", file=file)
-    element = _ELEMENTS.get(parameter.get_element_type().get_type_name())
-    if element != signature.type or len(model.inputs) != 1:
-        raise CheckpointError(
-            f"{file}: its inputs are not those of the card. The card belongs to another model."
-        )
-    wanted = signature.shape(group, preprocess.size)
-    try:
-        model.reshape({parameter: openvino.PartialShape(wanted)})
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"{file}: does not take images of shape {tuple(wanted)} ({reason(error)})."
-        ) from error
     pixels = ops.parameter([group, preprocess.size, preprocess.size, 3], openvino.Type.u8)
     front = pixels if signature.takes_bytes else normalized(pixels, preprocess)
     if signature.layout == "NCHW":
@@ -141,6 +134,26 @@ def connected(
     last = result.get_node().input_value(0)
     parameter.replace(front.output(0))
     return openvino.Model([ops.result(_columns(last, group, file=file))], [pixels], "network")
+
+
+def _reshape(model: Any, signature: OnnxSignature, images: int, *, size: int, file: Path) -> Any:
+    """Give the input of a model its final shape, and return it."""
+    import openvino
+
+    parameter = _named(model.inputs, signature.input, what="input", file=file)
+    element = _ELEMENTS.get(parameter.get_element_type().get_type_name())
+    if element != signature.type or len(model.inputs) != 1:
+        raise CheckpointError(
+            f"{file}: its inputs are not those of the card. The card belongs to another model."
+        )
+    wanted = signature.shape(images, size)
+    try:
+        model.reshape({parameter: openvino.PartialShape(wanted)})
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{file}: does not take images of shape {tuple(wanted)} ({reason(error)})."
+        ) from error
+    return parameter
 
 
 def _named(ports: Any, name: str, *, what: str, file: Path) -> Any:
@@ -176,3 +189,73 @@ def reason(error: Exception) -> str:
             return line[3:].rstrip(".")
     said = [line for line in lines if not line.startswith(("Exception from", "Check '", "To fac"))]
     return (said or lines or [type(error).__name__])[-1].rstrip(".")
+
+
+def columns(
+    model: Any, signature: OnnxSignature, *, size: int, file: Path
+) -> dict[str, int | None]:
+    """Count the values per image of every output.
+
+    Args:
+        model: as returned by `read_onnx`; changed.
+        signature: its input is used, and the number of images that it takes.
+        size: height and width of the images, pixels.
+        file: for messages.
+
+    Returns:
+        Names of the outputs -> their number of values per image; None: not a row per image.
+
+    Raises:
+        CheckpointError: the model has no such input, or does not take this shape.
+    """
+    images = signature.batch or 1
+    _reshape(model, signature, images, size=size, file=file)
+    found: dict[str, int | None] = {}
+    for port in model.outputs:
+        shape = port.get_partial_shape()
+        sides = list(shape.to_shape()) if shape.is_static else []
+        row = len(sides) >= 2 and sides[0] == images and all(side == 1 for side in sides[2:])
+        found.update(dict.fromkeys(port.get_names(), int(sides[1]) if row else None))
+    return found
+
+
+def any_batch(
+    data: bytes, signature: OnnxSignature, preprocess: Preprocess, *, file: Path
+) -> int | None:
+    """Return how many images a model takes per call; None: any number.
+
+    A file that fixes the number is given another one, which is used only if it changes no output:
+    layers inside may have the number written in.
+
+    Args:
+        data: the bytes of the file.
+        signature: its batch is the number that the file fixes, if it does.
+        preprocess: of the card.
+        file: for messages.
+    """
+    several = 3 * (signature.batch or 1)
+    try:
+        graph = _graph(data, signature, preprocess, group=several, file=file)
+    except CheckpointError:
+        return signature.batch or 1
+    if signature.batch is None:
+        return None
+    noise = np.random.default_rng(0).integers(
+        0, 256, (several, preprocess.size, preprocess.size, 3), dtype=np.uint8
+    )
+    alone = _run(_graph(data, signature, preprocess, group=signature.batch, file=file))
+    expected = np.concatenate([alone(part) for part in np.split(noise, 3)])
+    found = _run(graph)(noise)
+    same = np.allclose(found, expected, rtol=1e-4, atol=1e-4 * float(np.abs(expected).max()))
+    return None if same else signature.batch
+
+
+def _graph(
+    data: bytes, signature: OnnxSignature, preprocess: Preprocess, *, group: int, file: Path
+) -> Any:
+    return connected(read_onnx(data, file=file), signature, preprocess, group=group, file=file)
+
+
+def _run(graph: Any) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    compiled = core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda pixels: compiled(pixels)[0].copy()
