@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shards.files import read_regular
 from vocscore.errors import CheckpointError
 from vocscore.models.onnx_signature import BACKBONE as ONNX
 from vocscore.models.onnx_signature import OnnxSignature
-from vocscore.models.probabilities import decide, probabilities
+from vocscore.models.probabilities import ACTIVATIONS, decide, probabilities
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ PLAIN_FORMAT = 1
 FITTED_FORMAT = 2
 """Format of a card with per-class thresholds or a temperature. It differs from the plain format so
 that older versions refuse it, instead of ignoring these keys and writing wrong probabilities."""
+OPENED_FORMAT = 3
+"""Format of a card with another activation, head or preprocessing than older versions know."""
 _LARGEST = 3e38  # about the largest float32
 
 
@@ -65,6 +67,9 @@ class ModelCard:
     thresholds: tuple[float, ...] | None = None
     temperature: float = 1.0
     precision: Precision = "float32"
+    activation: str = "sigmoid"
+    head: dict[str, Any] | None = None
+    origin: dict[str, str] = field(default_factory=dict)
     onnx: OnnxSignature | None = None
 
     def __post_init__(self) -> None:
@@ -92,12 +97,20 @@ class ModelCard:
             raise TypeError("backbone and weights must be text")
         if self.precision not in ("float32", "bf16"):
             raise ValueError(f"precision must be float32 or bf16, got {self.precision!r}")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}"
+            )
         if (self.backbone == ONNX) != (self.onnx is not None):
             raise ValueError("only a card of the backbone 'onnx' has 'onnx', and each of them has")
 
     @property
     def format(self) -> int:
         """The oldest format that can represent this card."""
+        if self.onnx is not None:
+            return OPENED_FORMAT
+        if self.activation != "sigmoid" or self.head is not None or self.preprocess.is_new:
+            return OPENED_FORMAT
         plain = self.thresholds is None and self.temperature == 1
         return PLAIN_FORMAT if plain else FITTED_FORMAT
 
@@ -108,16 +121,16 @@ class ModelCard:
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Turn logits, shape (N, C), into float32 probabilities of the same shape."""
-        return probabilities(logits, self.temperature)
+        return probabilities(logits, self.temperature, self.activation)
 
     def decide(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return which classes are predicted by the card's thresholds; both of shape (N, C)."""
-        return decide(probabilities, self.decision_threshold)
+        return decide(probabilities, self.decision_threshold, activation=self.activation)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; values that were not fitted have no key."""
         fitted: dict[str, Any] = {}
-        if self.format == FITTED_FORMAT:
+        if self.thresholds is not None or self.temperature != 1:
             thresholds = None if self.thresholds is None else list(self.thresholds)
             fitted = {"thresholds": thresholds, "temperature": self.temperature}
         return {
@@ -129,6 +142,9 @@ class ModelCard:
             "precision": self.precision,
             **({} if self.onnx is None else {"onnx": self.onnx.to_json()}),
             **fitted,
+            **({} if self.activation == "sigmoid" else {"activation": self.activation}),
+            **({} if self.head is None else {"head": self.head}),
+            **({"origin": self.origin} if self.origin else {}),
         }
 
     @classmethod
@@ -148,6 +164,9 @@ class ModelCard:
             thresholds=None if thresholds is None else tuple(thresholds),
             temperature=value.get("temperature", 1.0),
             precision=value.get("precision", "float32"),
+            activation=value.get("activation", "sigmoid"),
+            head=value.get("head"),
+            origin=dict(value.get("origin", {})),
             onnx=None if value.get("onnx") is None else OnnxSignature.from_json(value["onnx"]),
         )
 
@@ -232,10 +251,10 @@ def parse_card(data: bytes, folder: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{folder / CARD_FILE}: not JSON ({error}).") from error
     found = written.get("format") if isinstance(written, dict) else None
-    if found not in (PLAIN_FORMAT, FITTED_FORMAT):
+    if found not in (PLAIN_FORMAT, FITTED_FORMAT, OPENED_FORMAT):
         raise CheckpointError(
-            f"{folder / CARD_FILE}: format {found!r} is not supported (only {PLAIN_FORMAT} and "
-            f"{FITTED_FORMAT} are). Use the version of vocscore that wrote it."
+            f"{folder / CARD_FILE}: format {found!r} is not supported (only {PLAIN_FORMAT} to "
+            f"{OPENED_FORMAT} are). Use the version of vocscore that wrote it."
         )
     return dict(written)
 

@@ -37,6 +37,10 @@ class Preprocess:
     upright: bool = True
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    fit: str = "squash"
+    interpolation: str = "bilinear"
+    crop_fraction: float = 1.0
+    pad_color: tuple[int, int, int] = (0, 0, 0)
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -44,6 +48,11 @@ class Preprocess:
             raise ValueError(f"size must be 1 to {MAX_SIZE} pixels, got {self.size}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ValueError(f"mean {self.mean} and std {self.std} need three values, std above 0")
+
+    @property
+    def is_new(self) -> bool:
+        """Whether older versions would resize in another way."""
+        return (self.fit, self.interpolation) != ("squash", "bilinear")
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """Turn pixels into the network's input, on their device.
@@ -72,7 +81,16 @@ class Preprocess:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for the checkpoint."""
-        return asdict(self)
+        found = asdict(self)
+        for name, default in (
+            ("fit", "squash"),
+            ("interpolation", "bilinear"),
+            ("crop_fraction", 1.0),
+            ("pad_color", (0, 0, 0)),
+        ):
+            if found[name] == default:
+                del found[name]
+        return found
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Preprocess:
