@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LARGEST = 2**31
 """Bytes; the size limit of protocol buffers, the file's encoding."""
 NEEDED = ("onnx", "onnxruntime")
+_NOT_ONNX = "truncated, or not a model in ONNX. Copy it again."
 _QUANTIZED = ("Quantize", "QLinear", "Integer", "QAttention", "QGemm", "MatMulNBits")
 """Parts of the names of layers in 8-bit and smaller integers."""
 
@@ -44,8 +45,8 @@ def read_onnx_file(file: Path) -> Any:
         ImportModelError: it is not an ONNX file, is damaged or too large, is quantized, or refers
             to a file that is missing, damaged, or outside its own folder.
     """
-    import google.protobuf.message
     import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
         if file.stat().st_size >= LARGEST:
@@ -56,10 +57,10 @@ def read_onnx_file(file: Path) -> Any:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
-    except (google.protobuf.message.DecodeError, RecursionError) as error:
-        raise ImportModelError(f"{file}: truncated, or not a model in ONNX. Copy it again.") from error
+    except (DecodeError, RecursionError) as error:
+        raise ImportModelError(f"{file}: {_NOT_ONNX}") from error
     if not model.graph.node or not model.graph.output:
-        raise ImportModelError(f"{file}: truncated, or not a model in ONNX. Copy it again.")
+        raise ImportModelError(f"{file}: {_NOT_ONNX}")
     _refuse_quantized(model, file)
     _include_external(model, file)
     return model
@@ -86,8 +87,8 @@ def _refuse_quantized(model: Any, file: Path) -> None:
     for node in nodes(model):
         if any(part in node.op_type for part in _QUANTIZED):
             raise ImportModelError(
-                f"{file}: quantized (it has a layer {node.op_type}). Import the model in float32 or "
-                "float16, then use 'vocscore quantize', which measures what changes."
+                f"{file}: quantized (it has a layer {node.op_type}). Import the model in float32 "
+                "or float16, then use 'vocscore quantize', which measures what changes."
             )
 
 
@@ -160,8 +161,8 @@ def _part(data: bytes, told: dict[str, str], tensor: Any, *, file: Path) -> byte
         raise ImportModelError(f"{file}: the weights {tensor.name!r} are damaged.") from error
     if min(offset, length) < 0 or length != needed or offset + length > len(data):
         raise ImportModelError(
-            f"{file}: {told.get('location')} is truncated or of another model: it does not hold the "
-            f"weights {tensor.name!r}. Copy it again."
+            f"{file}: {told.get('location')} is truncated or of another model: it does not hold "
+            f"the weights {tensor.name!r}. Copy it again."
         )
     return data[offset : offset + length]
 

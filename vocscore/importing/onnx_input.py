@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 AS_BYTES = (1 / 255, 1 / 255, 1 / 255)
 """The standard deviation, with a mean of 0, that leaves pixels from 0 to 255 as they are."""
 _MOST_BYTES_SCALE = 0.05
-"""A graph that multiplies its input by less takes pixels from 0 to 255: 1 / 255, 1 / 58, 1 / 128."""
+"""A graph that multiplies its input by less takes pixels from 0 to 255: by 1 / 255 or 1 / 58."""
 _LEAST_UNIT_SCALE = 0.5
 """A graph that multiplies its input by more takes values from 0 to 1, unless it subtracts a mean of
 bytes."""
@@ -139,9 +139,7 @@ def _words(sides: tuple[int | None, ...]) -> str:
     return ", ".join("any" if side is None else str(side) for side in sides)
 
 
-def _size(
-    sides: tuple[int | None, ...], layout: str | None, name: str, file: Path
-) -> int | None:
+def _size(sides: tuple[int | None, ...], layout: str | None, name: str, file: Path) -> int | None:
     """Return height and width if they are fixed."""
     if layout is None:
         return None

@@ -1,4 +1,4 @@
-"""Reads a classifier in ONNX: its card comes from the graph, from `vocscore export`, or the user."""
+"""Reads a classifier in ONNX: its card is from the graph, from `vocscore export`, or the user."""
 
 from __future__ import annotations
 
@@ -226,9 +226,7 @@ def _output(
 ) -> _Output:
     """Find the output with the classes, and its activation."""
     try:
-        found = columns(
-            read_onnx(data, file=file), signature, size=preprocess.size, file=file
-        )
+        found = columns(read_onnx(data, file=file), signature, size=preprocess.size, file=file)
     except CheckpointError as error:
         raise ImportModelError(str(error)) from error
     names = [each.name for each in model.graph.output]
@@ -272,9 +270,7 @@ def _for_the_run(model: Any, data: bytes, output: _Output, file: Path) -> bytes:
     return serialized(made, file)
 
 
-def _thresholds(
-    told: Description | None, activation: str, config: ImportConfig
-) -> dict[str, Any]:
+def _thresholds(told: Description | None, activation: str, config: ImportConfig) -> dict[str, Any]:
     given = config.model.threshold
     if given is not None or told is None:
         usual = 0.0 if activation == "softmax" else 0.5

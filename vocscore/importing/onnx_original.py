@@ -68,7 +68,9 @@ def _in_steps(
     for start in range(0, len(pixels), step):
         part = pixels[start : start + step]
         blank = np.zeros((step - len(part), *part.shape[1:]), part.dtype)
-        (output,) = session.run([signature.output], {signature.input: np.concatenate([part, blank])})
+        (output,) = session.run(
+            [signature.output], {signature.input: np.concatenate([part, blank])}
+        )
         found.append(np.asarray(output, np.float32).reshape(step, -1)[: len(part)])
     return np.concatenate(found)
 

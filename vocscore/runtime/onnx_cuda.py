@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from vocscore.device import Device
 from vocscore.errors import CheckpointError, DeviceError
 from vocscore.models.onnx_external import has_external_data
 from vocscore.pipeline.devices import bring, is_gpu, on_device
@@ -22,6 +21,7 @@ from vocscore.runtime.cuda import fetched_later
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vocscore.device import Device
     from vocscore.models.card import ModelCard
     from vocscore.models.checkpoint_files import CheckpointFiles
     from vocscore.runtime.base import Results
@@ -69,9 +69,7 @@ class OnnxRuntime(Runtime):
         file: for messages.
     """
 
-    def __init__(
-        self, data: bytes, card: ModelCard, *, device: torch.device, file: Path
-    ) -> None:
+    def __init__(self, data: bytes, card: ModelCard, *, device: torch.device, file: Path) -> None:
         """Open the model.
 
         Raises:
@@ -83,12 +81,13 @@ class OnnxRuntime(Runtime):
         self._device = device
         self._type = getattr(torch, card.onnx.type)
         try:
-            if has_external_data(data):
-                raise ValueError("its weights are in other files")
             self._session = _session(data, device)
-        except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors have no common class
+        except Exception as error:
             why = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise CheckpointError(f"{file}: ONNX Runtime cannot open it ({why}).") from error
+        # The file's own number: OpenVINO may change it, ONNX Runtime does not.
+        fixed = self._session.get_inputs()[0].shape[0]
+        self._batch: int | None = fixed if isinstance(fixed, int) else card.onnx.batch
 
     @torch.inference_mode()
     def submit(self, images: torch.Tensor) -> Results:
@@ -97,10 +96,10 @@ class OnnxRuntime(Runtime):
         if len(images) == 0:
             none = np.empty((0, len(self._card.classes)), np.float32)
             return lambda: none
-        step = self._signature.batch or len(images)
+        step = self._batch or len(images)
         with on_device(self._device):
             pixels = self._prepared(bring(images, self._device))
-            parts = [self._run(part, step) for part in pixels.split(step)]
+            parts = [self._run(part, step) for part in torch.split(pixels, step)]
             return fetched_later(self._card.probabilities(torch.cat(parts)), images)
 
     def _prepared(self, images: torch.Tensor) -> torch.Tensor:
@@ -114,7 +113,7 @@ class OnnxRuntime(Runtime):
     def _run(self, pixels: torch.Tensor, step: int) -> torch.Tensor:
         """Outputs, float32 (N, C); fewer images than the model takes are padded with zeros."""
         count = len(pixels)
-        if self._signature.batch is not None and count < step:
+        if self._batch is not None and count < step:
             blank = pixels.new_zeros((step - count, *pixels.shape[1:]))
             pixels = torch.cat([pixels, blank])
         binding = self._session.io_binding()
@@ -139,6 +138,8 @@ class OnnxRuntime(Runtime):
 def _session(data: bytes, device: torch.device) -> Any:
     import onnxruntime
 
+    if has_external_data(data):  # ONNX Runtime would read any file that it names
+        raise ValueError("its weights are in other files")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if not is_gpu(device):

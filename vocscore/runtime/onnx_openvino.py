@@ -92,8 +92,8 @@ def read_onnx(data: bytes, *, file: Path) -> Any:
         raise CheckpointError(f"{file}: not a model in ONNX ({error}). Copy it again.") from error
     if external:  # OpenVINO would read any file that it names
         raise CheckpointError(
-            f"{file}: its weights are in other files. Import it again with 'vocscore import-model', "
-            "which puts them into one file."
+            f"{file}: its weights are in other files. Import the model again with 'vocscore "
+            "import-model', which puts them into one file."
         )
     reader = core()
     try:
@@ -160,9 +160,7 @@ def _named(ports: Any, name: str, *, what: str, file: Path) -> Any:
     for port in ports:
         if name in port.get_names():
             return port
-    raise CheckpointError(
-        f"{file}: has no {what} {name!r}. The card belongs to another model."
-    )
+    raise CheckpointError(f"{file}: has no {what} {name!r}. The card belongs to another model.")
 
 
 def _columns(last: Any, group: int, *, file: Path) -> Any:
@@ -177,7 +175,7 @@ def _columns(last: Any, group: int, *, file: Path) -> Any:
             f"not ({group}, classes)."
         )
     if len(flat) > 2:
-        last = ops.reshape(last, ops.constant(flat[:2]), special_zero=False)
+        last = ops.reshape(last, ops.constant([-1, flat[1]]), special_zero=False)
     return ops.convert(last, "f32")
 
 
