@@ -1,4 +1,4 @@
-"""Turns off the telemetry of the libraries that this package loads.
+"""Turns off the telemetry and unasked requests of the libraries that this package loads.
 
 Importing any part of `vocscore` does it, before a library is loaded: in the command line, in a
 Python program, and in worker processes, which import it first and inherit the environment.
@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SWITCHES = {
     # Read by several libraries, including huggingface_hub.
@@ -43,6 +47,25 @@ def settle() -> None:
         if hasattr(loaded, "Telemetry"):
             setattr(loaded.Telemetry, name, _nothing)
     getattr(sys.modules.get("onnxruntime"), "disable_telemetry_events", _nothing)()
+
+
+@contextmanager
+def hub_closed() -> Iterator[None]:
+    """Let huggingface_hub, which timm loads, make no request inside the block.
+
+    As HF_HUB_OFFLINE=1 does, which is read only once. It applies to all threads of the process.
+    """
+    try:
+        from huggingface_hub import constants
+    except ImportError:  # timm installs it; without it there is nothing to close
+        yield
+        return
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _nothing(*_args: Any, **_extra: Any) -> None:

@@ -256,8 +256,8 @@ def test_card_with_a_field_that_no_card_has(saved: Path, field: str, value: obje
 
 def test_card_of_a_newer_format(saved: Path) -> None:
     """A format that is not known here is refused, not guessed at."""
-    rewrite(saved, format=3)
-    with pytest.raises(CheckpointError, match="format 3 is not supported"):
+    rewrite(saved, format=4)
+    with pytest.raises(CheckpointError, match="format 4 is not supported"):
         load_checkpoint(saved)
 
 

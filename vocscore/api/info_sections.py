@@ -124,6 +124,7 @@ def _recorded(record: ScoreRecord) -> Sections:
             "path": model.path,
             "sha256": model.sha256,
             "precision": model.precision,
+            "activation": model.activation,
             "threshold": dict(zip(model.classes, threshold, strict=False))
             if isinstance(threshold, tuple)
             else threshold,
@@ -174,6 +175,8 @@ def run(folder: Path) -> Sections:
             if card.thresholds
             else card.threshold,
             "temperature": card.temperature,
+            "activation": None if card.activation == "sigmoid" else card.activation,
+            "origin": dict(card.origin) or None,
             "precision": card.precision,
             "preprocess": card.preprocess.to_json(),
             "onnx": card.onnx and card.onnx.to_json(),

@@ -214,6 +214,7 @@ class Model:
             self._blocks(inputs, self._fitting, columns=len(self.classes)),
             classes=self.classes,
             thresholds=self.thresholds,
+            activation=self.card.activation,
             remember=not isinstance(inputs, Iterator),
         )
 

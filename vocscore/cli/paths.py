@@ -170,7 +170,10 @@ def _run_hint(path: Path) -> str:
     if suffix in _EXPORTED:
         return "An exported model is for other programs: name the run that it was exported from."
     if suffix in _FOREIGN:
-        return "Weights are trained further with: vocscore train SHARDS -o RUN --weights FILE"
+        return (
+            "Weights are trained further with: vocscore train SHARDS -o RUN --weights FILE; a "
+            "whole classifier becomes a run with: vocscore import-model FILE -o RUN"
+        )
     return ""
 
 
@@ -242,5 +245,6 @@ ROWS = RowsType(
 OUTPUT = PathType(
     "a file for the predictions, or with --format a folder", exists=False, folder=None
 )
+FOREIGN_MODEL = PathType("a model that another program trained", exists=True, folder=None)
 THRESHOLDS = old_file("thresholds (JSON)")
 SUMMARY = new_file("the summary", example="summary.json")

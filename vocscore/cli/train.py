@@ -180,7 +180,7 @@ def _summarize(
     from vocscore.records.trained_on import chosen_on_validation
 
     out = report.out
-    if report.weights != "none" and not report.weights.startswith("torchvision "):
+    if report.weights != "none" and not report.weights.startswith(("torchvision ", "timm ")):
         click.echo(f"started from: {report.weights}")  # with the keys in the file
     if report.unseen:
         named = wrap(report.unseen, begin="no training image shows: ", indent="  ")

@@ -24,15 +24,17 @@ class ModelConfig(Group):
 
     backbone: str = option(
         "resnet18",
-        help="resnet18, alexnet, googlenet, or any other torchvision classifier.",
+        help="resnet18, alexnet, googlenet, or any other torchvision classifier; or timm/NAME, any "
+        "model of timm, which needs pip install 'vocscore[timm]'.",
         metavar="NAME",
     )
     weights: str = option(
         "imagenet",
-        help="Initial weights of the backbone: torchvision's ImageNet weights (downloaded once), "
-        "none (random), a run of this program, or a file with torchvision's state dict, written by "
-        "torch.save or safetensors, also inside a training checkpoint (the moving average of the "
-        "weights is used if there is one; no code in the file is run).",
+        help="Initial weights of the backbone: torchvision's ImageNet weights or timm's weights of "
+        "the model (downloaded once), none (random), a run of this program, or a file with the "
+        "library's state dict, written by torch.save or safetensors, also inside a training "
+        "checkpoint (the moving average of the weights is used if there is one; no code in the "
+        "file is run).",
         metavar="imagenet|none|FILE|RUN",
     )
     size: int = option(

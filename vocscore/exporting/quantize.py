@@ -210,7 +210,7 @@ def _compare(
 
     threshold: Any = card.decision_threshold
     labels = images.labels
-    fidelity = compare(exact, found, threshold=threshold)
+    fidelity = compare(exact, found, threshold=threshold, activation=card.activation)
     return QuantizeReport(
         preset=preset,
         images=len(exact),

@@ -1,4 +1,4 @@
-"""Imports a whole classifier of torchvision or timm: its architecture, and a file of its weights."""
+"""Imports a whole classifier of torchvision or timm: an architecture, and a file of its weights."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ class Architecture:
         preprocess: its authors' own.
         arguments: of timm's `create_model`, from the model's configuration.
         origin: facts for the card, such as its license.
+        complete: whether the model itself says its preprocessing and its classes.
     """
 
     backbone: str
@@ -58,6 +59,7 @@ class Architecture:
     preprocess: Preprocess
     arguments: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
+    complete: bool = False
 
 
 def read_classifier(file: Path, described: Architecture, request: Request) -> Imported:
@@ -110,19 +112,19 @@ def read_classifier(file: Path, described: Architecture, request: Request) -> Im
         save=partial(save_checkpoint, network=network, card=card),
         original=partial(_outputs, whole, preprocess),
         library="PyTorch",
-        unproved=tuple(_unproved(request)),
+        unproved=_unproved(described),
     )
 
 
 def _network(
     whole: nn.Module, described: Architecture, *, size: int
-) -> tuple[Network, dict[str, Any] | None]:
+) -> tuple[Network, dict[str, Any]]:
     """Return the network to be saved, and the head of its card."""
     classes = len(described.classes)
     if not described.arguments:
-        network = empty_network(described.backbone, classes=classes)
+        network = empty_network(described.backbone, classes=classes, size=size)
         if split_head(whole, network, size=size):
-            return network, None
+            return network, {}
     arguments = {"arguments": dict(described.arguments)} if described.arguments else {}
     return wrapped(whole, classes=classes), {"kind": KIND, **arguments}
 
@@ -178,13 +180,12 @@ def _refuse_other_outputs(whole: nn.Module, weights: Weights, *, classes: int) -
         )
 
 
-def _unproved(request: Request) -> list[str]:
-    given = request.config.preprocessing
-    if all(getattr(given, name) is not None for name in ("size", "fit", "mean", "std")):
-        return []
-    return [
-        "The preprocessing and the order of the classes are not in a file of weights: compare some "
-        "predictions with those of the program that trained it."
-    ]
-
-
+def _unproved(described: Architecture) -> tuple[str, ...]:
+    """Say what a file does not contain, so that nothing can be compared with it."""
+    if described.complete:
+        return ()
+    line = (
+        "the preprocessing and the order of the classes, which weights do not contain. Compare "
+        "some predictions with those of the program that trained them."
+    )
+    return (line,)

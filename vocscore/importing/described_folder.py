@@ -129,7 +129,9 @@ def _configuration(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ImportModelError(f"{file}: not JSON ({error}).") from error
     if not isinstance(found, dict):
-        raise ImportModelError(f"{file}: not a model's configuration, but a {type(found).__name__}.")
+        raise ImportModelError(
+            f"{file}: not a model's configuration, but a {type(found).__name__}."
+        )
     return found
 
 

@@ -50,16 +50,15 @@ class ImportReport(Printed):
     def __str__(self) -> str:
         """Return the summary, one fact per line."""
         card = self.card
-        return "\n".join(
-            [
-                f"backbone: {card.backbone}, {len(card.classes)} classes, {card.activation}",
-                f"preprocessing: {self.preprocessing}",
-                f"largest difference from {self.library}: {self.largest:.1g}, on {self.images} "
-                f"images ({self.source})",
-                *(f"not proved: {line}" for line in self.unproved),
-                f"run: {self.run}",
-            ]
-        )
+        compared = f"on {self.images} images ({self.source})"
+        lines = [
+            f"backbone: {card.backbone}, {len(card.classes)} classes, activation {card.activation}",
+            f"preprocessing: {self.preprocessing}",
+            f"largest difference from {self.library}: {self.largest:.1g}, {compared}",
+            *(f"not proved: {line}" for line in self.unproved),
+            f"run: {self.run}",
+        ]
+        return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -115,7 +114,8 @@ def import_model(
 
     with _working(out) as folder:
         stage("writing the run")
-        imported.save(folder)
+        with _writing(out):
+            imported.save(folder)
         stage("comparing")
         try:
             images, largest, source = compare(
@@ -123,7 +123,8 @@ def import_model(
             )
         except ImportModelError as error:
             raise ImportModelError(f"{file}: {error}") from error
-        publish(folder, out)
+        with _writing(out):
+            publish(folder, out)
     return ImportReport(
         run=out,
         card=imported.card,
@@ -162,14 +163,21 @@ def _reader(file: Path) -> Callable[[Path, Request], Imported]:
 @contextmanager
 def _working(out: Path) -> Iterator[Path]:
     """Make a folder beside the run; remove it when the block ends."""
-    folder = atomic.temporary(out.absolute())
+    folder = atomic.temporary(out.resolve())
     try:
-        shutil.rmtree(folder, ignore_errors=True)  # left by an import that was killed
-        folder.mkdir(parents=True)
+        with _writing(out):
+            shutil.rmtree(folder, ignore_errors=True)  # left by an import that was killed
+            folder.mkdir(parents=True)
         yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ImportModelError(
             f"{error.filename or out}: cannot be written: {str(error.strerror).lower()}."
         ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

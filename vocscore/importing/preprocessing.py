@@ -66,12 +66,12 @@ def timm_preprocess(
     Raises:
         ImportModelError: a value is not of its kind, or images are cut in another way.
     """
-    given = {name: settings.get(name) for name in _DEFAULT}
-    found = {name: _DEFAULT[name] if value is None else value for name, value in given.items()}
+    given = {name: value for name, value in settings.items() if value is not None}
+    found: dict[str, Any] = {name: given.get(name, usual) for name, usual in _DEFAULT.items()}
     try:
-        channels, height, width = (int(value) for value in found["input_size"])  # type: ignore[attr-defined]
-        share = float(found["crop_pct"])  # type: ignore[arg-type]
-        mean, std = (tuple(float(v) for v in found[name]) for name in ("mean", "std"))  # type: ignore[attr-defined]
+        channels, height, width = (int(value) for value in found["input_size"])
+        share = float(found["crop_pct"])
+        mean, std = (_three(found[name]) for name in ("mean", "std"))
     except (TypeError, ValueError) as error:
         raise ImportModelError(f"{origin}: not timm's preprocessing ({error}).") from error
     if channels != 3 or height != width:
@@ -97,6 +97,11 @@ def timm_preprocess(
         )
     except ValueError as error:
         raise ImportModelError(f"{origin}: {error}.") from error
+
+
+def _three(values: Any) -> tuple[float, float, float]:
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue
 
 
 def timm_fraction(size: int, share: float) -> float:

@@ -8,16 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from shards.files import read_regular
 from vocscore.errors import CheckpointError
 from vocscore.models.onnx_signature import BACKBONE as ONNX
 from vocscore.models.onnx_signature import OnnxSignature
-from vocscore.models.probabilities import ACTIVATIONS, decide, probabilities
+from vocscore.models.probabilities import decide, probabilities
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
@@ -34,8 +35,10 @@ PLAIN_FORMAT = 1
 FITTED_FORMAT = 2
 """Format of a card with per-class thresholds or a temperature. It differs from the plain format so
 that older versions refuse it, instead of ignoring these keys and writing wrong probabilities."""
-OPENED_FORMAT = 3
-"""Format of a card with another activation, head or preprocessing than older versions know."""
+EXTENDED_FORMAT = 3
+"""Format of a card with another activation, head or way to make an image square than the first
+versions knew."""
+ACTIVATIONS: Final = ("sigmoid", "softmax", "none")
 _LARGEST = 3e38  # about the largest float32
 
 
@@ -56,6 +59,11 @@ class ModelCard:
             nothing.
         precision: the arithmetic of `--precision auto`: 'bf16' if its probabilities were measured
             to be close to float32's, else 'float32'.
+        activation: turns logits into probabilities: 'sigmoid' for each class alone, 'softmax' over
+            all classes (then the one with the greatest is predicted), or 'none' where the network
+            gives probabilities itself.
+        head: kind and numbers of a head other than a linear layer; empty: linear.
+        origin: where the network is from, as text for the user: its license, its source.
         onnx: how the network takes images, if it is an ONNX file; then `backbone` is 'onnx'.
     """
 
@@ -68,8 +76,8 @@ class ModelCard:
     temperature: float = 1.0
     precision: Precision = "float32"
     activation: str = "sigmoid"
-    head: dict[str, Any] | None = None
-    origin: dict[str, str] = field(default_factory=dict)
+    head: Mapping[str, Any] = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict)
     onnx: OnnxSignature | None = None
 
     def __post_init__(self) -> None:
@@ -79,28 +87,34 @@ class ModelCard:
             ValueError: classes missing, duplicated or not names, a threshold outside 0 to 1 or not
                 one per class, or a temperature that is not above 0.
         """
-        names = self.classes
-        if not names or not all(isinstance(n, str) and n for n in names):
-            raise ValueError(f"classes must be names, got {names!r}")
-        if len(set(names)) != len(names):
-            twice = next(n for n in names if names.count(n) > 1)
-            raise ValueError(f"class {twice!r} occurs twice")
-        if self.thresholds is not None and len(self.thresholds) != len(names):
-            raise ValueError(f"{len(self.thresholds)} thresholds for {len(names)} classes")
+        self._check_texts()
+        if self.thresholds is not None and len(self.thresholds) != len(self.classes):
+            raise ValueError(f"{len(self.thresholds)} thresholds for {len(self.classes)} classes")
         limits = [(self.threshold, 1.0), *((value, _LARGEST) for value in self.thresholds or ())]
         for threshold, limit in limits:
             if not (isinstance(threshold, (int, float)) and 0 <= threshold <= limit):
                 raise ValueError(f"threshold must be from 0 to 1, got {threshold!r}")
         if not (isinstance(self.temperature, (int, float)) and 0 < self.temperature < _LARGEST):
             raise ValueError(f"temperature must be above 0, got {self.temperature!r}")
-        if not isinstance(self.backbone, str) or not isinstance(self.weights, str):
-            raise TypeError("backbone and weights must be text")
         if self.precision not in ("float32", "bf16"):
             raise ValueError(f"precision must be float32 or bf16, got {self.precision!r}")
         if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}"
-            )
+            known = ", ".join(ACTIVATIONS)
+            raise ValueError(f"activation must be one of {known}, got {self.activation!r}")
+        if self.activation == "none" and self.temperature != 1:
+            raise ValueError("without an activation the temperature must be 1")
+
+    def _check_texts(self) -> None:
+        names = self.classes
+        if not names or not all(isinstance(n, str) and n for n in names):
+            raise ValueError(f"classes must be names, got {names!r}")
+        if len(set(names)) != len(names):
+            twice = next(n for n in names if names.count(n) > 1)
+            raise ValueError(f"class {twice!r} occurs twice")
+        if not isinstance(self.backbone, str) or not isinstance(self.weights, str):
+            raise TypeError("backbone and weights must be text")
+        if not all(isinstance(part, str) for pair in self.origin.items() for part in pair):
+            raise TypeError(f"origin must be texts, got {self.origin!r}")
         if (self.backbone == ONNX) != (self.onnx is not None):
             raise ValueError("only a card of the backbone 'onnx' has 'onnx', and each of them has")
 
@@ -108,9 +122,9 @@ class ModelCard:
     def format(self) -> int:
         """The oldest format that can represent this card."""
         if self.onnx is not None:
-            return OPENED_FORMAT
-        if self.activation != "sigmoid" or self.head is not None or self.preprocess.is_new:
-            return OPENED_FORMAT
+            return EXTENDED_FORMAT
+        if self.activation != "sigmoid" or self.head or not self.preprocess.squashes:
+            return EXTENDED_FORMAT
         plain = self.thresholds is None and self.temperature == 1
         return PLAIN_FORMAT if plain else FITTED_FORMAT
 
@@ -125,14 +139,20 @@ class ModelCard:
 
     def decide(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return which classes are predicted by the card's thresholds; both of shape (N, C)."""
-        return decide(probabilities, self.decision_threshold, activation=self.activation)
+        return decide(probabilities, self.decision_threshold, self.activation)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values; values that were not fitted have no key."""
-        fitted: dict[str, Any] = {}
+        """Return plain values; values that were not fitted, and usual ones, have no key."""
+        more: dict[str, Any] = {}
         if self.thresholds is not None or self.temperature != 1:
             thresholds = None if self.thresholds is None else list(self.thresholds)
-            fitted = {"thresholds": thresholds, "temperature": self.temperature}
+            more = {"thresholds": thresholds, "temperature": self.temperature}
+        if self.activation != "sigmoid":
+            more["activation"] = self.activation
+        if self.head:
+            more["head"] = dict(self.head)
+        if self.origin:
+            more["origin"] = dict(self.origin)
         return {
             "backbone": self.backbone,
             "classes": list(self.classes),
@@ -140,11 +160,8 @@ class ModelCard:
             "threshold": self.threshold,
             "weights": self.weights,
             "precision": self.precision,
+            **more,
             **({} if self.onnx is None else {"onnx": self.onnx.to_json()}),
-            **fitted,
-            **({} if self.activation == "sigmoid" else {"activation": self.activation}),
-            **({} if self.head is None else {"head": self.head}),
-            **({"origin": self.origin} if self.origin else {}),
         }
 
     @classmethod
@@ -165,7 +182,7 @@ class ModelCard:
             temperature=value.get("temperature", 1.0),
             precision=value.get("precision", "float32"),
             activation=value.get("activation", "sigmoid"),
-            head=value.get("head"),
+            head=dict(value.get("head", {})),
             origin=dict(value.get("origin", {})),
             onnx=None if value.get("onnx") is None else OnnxSignature.from_json(value["onnx"]),
         )
@@ -251,10 +268,10 @@ def parse_card(data: bytes, folder: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{folder / CARD_FILE}: not JSON ({error}).") from error
     found = written.get("format") if isinstance(written, dict) else None
-    if found not in (PLAIN_FORMAT, FITTED_FORMAT, OPENED_FORMAT):
+    if found not in (PLAIN_FORMAT, FITTED_FORMAT, EXTENDED_FORMAT):
         raise CheckpointError(
             f"{folder / CARD_FILE}: format {found!r} is not supported (only {PLAIN_FORMAT} to "
-            f"{OPENED_FORMAT} are). Use the version of vocscore that wrote it."
+            f"{EXTENDED_FORMAT} are). Use the version of vocscore that wrote it."
         )
     return dict(written)
 
@@ -275,7 +292,7 @@ def to_card(written: dict[str, Any], folder: Path) -> ModelCard:
 def _preprocess(value: dict[str, Any]) -> Preprocess:
     """Create a Preprocess from JSON, and check types: 256 could be 256.5 or "256"."""
     made = Preprocess.from_json(value)
-    numbers = (*made.mean, *made.std)
+    numbers = (*made.mean, *made.std, made.crop_fraction)
     if not isinstance(made.size, int) or isinstance(made.size, bool):
         raise TypeError(f"preprocess size must be whole pixels, got {made.size!r}")
     if not isinstance(made.upright, bool):

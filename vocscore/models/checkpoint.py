@@ -20,6 +20,7 @@ from vocscore.errors import CheckpointError
 from vocscore.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard
 from vocscore.models.checkpoint_files import read_checkpoint
 from vocscore.models.network import Network, empty_network
+from vocscore.models.own_head import KIND, own_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,9 +80,17 @@ def load_network(files: CheckpointFiles) -> Network:
             "and quantized; training, features and heat maps need a network of torchvision or timm."
         )
     weights = files.verified_weights()
-    network = empty_network(files.card.backbone, classes=len(files.card.classes))
+    network = _empty(files.card)
     _fill(network, weights, files)
     return network.eval()
+
+
+def _empty(card: ModelCard) -> Network:
+    """Build the network that a card describes, with random weights."""
+    if card.head.get("kind") == KIND:
+        return own_network(card)
+    size = card.preprocess.size
+    return empty_network(card.backbone, classes=len(card.classes), size=size)
 
 
 def _fill(network: Network, weights: bytes, files: CheckpointFiles) -> None:

@@ -1,7 +1,9 @@
-"""Builds a backbone with flat features and a linear head from a torchvision classifier."""
+"""Builds a backbone with flat features and a linear head from torchvision's and timm's models."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,13 +11,18 @@ import torchvision.models
 from torch import nn
 
 from vocscore.errors import CheckpointError
-from vocscore.models.backbones import refuse_unknown
-from vocscore.models.weight_files import run_card, run_of
+from vocscore.models.backbones import is_timm, refuse_unknown
+from vocscore.models.timm_backbones import SIZE_ERRORS, TimmBackbone, open_timm, refused_size
+from vocscore.models.timm_models import check_timm, model_preprocess
+from vocscore.models.timm_weights import convert
+from vocscore.models.weight_files import first_line, run_card, run_of
 from vocscore.models.weights import fit_weights, imagenet_weights, read_weights
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from vocscore.models.weights import Weights
 
 AUXILIARY_HEADS = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
 """Backbones with auxiliary classifiers, and the prefixes of their keys. These help only in training
@@ -61,13 +68,13 @@ def build_network(
     """Build a network for training.
 
     Args:
-        backbone: name of a torchvision classification model.
+        backbone: name of a torchvision classification model, or 'timm/NAME'.
         classes: number of logits of the new head, which is initialized randomly.
-        weights: 'imagenet' (torchvision's, downloaded once), 'none' (random), a run of this
-            program, or the path of a torchvision state dict, pickled or safetensors, also inside
-            the checkpoint of a training script. Its classifier and auxiliary heads are ignored, so
-            it may have any number of classes.
-        size: height and width of the images, pixels.
+        weights: 'imagenet' (torchvision's or timm's, downloaded once), 'none' (random), a run of
+            this program, or the path of a state dict of the same library, pickled or safetensors,
+            also inside the checkpoint of a training script. Its classifier and auxiliary heads are
+            ignored, so it may have any number of classes.
+        size: height and width of the images, pixels; some models of timm are built for it.
         on_stage: called before weights are downloaded.
 
     Returns:
@@ -77,25 +84,27 @@ def build_network(
         CheckpointError: no such backbone, the weights are missing or do not fit, or the backbone
             does not accept images of this size.
     """
-    network, dropped = _bare(backbone, classes=classes, authors_init=weights == "none")
+    if is_timm(backbone):
+        check_timm(backbone)
+    random = weights == "none"
+    network, dropped = _bare(backbone, classes=classes, size=size, authors_init=random)
     if weights == "imagenet":
         state = imagenet_weights(backbone, on_stage=on_stage)
-        fit_weights(network.backbone, state, backbone=backbone, dropped=dropped)
-    elif weights != "none":
-        network.weights_at = fit_weights(
-            network.backbone, read_weights(weights), backbone=backbone, dropped=dropped
-        )
+        _fit(network.backbone, state, backbone=backbone, dropped=dropped)
+    elif not random:
+        state = read_weights(weights)
+        network.weights_at = _fit(network.backbone, state, backbone=backbone, dropped=dropped)
     _check_size(network, backbone, size=size)
     return network
 
 
-def empty_network(backbone: str, *, classes: int) -> Network:
+def empty_network(backbone: str, *, classes: int, size: int) -> Network:
     """Build the same structure with random weights, to be filled from a checkpoint; no download.
 
     Raises:
-        CheckpointError: no such backbone.
+        CheckpointError: no such backbone, or it needs timm, which is not installed.
     """
-    return _bare(backbone, classes=classes, authors_init=False)[0]
+    return _bare(backbone, classes=classes, size=size, authors_init=False)[0]
 
 
 def input_preprocess(backbone: str, *, weights: str, size: int) -> Preprocess:
@@ -104,26 +113,36 @@ def input_preprocess(backbone: str, *, weights: str, size: int) -> Preprocess:
     Most expect ImageNet's mean and standard deviation. `efficientnet_v2_l` documents 0.5 and 0.5.
     `googlenet` and `inception_v3` effectively use the same: their weights were trained elsewhere,
     and torchvision sets `transform_input` for them, which converts ImageNet's normalization to this
-    one inside the model. Here the images are normalized in this way directly.
+    one inside the model. Here the images are normalized in this way directly. timm's models state
+    theirs, whether the weights are timm's, random or from a file.
 
     Raises:
         CheckpointError: no such backbone.
     """
-    _check_known(backbone)
-    if weights == "none":
-        return Preprocess(size=size)
+    if not is_timm(backbone):
+        _check_known(backbone)
     run = run_of(weights)
     if run is not None:  # the preprocessing that its weights were trained with
-        before = run_card(run, backbone=backbone).preprocess
-        return Preprocess(size=size, mean=before.mean, std=before.std)
+        return replace(run_card(run, backbone=backbone).preprocess, size=size, upright=True)
+    if is_timm(backbone):
+        own = model_preprocess(backbone)
+        # Squashed to `size`, like other backbones: a centered crop may cut off labeled objects.
+        return Preprocess(size=size, mean=own.mean, std=own.std)
+    if weights == "none":
+        return Preprocess(size=size)
     if backbone in AUXILIARY_HEADS:
         return Preprocess(size=size, mean=HALF, std=HALF)
     preset = torchvision.models.get_model_weights(backbone).DEFAULT.transforms()
     return Preprocess(size=size, mean=tuple(preset.mean), std=tuple(preset.std))
 
 
-def _bare(backbone: str, *, classes: int, authors_init: bool) -> tuple[Network, tuple[str, ...]]:
-    """Return a network, and the key prefixes of torchvision's model that it does not use."""
+def _bare(
+    backbone: str, *, classes: int, size: int, authors_init: bool
+) -> tuple[Network, tuple[str, ...]]:
+    """Return a network, and the key prefixes of its library's model that it does not use."""
+    if is_timm(backbone):
+        made = open_timm(backbone, size=size)
+        return Network(made, nn.Linear(made.width, classes)), made.classifiers
     _check_known(backbone)
     if backbone in AUXILIARY_HEADS:
         model = torchvision.models.get_model(
@@ -135,6 +154,19 @@ def _bare(backbone: str, *, classes: int, authors_init: bool) -> tuple[Network, 
     return Network(model, nn.Linear(features, classes)), (
         f"{name}.",
         *AUXILIARY_HEADS.get(backbone, ()),
+    )
+
+
+def _fit(module: nn.Module, weights: Weights, *, backbone: str, dropped: tuple[str, ...]) -> str:
+    """Copy weights into a backbone; see `fit_weights`."""
+    if not isinstance(module, TimmBackbone):
+        return fit_weights(module, weights, backbone=backbone, dropped=dropped)
+    return fit_weights(
+        module.model,
+        weights,
+        backbone=backbone,
+        dropped=dropped,
+        convert=partial(convert, module.model),
     )
 
 
@@ -177,9 +209,11 @@ def _check_size(network: Network, backbone: str, *, size: int) -> None:
     try:
         with torch.inference_mode():
             network(torch.zeros(1, 3, size, size))
-    except (RuntimeError, AssertionError, ValueError) as error:
+    except SIZE_ERRORS as error:
+        reason = first_line(error)
+        if is_timm(backbone):
+            raise refused_size(backbone, size=size, reason=reason) from error
         preset = torchvision.models.get_model_weights(backbone).DEFAULT.transforms()
-        reason = str(error).splitlines()[0].rstrip(".")
         raise CheckpointError(
             f"backbone {backbone!r} does not accept {size}x{size} pixels ({reason}). "
             f"Use --size {preset.crop_size[0]}, for which it was designed."

@@ -92,9 +92,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return dict(arguments)
 
 
-def _timm_whole(
-    backbone: str, classes: int, size: int, arguments: Mapping[str, Any]
-) -> nn.Module:
+def _timm_whole(backbone: str, classes: int, size: int, arguments: Mapping[str, Any]) -> nn.Module:
     from vocscore import offline
     from vocscore.models.timm_backbones import SIZE_ERRORS
     from vocscore.models.timm_models import architecture, configuration, timm_library
@@ -125,7 +123,7 @@ def own_network(card: ModelCard) -> Network:
         card.backbone,
         classes=len(card.classes),
         size=card.preprocess.size,
-        arguments=(card.head or {}).get("arguments"),
+        arguments=card.head.get("arguments"),
     )
     return wrapped(whole, classes=len(card.classes))
 

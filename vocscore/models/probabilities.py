@@ -16,48 +16,44 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-ACTIVATIONS = ("sigmoid", "softmax", "none")
-"""What turns outputs into probabilities: independent classes; one class per image; nothing."""
 _FLOAT64_BYTES = 8
 
 
 def probabilities(
     logits: torch.Tensor, temperature: float, activation: str = "sigmoid"
 ) -> torch.Tensor:
-    """Compute the activation of logits / temperature.
+    """Compute the probabilities of logits / temperature.
 
     Args:
         logits: floating point, shape (..., C), any device. float64 is computed in float64 and
             rounded once; every other type is computed in float32.
         temperature: above 0; 1 changes nothing.
-        activation: one of `ACTIVATIONS`. 'none' returns logits / temperature: the network applies
-            its own activation, or its outputs are used as they are.
+        activation: 'sigmoid' of each logit, 'softmax' over the C classes, or 'none': the values
+            are probabilities already, and the temperature must be 1.
 
     Returns:
-        float32, the same shape, 0 to 1 (with 'none', whatever the network gives).
+        float32, the same shape, 0 to 1.
     """
     exact = logits if logits.element_size() == _FLOAT64_BYTES else logits.float()
+    if activation == "none":
+        return exact.float()
     scaled = exact / temperature
-    if activation == "softmax":
-        return scaled.softmax(dim=-1).float()
-    return (scaled if activation == "none" else scaled.sigmoid()).float()
+    return (scaled.sigmoid() if activation == "sigmoid" else scaled.softmax(-1)).float()
 
 
 def probabilities_of(
-    logits: NDArray[np.floating[Any]], *, temperature: float, activation: str = "sigmoid"
+    logits: NDArray[np.floating[Any]], *, temperature: float
 ) -> NDArray[np.float32]:
-    """Compute the same for a NumPy array."""
+    """Compute the sigmoid for a NumPy array."""
     import torch
 
-    given = torch.from_numpy(logits)
-    found: NDArray[np.float32] = probabilities(given, temperature, activation).numpy()
+    found: NDArray[np.float32] = probabilities(torch.from_numpy(logits), temperature).numpy()
     return found
 
 
 def decide(
     probabilities: NDArray[np.floating[Any]],
     threshold: float | Sequence[float] | NDArray[Any],
-    *,
     activation: str = "sigmoid",
 ) -> NDArray[np.bool_]:
     """Return which classes are predicted: those with a probability at or above the threshold.
@@ -65,14 +61,11 @@ def decide(
     Both are compared as float32, the type of a network's probabilities: a threshold of 0.7 is
     reached by the float32 nearest to 0.7, which is less than the float64 0.7.
 
-    With softmax, an image has one class: only its most probable one can be predicted, the first of
-    equal ones.
-
     Args:
-        probabilities: floating point, shape (N, C); with another activation than softmax, any
-            shape.
+        probabilities: floating point, shape (..., C).
         threshold: one number, or one per class.
-        activation: of the probabilities; one of `ACTIVATIONS`.
+        activation: with 'softmax' an image has one class, so that only its most probable one can
+            be predicted.
 
     Returns:
         bool, the same shape.
@@ -83,17 +76,19 @@ def decide(
 
 
 def most_probable(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-    """Return where each image has its largest probability, the first of equal ones.
+    """Return where each image has its largest probability; of equal ones, the first.
 
     Args:
-        probabilities: floating point, shape (..., C); NaN (not known) is never the largest, and
-            a row of NaN has none.
+        probabilities: floating point, shape (..., C). NaN is a probability that is not known; a
+            row of NaN has no largest one.
 
     Returns:
         bool, the same shape.
     """
-    known = np.where(np.isnan(probabilities), -np.inf, probabilities)
-    found = np.zeros(known.shape, np.bool_)
-    if known.size:
-        np.put_along_axis(found, known.argmax(axis=-1, keepdims=True), values=True, axis=-1)
-    return found & ~np.isnan(probabilities)
+    found: NDArray[np.bool_] = np.zeros(probabilities.shape, np.bool_)
+    unknown = np.isnan(probabilities)
+    if found.size:
+        largest = np.where(unknown, -np.inf, probabilities).argmax(axis=-1, keepdims=True)
+        np.put_along_axis(found, largest, values=True, axis=-1)
+    found[unknown] = False
+    return found

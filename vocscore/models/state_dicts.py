@@ -9,6 +9,7 @@ dictionary and a prefix are used if they contain every tensor of the backbone.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ _FOREIGN = (
 
 @dataclass(frozen=True, slots=True)
 class Tensors:
-    """The tensors of one network, by torchvision's names.
+    """The tensors of one network, by its library's names.
 
     Attributes:
         values: name -> tensor.
@@ -145,8 +146,21 @@ def find_tensors(saved: object, own: Collection[str], *, origin: str) -> Tensors
         fits = [place for place in places if place.has(needed) == len(needed)]
         if fits:
             return _chosen(fits, origin=origin).tensors()
-    nearest = max(places, key=lambda place: (place.has(needed), len(place.held.named)))
+    guessed = [
+        place for held in (h.unwrapped() for h in found) for place in _likely(held, set(needed))
+    ]
+    nearest = max([*places, *guessed], key=lambda p: (p.has(needed), len(p.held.named)))
     return nearest.tensors()
+
+
+def _likely(held: _Held, needed: Collection[str]) -> list[_Place]:
+    """Return the prefix with which most of the needed names occur, if any does."""
+    prefixes: Counter[str] = Counter()
+    for name in held.named:
+        parts = name.split(".")
+        tails = (".".join(parts[at:]) for at in range(len(parts)))
+        prefixes.update(name.removesuffix(tail) for tail in tails if tail in needed)
+    return [_Place(held, prefix) for prefix, _ in prefixes.most_common(1)]
 
 
 def foreign_names(names: Collection[str]) -> str | None:

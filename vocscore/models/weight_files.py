@@ -137,6 +137,11 @@ def check_file(file: Path, *, named: str, takes: str = _TAKES) -> None:
         raise CheckpointError(f"{named}: {what}. {cure.rstrip('.')}.")
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error, without its period, to be quoted in another one."""
+    return (str(error).splitlines() or ["no reason given"])[0].rstrip(".")
+
+
 def _hint(named: str, takes: str) -> str:
     if "://" in named:
         return "It is a URL: download the file, and give its path."

@@ -10,7 +10,7 @@ import pickle
 import sys
 import warnings
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,14 +21,26 @@ from torch import nn
 
 from shards.files import open_regular
 from vocscore.errors import CheckpointError
+from vocscore.models.backbones import is_timm
 from vocscore.models.state_dicts import find_tensors, foreign_names
-from vocscore.models.weight_files import check_file, is_safetensors, run_of, weight_file
+from vocscore.models.timm_models import timm_origin, weights_name
+from vocscore.models.timm_weights import timm_weights_file
+from vocscore.models.weight_files import (
+    check_file,
+    first_line,
+    is_safetensors,
+    run_card,
+    run_of,
+    weight_file,
+)
 from vocscore.models.weight_pickles import load_pickle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from vocscore.models.state_dicts import Tensors
+
+    Convert = Callable[[Mapping[str, torch.Tensor]], Mapping[str, torch.Tensor] | None]
 
 MISFITS_SHOWN = 3
 
@@ -47,15 +59,18 @@ class Weights:
 
 
 def imagenet_weights(backbone: str, *, on_stage: Callable[[str], None] | None = None) -> Weights:
-    """Load torchvision's first ImageNet weights; downloaded once, checked by hash.
+    """Load pretrained weights, downloaded once.
 
     Args:
-        backbone: the name of a torchvision classification model.
+        backbone: a model of torchvision, whose first ImageNet weights are loaded and checked by
+            hash; or of timm, see `timm_weights_file`.
         on_stage: called before a download, which then shows its progress on a terminal.
 
     Raises:
-        CheckpointError: they are not in torch.hub's cache and cannot be downloaded.
+        CheckpointError: they are not in the cache and cannot be downloaded.
     """
+    if is_timm(backbone):
+        return read_weights(str(timm_weights_file(backbone, on_stage=on_stage)))
     choice = _imagenet_choice(backbone)
     name = choice.url.rpartition("/")[2]
     folder = Path(torch.hub.get_dir()) / "checkpoints"
@@ -74,7 +89,7 @@ def imagenet_weights(backbone: str, *, on_stage: Callable[[str], None] | None = 
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise CheckpointError(
             f"{name} is not in {folder} and cannot be downloaded, or is damaged "
-            f"({_first_line(error)}). Copy it there, use --weights FILE, or start from random "
+            f"({first_line(error)}). Copy it there, use --weights FILE, or start from random "
             f"weights with --weights none."
         ) from error
     return Weights(state, name)
@@ -110,31 +125,57 @@ def describe_weights(backbone: str, weights: str, *, where: str = "") -> str:
     """Describe the source of weights for the checkpoint, without folders: equal on every machine.
 
     Args:
-        backbone: name of a torchvision classification model.
+        backbone: its name.
         weights: as for `vocscore.models.network.build_network`.
         where: location in the file, as returned by `fit_weights`.
     """
     if weights == "none":
         return "none"
-    if weights == "imagenet":
+    if weights == "imagenet" and is_timm(backbone):
+        file, name = timm_weights_file(backbone), f"timm {weights_name(backbone)}"
+    elif weights == "imagenet":
         return f"torchvision {_imagenet_choice(backbone)}"
-    file = weight_file(weights)
+    else:
+        file, run = weight_file(weights), run_of(weights)
+        name = file.name if run is None else f"run {run.resolve().name}"
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    run = run_of(weights)
-    name = file.name if run is None else f"run {run.resolve().name}"
     return f"{name} sha256:{digest[:16]}{f' {where}' if where else ''}"
 
 
+def weights_origin(backbone: str, weights: str) -> dict[str, str]:
+    """Return license and source of weights, as far as they are known.
+
+    Those of timm's weights are, and a run keeps them; nothing is known of a file.
+
+    Args:
+        backbone: its name.
+        weights: as for `vocscore.models.network.build_network`.
+
+    Raises:
+        CheckpointError: no such backbone, or the run's card is damaged.
+    """
+    run = run_of(weights)
+    if run is not None:
+        return dict(run_card(run, backbone=backbone).origin)
+    return timm_origin(backbone) if weights == "imagenet" and is_timm(backbone) else {}
+
+
 def fit_weights(
-    module: nn.Module, weights: Weights, *, backbone: str, dropped: Sequence[str]
+    module: nn.Module,
+    weights: Weights,
+    *,
+    backbone: str,
+    dropped: Sequence[str],
+    convert: Convert | None = None,
 ) -> str:
     """Copy weights into a backbone, in place; each of its tensors must be given.
 
     Args:
-        module: torchvision's model, without its head.
+        module: torchvision's or timm's model, without its head.
         weights: names may have prefixes, and the state dict may be nested; see `find_tensors`.
         backbone: the model's name, for errors.
         dropped: prefixes of keys that `module` does not use.
+        convert: tried on tensors that do not fit; returns tensors by the module's names, or None.
 
     Returns:
         Where in the file they were: '' for a plain state dict, else such as 'state_dict/module.*'.
@@ -143,8 +184,21 @@ def fit_weights(
         CheckpointError: tensors are missing, unexpected, have other shapes or types, or contain
             NaN or infinity.
     """
+    found = find_tensors(weights.saved, module.state_dict(), origin=weights.origin)
+    misfits = _copied(module, found, dropped=dropped)
+    if misfits and convert is not None:
+        converted = convert(found.values)
+        if converted is not None:
+            again = replace(found, values=converted, versions={})
+            misfits = _copied(module, again, dropped=dropped) and misfits
+    if misfits:
+        raise CheckpointError(_misfit(misfits, found, weights.origin, backbone))
+    return found.where
+
+
+def _copied(module: nn.Module, found: Tensors, *, dropped: Sequence[str]) -> list[str]:
+    """Copy tensors into a module, and return what is wrong with them; empty if they fit."""
     own = module.state_dict()
-    found = find_tensors(weights.saved, own, origin=weights.origin)
     state = OrderedDict(
         (name, value) for name, value in found.values.items() if not name.startswith(tuple(dropped))
     )
@@ -157,9 +211,7 @@ def fit_weights(
         missing, unexpected = module.load_state_dict(_versioned(state, found, module), strict=False)
         misfits += [f"{n} is missing" for n in missing if not n.endswith("num_batches_tracked")]
         misfits += [f"{n} is unexpected" for n in unexpected]
-    if misfits:
-        raise CheckpointError(_misfit(misfits, found, weights.origin, backbone))
-    return found.where
+    return misfits
 
 
 def _versioned(
@@ -192,12 +244,17 @@ def _misfit(misfits: Sequence[str], found: Tensors, origin: str, backbone: str) 
     more = len(misfits) - MISFITS_SHOWN
     library = foreign_names(found.values)
     place = f" ({found.where})" if found.where else ""
-    cure = (
-        f"Its names are those of {library}, such as {next(iter(found.values))}; only torchvision's "
-        "models are supported."
-        if library
-        else "It must be torchvision's state dict of the same --backbone."
-    )
+    example = next(iter(found.values), "")
+    if library == "timm" and not is_timm(backbone):
+        cure = f"Its names are those of timm, such as {example}: use --backbone timm/NAME."
+    elif library and library != "timm":
+        cure = (
+            f"Its names are those of {library}, such as {example}; only models of torchvision and "
+            "timm are supported."
+        )
+    else:
+        owner = "timm" if is_timm(backbone) else "torchvision"
+        cure = f"It must be {owner}'s state dict of the same --backbone."
     return (
         f"{origin}{place} does not fit {backbone}: {first}"
         f"{f' and {more} more' if more > 0 else ''}. {cure}"
@@ -218,7 +275,3 @@ def _load(path: Path) -> object:
         if is_safetensors(first):
             return safetensors.torch.load(file.read())
         return load_pickle(file)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or ["no reason given"])[0].rstrip(".")

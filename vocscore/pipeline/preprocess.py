@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Final
 
 from vocscore.config.training import MAX_SIZE
 
@@ -12,14 +12,20 @@ if TYPE_CHECKING:
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+FITS: Final = ("squash", "crop", "pad")
+INTERPOLATIONS: Final = ("bilinear", "bicubic")
+_LATER: Final = ("fit", "interpolation", "crop_fraction", "pad_color")
+"""Fields that cards written before them lack; at their defaults they are not written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
     """Decode to RGB, turn upright, resize to a square, normalize.
 
-    The resize is bilinear and antialiased (a triangle filter as wide as the reduction) and does
-    not keep the aspect ratio: both sides become `size` pixels.
+    The resize is antialiased (a filter as wide as the reduction). How an image becomes a square is
+    `fit`: 'squash' resizes both sides to `size` pixels, which changes the aspect ratio; 'crop'
+    resizes the shorter side to `size / crop_fraction` pixels and takes the center; 'pad' resizes
+    the longer side to `size` pixels and fills the rest with a color (letterbox).
 
     The loaders agree within tolerances; large JPEGs are decoded at a reduced size, by a rule that
     depends only on their size and `size` (`shards.images.jpeg.reduction`).
@@ -29,6 +35,10 @@ class Preprocess:
         upright: whether an image is turned by its EXIF orientation.
         mean: per channel (R, G, B), of pixel values scaled to 0..1.
         std: per channel, of the same values.
+        fit: 'squash', 'crop' or 'pad'.
+        interpolation: 'bilinear' (a triangle filter) or 'bicubic' (Keys, a = -0.5).
+        crop_fraction: of 'crop': the part of the shorter side that is kept, above 0 to 1.
+        pad_color: of 'pad': R, G, B of the border, 0 to 255.
 
     Source: mean and std of ImageNet as torchvision's weights document them.
     """
@@ -48,11 +58,25 @@ class Preprocess:
             raise ValueError(f"size must be 1 to {MAX_SIZE} pixels, got {self.size}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ValueError(f"mean {self.mean} and std {self.std} need three values, std above 0")
+        if self.fit not in FITS:
+            raise ValueError(f"fit must be one of {', '.join(FITS)}, got {self.fit!r}")
+        if self.interpolation not in INTERPOLATIONS:
+            known = " or ".join(INTERPOLATIONS)
+            raise ValueError(f"interpolation must be {known}, got {self.interpolation!r}")
+        if not 0 < self.crop_fraction <= 1:
+            raise ValueError(f"crop fraction must be above 0 to 1, got {self.crop_fraction!r}")
+        color = self.pad_color
+        if len(color) != 3 or not all(type(v) is int and 0 <= v <= 255 for v in color):
+            raise ValueError(f"pad color must be three whole numbers, 0 to 255, got {color!r}")
+        if self.fit != "crop" and self.crop_fraction != 1:
+            raise ValueError("a crop fraction other than 1 needs fit 'crop'")
+        if self.fit != "pad" and any(color):
+            raise ValueError("a pad color needs fit 'pad'")
 
     @property
-    def is_new(self) -> bool:
-        """Whether older versions would resize in another way."""
-        return (self.fit, self.interpolation) != ("squash", "bilinear")
+    def squashes(self) -> bool:
+        """Whether images are resized as cards written before `fit` and `interpolation` mean."""
+        return self.fit == "squash" and self.interpolation == "bilinear"
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
         """Turn pixels into the network's input, on their device.
@@ -81,16 +105,12 @@ class Preprocess:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for the checkpoint."""
-        found = asdict(self)
-        for name, default in (
-            ("fit", "squash"),
-            ("interpolation", "bilinear"),
-            ("crop_fraction", 1.0),
-            ("pad_color", (0, 0, 0)),
-        ):
-            if found[name] == default:
-                del found[name]
-        return found
+        usual = {field.name: field.default for field in fields(self)}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in _LATER or value != usual[name]
+        }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Preprocess:
@@ -99,4 +119,8 @@ class Preprocess:
         Raises:
             TypeError, ValueError: the values are not those of a Preprocess.
         """
-        return cls(**{**value, "mean": tuple(value["mean"]), "std": tuple(value["std"])})
+        if not isinstance(value, dict):
+            raise TypeError(f"a preprocessing must be an object, got {value!r}")
+        color = {"pad_color": tuple(value["pad_color"])} if "pad_color" in value else {}
+        mean, std = tuple(value["mean"]), tuple(value["std"])
+        return cls(**{**value, **color, "mean": mean, "std": std})

@@ -44,6 +44,7 @@ class Step(nn.Module):
         preprocess: the checkpoint's preprocessing.
         dtype: type of the network: float32 or bfloat16.
         temperature: the checkpoint's temperature.
+        activation: the checkpoint's activation.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Step(nn.Module):
         *,
         dtype: torch.dtype,
         temperature: float = 1.0,
+        activation: str = "sigmoid",
     ) -> None:
         """Convert the network to `dtype`, channels-last."""
         super().__init__()
@@ -63,11 +65,12 @@ class Step(nn.Module):
         self.register_buffer("shift", shift.float().view(1, 3, 1, 1))
         self._dtype = dtype
         self._temperature = temperature
+        self._activation = activation
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (N, 3, S, S), channels-last -> float32 (N, C), 0 to 1."""
         logits: torch.Tensor = self.network(self.normalized(images))
-        return probabilities(logits, self._temperature)
+        return probabilities(logits, self._temperature, self._activation)
 
     def normalized(self, images: torch.Tensor) -> torch.Tensor:
         """(pixel / 255 - mean) / std: computed in float32, rounded once."""
@@ -108,6 +111,7 @@ class CudaRuntime(Runtime):
         batch_size: images in a full batch. Smaller batches are padded to it; larger ones are run
             without the graph.
         temperature: the checkpoint's temperature.
+        activation: the checkpoint's activation.
         graph: capture the full batch in a CUDA graph.
         compiled: a mode of `torch.compile`, which takes tens of seconds; None: do not compile.
     """
@@ -122,6 +126,7 @@ class CudaRuntime(Runtime):
         precision: str,
         batch_size: int,
         temperature: float = 1.0,
+        activation: str = "sigmoid",
         graph: bool = True,
         compiled: str | None = None,
     ) -> None:
@@ -133,7 +138,7 @@ class CudaRuntime(Runtime):
         # Fused in float32, before the weights are rounded.
         fused = fuse_batch_norm(network.eval(), size=preprocess.size)
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        step = Step(fused, preprocess, dtype=dtype, temperature=temperature)
+        step = Step(fused, preprocess, dtype=dtype, temperature=temperature, activation=activation)
         step = step.to(self._device)
         self._step: Callable[[torch.Tensor], torch.Tensor] = step
         if compiled is not None:

@@ -118,7 +118,7 @@ def open_runtime(
 
     Args:
         network: modified in place: moved to the device and set to evaluation mode.
-        card: has its preprocessing, classes and temperature.
+        card: has its preprocessing, classes, temperature and activation.
         device: the CPU, or a GPU with its number; or its name.
         precision: 'float32' or 'bf16'.
         group: images in a full batch; batches of other sizes are scored too, but not as fast.
@@ -137,6 +137,7 @@ def open_runtime(
         precision=precision,
         batch_size=group,
         temperature=card.temperature,
+        activation=card.activation,
     )
 
 

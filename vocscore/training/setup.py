@@ -12,7 +12,7 @@ from vocscore.device import Device
 from vocscore.errors import DeviceError
 from vocscore.models.card import ModelCard
 from vocscore.models.network import build_network, input_preprocess
-from vocscore.models.weights import describe_weights
+from vocscore.models.weights import describe_weights, weights_origin
 from vocscore.pipeline.devices import find_device
 from vocscore.pipeline.loaders import open_loader
 from vocscore.ranks import ALONE
@@ -119,6 +119,7 @@ def new_network(
         preprocess=input_preprocess(choice.backbone, weights=choice.weights, size=choice.size),
         threshold=choice.threshold,
         weights=describe_weights(choice.backbone, choice.weights, where=network.weights_at),
+        origin=weights_origin(choice.backbone, choice.weights),
     )
     return network, card
 
