@@ -26,6 +26,7 @@ class Description:
         classes: names of the outputs.
         thresholds: one per class.
         preprocess: the steps outside the graph; its mean and standard deviation change nothing.
+        activation: of the run; its sigmoid or softmax is inside the graph.
         backbone: of the run that was exported.
         checkpoint: hash of that run.
     """
@@ -33,6 +34,7 @@ class Description:
     classes: tuple[str, ...]
     thresholds: tuple[float, ...]
     preprocess: Preprocess
+    activation: str
     backbone: str
     checkpoint: str
 
@@ -81,6 +83,7 @@ def _description(facts: dict[str, Any]) -> Description:
         classes=tuple(classes),
         thresholds=tuple(float(value) for value in thresholds),
         preprocess=Preprocess.from_json(value),
+        activation=next((name for name in ("softmax", "sigmoid") if name in facts), "none"),
         backbone=str(facts.get("backbone", "")),
         checkpoint=str(facts["checkpoint"]),
     )

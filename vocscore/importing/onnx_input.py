@@ -110,6 +110,7 @@ def _type(found: Any, file: Path) -> str:
         kind = str(onnx.helper.tensor_dtype_to_np_dtype(found.type.tensor_type.elem_type))
     except (KeyError, TypeError):
         kind = "of no known type"
+    kind = "text" if kind == "object" else kind
     if kind not in TYPES:
         raise ImportModelError(
             f"{file}: its input {found.name!r} is {kind}, not images ({', '.join(TYPES)})."

@@ -85,7 +85,17 @@ def read(file: Path, request: Request) -> Imported:
         batch=taken.batch,
     )
     data = serialized(model, file)
-    output = _output(model, data, signature, preprocess, classes=classes, file=file, config=config)
+    activation = config.model.activation
+    if told is not None and told.activation == "none":
+        activation = activation or "none"
+    columns_of = _columns(data, signature, preprocess, file=file)
+    name = choose_output(
+        {each.name: columns_of.get(each.name) for each in model.graph.output},
+        file=file,
+        wanted=config.model.output_name,
+        classes=len(classes),
+    )
+    output = _output(model, name, wanted=activation, file=file)
     signature = replace(signature, output=output.name)
     original = original_of(
         in_float32(model) if has_float16(model) else model,
@@ -214,29 +224,18 @@ def _normalizes_itself(file: Path) -> OptionError:
     )
 
 
-def _output(
-    model: Any,
-    data: bytes,
-    signature: OnnxSignature,
-    preprocess: Preprocess,
-    *,
-    classes: tuple[str, ...],
-    file: Path,
-    config: ImportConfig,
-) -> _Output:
-    """Find the output with the classes, and its activation."""
+def _columns(
+    data: bytes, signature: OnnxSignature, preprocess: Preprocess, *, file: Path
+) -> dict[str, int | None]:
     try:
-        found = columns(read_onnx(data, file=file), signature, size=preprocess.size, file=file)
+        return columns(read_onnx(data, file=file), signature, size=preprocess.size, file=file)
     except CheckpointError as error:
         raise ImportModelError(str(error)) from error
-    names = [each.name for each in model.graph.output]
-    name = choose_output(
-        {each: found.get(each) for each in names},
-        file=file,
-        wanted=config.model.output_name,
-        classes=len(classes),
-    )
-    own, wanted = own_activation(model, name), config.model.activation
+
+
+def _output(model: Any, name: str, *, wanted: str | None, file: Path) -> _Output:
+    """Find the activation of the output with the classes; `wanted` is the user's."""
+    own = own_activation(model, name)
     if own is None:
         return _Output(name, wanted or "sigmoid", inside=False)
     if wanted == "none":

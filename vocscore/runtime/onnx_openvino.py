@@ -182,11 +182,12 @@ def _columns(last: Any, group: int, *, file: Path) -> Any:
 def reason(error: Exception) -> str:
     """Return why OpenVINO refused a model, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    for line in lines:
-        if line.startswith("-- "):
-            return line[3:].rstrip(".")
-    said = [line for line in lines if not line.startswith(("Exception from", "Check '", "To fac"))]
-    return (said or lines or [type(error).__name__])[-1].rstrip(".")
+    told = next((line[3:].rstrip(".") for line in lines if line.startswith("-- ")), "")
+    if told and not told.endswith(":"):
+        return told
+    dull = ("Exception from", "Check '", "To fac", "Error has occur", "FrontEnd API", "Summary")
+    said = [line for line in lines if not line.startswith(dull)]
+    return " ".join([told, (said or lines or [type(error).__name__])[-1].rstrip(".")]).strip()
 
 
 def columns(
