@@ -12,7 +12,7 @@ from vocscore.importing.imported import Imported
 from vocscore.importing.onnx_described import described
 from vocscore.importing.onnx_file import read_onnx_file, require, serialized
 from vocscore.importing.onnx_input import AS_BYTES, image_input
-from vocscore.importing.onnx_original import has_float16, in_float32, original_of
+from vocscore.importing.onnx_original import original_of, other_floats
 from vocscore.importing.onnx_output import (
     choose_output,
     keep_output,
@@ -98,7 +98,7 @@ def read(file: Path, request: Request) -> Imported:
     output = _output(model, name, wanted=activation, file=file)
     signature = replace(signature, output=output.name)
     original = original_of(
-        in_float32(model) if has_float16(model) else model,
+        model,
         signature,
         preprocess,
         fixed=taken.batch,
@@ -117,8 +117,9 @@ def read(file: Path, request: Request) -> Imported:
         origin=_origin(file, model, told),
         **_thresholds(told, output.activation, config),
     )
-    if has_float16(model):
-        unproved = (*unproved, "its rounding to float16: both sides computed in float32.")
+    other = other_floats(model)
+    if other:
+        unproved = (*unproved, f"its arithmetic in {other}: both sides computed in float32.")
     return Imported(
         card=card,
         save=lambda folder: save_onnx_checkpoint(folder, data, card),

@@ -38,12 +38,14 @@ def original_of(
     Raises:
         ImportModelError: ONNX Runtime cannot open it.
     """
-    session = _session(model, file)
+    session = _session(in_float32(model) if other_floats(model) else model, file)
+    kind = session.get_inputs()[0].type.removeprefix("tensor(").removesuffix(")")
+    kind = {"float": "float32", "double": "float64"}.get(kind, kind)
 
     def run(images: torch.Tensor) -> NDArray[np.float32]:
         prepared = images if signature.takes_bytes else preprocess.normalize(images)
         order = (0, 1, 2, 3) if signature.layout == "NCHW" else (0, 2, 3, 1)
-        pixels = prepared.permute(order).contiguous().numpy().astype(signature.type)
+        pixels = prepared.permute(order).contiguous().numpy().astype(kind)
         try:
             return _in_steps(session, signature, pixels, fixed or len(pixels))
         except Exception:
@@ -97,36 +99,38 @@ def _line(error: Exception) -> str:
     return lines[0].split(" : ")[-1].strip().rstrip(".")
 
 
-def has_float16(model: Any) -> bool:
-    """Whether a model computes in float16."""
+def other_floats(model: Any) -> str:
+    """Return 'float16' or 'float64' if a model computes in it; else ''."""
     import onnx
 
-    half = onnx.TensorProto.FLOAT16
-    inputs = (each.type.tensor_type.elem_type for each in model.graph.input)
-    return half in inputs or any(tensor.data_type == half for tensor in tensors(model))
+    used = {each.type.tensor_type.elem_type for each in model.graph.input}
+    used |= {tensor.data_type for tensor in tensors(model)}
+    names = {onnx.TensorProto.FLOAT16: "float16", onnx.TensorProto.DOUBLE: "float64"}
+    return next((name for kind, name in names.items() if kind in used), "")
 
 
 def in_float32(model: Any) -> Any:
-    """Return a copy of a model whose float16 numbers are float32.
+    """Return a copy of a model whose float16 and float64 numbers are float32, as OpenVINO computes.
 
-    In float16, ONNX Runtime on a CPU rounds between layers, and OpenVINO does not.
+    In float16, ONNX Runtime on a CPU rounds between layers; in float64 it lacks convolutions.
     """
     import onnx
 
-    half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+    others = (onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+    single = onnx.TensorProto.FLOAT
     copied = onnx.ModelProto()
     copied.CopyFrom(model)
     for tensor in tensors(copied):
-        if tensor.data_type == half:
+        if tensor.data_type in others:
             values = onnx.numpy_helper.to_array(tensor).astype(np.float32)
             name = tensor.name
             tensor.CopyFrom(onnx.numpy_helper.from_array(values, name))
     for node in nodes(copied):
         for attribute in node.attribute:
-            if attribute.name in ("to", "dtype") and attribute.i == half:
+            if attribute.name in ("to", "dtype") and attribute.i in others:
                 attribute.i = single
     graph = copied.graph
     for each in (*graph.input, *graph.output, *graph.value_info):
-        if each.type.tensor_type.elem_type == half:
+        if each.type.tensor_type.elem_type in others:
             each.type.tensor_type.elem_type = single
     return copied
