@@ -30,7 +30,7 @@ _TYPES = {
 }
 
 
-def classifier(  # noqa: PLR0913 - the kinds that there are
+def classifier(
     *,
     classes: int = 5,
     batch: int | str = "N",

@@ -75,7 +75,7 @@ RUN_IN = {name: {"kind": "float32", "computes": "float32"} for name in ("float16
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_are_those_of_onnx_runtime(kind: str, tmp_path: Path) -> None:
-    """Whatever the layout, the type, the batch and the opset, a row is the sigmoid of its output."""
+    """Whatever the layout, the type, the batch and the opset, a row is its output's sigmoid."""
     given = KINDS[kind]
     model = classifier(**given)
     result = brought(tmp_path, model, *NORMALIZED, classes=given.get("classes", 5))

@@ -77,14 +77,16 @@ class OnnxRuntime(Runtime):
         """
         assert card.onnx is not None
         self._card = card
+        self._file = file
         self._signature = card.onnx
         self._device = device
         self._type = getattr(torch, card.onnx.type)
         try:
             self._session = _session(data, device)
         except Exception as error:
-            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise CheckpointError(f"{file}: ONNX Runtime cannot open it ({why}).") from error
+            raise CheckpointError(
+                f"{file}: ONNX Runtime cannot open it ({_line(error)})."
+            ) from error
         # The file's own number: OpenVINO may change it, ONNX Runtime does not.
         fixed = self._session.get_inputs()[0].shape[0]
         self._batch: int | None = fixed if isinstance(fixed, int) else card.onnx.batch
@@ -129,7 +131,12 @@ class OnnxRuntime(Runtime):
         binding.bind_output(self._signature.output, "cpu")
         if is_gpu(self._device):  # ONNX Runtime computes on a stream of its own
             torch.cuda.current_stream().synchronize()
-        self._session.run_with_iobinding(binding)
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:  # ONNX Runtime's errors have no common class
+            raise CheckpointError(
+                f"{self._file}: ONNX Runtime cannot run it ({_line(error)})."
+            ) from error
         found = binding.copy_outputs_to_cpu()[0]
         outputs = torch.from_numpy(np.asarray(found, np.float32))
         return outputs.reshape(len(pixels), len(self._card.classes))[:count]
@@ -154,3 +161,8 @@ def _session(data: bytes, device: torch.device) -> Any:
     if PROVIDER not in session.get_providers():  # it only logs that CUDA could not be loaded
         raise RuntimeError("its CUDA provider cannot be loaded")
     return session
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].split(" : ")[-1].strip().rstrip(".")
