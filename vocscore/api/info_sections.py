@@ -176,7 +176,6 @@ def run(folder: Path) -> Sections:
             else card.threshold,
             "temperature": card.temperature,
             "activation": None if card.activation == "sigmoid" else card.activation,
-            "origin": dict(card.origin) or None,
             "precision": card.precision,
             "preprocess": card.preprocess.to_json(),
             "onnx": card.onnx and card.onnx.to_json(),
