@@ -139,7 +139,12 @@ def decode(
 
 
 def decode_to_resize(
-    data: bytes | NDArray[np.uint8], side: int, *, upright: bool = True, max_pixels: int
+    data: bytes | NDArray[np.uint8],
+    side: int,
+    *,
+    upright: bool = True,
+    max_pixels: int,
+    of_longer: bool = False,
 ) -> Decoded:
     """Decode what is going to be resized to a square: large JPEGs smaller than they are.
 
@@ -147,14 +152,15 @@ def decode_to_resize(
 
     Args:
         data: as for `decode`.
-        side: both sides of the square, pixels.
+        side: both sides of the square, pixels; or as for `jpeg.reduction`.
         upright: as for `decode`.
         max_pixels: as for `decode`.
+        of_longer: as for `jpeg.reduction`.
 
     Raises:
         BadImage: as for `decode`, for the same images.
     """
-    return _decode(data, side, upright=upright, max_pixels=max_pixels)
+    return _decode(data, side, upright=upright, max_pixels=max_pixels, of_longer=of_longer)
 
 
 def resize_jpeg(data: bytes, *, size: int, quality: int, max_pixels: int) -> bytes:
@@ -182,7 +188,12 @@ def resize_jpeg(data: bytes, *, size: int, quality: int, max_pixels: int) -> byt
 
 
 def _decode(
-    data: bytes | NDArray[np.uint8], side: int | None, *, upright: bool, max_pixels: int
+    data: bytes | NDArray[np.uint8],
+    side: int | None,
+    *,
+    upright: bool,
+    max_pixels: int,
+    of_longer: bool = False,
 ) -> Decoded:
     if not isinstance(data, bytes):
         pillow.refuse_too_large(data.shape[1], data.shape[0], max_pixels)
@@ -198,7 +209,9 @@ def _decode(
         # TurboJPEG only checks that the image is intact.
         jpeg.decode(data, colors="CMYK")
         return _in_full(pillow.decode(pillow.open_(data), data, upright=upright))
-    reduced = 1 if side is None else jpeg.reduction(width, height, side=side)
+    reduced = 1
+    if side is not None:
+        reduced = jpeg.reduction(width, height, side=side, of_longer=of_longer)
     least = (-(-width // reduced), -(-height // reduced)) if reduced > 1 else (0, 0)
     pixels = jpeg.decode(data, least=least)
     orientation = jpeg.orientation(data) if upright else 1

@@ -60,7 +60,7 @@ def header(data: bytes) -> tuple[int, int, str] | None:
     return int(width), int(height), str(colors)
 
 
-def reduction(width: int, height: int, *, side: int) -> int:
+def reduction(width: int, height: int, *, side: int, of_longer: bool = False) -> int:
     """Choose the scale at which to decode an image that will be resized to a square.
 
     libjpeg-turbo omits fine detail in the inverse transform (DCT-scaled decoding), but still reads
@@ -82,13 +82,18 @@ def reduction(width: int, height: int, *, side: int) -> int:
     Args:
         width: pixels.
         height: pixels.
-        side: side of the square, pixels.
+        side: side of the square, pixels; or what the shorter side becomes, if the aspect ratio is
+            kept.
+        of_longer: `side` is what the longer side becomes, and the aspect ratio is kept.
 
     Returns:
         1, 4 or 8.
     """
+    length = min(width, height)
+    if of_longer:  # a line of pixels does not become less than a line
+        side = max(1, round(side * length / max(width, height)))
     for divisor in (8, 4):
-        if min(width, height) >= _ROOM * divisor * side:
+        if length >= _ROOM * divisor * side:
             return divisor
     return 1
 

@@ -21,7 +21,7 @@ from vocscore.config.training import AugmentationConfig
 from vocscore.errors import OptionError
 from vocscore.pipeline.augment import Box, Views
 from vocscore.pipeline.color import recolor
-from vocscore.pipeline.dali_decoder import Decoder
+from vocscore.pipeline.dali_decoder import STARTS, Decoder
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -334,7 +334,7 @@ def test_boxes_are_fed_again_with_their_images() -> None:
     _FakeGraph.deaths = 0
     decoder = Decoder(_FakeGraph, device=torch.device("cpu"))
     for number in range(3):
-        decoder.submit([b"x", b"y"], [Box(2 * number, 0, 1, 1), Box(2 * number + 1, 0, 1, 1)])
+        decoder.submit([b"x", b"y"], {STARTS: [np.array((2 * number + i, 0)) for i in (0, 1)]})
     results = [decoder.collect() for _ in range(3)]
     assert results[0] is None
     assert [r.flatten().tolist() for r in results[1:] if r is not None] == [[2, 3], [4, 5]]

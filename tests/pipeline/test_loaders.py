@@ -113,16 +113,18 @@ def test_batches_are_channels_last_bytes(tmp_path: Path, loader: str) -> None:
             assert batch.images.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("shape", [(1, 1), (2, 300), (47, 61), (64, 64), (500, 333)])
-def test_fit_is_torchs_interpolation(shape: tuple[int, int]) -> None:
+def test_resizing_is_torchs_interpolation(shape: tuple[int, int], interpolation: str) -> None:
     """Resizing in place gives, bit for bit, what torch's public function returns."""
     pixels = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
     out = batching.empty_images(3, 64)[1]
     height, width = shape
-    host.fit(image_file.Decoded(pixels, width, height, reduced=1, orientation=1), out=out)
+    whole = image_file.Decoded(pixels, width, height, reduced=1, orientation=1)
+    host.resize(whole, interpolation, out=out)
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     expected = torch.nn.functional.interpolate(
-        image, (64, 64), mode="bilinear", align_corners=False, antialias=True
+        image, (64, 64), mode=interpolation, align_corners=False, antialias=True
     )
     assert torch.equal(out, expected[0])
 

@@ -87,17 +87,17 @@ def test_memory_of_torch(
     loader: str, refs: list[ImageRef], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Torch's allocator raises RuntimeError; for one image it is that image's row."""
-    fit = host.fit
+    resize = host.resize
 
-    def poor(whole: image_file.Decoded, *, out: torch.Tensor) -> None:
+    def poor(whole: image_file.Decoded, interpolation: str, *, out: torch.Tensor) -> None:
         if whole.pixels.shape[0] == 1:
             torch.empty(1 << 60, dtype=torch.uint8)
-        fit(whole, out=out)
+        resize(whole, interpolation, out=out)
 
     flat = refs[4]
     with open(flat.file, "wb") as file:  # noqa: PTH123 - its path is text
         file.write(kinds.encoded(kinds.photo(30, 1), "PNG"))
-    monkeypatch.setattr(host, "fit", poor)
+    monkeypatch.setattr(host, "resize", poor)
     found, good = _failures(loader, refs)
     assert found == {flat.name: "too_large: not enough memory to decode it"}
     assert good == 9

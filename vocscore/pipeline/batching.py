@@ -57,12 +57,14 @@ def split(
     return (rows[at : at + batch_size] for at in range(0, len(rows), batch_size))
 
 
-def empty_images(count: int, size: int, *, device: torch.device = _CPU) -> torch.Tensor:
-    """Allocate a batch: uint8, shape (count, 3, size, size), channels-last, not filled."""
+def empty_images(
+    count: int, size: int, width: int | None = None, *, device: torch.device = _CPU
+) -> torch.Tensor:
+    """Allocate a batch: uint8, shape (count, 3, size, width or size), channels-last, not filled."""
     # threads fill it, which fails if the caller is in inference mode
     with torch.inference_mode(mode=False):
         return torch.empty(
-            (count, 3, size, size),
+            (count, 3, size, size if width is None else width),
             dtype=torch.uint8,
             device=device,
             memory_format=torch.channels_last,

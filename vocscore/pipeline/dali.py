@@ -12,6 +12,7 @@ from collections import deque
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 
 from vocscore.device import Device
@@ -24,6 +25,8 @@ from vocscore.pipeline.dali_decoder import (
     DEFAULT_TUNING,
     INPUT,
     SHAPES,
+    SIZES,
+    SQUARES,
     STARTS,
     Decoder,
 )
@@ -34,13 +37,12 @@ from vocscore.pipeline.thread_pool import OrderedThreadPool
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from shards.sample import ImageRef
     from vocscore.pipeline.augment import Views
     from vocscore.pipeline.batch import Batch
-    from vocscore.pipeline.dali_decoder import Graph, Tuning
+    from vocscore.pipeline.dali_decoder import Graph, Inputs, Tuning
     from vocscore.pipeline.dali_routing import Prepared
     from vocscore.pipeline.preprocess import Preprocess
 
@@ -122,8 +124,7 @@ class DaliLoader(ImageLoader):
         with closing(prepared):
             for rows, items in prepared:
                 jpegs = [item for item in items if isinstance(item, Jpeg)]
-                boxes = [item.box for item in jpegs if item.box is not None]
-                decoder.submit([item.data for item in jpegs], boxes if crops else None)
+                decoder.submit([item.data for item in jpegs], _inputs(jpegs))
                 flight.append((rows, items))
                 if len(flight) > self._tuning.in_flight:
                     yield self._finish(decoder, *flight.popleft(), labels)
@@ -175,7 +176,7 @@ class DaliLoader(ImageLoader):
         def build() -> Graph:
             return _graph(
                 device=self._device,
-                size=self._preprocess.size,
+                preprocess=self._preprocess,
                 batch_size=self._batch_size,
                 threads=self._threads,
                 tuning=self._tuning,
@@ -191,6 +192,24 @@ class DaliLoader(ImageLoader):
             decoders.clear()
 
 
+def _inputs(jpegs: Sequence[Jpeg]) -> Inputs:
+    """Return the graph's inputs beside the files."""
+    found: dict[str, list[Any]] = {}
+
+    def add(name: str, dtype: type, *values: int) -> None:
+        found.setdefault(name, []).append(np.array(values, dtype))
+
+    for item in jpegs:
+        box, placed = item.box, item.placed
+        if box is not None:
+            add(STARTS, np.int32, box.top, box.left)
+            add(SHAPES, np.int32, box.height, box.width)
+        elif placed is not None:
+            add(SIZES, np.float32, placed.height, placed.width)
+            add(SQUARES, np.int32, placed.square.top, placed.square.left)
+    return found
+
+
 def _complete(decoded: torch.Tensor, jpegs: Sequence[Jpeg]) -> None:
     """Turn, mirror and recolor in place, which the graph does not do."""
     host.turn(decoded, [item.turned for item in jpegs])
@@ -204,7 +223,7 @@ def _complete(decoded: torch.Tensor, jpegs: Sequence[Jpeg]) -> None:
 def _graph(
     *,
     device: torch.device,
-    size: int,
+    preprocess: Preprocess,
     batch_size: int,
     threads: int,
     tuning: Tuning,
@@ -212,7 +231,8 @@ def _graph(
 ) -> Graph:
     """Build the DALI pipeline: encoded JPEGs in, (N, size, size, 3) uint8 RGB out.
 
-    A graph that crops has the inputs `STARTS` and `SHAPES` as well.
+    A graph that crops has the inputs `STARTS` and `SHAPES` as well; another one whose fit keeps the
+    aspect ratio has `SIZES` and `SQUARES`.
 
     Raises:
         DaliMissingError: DALI is not installed.
@@ -255,9 +275,22 @@ def _graph(
                 for name in (STARTS, SHAPES)
             )
             decoded = fn.slice(decoded, start=starts, shape=shapes, axes=[0, 1])
-        resized = fn.resize(
-            decoded, size=[size, size], interp_type=types.INTERP_LINEAR, antialias=True
-        )
-        pipeline.set_outputs(resized)
+        size = preprocess.size
+        cubic = preprocess.interpolation == "bicubic"
+        way = types.INTERP_CUBIC if cubic else types.INTERP_LINEAR
+        if crops or preprocess.fit == "squash":
+            square = fn.resize(decoded, size=[size, size], interp_type=way, antialias=True)
+        else:
+            sizes = fn.external_source(name=SIZES, dtype=types.FLOAT, ndim=1)
+            squares = fn.external_source(name=SQUARES, dtype=types.INT32, ndim=1)
+            square = fn.slice(
+                fn.resize(decoded, size=sizes, interp_type=way, antialias=True),
+                start=squares,
+                shape=[size, size],
+                axes=[0, 1],
+                out_of_bounds_policy="pad",
+                fill_values=list(preprocess.pad_color),
+            )
+        pipeline.set_outputs(square)
     pipeline.build()
     return cast("Graph", pipeline)

@@ -17,7 +17,7 @@ from vocscore.pipeline.devices import is_gpu, on_device
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vocscore.pipeline.augment import Box
+    Inputs = dict[str, list[np.ndarray[Any, Any]]]
 
 INPUT: Final = "jpegs"
 """The name of the graph's input."""
@@ -25,6 +25,12 @@ STARTS: Final = "starts"
 """Input of a graph that crops: each image's first row and column, int32, shape (2,)."""
 SHAPES: Final = "shapes"
 """Input of a graph that crops: each image's number of rows and columns, int32, shape (2,)."""
+SIZES: Final = "sizes"
+"""Input of a graph that keeps the aspect ratio: rows and columns of each resized image, float32,
+shape (2,)."""
+SQUARES: Final = "squares"
+"""Input of a graph that keeps the aspect ratio: first row and column of the square in each resized
+image, which may be negative, int32, shape (2,)."""
 
 _log = logging.getLogger(__name__)
 
@@ -83,21 +89,21 @@ class Decoder:
     def __init__(self, build: Callable[[], Graph], *, device: torch.device) -> None:
         self._build = build
         self._device = device
-        self._queue: deque[tuple[list[bytes], list[Box] | None]] = deque()
+        self._queue: deque[tuple[list[bytes], Inputs]] = deque()
         # Bytes that a GPU may still be reading, with the events after which it no longer does.
         self._lent: deque[tuple[torch.cuda.Event, list[bytes]]] = deque()
         self._failure: RuntimeError | None = None
         self._graph = self._built()
 
-    def submit(self, data: list[bytes], boxes: list[Box] | None = None) -> None:
+    def submit(self, data: list[bytes], inputs: Inputs | None = None) -> None:
         """Start decoding a batch of JPEGs, which may be empty.
 
         Args:
             data: whole files.
-            boxes: for a graph that crops, the crop of each stored image; else None.
+            inputs: the graph's other inputs, by name, with a value for each file.
         """
-        self._queue.append((data, boxes))
-        self._feed(data, boxes)
+        self._queue.append((data, inputs or {}))
+        self._feed(*self._queue[-1])
 
     def collect(self) -> torch.Tensor | None:
         """Wait for the oldest batch.
@@ -126,16 +132,13 @@ class Decoder:
         self._queue.popleft()
         return images
 
-    def _feed(self, data: list[bytes], boxes: list[Box] | None) -> None:
+    def _feed(self, data: list[bytes], inputs: Inputs) -> None:
         if not data or self._failure is not None:
             return
         try:
             self._graph.feed_input(INPUT, [np.frombuffer(one, np.uint8) for one in data])
-            if boxes is not None:
-                starts = [np.array((box.top, box.left), np.int32) for box in boxes]
-                shapes = [np.array((box.height, box.width), np.int32) for box in boxes]
-                self._graph.feed_input(STARTS, starts)
-                self._graph.feed_input(SHAPES, shapes)
+            for name, values in inputs.items():
+                self._graph.feed_input(name, values)
             self._graph.schedule_run()
         except RuntimeError as error:
             self._failure = error
@@ -160,8 +163,8 @@ class Decoder:
         self._failure = None
         del self._graph  # frees its memory before the next one is built
         self._graph = self._built()
-        for data, boxes in self._queue:
-            self._feed(data, boxes)
+        for data, inputs in self._queue:
+            self._feed(data, inputs)
 
     def _built(self) -> Graph:
         try:

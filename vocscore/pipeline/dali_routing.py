@@ -10,6 +10,7 @@ import torch
 from shards.images import image_file, jpeg
 from vocscore.pipeline import batching, host
 from vocscore.pipeline.batch import Failure
+from vocscore.pipeline.geometry import LONGEST, place, resized_side
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from shards.sample import ImageRef
     from vocscore.pipeline.augment import Box, View
+    from vocscore.pipeline.geometry import Placement
     from vocscore.pipeline.preprocess import Preprocess
 
 
@@ -27,7 +29,8 @@ class Jpeg:
     Attributes:
         data: the whole file.
         ref: its source.
-        box: the crop of the stored image; None: no crop.
+        box: the random crop of the stored image; None: no crop.
+        placed: where the stored image goes in the square; None: it is squashed, or cropped first.
         turned: the EXIF orientation that makes the result upright, and mirrors it if needed.
         view: the augmentation that box and orientation come from.
     """
@@ -35,6 +38,7 @@ class Jpeg:
     data: bytes
     ref: ImageRef
     box: Box | None
+    placed: Placement | None
     turned: int
     view: View
 
@@ -60,7 +64,7 @@ class Router:
 
         def read() -> Jpeg | torch.Tensor:
             data = image_file.read_content(ref, max_pixels=self.max_pixels)
-            if isinstance(data, bytes) and is_for_dali(data, self.preprocess.size, self.max_pixels):
+            if isinstance(data, bytes) and is_for_dali(data, self.preprocess, self.max_pixels):
                 jpeg.check(data)
                 return self._for_dali(data, ref, view)
             return self._on_host(data, view)
@@ -76,13 +80,17 @@ class Router:
 
     def _for_dali(self, data: bytes, ref: ImageRef, view: View) -> Jpeg:
         orientation = jpeg.orientation(data) if self.preprocess.upright else 1
-        box = None
-        if view.crop is not None:
+        box = placed = None
+        if view.crop is not None or self.preprocess.fit != "squash":
             head = image_file.probe(data)
             width, height = head.width, head.height
             upright = (width, height) if orientation < 5 else (height, width)
-            box = view.crop.box(*upright).stored(orientation, width=width, height=height)
-        return Jpeg(data, ref, box, view.turned(orientation), view)
+            if view.crop is not None:
+                box = view.crop.box(*upright).stored(orientation, width=width, height=height)
+            else:
+                placed = place(*upright, self.preprocess)
+                placed = placed.stored(orientation, width=width, height=height)
+        return Jpeg(data, ref, box, placed, view.turned(orientation), view)
 
     def _on_host(self, data: bytes | NDArray[np.uint8], view: View) -> torch.Tensor:
         image = batching.empty_images(1, self.preprocess.size)[0]
@@ -92,12 +100,12 @@ class Router:
         return image
 
 
-def is_for_dali(data: bytes, size: int, max_pixels: int) -> bool:
+def is_for_dali(data: bytes, preprocess: Preprocess, max_pixels: int) -> bool:
     """Whether the graph can decode a file, provided that it is undamaged.
 
     Args:
         data: the whole file.
-        size: height and width of the result, pixels.
+        preprocess: the preprocessing of each image.
         max_pixels: as for `image_file.decode`.
 
     Raises:
@@ -111,6 +119,10 @@ def is_for_dali(data: bytes, size: int, max_pixels: int) -> bool:
     width, height, colors = header
     if colors not in jpeg.PLAIN_COLORS or width * height > max_pixels:
         return False
+    # The graph resizes whole images; of these the middle is used.
+    if preprocess.fit == "crop" and max(width, height) > LONGEST * min(width, height):
+        return False
     # For a large one, the check alone costs as much as decoding it at 1/8 on the host, and DALI
     # can only decode in full.
-    return jpeg.reduction(width, height, side=size) == 1
+    side = resized_side(preprocess)
+    return jpeg.reduction(width, height, side=side, of_longer=preprocess.fit == "pad") == 1

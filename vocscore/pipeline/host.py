@@ -14,6 +14,7 @@ from vocscore.pipeline.augment import AS_IT_IS
 from vocscore.pipeline.batch import ImageLoader
 from vocscore.pipeline.color import recolor
 from vocscore.pipeline.devices import index
+from vocscore.pipeline.geometry import place, resized_side
 from vocscore.pipeline.thread_pool import OrderedThreadPool
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shards.sample import ImageRef
-    from vocscore.pipeline.augment import Crop, View, Views
+    from vocscore.pipeline.augment import Box, Crop, View, Views
     from vocscore.pipeline.batch import Batch, Failure
     from vocscore.pipeline.preprocess import Preprocess
 
@@ -51,11 +52,16 @@ def decode_into(
     upright = preprocess.upright
     if view.crop is None:
         whole = image_file.decode_to_resize(
-            data, preprocess.size, upright=upright, max_pixels=max_pixels
+            data,
+            resized_side(preprocess),
+            upright=upright,
+            max_pixels=max_pixels,
+            of_longer=preprocess.fit == "pad",
         )
+        fit(whole, preprocess, out=out)
     else:
         whole = _cropped(image_file.decode(data, upright=upright, max_pixels=max_pixels), view.crop)
-    fit(whole, out=out)
+        resize(whole, preprocess.interpolation, out=out)
     turn(out[None], [view.turned(whole.orientation)])
     if view.colors is not None:
         recolor(out[None], [view.colors])
@@ -69,22 +75,63 @@ def _cropped(pixels: NDArray[np.uint8], crop: Crop) -> image_file.Decoded:
     return image_file.Decoded(part, box.width, box.height, reduced=1, orientation=1)
 
 
-def fit(whole: image_file.Decoded, *, out: torch.Tensor) -> None:
-    """Resize one image to a square: bilinear, antialiased.
+def fit(whole: image_file.Decoded, preprocess: Preprocess, *, out: torch.Tensor) -> None:
+    """Make a square of an image: resized, then cropped or padded if need be.
 
     Args:
         whole: the image; its orientation is not applied.
+        preprocess: its fit and interpolation.
         out: where to write it: uint8, shape (3, size, size), channels-last in memory.
+    """
+    if preprocess.fit == "squash":
+        resize(whole, preprocess.interpolation, out=out)
+        return
+    width, height = round(whole.width * whole.reduced), round(whole.height * whole.reduced)
+    upright = (width, height) if whole.orientation < 5 else (height, width)
+    placed = place(*upright, preprocess).stored(whole.orientation, width=width, height=height)
+    resized = batching.empty_images(1, placed.height, placed.width)[0]
+    resize(_part(whole, placed.part), preprocess.interpolation, out=resized)
+    square = placed.square
+    top, left = max(0, square.top), max(0, square.left)
+    inside = resized[:, top : square.top + square.height, left : square.left + square.width]
+    if preprocess.fit == "pad":
+        out.copy_(
+            torch.tensor(preprocess.pad_color, dtype=torch.uint8).view(3, 1, 1).expand_as(out)
+        )
+        at, across = top - square.top, left - square.left
+        out = out[:, at : at + inside.shape[1], across : across + inside.shape[2]]
+    out.copy_(inside)
+
+
+def _part(whole: image_file.Decoded, box: Box) -> image_file.Decoded:
+    """Return a part of an image, without a copy; `box` is in pixels of the stored image."""
+    by = whole.reduced
+    if (box.height, box.width) == (round(whole.height * by), round(whole.width * by)):
+        return whole
+    # An image so long that only its middle is used; at a reduced size, up to a pixel more or less.
+    top, left = round(box.top / by), round(box.left / by)
+    height, width = -(-box.height // by), -(-box.width // by)
+    part = whole.pixels[top : top + height, left : left + width]
+    return image_file.Decoded(part, box.width / by, box.height / by, by, whole.orientation)
+
+
+def resize(whole: image_file.Decoded, interpolation: str, *, out: torch.Tensor) -> None:
+    """Resize one image, antialiased.
+
+    Args:
+        whole: the image; its orientation is not applied.
+        interpolation: 'bilinear' or 'bicubic'.
+        out: where to write it: uint8, shape (3, height, width), channels-last in memory.
     """
     pixels = torch.from_numpy(whole.pixels).permute(2, 0, 1)[None]
     height = width = None
     if whole.reduced > 1:  # otherwise torch computes the ratio itself, with its own rounding
         height, width = out.shape[1] / whole.height, out.shape[2] / whole.width
-    # The function behind `F.interpolate(..., mode="bilinear", antialias=True)`, which has no `out`:
-    # writing in place saves an eighth of the time from bytes to batch.
-    torch.ops.aten._upsample_bilinear2d_aa.out(  # noqa: SLF001
-        pixels, out.shape[1:], False, height, width, out=out[None]
-    )
+    # The functions behind `F.interpolate(..., antialias=True)`, which has no `out`: writing in
+    # place saves an eighth of the time from bytes to batch.
+    aten = torch.ops.aten
+    ways = {"bilinear": aten._upsample_bilinear2d_aa, "bicubic": aten._upsample_bicubic2d_aa}  # noqa: SLF001
+    ways[interpolation].out(pixels, out.shape[1:], False, height, width, out=out[None])
 
 
 def turn(images: torch.Tensor, orientations: Sequence[int]) -> None:

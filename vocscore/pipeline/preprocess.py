@@ -121,6 +121,7 @@ class Preprocess:
         """
         if not isinstance(value, dict):
             raise TypeError(f"a preprocessing must be an object, got {value!r}")
-        color = {"pad_color": tuple(value["pad_color"])} if "pad_color" in value else {}
-        mean, std = tuple(value["mean"]), tuple(value["std"])
-        return cls(**{**value, **color, "mean": mean, "std": std})
+        given: dict[str, Any] = {**value, "mean": tuple(value["mean"]), "std": tuple(value["std"])}
+        if "pad_color" in value:
+            given["pad_color"] = tuple(value["pad_color"])
+        return cls(**given)

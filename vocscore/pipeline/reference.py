@@ -15,6 +15,7 @@ from vocscore.pipeline import batching
 from vocscore.pipeline.augment import AS_IT_IS
 from vocscore.pipeline.batch import Failure, ImageLoader
 from vocscore.pipeline.color import GRAY
+from vocscore.pipeline.geometry import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shards.sample import ImageRef
-    from vocscore.pipeline.augment import View, Views
+    from vocscore.pipeline.augment import Box, View, Views
     from vocscore.pipeline.batch import Batch
     from vocscore.pipeline.preprocess import Preprocess
 
 
+_WAYS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _BY_PILLOW = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "AVIF")
 
 
@@ -86,10 +88,15 @@ class ReferenceLoader(ImageLoader):
         image = _by_pillow(data, upright=upright) if isinstance(data, bytes) else None
         if image is None:
             image = Image.fromarray(verdict)
+        way = _WAYS[self._preprocess.interpolation]
         if view.crop is not None:
             box = view.crop.box(image.width, image.height)
-            image = image.crop((box.left, box.top, box.left + box.width, box.top + box.height))
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
+            image = image.crop(_corners(box)).resize((size, size), way)
+        else:
+            placed = place(image.width, image.height, self._preprocess)
+            resized = image.crop(_corners(placed.part)).resize((placed.width, placed.height), way)
+            image = Image.new("RGB", (size, size), self._preprocess.pad_color)
+            image.paste(resized, (-placed.square.left, -placed.square.top))
         if view.mirrored:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         pixels = np.array(image)
@@ -97,6 +104,10 @@ class ReferenceLoader(ImageLoader):
 
     def close(self) -> None:
         """Do nothing: nothing was started."""
+
+
+def _corners(box: Box) -> tuple[int, int, int, int]:
+    return box.left, box.top, box.left + box.width, box.top + box.height
 
 
 def recolored(pixels: NDArray[np.uint8], colors: tuple[float, float, float]) -> NDArray[np.uint8]:
