@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shards.manifest import read_manifest
 from shards.reader import load_split
 from vocscore.errors import CheckpointError, ExportError
-from vocscore.models.card import load_card, read_card, weights_name
+from vocscore.models.card import load_card, read_card, weights_file_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def load_measured(checkpoint: Path, shards: Path, *, split: str) -> LabeledImage
         DamageError: the shards are incomplete or damaged.
     """
     card = load_card(checkpoint)
-    weights = weights_name(read_card(checkpoint))
+    weights = weights_file_of(read_card(checkpoint))
     if not (checkpoint / weights).is_file():
         raise CheckpointError(f"{checkpoint}: has no {weights}. Name a finished run.")
     if read_manifest(shards).classes != card.classes:

@@ -204,10 +204,10 @@ def checkpoint_hash(folder: Path) -> str:
         CheckpointError: a file is missing.
     """
     card = read_file(folder / CARD_FILE)
-    return identity_of(card, read_file(folder / weights_name(parse_card(card, folder))))
+    return identity_of(card, read_file(folder / weights_file_of(parse_card(card, folder))))
 
 
-def weights_name(written: dict[str, Any]) -> str:
+def weights_file_of(written: dict[str, Any]) -> str:
     """Return the name of the file with the weights, from the output of `read_card`."""
     return ONNX_FILE if written.get("backbone") == ONNX else WEIGHTS_FILE
 

@@ -18,7 +18,7 @@ from vocscore.models.card import (
     parse_card,
     read_file,
     to_card,
-    weights_name,
+    weights_file_of,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class CheckpointFiles:
     @property
     def weights_file(self) -> Path:
         """The file with the weights."""
-        return self.folder / weights_name(self.written)
+        return self.folder / weights_file_of(self.written)
 
     def weights(self) -> bytes:
         """Return the bytes of the weights' file; read them again if they were released.
@@ -106,7 +106,7 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
     card = read_file(folder / CARD_FILE)
     written = parse_card(card, folder)
     to_card(written, folder)  # before the weights, which may be large
-    weights = read_file(folder / weights_name(written))
+    weights = read_file(folder / weights_file_of(written))
     return CheckpointFiles(folder, identity_of(card, weights), written, card, weights)
 
 
