@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from vocscore.errors import CheckpointError
 from vocscore.models.checkpoint import load_network
 from vocscore.models.checkpoint_files import take
+from vocscore.models.own_head import KIND
 from vocscore.pipeline.devices import bring, on_device
 from vocscore.runtime.base import Runtime, check_images
 from vocscore.runtime.cuda import fetched_later
@@ -35,9 +37,15 @@ def open_features(folder: Path, *, identity: str, device: str, group: int) -> tu
         A runtime whose results are features, float32, (N, F), and F.
 
     Raises:
-        CheckpointError: it is damaged, or has changed since the model was loaded.
+        CheckpointError: it is damaged, or has changed since the model was loaded, or it is an
+            imported classifier with its own last layers.
     """
     files = take(folder, identity=identity)
+    if files.card.head.get("kind") == KIND:
+        raise CheckpointError(
+            f"{folder}: an imported classifier whose own last layers are kept, so that it has no "
+            "features before a head. Train a head on its weights with 'vocscore train --weights'."
+        )
     network, card = load_network(files), files.card
     size = network.head.in_features
     if device == "cpu":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -33,13 +34,30 @@ GROUP = 32
 """Images per batch, as in scoring."""
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A run compared with its original.
+
+    Attributes:
+        images: number of images.
+        source: of these images, in words.
+        largest: largest difference of a probability between both.
+        range: largest difference of a class's probability between two images.
+    """
+
+    images: int
+    source: str
+    largest: float
+    range: float
+
+
 def compare(
     folder: Path,
     imported: Imported,
     config: ComparisonConfig,
     *,
     on_images: Callable[[int, int], None] | None,
-) -> tuple[int, float, str]:
+) -> Comparison:
     """Score images with a run and with its original.
 
     Args:
@@ -49,7 +67,7 @@ def compare(
         on_images: called with the number of images compared so far, and the total.
 
     Returns:
-        The number of images, the largest difference of a probability, and the images' source.
+        What was found.
 
     Raises:
         ImportModelError: the difference is too large, or no image can be decoded.
@@ -60,24 +78,27 @@ def compare(
         runtime, card = open_checkpoint(
             folder, identity=identity, device="cpu", precision="float32", group=GROUP
         )
-        compared, largest, scale = 0, 0.0, 1.0
+        compared, largest = 0, 0.0
+        low, high = np.full(len(card.classes), np.inf), np.full(len(card.classes), -np.inf)
         for pixels in _decoded(images, card, max_pixels=config.max_pixels):
             outputs = torch.from_numpy(np.ascontiguousarray(imported.original(pixels)))
             expected = (outputs if imported.activated else card.probabilities(outputs)).numpy()
             found = runtime.probabilities(pixels)
             _refuse_shapes(expected, found)
             largest = float(np.maximum(largest, np.abs(found - expected).max()))
-            scale = float(np.maximum(scale, np.abs(expected).max()))
+            low = np.minimum(low, expected.min(axis=0))
+            high = np.maximum(high, expected.max(axis=0))
             compared += len(pixels)
             if on_images is not None:
                 on_images(compared, len(images))
+    scale = float(max(1.0, np.abs(low).max(), np.abs(high).max()))
     if not largest <= MOST_DIFFERENCE * scale:  # also true for nan
         raise ImportModelError(
             f"the run's outputs differ from those of {imported.library} by up to {largest:.2g} on "
             f"{compared} images ({source}; {MOST_DIFFERENCE * scale:g} is allowed). Nothing was "
             "written."
         )
-    return compared, largest, source
+    return Comparison(compared, source, largest, float((high - low).max()))
 
 
 @contextmanager

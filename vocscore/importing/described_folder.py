@@ -10,7 +10,7 @@ from shards.files import read_regular
 from vocscore.errors import ImportModelError, OptionError
 from vocscore.importing.classifier import Architecture, read_classifier
 from vocscore.importing.preprocessing import timm_preprocess
-from vocscore.models.own_head import TIMM
+from vocscore.models.backbones import TIMM, check_backbone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +58,7 @@ def read(file: Path, request: Request) -> Imported:
             backbone_found=backbone,
             given=given,
         )
+    check_backbone(backbone)
     settings = found.get("pretrained_cfg")
     settings = settings if isinstance(settings, dict) else found  # older files have no such part
     arguments = found.get("model_args")
@@ -69,6 +70,7 @@ def read(file: Path, request: Request) -> Imported:
         ),
         arguments=_without_size(arguments if isinstance(arguments, dict) else {}),
         origin=_origin(settings),
+        complete=request.classes is None,
     )
     return read_classifier(weights, described, request)
 
@@ -166,9 +168,10 @@ def _other_library(config: Path, found: dict[str, Any]) -> str:
 
 def _origin(settings: dict[str, Any]) -> dict[str, str]:
     """Return license and source, as far as the configuration states them."""
-    keys = {"license": "license", "hf_hub_id": "source", "origin_url": "original", "tag": "tag"}
-    return {
-        new: settings[old]
-        for old, new in keys.items()
-        if isinstance(settings.get(old), str) and settings[old]
+    repository = settings.get("hf_hub_id")
+    facts = {
+        "license": settings.get("license"),
+        "source": f"https://huggingface.co/{repository}" if repository else settings.get("url"),
+        "original": settings.get("origin_url"),
     }
+    return {name: value for name, value in facts.items() if isinstance(value, str) and value}

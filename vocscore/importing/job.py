@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from vocscore.importing.comparing import Comparison
     from vocscore.importing.imported import Imported
     from vocscore.models.card import ModelCard
+
+SMALL_RANGE = 0.01
+"""Probabilities that differ by less than this between images show little in a comparison."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +122,7 @@ def import_model(
             imported.save(folder)
         stage("comparing")
         try:
-            images, largest, source = compare(
-                folder, imported, config.comparison, on_images=on_images
-            )
+            found = compare(folder, imported, config.comparison, on_images=on_images)
         except ImportModelError as error:
             raise ImportModelError(f"{file}: {error}") from error
         with _writing(out):
@@ -129,12 +131,23 @@ def import_model(
         run=out,
         card=imported.card,
         preprocessing=in_words(imported.card.preprocess),
-        images=images,
-        source=source,
-        largest=largest,
+        images=found.images,
+        source=found.source,
+        largest=found.largest,
         library=imported.library,
-        unproved=imported.unproved,
+        unproved=(*imported.unproved, *_flat(found)),
     )
+
+
+def _flat(found: Comparison) -> list[str]:
+    """Say that a comparison shows little if the outputs hardly depend on the image."""
+    if found.images > 1 and found.range >= SMALL_RANGE:
+        return []
+    line = (
+        f"much, because the probabilities of these images differ by {found.range:.1g} at most. "
+        "Compare on photographs with --images."
+    )
+    return [line]
 
 
 def _reader(file: Path) -> Callable[[Path, Request], Imported]:

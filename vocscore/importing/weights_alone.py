@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from vocscore.errors import OptionError
 from vocscore.importing.classifier import Architecture, read_classifier
 from vocscore.importing.preprocessing import timm_preprocess, torchvision_preprocess
-from vocscore.models.backbones import check_backbone
-from vocscore.models.own_head import TIMM
+from vocscore.models.backbones import check_backbone, is_timm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,8 +53,8 @@ def default_preprocess(backbone: str, request: Request) -> Preprocess:
         CheckpointError: there is no such classifier.
         ImportModelError: its images are fitted in another way.
     """
-    if not backbone.startswith(TIMM):
-        check_backbone(backbone)
+    check_backbone(backbone)
+    if not is_timm(backbone):
         return torchvision_preprocess(backbone)
     from vocscore.models.timm_models import configuration
 

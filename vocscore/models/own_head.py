@@ -14,7 +14,7 @@ import torchvision.models
 from torch import nn
 
 from vocscore.errors import CheckpointError
-from vocscore.models.backbones import refuse_unknown
+from vocscore.models.backbones import is_timm, refuse_unknown
 from vocscore.models.network import AUXILIARY_HEADS, Network
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 KIND = "own"
 """Of `ModelCard.head`, for a classifier that keeps its own last layers."""
-TIMM = "timm/"
-"""Prefix of the names of timm's classifiers."""
 ARGUMENTS = frozenset(
     {
         *("class_token", "depth", "dynamic_img_size", "embed_dim", "fc_norm", "final_norm"),
@@ -67,7 +65,7 @@ def build_whole(
     Raises:
         CheckpointError: no such classifier, or it cannot be built in this way.
     """
-    if backbone.startswith(TIMM):
+    if is_timm(backbone):
         return _timm_whole(backbone, classes, size, check_arguments(arguments or {}))
     refuse_unknown(backbone, torchvision.models.list_models(module=torchvision.models))
     more = {"aux_logits": False, "init_weights": False} if backbone in AUXILIARY_HEADS else {}
