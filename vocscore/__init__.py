@@ -82,7 +82,7 @@ if TYPE_CHECKING:
     from vocscore.pipeline.batch import Batch
     from vocscore.reporting.report import WrittenReport
     from vocscore.scoring.relabel import RelabelReport
-    from vocscore.scoring.run import ScoreReport
+    from vocscore.scoring.score_report import ScoreReport
     from vocscore.training.history import EpochResult, TrainReport
     from vocscore.verifying import VerifyReport
     from vocscore.view.server import PageServer
@@ -237,7 +237,7 @@ _MODULES = {
     "vocscore.importing.job": ("ImportReport",),
     "vocscore.packing": ("PackReport",),
     "vocscore.pipeline.batch": ("Batch",),
-    "vocscore.scoring.run": ("ScoreReport",),
+    "vocscore.scoring.score_report": ("ScoreReport",),
     "vocscore.training.history": ("EpochResult", "TrainReport"),
     "vocscore.verifying": ("VerifyReport",),
 }

@@ -33,7 +33,7 @@ from vocscore.models.onnx_checkpoint import save_onnx_checkpoint
 from vocscore.models.onnx_external import has_external_data
 from vocscore.models.onnx_signature import OnnxSignature
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.runtime.load import open_checkpoint
+from vocscore.runtime.load import Asked, open_checkpoint
 from vocscore.runtime.onnx_cuda import OnnxRuntime, open_on_gpu
 
 if TYPE_CHECKING:
@@ -142,9 +142,9 @@ def test_a_gpu_needs_the_cuda_provider(run: Path, monkeypatch: pytest.MonkeyPatc
     gpu = Device("cuda", 0)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(DeviceError, match="pip install onnxruntime-gpu; or use --device cpu"):
-        open_on_gpu(files, device=gpu, precision="float32")
+        open_on_gpu(files, CARD, Asked(gpu, "float32", 8))
     with pytest.raises(DeviceError, match=r"--precision bf16: .* Use --precision float32"):
-        open_on_gpu(files, device=gpu, precision="bf16")
+        open_on_gpu(files, CARD, Asked(gpu, "bf16", 8))
 
 
 def score(run: Path, *more: object) -> Any:

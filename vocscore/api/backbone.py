@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,18 +14,23 @@ from vocscore.models.own_head import KIND
 from vocscore.pipeline.devices import bring, on_device
 from vocscore.runtime.base import Runtime, check_images
 from vocscore.runtime.cuda import fetched_later
+from vocscore.runtime.features import Pooled
 from vocscore.runtime.load import open_backbone
+from vocscore.runtime.scorer import averaged
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import nn
 
+    from vocscore.config.tta import Tta
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.runtime.base import Results
 
 
-def open_features(folder: Path, *, identity: str, device: str, group: int) -> tuple[Runtime, int]:
+def open_features(
+    folder: Path, *, identity: str, device: str, group: int, tta: Tta | None = None
+) -> tuple[Runtime, int]:
     """Load the backbone of a checkpoint, in float32.
 
     Args:
@@ -32,6 +38,7 @@ def open_features(folder: Path, *, identity: str, device: str, group: int) -> tu
         identity: its hash when the model was loaded.
         device: 'cpu' or 'cuda:N'.
         group: images of a full batch.
+        tta: the views whose features are averaged; None: the image as it is.
 
     Returns:
         A runtime whose results are features, float32, (N, F), and F.
@@ -47,13 +54,18 @@ def open_features(folder: Path, *, identity: str, device: str, group: int) -> tu
             "features before a head. Train a head on its weights with 'vocscore train --weights'."
         )
     network, card = load_network(files), files.card
-    size = network.head.in_features
-    if device == "cpu":
-        return (
-            open_backbone(network.backbone, card.preprocess, precision="float32", group=group),
-            size,
-        )
-    return EagerBackbone(network.backbone, card.preprocess, device=device), size
+    backbone, width = Pooled(network.backbone).eval(), network.head.in_features
+
+    def opened(size: int) -> Runtime:
+        preprocess = replace(card.preprocess, size=size)
+        if device == "cpu":
+            return open_backbone(backbone, preprocess, precision="float32", group=group)
+        return EagerBackbone(backbone, preprocess, device=device)
+
+    own = card.preprocess.size
+    if tta is None:
+        return opened(own), width
+    return averaged({size: opened(size) for size in tta.sizes(own)}, tta, finish=None), width
 
 
 class EagerBackbone(Runtime):

@@ -5,9 +5,10 @@ python -m vocscore.api.keyword_stubs vocscore/api/keywords.py
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vocscore.api.settings import hint
 from vocscore.config.charts import ChartConfig
@@ -26,6 +27,11 @@ from vocscore.config.training import RunConfig, TrainConfig
 from vocscore.config.verifying import VerifyConfig
 from vocscore.config.viewing import ViewConfig
 
+if TYPE_CHECKING:
+    from vocscore.config.option import Option
+
+_WIDTH: Final = 100
+"""Columns of a line of the source."""
 KEYWORDS: Final[dict[str, tuple[type[Any], ...]]] = {
     "Pack": (PackConfig,),
     "Verify": (VerifyConfig,),
@@ -60,11 +66,20 @@ if TYPE_CHECKING:
 '''
 
 
+def _field(option: Option) -> str:
+    """The line of one keyword; many choices stand below each other, as `ruff format` has them."""
+    line = f"    {option.name}: {hint(option)}"
+    if len(line) <= _WIDTH or not option.choices or option.many or not option.optional:
+        return line
+    choices = "".join(f"            {json.dumps(one)},\n" for one in option.choices)
+    return f"    {option.name}: (\n        Literal[\n{choices}        ]\n        | None\n    )"
+
+
 def text() -> str:
     """The source of the module."""
     parts = [_HEAD]
     for name, kinds in KEYWORDS.items():
-        fields = "\n".join(f"    {one.name}: {hint(one)}" for one in declared(*kinds))
+        fields = "\n".join(map(_field, declared(*kinds)))
         function = _FUNCTIONS.get(name, name.lower())
         summary = f'    """Options of `vocscore.{function}`."""'
         parts.append(f"class {name}Keywords(TypedDict, total=False):\n{summary}\n\n{fields}\n")

@@ -247,4 +247,5 @@ OUTPUT = PathType(
 )
 FOREIGN_MODEL = PathType("a model that another program trained", exists=True, folder=None)
 THRESHOLDS = old_file("thresholds (JSON)")
+FEATURES = new_file("features (.npy or .parquet)", example="features.npy")
 SUMMARY = new_file("the summary", example="summary.json")

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from vocscore.exporting.names import INPUT, OUTPUT
+from vocscore.pipeline.geometry import in_words, steps
 
 if TYPE_CHECKING:
     from vocscore.models.card import ModelCard
@@ -72,7 +73,8 @@ def describe(card: ModelCard, *, identity: str) -> dict[str, Any]:
         "thresholds": list(threshold) if isinstance(threshold, tuple) else [threshold] * classes,
         "decision": _DECISIONS[card.activation],
         "size": size,
-        "resize": f"both sides to {size} pixels, whatever the aspect ratio; bilinear, antialiased",
+        "resize": in_words(card.preprocess),
+        **steps(card.preprocess),
         "orientation": turned,
         "colour": "RGB, 0 to 255",
         "normalisation": "inside the model",

@@ -47,7 +47,9 @@ class ExportedOnnx:
                 "export takes any number. Use its file in ONNX."
             )
         self._card = card
-        self._graph = converted(files, shape=shape_of(card, precision="float32", group=_GROUP))
+        self._graph = converted(
+            files, card, shape=shape_of(card, precision="float32", group=_GROUP)
+        )
 
     def expected(self, images: torch.Tensor) -> NDArray[np.float32]:
         """Probabilities as scoring computes them: uint8 (N, 3, S, S) -> float32 (N, C)."""

@@ -112,7 +112,7 @@ def quantize(
     files = read_checkpoint(checkpoint)
     card = files.card
     shape = shape_of(card, precision="float32", group=GROUP)
-    graph = converted(files, shape=shape)
+    graph = converted(files, card, shape=shape)
     shown = _Shown(on_images, total=(1 + len(PRESETS)) * len(images.images))
     with closing(
         open_loader(

@@ -21,25 +21,30 @@ from vocscore.runtime.cuda import fetched_later
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vocscore.device import Device
     from vocscore.models.card import ModelCard
     from vocscore.models.checkpoint_files import CheckpointFiles
     from vocscore.runtime.base import Results
+    from vocscore.runtime.load import Asked
 
 PROVIDER = "CUDAExecutionProvider"
 
 
-def open_on_gpu(files: CheckpointFiles, *, device: Device, precision: str) -> OnnxRuntime:
+def open_on_gpu(files: CheckpointFiles, card: ModelCard, asked: Asked) -> OnnxRuntime:
     """Prepare the ONNX file of a checkpoint for scoring on a GPU.
+
+    Args:
+        files: the checkpoint.
+        card: its card, maybe for images of another size.
+        asked: has the device and the precision.
 
     Raises:
         DeviceError: ONNX Runtime or its CUDA provider is missing, or the precision is bf16.
         CheckpointError: the file was replaced or damaged, or does not fit the card.
     """
-    if precision != "float32":
+    if asked.precision != "float32":
         raise DeviceError(
-            f"--precision {precision}: on a GPU, a model in ONNX is computed as it was written. "
-            "Use --precision float32, or --device cpu."
+            f"--precision {asked.precision}: on a GPU, a model in ONNX is computed as it was "
+            "written. Use --precision float32, or --device cpu."
         )
     cure = "Install it: pip install onnxruntime-gpu; or use --device cpu."
     try:
@@ -53,9 +58,10 @@ def open_on_gpu(files: CheckpointFiles, *, device: Device, precision: str) -> On
         )
     return OnnxRuntime(
         files.verified_weights(),
-        files.card,
-        device=torch.device(str(device)),
+        card,
+        device=torch.device(str(asked.device)),
         file=files.weights_file,
+        logits=asked.logits,
     )
 
 
@@ -67,9 +73,18 @@ class OnnxRuntime(Runtime):
         card: of the same checkpoint.
         device: a GPU; on the CPU the same code runs for the tests.
         file: for messages.
+        logits: whether the results are logits in place of probabilities.
     """
 
-    def __init__(self, data: bytes, card: ModelCard, *, device: torch.device, file: Path) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        card: ModelCard,
+        *,
+        device: torch.device,
+        file: Path,
+        logits: bool = False,
+    ) -> None:
         """Open the model.
 
         Raises:
@@ -78,6 +93,7 @@ class OnnxRuntime(Runtime):
         assert card.onnx is not None
         self._card = card
         self._file = file
+        self._logits = logits
         self._signature = card.onnx
         self._device = device
         self._type = getattr(torch, card.onnx.type)
@@ -102,7 +118,10 @@ class OnnxRuntime(Runtime):
         with on_device(self._device):
             pixels = self._prepared(bring(images, self._device))
             parts = [self._run(part, step) for part in torch.split(pixels, step)]
-            return fetched_later(self._card.probabilities(torch.cat(parts)), images)
+            outputs = torch.cat(parts)
+            return fetched_later(
+                outputs if self._logits else self._card.probabilities(outputs), images
+            )
 
     def _prepared(self, images: torch.Tensor) -> torch.Tensor:
         """Images as the model takes them, contiguous."""

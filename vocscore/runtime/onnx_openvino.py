@@ -37,14 +37,14 @@ _ELEMENTS = {
 """OpenVINO's names of types -> NumPy's."""
 
 
-def convert_checkpoint(files: CheckpointFiles, *, shape: Shape) -> Any:
+def convert_checkpoint(files: CheckpointFiles, card: ModelCard, *, shape: Shape) -> Any:
     """Convert the ONNX file of a checkpoint, as `convert_onnx` does.
 
     Raises:
         CheckpointError: the file was replaced or damaged, or does not fit the card.
     """
     file = files.weights_file
-    graph = convert_onnx(files.verified_weights(), files.card, shape=shape, file=file)
+    graph = convert_onnx(files.verified_weights(), card, shape=shape, file=file)
     columns = int(graph.output(0).shape[1])
     if columns != len(files.card.classes):
         raise CheckpointError(

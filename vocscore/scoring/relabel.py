@@ -21,6 +21,7 @@ from vocscore.records.top_k_columns import KEY
 from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.numbers import Rounding
 from vocscore.scoring.formats.selection import Selection
+from vocscore.scoring.output.features_parts import without_features
 from vocscore.scoring.output.ledger import refuse_existing
 from vocscore.scoring.output.rows import Rows
 
@@ -252,7 +253,11 @@ class _Writer:
         told = replace(
             record,
             model=replace(record.model, threshold=self._threshold()),
-            output={**record.output, **self._choice.to_json(), "bytes": size},
+            output={
+                **without_features(record.output),
+                **self._choice.to_json(),
+                "bytes": size,
+            },
             files_sha256=None,  # no stamps are written: `score --update` says so
         )
         atomic.write(record_file(self._output), told.to_bytes())
