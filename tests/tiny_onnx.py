@@ -128,7 +128,7 @@ def normalized(pixels: np.ndarray) -> np.ndarray:
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-logits))
+    return 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

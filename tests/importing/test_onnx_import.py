@@ -146,6 +146,16 @@ def test_what_the_graph_does_not_tell_is_asked_for(tmp_path: Path) -> None:
     assert brought(tmp_path, unknown, *answered).exit_code == 0
 
 
+def test_the_first_convolution_tells_the_layout(tmp_path: Path) -> None:
+    """Also where every axis is dynamic and the graph asks for its shape, as in Optimum's files."""
+    model = classifier(size="S")
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "channels"
+    model.graph.node.insert(0, helper.make_node("Shape", ["images"], ["shape of images"]))
+    assert brought(tmp_path, model, *NORMALIZED, "--size", SIZE).exit_code == 0
+    pixels, found, _ = scored(tmp_path)
+    np.testing.assert_allclose(found, sigmoid(expected(model, normalized(pixels))), atol=1e-5)
+
+
 def test_a_size_is_taken_where_any_fits(tmp_path: Path) -> None:
     """Dynamic axes take --size; fixed ones refuse another."""
     model = classifier(size="S")

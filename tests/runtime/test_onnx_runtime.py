@@ -259,6 +259,8 @@ def test_a_run_is_exported_to_openvino(activation: str, temperature: float, tmp_
         "none": outputs,
     }[activation]
     np.testing.assert_allclose(found, wanted, atol=1e-5)
+    again = ("export", tmp_path / "run", "-o", out, "--images", tmp_path / "images", "--overwrite")
+    assert "largest difference in probability from the run: " in invoke(*again).output
     refused = invoke("export", tmp_path / "run", "-o", tmp_path / "out.onnx", "--drawn")
     assert refused.exit_code == 2
     assert "Use that file, or write OpenVINO's format with -o FILE.xml." in refused.output

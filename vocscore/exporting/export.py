@@ -48,12 +48,14 @@ class ExportReport:
         images: number of images in the check.
         largest: largest difference of a probability from torch's.
         source: of these images, in words.
+        original: what the file was compared with: 'PyTorch', or 'the run' if its network is ONNX.
     """
 
     files: tuple[Path, ...]
     images: int
     largest: float
     source: str
+    original: str = "PyTorch"
 
 
 def write_checked(
@@ -116,7 +118,8 @@ def write_checked(
         text = json.dumps({**facts, "checked": found}, indent=2, ensure_ascii=False) + "\n"
         description(file).write_text(text, encoding="utf-8")
         _publish(made.files(file), made.files(out))
-    return ExportReport(tuple(made.files(out)), checked, largest, source)
+    original = "PyTorch" if card.onnx is None else "the run"
+    return ExportReport(tuple(made.files(out)), checked, largest, source, original)
 
 
 def _other(made: Format) -> str:

@@ -175,7 +175,7 @@ def _chain(graph: Any, name: str) -> Iterator[tuple[Any, NDArray[Any] | None]]:
     """Yield the layers behind the input, each with its constant, up to the first other layer."""
     constants = _constants(graph)
     for _ in range(_LONGEST):
-        users = [node for node in graph.node if name in node.input]
+        users = [n for n in graph.node if name in n.input and n.op_type != "Shape"]
         if len(users) != 1 or not users[0].output:
             return
         node = users[0]

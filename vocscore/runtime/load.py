@@ -62,8 +62,9 @@ def open_checkpoint(
         DeviceError: OpenVINO is missing, or does not compute int8 correctly.
     """
     files = take(folder, identity=identity)
-    asked = Asked(Device.parse(device), parse_precision(precision), group)
-    return open_files(files, asked), files.card
+    return open_files(
+        files, Asked(Device.parse(device), parse_precision(precision), group)
+    ), files.card
 
 
 @dataclass(frozen=True, slots=True)
