@@ -228,6 +228,8 @@ class ImportModelKeywords(TypedDict, total=False):
     backbone: str | None
     activation: Literal["sigmoid", "softmax", "none"] | None
     threshold: float | None
+    layout: Literal["NCHW", "NHWC"] | None
+    output_name: str | None
     size: int | None
     fit: Literal["squash", "crop", "pad"] | None
     interpolation: Literal["bilinear", "bicubic"] | None
