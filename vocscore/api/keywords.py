@@ -82,6 +82,8 @@ class TrainKeywords(TypedDict, total=False):
     difficult: Literal["ignore", "positive", "negative"]
     seed: int
     tune: Literal["head", "all"]
+    solver: Literal["sgd", "lbfgs", "auto"]
+    l2: float | None
     epochs: int
     batch_size: int
     optimizer: Literal["sgd", "adamw"]
