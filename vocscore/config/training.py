@@ -170,8 +170,8 @@ class OptimizationConfig(Group):
         "sgd",
         help="sgd: {epochs} of {optimizer} steps. lbfgs: with {tune} head, solve L2-regularized "
         "logistic regression to convergence, so that epochs, batches and learning rates do not "
-        "matter. auto: lbfgs where the problem is convex: with {tune} head, {head} linear and {loss} "
-        "bce; else sgd.",
+        "matter. auto: lbfgs where the problem is convex: with {tune} head, {head} linear and "
+        "{loss} bce; else sgd.",
         choices=("sgd", "lbfgs", "auto"),
     )
     l2: float | None = option(

@@ -113,4 +113,6 @@ def open_head_fit(
             seed=seed,
         )
     choice, model = config.optimization, config.model
-    return HeadTrainer(head, train=train, val=val, choice=choice, loss=loss, seed=seed, model=model)
+    return HeadTrainer(
+        head, train=train, val=val, choice=choice, loss=loss, seed=seed, model=model, graph=graph
+    )
