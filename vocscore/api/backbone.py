@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from vocscore.errors import CheckpointError
 from vocscore.models.checkpoint import load_network
 from vocscore.models.checkpoint_files import take
-from vocscore.models.own_head import KIND
 from vocscore.pipeline.devices import bring, on_device
 from vocscore.runtime.base import Runtime, check_images
 from vocscore.runtime.cuda import fetched_later
 from vocscore.runtime.features import Pooled
 from vocscore.runtime.load import open_backbone
-from vocscore.runtime.scorer import averaged
+from vocscore.runtime.scorer import averaged, refuse_without_features
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,11 +46,7 @@ def open_features(
             imported classifier with its own last layers.
     """
     files = take(folder, identity=identity)
-    if files.card.head.get("kind") == KIND:
-        raise CheckpointError(
-            f"{folder}: an imported classifier whose own last layers are kept, so that it has no "
-            "features before a head. Train a head on its weights with 'vocscore train --weights'."
-        )
+    refuse_without_features(files)
     network, card = load_network(files), files.card
     backbone, width = Pooled(network.backbone).eval(), network.head.in_features
 

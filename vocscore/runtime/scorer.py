@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from vocscore.device import Device, parse_precision
+from vocscore.errors import CheckpointError
 from vocscore.models.checkpoint_files import take
+from vocscore.models.own_head import KIND
 from vocscore.pipeline.several_sizes import shape_of
 from vocscore.runtime.features import Pooled, TwoPasses, same_probabilities
 from vocscore.runtime.finishing import finish_of
@@ -55,10 +57,25 @@ def open_scorer(
     """
     files = take(folder, identity=identity)
     asked = Asked(Device.parse(device), parse_precision(precision), group)
+    if features:
+        refuse_without_features(files)
     plain = _open(files, asked, tta)
     if not features:
         return plain, files.card
     return _with_features(files, asked, tta, plain=plain), files.card
+
+
+def refuse_without_features(files: CheckpointFiles) -> None:
+    """Refuse a classifier that has no backbone apart from its head.
+
+    Raises:
+        CheckpointError: it is one.
+    """
+    if files.card.head.get("kind") == KIND:
+        raise CheckpointError(
+            f"{files.folder}: an imported classifier whose own last layers are kept, so that it "
+            "has no features before a head. Train a head on its weights with 'vocscore train --weights'."
+        )
 
 
 def _open(files: CheckpointFiles, asked: Asked, tta: Tta | None) -> Runtime:
