@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from vocscore.models.card import require_features
 from vocscore.models.checkpoint import load_network
 from vocscore.models.checkpoint_files import take
 from vocscore.pipeline.devices import bring, on_device
@@ -14,7 +15,7 @@ from vocscore.runtime.base import Runtime, check_images
 from vocscore.runtime.cuda import fetched_later
 from vocscore.runtime.features import Pooled
 from vocscore.runtime.load import open_backbone
-from vocscore.runtime.scorer import averaged, refuse_without_features
+from vocscore.runtime.scorer import averaged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,20 +47,25 @@ def open_features(
             imported classifier with its own last layers.
     """
     files = take(folder, identity=identity)
-    refuse_without_features(files)
+    require_features(files.card, folder)
     network, card = load_network(files), files.card
     backbone, width = Pooled(network.backbone).eval(), network.head.in_features
 
     def opened(size: int) -> Runtime:
         preprocess = replace(card.preprocess, size=size)
-        if device == "cpu":
-            return open_backbone(backbone, preprocess, precision="float32", group=group)
-        return EagerBackbone(backbone, preprocess, device=device)
+        return open_module(backbone, preprocess, device=device, group=group)
 
     own = card.preprocess.size
     if tta is None:
         return opened(own), width
     return averaged({size: opened(size) for size in tta.sizes(own)}, tta, finish=None), width
+
+
+def open_module(module: nn.Module, preprocess: Preprocess, *, device: str, group: int) -> Runtime:
+    """Prepare a part of a network, images -> (N, columns), in float32."""
+    if device == "cpu":
+        return open_backbone(module, preprocess, precision="float32", group=group)
+    return EagerBackbone(module, preprocess, device=device)
 
 
 class EagerBackbone(Runtime):

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from vocscore.device import Device, parse_precision
-from vocscore.errors import CheckpointError
+from vocscore.models.card import require_features
 from vocscore.models.checkpoint_files import take
-from vocscore.models.own_head import KIND
 from vocscore.pipeline.several_sizes import shape_of
+from vocscore.runtime.asked import Asked
 from vocscore.runtime.features import Pooled, TwoPasses, same_probabilities
 from vocscore.runtime.finishing import finish_of
-from vocscore.runtime.load import Asked, open_backbone, open_files
+from vocscore.runtime.load import open_backbone, open_files
 from vocscore.runtime.tta import TtaRuntime
 
 if TYPE_CHECKING:
@@ -51,31 +51,19 @@ def open_scorer(
         tta: the views; None: the image as it is.
 
     Raises:
-        CheckpointError: it is damaged, was replaced after it was chosen, or does not accept a size.
+        CheckpointError: it is damaged, was replaced after it was chosen, does not accept a size, or
+            has no features.
         DeviceError: OpenVINO is missing, or does not compute int8 correctly.
         OptionError: a view has the model's own size twice.
     """
     files = take(folder, identity=identity)
-    asked = Asked(Device.parse(device), parse_precision(precision), group)
     if features:
-        refuse_without_features(files)
+        require_features(files.card, folder)
+    asked = Asked(Device.parse(device), parse_precision(precision), group)
     plain = _open(files, asked, tta)
     if not features:
         return plain, files.card
     return _with_features(files, asked, tta, plain=plain), files.card
-
-
-def refuse_without_features(files: CheckpointFiles) -> None:
-    """Refuse a classifier that has no backbone apart from its head.
-
-    Raises:
-        CheckpointError: it is one.
-    """
-    if files.card.head.get("kind") == KIND:
-        raise CheckpointError(
-            f"{files.folder}: an imported classifier whose own last layers are kept, so that it "
-            "has no features before a head. Train a head on its weights with 'vocscore train --weights'."
-        )
 
 
 def _open(files: CheckpointFiles, asked: Asked, tta: Tta | None) -> Runtime:
