@@ -25,7 +25,7 @@ from vocscore.errors import CheckpointError, OptionError, ScoreError
 from vocscore.models.card import ModelCard
 from vocscore.models.checkpoint import load_checkpoint, save_checkpoint
 from vocscore.models.network import build_network
-from vocscore.models.own_head import KIND, build_whole, wrapped
+from vocscore.models.own_head import build_whole, wrapped
 from vocscore.pipeline.loaders import open_loader
 from vocscore.pipeline.preprocess import Preprocess
 from vocscore.records.score_record import read_record, record_file
@@ -393,7 +393,7 @@ def test_a_classifier_without_a_backbone_is_refused(checkpoint, source, tmp_path
     torch.manual_seed(1)
     network = wrapped(build_whole("squeezenet1_1", classes=3, size=SIZE), classes=3)
     card = ModelCard(
-        "squeezenet1_1", CLASSES, Preprocess(size=SIZE), 0.5, "none", head={"kind": KIND}
+        "squeezenet1_1", CLASSES, Preprocess(size=SIZE), 0.5, "none", head={"kind": "own"}
     )
     save_checkpoint(whole, network, card)
     with pytest.raises(CheckpointError, match="feature"):
