@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from vocscore.errors import CheckpointError
+from vocscore.models.card import require_features
 from vocscore.models.checkpoint import load_network
 from vocscore.models.checkpoint_files import take
-from vocscore.models.own_head import KIND
 from vocscore.pipeline.devices import bring, on_device
 from vocscore.runtime.base import Runtime, check_images
 from vocscore.runtime.cuda import fetched_later
@@ -48,24 +47,25 @@ def open_features(
             imported classifier with its own last layers.
     """
     files = take(folder, identity=identity)
-    if files.card.head.get("kind") == KIND:
-        raise CheckpointError(
-            f"{folder}: an imported classifier whose own last layers are kept, so that it has no "
-            "features before a head. Train a head on its weights with 'vocscore train --weights'."
-        )
+    require_features(files.card, folder)
     network, card = load_network(files), files.card
     backbone, width = Pooled(network.backbone).eval(), network.head.in_features
 
     def opened(size: int) -> Runtime:
         preprocess = replace(card.preprocess, size=size)
-        if device == "cpu":
-            return open_backbone(backbone, preprocess, precision="float32", group=group)
-        return EagerBackbone(backbone, preprocess, device=device)
+        return open_module(backbone, preprocess, device=device, group=group)
 
     own = card.preprocess.size
     if tta is None:
         return opened(own), width
     return averaged({size: opened(size) for size in tta.sizes(own)}, tta, finish=None), width
+
+
+def open_module(module: nn.Module, preprocess: Preprocess, *, device: str, group: int) -> Runtime:
+    """Prepare a part of a network, images -> (N, columns), in float32."""
+    if device == "cpu":
+        return open_backbone(module, preprocess, precision="float32", group=group)
+    return EagerBackbone(module, preprocess, device=device)
 
 
 class EagerBackbone(Runtime):

@@ -68,6 +68,9 @@ class TrainKeywords(TypedDict, total=False):
     backbone: str
     weights: str
     size: int
+    head: Literal["linear", "csra", "gcn", "chain"]
+    csra_lambda: float | None
+    csra_temperature: float
     fit: Literal["squash", "crop", "pad"] | None
     interpolation: Literal["bilinear", "bicubic"] | None
     crop_fraction: float | None
@@ -225,6 +228,8 @@ class ImportModelKeywords(TypedDict, total=False):
     backbone: str | None
     activation: Literal["sigmoid", "softmax", "none"] | None
     threshold: float | None
+    layout: Literal["NCHW", "NHWC"] | None
+    output_name: str | None
     size: int | None
     fit: Literal["squash", "crop", "pad"] | None
     interpolation: Literal["bilinear", "bicubic"] | None

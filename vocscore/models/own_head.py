@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from vocscore.models.card import ModelCard
 
-KIND = "own"
-"""Of `ModelCard.head`, for a classifier that keeps its own last layers."""
 ARGUMENTS = frozenset(
     {
         *("class_token", "depth", "dynamic_img_size", "embed_dim", "fc_norm", "final_norm"),
