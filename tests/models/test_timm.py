@@ -444,10 +444,12 @@ def test_imagenet_weights_from_the_cache(file: str, cache: Path) -> None:
     snapshot.mkdir(parents=True)
     (folder / "refs").mkdir()
     (folder / "refs" / "main").write_text("a" * 40)
+    state = {**own.state_dict(), "not_of_the_model": torch.zeros(1)}  # which timm ignores
     if file.endswith("bin"):
-        torch.save(own.state_dict(), snapshot / file)
+        torch.save(state, snapshot / file)
     else:
-        safetensors.torch.save_file(own.state_dict(), snapshot / file)
+        safetensors.torch.save_file(state, snapshot / file)
+    assert "not_of_the_model is unexpected" in refusal(SMALL, snapshot / file, size=32)
     network = build_network(SMALL, classes=2, weights="imagenet", size=32)
     with torch.inference_mode():
         expected = own.forward_head(own.forward_features(inputs(32)), pre_logits=True)
