@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shards.files import read_regular
 from vocscore.errors import CheckpointError
+from vocscore.models.head_spec import OWN, parse_head
 from vocscore.models.probabilities import decide, probabilities
 from vocscore.pipeline.preprocess import Preprocess
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vocscore.device import Precision
+    from vocscore.models.head_spec import HeadSpec
 
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "model.json"
@@ -35,9 +37,6 @@ EXTENDED_FORMAT = 3
 """Format of a card with another activation, head or way to make an image square than the first
 versions knew."""
 ACTIVATIONS: Final = ("sigmoid", "softmax", "none")
-OWN_HEAD: Final = "own"
-"""Kind of the head of an imported classifier that keeps its own last layers; the backbone is the
-whole classifier then."""
 _LARGEST = 3e38  # about the largest float32
 
 
@@ -61,7 +60,8 @@ class ModelCard:
         activation: turns logits into probabilities: 'sigmoid' for each class alone, 'softmax' over
             all classes (then the one with the greatest is predicted), or 'none' where the network
             gives probabilities itself.
-        head: kind and numbers of a head other than a linear layer; empty: linear.
+        head: kind and numbers of a head other than a linear layer; empty: linear. See
+            `vocscore.models.head_spec`.
         origin: where the network is from, as text for the user: its license, its source.
     """
 
@@ -98,6 +98,7 @@ class ModelCard:
         if self.activation not in ACTIVATIONS:
             known = ", ".join(ACTIVATIONS)
             raise ValueError(f"activation must be one of {known}, got {self.activation!r}")
+        parse_head(self.head)
         if self.activation == "none" and self.temperature != 1:
             raise ValueError("without an activation the temperature must be 1")
 
@@ -120,6 +121,11 @@ class ModelCard:
             return EXTENDED_FORMAT
         plain = self.thresholds is None and self.temperature == 1
         return PLAIN_FORMAT if plain else FITTED_FORMAT
+
+    @property
+    def head_spec(self) -> HeadSpec | None:
+        """The head; None: a linear layer."""
+        return parse_head(self.head)
 
     @property
     def decision_threshold(self) -> float | tuple[float, ...]:
@@ -185,7 +191,7 @@ def require_features(card: ModelCard, folder: Path) -> None:
     Raises:
         CheckpointError: it is an imported classifier with its own last layers.
     """
-    if card.head.get("kind") == OWN_HEAD:
+    if card.head.get("kind") == OWN:
         raise CheckpointError(
             f"{folder}: an imported classifier whose own last layers are kept, so that it has no "
             "features before a head. Train a head on its weights with 'vocscore train --weights'."

@@ -17,9 +17,10 @@ import safetensors.torch
 
 from shards import atomic
 from vocscore.errors import CheckpointError
-from vocscore.models.card import CARD_FILE, OWN_HEAD, WEIGHTS_FILE, ModelCard
+from vocscore.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard
 from vocscore.models.checkpoint_files import read_checkpoint
-from vocscore.models.network import Network, empty_network
+from vocscore.models.head_spec import OWN
+from vocscore.models.network import Network, empty_network, with_head
 from vocscore.models.own_head import own_network
 
 if TYPE_CHECKING:
@@ -89,10 +90,11 @@ def load_network(files: CheckpointFiles) -> Network:
 
 def _empty(card: ModelCard) -> Network:
     """Build the network that a card describes, with random weights."""
-    if card.head.get("kind") == OWN_HEAD:
+    if card.head.get("kind") == OWN:
         return own_network(card)
     size = card.preprocess.size
-    return empty_network(card.backbone, classes=len(card.classes), size=size)
+    network = empty_network(card.backbone, classes=len(card.classes), size=size)
+    return with_head(network, card.head_spec, backbone=card.backbone, size=size)
 
 
 def _fill(network: Network, weights: bytes, files: CheckpointFiles) -> None:
