@@ -52,6 +52,18 @@ class ImportedModelConfig(Group):
         minimum=0,
         maximum=1,
     )
+    layout: str | None = option(
+        None,
+        help="Order of the axes of an ONNX file's input: batch, channels, height, width.",
+        unset="the one that the graph shows",
+        choices=("NCHW", "NHWC"),
+    )
+    output_name: str | None = option(
+        None,
+        help="Output of an ONNX file that has one value per class.",
+        metavar="NAME",
+        unset="the one that fits the classes",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

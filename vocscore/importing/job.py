@@ -162,7 +162,9 @@ def _reader(file: Path) -> Callable[[Path, Request], Imported]:
     if (file / CARD_FILE).exists():
         raise ImportModelError(f"{file}: is a run already. Score with it: -m {file}")
     if file.suffix.lower() == ".onnx":
-        raise ImportModelError(f"{file}: ONNX is not supported yet.")
+        from vocscore.importing.onnx_model import read as read_onnx
+
+        return read_onnx
     from vocscore.importing.described_folder import is_described
 
     if is_described(file):

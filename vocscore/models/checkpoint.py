@@ -75,14 +75,12 @@ def load_network(files: CheckpointFiles) -> Network:
     Raises:
         CheckpointError: the weights are damaged, or do not fit the card.
     """
-    weights = files.weights()
-    files.release()  # otherwise a second copy stays in memory while the network is converted
-    if hashlib.sha256(weights).hexdigest() != files.written.get("weights_sha256"):
+    if files.card.onnx is not None:
         raise CheckpointError(
-            f"{files.folder / WEIGHTS_FILE}: not the weights that {CARD_FILE} was written with "
-            f"(saving was interrupted or a file was replaced). Train again, or copy both files "
-            f"again."
+            f"{files.folder}: an ONNX model, which PyTorch cannot run. It can be scored, evaluated "
+            "and quantized; training, features and heat maps need a network of torchvision or timm."
         )
+    weights = files.verified_weights()
     network = _empty(files.card)
     _fill(network, weights, files)
     return network.eval()

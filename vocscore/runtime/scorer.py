@@ -12,9 +12,10 @@ from vocscore.device import Device, parse_precision
 from vocscore.models.card import require_features
 from vocscore.models.checkpoint_files import take
 from vocscore.pipeline.several_sizes import shape_of
+from vocscore.runtime.asked import Asked
 from vocscore.runtime.features import Pooled, TwoPasses, same_probabilities
 from vocscore.runtime.finishing import finish_of
-from vocscore.runtime.load import Asked, open_backbone, open_files
+from vocscore.runtime.load import open_backbone, open_files
 from vocscore.runtime.tta import TtaRuntime
 
 if TYPE_CHECKING:
