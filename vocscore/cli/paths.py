@@ -164,7 +164,8 @@ def _label(param: click.Parameter | None) -> str:
 def _run_hint(path: Path) -> str:
     """Return advice for a path that is not a run."""
     suffix = path.suffix.lower()
-    if path.name in _RUN_FILES and path.is_file():
+    in_run = path.name == "model.onnx" and (path.parent / "model.json").is_file()
+    if path.is_file() and (in_run or path.name in _RUN_FILES):
         return f"It is in {path.parent}: name that folder."
     if suffix in _EXPORTED:
         return "An exported model is for other programs: name the run that it was exported from."

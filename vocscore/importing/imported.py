@@ -51,6 +51,8 @@ class Imported:
         original: the model in its own library.
         library: its name, for messages: 'PyTorch', 'ONNX Runtime'.
         unproved: what the comparison cannot show, one sentence each.
+        activated: whether `original` gives probabilities, because the original has the activation
+            inside.
     """
 
     card: ModelCard
@@ -58,3 +60,4 @@ class Imported:
     original: Original
     library: str
     unproved: tuple[str, ...] = ()
+    activated: bool = False

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from shards.files import open_regular
 from shards.image_formats import sniff
 from vocscore.errors import CheckpointError
-from vocscore.models.card import CARD_FILE, WEIGHTS_FILE, load_card
+from vocscore.models.card import CARD_FILE, ONNX_FILE, WEIGHTS_FILE, load_card
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -62,10 +62,11 @@ def run_of(weights: str) -> Path | None:
         weights: the value of `--weights`.
     """
     path = Path(weights)
-    folder = path.parent if path.name == WEIGHTS_FILE else path
+    folder = path.parent if path.name in (WEIGHTS_FILE, ONNX_FILE) else path
     if weights in WORDS or not (folder / CARD_FILE).is_file():
         return None
-    return folder if (folder / WEIGHTS_FILE).is_file() else None
+    there = any((folder / name).is_file() for name in (WEIGHTS_FILE, ONNX_FILE))
+    return folder if there else None
 
 
 def run_card(folder: Path, *, backbone: str) -> ModelCard:
@@ -75,6 +76,10 @@ def run_card(folder: Path, *, backbone: str) -> ModelCard:
         CheckpointError: it is damaged, or has another backbone.
     """
     card = load_card(folder)
+    if card.onnx is not None:
+        raise CheckpointError(
+            f"{folder}: a model in ONNX, which cannot be trained further. Start from other weights."
+        )
     if card.backbone != backbone:
         raise CheckpointError(
             f"{folder}: a run of the backbone {card.backbone}, but --backbone is {backbone}. "
