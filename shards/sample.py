@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from shards.paths import shown
 
@@ -64,6 +64,8 @@ class AnnotatedSet:
             for messages; `place` searches for names that are not in it.
         vocabulary: the classes that sets of this layout usually have, in column order; they
             become the columns if they include every name found. None if the layout has none.
+        store: where the images are, if they are not files below `root`; else None.
+        layout: the source that the set was read as, and why, for the user; '' if not recorded.
     """
 
     root: Path
@@ -74,6 +76,8 @@ class AnnotatedSet:
     notes: tuple[str, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
     vocabulary: tuple[str, ...] | None = None
+    store: ImageStore | None = None
+    layout: str = ""
 
     def names(self) -> set[str]:
         """Every class name that occurs, ordinary or difficult."""
@@ -107,3 +111,19 @@ class ImageRef:
     fault: Fault | None = None
     data: bytes | None = field(default=None, repr=False)
     pixels: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+
+
+class ImageStore(Protocol):
+    """Images inside of other files, such as tars or Parquet; used from several threads."""
+
+    def ref(self, path: str) -> ImageRef:
+        """Locate an image by its `Sample.path`, and read its bytes if only the store can.
+
+        A fault of the image is part of the reference; nothing is raised for it.
+        """
+
+    def position(self, path: str) -> tuple[int, int]:
+        """The place of an image among those of the store; images are packed in this order."""
+
+    def stamp(self, path: str) -> tuple[int, int]:
+        """Size of the image in bytes, -1 if unknown, and modification time of its file in ns."""

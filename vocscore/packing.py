@@ -180,18 +180,18 @@ def _source(
 
 
 def _read(source: Path, labels: LabelsConfig) -> AnnotatedSet:
-    """Load images with the labels that the options name; VOC trees have their own."""
-    from shards.sources.coco.read import read_coco
-    from shards.sources.coco.splits import CocoFile
-    from shards.sources.table.read import read_table
-    from shards.sources.voc.read import read_voc
+    """Load images with the labels that the options name, or that the folder is seen to have."""
+    from shards.sources.registry import read_source
+    from shards.sources.source import Request
 
-    if labels.labels:
-        return read_table(source, labels.labels, label_separator=labels.label_separator)
-    if labels.coco:
-        files = [split_and_file(value) for value in labels.coco]
-        return read_coco(source, [CocoFile(file, split) for split, file in files])
-    return read_voc(source)
+    files = [split_and_file(value) for value in labels.coco]
+    request = Request(
+        labels=labels.labels,
+        coco=tuple((file, split) for split, file in files),
+        separator=labels.label_separator,
+        columns=labels.label_column,
+    )
+    return read_source(source, request, name=labels.from_)
 
 
 def _with_classes(

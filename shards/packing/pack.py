@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections import Counter
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from shards.packing.packer import Commits, SplitPacker
 from shards.packing.plan import Plan, survey
 from shards.packing.prepare import Candidate, Handling, PreparedSample, prepare_all
 from shards.packing.rejected import REJECTED, write_rejected
+from shards.sample import ImageRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -69,7 +71,8 @@ def pack(
 
     Args:
         annotated: the set; its own rejections are counted and listed.
-        splits: the samples of each split, packed in this order and sorted by path.
+        splits: the samples of each split, packed in this order, each sorted by path or, if the
+            set has a store, as they stand there.
         out: the folder for the shards; created if missing.
         classes: in column order.
         shard_samples: images per shard.
@@ -110,7 +113,9 @@ def pack(
         plan=plan,
         candidates=candidates,
         listed=annotated.rejected,
-        prepare=partial(prepare_all, root=annotated.root, handling=handling, workers=workers),
+        prepare=partial(
+            prepare_all, locate=_locator(annotated), handling=handling, workers=workers
+        ),
         shard_samples=shard_samples,
         max_bad=max_bad,
         progress=progress,
@@ -123,6 +128,14 @@ def pack(
             report = run.pack(journal)
         journal.end()
     return report
+
+
+def _locator(annotated: AnnotatedSet) -> Callable[[str], ImageRef]:
+    """A function from the path of a sample to the location of its image."""
+    if annotated.store is not None:
+        return annotated.store.ref
+    root = annotated.root
+    return lambda path: ImageRef(path, os.path.join(root, path))  # noqa: PTH118 - a fifth of the time
 
 
 def _finished(out: Path, plan: Plan) -> PackReport:

@@ -92,7 +92,7 @@ def survey(
         config: the settings that determine the bytes.
 
     Returns:
-        The plan, and the candidates of each split, sorted by path.
+        The plan, and the candidates of each split, in the order of `in_order`.
 
     Raises:
         LabelError: a sample has a class that is not in `classes`.
@@ -104,10 +104,10 @@ def survey(
     for split, samples in splits.items():
         _check_split(split, samples)
         candidates[split] = []
-        for sample in sorted(samples, key=attrgetter("path")):
+        for sample in in_order(annotated, samples):
             if not known.issuperset((*sample.present, *sample.difficult)):
                 encode(sample, classes)  # raises with a message that says what to do
-            size, changed = _look(os.path.join(annotated.root, sample.path))  # noqa: PTH118 - a fifth of the time
+            size, changed = _stamp(annotated, sample.path)
             candidates[split].append(Candidate(sample, size))
             listing.update(_line([split, sample.path, size, sample.present, sample.difficult]))
             stamps.update(b"[%d]\n" % changed)
@@ -121,6 +121,21 @@ def survey(
         stamps=stamps.hexdigest(),
     )
     return plan, candidates
+
+
+def in_order(annotated: AnnotatedSet, samples: Iterable[Sample]) -> list[Sample]:
+    """Samples as they are packed: sorted by path, or as they stand in the set's store."""
+    store = annotated.store
+    if store is None:
+        return sorted(samples, key=attrgetter("path"))
+    return sorted(samples, key=lambda sample: store.position(sample.path))
+
+
+def _stamp(annotated: AnnotatedSet, path: str) -> tuple[int, int]:
+    """Size in bytes and modification time in ns; -1 if unknown."""
+    if annotated.store is not None:
+        return annotated.store.stamp(path)
+    return _look(os.path.join(annotated.root, path))  # noqa: PTH118 - a fifth of the time
 
 
 def _check_split(split: str, samples: Sequence[Sample]) -> None:

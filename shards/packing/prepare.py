@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,12 +12,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from shards.errors import BadImage
 from shards.images import image_file
 from shards.images.memory import spared
-from shards.sample import ImageRef, Rejection, Sample
+from shards.sample import Rejection, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from concurrent.futures import Future
-    from pathlib import Path
+
+    from shards.sample import ImageRef
 
 _CHUNK_IMAGES: Final = 16
 _CHUNK_BYTES: Final = 4 << 20
@@ -81,20 +81,24 @@ class PreparedSample(NamedTuple):
 
 
 def prepare_all(
-    candidates: Sequence[Candidate], *, root: Path, handling: Handling, workers: int
+    candidates: Sequence[Candidate],
+    *,
+    locate: Callable[[str], ImageRef],
+    handling: Handling,
+    workers: int,
 ) -> Generator[list[PreparedSample | Rejection]]:
     """Prepare images in several threads.
 
     Args:
         candidates: the images, in the order of the results.
-        root: the folder that paths are relative to.
+        locate: the location of an image by its path; called in the threads.
         handling: how to process each.
         workers: number of threads; does not affect the results.
 
     Yields:
         Lists of consecutive results, in order. Only a few lists are in memory at a time.
     """
-    work = partial(_prepare_chunk, root=root, handling=handling)
+    work = partial(_prepare_chunk, locate=locate, handling=handling)
     window: deque[Future[list[PreparedSample | Rejection]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
     try:
@@ -122,26 +126,27 @@ def _chunks(candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
 
 
 def _prepare_chunk(
-    candidates: Sequence[Candidate], *, root: Path, handling: Handling
+    candidates: Sequence[Candidate], *, locate: Callable[[str], ImageRef], handling: Handling
 ) -> list[PreparedSample | Rejection]:
-    return [prepare(candidate, root=root, handling=handling) for candidate in candidates]
+    return [prepare(candidate, locate=locate, handling=handling) for candidate in candidates]
 
 
-def prepare(candidate: Candidate, *, root: Path, handling: Handling) -> PreparedSample | Rejection:
+def prepare(
+    candidate: Candidate, *, locate: Callable[[str], ImageRef], handling: Handling
+) -> PreparedSample | Rejection:
     """Read one image, check it, and describe what to store.
 
     Args:
         candidate: the image.
-        root: the folder that its path is relative to.
+        locate: its location, by its path.
         handling: how to process it.
 
     Returns:
         The image, or the reason why it is left out.
     """
     sample = candidate.sample
-    ref = ImageRef(sample.path, os.path.join(root, sample.path))  # noqa: PTH118 - a fifth of the time
     try:
-        return spared(lambda: _ready(sample, ref, handling))
+        return spared(lambda: _ready(sample, locate(sample.path), handling))
     except BadImage as bad:
         return Rejection(sample.path, bad.fault)
 

@@ -17,11 +17,18 @@ _Identity = tuple[int, int]
 """Device and inode, which identify a folder independent of its path."""
 
 
-def files_below(folder: Path) -> list[str]:
+def files_below(
+    folder: Path, *, unlisted: list[str] | None = None, odd: list[str] | None = None
+) -> list[str]:
     """The files in a folder and its subfolders.
 
     Links are followed, including links to folders; a folder inside itself is not entered again.
     Hidden files and folders, and anything that is not a regular file, are skipped.
+
+    Args:
+        folder: the folder.
+        unlisted: takes a line for each subfolder that cannot be listed; None raises instead.
+        odd: takes the paths of what is neither file nor folder: links to nothing, pipes.
 
     Returns:
         Paths relative to the folder, with '/' between folders, sorted by code point.
@@ -34,14 +41,17 @@ def files_below(folder: Path) -> list[str]:
     while stack:
         prefix, above = stack.pop()
         path = folder / prefix if prefix else folder
-        with _one_line(path):
+        with _one_line(path, unlisted):
             status = path.stat()
             here = status.st_dev, status.st_ino
             if here in above:
                 continue
             with os.scandir(path) as entries:
                 for name, is_folder in _visible(entries):
-                    if is_folder:
+                    if is_folder is None:
+                        if odd is not None:
+                            odd.append(prefix + name)
+                    elif is_folder:
                         stack.append((f"{prefix}{name}/", (*above, here)))
                     else:
                         found.append(prefix + name)
@@ -58,8 +68,8 @@ def folders_in(folder: Path) -> list[str]:
         return sorted(name for name, is_folder in _visible(entries) if is_folder)
 
 
-def _visible(entries: Iterable[os.DirEntry[str]]) -> Iterator[tuple[str, bool]]:
-    """Name, and whether it is a folder, of each folder and regular file that is not hidden."""
+def _visible(entries: Iterable[os.DirEntry[str]]) -> Iterator[tuple[str, bool | None]]:
+    """Name, and whether it is a folder (None: nor a regular file), of each that is not hidden."""
     for entry in entries:
         if entry.name.startswith("."):
             continue
@@ -69,17 +79,22 @@ def _visible(entries: Iterable[os.DirEntry[str]]) -> Iterator[tuple[str, bool]]:
                 yield entry.name, False
             elif entry.is_dir():
                 yield entry.name, True
+            else:
+                yield entry.name, None
         except OSError:  # a cycle of links
-            continue
+            yield entry.name, None
 
 
 @contextmanager
-def _one_line(folder: Path) -> Iterator[None]:
-    """Convert a folder's OSError to a one-line error."""
+def _one_line(folder: Path, unlisted: list[str] | None = None) -> Iterator[None]:
+    """Convert a folder's OSError to a one-line error, or add the line to a list."""
     try:
         yield
     except OSError as error:
-        raise SourceError(f"{folder}: cannot be listed: {error.strerror}.") from error
+        line = f"{folder}: cannot be listed: {error.strerror}."
+        if unlisted is None:
+            raise SourceError(line) from error
+        unlisted.append(line)
 
 
 def by_suffix(names: Iterable[str]) -> str:

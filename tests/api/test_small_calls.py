@@ -27,7 +27,7 @@ def small(single):
         opened.append(True)
         return single
 
-    return SmallCalls(Sums(), open_single, group=4, size=8), opened
+    return SmallCalls(Sums(), open_single, group=4, shape=(3, 8, 8)), opened
 
 
 def test_a_network_for_single_images_is_opened_when_it_pays_and_once():

@@ -152,7 +152,7 @@ def test_commands_keep_their_lines_apart(voc_tree: Path, tmp_path: Path) -> None
     seen = run_on_terminal([*python("")[:1], *pack], columns=200)
     assert seen.code == 0
     lines = [line.partition(":")[0] for line in seen.screen]
-    assert lines[0] == "classes"
+    assert lines[:2] == ["source", "classes"]
     at = lines.index("train")
     assert lines[at : at + 3] == ["train", "val", "test"]
     assert "reading annotations" in seen.sent

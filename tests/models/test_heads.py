@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from vocscore.models.card import ModelCard, load_card
 from vocscore.models.checkpoint import load_checkpoint, save_checkpoint
 from vocscore.models.head_spec import HeadSpec, parse_head
 from vocscore.models.heads import reference
-from vocscore.models.heads.attach import pooled
 from vocscore.models.heads.chain import Refinement
 from vocscore.models.heads.class_maps import class_maps
 from vocscore.models.heads.csra import ResidualAttention
@@ -22,6 +22,7 @@ from vocscore.models.heads.gcn import GraphProbe, label_graph
 from vocscore.models.heads.maps import cut_before_pooling
 from vocscore.models.network import Network, build_network, empty_network, with_head
 from vocscore.pipeline.preprocess import Preprocess
+from vocscore.runtime.features import Pooled
 from vocscore.runtime.load import open_runtime
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def test_csra_of_one_place_is_linear_for_every_lambda() -> None:
 def test_csra_attention_grows_from_mean_to_maximum() -> None:
     maps = numbers(8, FEATURES, 4, 4)
     logits = [attention(1.0, t)(maps) for t in (1e-6, 1.0, 2.0, 4.0, 99.0)]
-    assert all((low <= high + 1e-5).all() for low, high in zip(logits, logits[1:], strict=False))
+    assert all((low <= high + 1e-5).all() for low, high in itertools.pairwise(logits))
     head = attention(1.0, 99.0)
     scores = torch.einsum("cf,nfhw->nchw", head.weight, maps)
     close(logits[0], (2 * scores.mean((2, 3)) + head.bias).detach(), tolerance=1e-4)
@@ -257,7 +258,7 @@ def test_checkpoints_keep_the_head(spec: HeadSpec | None, tmp_path: Path) -> Non
     images = numbers(2, 3, 64, 64)
     with torch.inference_mode():
         assert torch.equal(loaded(images), network(images))
-        features = pooled(loaded.backbone, loaded.head)(images)
+        features = Pooled(loaded.backbone)(images)
     assert features.shape == (2, 512)
 
 

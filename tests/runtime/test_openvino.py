@@ -199,7 +199,7 @@ class Counted:
 
     def __init__(self, compiled) -> None:
         self.compiled = compiled
-        self.output = compiled.output
+        self.outputs = compiled.outputs
         self.requests = 0
 
     def create_infer_request(self):

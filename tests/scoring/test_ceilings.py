@@ -14,7 +14,7 @@ from vocscore.cli.score import _summarize
 from vocscore.config.scoring import ScoreConfig
 from vocscore.scoring import ceilings
 from vocscore.scoring.ceilings import Ceilings, images_per_second, measure_ceilings
-from vocscore.scoring.run import ScoreReport
+from vocscore.scoring.score_report import ScoreReport
 
 
 def test_the_slowest_stage_is_the_bottleneck() -> None:

@@ -20,7 +20,7 @@ from shards.errors import BadImage, Fault, Reason
 from shards.images import image_file
 from shards.packing.prepare import Candidate, Handling, PreparedSample, prepare, prepare_all
 from shards.packing.writer import ShardWriter, describe, npy_header
-from shards.sample import Rejection, Sample
+from shards.sample import ImageRef, Rejection, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +29,17 @@ if TYPE_CHECKING:
 HANDLING = Handling(verify=True, max_pixels=100_000, resize=None, quality=95)
 
 
+def below(root: Path) -> Callable[[str], ImageRef]:
+    """Where the image of a path is, for images that are files."""
+    return lambda path: ImageRef(path, f"{root}/{path}")
+
+
 def made_ready(root: Path, path: str, handling: Handling = HANDLING) -> PreparedSample | Rejection:
     """What becomes of one file, labeled as a cat with a difficult person."""
     file = root / path
     size = file.stat().st_size if file.exists() else -1
     candidate = Candidate(Sample(path, ("cat",), ("person",)), size)
-    return prepare(candidate, root=root, handling=handling)
+    return prepare(candidate, locate=below(root), handling=handling)
 
 
 def write_shard(root: Path, paths: list[str]) -> Path:
@@ -310,7 +315,8 @@ def test_what_is_no_file_is_rejected(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     names = ["gone.jpg", "folder.jpg", "pipe.jpg", "nul\0.jpg"]
     candidates = [Candidate(Sample(name, ()), -1) for name in names]
-    found = [prepare(candidate, root=tmp_path, handling=HANDLING) for candidate in candidates]
+    locate = below(tmp_path)
+    found = [prepare(candidate, locate=locate, handling=HANDLING) for candidate in candidates]
     reasons = [rejection.fault.reason for rejection in found if isinstance(rejection, Rejection)]
     assert reasons == [Reason.VANISHED, *[Reason.UNREADABLE] * 3]
 
@@ -361,7 +367,7 @@ def test_results_come_in_order_and_few_are_held(
     monkeypatch.setattr(module, "prepare", fake)
     candidates = [Candidate(Sample(f"{i:04d}", ()), 1 << 20) for i in range(400)]
     found: list[str] = []
-    chunks = prepare_all(candidates, root=tmp_path, handling=HANDLING, workers=workers)
+    chunks = prepare_all(candidates, locate=below(tmp_path), handling=HANDLING, workers=workers)
     for chunk in chunks:
         found += [outcome.path for outcome in chunk if isinstance(outcome, Rejection)]
         ahead = sum(begun) - (len(found) << 20)

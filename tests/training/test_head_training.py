@@ -37,7 +37,8 @@ def some_maps(images: int, *, seed: int = 0) -> Features:
     maps = generator.normal(size=(images, 6, 3, 3)) + np.arange(6)[:, None, None]
     labels = (generator.random((images, 3)) < 0.4).astype(np.int8)
     for image, label in zip(*np.nonzero(labels), strict=True):
-        maps[image, label, *generator.integers(0, 3, 2)] += 4
+        row, column = generator.integers(0, 3, 2)
+        maps[image, label, row, column] += 4
     labels[generator.random(labels.shape) < 0.05] = -1
     return Features(torch.from_numpy(maps).half(), labels)
 
@@ -187,7 +188,7 @@ def test_settings_of_csra_need_it() -> None:
     for name, value in {"csra_lambda": 0.0, "csra_temperature": 2.0}.items():
         with pytest.raises(OptionError, match=f"{name} needs head csra"):
             build(TrainConfig, {"head": "chain", name: value})
-    with pytest.raises(OptionError, match="csra_lambda is -0.1, but must be at least 0"):
+    with pytest.raises(OptionError, match=r"csra_lambda is -0.1, but must be at least 0"):
         build(TrainConfig, {"head": "csra", "csra_lambda": -0.1})
 
 
@@ -238,7 +239,7 @@ def test_lambda_needs_positives_in_validation(few_shards: Path, tmp_path: Path) 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "load_splits", without_positives)
-        with pytest.raises(TrainError, match="no positive label.*--csra-lambda"):
+        with pytest.raises(TrainError, match=r"no positive label.*--csra-lambda"):
             fit(few_shards, tmp_path, **settings)
         fit(few_shards, tmp_path, **settings, csra_lambda=0.2)
     assert load_checkpoint(tmp_path)[1].head["lambda"] == 0.2

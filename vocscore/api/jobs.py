@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from vocscore.exporting.export import ExportReport
     from vocscore.exporting.quantize import QuantizeReport
     from vocscore.packing import PackReport
-    from vocscore.scoring.run import ScoreReport
+    from vocscore.scoring.score_report import ScoreReport
     from vocscore.training.train import EpochResult, TrainReport
     from vocscore.verifying import VerifyReport
 

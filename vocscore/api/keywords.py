@@ -16,8 +16,25 @@ class PackKeywords(TypedDict, total=False):
     """Options of `vocscore.pack`."""
 
     download: Literal["2007", "2012"] | None
+    from_: (
+        Literal[
+            "voc",
+            "coco",
+            "table",
+            "folders",
+            "hf",
+            "google",
+            "roboflow",
+            "yolo",
+            "labelstudio",
+            "cvat",
+            "webdataset",
+        ]
+        | None
+    )
     labels: str | PathLike[str] | None
     label_separator: str | None
+    label_column: Sequence[str]
     coco: Sequence[str]
     classes: str | PathLike[str] | None
     corrections: str | PathLike[str] | None
@@ -51,6 +68,13 @@ class TrainKeywords(TypedDict, total=False):
     backbone: str
     weights: str
     size: int
+    head: Literal["linear", "csra", "gcn", "chain"]
+    csra_lambda: float | None
+    csra_temperature: float
+    fit: Literal["squash", "crop", "pad"] | None
+    interpolation: Literal["bilinear", "bicubic"] | None
+    crop_fraction: float | None
+    pad_color: str | None
     threshold: float
     train_split: str
     val_split: str
@@ -58,6 +82,8 @@ class TrainKeywords(TypedDict, total=False):
     difficult: Literal["ignore", "positive", "negative"]
     seed: int
     tune: Literal["head", "all"]
+    solver: Literal["sgd", "lbfgs", "auto"]
+    l2: float | None
     epochs: int
     batch_size: int
     optimizer: Literal["sgd", "adamw"]
@@ -105,6 +131,8 @@ class ScoreKeywords(TypedDict, total=False):
     min_probability: float
     decimals: int | None
     thresholds_file: str | PathLike[str] | None
+    features: str | PathLike[str] | None
+    features_dtype: Literal["float32", "float16"]
     overwrite: bool
     ceilings: bool | None
     update: bool
@@ -119,6 +147,7 @@ class ScoreKeywords(TypedDict, total=False):
     workers: int | None
     precision: Literal["auto", "float32", "bf16", "int8"]
     devices: Sequence[str]
+    tta: str | None
 
 
 class EvalKeywords(TypedDict, total=False):
@@ -189,6 +218,27 @@ class ExportKeywords(TypedDict, total=False):
     split: str | None
     images: str | PathLike[str] | None
     drawn: bool
+    check_images: int
+    max_pixels: int
+    overwrite: bool
+
+
+class ImportModelKeywords(TypedDict, total=False):
+    """Options of `vocscore.import_model`."""
+
+    classes: str | PathLike[str] | None
+    backbone: str | None
+    activation: Literal["sigmoid", "softmax", "none"] | None
+    threshold: float | None
+    layout: Literal["NCHW", "NHWC"] | None
+    output_name: str | None
+    size: int | None
+    fit: Literal["squash", "crop", "pad"] | None
+    interpolation: Literal["bilinear", "bicubic"] | None
+    crop_fraction: float | None
+    mean: str | None
+    std: str | None
+    images: str | PathLike[str] | None
     check_images: int
     max_pixels: int
     overwrite: bool

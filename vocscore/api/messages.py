@@ -55,9 +55,10 @@ def _spelled(found: re.Match[str]) -> str:
     if found["short"]:
         return f"{_SHORT[found['short']]}{given}"
     name = found["name"].replace("-", "_")
-    option = _options().get(name)
+    option = _options().get(name) or _options().get(f"{name}_")
     if option is None:
         return found[0]
+    name = option.name
     if option.kind is bool:
         return f"{name}={not found['no']}{given}"
     if found["value"] and _is_value(found["value"], option):

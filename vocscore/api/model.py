@@ -27,11 +27,11 @@ from vocscore.config.compute import DecodeConfig
 from vocscore.config.scoring import InferenceConfig
 from vocscore.errors import ScoreError
 from vocscore.machine import usable_cores
-from vocscore.pipeline.loaders import open_loader
+from vocscore.pipeline.several_sizes import open_sizes, shape_of
 from vocscore.runtime import resolve_device
 from vocscore.runtime.base import Runtime
-from vocscore.runtime.load import open_checkpoint
 from vocscore.runtime.precision import resolve_precision
+from vocscore.runtime.scorer import open_scorer
 from vocscore.scoring.engines.batching import CPU_GROUP, FixedBatcher
 from vocscore.scoring.engines.local import LocalEngine
 from vocscore.scoring.run import check_model
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from shards.sample import ImageRef
     from vocscore.api.inputs import Inputs, OneInput
+    from vocscore.config.tta import Tta
     from vocscore.models.card import ModelCard
     from vocscore.pipeline.batch import ImageLoader
     from vocscore.runtime.base import Results
@@ -60,6 +61,7 @@ def load(
     loader: str = "auto",
     batch_size: int = DecodeConfig.batch_size,
     max_pixels: int = DecodeConfig.max_pixels,
+    tta: str | None = None,
 ) -> Model:
     """Load a trained model for prediction.
 
@@ -76,31 +78,35 @@ def load(
         batch_size: images decoded together. On a CPU it does not change a bit of any result; on a
             GPU it is also the network's batch size, and may change the last bits.
         max_pixels: largest width times height of an image; the result of a larger one is an error.
+        tta: 'flip', 'size=448' or 'flip,size=448': average the logits of the image and its mirror
+            image, in the model's size and in the other one. Each view costs a forward pass.
 
     Raises:
-        CheckpointError: the folder has no finished model, or none in int8.
+        CheckpointError: the folder has no finished model, none in int8, or one that does not take
+            images of the other size.
         DeviceError: the device does not exist, or does not compute in this precision.
         OptionError: an argument is out of its range.
     """
     folder = Path(run)
-    compute = InferenceConfig(device=device, precision=precision, workers=workers, loader=loader)
+    compute = InferenceConfig(
+        device=device, precision=precision, workers=workers, loader=loader, tta=tta
+    )
     DecodeConfig(batch_size=batch_size, max_pixels=max_pixels)  # checks the ranges
     card, identity = check_model(folder, compute)
     where = resolve_device(device)
     arithmetic = resolve_precision(precision, card, device=where)
     group = CPU_GROUP if where == "cpu" else batch_size
-    runtime, card = open_checkpoint(
-        folder, identity=identity, device=where, precision=arithmetic, group=group
-    )
-    decoding = open_loader(
+    setup = Setup(folder, identity, where, arithmetic, group, max_pixels, compute.views)
+    runtime, card = setup.open()
+    decoding = open_sizes(
         loader,
         card.preprocess,
+        setup.sizes(card),
         batch_size=batch_size,
         device=where,
         threads=workers or usable_cores(),
         max_pixels=max_pixels,
     )
-    setup = Setup(folder, identity, where, arithmetic, group, max_pixels)
     return Model(card, setup, runtime=runtime, decoding=decoding)
 
 
@@ -115,6 +121,7 @@ class Setup:
         precision: 'float32', 'bf16' or 'int8'.
         group: the network's batch size.
         max_pixels: largest width times height of an image that is decoded.
+        tta: the views of each image; None: as it is.
     """
 
     run: Path
@@ -123,6 +130,23 @@ class Setup:
     precision: str
     group: int
     max_pixels: int
+    tta: Tta | None = None
+
+    def open(self, *, group: int | None = None) -> tuple[Runtime, ModelCard]:
+        """Open the network, by default for the batch size of the setup."""
+        return open_scorer(
+            self.run,
+            identity=self.identity,
+            device=self.device,
+            precision=self.precision,
+            group=self.group if group is None else group,
+            tta=self.tta,
+        )
+
+    def sizes(self, card: ModelCard) -> tuple[int, ...]:
+        """Return the sizes in which images are decoded, pixels."""
+        own = card.preprocess.size
+        return (own,) if self.tta is None else self.tta.sizes(own)
 
 
 class Model:
@@ -145,7 +169,10 @@ class Model:
         self._runtime = _Shared(runtime)
         self._decoding = decoding
         self._small = SmallCalls(
-            self._runtime, self._open_single, group=setup.group, size=card.preprocess.size
+            self._runtime,
+            self._open_single,
+            group=setup.group,
+            shape=shape_of(setup.sizes(card)),
         )
         self._features: tuple[Runtime, int] | None = None
         self._maps: tuple[Runtime, tuple[int, ...]] | None = None
@@ -218,6 +245,7 @@ class Model:
             self._blocks(inputs, self._fitting, columns=len(self.classes)),
             classes=self.classes,
             thresholds=self.thresholds,
+            activation=self.card.activation,
             remember=not isinstance(inputs, Iterator),
         )
 
@@ -226,7 +254,8 @@ class Model:
     ) -> NDArray[np.float32]:
         """Compute the backbone's features, before the head; in float32 for every model.
 
-        The first call loads the backbone, which takes seconds.
+        With `tta` they are the mean of the views. The first call loads the backbone, which takes
+        seconds.
 
         Args:
             inputs: as for `predict`.
@@ -249,7 +278,11 @@ class Model:
             if self._features is None:
                 setup = self.setup
                 runtime, width = open_features(
-                    setup.run, identity=setup.identity, device=setup.device, group=setup.group
+                    setup.run,
+                    identity=setup.identity,
+                    device=setup.device,
+                    group=setup.group,
+                    tta=setup.tta,
                 )
                 self._features = _Shared(runtime), width
         return self._rows(inputs, *self._features, on_error=on_error)
@@ -381,15 +414,7 @@ class Model:
         return self._runtime, self.setup.group
 
     def _open_single(self) -> Runtime:
-        setup = self.setup
-        runtime, _ = open_checkpoint(
-            setup.run,
-            identity=setup.identity,
-            device=setup.device,
-            precision=setup.precision,
-            group=1,
-        )
-        return _Shared(runtime)
+        return _Shared(self.setup.open(group=1)[0])
 
     def _blocks(
         self, inputs: Inputs, fitting: Callable[[int], tuple[Runtime, int]], *, columns: int

@@ -33,15 +33,20 @@ class SmallCalls:
         whole: the network for full batches.
         open_single: makes it for single images; takes seconds.
         group: images of a full batch.
-        size: height and width of the network's input, pixels.
+        shape: of one image as the network takes it.
     """
 
     def __init__(
-        self, whole: Runtime, open_single: Callable[[], Runtime], *, group: int, size: int
+        self,
+        whole: Runtime,
+        open_single: Callable[[], Runtime],
+        *,
+        group: int,
+        shape: tuple[int, int, int],
     ) -> None:
         self._whole = whole
         self._open_single = open_single
-        self._shape = (group, 3, size, size)
+        self._shape = (group, *shape)
         self._calls = 0
         self._single: Runtime | None = None
         self._tried = False

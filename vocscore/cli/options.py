@@ -100,8 +100,8 @@ def _click_option(option: Option) -> tuple[list[str], dict[str, Any]]:
 
 
 def flag(name: str) -> str:
-    """Return an option as it is typed."""
-    return f"--{name.replace('_', '-')}"
+    """Return an option as it is typed; `from_`, which Python reserves without '_', is --from."""
+    return f"--{name.rstrip('_').replace('_', '-')}"
 
 
 class _Flags(dict[str, str]):

@@ -84,9 +84,10 @@ def pack(src: Path | None, out: Path, *, quiet: bool, **settings: Any) -> None:
     """Write images and their labels into WebDataset tar shards.
 
     SRC is a VOCdevkit, one of its years, any folder with JPEGImages/ and Annotations/ or with
-    annotations beside their images, or, with --labels or --coco, any folder of images. The
-    images' bytes are not changed. With --download, SRC is the folder for the download of PASCAL
-    VOC. The classes and their counts are printed before anything is written.
+    annotations beside their images; a folder per class; a set as --from lists them; or, with
+    --labels or --coco, any folder of images. The images' bytes are not changed. With --download,
+    SRC is the folder for the download of PASCAL VOC. What was understood is printed before
+    anything is written: the source, the classes with their counts, and the set's own splits.
 
     If the run is killed, rerun the same command: it resumes and writes the same bytes.
     SHARDS/rejected.csv lists the images that were left out, with reasons.
@@ -95,6 +96,7 @@ def pack(src: Path | None, out: Path, *, quiet: bool, **settings: Any) -> None:
     Examples:
       vocscore pack VOCdevkit/VOC2012 -o shards/
       vocscore pack photos/ --labels photos.csv --train-fraction 0.8 -o shards/
+      vocscore pack pets/ --from folders -o shards/
       vocscore pack coco/ --coco train.json --coco val.json -o shards/
       vocscore pack --download 2007 -o shards/
     """

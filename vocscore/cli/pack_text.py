@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shards.paths import shown
 from vocscore.cli.shown_commands import free_path, typed_again, vocscore_command
 from vocscore.config.packing import SplitConfig
 from vocscore.packing import rejection_reasons
@@ -32,6 +33,8 @@ def show_classes(annotated: AnnotatedSet, classes: Sequence[str]) -> None:
     """Print the classes and how many images show each, before anything is written."""
     from shards.vocabulary import count_labels
 
+    if annotated.layout:
+        click.echo(f"source: {shown(annotated.layout)}")
     counts = count_labels(annotated)
     absent = sum(not counts.of(name) for name in classes)
     click.echo(f"classes: {len(classes)}, with the number of images that show each:")
@@ -45,6 +48,25 @@ def show_classes(annotated: AnnotatedSet, classes: Sequence[str]) -> None:
     elif absent and len(classes) > _ALL:
         click.echo(f"  {absent} of them are in no image")
     click.echo(f"images: {counts.images} ({counts.unlabeled} without labels)")
+    if annotated.splits:
+        click.echo(f"splits: {_splits(annotated)}")
+    if annotated.rejected:
+        click.echo(f"cannot be used: {_rejected(annotated)}")
+
+
+def _splits(annotated: AnnotatedSet) -> str:
+    """The set's own splits with their images, and the images in none."""
+    told = [f"{name} {len(paths)}" for name, paths in annotated.splits.items()]
+    split = frozenset[str]().union(*annotated.splits.values())
+    outside = sum(sample.path not in split for sample in annotated.samples)
+    return ", ".join([*told, f"in none {outside}"] if outside else told)
+
+
+def _rejected(annotated: AnnotatedSet) -> str:
+    """The number of images that the source leaves out by reason, and the first of each reason."""
+    first = {str(bad.fault.reason): bad for bad in reversed(annotated.rejected)}
+    examples = "; ".join(f"{shown(b.path)}: {b.fault.detail}" for _, b in sorted(first.items()))
+    return f"{rejection_reasons(annotated.rejected)} ({examples})"
 
 
 def _lines(classes: Sequence[str], counts: LabelCounts) -> list[str]:

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.cli.common import Progress
-    from vocscore.scoring.run import ScoreReport
+    from vocscore.config.tta import Tta
+    from vocscore.scoring.score_report import ScoreReport
 
 ALL_BAD = 3
 """The exit code if the output was written, but every row is an error."""
@@ -86,6 +87,7 @@ def _split_names(
     DecodeConfig,
     InferenceConfig,
     thresholds_file={"type": paths.THRESHOLDS},
+    features={"type": paths.FEATURES},
     quarantine={"type": paths.new_folder("copies of bad inputs")},
     devices={"multiple": False, "default": None, "callback": _split_names},
 )
@@ -131,6 +133,8 @@ def score(
     config = build(ScoreConfig, settings)
     refuse_summary(json_file, beside=checkpoint, of=out)
     to_stdout = out is paths.STANDARD_OUTPUT
+    if not quiet and config.compute.views is not None:
+        _say_cost(config.compute.views, checkpoint)
     with progress("score", quiet=quiet) as shown:
         report = (
             _score_to_stdout(src, config, checkpoint=checkpoint, shown=shown)
@@ -146,6 +150,14 @@ def score(
     if report.all_bad:
         _say_all_bad(report, "standard output" if to_stdout else str(out))
         raise click.exceptions.Exit(ALL_BAD)
+
+
+def _say_cost(views: Tta, checkpoint: Path) -> None:
+    """Say, before any image is scored, what the views cost."""
+    from vocscore.models.card import load_card
+
+    cost = views.cost(load_card(checkpoint).preprocess.size)
+    click.echo(f"tta {views}: {cost}", err=True)
 
 
 def _score_to_file(
@@ -202,6 +214,7 @@ def _summarize(report: ScoreReport, config: ScoreConfig, *, err: bool) -> None:
     lines = [str(report)] if report.complete else list(_summary(report))
     if not report.complete and not err:
         lines.append(f"predictions: {report.output}")
+        lines += [f"features: {report.features}"] if report.features else []
     if (copies := config.limits.quarantine) is not None:
         lines.append(f"copies of bad inputs: {copies} (reasons: quarantine.csv in it)")
     for line in lines:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from shards.sources.names import NAMES, WITH_COLUMN, WITH_FILE, WITH_SEPARATOR
 from vocscore.config.compute import max_pixels_option
 from vocscore.config.option import Group, option
 from vocscore.errors import OptionError
@@ -24,6 +25,15 @@ class LabelsConfig(Group):
         "folder is SHARDS-download.",
         choices=("2007", "2012"),
     )
+    from_: str | None = option(
+        None,
+        help="What SRC is: voc, coco, table, folders (one per class), hf (Hugging Face), google "
+        "(import CSV), roboflow (_classes.csv), yolo, labelstudio, cvat, webdataset.",
+        metavar="SOURCE",
+        choices=NAMES,
+        flag="--from",
+        unset="recognized by its files; if several fit, an error that names them",
+    )
     labels: Path | None = option(
         None,
         help="Labels for a plain folder of images: a column 'path' and either a column 'labels' "
@@ -37,6 +47,12 @@ class LabelsConfig(Group):
         "a cell without ';' is one name.",
         metavar="TEXT",
         unset="';', or ',' or '|' if the cells show it",
+    )
+    label_column: tuple[str, ...] = option(
+        (),
+        help="Column (hf), member or field of the JSON (webdataset), or control (labelstudio) with "
+        "the labels. May be repeated: then each column or field is a class, with 1 or 0.",
+        metavar="NAME",
     )
     coco: tuple[str, ...] = option(
         (),
@@ -77,14 +93,38 @@ class LabelsConfig(Group):
         super().__post_init__()
         if self.labels and self.coco:
             raise OptionError("{labels} and {coco}: two sources of labels; give only one.")
-        if self.label_separator is not None and not self.labels:
+        if self.label_separator is not None and not self.labels and self.from_ is None:
             raise OptionError("{label_separator} is for the table of {labels}; name the table.")
         if self.download and (self.labels or self.coco):
             raise OptionError("{download} brings its own labels: omit {labels} and {coco}.")
+        self._check_from()
         if self.label_separator == "":
             raise OptionError(
                 "{label_separator} is empty; give the text between the names, such as '|'."
             )
+
+    def _check_from(self) -> None:
+        """Check that the options of single sources are given with these sources.
+
+        Raises:
+            OptionError: the named source does not take an option that is given.
+        """
+        if self.from_ is None:
+            return
+        if self.download and self.from_ != "voc":
+            raise OptionError("{download} is PASCAL VOC: omit {from_}.")
+        for name, given, takers in (
+            ("{labels}", self.labels, WITH_FILE),
+            ("{coco}", self.coco, ("coco",)),
+            ("{label_separator}", self.label_separator, WITH_SEPARATOR),
+            ("{label_column}", self.label_column, WITH_COLUMN),
+        ):
+            if given and self.from_ not in takers:
+                sources = ", ".join(takers)
+                raise OptionError(
+                    f"{name} is for {{from_}} {sources}, not {{chosen}}; omit one of the two.",
+                    chosen=self.from_,
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +136,8 @@ class SplitConfig(Group):
     split: str = option(
         "auto",
         help="voc: the splits of the set (lists in ImageSets/Main, folders train/, valid/, test/, "
-        "a table's column 'split', several files of {coco}). ratio: by {train_fraction}, with "
-        "every class in both. auto: voc if the set has splits, else ratio.",
+        "a table's column 'split', several files of {coco}, names of Parquet files). ratio: by "
+        "{train_fraction}, with every class in both. auto: voc if the set has splits, else ratio.",
         choices=("auto", "voc", "ratio"),
     )
     train_fraction: float = option(

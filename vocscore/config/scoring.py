@@ -8,10 +8,13 @@ from typing import ClassVar, Final
 
 from vocscore.config.compute import ComputeConfig, DecodeConfig
 from vocscore.config.option import Group, option
+from vocscore.config.tta import Tta, parse_tta
 from vocscore.errors import OptionError
 
 CEILINGS_AFTER: Final = 20.0
 """Duration of a run in seconds from which its ceilings are measured by default."""
+_FEATURES: Final = (".npy", ".parquet")
+"""Suffixes of files of features."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +37,37 @@ class InferenceConfig(ComputeConfig):
         "dies is restarted, and its units are scored again. Replaces {device}.",
         metavar="DEVICE,DEVICE,...",
     )
+    tta: str | None = option(
+        None,
+        help="Test-time augmentation: score several views of every image, and average their "
+        "logits. flip: the image and its mirror image. size=448: also resized to 448 pixels. "
+        "'flip,size=448': both sizes, both ways. Each view costs a forward pass.",
+        metavar="flip[,size=PIXELS]",
+        unset="one view",
+    )
 
     def __post_init__(self) -> None:
         """Check the values, and that only one option names devices."""
         super().__post_init__()
+        if self.views is not None:
+            object.__setattr__(self, "tta", str(self.views))
+            if self.views.size is not None and self.precision == "int8":
+                raise OptionError(
+                    "{tta} {text}: an int8 model was calibrated and checked for one size only. Use "
+                    "another {precision}, or only flip.",
+                    text=self.tta,
+                )
         if self.devices and self.device != "auto":
             raise OptionError(
                 "{device} {one} and {devices} {several}: both name devices. Give only one of them.",
                 one=self.device,
                 several=",".join(self.devices),
             )
+
+    @property
+    def views(self) -> Tta | None:
+        """The views that `tta` names; None: one."""
+        return None if self.tta is None else parse_tta(self.tta)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +210,19 @@ class OutputConfig(Group):
         metavar="FILE.json",
         unset="the model's",
     )
+    features: Path | None = option(
+        None,
+        help="Also write the features of the model's backbone, one row per row of the predictions, "
+        "in their order: FILE.npy, an array (rows, features) with NaN for errors, or "
+        "FILE.parquet with the columns path and features, null for errors.",
+        metavar="FILE",
+        unset="none",
+    )
+    features_dtype: str = option(
+        "float32",
+        help="The type of the features. float16 takes half the space, and keeps 3 digits.",
+        choices=("float32", "float16"),
+    )
     overwrite: bool = option(False, help="Replace FILE and discard an unfinished run.")
     ceilings: bool | None = option(
         None,
@@ -197,6 +234,13 @@ class OutputConfig(Group):
     def __post_init__(self) -> None:
         """Check the values, and refuse a selection of probabilities that are not written."""
         super().__post_init__()
+        if self.features is not None and self.features.suffix.lower() not in _FEATURES:
+            raise OptionError(
+                "{features} {file}: name a file that ends in .npy or .parquet.",
+                file=self.features,
+            )
+        if self.features_dtype != "float32" and self.features is None:
+            raise OptionError("{features_dtype} needs {features}. Name a file.")
         given = self.top_k is not None or self.min_probability > 0 or self.decimals is not None
         if self.columns == "labels" and given:
             raise OptionError(

@@ -12,6 +12,8 @@ from vocscore.config.compute import max_pixels_option
 from vocscore.config.option import Group, option
 from vocscore.errors import OptionError
 
+FITS: Final = ("squash", "crop", "pad")
+INTERPOLATIONS: Final = ("bilinear", "bicubic")
 MAX_SIZE: Final = 16384
 """Pixels per side of a network's input; a batch of larger images does not fit into memory."""
 
@@ -64,6 +66,35 @@ class ModelConfig(Group):
         metavar="NUMBER",
         above=0,
     )
+    fit: str | None = option(
+        None,
+        help="How an image becomes a square, stored in the checkpoint: squash resizes both sides, "
+        "which changes the aspect ratio; crop resizes the shorter side and takes the center; pad "
+        "resizes the longer side and fills the rest.",
+        unset="that of the run in {weights}, else squash",
+        choices=FITS,
+    )
+    interpolation: str | None = option(
+        None,
+        help="Filter of the resize, antialiased; stored in the checkpoint.",
+        unset="that of the run in {weights}, else with {fit} crop or pad that of the timm model, "
+        "else bilinear",
+        choices=INTERPOLATIONS,
+    )
+    crop_fraction: float | None = option(
+        None,
+        help="With {fit} crop: {size} divided by the length to which the shorter side is resized.",
+        metavar="FRACTION",
+        unset="that of the run in {weights} or of the timm model, else 0.875",
+        above=0,
+        maximum=1,
+    )
+    pad_color: str | None = option(
+        None,
+        help="With {fit} pad: red, green and blue of the border, 0 to 255.",
+        metavar="R,G,B",
+        unset="the mean color that the weights expect",
+    )
     threshold: float = option(
         0.5,
         help="A class is predicted at or above this probability; stored in the checkpoint.",
@@ -73,12 +104,36 @@ class ModelConfig(Group):
     )
 
     def __post_init__(self) -> None:
-        """Check the values, and refuse settings of another head."""
+        """Check the values, and refuse those of another head or fit."""
         super().__post_init__()
         if self.head != "csra":
             for name in ("csra_lambda", "csra_temperature"):
                 if getattr(self, name) != getattr(ModelConfig, name):
                     raise OptionError(f"{{{name}}} needs {{head}} csra.")
+        if self.crop_fraction is not None and self.fit not in (None, "crop"):
+            raise OptionError("{crop_fraction} needs {fit} crop.")
+        if self.pad_color is not None:
+            parse_color(self.pad_color)
+            if self.fit not in (None, "pad"):
+                raise OptionError("{pad_color} needs {fit} pad.")
+
+
+def parse_color(text: str) -> tuple[int, int, int]:
+    """Read red, green and blue, each 0 to 255.
+
+    Raises:
+        OptionError: it is anything else.
+    """
+    parts = text.split(",")
+    if len(parts) == 3 and all(p.strip().isascii() and p.strip().isdigit() for p in parts):
+        red, green, blue = map(int, parts)
+        if max(red, green, blue) <= 255:
+            return red, green, blue
+    raise OptionError(
+        "{pad_color} is {value!r}, but must be three whole numbers from 0 to 255, such as "
+        "124,116,104.",
+        value=text,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +170,8 @@ class OptimizationConfig(Group):
         "sgd",
         help="sgd: {epochs} of {optimizer} steps. lbfgs: with {tune} head, solve L2-regularized "
         "logistic regression to convergence, so that epochs, batches and learning rates do not "
-        "matter. auto: lbfgs where the problem is convex (with {tune} head, {head} linear, {loss} "
-        "bce), else sgd.",
+        "matter. auto: lbfgs where the problem is convex: with {tune} head, {head} linear and "
+        "{loss} bce; else sgd.",
         choices=("sgd", "lbfgs", "auto"),
     )
     l2: float | None = option(

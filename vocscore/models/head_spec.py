@@ -9,6 +9,8 @@ from typing import Any, Final
 
 CSRA: Final = "csra"
 CHAIN: Final = "chain"
+OWN: Final = "own"
+"""The last layers of an imported classifier: `vocscore.models.own_head`."""
 MAXIMUM: Final = 99.0
 """The temperature from which attention is the maximum over places, as in the paper."""
 
@@ -18,7 +20,7 @@ class HeadSpec:
     """A head that is not a linear layer.
 
     Attributes:
-        kind: 'csra' (class-specific residual attention) or 'chain' (label refinement).
+        kind: 'csra' (class-specific residual attention), 'chain' (label refinement) or 'own'.
         residual: CSRA's lambda, the weight of attention beside the mean; at least 0.
         temperature: of CSRA's softmax over places, above 0; `MAXIMUM` and above: the maximum.
     """
@@ -33,7 +35,7 @@ class HeadSpec:
         Raises:
             ValueError: an unknown kind, or a number out of its range.
         """
-        if self.kind not in (CSRA, CHAIN):
+        if self.kind not in (CSRA, CHAIN, OWN):
             raise ValueError(f"head is {self.kind!r}, but must be {CSRA} or {CHAIN}")
         for name, value, least in (
             ("lambda", self.residual, 0.0),
@@ -50,8 +52,8 @@ class HeadSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for the card."""
-        if self.kind == CHAIN:
-            return {"kind": CHAIN}
+        if self.kind != CSRA:
+            return {"kind": self.kind}
         return {"kind": CSRA, "lambda": self.residual, "temperature": self.temperature}
 
 

@@ -93,7 +93,7 @@ def build_network(
     network, dropped = _bare(backbone, classes=classes, size=size, authors_init=random)
     if weights == "imagenet":
         state = imagenet_weights(backbone, on_stage=on_stage)
-        _fit(network.backbone, state, backbone=backbone, dropped=dropped)
+        _fit(network.backbone, state, backbone=backbone, dropped=dropped, published=True)
     elif not random:
         state = read_weights(weights)
         network.weights_at = _fit(network.backbone, state, backbone=backbone, dropped=dropped)
@@ -149,7 +149,8 @@ def input_preprocess(backbone: str, *, weights: str, size: int) -> Preprocess:
         return replace(run_card(run, backbone=backbone).preprocess, size=size, upright=True)
     if is_timm(backbone):
         own = model_preprocess(backbone)
-        # Squashed to `size`, like other backbones: a centered crop may cut off labeled objects.
+        # Squashed to `size`, like other backbones: in most splits better than the model's own crop
+        # of 224 pixels, see docs/training.md, "timm".
         return Preprocess(size=size, mean=own.mean, std=own.std)
     if weights == "none":
         return Preprocess(size=size)
@@ -180,8 +181,15 @@ def _bare(
     )
 
 
-def _fit(module: nn.Module, weights: Weights, *, backbone: str, dropped: tuple[str, ...]) -> str:
-    """Copy weights into a backbone; see `fit_weights`."""
+def _fit(
+    module: nn.Module,
+    weights: Weights,
+    *,
+    backbone: str,
+    dropped: tuple[str, ...],
+    published: bool = False,
+) -> str:
+    """Copy weights into a backbone; see `fit_weights` and, for `published`, `convert`."""
     if not isinstance(module, TimmBackbone):
         return fit_weights(module, weights, backbone=backbone, dropped=dropped)
     return fit_weights(
@@ -189,7 +197,7 @@ def _fit(module: nn.Module, weights: Weights, *, backbone: str, dropped: tuple[s
         weights,
         backbone=backbone,
         dropped=dropped,
-        convert=partial(convert, module.model),
+        convert=partial(convert, module.model, published=published),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vocscore.pipeline.augment import Box
 
@@ -99,3 +99,27 @@ def _middle(width: int, height: int) -> Box:
     most = LONGEST * min(width, height)
     across, down = min(width, most), min(height, most)
     return Box((height - down) // 2, (width - across) // 2, down, across)
+
+
+def in_words(preprocess: Preprocess) -> str:
+    """Return how an image becomes a square, for people who write it in another language."""
+    size, how = preprocess.size, f"{preprocess.interpolation}, antialiased"
+    if preprocess.fit == "crop":
+        side = resized_side(preprocess)
+        return (
+            f"the shorter side to {side} pixels, keeping the aspect ratio; {how}; then the center, "
+            f"{size}x{size} pixels"
+        )
+    if preprocess.fit == "pad":
+        color = ", ".join(map(str, preprocess.pad_color))
+        return (
+            f"the longer side to {size} pixels, keeping the aspect ratio; {how}; then centered on "
+            f"{size}x{size} pixels of the color {color}"
+        )
+    return f"both sides to {size} pixels, whatever the aspect ratio; {how}"
+
+
+def steps(preprocess: Preprocess) -> dict[str, Any]:
+    """Return the same as values, as far as it differs from 'squash' and 'bilinear'."""
+    later = ("fit", "interpolation", "crop_fraction", "pad_color")
+    return {name: value for name, value in preprocess.to_json().items() if name in later}

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from vocscore.config.training import MAX_SIZE
+from vocscore.config.training import FITS, INTERPOLATIONS, MAX_SIZE
 
 if TYPE_CHECKING:
     import torch
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-FITS: Final = ("squash", "crop", "pad")
-INTERPOLATIONS: Final = ("bilinear", "bicubic")
 _LATER: Final = ("fit", "interpolation", "crop_fraction", "pad_color")
 """Fields that cards written before them lack; at their defaults they are not written."""
 

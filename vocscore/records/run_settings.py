@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
-from vocscore.config.groups import flat
+from vocscore.config.groups import declared, flat
+from vocscore.config.training import TrainConfig
 from vocscore.records.keys import stored
-
-if TYPE_CHECKING:
-    from vocscore.config.training import TrainConfig
 
 SEED = "seed"
 """The key of the seed, which is separate from the other settings in the file."""
 FOLDS = "folds"
 """The key of the number of folds, which does not affect the model; missing in older runs."""
+_LATER: Final = frozenset(
+    {
+        *("fit", "interpolation", "crop_fraction", "pad_color"),
+        *("head", "csra_lambda", "csra_temperature"),
+        *("solver", "l2"),
+    }
+)
+"""Options that older runs do not have; they are written where they differ from their defaults."""
 
 
 def recorded_settings(config: TrainConfig) -> dict[str, Any]:
@@ -22,6 +28,10 @@ def recorded_settings(config: TrainConfig) -> dict[str, Any]:
     Options may be renamed; keys stay, so that runs that were trained or interrupted by earlier
     versions can be read and resumed.
     """
-    values = flat(config)
-    del values["seed"]
+    usual = {option.name: option.default for option in declared(TrainConfig)}
+    values = {
+        name: value
+        for name, value in flat(config).items()
+        if name != "seed" and (name not in _LATER or value != usual[name])
+    }
     return stored(values)

@@ -21,9 +21,11 @@ class Runtime(Protocol):
     Attributes:
         in_flight: number of batches to submit before the first one is fetched: those being
             computed, and one more.
+        features: columns of features after the probabilities; their results are (N, C + F).
     """
 
     in_flight: int = 2
+    features: int = 0
 
     def submit(self, images: torch.Tensor) -> Results:
         """Start computing a batch and return immediately.

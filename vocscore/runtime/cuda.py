@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from vocscore.device import Device
-    from vocscore.models.network import Network
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.runtime.base import Results
 
@@ -40,10 +39,12 @@ class Step(nn.Module):
     """uint8 pixels -> probabilities, on the device of the module.
 
     Args:
-        network: in evaluation mode; modified in place.
+        network: in evaluation mode; modified in place. After the logits it may return features.
         preprocess: the checkpoint's preprocessing.
         dtype: type of the network: float32 or bfloat16.
-        temperature: the checkpoint's temperature.
+        temperature: the checkpoint's temperature; None: the logits stay.
+        activation: the checkpoint's activation.
+        classes: number of logits; None: all columns are.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class Step(nn.Module):
         preprocess: Preprocess,
         *,
         dtype: torch.dtype,
-        temperature: float = 1.0,
+        temperature: float | None = 1.0,
+        classes: int | None = None,
+        activation: str = "sigmoid",
     ) -> None:
         """Convert the network to `dtype`, channels-last."""
         super().__init__()
@@ -63,11 +66,20 @@ class Step(nn.Module):
         self.register_buffer("shift", shift.float().view(1, 3, 1, 1))
         self._dtype = dtype
         self._temperature = temperature
+        self._activation = activation
+        self._classes = classes
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """uint8 (N, 3, S, S), channels-last -> float32 (N, C), 0 to 1."""
-        logits: torch.Tensor = self.network(self.normalized(images))
-        return probabilities(logits, self._temperature)
+        """uint8 (N, 3, S, S), channels-last -> float32 (N, C), 0 to 1; or (N, C + F)."""
+        outputs: torch.Tensor = self.network(self.normalized(images))
+        if self._temperature is None:
+            return outputs.float()
+        if self._classes in (None, outputs.shape[1]):
+            return probabilities(outputs, self._temperature, self._activation)
+        # contiguous, as without features: torch has other kernels for other strides
+        logits = outputs[:, : self._classes].contiguous()
+        scores = probabilities(logits, self._temperature, self._activation)
+        return torch.cat([scores, outputs[:, self._classes :].float()], dim=1)
 
     def normalized(self, images: torch.Tensor) -> torch.Tensor:
         """(pixel / 255 - mean) / std: computed in float32, rounded once."""
@@ -107,33 +119,45 @@ class CudaRuntime(Runtime):
             rounded to 10 bits; or 'bf16'.
         batch_size: images in a full batch. Smaller batches are padded to it; larger ones are run
             without the graph.
-        temperature: the checkpoint's temperature.
+        temperature: the checkpoint's temperature; None: the results are logits.
+        activation: the checkpoint's activation.
+        features: whether the network returns features after the logits.
         graph: capture the full batch in a CUDA graph.
         compiled: a mode of `torch.compile`, which takes tens of seconds; None: do not compile.
     """
 
     def __init__(
         self,
-        network: Network,
+        network: nn.Module,
         *,
         preprocess: Preprocess,
         classes: int,
         device: Device | str,
         precision: str,
         batch_size: int,
-        temperature: float = 1.0,
+        temperature: float | None = 1.0,
+        features: bool = False,
+        activation: str = "sigmoid",
         graph: bool = True,
         compiled: str | None = None,
     ) -> None:
         """Move the network to the device and capture its step."""
         self._device = torch.device(str(device))
-        self._classes = classes
         self._size = preprocess.size
         self._exact = precision != "tf32"
         # Fused in float32, before the weights are rounded.
         fused = fuse_batch_norm(network.eval(), size=preprocess.size)
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        step = Step(fused, preprocess, dtype=dtype, temperature=temperature)
+        self.features = _width(fused, size=self._size) - classes if features else 0
+        self._columns = classes + self.features
+        step = Step(
+            fused,
+            preprocess,
+            dtype=dtype,
+            temperature=temperature,
+            activation=activation,
+            classes=classes,
+        )
         step = step.to(self._device)
         self._step: Callable[[torch.Tensor], torch.Tensor] = step
         if compiled is not None:
@@ -156,7 +180,7 @@ class CudaRuntime(Runtime):
         """
         check_images(images, size=self._size)
         if len(images) == 0:  # not every layer accepts an empty batch
-            none = np.empty((0, self._classes), dtype=np.float32)
+            none = np.empty((0, self._columns), dtype=np.float32)
             return lambda: none
         with on_device(self._device):
             if images.is_cpu and is_gpu(self._device):
@@ -192,6 +216,13 @@ class CudaRuntime(Runtime):
         )
         torch.cuda.empty_cache()
         return None
+
+
+@torch.inference_mode()
+def _width(network: nn.Module, *, size: int) -> int:
+    """Return the number of columns that a network on the CPU returns."""
+    outputs: torch.Tensor = network(torch.zeros(1, 3, size, size))
+    return outputs.shape[1]
 
 
 def capture(step: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor) -> Captured:

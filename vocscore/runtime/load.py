@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from vocscore.device import Device, parse_precision
+from vocscore.errors import CheckpointError
 from vocscore.models.checkpoint_files import take
+from vocscore.runtime.asked import Asked
 from vocscore.runtime.compile_cache import cache_key, load_or_compile
+from vocscore.runtime.features import Joined, WithFeatures
+from vocscore.runtime.finishing import finish_of
 from vocscore.runtime.int8 import quantized
 from vocscore.runtime.openvino import (
     GRAPH,
@@ -26,11 +30,8 @@ from vocscore.runtime.openvino import (
 from vocscore.runtime.proven_int8 import FORMAT, compile_proven, dump_proven, load_proven
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import nn
 
     from vocscore.device import Precision
@@ -61,35 +62,70 @@ def open_checkpoint(
         CheckpointError: it is damaged, or was replaced after it was chosen.
         DeviceError: OpenVINO is missing, or does not compute int8 correctly.
     """
-    device, arithmetic = Device.parse(device), parse_precision(precision)
     files = take(folder, identity=identity)
-    if device.is_gpu:
-        network, card = _network(files), files.card
-        runtime = open_runtime(network, card, device=device, precision=arithmetic, group=group)
-        return runtime, card
-    return _open_cached(files, precision=arithmetic, group=group), files.card
+    return open_files(
+        files, Asked(Device.parse(device), parse_precision(precision), group)
+    ), files.card
 
 
-def _open_cached(files: CheckpointFiles, *, precision: Precision, group: int) -> Runtime:
+def open_files(files: CheckpointFiles, asked: Asked) -> Runtime:
+    """Prepare a checkpoint whose files were read; see `open_checkpoint`.
+
+    Raises:
+        CheckpointError: as for `open_checkpoint`; or the network does not accept the size.
+        DeviceError: as for `open_checkpoint`.
+    """
+    card = files.card
+    if asked.size is not None:
+        card = replace(card, preprocess=replace(card.preprocess, size=asked.size))
+    if card.onnx is not None and asked.features:
+        raise CheckpointError(f"{files.folder}: an ONNX model, which has no separate features.")
+    if not asked.device.is_gpu:
+        return _open_cached(files, card, asked)
+    if card.onnx is not None:
+        from vocscore.runtime.onnx_cuda import open_on_gpu
+
+        return open_on_gpu(files, card, asked)
+    return open_runtime(
+        _network(files, card),
+        card,
+        device=asked.device,
+        precision=asked.precision,
+        group=asked.group,
+        features=asked.features,
+        logits=asked.logits,
+    )
+
+
+def _open_cached(files: CheckpointFiles, card: ModelCard, asked: Asked) -> Runtime:
     """Prepare a checkpoint for scoring on the CPU; compile it unless it is cached."""
-    shape = shape_of(files.card, precision=precision, group=group)
-    if precision == "int8":
-        return _open_int8(files, shape=shape)
+    shape = shape_of(card, precision=asked.precision, group=asked.group)
+    if asked.precision == "int8":
+        return _open_int8(files, shape=shape, logits=asked.logits)
 
     def restore(blob: bytes) -> Any:
         files.release()
         return load(blob, shape=shape)
 
+    def made() -> Any:
+        if not asked.features:
+            return converted(files, card, shape=shape)
+        module = WithFeatures(_network(files, card)).eval()
+        return convert(module, card.preprocess, shape=shape)
+
+    outputs = {"features": True} if asked.features else {}
     compiled = load_or_compile(
-        cache_key(_facts(files.identity, shape)),
+        cache_key({**_facts(files.identity, shape), **outputs}),
         load=restore,
-        make=lambda: compile_model(_converted(files, shape=shape), shape=shape),
+        make=lambda: compile_model(made(), shape=shape),
         dump=dump,
     )
-    return OpenVinoRuntime(compiled, shape=shape, finish=_finish(files.card))
+    width = int(compiled.outputs[1].shape[1]) if asked.features else 0
+    finish = None if asked.logits else finish_of(card)
+    return OpenVinoRuntime(compiled, shape=shape, finish=finish, features=width)
 
 
-def _open_int8(files: CheckpointFiles, *, shape: Shape) -> Runtime:
+def _open_int8(files: CheckpointFiles, *, shape: Shape, logits: bool) -> Runtime:
     """Prepare a checkpoint's quantized network; what is cached is checked each time."""
     file, name = quantized(files.folder, identity=files.identity)
     files.release()
@@ -99,7 +135,8 @@ def _open_int8(files: CheckpointFiles, *, shape: Shape) -> Runtime:
         make=lambda: compile_proven(read_model(file, shape=shape), shape=shape),
         dump=dump_proven,
     )
-    return OpenVinoRuntime(model.streams, shape=shape, finish=_finish(files.card))
+    finish = None if logits else finish_of(files.card)
+    return OpenVinoRuntime(model.streams, shape=shape, finish=finish)
 
 
 def open_runtime(
@@ -109,15 +146,19 @@ def open_runtime(
     device: Device | str,
     precision: Precision = "float32",
     group: int = 32,
+    features: bool = False,
+    logits: bool = False,
 ) -> Runtime:
     """Prepare a network in memory for scoring.
 
     Args:
         network: modified in place: moved to the device and set to evaluation mode.
-        card: has its preprocessing, classes and temperature.
+        card: has its preprocessing, classes, temperature and activation.
         device: the CPU, or a GPU with its number; or its name.
         precision: 'float32' or 'bf16'.
         group: images in a full batch; batches of other sizes are scored too, but not as fast.
+        features: as for `Asked`; only on a GPU, like `logits`.
+        logits: as for `Asked`.
     """
     device = Device.parse(device)
     if not device.is_gpu:
@@ -126,13 +167,15 @@ def open_runtime(
     from vocscore.runtime.cuda import CudaRuntime
 
     return CudaRuntime(
-        network,
+        Joined(network) if features else network,
         preprocess=card.preprocess,
         classes=len(card.classes),
         device=device,
         precision=precision,
         batch_size=group,
-        temperature=card.temperature,
+        temperature=None if logits else card.temperature,
+        features=features,
+        activation=card.activation,
     )
 
 
@@ -146,7 +189,7 @@ def open_graph(graph: Any, card: ModelCard, *, shape: Shape) -> Runtime:
     compiled = (
         compile_proven(graph, shape=shape).streams if int8 else compile_model(graph, shape=shape)
     )
-    return OpenVinoRuntime(compiled, shape=shape, finish=_finish(card))
+    return OpenVinoRuntime(compiled, shape=shape, finish=finish_of(card))
 
 
 def open_backbone(
@@ -175,25 +218,54 @@ def shape_of(card: ModelCard, *, precision: Precision, group: int) -> Shape:
     """Return the shape for which a checkpoint's network is compiled in this process."""
     # torch's number of threads, not the machine's: a worker process has a share of the cores
     cores = torch.get_num_threads()
+    if card.onnx is not None and card.onnx.batch is not None:
+        group = card.onnx.batch
     return shape_for(group=group, size=card.preprocess.size, precision=precision, cores=cores)
 
 
-def _network(files: CheckpointFiles) -> Network:
+def converted(files: CheckpointFiles, card: ModelCard, *, shape: Shape) -> Any:
+    """Convert the network of a checkpoint, or its ONNX file.
+
+    Args:
+        files: the checkpoint.
+        card: its card, maybe for images of another size.
+        shape: its group and size are used.
+
+    Returns:
+        An `openvino.Model`: uint8 (group, S, S, 3) -> float32 (group, F).
+
+    Raises:
+        CheckpointError: it is damaged, or does not accept the size.
+    """
+    if card.onnx is not None:
+        from vocscore.runtime.onnx_openvino import convert_checkpoint
+
+        return convert_checkpoint(files, card, shape=shape)
+    return convert(_network(files, card), card.preprocess, shape=shape)
+
+
+def _network(files: CheckpointFiles, card: ModelCard) -> Network:
+    """Build the network, and try it if it is for another size than its card's.
+
+    Raises:
+        CheckpointError: it is damaged, or does not accept the size.
+    """
     from vocscore.models.checkpoint import load_network  # imports torchvision, which takes seconds
 
-    return load_network(files)
-
-
-def _converted(files: CheckpointFiles, *, shape: Shape) -> Any:
-    return convert(_network(files), files.card.preprocess, shape=shape)
-
-
-def _finish(card: ModelCard) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    def finish(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = card.probabilities(torch.from_numpy(logits)).numpy()
-        return found
-
-    return finish
+    network = load_network(files)
+    size = card.preprocess.size
+    if size == files.card.preprocess.size:
+        return network
+    try:
+        with torch.inference_mode():
+            network(torch.zeros(1, 3, size, size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise CheckpointError(
+            f"{files.folder}: its backbone {card.backbone!r} does not accept {size}x{size} pixels "
+            f"({reason}). Omit this size from the views, or name another one."
+        ) from error
+    return network
 
 
 def _facts(identity: str, shape: Shape) -> dict[str, Any]:

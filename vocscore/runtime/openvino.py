@@ -20,7 +20,6 @@ from vocscore.errors import DeviceError
 from vocscore.runtime.base import Runtime, check_images
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
     from vocscore.device import Precision
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.runtime.base import Results
-
-    Finish = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    from vocscore.runtime.finishing import Finish
 
 MOST_STREAMS = 8
 """With more, too many streams would be idle at the end of each unit of work; on machines with more
@@ -79,9 +77,6 @@ def shape_for(*, group: int, size: int, precision: Precision, cores: int) -> Sha
     return Shape(group, size, precision, streams, threads=cores - cores % streams)
 
 
-FINISHED_ROWS = 32
-"""torch computes the sigmoid of the last elements of an array, fewer than 32, by another routine,
-which may differ in the last bit. So arrays are padded to a multiple of this."""
 GRAPH = 2
 """Version of the graphs that `convert` makes; increase it to invalidate cached models."""
 
@@ -122,12 +117,13 @@ def convert(module: nn.Module, preprocess: Preprocess, *, shape: Shape) -> Any:
     """Convert a module to an OpenVINO graph.
 
     Args:
-        module: normalized float32 images (N, 3, S, S) -> (N, F); in evaluation mode, on the CPU.
+        module: normalized float32 images (N, 3, S, S) -> (N, F), or a tuple of such; in evaluation
+            mode, on the CPU.
         preprocess: its normalization becomes the graph's first step.
         shape: its group and size are used.
 
     Returns:
-        An `openvino.Model`: uint8 (group, S, S, 3) -> float32 (group, F).
+        An `openvino.Model`: uint8 (group, S, S, 3) -> float32 (group, F), one output or several.
 
     Raises:
         DeviceError: see `core`.
@@ -143,17 +139,12 @@ def convert(module: nn.Module, preprocess: Preprocess, *, shape: Shape) -> Any:
         )
     _pool_plainly(model)
     pixels = openvino.opset13.parameter([shape.group, *sides, 3], openvino.Type.u8)
-    model.get_parameters()[0].output(0).replace(_normalized(pixels, preprocess))
-    return openvino.Model([model.get_results()[0]], [pixels], "network")
+    model.get_parameters()[0].output(0).replace(_channels_first(normalized(pixels, preprocess)))
+    return openvino.Model(model.get_results(), [pixels], "network")
 
 
-def _normalized(pixels: Any, preprocess: Preprocess) -> Any:
-    """(pixel - mean) / std, then channels first.
-
-    In this order the transposition cancels with the one before the first convolution, and no pixel
-    is moved; before the arithmetic, as in OpenVINO's `PrePostProcessor`, all pixels are moved
-    twice.
-    """
+def normalized(pixels: Any, preprocess: Preprocess) -> Any:
+    """(pixel - mean) / std: uint8 (N, S, S, 3) -> float32 (N, S, S, 3)."""
     from openvino import opset13 as ops
 
     mean, std = (
@@ -161,8 +152,19 @@ def _normalized(pixels: Any, preprocess: Preprocess) -> Any:
         for values in (preprocess.mean, preprocess.std)
     )
     centered = ops.subtract(ops.convert(pixels, "f32"), ops.constant(mean))
-    scaled = ops.multiply(centered, ops.constant(1 / std))
-    return ops.transpose(scaled, ops.constant(np.array([0, 3, 1, 2]))).output(0)
+    return ops.multiply(centered, ops.constant(1 / std))
+
+
+def _channels_first(images: Any) -> Any:
+    """(N, S, S, 3) -> the output (N, 3, S, S), behind the normalization.
+
+    In this order the transposition cancels with the one before the first convolution, and no pixel
+    is moved; before the arithmetic, as in OpenVINO's `PrePostProcessor`, all pixels are moved
+    twice.
+    """
+    from openvino import opset13 as ops
+
+    return ops.transpose(images, ops.constant(np.array([0, 3, 1, 2]))).output(0)
 
 
 def _pool_plainly(model: Any) -> None:
@@ -234,22 +236,29 @@ class OpenVinoRuntime(Runtime):
     """A `Runtime` of a compiled model.
 
     Args:
-        compiled: uint8 (group, S, S, 3) -> float32 (group, F). Or several that compute the same:
-            they get the groups in turn.
+        compiled: uint8 (group, S, S, 3) -> float32 (group, F); several outputs are put side by
+            side. Or several models that compute the same: they get the groups in turn.
         shape: that it was compiled for; of several together.
-        finish: applied to its output, (n, F) -> (n, C); None leaves it unchanged.
+        finish: applied to the output of a batch, (n, F); None leaves it unchanged.
+        features: columns of features after the probabilities.
     """
 
     def __init__(
-        self, compiled: Any | tuple[Any, ...], *, shape: Shape, finish: Finish | None = None
+        self,
+        compiled: Any | tuple[Any, ...],
+        *,
+        shape: Shape,
+        finish: Finish | None = None,
+        features: int = 0,
     ) -> None:
         """Create no inference requests yet: as many are created as are in progress at a time."""
         self._shape = shape
         self._finish = finish
+        self.features = features
         models = compiled if isinstance(compiled, tuple) else (compiled,)
         self._turns = itertools.cycle([(model, list[Any]()) for model in models])
         self.in_flight = shape.streams + 1
-        self._columns = int(models[0].output(0).shape[1])
+        self._columns = sum(int(output.shape[1]) for output in models[0].outputs)
 
     def submit(self, images: torch.Tensor) -> Results:
         """Start computing a batch; see `Runtime.submit`. A smaller one is padded with zeros."""
@@ -260,15 +269,9 @@ class OpenVinoRuntime(Runtime):
 
         def results() -> NDArray[np.float32]:
             outputs = np.concatenate([empty, *(part() for part in parts)])
-            return outputs if self._finish is None else self._finished(outputs)
+            return outputs if self._finish is None else self._finish(outputs)
 
         return results
-
-    def _finished(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Apply `finish` to outputs, padded to a multiple of `FINISHED_ROWS`."""
-        assert self._finish is not None
-        blank = np.zeros((-len(outputs) % FINISHED_ROWS, self._columns), np.float32)
-        return self._finish(np.concatenate([outputs, blank]))[: len(outputs)]
 
     def _start(self, images: torch.Tensor) -> Results:
         """Start computing up to one group."""
@@ -287,7 +290,8 @@ class OpenVinoRuntime(Runtime):
     ) -> NDArray[np.float32]:
         """Wait for a group; until then its pixels, which the request only borrows, stay alive."""
         request.wait()
-        output: NDArray[np.float32] = request.get_output_tensor().data[:number].copy()
+        found = [tensor.data[:number] for tensor in request.output_tensors]
+        output: NDArray[np.float32] = np.concatenate(found, axis=1)  # a copy, also of one
         free.append(request)
         return output
 

@@ -121,6 +121,7 @@ class Scoring:
             lambda file: self._format.write(file, rows),
             bad_records=encoded(bad_records(finished.contents.images, rows.failures)),
             stamps=finished.contents.stamps,
+            rows=rows,
         )
         self._bad.committed(unit.number)
         self._running.pop(unit.number, None)

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from vocscore.config.scoring import CEILINGS_AFTER, ScoreConfig
+from vocscore.config.scoring import ScoreConfig
 from vocscore.errors import OptionError
 from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
 from vocscore.scoring.formats.choice import choose_stream
@@ -17,19 +17,14 @@ from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
 from vocscore.scoring.inputs.sources import read_source
 from vocscore.scoring.output.rows_stream import RowsStream
-from vocscore.scoring.run import (
-    ScoreReport,
-    check_model,
-    opener_of,
-    quarantine_of,
-    report_of,
-    thresholds_of,
-)
+from vocscore.scoring.run import check_model, opener_of, quarantine_of, thresholds_of
+from vocscore.scoring.score_report import report_of, with_ceilings
 from vocscore.scoring.scoring import Scoring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vocscore.scoring.score_report import ScoreReport
     from vocscore.scoring.scoring import Progress
 
 
@@ -65,6 +60,11 @@ def score_to_stream(
     written = config.output
     if written.overwrite or config.update.update:
         raise OptionError("{overwrite} and {update} need a file. Name one with -o, or omit them.")
+    if written.features is not None:
+        raise OptionError(
+            "{features} needs predictions in a file, which can be resumed. Name one with -o, or "
+            "omit it."
+        )
     choice = choose_stream(written.format)
     card, identity = check_model(checkpoint, config.compute)
     threshold = thresholds_of(card, written.thresholds_file)
@@ -79,7 +79,11 @@ def score_to_stream(
     opener, several = opener_of(config, card, checkpoint=checkpoint, identity=identity)
     selection = Selection(written.columns, written.top_k, written.min_probability, written.decimals)
     rows_format = choice.open(
-        card.classes, threshold, selection=selection, origin={"vocscore": version("vocscore")}
+        card.classes,
+        threshold,
+        selection=selection,
+        origin={"vocscore": version("vocscore")},
+        activation=card.activation,
     )
     with (
         closing(open_workers(opener, several) if several else opener.open()) as engine,
@@ -98,8 +102,5 @@ def score_to_stream(
         scoring.run(engine)
         seconds = time.monotonic() - started
         report = report_of(inputs, rows, resumed=0, seconds=seconds, output=Path("-"))
-        if not (seconds >= CEILINGS_AFTER if written.ceilings is None else written.ceilings):
-            return report
-        stage("measuring the ceilings")
-        sample = next(inputs.units(config.inputs.unit_size)).read().images
-        return replace(report, ceilings=engine.ceilings(sample))
+        report = replace(report, tta=config.compute.tta)
+        return with_ceilings(report, engine, inputs, config, stage=stage)

@@ -15,7 +15,7 @@ from vocscore.charts.canvas import FORMATS
 from vocscore.charts.evaluation_charts import STEMS
 from vocscore.config.training import TrainConfig
 from vocscore.errors import TrainError
-from vocscore.models.card import CARD_FILE, WEIGHTS_FILE
+from vocscore.models.card import CARD_FILE, ONNX_FILE, WEIGHTS_FILE
 from vocscore.records.images import IMAGES
 from vocscore.records.keys import shown
 from vocscore.records.run_settings import recorded_settings
@@ -41,7 +41,7 @@ STATE = "resume.pt"
 RUN_FILES = (
     *(CONFIG, IMAGES, HISTORY, METRICS, *CHARTS),
     *(OUT_OF_FOLD, record_file(Path(OUT_OF_FOLD)).name),
-    *(WEIGHTS_FILE, CARD_FILE, STATE),
+    *(WEIGHTS_FILE, ONNX_FILE, CARD_FILE, STATE),
 )
 _ANYWHERE = ("shards", "threads", "recipe", PACKED)
 """Settings that may differ in a resume: the dataset is identified by its manifest, wherever it is;

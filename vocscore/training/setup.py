@@ -11,10 +11,11 @@ import torch
 from vocscore.device import Device
 from vocscore.errors import DeviceError
 from vocscore.models.card import ModelCard
+from vocscore.models.fit_choice import chosen_preprocess
 from vocscore.models.heads.attach import head_json
 from vocscore.models.heads.csra import ResidualAttention
 from vocscore.models.heads.maps import map_shape
-from vocscore.models.network import build_network, input_preprocess, with_head
+from vocscore.models.network import build_network, with_head
 from vocscore.models.weights import describe_weights, weights_origin
 from vocscore.pipeline.devices import find_device
 from vocscore.pipeline.loaders import open_loader
@@ -121,7 +122,7 @@ def new_network(
     card = ModelCard(
         backbone=choice.backbone,
         classes=classes,
-        preprocess=input_preprocess(choice.backbone, weights=choice.weights, size=choice.size),
+        preprocess=chosen_preprocess(choice),
         threshold=choice.threshold,
         weights=describe_weights(choice.backbone, choice.weights, where=network.weights_at),
         head=head_json(network.head),

@@ -114,12 +114,5 @@ def open_head_fit(
         )
     choice, model = config.optimization, config.model
     return HeadTrainer(
-        head,
-        train=train,
-        val=val,
-        choice=choice,
-        loss=loss,
-        seed=seed,
-        model=model,
-        graph=graph,
+        head, train=train, val=val, choice=choice, loss=loss, seed=seed, model=model, graph=graph
     )

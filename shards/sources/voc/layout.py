@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-_YEAR: Final = re.compile(r"VOC20\d\d")
+YEAR: Final = re.compile(r"VOC20\d\d")
+"""Name of a folder of a devkit."""
 _IMAGES: Final = ("jpegimages", "images", "imgs", "img")
 _ANNOTATIONS: Final = ("annotations", "annotation", "xmls", "xml")
 _OWN_NAMES: Final = ("JPEGImages", "Annotations")
@@ -67,7 +68,7 @@ def find_layout(root: Path) -> Layout:
     if pair is not None:
         own = (pair.images, pair.annotations) == tuple(f"{name}/" for name in _OWN_NAMES)
         return Layout([pair], devkit=own, notes=_stray_lists(root))
-    years = [name for name in folders if _YEAR.fullmatch(name)]
+    years = [name for name in folders if YEAR.fullmatch(name)]
     if years:
         return _devkit(root, years, [name for name in folders if name not in years])
     named = [name for name in folders if known_split(name)]
@@ -177,7 +178,7 @@ def _unknown(root: Path, folders: Sequence[str]) -> str:
 
 
 def _has_years(folder: Path) -> bool:
-    return any(_YEAR.fullmatch(name) for name in folders_in(folder))
+    return any(YEAR.fullmatch(name) for name in folders_in(folder))
 
 
 def _instead(root: Path, folders: Sequence[str]) -> str:

@@ -52,13 +52,6 @@ def attach_head(
     return backbone, empty_head(spec, features=features, classes=linear.out_features)
 
 
-def pooled(backbone: nn.Module, head: Head) -> nn.Module:
-    """What computes features (N, F): the backbone, or of its maps the mean over places."""
-    if not isinstance(head, ResidualAttention):
-        return backbone
-    return nn.Sequential(backbone, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-
-
 def head_json(head: Head) -> dict[str, Any]:
     """Describe a head for the card; empty for a linear one."""
     return {} if isinstance(head, nn.Linear) else head.spec().to_json()

@@ -56,6 +56,11 @@ def class_maps(backbone: nn.Module, head: nn.Module, *, name: str, size: int) ->
     backbone.eval()
     if isinstance(head, ResidualAttention):
         return ClassMaps(backbone, head)
+    if not hasattr(head, "weight"):
+        raise CheckpointError(
+            f"{name}: an imported classifier with its own last layers has no heat maps. Train "
+            "a head on its weights with 'vocscore train --weights'."
+        )
     cut, _ = cut_before_pooling(backbone, name=name, size=size)
     noise = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from vocscore.config.tta import Tta
+
 
 @dataclass(frozen=True, slots=True)
 class EngineOpener:
@@ -28,6 +30,8 @@ class EngineOpener:
         threads: number of threads that read and decode.
         precision: as returned by `resolve_precision`.
         max_pixels: width times height of the largest image that is decoded.
+        features: whether the backbone's features are computed too.
+        tta: the views of each image; None: as it is.
     """
 
     checkpoint: Path
@@ -38,6 +42,8 @@ class EngineOpener:
     batch_size: int
     threads: int
     max_pixels: int
+    features: bool = False
+    tta: Tta | None = None
 
     def open(self) -> LocalEngine:
         """Load the network and open the loader.
@@ -46,27 +52,36 @@ class EngineOpener:
             CheckpointError: the checkpoint has changed or is damaged.
             DeviceError: the device cannot be used.
         """
-        from vocscore.pipeline.loaders import open_loader
-        from vocscore.runtime.load import open_checkpoint
+        from vocscore.pipeline.several_sizes import open_sizes
+        from vocscore.runtime.scorer import open_scorer
         from vocscore.scoring.engines.batching import CPU_GROUP, FixedBatcher
 
         group = CPU_GROUP if self.device == "cpu" else self.batch_size
-        runtime, card = open_checkpoint(
+        runtime, card = open_scorer(
             self.checkpoint,
             identity=self.identity,
             device=self.device,
             precision=self.precision,
             group=group,
+            features=self.features,
+            tta=self.tta,
         )
-        loader = open_loader(
+        own = card.preprocess.size
+        loader = open_sizes(
             self.loader,
             card.preprocess,
+            (own,) if self.tta is None else self.tta.sizes(own),
             batch_size=self.batch_size,
             device=self.device,
             threads=self.threads,
             max_pixels=self.max_pixels,
         )
-        return LocalEngine(loader, FixedBatcher(runtime, group=group), classes=len(card.classes))
+        return LocalEngine(
+            loader,
+            FixedBatcher(runtime, group=group),
+            classes=len(card.classes),
+            features=runtime.features,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,17 +36,21 @@ class LocalEngine:
         loader: decodes images; `close` closes it.
         batcher: runs the network on batches of a fixed shape.
         classes: number of columns of probabilities.
+        features: number of columns of features after them.
     """
 
-    def __init__(self, loader: ImageLoader, batcher: FixedBatcher, *, classes: int) -> None:
+    def __init__(
+        self, loader: ImageLoader, batcher: FixedBatcher, *, classes: int, features: int = 0
+    ) -> None:
         self._loader = loader
         self._batcher = batcher
         self._classes = classes
+        self._features = features
 
     @property
     def loader(self) -> str:
         """Class name of the loader."""
-        return type(self._loader).__name__
+        return str(getattr(self._loader, "kind", type(self._loader).__name__))
 
     def close(self) -> None:
         """Close the loader."""
@@ -59,7 +63,7 @@ class LocalEngine:
         first, in every case: at its end, on an error of a stage, on an interrupt while it waits,
         and when the caller closes it.
         """
-        decoder = Decoder(self._loader, classes=self._classes)
+        decoder = Decoder(self._loader, classes=self._classes, features=self._features)
         with ExitStack() as stages:
             contents = Prefetcher(read(units), depth=_UNITS_AHEAD)
             stages.enter_context(closing(contents))

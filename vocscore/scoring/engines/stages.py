@@ -71,11 +71,11 @@ class UnitInProgress:
         results: changed only by the thread of batch, infer and settle.
     """
 
-    def __init__(self, read_unit: ReadUnit, *, classes: int) -> None:
+    def __init__(self, read_unit: ReadUnit, *, classes: int, features: int = 0) -> None:
         self.unit = read_unit.unit
         self.contents = read_unit.contents
         names = [ref.name for ref in self.contents.images]
-        self.results = UnitResults(names, classes=classes)
+        self.results = UnitResults(names, classes=classes, features=features)
 
     def advance(self) -> Advance:
         """Return its progress."""
@@ -127,11 +127,13 @@ class Decoder:
     Args:
         loader: decodes images; it is not closed.
         classes: number of columns of probabilities.
+        features: number of columns of features after them.
     """
 
-    def __init__(self, loader: ImageLoader, *, classes: int) -> None:
+    def __init__(self, loader: ImageLoader, *, classes: int, features: int = 0) -> None:
         self._loader = loader
         self._classes = classes
+        self._features = features
         self._begun: deque[_Begun] = deque()  # the current unit, and at most the next one
 
     def run(self, units: Prefetcher[ReadUnit]) -> Generator[DecodedBatch | DecodedUnit]:
@@ -168,7 +170,7 @@ class Decoder:
 
     def _begin(self, read_unit: ReadUnit) -> None:
         """Begin to decode a unit; a unit that was refused as a whole has nothing to decode."""
-        unit = UnitInProgress(read_unit, classes=self._classes)
+        unit = UnitInProgress(read_unit, classes=self._classes, features=self._features)
         images = unit.contents.images if unit.contents.refusal is None else ()
         # In a separate thread: a loader sends nothing to a GPU before its first batch is requested,
         # and the GPU must not be idle between two units.

@@ -27,11 +27,14 @@ class UnitResults:
     Args:
         names: one per row.
         classes: number of columns of probabilities.
+        features: number of columns of features after them.
     """
 
-    def __init__(self, names: Sequence[str], *, classes: int) -> None:
+    def __init__(self, names: Sequence[str], *, classes: int, features: int = 0) -> None:
         self._names = names
         self._probabilities = np.zeros((len(names), classes), np.float32)
+        self._features = np.full((len(names), features), np.nan, np.float32) if features else None
+        self._columns = classes + features
         self._failures: dict[int, Fault] = {}
         self._times = np.zeros(len(names), np.int64)
 
@@ -50,13 +53,13 @@ class UnitResults:
 
         Args:
             rows: int64, shape (n,).
-            probabilities: float32, shape (n, C).
+            probabilities: float32, shape (n, C); or (n, C + F), the features after them.
 
         Raises:
             ScoreError: the model returned NaN or infinity.
             RowsError: there is no such row, or the shapes do not match.
         """
-        if probabilities.shape != (len(rows), self._probabilities.shape[1]):
+        if probabilities.shape != (len(rows), self._columns):
             raise RowsError(f"{len(rows)} rows, but probabilities {probabilities.shape}")
         self._count(rows)
         bad = ~np.isfinite(probabilities).all(axis=1)
@@ -65,7 +68,10 @@ class UnitResults:
                 f"{self._names[rows[bad.argmax()]]}: the model returned NaN or infinity, so its "
                 "weights are damaged or overflow. Train again, or score with another checkpoint."
             )
-        self._probabilities[rows] = probabilities
+        classes = self._probabilities.shape[1]
+        self._probabilities[rows] = probabilities[:, :classes]
+        if self._features is not None:
+            self._features[rows] = probabilities[:, classes:]
 
     def fail(self, row: int, fault: Fault) -> None:
         """Add a row that failed.
@@ -89,7 +95,7 @@ class UnitResults:
                 f"{self._names[row]}: occurs {self._times[row]} times instead of once "
                 f"({len(wrong)} such rows of {len(self._names)})"
             )
-        return Rows(self._names, self._probabilities, self._failures)
+        return Rows(self._names, self._probabilities, self._failures, self._features)
 
     def _count(self, rows: NDArray[np.int64]) -> None:
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self._names)):

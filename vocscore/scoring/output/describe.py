@@ -15,6 +15,7 @@ from vocscore.records.input_stamps import stamps_hash
 from vocscore.records.score_record import ModelFacts, ScoreRecord
 from vocscore.records.trained_on import read_trained_on
 from vocscore.scoring.inputs.units import digest_of
+from vocscore.scoring.output.features_parts import BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,9 @@ LIBRARIES: Final = (
 """Libraries that decode, compute or write; another version may change the last bits."""
 _SOURCE: Final = ("listing", "include", "exclude")
 _SETTINGS: Final = ("maker", "device", "unit_size", "max_pixels")
+_SOME_SETTINGS: Final = ("tta",)
+"""Settings that a plan and a record only have if they are given."""
+_SIZES: Final = ("bytes", BYTES)
 
 
 def describe(
@@ -73,6 +77,7 @@ def describe(
         errors: Counter[str] = Counter()
         for part in ledger.records.values():
             errors.update(part.errors)
+        features = {BYTES: ledger.features.joined_bytes} if complete and ledger.features else {}
         record = ScoreRecord(
             vocscore=plan["vocscore"],
             libraries=libraries,
@@ -88,14 +93,15 @@ def describe(
                 threshold=plan["threshold"],
                 classes=card.classes,
                 backbone=card.backbone,
+                activation=None if card.activation == "sigmoid" else card.activation,
             ),
             source={
                 "given": str(source),
                 "path": plan["source"],
                 **{name: plan[name] for name in _SOURCE},
             },
-            settings={name: plan[name] for name in _SETTINGS},
-            output={**plan["output"], "bytes": output_bytes},
+            settings=_settings(plan),
+            output={**plan["output"], "bytes": output_bytes, **features},
             rows=stay + sum(part.rows for part in ledger.records.values()),
             resumed=resumed,
             errors=dict(sorted(errors.items())),
@@ -122,9 +128,15 @@ def recorded_plan(record: ScoreRecord) -> dict[str, Any]:
         **{name: source[name] for name in _SOURCE},
         "threshold": list(threshold) if isinstance(threshold, tuple) else threshold,
         "precision": model.precision,
-        **{name: record.settings[name] for name in _SETTINGS},
-        "output": {name: value for name, value in record.output.items() if name != "bytes"},
+        **_settings(record.settings),
+        "output": {name: value for name, value in record.output.items() if name not in _SIZES},
     }
+
+
+def _settings(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings among the values of a plan or of a record."""
+    some = {name: told[name] for name in _SOME_SETTINGS if name in told}
+    return {**{name: told[name] for name in _SETTINGS}, **some}
 
 
 def _versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.scoring.output.ledger import UnitRecord
+    from vocscore.scoring.output.rows import Rows
 
 
 class Destination(Protocol):
@@ -30,6 +31,7 @@ class Destination(Protocol):
         *,
         bad_records: bytes = b"",
         stamps: bytes = b"",
+        rows: Rows | None = None,
     ) -> None:
         """Take the rows of one unit."""
 

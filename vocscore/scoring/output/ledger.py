@@ -6,6 +6,7 @@ Beside an unfinished output there is a folder `<output>.parts`:
     plan.json        source and settings; parts of another plan are not mixed in
     part-000000.csv  the rows of unit 0
     bad-000000.jsonl its bad inputs, if any, for the quarantine
+    features-000000.npy  its features, if asked for (`features_parts`)
     part-000000.json its counts; written after the rows, so it marks them as complete
     merged.csv       the parts being joined
     started.json     the record as far as it is known at the start, for readers of the parts
@@ -37,15 +38,22 @@ from shards.files import read_regular
 from vocscore.errors import ScoreError
 from vocscore.records.input_stamps import is_stamps, stamps_file
 from vocscore.records.score_record import STARTED, is_record, record_file
-from vocscore.scoring.output import part_folder
+from vocscore.scoring.output import features_parts, part_folder
 from vocscore.scoring.output.differences import differences
+from vocscore.scoring.output.features_parts import FeaturesParts, refuse_existing_features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from vocscore.scoring.output.features_parts import FeaturesFormat
+    from vocscore.scoring.output.rows import Rows
+
 FORMAT_VERSION = 1
-_OURS = re.compile(r"\.?((part|bad)-\d{6,}|plan|done|merged|record|started|files)\.[a-z]+(\.tmp)?")
+_OURS = re.compile(
+    r"\.?((part|bad|features)-\d{6,}|plan|done|merged|record|started|files|features)"
+    r"\.[a-z]+(\.tmp)?"
+)
 _MARK = re.compile(r"part-(\d{6,})\.json")
 
 
@@ -121,6 +129,7 @@ def open_ledger(
     overwrite: bool,
     folder: bool = False,
     discard: bool | None = None,
+    features: tuple[Path, FeaturesFormat] | None = None,
 ) -> Iterator[Ledger]:
     """Lock an output while it is being written.
 
@@ -134,12 +143,13 @@ def open_ledger(
         overwrite: replace an existing output, and discard an unfinished run with another plan.
         discard: whether to discard such a run, if that differs from `overwrite`.
         folder: keep the parts as the output instead of joining them.
+        features: the file for features, which the plan names too, and its format; None: none.
 
     Raises:
         ScoreError: another run is writing it, it exists, there is an unfinished run with another
             plan or a folder of other files in its place, or it cannot be written.
     """
-    ledger = Ledger(output, suffix=suffix, folder=folder)
+    ledger = Ledger(output, suffix=suffix, folder=folder, features=features)
     with ExitStack() as held:
         ledger.lock(held)
         try:
@@ -171,11 +181,19 @@ class Ledger:
     Attributes:
         resumable: always: an unfinished run is resumed by the same call.
         records: records of the committed parts, by the number of the unit.
+        features: the features of the units; None: none were asked for.
     """
 
     resumable: ClassVar[bool] = True
 
-    def __init__(self, output: Path, *, suffix: str, folder: bool) -> None:
+    def __init__(
+        self,
+        output: Path,
+        *,
+        suffix: str,
+        folder: bool,
+        features: tuple[Path, FeaturesFormat] | None = None,
+    ) -> None:
         self._output = output
         self._suffix = suffix
         self._folder = folder
@@ -188,6 +206,8 @@ class Ledger:
         self._files = self._work / "files.npy"
         self._merged = self._work / f"merged{suffix}"
         self.records: dict[int, UnitRecord] = {}
+        self._features_file = None if features is None else features[0]
+        self.features = None if features is None else FeaturesParts(self._work, features[1])
 
     def lock(self, held: ExitStack) -> None:
         """Create the work folder and hold its lock until `held` is closed."""
@@ -218,6 +238,8 @@ class Ledger:
             if old is None:
                 self._refuse_other_files()
                 refuse_existing(self._output, overwrite=overwrite, folder=self._folder)
+                if self._features_file is not None:
+                    refuse_existing_features(self._features_file, overwrite=overwrite)
                 atomic.write(self._plan, json.dumps(new, indent=1).encode("ascii"))
             self._parts.mkdir(exist_ok=True)
             self.records = self._read_records()
@@ -230,6 +252,7 @@ class Ledger:
         *,
         bad_records: bytes = b"",
         stamps: bytes = b"",
+        rows: Rows | None = None,
     ) -> None:
         """Store the part of one unit durably.
 
@@ -239,6 +262,7 @@ class Ledger:
             write: writes its rows.
             bad_records: its bad inputs, stored in the file that `Ledger.bad_records` returns.
             stamps: stored in the mark, for `Ledger.stamps`.
+            rows: has its features, if there is a file for them.
 
         Raises:
             ScoreError: it cannot be written; the parts before it are kept.
@@ -252,6 +276,8 @@ class Ledger:
             else:  # a run killed before it marked the part may have left such a file
                 self.bad_records(number).unlink(missing_ok=True)
             kept = {"bytes": part.stat().st_size, **record.to_json()}
+            if self.features is not None and rows is not None:
+                kept[features_parts.BYTES] = self.features.write(number, rows)
             if stamps:
                 kept["stamps"] = b64encode(stamps).decode("ascii")
             mark = self._work / f"{part.stem}.json"
@@ -298,6 +324,8 @@ class Ledger:
             if not self._folder:
                 with atomic.replacing(self._merged) as file:
                     write(file, map(self._part, range(units)))
+            if self.features is not None:
+                self.features.join(units)
             if files is None:
                 self._files.unlink(missing_ok=True)
             else:
@@ -329,6 +357,7 @@ class Ledger:
                 beside.unlink()
             if is_stamps(stamps):
                 stamps.unlink()
+        features_parts.place(self._work, self._output, self._done)
         if self._folder:
             part_folder.place(self._rows, self._output, replaced=self._work / "replaced")
         elif self._merged.exists():
@@ -415,6 +444,9 @@ class Ledger:
         try:
             kept = json.loads(read_regular(mark))
             if (self._parts / f"{mark.stem}{self._suffix}").stat().st_size != kept["bytes"]:
+                return None
+            number = int(mark.stem.removeprefix("part-"))
+            if self.features and not self.features.has(number, kept.get(features_parts.BYTES)):
                 return None
             problems, skipped = tuple(kept["problems"]), kept.get("skipped", {})
             return UnitRecord(kept["rows"], kept["errors"], problems, skipped)

@@ -22,8 +22,11 @@ class Rows:
         names: one per row.
         probabilities: float32, shape (len(names), C), 0 to 1; 0 where the image failed.
         failures: row -> why it has no probabilities.
+        features: float32, shape (len(names), F), NaN where the image failed; None if they were not
+            asked for.
     """
 
     names: Sequence[str]
     probabilities: NDArray[np.float32]
     failures: Mapping[int, Fault]
+    features: NDArray[np.float32] | None = None

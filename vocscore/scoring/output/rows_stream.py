@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from vocscore.scoring.output.ledger import UnitRecord
+    from vocscore.scoring.output.rows import Rows
 
 _COPY_BYTES = 1 << 20
 
@@ -61,6 +62,7 @@ class RowsStream:
         *,
         bad_records: bytes = b"",
         stamps: bytes = b"",  # noqa: ARG002 - nothing can be updated
+        rows: Rows | None = None,  # noqa: ARG002 - features need a file
     ) -> None:
         """Write the rows of a unit, and of those that waited for it; or let it wait.
 
@@ -78,8 +80,8 @@ class RowsStream:
         self._next += 1
         while self._next in self._early:
             with self._early.pop(self._next) as waited:
-                rows = self.records[self._next].rows
-                self._write(rows, partial(shutil.copyfileobj, waited, length=_COPY_BYTES))
+                number_of_rows = self.records[self._next].rows
+                self._write(number_of_rows, partial(shutil.copyfileobj, waited, length=_COPY_BYTES))
             self._next += 1
 
     def bad_records(self, number: int) -> Path:

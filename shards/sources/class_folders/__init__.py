@@ -1,0 +1,1 @@
+"""One folder per class, as torchvision's `ImageFolder` reads them."""

@@ -1,0 +1,46 @@
+"""Exports of CVAT as a source: an annotations.xml, named by the user or in the folder."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from shards.errors import SourceError
+from shards.paths import first_names
+from shards.sources.cvat.read import read_cvat
+from shards.sources.source import Request, Source, Tree
+
+if TYPE_CHECKING:
+    from shards.sample import AnnotatedSet
+
+_ROOT: Final = re.compile(rb"<annotations[\s>]")
+_MANY: Final = 100
+"""XML files above which each is about one image, so that none is CVAT's."""
+_HEAD: Final = 1024
+
+
+def _files(tree: Tree) -> list[str]:
+    """The files directly in the folder that begin as CVAT's."""
+    names = [name for name in tree.ending(".xml") if "/" not in name]
+    if len(names) > _MANY:
+        names = [name for name in names if name == "annotations.xml"]
+    return [name for name in names if _ROOT.search(tree.head(name, _HEAD))]
+
+
+def _looks_like(tree: Tree) -> str | None:
+    files = _files(tree)
+    return first_names(files) if files else None
+
+
+def _read(tree: Tree, request: Request) -> AnnotatedSet:
+    file = request.labels
+    if file is None:
+        files = _files(tree) or [name for name in tree.ending(".xml") if "/" not in name]
+        if len(files) != 1:
+            there = f"several files ({first_names(files)})" if files else "no annotations.xml"
+            raise SourceError(f"{tree.root}: {there}. Name the one to read: --labels FILE.xml.")
+        file = tree.root / files[0]
+    return read_cvat(tree.root, file)
+
+
+SOURCE: Final = Source(name="cvat", looks_like=_looks_like, read=_read)

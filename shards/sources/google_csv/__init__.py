@@ -1,0 +1,1 @@
+"""Google's import CSV for images: AutoML Vision and Vertex AI."""

@@ -1,0 +1,1 @@
+"""Reads Label Studio's exports as JSON and JSON-MIN."""

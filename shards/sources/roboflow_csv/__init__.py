@@ -1,0 +1,1 @@
+"""Roboflow's export of multi-label classification: `_classes.csv` beside the images."""

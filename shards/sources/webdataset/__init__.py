@@ -1,0 +1,1 @@
+"""Reads WebDataset tars whose samples have labels as cls, npy or json."""
