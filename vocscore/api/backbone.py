@@ -58,14 +58,19 @@ def open_features(
 
     def opened(size: int) -> Runtime:
         preprocess = replace(card.preprocess, size=size)
-        if device == "cpu":
-            return open_backbone(backbone, preprocess, precision="float32", group=group)
-        return EagerBackbone(backbone, preprocess, device=device)
+        return open_module(backbone, preprocess, device=device, group=group)
 
     own = card.preprocess.size
     if tta is None:
         return opened(own), width
     return averaged({size: opened(size) for size in tta.sizes(own)}, tta, finish=None), width
+
+
+def open_module(module: nn.Module, preprocess: Preprocess, *, device: str, group: int) -> Runtime:
+    """Prepare a part of a network, images -> (N, columns), in float32."""
+    if device == "cpu":
+        return open_backbone(module, preprocess, precision="float32", group=group)
+    return EagerBackbone(module, preprocess, device=device)
 
 
 class EagerBackbone(Runtime):

@@ -68,6 +68,9 @@ class TrainKeywords(TypedDict, total=False):
     backbone: str
     weights: str
     size: int
+    head: Literal["linear", "csra", "gcn", "chain"]
+    csra_lambda: float | None
+    csra_temperature: float
     fit: Literal["squash", "crop", "pad"] | None
     interpolation: Literal["bilinear", "bicubic"] | None
     crop_fraction: float | None

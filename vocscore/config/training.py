@@ -46,6 +46,26 @@ class ModelConfig(Group):
         minimum=1,
         maximum=MAX_SIZE,
     )
+    head: str = option(
+        "linear",
+        help="linear; csra: residual attention over the places of the backbone's last map; gcn: "
+        "linear, its weights computed from a graph of the labels; chain: linear, each class "
+        "corrected by the others. All but linear need {tune} head.",
+        choices=("linear", "csra", "gcn", "chain"),
+    )
+    csra_lambda: float | None = option(
+        None,
+        help="With {head} csra: weight of attention beside the mean over places.",
+        metavar="NUMBER",
+        unset="the best of 0, 0.1, 0.2, 0.3, 0.5 and 1 on the validation split",
+        minimum=0,
+    )
+    csra_temperature: float = option(
+        99.0,
+        help="With {head} csra: temperature of the softmax over places; 99: the maximum.",
+        metavar="NUMBER",
+        above=0,
+    )
     fit: str | None = option(
         None,
         help="How an image becomes a square, stored in the checkpoint: squash resizes both sides, "
@@ -84,8 +104,12 @@ class ModelConfig(Group):
     )
 
     def __post_init__(self) -> None:
-        """Check the values, and refuse those of another fit."""
+        """Check the values, and refuse those of another head or fit."""
         super().__post_init__()
+        if self.head != "csra":
+            for name in ("csra_lambda", "csra_temperature"):
+                if getattr(self, name) != getattr(ModelConfig, name):
+                    raise OptionError(f"{{{name}}} needs {{head}} csra.")
         if self.crop_fraction is not None and self.fit not in (None, "crop"):
             raise OptionError("{crop_fraction} needs {fit} crop.")
         if self.pad_color is not None:
@@ -335,7 +359,12 @@ class TrainConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def __post_init__(self) -> None:
-        """Refuse augmentation with features computed only once; see docs/training.md."""
+        """Refuse what contradicts frozen features; see docs/training.md."""
+        if self.optimization.tune == "all" and self.model.head != "linear":
+            raise OptionError(
+                "{head} {kind} needs {tune} head: it is trained on features of a frozen backbone.",
+                kind=self.model.head,
+            )
         if self.optimization.tune == "head" and self.augmentation != AugmentationConfig():
             raise OptionError(
                 "{crop_scale}, {flip} and {jitter} need {tune} all: with {tune} head each image "

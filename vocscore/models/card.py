@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shards.files import read_regular
 from vocscore.errors import CheckpointError
+from vocscore.models.head_spec import parse_head
 from vocscore.models.onnx_signature import BACKBONE as ONNX
 from vocscore.models.onnx_signature import OnnxSignature
 from vocscore.models.probabilities import decide, probabilities
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vocscore.device import Precision
+    from vocscore.models.head_spec import HeadSpec
 
 WEIGHTS_FILE = "model.safetensors"
 ONNX_FILE = "model.onnx"
@@ -62,7 +64,8 @@ class ModelCard:
         activation: turns logits into probabilities: 'sigmoid' for each class alone, 'softmax' over
             all classes (then the one with the greatest is predicted), or 'none' where the network
             gives probabilities itself.
-        head: kind and numbers of a head other than a linear layer; empty: linear.
+        head: kind and numbers of a head other than a linear layer; empty: linear. See
+            `vocscore.models.head_spec`.
         origin: where the network is from, as text for the user: its license, its source.
         onnx: how the network takes images, if it is an ONNX file; then `backbone` is 'onnx'.
     """
@@ -101,6 +104,7 @@ class ModelCard:
         if self.activation not in ACTIVATIONS:
             known = ", ".join(ACTIVATIONS)
             raise ValueError(f"activation must be one of {known}, got {self.activation!r}")
+        parse_head(self.head)
         if self.activation == "none" and self.temperature != 1:
             raise ValueError("without an activation the temperature must be 1")
 
@@ -127,6 +131,11 @@ class ModelCard:
             return EXTENDED_FORMAT
         plain = self.thresholds is None and self.temperature == 1
         return PLAIN_FORMAT if plain else FITTED_FORMAT
+
+    @property
+    def head_spec(self) -> HeadSpec | None:
+        """The head; None: a linear layer."""
+        return parse_head(self.head)
 
     @property
     def decision_threshold(self) -> float | tuple[float, ...]:

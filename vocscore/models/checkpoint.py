@@ -19,7 +19,7 @@ from shards import atomic
 from vocscore.errors import CheckpointError
 from vocscore.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard
 from vocscore.models.checkpoint_files import read_checkpoint
-from vocscore.models.network import Network, empty_network
+from vocscore.models.network import Network, empty_network, with_head
 from vocscore.models.own_head import KIND, own_network
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def _empty(card: ModelCard) -> Network:
     if card.head.get("kind") == KIND:
         return own_network(card)
     size = card.preprocess.size
-    return empty_network(card.backbone, classes=len(card.classes), size=size)
+    network = empty_network(card.backbone, classes=len(card.classes), size=size)
+    return with_head(network, card.head_spec, backbone=card.backbone, size=size)
 
 
 def _fill(network: Network, weights: bytes, files: CheckpointFiles) -> None:

@@ -15,6 +15,7 @@ from torch import nn
 
 from vocscore.errors import CheckpointError
 from vocscore.models.backbones import is_timm, refuse_unknown
+from vocscore.models.head_spec import OWN
 from vocscore.models.network import AUXILIARY_HEADS, Network
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from vocscore.models.card import ModelCard
 
-KIND = "own"
+KIND = OWN
 """Of `ModelCard.head`, for a classifier that keeps its own last layers."""
 ARGUMENTS = frozenset(
     {

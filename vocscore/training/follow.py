@@ -73,6 +73,7 @@ def follow(shards: Path, config: TrainConfig, compute: ComputeConfig, *, ranks: 
                 config.optimization,
                 config.loss,
                 features=frozen_features(net, splits, decoding, config.optimization),
+                model=config.model,
                 augmentation=config.augmentation,
                 seed=config.data.seed % 2**63,
             )

@@ -11,6 +11,7 @@ from vocscore.charts.canvas import require_matplotlib
 from vocscore.errors import ChartError, DivergedError
 from vocscore.evaluation.decisions import fit_decisions
 from vocscore.evaluation.metrics import report
+from vocscore.models.heads.attach import head_json
 from vocscore.records.keys import stored
 from vocscore.records.trained_on import chosen_on_validation
 from vocscore.training.epochs import run_epochs
@@ -155,7 +156,10 @@ class TrainingRun:
             self.on_stage(name)
 
     def _decided(self, val: SplitOutcome) -> tuple[ModelCard, Decisions]:
-        """Fit thresholds and temperature to the validation split; return the card with them."""
+        """Fit thresholds and temperature to the validation split; return the card with them.
+
+        The network is the kept epoch's: training chooses a number of some heads with the weights.
+        """
         fitted = fit_decisions(
             val.labels,
             val.logits,
@@ -163,7 +167,12 @@ class TrainingRun:
             fixed=self.card.threshold,
             calibrate=self.keeping.calibrate,
         )
-        card = replace(self.card, thresholds=fitted.thresholds, temperature=fitted.temperature)
+        card = replace(
+            self.card,
+            thresholds=fitted.thresholds,
+            temperature=fitted.temperature,
+            head=head_json(self.network.head),
+        )
         return card, fitted
 
 

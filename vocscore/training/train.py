@@ -24,7 +24,7 @@ from vocscore.records.run_settings import FOLDS, SEED, recorded_settings
 from vocscore.training.history import EpochResult, TrainReport
 from vocscore.training.job import Job
 from vocscore.training.run_folder import TENSORBOARD, check_room, check_same
-from vocscore.training.splits import check_best, load_splits
+from vocscore.training.splits import check_best, check_lambda, load_splits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,6 +118,7 @@ def train(
     job.stage("reading labels")
     splits = load_splits(shards, config.data)
     check_best(splits, config.checkpoint)
+    check_lambda(splits, config.model)
     job.stage("loading PyTorch")
     from vocscore.training.fitting import fit
 
