@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from vocscore.errors import CheckpointError
+from vocscore.models.card import require_features
 from vocscore.models.checkpoint import load_network
 from vocscore.models.checkpoint_files import take
-from vocscore.models.own_head import KIND
 from vocscore.pipeline.devices import bring, on_device
 from vocscore.runtime.base import Runtime, check_images
 from vocscore.runtime.cuda import fetched_later
@@ -48,11 +47,7 @@ def open_features(
             imported classifier with its own last layers.
     """
     files = take(folder, identity=identity)
-    if files.card.head.get("kind") == KIND:
-        raise CheckpointError(
-            f"{folder}: an imported classifier whose own last layers are kept, so that it has no "
-            "features before a head. Train a head on its weights with 'vocscore train --weights'."
-        )
+    require_features(files.card, folder)
     network, card = load_network(files), files.card
     backbone, width = Pooled(network.backbone).eval(), network.head.in_features
 

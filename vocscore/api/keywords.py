@@ -82,6 +82,8 @@ class TrainKeywords(TypedDict, total=False):
     difficult: Literal["ignore", "positive", "negative"]
     seed: int
     tune: Literal["head", "all"]
+    solver: Literal["sgd", "lbfgs", "auto"]
+    l2: float | None
     epochs: int
     batch_size: int
     optimizer: Literal["sgd", "adamw"]
@@ -228,6 +230,8 @@ class ImportModelKeywords(TypedDict, total=False):
     backbone: str | None
     activation: Literal["sigmoid", "softmax", "none"] | None
     threshold: float | None
+    layout: Literal["NCHW", "NHWC"] | None
+    output_name: str | None
     size: int | None
     fit: Literal["squash", "crop", "pad"] | None
     interpolation: Literal["bilinear", "bicubic"] | None

@@ -12,6 +12,9 @@ from vocscore.config.option import Group, option
 from vocscore.config.training import MAX_SIZE
 from vocscore.errors import OptionError
 
+_LARGEST = 2.0
+"""Means and standard deviations above it are of pixel values from 0 to 255."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedModelConfig(Group):
@@ -172,6 +175,11 @@ def three_numbers(text: str, *, name: str) -> tuple[float, float, float]:
     if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
         raise OptionError(
             f"{{{name}}} is {{text!r}}, but must be three numbers with commas: 0.485,0.456,0.406.",
+            text=text,
+        )
+    if max(map(abs, numbers)) > _LARGEST:
+        raise OptionError(
+            f"{{{name}}} is {{text!r}}, but is of pixel values from 0 to 1: divide by 255.",
             text=text,
         )
     if name == "std" and min(numbers) <= 0:

@@ -166,6 +166,23 @@ class OptimizationConfig(Group):
         "fine-tune every parameter.",
         choices=("head", "all"),
     )
+    solver: str = option(
+        "sgd",
+        help="sgd: {epochs} of {optimizer} steps. lbfgs: with {tune} head, solve L2-regularized "
+        "logistic regression to convergence, so that epochs, batches and learning rates do not "
+        "matter. auto: lbfgs where the problem is convex: with {tune} head, {head} linear and {loss} "
+        "bce; else sgd.",
+        choices=("sgd", "lbfgs", "auto"),
+    )
+    l2: float | None = option(
+        None,
+        help="With {solver} lbfgs: strength of the penalty l2 / 2 |w|^2 beside the sum of the "
+        "losses, on standardized features (scikit-learn's 1 / C).",
+        metavar="STRENGTH",
+        unset="chosen by cross-validation on the training split",
+        minimum=1e-3,
+        maximum=1e9,
+    )
     epochs: int = option(10, help="Passes over the training images, at most.", minimum=1)
     batch_size: int = option(20, help="Images per step.", metavar="IMAGES", minimum=1)
     optimizer: str = option(
@@ -370,6 +387,34 @@ class TrainConfig:
                 "{crop_scale}, {flip} and {jitter} need {tune} all: with {tune} head each image "
                 "passes through the backbone once, unchanged."
             )
+        if self.optimization.solver == "lbfgs" and self.optimization.tune == "all":
+            raise OptionError(
+                "{solver} lbfgs needs {tune} head: a whole network is no convex problem. Use "
+                "{solver} sgd."
+            )
+        if self.optimization.solver == "lbfgs" and self.loss.loss != "bce":
+            raise OptionError(
+                "{solver} lbfgs needs {loss} bce: {loss} {chosen} is not convex. Use {solver} sgd.",
+                chosen=self.loss.loss,
+            )
+        if self.optimization.solver == "lbfgs" and self.model.head != "linear":
+            raise OptionError(
+                "{solver} lbfgs needs {head} linear; for {head} {kind} use {solver} sgd.",
+                kind=self.model.head,
+            )
+        if self.optimization.l2 is not None and not self.converges:
+            raise OptionError("{l2} needs {solver} lbfgs; {solver} sgd has {weight_decay}.")
+
+    @property
+    def converges(self) -> bool:
+        """Whether the head is solved to convergence, in one pass, instead of trained in steps."""
+        kinds = (self.optimization.tune, self.model.head, self.loss.loss)
+        return kinds == ("head", "linear", "bce") and self.optimization.solver != "sgd"
+
+    @property
+    def passes(self) -> int:
+        """The largest number of epochs."""
+        return 1 if self.converges else self.optimization.epochs
 
 
 @dataclass(frozen=True, kw_only=True)

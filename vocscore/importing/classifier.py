@@ -14,8 +14,9 @@ from vocscore.importing.preprocessing import changed
 from vocscore.importing.split_head import split_head
 from vocscore.models.card import ModelCard
 from vocscore.models.checkpoint import save_checkpoint
+from vocscore.models.head_spec import OWN
 from vocscore.models.network import AUXILIARY_HEADS, empty_network
-from vocscore.models.own_head import KIND, build_whole, wrapped
+from vocscore.models.own_head import build_whole, wrapped
 from vocscore.models.state_dicts import find_tensors
 from vocscore.models.weight_files import check_file
 from vocscore.models.weights import describe_weights, fit_weights, read_weights
@@ -126,7 +127,7 @@ def _network(
         if split_head(whole, network, size=size):
             return network, {}
     arguments = {"arguments": dict(described.arguments)} if described.arguments else {}
-    return wrapped(whole, classes=classes), {"kind": KIND, **arguments}
+    return wrapped(whole, classes=classes), {"kind": OWN, **arguments}
 
 
 @torch.inference_mode()

@@ -65,9 +65,7 @@ def read(file: Path, request: Request) -> Imported:
     described = Architecture(
         backbone,
         _classes(found, request, folder / CONFIG),
-        timm_preprocess(
-            settings, origin=str(folder / CONFIG), fit=request.config.preprocessing.fit
-        ),
+        timm_preprocess(settings, origin=str(folder / CONFIG), asked=request.config.preprocessing),
         arguments=_without_size(arguments if isinstance(arguments, dict) else {}),
         origin=_origin(settings),
         complete=request.classes is None,

@@ -13,6 +13,7 @@ from vocscore.config.importing import ImportConfig
 from vocscore.errors import ImportModelError
 from vocscore.importing.imported import Request
 from vocscore.importing.run_place import check_place, publish
+from vocscore.models.card import CARD_FILE
 from vocscore.printed import Printed
 
 if TYPE_CHECKING:
@@ -158,6 +159,8 @@ def _reader(file: Path) -> Callable[[Path, Request], Imported]:
     """
     if not file.exists():
         raise ImportModelError(f"{file}: no such file or folder.")
+    if (file / CARD_FILE).exists():
+        raise ImportModelError(f"{file}: is a run already. Score with it: -m {file}")
     if file.suffix.lower() == ".onnx":
         from vocscore.importing.onnx_model import read as read_onnx
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vocscore.config.importing import three_numbers
-from vocscore.errors import ImportModelError
+from vocscore.errors import ImportModelError, OptionError
+from vocscore.pipeline.geometry import in_words as fit_in_words
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from vocscore.config.importing import PreprocessingConfig
 
 HALF = (0.5, 0.5, 0.5)
-_FITS = {"center": "crop", "squash": "squash"}
-"""timm's `crop_mode` -> `Preprocess.fit`. Its 'border' resizes and cuts in one more way."""
 _DEFAULT = {
     "mean": (0.485, 0.456, 0.406),
     "std": (0.229, 0.224, 0.225),
@@ -49,19 +49,19 @@ def torchvision_preprocess(backbone: str) -> Preprocess:
         std=HALF if half else tuple(preset.std),
         fit="crop",
         interpolation=preset.interpolation.value,
-        crop_fraction=size / short,
+        crop_fraction=fraction_of(size, short),
     )
 
 
 def timm_preprocess(
-    settings: Mapping[str, Any], *, origin: str, fit: str | None = None
+    settings: Mapping[str, Any], *, origin: str, asked: PreprocessingConfig | None = None
 ) -> Preprocess:
     """Return the preprocessing of timm's `pretrained_cfg`.
 
     Args:
         settings: mean, std, input_size, interpolation, crop_pct, crop_mode; any may be absent.
         origin: name of the file, for errors.
-        fit: the one that the user gave, which then replaces it.
+        asked: what the user gave; its fit and interpolation replace those of the settings.
 
     Raises:
         ImportModelError: a value is not of its kind, or images are cut in another way.
@@ -79,13 +79,16 @@ def timm_preprocess(
             f"{origin}: takes images of {channels} channels, {height}x{width} pixels. Only square "
             "RGB images are supported."
         )
-    fit = fit or _FITS.get(str(found["crop_mode"]))
+    own_fit = "crop" if found["crop_mode"] == "center" else None
+    if share == 1:  # otherwise it would be cut after that
+        own_fit = {"squash": "squash", "border": "pad"}.get(str(found["crop_mode"]), own_fit)
+    fit = (asked and asked.fit) or own_fit
     if fit is None:
         raise ImportModelError(
-            f"{origin}: fits images by crop_mode {found['crop_mode']!r}, which is not supported. "
-            "Only 'center' and 'squash' are."
+            f"{origin}: fits images by crop_mode {found['crop_mode']!r} with crop_pct {share:g}, "
+            "which is not supported. Choose another with --fit."
         )
-    interpolation = str(found["interpolation"])
+    interpolation = (asked and asked.interpolation) or str(found["interpolation"])
     try:
         return Preprocess(
             size=height,
@@ -93,10 +96,16 @@ def timm_preprocess(
             std=std,
             fit=fit,
             interpolation="bilinear" if interpolation == "random" else interpolation,
-            crop_fraction=timm_fraction(height, share) if fit == "crop" else 1.0,
+            crop_fraction=share if fit == "crop" else 1.0,
+            pad_color=_bytes(mean) if fit == "pad" else (0, 0, 0),
         )
     except ValueError as error:
         raise ImportModelError(f"{origin}: {error}.") from error
+
+
+def _bytes(color: tuple[float, ...]) -> tuple[int, int, int]:
+    red, green, blue = (min(255, max(0, round(255 * value))) for value in color)
+    return red, green, blue
 
 
 def _three(values: Any) -> tuple[float, float, float]:
@@ -104,13 +113,20 @@ def _three(values: Any) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def timm_fraction(size: int, share: float) -> float:
-    """Return the crop fraction that resizes the shorter side as timm does: rounded down."""
-    return size / int(size / share) if 0 < share <= 1 else share
+def fraction_of(size: int, side: int) -> float:
+    """Return the crop fraction that resizes the shorter side to a number of pixels, exactly."""
+    found = size / side
+    while int(size / found) < side:  # rounding has made it too large
+        found = math.nextafter(found, 0)
+    return found
 
 
 def changed(own: Preprocess, config: PreprocessingConfig) -> Preprocess:
-    """Apply the options that the user gave."""
+    """Apply the options that the user gave.
+
+    Raises:
+        OptionError: two of them contradict each other.
+    """
     given: dict[str, Any] = {
         name: getattr(config, name)
         for name in ("size", "fit", "interpolation", "crop_fraction")
@@ -119,20 +135,19 @@ def changed(own: Preprocess, config: PreprocessingConfig) -> Preprocess:
     for name in ("mean", "std"):
         if getattr(config, name) is not None:
             given[name] = three_numbers(getattr(config, name), name=name)
-    if given.get("fit", own.fit) != "crop":
+    fit = given.get("fit", own.fit)
+    if fit != "crop" and config.crop_fraction is not None:
+        raise OptionError("{crop_fraction} needs {fit} crop.")
+    if fit != "crop":
         given["crop_fraction"] = 1.0
+    if fit != own.fit:  # the border has the mean color, which becomes 0
+        given["pad_color"] = _bytes(given.get("mean", own.mean)) if fit == "pad" else (0, 0, 0)
     return replace(own, **given)
 
 
 def in_words(preprocess: Preprocess) -> str:
     """Describe a preprocessing in one line."""
-    size, share = preprocess.size, preprocess.crop_fraction
-    fits = {
-        "squash": f"both sides to {size} pixels",
-        "crop": f"the shorter side to {round(size / share)} pixels, the center {size}x{size}",
-        "pad": f"the longer side to {size} pixels, the rest filled",
-    }
     mean, std = (
         ",".join(f"{value:g}" for value in values) for values in (preprocess.mean, preprocess.std)
     )
-    return f"{fits[preprocess.fit]}, {preprocess.interpolation}; mean {mean}, std {std}"
+    return f"{fit_in_words(preprocess)}; mean {mean}, std {std}"

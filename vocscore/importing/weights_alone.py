@@ -59,5 +59,5 @@ def default_preprocess(backbone: str, request: Request) -> Preprocess:
     from vocscore.models.timm_models import configuration
 
     return timm_preprocess(
-        configuration(backbone), origin=backbone, fit=request.config.preprocessing.fit
+        configuration(backbone), origin=backbone, asked=request.config.preprocessing
     )

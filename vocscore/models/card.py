@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shards.files import read_regular
 from vocscore.errors import CheckpointError
-from vocscore.models.head_spec import parse_head
+from vocscore.models.head_spec import OWN, parse_head
 from vocscore.models.onnx_signature import BACKBONE as ONNX
 from vocscore.models.onnx_signature import OnnxSignature
 from vocscore.models.probabilities import decide, probabilities
@@ -194,6 +194,19 @@ class ModelCard:
             head=dict(value.get("head", {})),
             origin=dict(value.get("origin", {})),
             onnx=None if value.get("onnx") is None else OnnxSignature.from_json(value["onnx"]),
+        )
+
+
+def require_features(card: ModelCard, folder: Path) -> None:
+    """Refuse a model that has no features before a head.
+
+    Raises:
+        CheckpointError: it is an imported classifier with its own last layers.
+    """
+    if card.head.get("kind") == OWN:
+        raise CheckpointError(
+            f"{folder}: an imported classifier whose own last layers are kept, so that it has no "
+            "features before a head. Train a head on its weights with 'vocscore train --weights'."
         )
 
 

@@ -19,8 +19,9 @@ from shards import atomic
 from vocscore.errors import CheckpointError
 from vocscore.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard
 from vocscore.models.checkpoint_files import read_checkpoint
+from vocscore.models.head_spec import OWN
 from vocscore.models.network import Network, empty_network, with_head
-from vocscore.models.own_head import KIND, own_network
+from vocscore.models.own_head import own_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +88,7 @@ def load_network(files: CheckpointFiles) -> Network:
 
 def _empty(card: ModelCard) -> Network:
     """Build the network that a card describes, with random weights."""
-    if card.head.get("kind") == KIND:
+    if card.head.get("kind") == OWN:
         return own_network(card)
     size = card.preprocess.size
     network = empty_network(card.backbone, classes=len(card.classes), size=size)

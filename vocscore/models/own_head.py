@@ -15,7 +15,6 @@ from torch import nn
 
 from vocscore.errors import CheckpointError
 from vocscore.models.backbones import is_timm, refuse_unknown
-from vocscore.models.head_spec import OWN
 from vocscore.models.network import AUXILIARY_HEADS, Network
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
     from vocscore.models.card import ModelCard
 
-KIND = OWN
-"""Of `ModelCard.head`, for a classifier that keeps its own last layers."""
 ARGUMENTS = frozenset(
     {
         *("class_token", "depth", "dynamic_img_size", "embed_dim", "fc_norm", "final_norm"),

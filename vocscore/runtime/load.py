@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import torch
 from vocscore.device import Device, parse_precision
 from vocscore.errors import CheckpointError
 from vocscore.models.checkpoint_files import take
+from vocscore.runtime.asked import Asked
 from vocscore.runtime.compile_cache import cache_key, load_or_compile
 from vocscore.runtime.features import Joined, WithFeatures
 from vocscore.runtime.finishing import finish_of
@@ -65,27 +66,6 @@ def open_checkpoint(
     return open_files(
         files, Asked(Device.parse(device), parse_precision(precision), group)
     ), files.card
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The runtime that is asked for.
-
-    Attributes:
-        device: the CPU, or a GPU with its number.
-        precision: as returned by `resolve_precision`.
-        group: images in a full batch.
-        size: height and width of the images, pixels; None: as in the card.
-        features: whether the results are (N, C + F), with the backbone's features.
-        logits: whether the results have logits in place of probabilities.
-    """
-
-    device: Device
-    precision: Precision
-    group: int
-    size: int | None = None
-    features: bool = False
-    logits: bool = False
 
 
 def open_files(files: CheckpointFiles, asked: Asked) -> Runtime:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from vocscore.models.card import ModelCard
     from vocscore.models.checkpoint_files import CheckpointFiles
+    from vocscore.runtime.asked import Asked
     from vocscore.runtime.base import Results
-    from vocscore.runtime.load import Asked
 
 PROVIDER = "CUDAExecutionProvider"
 

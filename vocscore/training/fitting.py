@@ -71,9 +71,7 @@ def fit(job: Job, splits: Splits) -> TrainReport:
         state = load_state(job.out, config) if job.resume else None
         so_far = SoFar() if state is None else SoFar.from_state(state["so_far"])
         run = _open_run(job, net, card, splits, so_far, device=device)
-        over = so_far.is_over(
-            epochs=job.config.optimization.epochs, patience=job.config.checkpoint.patience
-        )
+        over = so_far.is_over(epochs=job.config.passes, patience=job.config.checkpoint.patience)
         if over and division is None:
             from_first(None, job.ranks)
             return run.finish()
@@ -131,12 +129,8 @@ def _train(
         run.network,
         run.splits,
         decoding,
-        job.config.optimization,
-        job.config.loss,
+        job.config,
         features=features,
-        augmentation=job.config.augmentation,
-        seed=job.config.data.seed % 2**63,
-        model=job.config.model,
     )
     assert trained is not None
     kept = None if division is None else select(features, division)
@@ -145,7 +139,7 @@ def _train(
         trained.restore(state["fit"])
         set_generators(state["generators"], device=run.device)
     job.stage("training" if isinstance(trained, FinetuneTrainer) else "training the head")
-    run.train(trained, epochs=job.config.optimization.epochs, on_epoch=job.on_epoch)
+    run.train(trained, epochs=job.config.passes, on_epoch=job.on_epoch)
     if isinstance(trained, FinetuneTrainer):
         trained.end()
     return kept

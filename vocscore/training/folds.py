@@ -52,6 +52,7 @@ class Division:
         labels: int8, shape (N, C).
         fold: int64, shape (N,): the fold of each, from 0.
         folds: number of folds.
+        keys: hashes of the images, so that copies are recognized; may be empty.
     """
 
     names: tuple[str, ...]
@@ -59,6 +60,7 @@ class Division:
     labels: NDArray[np.int8]
     fold: NDArray[np.int64]
     folds: int
+    keys: tuple[str, ...] = ()
 
     @property
     def lone(self) -> tuple[int, ...]:
@@ -98,7 +100,7 @@ def divide(splits: Splits, *, folds: int, seed: int) -> Division:
             f"--folds."
         )
     fold = assign_folds(labels == 1, folds, keys=keys, seed=seed)
-    return Division(tuple(first), rows, labels, fold, folds)
+    return Division(tuple(first), rows, labels, fold, folds, tuple(keys))
 
 
 def select(features: Sequence[Features], division: Division) -> Features:
@@ -133,15 +135,16 @@ def train_folds(
     for number in np.unique(division.fold).tolist():
         held = division.fold == number
         train, val = _only(features, ~held), _only(features, held)
+        keys = [key for key, out in zip(division.keys, held, strict=False) if not out]
         try:
-            logits[held] = _logits(train, val, config, epochs=epochs)
+            logits[held] = _logits(train, val, config, epochs=epochs, keys=keys)
         except DivergedError as error:
             raise DivergedError(f"fold {number + 1} of {division.folds}: {error}") from error
     return OutOfFold(division.names, logits, started)
 
 
 def _logits(
-    train: Features, val: Features, config: TrainConfig, *, epochs: int
+    train: Features, val: Features, config: TrainConfig, *, epochs: int, keys: Sequence[str]
 ) -> NDArray[np.float32]:
     """Logits, float32 (N, C), of features by a head that was trained on others."""
     trained = train_head(
@@ -152,6 +155,7 @@ def _logits(
         loss=config.loss,
         seed=config.data.seed % 2**63,
         epochs=epochs,
+        keys=keys,
     )
     return trained.val.logits
 

@@ -60,7 +60,7 @@ class HeadTrainer:
         graph: torch.Tensor | None = None,
     ) -> None:
         labels = torch.from_numpy(train.labels)
-        with _one_thread():
+        with one_thread():
             standard = measure_pooled(train.values, standardize=choice.standardize)
         self._fits = open_head_fits(
             head, model or ModelConfig(), labels, standard=standard, seed=seed, graph=graph
@@ -88,7 +88,7 @@ class HeadTrainer:
         features, labels = self._train
         order = epoch_order(len(labels), seed=self._seed, epoch=number)
         losses = [Losses() for _ in self._fits]
-        with _one_thread():
+        with one_thread():
             for rows in row_batches(order, batch_size=self._batch_size):
                 at = torch.from_numpy(rows)
                 values = self._prepare(features[at])
@@ -169,14 +169,14 @@ def measure(
     """
     losses = Losses()
     rows = max(1, len(features) if features.ndim == 2 else _MAP_ROWS)
-    with _one_thread():
+    with one_thread():
         logits = torch.cat([head(prepare(part)) for part in torch.split(features, rows)])
         losses.add(*loss(logits, labels))
     return SplitOutcome(losses.mean(epoch=epoch), labels.numpy(), logits.numpy())
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Use one thread: synchronizing several takes longer than a step itself.
 
     It also makes sums independent of the number of cores and of processes that share them.

@@ -119,6 +119,8 @@ class TrainingRun:
                 threshold=card.decision_threshold,
             )
             metrics[split] = {"loss": outcome.loss, **reports[split].to_json(card.classes)}
+        if kept.solved is not None:
+            metrics["solved"] = asdict(kept.solved)
         # Rounded: the last digits depend on the number of threads.
         metrics["bf16"] = {**stored(asdict(fidelity)), "largest": round(fidelity.largest, 4)}
         problems = _without_charts()
@@ -148,7 +150,14 @@ class TrainingRun:
         end_run(self.out)
         unseen = tuple(card.classes[c] for c in without_positives(self.splits.train))
         return TrainReport(
-            self.out, tuple(history), kept.epoch, reports, unseen, card.weights, problems
+            self.out,
+            tuple(history),
+            kept.epoch,
+            reports,
+            unseen,
+            card.weights,
+            problems,
+            solved=kept.solved,
         )
 
     def _stage(self, name: str) -> None:

@@ -24,24 +24,22 @@ from vocscore.training.batch_norm import with_shared_statistics
 from vocscore.training.features import FEATURE_BATCH, Decoding, compute_features
 from vocscore.training.finetune import FinetuneTrainer, in_bf16
 from vocscore.training.head_fits import head_origin, head_spec
-from vocscore.training.linear_probe import HeadTrainer, measure, start_at_zero
+from vocscore.training.linear_probe import measure
 from vocscore.training.losses import open_loss
+from vocscore.training.train_head import open_head_fit
 from vocscore.training.trainer import largest_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from shards.reader import LabeledImages
-    from vocscore.config.training import (
-        AugmentationConfig,
-        LossConfig,
-        ModelConfig,
-        OptimizationConfig,
-    )
+    from vocscore.config.training import LossConfig, ModelConfig, OptimizationConfig, TrainConfig
     from vocscore.models.network import Network
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.ranks import Ranks
+    from vocscore.training.converged import ConvergedTrainer
     from vocscore.training.features import Features
+    from vocscore.training.linear_probe import HeadTrainer
     from vocscore.training.splits import Splits
     from vocscore.training.trainer import SplitOutcome
 
@@ -207,51 +205,38 @@ def open_fit(
     network: Network,
     splits: Splits,
     decoding: Decoding,
-    choice: OptimizationConfig,
-    loss: LossConfig,
+    config: TrainConfig,
     *,
     features: Sequence[Features],
-    augmentation: AugmentationConfig,
-    seed: int,
-    model: ModelConfig,
-) -> FinetuneTrainer | HeadTrainer | None:
+) -> FinetuneTrainer | HeadTrainer | ConvergedTrainer | None:
     """Open the trainer of a head, or move the network to the device and open that.
 
     Args:
         network: on the CPU.
         splits: images and labels.
         decoding: how images are decoded.
-        choice: the optimization settings.
-        loss: the training loss.
+        config: the settings.
         features: as `frozen_features` returns them.
-        augmentation: of training images.
-        seed: of the order of rows.
-        model: says the kind of head.
 
     Returns:
         The trainer; None if only the first process trains and this is another one.
     """
-    if choice.tune == "all":
+    if config.optimization.tune == "all":
         network = with_shared_statistics(network, decoding.ranks, device=decoding.device)
         network.to(decoding.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        opened = open_loss(loss, splits.train.labels, device=decoding.device)
+        opened = open_loss(config.loss, splits.train.labels, device=decoding.device)
         return FinetuneTrainer(
             network,
             splits,
             decoding=decoding,
-            choice=choice,
+            choice=config.optimization,
             loss=opened,
-            augmentation=augmentation,
-            seed=seed,
+            augmentation=config.augmentation,
+            seed=config.data.seed % 2**63,
         )
     if not features:
         return None
-    start_at_zero(network.head)
-    train, val = features
-    opened = open_loss(loss, splits.train.labels, device=torch.device("cpu"))
-    return HeadTrainer(
-        network.head, train=train, val=val, choice=choice, loss=opened, seed=seed, model=model
-    )
+    return open_head_fit(network.head, *features, config=config, keys=splits.train.sha256)
 
 
 def validate_in_float32(
