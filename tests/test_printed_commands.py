@@ -234,9 +234,7 @@ def test_commands_within_sentences_have_the_options_they_name() -> None:
     for where, command in printed(spans()):
         params = command_named(command.split()[1]).params
         options = {o for p in params for o in (*p.opts, *p.secondary_opts)}
-        unknown += [
-            f"{where}: {command}: {o}" for o in OPTION.findall(command) if o not in options
-        ]
+        unknown += [f"{where}: {command}: {o}" for o in OPTION.findall(command) if o not in options]
     assert not unknown, "\n".join(unknown)
 
 
