@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,8 @@ def choose_classes(
         else the names found, sorted by code point.
 
     Raises:
-        LabelError: there are no classes, or a name cannot be a column (see `name_fault`).
+        LabelError: there are no classes, two are equal, or a name cannot be a column (see
+            `name_fault`).
     """
     if given is not None or declared is not None:
         chosen = tuple(given if given is not None else declared or ())
@@ -81,9 +83,13 @@ def choose_classes(
         chosen = tuple(known if known is not None and fits else sorted(names))
     if not chosen:
         raise LabelError("no image has a label, so there are no classes. Use --classes.")
+    counts = Counter(chosen)
+    where = where or (lambda _name: "classes")
     for name in chosen:
+        if counts[name] > 1:
+            raise LabelError(f"{where(name)}: two classes are called {name!r}. Rename one.")
         if fault := name_fault(name):
-            raise LabelError(f"{where(name) if where else 'classes'}: {fault}")
+            raise LabelError(f"{where(name)}: {fault}")
     return chosen
 
 
