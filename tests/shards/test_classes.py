@@ -61,6 +61,12 @@ def test_two_classes_of_one_name() -> None:
         choose_classes({"cat"}, None, ("cat", "dog", "cat"), where=lambda _name: "here")
 
 
+def test_a_class_that_is_not_declared() -> None:
+    """A source that names its classes in one place and others in another contradicts itself."""
+    with pytest.raises(LabelError, match=r"class 'cow' is not among the 2 classes .* --rename cow"):
+        choose_classes({"cat", "cow"}, None, ("cat", "dog"))
+
+
 @pytest.mark.parametrize("name", ["a;b", "a\nb", " a", "a ", "", "\udcff"])
 def test_names_that_cannot_be_columns(name: str) -> None:
     """A name that a header or a list of names could not hold is refused, and shown escaped."""

@@ -118,8 +118,8 @@ class _Images:
             if len(urls) > 1:
                 (first, at), (other, line), *_ = urls.items()
                 raise SourceError(
-                    f"{self._file}, line {line}: {shown(other)} and {shown(first)} (line {at}) both "
-                    f"match {shown(path)}. Keep the folders that tell them apart."
+                    f"{self._file}, line {line}: {shown(other)} and {shown(first)} (line {at}) "
+                    f"both match {shown(path)}. Keep the folders that tell them apart."
                 )
 
     def notes(self) -> Iterator[str]:

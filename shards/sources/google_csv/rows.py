@@ -97,8 +97,8 @@ def _parsed(cells: list[str], where: str, line: int) -> ImportRow:
         del labels[1:]
     elif _is_bad_box(labels):
         raise SourceError(
-            f"{where}: {len(labels) - 1} cells of numbers after {quoted(labels[0])}, but a bounding "
-            "box has 8: x and y of four corners, from 0 to 1, two of which may be blank. Correct it."
+            f"{where}: {len(labels) - 1} cells of numbers after {quoted(labels[0])}, but a "
+            "bounding box has 8: x and y of four corners, from 0 to 1, or blank. Correct it."
         )
     for label in labels:
         if why := bad_name(label):

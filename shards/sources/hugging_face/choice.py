@@ -98,8 +98,9 @@ class Choice:
             if cells and 2 * len(odd) <= len(cells):
                 one, row, value = (odd or cells)[0]
                 raise SourceError(
-                    f"{one.place(row)}, column {name!r}: {quoted(str(value))} in a column of mostly "
-                    "1 and 0. Write 1 or 0 (true or false), or name the classes: --label-column NAME."
+                    f"{one.place(row)}, column {name!r}: {quoted(str(value))} in a column of "
+                    "mostly 1 and 0. Write 1 or 0 (true or false), or name the classes: "
+                    "--label-column NAME."
                 )
 
     def _refuse(self, why: str) -> NoReturn:

@@ -51,7 +51,7 @@ def _read(tree: Tree, request: Request) -> AnnotatedSet:
     if metadata:
         return read_metadata(tree, [tree.root / name for name in metadata], request)
     if data:
-        return read_images_inside(tree, data, request)
+        return tree.without(read_images_inside(tree, data, request), "not in a Parquet file")
     raise SourceError(
         f"{tree.root}: no metadata.csv, metadata.jsonl or metadata.parquet, and no Parquet files "
         "with images in it. Give a folder that has them."
