@@ -263,7 +263,7 @@ def test_the_command_names_the_file_and_refuses_standard_output(checkpoint, sour
 @pytest.mark.slow
 def test_several_processes_write_the_same_bytes(source, tmp_path):
     """Each sends the features of its units to the one that writes."""
-    real = make_checkpoint(tmp_path / "run")
+    real = make_checkpoint(tmp_path / "run", backbone="squeezenet1_1")
     one = scored(source, tmp_path, real, "f.npy").read_bytes()
     (tmp_path / "two").mkdir()
     two = scored(source, tmp_path / "two", real, "f.npy", devices=("cpu", "cpu"))
