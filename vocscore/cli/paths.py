@@ -170,7 +170,7 @@ def _run_hint(path: Path) -> str:
         return f"It is in {path.parent}: name that folder."
     if suffix == ".onnx":
         return (
-            "Name the run that it was exported from; a model of another program becomes a run with: "
+            "An exported model is named by its run; a model of another program becomes one with: "
             f"vocscore import-model {quote(str(path))} -o RUN"
         )
     if suffix in _EXPORTED:
