@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from shards.files import read_regular
 from shards.paths import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -71,8 +73,10 @@ def choose_classes(
         else the names found, sorted by code point.
 
     Raises:
-        LabelError: there are no classes, or a name cannot be a column (see `name_fault`).
+        LabelError: there are no classes, one found is not declared, two are equal, or a name
+            cannot be a column (see `name_fault`).
     """
+    where = where or (lambda _name: "classes")
     if given is not None or declared is not None:
         chosen = tuple(given if given is not None else declared or ())
     else:
@@ -81,10 +85,24 @@ def choose_classes(
         chosen = tuple(known if known is not None and fits else sorted(names))
     if not chosen:
         raise LabelError("no image has a label, so there are no classes. Use --classes.")
+    if given is None and declared is not None:
+        _refuse_undeclared(set(found) - set(chosen), len(chosen), where)
+    counts = Counter(chosen)
     for name in chosen:
+        if counts[name] > 1:
+            raise LabelError(f"{where(name)}: two classes are called {name!r}. Rename one.")
         if fault := name_fault(name):
-            raise LabelError(f"{where(name) if where else 'classes'}: {fault}")
+            raise LabelError(f"{where(name)}: {fault}")
     return chosen
+
+
+def _refuse_undeclared(names: Collection[str], declared: int, where: Callable[[str], str]) -> None:
+    if names:
+        name = min(names)
+        raise LabelError(
+            f"{where(name)}: class {name!r} is not among the {declared} classes that the set "
+            f"declares. Correct one of them, or use --rename {shlex.quote(name)} NEW."
+        )
 
 
 def read_classes(file: Path) -> tuple[str, ...]:

@@ -213,11 +213,17 @@ def _with_classes(
         given,
         annotated.classes,
         known=annotated.vocabulary,
-        where=lambda name: f"{annotated.root}: {annotated.place(name)}",
+        where=lambda name: _place(annotated, name),
     )
     for doubt in question_names(annotated, given):
         warn(f"warning: {doubt}")
     return annotated, classes
+
+
+def _place(annotated: AnnotatedSet, name: str) -> str:
+    """The location of a class, for messages."""
+    root, place = str(annotated.root), annotated.place(name)
+    return root if place == root else f"{root}: {place}"
 
 
 def _split(

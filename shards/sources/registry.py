@@ -67,7 +67,8 @@ def choose(tree: Tree, request: Request, *, name: str | None = None) -> tuple[So
         The source, and why it was taken.
 
     Raises:
-        SourceError: several look right; names them and the option that decides.
+        SourceError: several look right; names them and the option that decides. Or the only
+            folder in this one does.
     """
     if name is not None:
         return SOURCES[name], "as given with --from"
@@ -81,6 +82,7 @@ def choose(tree: Tree, request: Request, *, name: str | None = None) -> tuple[So
         names = " or ".join(f"--from {source.name}" for source, _ in found)
         raise SourceError(f"{tree.root}: looks like several sources: {told}. Choose one: {names}.")
     if not found:
+        _refuse_deeper(tree)
         return VOC, "no other source looks right"  # its reader says what the folder lacks
     return found[0]
 
@@ -91,6 +93,24 @@ def _of_file(file: Path) -> Source:
     if suffix == ".json" and Tree(file.parent).head(file.name, 100).lstrip().startswith(b"["):
         return LABELSTUDIO
     return {".yaml": YOLO, ".yml": YOLO, ".xml": CVAT}.get(suffix, TABLE)
+
+
+def _refuse_deeper(tree: Tree) -> None:
+    """Say so if the only folder is a set, as archives often contain one folder.
+
+    Raises:
+        SourceError: it is; VOC's own reader looks deeper itself.
+    """
+    folders = {name.partition("/")[0] for name in tree.files if "/" in name}
+    if len(folders) != 1:
+        return
+    inner = Tree(tree.root / folders.pop())
+    found = [
+        (source, why) for source, why in _that_look_right(inner) if source not in (VOC, COCO, TABLE)
+    ]
+    if found:
+        told = "; ".join(f"{source.name} ({why})" for source, why in found)
+        raise SourceError(f"{tree.root}: the set is one folder deeper: {told}. Give {inner.root}.")
 
 
 def _that_look_right(tree: Tree) -> list[tuple[Source, str]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from shards.errors import SourceError
 from shards.files import open_binary
-from shards.paths import is_image
+from shards.paths import is_image, shown
 from shards.sources.folders import files_below
+from shards.sources.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,20 @@ class Tree:
         """Those of `files` that are not images by their names."""
         images = set(self.images)
         return [name for name in self.files if name not in images]
+
+    def without(self, found: AnnotatedSet, why: str) -> AnnotatedSet:
+        """The set, with a note that counts the images of the folder that are not in it.
+
+        Args:
+            found: what was read.
+            why: completes 'ignored, ': 'not named in photos.csv'.
+        """
+        named = {one.path for one in found.samples} | {one.path for one in found.rejected}
+        others = [name for name in self.images if name not in named]
+        if not others:
+            return found
+        note = f"ignored, {why}: {counted(len(others), 'image')}; first: {shown(others[0])}"
+        return replace(found, notes=(*found.notes, note))
 
     def named(self, *names: str) -> list[str]:
         """The files with one of these names (lower case) in any folder, ignoring case."""

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from shards.sample import AnnotatedSet, Sample
 
 
+def _first_reason(annotated: AnnotatedSet) -> str:
+    """The first rejection of a set, for a message; '' if there is none."""
+    first = next(iter(annotated.rejected), None)
+    return "" if first is None else f" First rejected: {shown(first.path)}: {first.fault.detail}."
+
+
 def split_by_lists(annotated: AnnotatedSet) -> dict[str, tuple[Sample, ...]]:
     """Split by the set's own lists.
 
@@ -51,7 +57,7 @@ def split_by_lists(annotated: AnnotatedSet) -> dict[str, tuple[Sample, ...]]:
             raise SourceError(
                 f"{annotated.root}: the list '{name}' names no usable image. Correct or "
                 f"remove it (ImageSets/Main/{name}.txt, the column 'split', the --coco file), "
-                "or use --split ratio."
+                f"or use --split ratio.{_first_reason(annotated)}"
             )
     return splits
 

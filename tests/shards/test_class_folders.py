@@ -116,11 +116,32 @@ def test_what_is_left_out_is_named(tmp_path: Path) -> None:
     assert "no images in emu/" in found.notes
 
 
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    """In split folders too, with subfolders or without."""
+    for color, name in enumerate(("train/train/x/a.png", "test/train/b.png", "test/bus/c.png")):
+        draw(tmp_path, name, color)
+    found = read_class_folders(Tree(tmp_path))
+    assert set(found.names()) == {"bus", "train"}
+    assert set(found.splits) == {"train", "test"}
+
+
 @pytest.mark.parametrize(
     ("names", "match"),
     [
         (("a.png", "b.png"), "no image is in a folder of its class"),
         (("train/cat/a.png", "other/cat/b.png"), "train/ is named like splits, but other/ is not"),
+        (
+            ("train_set/cat/a.png", "test_set/cat/b.png", "extra/cat/c.png"),
+            "test_set/cat/, train_set/cat/ look like one class .* to test/cat/, train/cat/",
+        ),
+        (
+            ("training_set/training_set/cat/a.png", "test_set/test_set/cat/b.png"),
+            "to test/cat/, train/cat/",
+        ),
+        (
+            ("train/training_set/cat/a.png", "test/test_set/cat/b.png"),
+            "test/test_set/cat/, train/training_set/cat/ look like",
+        ),
     ],
 )
 def test_refused(tmp_path: Path, names: tuple[str, ...], match: str) -> None:

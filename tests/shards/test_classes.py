@@ -55,6 +55,18 @@ def test_no_classes(given: list[str] | None, declared: tuple[str, ...] | None) -
         choose_classes([], given, declared)
 
 
+def test_two_classes_of_one_name() -> None:
+    """A source that declares a class twice would give two equal columns."""
+    with pytest.raises(LabelError, match="here: two classes are called 'cat'"):
+        choose_classes({"cat"}, None, ("cat", "dog", "cat"), where=lambda _name: "here")
+
+
+def test_a_class_that_is_not_declared() -> None:
+    """A source that names its classes in one place and others in another contradicts itself."""
+    with pytest.raises(LabelError, match=r"class 'cow' is not among the 2 classes .* --rename cow"):
+        choose_classes({"cat", "cow"}, None, ("cat", "dog"))
+
+
 @pytest.mark.parametrize("name", ["a;b", "a\nb", " a", "a ", "", "\udcff"])
 def test_names_that_cannot_be_columns(name: str) -> None:
     """A name that a header or a list of names could not hold is refused, and shown escaped."""

@@ -8,6 +8,8 @@ import pytest
 
 from shards.errors import Reason, SourceError
 from shards.sources.cvat.read import read_cvat
+from shards.sources.registry import SOURCES
+from shards.sources.source import Request, Tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,6 +112,13 @@ def test_a_missing_image_is_rejected(tmp_path: Path) -> None:
     assert "named in annotations.xml, line 21" in bad.fault.detail
 
 
+def test_images_that_are_not_named_are_counted(tmp_path: Path) -> None:
+    """The source says how many there are."""
+    write(tmp_path, image("a.jpg"), "a.jpg", "b.jpg", "c.jpg")
+    found = SOURCES["cvat"].read(Tree(tmp_path), Request())
+    assert found.notes == ("ignored, not named in annotations.xml: 2 images; first: b.jpg",)
+
+
 def test_without_declared_labels(tmp_path: Path) -> None:
     """A file without <labels> has the classes that occur."""
     found = read(tmp_path, image("a.jpg", BOX.format("x")), "a.jpg", meta="")
@@ -137,6 +146,10 @@ BOMB = '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><annota
         (image("a.jpg", BOX.format("yak")), "image a.jpg has the label 'yak', which <labels>"),
         (image("gone.jpg"), "the path matches no file"),
         (image("../a.jpg"), "is not inside"),
+        (
+            image("a.jpg", subset="Train") + image("a.jpg", subset="Test"),
+            "line 21: image a.jpg of subset 'Test', and that of subset 'Train' (line 20), both",
+        ),
     ],
 )
 def test_bad_files(tmp_path: Path, body: str | bytes, why: str) -> None:

@@ -88,6 +88,12 @@ def test_urls_are_files_under_the_same_tail(tmp_path: Path, folder: str) -> None
         ("\n", "no rows"),
         ("TRAIN,missing.jpg,cat\n", "matches no file"),
         ("TRAIN,../a.jpg,cat\n", "is not inside"),
+        ("TRAIN,a.jpg,cat,0.1,0.1,0.3,0.3\n", "line 1: 4 cells of numbers after 'cat'"),
+        ("TRAIN,a.jpg,cat,10,10,,,30,30,,\n", "line 1: 8 cells of numbers after 'cat'"),
+        (
+            "TRAIN,gs://b/x/a.jpg,cat\nTRAIN,gs://b/y/a.jpg,dog\n",
+            r"line 2: gs://b/y/a.jpg and gs://b/x/a.jpg \(line 1\) both match a.jpg",
+        ),
     ],
 )
 def test_refused(tmp_path: Path, text: str, match: str) -> None:

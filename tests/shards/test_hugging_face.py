@@ -260,7 +260,12 @@ def test_label_column(tmp_path: Path) -> None:
         ("metadata.jsonl", lines({"label": "cat"}), "no column 'file_name'"),
         ("metadata.jsonl", lines({"file_name": 7, "label": "cat"}), "line 1: 'file_name' is 7"),
         ("metadata.jsonl", "", "no column 'file_name'"),
-        ("metadata.jsonl", lines({"file_name": "a.png", "label": {"x": 1}}), "no column of labels"),
+        ("metadata.jsonl", lines({"file_name": "a.png", "label": {"x": 1}}), "neither text"),
+        (
+            "metadata.jsonl",
+            lines({"file_name": "a.png", "label": "x"}, {"file_name": "b.png", "label": 1}),
+            "column 'label' has values of several kinds",
+        ),
         ("metadata.jsonl", lines({"file_name": "a.png", "label": 1}), "its class is unknown"),
         ("metadata.jsonl", lines({"file_name": "a.png", "text": "x"}), "no column of labels"),
         ("metadata.jsonl", lines({"file_name": "x.png", "label": "x"}), "matches no file"),
@@ -271,6 +276,17 @@ def test_label_column(tmp_path: Path) -> None:
             "line 3: a.png has other labels",
         ),
         ("metadata.csv", 'file_name,label\na.png,"[x"\n', "line 2.*begins like a list"),
+        ("metadata.csv", "file_name,label\na.png,nan\n", "line 2.*'nan' usually means a missing"),
+        (
+            "metadata.csv",
+            "file_name,cat,dog\na.png,0,-1\nb.png,1,1\nc.png,1,0\n",
+            "line 2, column 'dog': '-1' in a column of mostly 1 and 0",
+        ),
+        (
+            "metadata.jsonl",
+            lines({"file_name": "a.png", "cat": 1, "dog": 1.0}),
+            "line 1, column 'dog': '1.0' in a column of mostly 1 and 0",
+        ),
         ("metadata.csv", "images_file_names,label\na.png,x\n", "several images per row"),
         ("metadata.parquet", "text", "not a Parquet file"),
         ("train.parquet", "version https://git-lfs.github.com/spec/v1\n", "pointer of Git LFS"),
@@ -291,7 +307,7 @@ def test_refused(tmp_path: Path, name: str, text: str, match: str) -> None:
         ([[1, 0, 0], [0, 1, 0]], pa.list_(pa.int64()), {}, "a 1 or 0 for each class"),
         ([1.5, 2.5], pa.float64(), {}, "no column of labels"),
         (["a\x07b", "c"], pa.string(), {}, "unprintable"),
-        ([None, None], pa.string(), {}, "no column of labels"),
+        ([None, None], pa.string(), {}, "column 'label' has no values"),
     ],
 )
 def test_labels_that_are_none(
@@ -300,6 +316,29 @@ def test_labels_that_are_none(
     """Numbers without a class, multi-hot lists, floats, names with line ends."""
     parquet(tmp_path / "a.parquet", values, kind, feature)
     with pytest.raises(SourceError, match=match):
+        read(tmp_path)
+
+
+def test_numbers_in_a_csv(tmp_path: Path) -> None:
+    """-1 is no label among numbers of classes, as in Parquet; UTF-16 is read as well."""
+    put(tmp_path, {}, "a.png", "b.png", "c.png")
+    text = "file_name,label\na.png,-1\nb.png,2\nc.png,10\n"
+    (tmp_path / "metadata.csv").write_bytes(text.encode("utf-16"))
+    assert SOURCES["hf"].looks_like(Tree(tmp_path)) == "metadata.csv"
+    found = read(tmp_path)
+    assert labels(found) == {"b.png": ("2",), "c.png": ("10",)}
+    assert [bad.path for bad in found.rejected] == ["a.png"]
+
+
+@pytest.mark.parametrize("name", ["image", "label"])
+def test_two_columns_of_one_name(tmp_path: Path, name: str) -> None:
+    """Which of them is meant is unknown."""
+    images = pa.array([{"bytes": b"x", "path": "a.png"}], IMAGE)
+    arrays = {"image": images, "label": pa.array(["cat"])}
+    table = pa.Table.from_arrays([*arrays.values(), arrays[name]], [*arrays, name])
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert SOURCES["hf"].looks_like(Tree(tmp_path))
+    with pytest.raises(SourceError, match=f"two columns '{name}'"):
         read(tmp_path)
 
 

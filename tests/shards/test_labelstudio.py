@@ -9,6 +9,8 @@ import pytest
 
 from shards.errors import Reason, SourceError
 from shards.sources.labelstudio.read import read_labelstudio
+from shards.sources.registry import SOURCES
+from shards.sources.source import Request, Tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -267,3 +269,18 @@ def test_bad_exports(tmp_path: Path, value: object, why: str) -> None:
     assert str(tmp_path / "project-1.json") in str(caught.value)
     assert why in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_id_is_shown_escaped(tmp_path: Path) -> None:
+    """JSON can hold halves of a character, which no terminal can print."""
+    tasks = [task(1, "a.jpg", annotation()), task(2, "gone.jpg", annotation()) | {"id": "\ud800\n"}]
+    (bad,) = read(tmp_path, tasks, "a.jpg").rejected
+    assert bad.fault.detail.startswith(r"named in project-1.json, task '\ud800\n'")
+
+
+def test_images_without_an_annotation_are_counted(tmp_path: Path) -> None:
+    """Those of tasks that are left out, and those of no task."""
+    read(tmp_path, [task(1, "a.jpg", annotation()), task(2, "b.jpg")], "a.jpg", "b.jpg", "c.jpg")
+    found = SOURCES["labelstudio"].read(Tree(tmp_path), Request())
+    wanted = "ignored, without an annotation in project-1.json: 2 images; first: b.jpg"
+    assert found.notes[-1] == wanted

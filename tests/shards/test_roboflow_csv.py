@@ -67,6 +67,7 @@ def test_irregular_ones_are_counted(tmp_path: Path) -> None:
         (TRAIN + "b.jpg, 1, 0, 0\n", VALID, "line 4: train/b.jpg has other labels than on line 3"),
         (TRAIN + "b.jpg, 1\n", VALID, "line 4: 2 cells"),
         ("filename, cat, big dog, id\n", VALID, "no rows"),
+        (TRAIN, VALID + "../train/b.jpg, 1, 0, 0\n", "valid/_classes.csv: train/b.jpg has other"),
     ],
 )
 def test_refused(tmp_path: Path, train: str, valid: str, match: str) -> None:

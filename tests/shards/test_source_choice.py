@@ -79,6 +79,16 @@ def test_no_class_folders(tmp_path: Path, names: tuple[str, ...]) -> None:
     assert SOURCES["folders"].looks_like(Tree(tmp_path)) is None
 
 
+def test_the_only_folder_is_the_set(tmp_path: Path) -> None:
+    """As in most archives: one line says which folder to give."""
+    put(tmp_path / "pets", "folders")
+    with pytest.raises(SourceError, match=r"one folder deeper: folders .* Give .*/pets\.$"):
+        choose(Tree(tmp_path), Request())
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/b.jpg").touch()
+    assert choose(Tree(tmp_path), Request())[0].name == "folders"
+
+
 def test_names_agree() -> None:
     """Every source has a name that --from takes, and the lists of options name sources."""
     assert set(SOURCES) <= set(NAMES)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from shards.errors import LabelError, SourceError
-from shards.sample import AnnotatedSet, Sample
+from shards.errors import Fault, LabelError, Reason, SourceError
+from shards.sample import AnnotatedSet, Rejection, Sample
 from shards.sources.voc.read import read_voc
 from shards.splitting.splits import split_by_lists, split_by_ratio
 from shards.splitting.stratify import stratify
@@ -275,3 +276,11 @@ def test_bad_lists(lists: dict[str, str], said: str) -> None:
     """No lists, an empty one and an image in two of them are refused by name."""
     with pytest.raises(SourceError, match=said):
         split_by_lists(listed(**lists))
+
+
+def test_a_split_of_rejected_images_says_why() -> None:
+    """The first reason is in the message, as nothing is written to look it up in."""
+    bad = Rejection("b", Fault(Reason.BAD_ANNOTATION, "b.txt, line 1: not numbers"))
+    annotated = replace(listed(train="a", val=""), rejected=(bad,))
+    with pytest.raises(SourceError, match=r"First rejected: b: b\.txt, line 1: not numbers"):
+        split_by_lists(annotated)

@@ -8,6 +8,8 @@ import pytest
 
 from shards.errors import Reason, SourceError
 from shards.sample import Sample
+from shards.sources.registry import SOURCES
+from shards.sources.source import Request, Tree
 from shards.sources.yolo.labels import BadLabelsError, UnknownClassError, parse_labels
 from shards.sources.yolo.places import label_path
 from shards.sources.yolo.read import find_configs, read_yolo
@@ -200,6 +202,7 @@ def test_keypoints() -> None:
         ("train: images\nnames: [cat, cat]\n", "classes 0 and 1 are both 'cat'"),
         ("train: images\nnames: [[cat]]\n", "the name of class 0 is not text"),
         ("train: images\nnames: cat\n", "not a list of 'key: value'"),
+        ("train: images\nnames: [cat, ~]\n", "the name of class 1 is not text"),
         ("train: images\nnames: {0: cat, 0: dog}\n", "'0' appears twice"),
         ("train: images\nval: a\nvalidation: b\nnames: [cat]\n", "a second 'val'"),
         ("train: {a: b}\nnames: [cat]\n", "not text or a list of texts"),
@@ -257,3 +260,25 @@ def test_which_file_describes_the_set(tmp_path: Path) -> None:
         read_yolo(tmp_path)
     (tmp_path / "data.yaml").write_text(CONFIG)
     assert [file.name for file in find_configs(tmp_path)] == ["data.yaml"]
+
+
+def test_a_damaged_data_yaml_is_recognized(tmp_path: Path) -> None:
+    """Its error is the one to show; a YAML of something else says nothing."""
+    file = tmp_path / "data.yaml"
+    looks_like = SOURCES["yolo"].looks_like
+    assert looks_like(Tree(tmp_path)) is None
+    for text in (b"names: [cat", b"\xff\xfenames", b"names: [cat]\nnames: [dog]\n"):
+        file.write_bytes(text)
+        assert looks_like(Tree(tmp_path)) == "data.yaml"
+        with pytest.raises(SourceError, match=r"data\.yaml"):
+            read_yolo(tmp_path)
+    file.write_text("name: other\n")
+    assert looks_like(Tree(tmp_path)) is None
+
+
+def test_images_in_no_split_are_counted(tmp_path: Path) -> None:
+    """coco8.yaml may leave test: blank although images/test exists."""
+    names = [f"images__{split}__a_jpg" for split in ("train", "val", "test")]
+    write(tmp_path, **dict.fromkeys(names, ""), labels__train__a_txt=f"0 {BOX}")
+    found = SOURCES["yolo"].read(Tree(tmp_path), Request())
+    assert found.notes[-1] == "ignored, in no split of data.yaml: 1 image; first: images/test/a.jpg"

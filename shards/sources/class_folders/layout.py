@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shards.errors import SourceError
 from shards.paths import first_names
@@ -12,6 +13,9 @@ from shards.split_names import known_split
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+
+_LETTERS: Final = re.compile(r"[^\W\d_]+")
 
 
 class ClassImage(NamedTuple):
@@ -52,7 +56,8 @@ def find_classes(root: Path, images: Iterable[str]) -> ClassFolders:
         images: paths relative to the root, sorted.
 
     Raises:
-        SourceError: some folders are named like splits and others are not.
+        SourceError: some folders are named like splits and others are not, or they are named
+            nearly like splits (training_set/) and contain folders of the same names.
     """
     paths = [path.split("/") for path in images]
     deep, flat = Counter[str](), Counter[str]()
@@ -66,6 +71,9 @@ def find_classes(root: Path, images: Iterable[str]) -> ClassFolders:
     }
     if splits:
         _refuse_mixed(root, splits, {*deep, *flat})
+    deepest = [parts for parts in paths if len(parts) > (3 if splits else 2)]
+    if not splits or all(_meant_split(parts[1]) for parts in deepest):
+        _refuse_likely_splits(root, deepest)
     found: list[ClassImage] = []
     outside: list[str] = []
     at = 1 if splits else 0
@@ -83,6 +91,30 @@ def _refuse_mixed(root: Path, splits: dict[str, str], folders: set[str]) -> None
             f"{root}: {_named(sorted(splits))} named like splits, but {_named(others)} not. Move "
             "the others away, or rename the classes that are named like splits."
         )
+
+
+def _refuse_likely_splits(root: Path, paths: Iterable[Sequence[str]]) -> None:
+    """Refuse training_set/cat/ and test_set/cat/, where the sets are certainly not the classes.
+
+    Archives often repeat the folder (training_set/training_set/cat/), also after a renaming.
+    """
+    meant: dict[str, dict[str, str]] = {}
+    for parts in paths:
+        if (split := _meant_split(parts[0])) is not None:
+            meant.setdefault(parts[-2], {}).setdefault(split, "/".join(parts[:-1]))
+    for name, folders in sorted(meant.items()):
+        if len(folders) > 1:
+            raise SourceError(
+                f"{root}: {first_names([f'{folder}/' for folder in folders.values()])} look like "
+                "one class in several splits, so the folders above are no classes. Move them to "
+                f"{first_names([f'{split}/{name}/' for split in folders])}."
+            )
+
+
+def _meant_split(folder: str) -> str | None:
+    """The only split that is a word of a name, as in 'training_set' or 'seg_train'."""
+    words = {known_split(word) for word in _LETTERS.findall(folder)} - {None}
+    return words.pop() if len(words) == 1 else None
 
 
 def _named(folders: Sequence[str]) -> str:

@@ -38,13 +38,15 @@ def read_cvat(root: Path, file: Path) -> AnnotatedSet:
         those of subsets called train, validation or test. A missing image is rejected (MISSING).
 
     Raises:
-        SourceError: as for `read_annotations`; a label that is not declared; no image is found.
+        SourceError: as for `read_annotations`; a label that is not declared; one file for images
+            of two subsets; no image is found.
     """
     content = read_annotations(file)
     if not content.images:
         raise SourceError(f"{file}: no <image> in it. Export the task as 'CVAT for images 1.1'.")
     finder, files, gathered = Finder(root, file), NamedFiles(root), Gathered()
     declared = set(content.labels)
+    first: dict[str, CvatImage] = {}
     for image in content.images:
         if declared and (odd := image.labels - declared):
             raise SourceError(
@@ -52,6 +54,13 @@ def read_cvat(root: Path, file: Path) -> AnnotatedSet:
                 f"{min(odd)!r}, which <labels> does not declare. Export the task again."
             )
         path = finder.find(_place(image, files), f"line {image.line}")
+        other = first.setdefault(path, image)
+        if other.subset != image.subset:
+            raise SourceError(
+                f"{file}, line {image.line}: image {shown(image.name)} of subset "
+                f"{image.subset!r}, and that of subset {other.subset!r} (line {other.line}), both "
+                f"match {shown(path)}. Put each in images/SUBSET/, as CVAT exports them."
+            )
         gathered.add(path, image.labels, split=known_split(image.subset))
     notes = (f"{file.name}: {note}" for note in _notes(content, gathered))
     return gathered.annotated(root, finder, classes=content.labels or None, notes=notes)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from shards.errors import SourceError
-from shards.paths import first_names
+from shards.paths import first_names, shown
 from shards.sources.cvat.read import read_cvat
 from shards.sources.source import Request, Source, Tree
 
@@ -40,7 +40,7 @@ def _read(tree: Tree, request: Request) -> AnnotatedSet:
             there = f"several files ({first_names(files)})" if files else "no annotations.xml"
             raise SourceError(f"{tree.root}: {there}. Name the one to read: --labels FILE.xml.")
         file = tree.root / files[0]
-    return read_cvat(tree.root, file)
+    return tree.without(read_cvat(tree.root, file), f"not named in {shown(file.name)}")
 
 
 SOURCE: Final = Source(name="cvat", looks_like=_looks_like, read=_read)

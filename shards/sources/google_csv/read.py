@@ -38,7 +38,8 @@ def read_import_csv(root: Path, file: Path) -> AnnotatedSet:
         missing image is rejected (MISSING).
 
     Raises:
-        SourceError: as for `read_rows`; an image is in two splits; no path matches a file.
+        SourceError: as for `read_rows`; an image is in two splits; two URLs match one file; no
+            path matches a file.
     """
     rows = list(read_rows(file))
     if not rows:
@@ -48,6 +49,7 @@ def read_import_csv(root: Path, file: Path) -> AnnotatedSet:
     images = _Images(file)
     for row, path in zip(rows, local, strict=True):
         images.add(finder.find(path, f"line {row.line}"), row)
+    images.refuse_shared()
     finder.check()
     missing = {bad.path: bad for bad in finder.rejected()}
     found = sorted(images.labels.keys() - missing.keys())
@@ -77,6 +79,7 @@ class _Images:
         self.places: dict[str, str] = {}
         self._file = file
         self._lines: dict[str, int] = {}
+        self._urls: dict[str, dict[str, int]] = {}
         self._joined = self._repeated = self._boxes = 0
 
     def add(self, path: str, row: ImportRow) -> None:
@@ -98,10 +101,26 @@ class _Images:
             self._joined += bool(new)
             self._repeated += not new
         self._lines.setdefault(path, row.line)
+        if row.path.lower().startswith(_GS):
+            self._urls.setdefault(path, {}).setdefault(row.path, row.line)
         self.splits[path] = split
         self.labels.setdefault(path, set()).update(row.labels)
         for name in row.labels:
             self.places.setdefault(name, f"{self._file.name}, line {row.line}")
+
+    def refuse_shared(self) -> None:
+        """Refuse two URLs that are one file without their folders: they are different images.
+
+        Raises:
+            SourceError: with both URLs.
+        """
+        for path, urls in self._urls.items():
+            if len(urls) > 1:
+                (first, at), (other, line), *_ = urls.items()
+                raise SourceError(
+                    f"{self._file}, line {line}: {shown(other)} and {shown(first)} (line {at}) "
+                    f"both match {shown(path)}. Keep the folders that tell them apart."
+                )
 
     def notes(self) -> Iterator[str]:
         """A line per thing that was ignored or joined."""

@@ -14,6 +14,7 @@ from shards.errors import SourceError
 from shards.files import read_regular
 from shards.image_formats import format_of_name
 from shards.sources.table.cells import bad_name, quoted
+from shards.sources.table.columns import is_number
 from shards.sources.table.text import cells_of_any_size
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def read_rows(file: Path) -> Iterator[ImportRow]:
     """Read the rows of an import CSV; blank ones are skipped.
 
     Raises:
-        SourceError: it cannot be read or is not UTF-8; a row has no path, or a cell that cannot
-            be a class. Names the line.
+        SourceError: it cannot be read or is not UTF-8; a row has no path, a cell that cannot be a
+            class, or a box with too few numbers. Names the line.
     """
     try:
         data = read_regular(file)
@@ -94,6 +95,11 @@ def _parsed(cells: list[str], where: str, line: int) -> ImportRow:
     box = len(labels) == 1 + _BOX_CELLS and all(map(_is_coordinate, labels[1:]))
     if box:
         del labels[1:]
+    elif _is_bad_box(labels):
+        raise SourceError(
+            f"{where}: {len(labels) - 1} cells of numbers after {quoted(labels[0])}, but a "
+            "bounding box has 8: x and y of four corners, from 0 to 1, or blank. Correct it."
+        )
     for label in labels:
         if why := bad_name(label):
             raise SourceError(f"{where}: {quoted(label)} {why}")
@@ -114,6 +120,13 @@ def split_and_rest(cells: list[str]) -> tuple[str | None, list[str]]:
 def is_image_path(cell: str) -> bool:
     """Whether a cell is a path or a URL of an image."""
     return cell.lower().startswith("gs://") or format_of_name(cell) is not None
+
+
+def _is_bad_box(labels: list[str]) -> bool:
+    """Whether a label is followed by the numbers of a box, which are not classes."""
+    first, *others = labels or [""]
+    numbers = [cell for cell in others if cell]
+    return len(numbers) >= _BOX_CELLS // 2 and not is_number(first) and all(map(is_number, numbers))
 
 
 def _is_coordinate(cell: str) -> bool:

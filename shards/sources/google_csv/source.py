@@ -6,7 +6,7 @@ import csv
 from typing import TYPE_CHECKING, Final
 
 from shards.errors import SourceError
-from shards.paths import first_names
+from shards.paths import first_names, shown
 from shards.sources.google_csv.read import read_import_csv
 from shards.sources.google_csv.rows import is_image_path, split_and_rest
 from shards.sources.source import Request, Source, Tree
@@ -53,7 +53,7 @@ def _read(tree: Tree, request: Request) -> AnnotatedSet:
             there = f"several import CSVs ({first_names(files)})" if files else "no import CSV"
             raise SourceError(f"{tree.root}: {there}. Name the one to read: --labels FILE.csv.")
         file = tree.root / files[0]
-    return read_import_csv(tree.root, file)
+    return tree.without(read_import_csv(tree.root, file), f"not named in {shown(file.name)}")
 
 
 SOURCE: Final = Source(name="google", looks_like=_looks_like, read=_read)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from shards.errors import SourceError
 from shards.paths import first_names
 from shards.sources.hugging_face.kinds import Kind, kind_of_column
+from shards.sources.table.cells import quoted, truth
 from shards.sources.table.columns import Column
 
 if TYPE_CHECKING:
@@ -64,8 +65,11 @@ class Choice:
             if found:
                 self._refuse(f"{first_names(found)} could all be the labels")
         truths = [n for n in self._columns if self._is_class(n)]
+        if not truths and like:
+            return like[:1]  # its reader says what is wrong with the values
         if not truths:
             self._refuse("no column of labels")
+        self._refuse_mostly_truths(truths)
         return truths
 
     def _with_names(self, columns: Sequence[str]) -> list[str]:
@@ -78,6 +82,26 @@ class Choice:
         if key(name) in _LABELS:
             self._refuse(f"column {name!r} has only 1 and 0, so its class is unknown")
         return True
+
+    def _refuse_mostly_truths(self, truths: Sequence[str]) -> None:
+        """Refuse a column in which most values are 1 and 0: left out, a class would be lost."""
+        for name in self._columns:
+            if name in truths or Column(0, name).never_a_class:
+                continue
+            cells = [
+                (one, row, value)
+                for one in self._files
+                for row, value in enumerate(one.columns[name])
+                if value is not None and str(value).strip()
+            ]
+            odd = [cell for cell in cells if truth(str(cell[2])) not in {0, 1}]
+            if cells and 2 * len(odd) <= len(cells):
+                one, row, value = (odd or cells)[0]
+                raise SourceError(
+                    f"{one.place(row)}, column {name!r}: {quoted(str(value))} in a column of "
+                    "mostly 1 and 0. Write 1 or 0 (true or false), or name the classes: "
+                    "--label-column NAME."
+                )
 
     def _refuse(self, why: str) -> NoReturn:
         raise SourceError(

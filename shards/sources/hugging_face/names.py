@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from shards.errors import SourceError
 from shards.sources.hugging_face.choice import SEVERAL, key
 from shards.sources.hugging_face.kinds import Kind, is_multi_hot, kind_of
-from shards.sources.table.cells import ListError, bad_name, parse_list, quoted
+from shards.sources.table.cells import MISSING_VALUES, ListError, bad_name, parse_list, quoted
 from shards.sources.table.separator import UncertainError, find_separator, split_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shards.sources.hugging_face.rows import Rows
+
+
+_INTEGER: Final = re.compile(r"[+-]?\d+")
+_NO_LABEL: Final = "-1"
+"""As `datasets` writes it among numbers of classes."""
 
 
 class Names:
@@ -42,6 +48,13 @@ class Names:
             )
         self._column = column
         self._text = files[0].text
+        self._given = separator is not None
+        self._numbers = self._text and all(
+            _INTEGER.fullmatch(cell.strip())
+            for one in files
+            for cell in one.columns[column]
+            if cell.strip()
+        )
         self._separator = separator or ";"
         if kind is Kind.TEXT and separator is None:
             self._separator = self._found(files)
@@ -81,6 +94,9 @@ class Names:
         if value is None:
             return None
         if isinstance(value, str):
+            if self._numbers and value.strip() == _NO_LABEL:
+                return None
+            self._refuse_missing(value, where)
             listed = self._list(value, where)
             names = split_names(value, self._separator) if listed is None else listed
         elif isinstance(value, list):
@@ -97,6 +113,13 @@ class Names:
             if why := bad_name(name):
                 raise SourceError(f"{where}: {quoted(name)} {why}")
         return tuple(sorted({name for one in names if (name := one.strip())}))
+
+    def _refuse_missing(self, value: str, where: str) -> None:
+        if self._text and not self._given and value.strip() in MISSING_VALUES:
+            raise SourceError(
+                f"{where}: {quoted(value)} usually means a missing value. Leave the cell blank "
+                "where an image has no label; if it is a class, use --label-separator ';'."
+            )
 
     def _list(self, cell: str, where: str) -> list[str] | None:
         """The names of a cell that is a list as text, in files of text."""
@@ -136,4 +159,6 @@ def _other(files: Sequence[Rows], column: str) -> str:
             if value is not None and kind_of(value) is Kind.OTHER:
                 found = f"{quoted(str(value))} is neither text, a number, nor a list of them"
                 return f"{one.place(row)}, column {column!r}: {found}. {cure}"
-    return f"{files[0].file}: column {column!r} has no values, or values of several kinds. {cure}"
+    there = any(value is not None for one in files for value in one.columns[column])
+    what = "values of several kinds" if there else "no values"
+    return f"{files[0].file}: column {column!r} has {what}. {cure}"

@@ -40,12 +40,9 @@ def is_parquet_of_images(file: Path) -> bool:
     """Whether a file has a column of images; False if it cannot be read or pyarrow is missing."""
     try:
         with opened(file) as parquet:
-            return (
-                _image_column(
-                    file, parquet.schema_arrow, features_of(parquet.schema_arrow.metadata)
-                )
-                is not None
-            )
+            schema = parquet.schema_arrow
+            _refuse_doubles(file, schema.names)
+            return _image_column(file, schema, features_of(schema.metadata)) is not None
     except SourceError:
         return False
 
@@ -90,6 +87,7 @@ def read_parquet(file: Path) -> ParquetRows:
     """
     with opened(file) as parquet:
         schema = parquet.schema_arrow
+        _refuse_doubles(file, schema.names)
         features = features_of(schema.metadata)
         image = _image_column(file, schema, features)
         wanted = {
@@ -116,6 +114,12 @@ def read_parquet(file: Path) -> ParquetRows:
     where = [f"row {row}" for row in range(count)]
     unread = [f.name for f in schema if f.name not in wanted and f.name != image]
     return ParquetRows(Rows(file, columns, where, names), image, paths, unread, groups)
+
+
+def _refuse_doubles(file: Path, names: Sequence[str]) -> None:
+    double = next((name for name in names if names.count(name) > 1), None)
+    if double is not None:
+        raise SourceError(f"{file}: two columns {double!r}. Rename or remove one.")
 
 
 def _image_column(file: Path, schema: Any, features: Any) -> str | None:

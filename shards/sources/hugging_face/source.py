@@ -34,7 +34,9 @@ def _looks_like(tree: Tree) -> str | None:
 
 def _names_files(tree: Tree, name: str) -> bool:
     """Whether metadata has 'file_name', as far as its beginning shows."""
-    return name.lower().endswith(_SUFFIX) or b"file_name" in tree.head(name)
+    return name.lower().endswith(_SUFFIX) or b"file_name" in tree.head(name).replace(
+        b"\0", b""
+    )  # UTF-16
 
 
 def _read(tree: Tree, request: Request) -> AnnotatedSet:
@@ -49,7 +51,7 @@ def _read(tree: Tree, request: Request) -> AnnotatedSet:
     if metadata:
         return read_metadata(tree, [tree.root / name for name in metadata], request)
     if data:
-        return read_images_inside(tree, data, request)
+        return tree.without(read_images_inside(tree, data, request), "not in a Parquet file")
     raise SourceError(
         f"{tree.root}: no metadata.csv, metadata.jsonl or metadata.parquet, and no Parquet files "
         "with images in it. Give a folder that has them."

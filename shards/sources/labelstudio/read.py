@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shards.errors import SourceError
 from shards.files import read_regular
-from shards.paths import first_names
+from shards.paths import first_names, shown
 from shards.sources.finder import Finder
 from shards.sources.gathered import Gathered
 from shards.sources.labelstudio.image_names import TaskImages, image_field
@@ -126,9 +126,15 @@ def _image(data: dict[str, Any], field: str, where: str) -> str:
     return text
 
 
+def _name(record: dict[str, Any], number: int) -> str:
+    """A task, for messages: by its id, else by its position."""
+    told = record.get("id")
+    return f"task {shown(str(told))}" if isinstance(told, (int, str)) else f"[{number}]"
+
+
 def _task(record: dict[str, Any], field: str, number: int, file: Path) -> _Task:
     """A task of the JSON export."""
-    name = f"task {record['id']}" if isinstance(record.get("id"), (int, str)) else f"[{number}]"
+    name = _name(record, number)
     where = f"{file}, {name}"
     image = _image(record["data"], field, where)
     # Before version 1.0, annotations were called completions.
@@ -143,7 +149,7 @@ def _task(record: dict[str, Any], field: str, number: int, file: Path) -> _Task:
 
 def _minimal_task(record: dict[str, Any], field: str, number: int, file: Path) -> _Task:
     """A record of JSON-MIN, which is one annotation."""
-    name = f"task {record['id']}" if isinstance(record.get("id"), (int, str)) else f"[{number}]"
+    name = _name(record, number)
     where = f"{file}, {name}"
     image = _image(record, field, where)
     return _Task(name, image, (tuple(fields_of(record, field, where)),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shards.errors import SourceError
-from shards.paths import first_names
+from shards.paths import first_names, shown
 from shards.sources.labelstudio.read import read_labelstudio
 from shards.sources.source import Request, Source, Tree
 
@@ -42,7 +42,8 @@ def _read(tree: Tree, request: Request) -> AnnotatedSet:
             there = f"several exports ({first_names(files)})" if files else "no export as JSON"
             raise SourceError(f"{tree.root}: {there}. Name the one to read: --labels FILE.json.")
         file = tree.root / files[0]
-    return read_labelstudio(tree.root, file, controls=request.columns)
+    found = read_labelstudio(tree.root, file, controls=request.columns)
+    return tree.without(found, f"without an annotation in {shown(file.name)}")
 
 
 SOURCE: Final = Source(name="labelstudio", looks_like=_looks_like, read=_read)

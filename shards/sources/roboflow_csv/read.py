@@ -51,7 +51,7 @@ def read_classes_csv(tree: Tree, files: Sequence[Path]) -> AnnotatedSet:
             )
         part.read()
     missing = {bad.path: bad for part in parts for bad in part.finder.rejected()}
-    labels = {path: names for part in parts for path, names in part.labels.items()}
+    labels = _joined(parts)
     named = all(part.split for part in parts)
     splits: dict[str, frozenset[str]] = {}
     for part in parts:
@@ -66,6 +66,23 @@ def read_classes_csv(tree: Tree, files: Sequence[Path]) -> AnnotatedSet:
         classes=classes,
         notes=tuple(_notes(tree, parts, frozenset(labels), in_splits=named)),
     )
+
+
+def _joined(parts: Sequence[_Part]) -> dict[str, tuple[str, ...]]:
+    """The labels of all tables.
+
+    Raises:
+        SourceError: two tables have different labels for one image.
+    """
+    labels: dict[str, tuple[str, ...]] = {}
+    for part in parts:
+        for path, names in part.labels.items():
+            if labels.setdefault(path, names) != names:
+                first = next(one.file for one in parts if path in one.labels)
+                raise SourceError(
+                    f"{part.file}: {shown(path)} has other labels than in {first}. Keep one row."
+                )
+    return labels
 
 
 class _Part:

@@ -193,7 +193,10 @@ def _instead(root: Path, folders: Sequence[str]) -> str:
             return f". There is {shown(found)}: {kind} {option} {shlex.quote(str(root / found))}."
     if any(name.lower() == "labels" for name in folders):
         return (
-            " (YOLO's labels/ is not read). Convert it to PASCAL VOC or COCO, or write a table: "
-            "--labels."
+            ". There is labels/: YOLO's labels also need a data.yaml with 'names' and 'train'. See "
+            "https://docs.ultralytics.com/datasets/detect/"
         )
-    return ". For another layout, give the labels: --labels FILE.csv or --coco FILE.json."
+    return (
+        ". For another layout, give the labels: --labels FILE.csv or --coco FILE.json; or name the "
+        "source: --from (folders, hf, ...)."
+    )

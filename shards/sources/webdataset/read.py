@@ -12,7 +12,12 @@ from shards.sources.webdataset.choice import Choice, choose, label_bytes
 from shards.sources.webdataset.samples import Listing, TarSample, TarStore
 from shards.sources.webdataset.tars import CLASS_NAMES, class_names, find_tars
 from shards.sources.webdataset.values import BadValueError, Value, parse
-from shards.sources.webdataset.vectors import UnknownClassError, are_flags, present_and_difficult
+from shards.sources.webdataset.vectors import (
+    UnknownClassError,
+    are_flags,
+    other_length,
+    present_and_difficult,
+)
 from shards.sources.words import counted
 from shards.split_names import SPLITS
 
@@ -109,7 +114,8 @@ class _Labels:
         """The samples with valid labels.
 
         Raises:
-            SourceError: numbers, but no names of classes; an index without a name.
+            SourceError: numbers, but no names of classes, or another number of them; an index
+                without a name.
         """
         vectors = [one.numbers for one in self._values.values() if one.numbers is not None]
         if vectors and self.names is None:
@@ -117,7 +123,13 @@ class _Labels:
                 f"{self._root}: labels in {self._choice} are numbers, and no {CLASS_NAMES} says of "
                 f"which classes. Write {self._root / CLASS_NAMES}, one class per line."
             )
-        self.flags = bool(vectors) and are_flags(vectors, len(self.names or ()))
+        number = len(self.names or ())
+        self.flags = bool(vectors) and are_flags(vectors, number)
+        if not self.flags and (length := other_length(vectors)):
+            raise SourceError(
+                f"{self._root}: labels in {self._choice} are {length} numbers of 1 and 0, but "
+                f"{CLASS_NAMES} names {number} classes. Correct {CLASS_NAMES}."
+            )
         found = (self._sample(path, value) for path, value in self._values.items())
         return [sample for sample in found if sample is not None]
 

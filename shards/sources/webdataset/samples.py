@@ -68,6 +68,9 @@ class Listing:
             self.extensions.update(one.extension for one in labels)
             rest = [one for one in components if one not in images and one not in labels]
             self.others.update(one.extension for one in rest)
+            twice = Counter(one.name for one in labels)
+            if double := next((name for name, number in twice.items() if number > 1), None):
+                raise SourceError(f"{file}: two members {shown(double)}. Write it again.")
             chosen = _chosen(images)
             if chosen is None:
                 self._reject(tar, components, images)

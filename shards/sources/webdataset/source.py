@@ -23,7 +23,8 @@ def _looks_like(tree: Tree) -> str | None:
 
 
 def _read(tree: Tree, request: Request) -> AnnotatedSet:
-    return read_webdataset(tree.root, tree.all_files(), columns=request.columns)
+    found = read_webdataset(tree.root, tree.all_files(), columns=request.columns)
+    return tree.without(found, "not in a tar")
 
 
 SOURCE: Final = Source(name="webdataset", looks_like=_looks_like, read=_read)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -20,6 +21,7 @@ LARGEST: Final = 16 << 20
 """Bytes of one label; anything larger is something else."""
 _LONGEST_HEADER: Final = 1 << 16
 """Bytes of a .npy header; NumPy refuses longer ones itself."""
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
 _FIELDS: Final = frozenset(
     f"{word}{end}"
     for word in ("label", "class", "tag", "category", "target")
@@ -138,7 +140,9 @@ def _npy_header(head: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
             read = np.lib.format.read_array_header_2_0
         shape, _, dtype = read(file)
     except (ValueError, EOFError) as error:
-        raise BadValueError(f"not a .npy file: {str(error).splitlines()[0]}") from None
+        # An address would make the list of rejected images differ from run to run.
+        why = _ADDRESS.sub("", str(error).splitlines()[0])
+        raise BadValueError(f"not a .npy file: {why}") from None
     return shape, dtype
 
 

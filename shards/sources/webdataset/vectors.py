@@ -20,7 +20,8 @@ def are_flags(vectors: Iterable[Sequence[float]], classes: int) -> bool:
     """Whether vectors have a number per class (multi-hot) rather than class indices.
 
     They do if one of them has the length of the classes and repeats a number, which no list of
-    indices does, or if all have that length.
+    indices does, or if all have that length. Vectors with a number that is neither, such as 0.5 or
+    NaN, do not count.
 
     Args:
         vectors: the numbers of each sample.
@@ -28,10 +29,24 @@ def are_flags(vectors: Iterable[Sequence[float]], classes: int) -> bool:
     """
     every, some = True, False
     for numbers in vectors:
+        if not all(map(float.is_integer, numbers)):
+            continue
         fits = len(numbers) == classes > 1 and _FLAGS.issuperset(numbers)
         every = every and fits
         some = some or (fits and len(set(numbers)) < classes)
     return every or some
+
+
+def other_length(vectors: Sequence[Sequence[float]]) -> int:
+    """The length of vectors that look like a number per class, all of one length; else 0.
+
+    At least one repeats a number, as no list of indices does.
+    """
+    lengths = set(map(len, vectors))
+    if len(lengths) != 1 or not all(map(_FLAGS.issuperset, vectors)):
+        return 0
+    repeated = any(len(set(numbers)) < len(numbers) for numbers in vectors)
+    return lengths.pop() if repeated else 0
 
 
 def present_and_difficult(

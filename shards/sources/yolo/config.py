@@ -52,6 +52,15 @@ def is_config(file: Path) -> bool:
     return bool({"names", "nc"} & top.keys()) and any(known_split(key) for key in top)
 
 
+def is_damaged(file: Path) -> bool:
+    """Whether a file exists but cannot be read as YAML, or is not a list of keys and values."""
+    try:
+        _mapping(_compose(file), file, "the file")
+    except SourceError:
+        return file.is_file()
+    return False
+
+
 def read_config(file: Path) -> YoloConfig:
     """Read a data.yaml. Names are the text as written: `no` and `1` are names, not values.
 
@@ -150,7 +159,7 @@ def _names(top: Mapping[str, Any], file: Path) -> tuple[str, ...]:
     names: dict[str, int] = {}
     for index in range(len(nodes)):
         one = nodes[index]
-        if not isinstance(one, yaml.ScalarNode) or not one.value.strip():
+        if not isinstance(one, yaml.ScalarNode) or not one.value.strip() or one.tag == _NULL:
             raise SourceError(f"{_at(file, one)}: the name of class {index} is not text. {_CURE}")
         name = one.value.strip()
         if name in names:

@@ -79,7 +79,7 @@ def stray_labels(root: Path, folders: Sequence[str], used: set[str]) -> list[str
         for place in places
         if os.path.isdir(os.path.join(root, place))  # noqa: PTH112, PTH118 - place may be ''
         for name in files_below(root / place)
-        if name.endswith(".txt") and name.rpartition("/")[2] not in _NOT_LABELS
+        if name.lower().endswith(".txt") and name.rpartition("/")[2] not in _NOT_LABELS
     }
     return sorted(found - used)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shards.sources.yolo.config import YoloConfig
     from shards.sources.yolo.places import Images
 
+DATA: Final = "data.yaml"
 _LARGEST_FILE: Final = 64 << 20
 """Maximum bytes of a label file."""
 
@@ -78,7 +79,7 @@ def _only_config(root: Path) -> Path:
     found = find_configs(root)
     if len(found) == 1:
         return found[0]
-    if not found and (plain := root / "data.yaml").exists():
+    if not found and (plain := root / DATA).exists():
         return plain  # its error says what is wrong
     if found:
         names = first_names([file.name for file in found])

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from shards.paths import shown
 from shards.sources.source import Request, Source, Tree
-from shards.sources.yolo.read import find_configs, read_yolo
+from shards.sources.yolo.config import is_damaged
+from shards.sources.yolo.read import DATA, find_configs, read_yolo
 
 if TYPE_CHECKING:
     from shards.sample import AnnotatedSet
@@ -14,11 +15,15 @@ if TYPE_CHECKING:
 
 def _looks_like(tree: Tree) -> str | None:
     found = find_configs(tree.root)
+    if not found and is_damaged(tree.root / DATA):  # reading it says what is wrong
+        return DATA
     return shown(found[0].name) if found else None
 
 
 def _read(tree: Tree, request: Request) -> AnnotatedSet:
-    return read_yolo(tree.root, request.labels)
+    found = read_yolo(tree.root, request.labels)
+    file = request.labels or find_configs(tree.root)[0]
+    return tree.without(found, f"in no split of {shown(file.name)}")
 
 
 SOURCE: Final = Source(name="yolo", looks_like=_looks_like, read=_read)
