@@ -319,6 +319,15 @@ def test_labels_that_are_none(
         read(tmp_path)
 
 
+def test_text_that_is_not_utf8(tmp_path: Path) -> None:
+    """A damaged Parquet file may have a valid structure and bytes that are no text."""
+    file = tmp_path / "a.parquet"
+    parquet(file, ["cat", "dog"], pa.string(), {})
+    file.write_bytes(file.read_bytes().replace(b"cat", b"\xffat"))
+    with pytest.raises(SourceError, match=r"cannot be read as Parquet: 'utf-8'"):
+        read(tmp_path)
+
+
 def test_objects_in_json_lines(tmp_path: Path) -> None:
     """As `datasets` documents for object detection: the categories are the labels."""
     text = lines(
