@@ -30,7 +30,12 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "contest", nargs="?", choices=("all", *CONTESTS, "report"), default="all", metavar="CONTEST"
     )
-    add("--images", type=int, help="images per repeat; memory: smallest input [by contest]")
+    add(
+        "--images",
+        type=_number_or_path,
+        help="images per repeat; memory: smallest input; heads: shards or a VOC tree [by contest]",
+    )
+    add("--splits", type=int, default=10, help="contest heads: splits [10]")
     add("--repeats", type=int, default=3, help="counted repeats [3]")
     add("--kind", choices=KINDS, default="voc", help="kind of images [voc]")
     add("--backbones", nargs="+", default=BACKBONES, help=f"networks {list(BACKBONES)}")
@@ -38,6 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", help="device of the networks and DALI [cpu; contest gpu: cuda:0]")
     add("--seconds", type=float, default=450.0, help="contest gpu: time limit in all [450]")
     return parser
+
+
+def _number_or_path(word: str) -> int | Path:
+    return int(word) if word.isdecimal() else Path(word)
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -55,7 +64,9 @@ def main(words: Sequence[str] | None = None) -> None:
             scratch=Path(scratch),
             repeats=asked.repeats,
             kind=asked.kind,
-            images=asked.images,
+            images=asked.images if isinstance(asked.images, int) else None,
+            source=asked.images if isinstance(asked.images, Path) else None,
+            splits=asked.splits,
             backbones=tuple(asked.backbones),
             device=asked.device or ("cuda:0" if asked.contest == "gpu" else "cpu"),
             seconds=asked.seconds,

@@ -34,6 +34,8 @@ class Options:
         backbones: backbones in the contests that run a network.
         device: 'cpu' or 'cuda:N'.
         seconds: time limit of the contest 'gpu'.
+        source: shards or a VOC tree, for the contest 'heads'; None: drawn images.
+        splits: of that contest.
         checkpoints: backbone -> checkpoint trained earlier in this call.
     """
 
@@ -44,6 +46,8 @@ class Options:
     backbones: tuple[str, ...] = BACKBONES
     device: str = "cpu"
     seconds: float = 450.0
+    source: Path | None = None
+    splits: int = 10
     checkpoints: dict[str, Checkpoint] = field(default_factory=dict, repr=False)
     _made: dict[tuple[str, int], ImageSet] = field(default_factory=dict, repr=False)
 
@@ -115,6 +119,7 @@ CONTESTS = {
     "train": Contest("training:run", "ten epochs of a head, beside the usual loop"),
     "dirty": Contest("loaders:dirty", "the cost of bad files"),
     "pack": Contest("pack:run", "VOC tree to shards, beside tar and decoding once"),
+    "heads": Contest("heads:run", "heads and classic methods, over splits", in_all=False),
     "gpu": Contest("gpu:run", "everything about a GPU, in 8 minutes", in_all=False),
     "view": Contest("view:run", "the page over a million rows", in_all=False),
     "memory": Contest("processes:memory", "memory per additional input", in_all=False),

@@ -105,6 +105,17 @@ def compiled_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _unsynced() -> Iterator[None]:
+    """Nothing waits for a disk: no test takes the power away, so no test can tell.
+
+    Tests of what is synced, and of what a full disk answers, put their own function here.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # an error where there is no such file, as before
+        yield
+
+
 @pytest.fixture(scope="session")
 def voc_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drawn VOC tree: 48 small images of the 20 classes, with lists."""

@@ -7,6 +7,7 @@ import configparser
 import re
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +22,7 @@ from vocscore.cli.main import COMMANDS, main
 from vocscore.cli.shown_commands import free_path, program, typed_again
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from click.testing import Result
 
@@ -46,12 +47,12 @@ def messages() -> Iterator[Text]:
     """Every text in the code that is no docstring; what is computed is PLACE."""
     for file in sorted([*(ROOT / "vocscore").rglob("*.py"), *(ROOT / "shards").rglob("*.py")]):
         where = str(file.relative_to(ROOT))
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        told = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
             if isinstance(node, ast.JoinedStr):
                 told.update(id(part) for part in node.values)
-        for node in ast.walk(tree):
+        for node in nodes:
             if isinstance(node, ast.JoinedStr | ast.Constant) and id(node) not in told:
                 text = _text(node)
                 if text is not None:
@@ -112,9 +113,22 @@ def command_named(name: str) -> click.Command:
     return found
 
 
-MESSAGES = [*messages(), *helps()]
-TEXTS = [*MESSAGES, *documents(blocks=True)]
-SPANS = [*documents(blocks=False)]
+@cache
+def shown_by_the_program() -> tuple[Text, ...]:
+    """Its messages and helps; read by the first test that asks, as it takes a second."""
+    return (*messages(), *helps())
+
+
+@cache
+def texts() -> tuple[Text, ...]:
+    """What may be typed as it stands."""
+    return (*shown_by_the_program(), *documents(blocks=True))
+
+
+@cache
+def spans() -> tuple[Text, ...]:
+    """Code within sentences of the documentation."""
+    return tuple(documents(blocks=False))
 
 
 def commands(found: Text) -> Iterator[str]:
@@ -127,7 +141,9 @@ def commands(found: Text) -> Iterator[str]:
             yield re.split(r" [|#&>;]|[;)]|\. |\.$|, |: ", rest)[0].strip()
 
 
-PRINTED = sorted({(one.where, command) for one in TEXTS for command in commands(one)})
+def printed(found: Iterable[Text]) -> list[tuple[str, str]]:
+    """Where, and the command."""
+    return sorted({(one.where, command) for one in found for command in commands(one)})
 
 
 @pytest.fixture
@@ -190,33 +206,36 @@ def parse(command: str) -> None:
 
 def test_commands_are_found() -> None:
     """The search sees messages, commands put together, help and documentation."""
-    found = {command for _, command in PRINTED}
+    found = {command for _, command in printed(texts())}
     assert "vocscore quantize here" in found
     assert "vocscore verify here --decode" in found
     assert "vocscore train shards/ -o run/ --recipe strong" in found
-    assert any(where == "README.md" for where, _ in PRINTED)
+    assert any(where == "README.md" for where, _ in printed(texts()))
     assert len(found) > 30
 
 
-@pytest.mark.parametrize(("where", "command"), PRINTED)
-def test_every_command_can_be_typed(where: str, command: str, places: Path) -> None:
+@pytest.mark.usefixtures("places")
+def test_every_command_can_be_typed() -> None:
     """Each is the name of a command alone, or has everything that the command asks for."""
-    if re.fullmatch(COMMAND, command):
-        return  # a name in a sentence: "a folder that 'vocscore train' wrote"
-    try:
-        parse(command)
-    except click.ClickException as error:
-        pytest.fail(f"{where}: {command}: {error.format_message()}")
+    refused = []
+    for where, command in printed(texts()):
+        if re.fullmatch(COMMAND, command):
+            continue  # a name in a sentence: "a folder that 'vocscore train' wrote"
+        try:
+            parse(command)
+        except click.ClickException as error:
+            refused.append(f"{where}: {command}: {error.format_message()}")
+    assert not refused, "\n".join(refused)
 
 
-@pytest.mark.parametrize(
-    ("where", "command"), sorted({(one.where, c) for one in SPANS for c in commands(one)})
-)
-def test_commands_within_sentences_have_the_options_they_name(where: str, command: str) -> None:
+def test_commands_within_sentences_have_the_options_they_name() -> None:
     """`vocscore train --calibrate` in a sentence leaves things out, but names no option wrongly."""
-    name = command.split()[1]
-    options = {o for p in command_named(name).params for o in (*p.opts, *p.secondary_opts)}
-    assert options.issuperset(OPTION.findall(command)), where
+    unknown = []
+    for where, command in printed(spans()):
+        params = command_named(command.split()[1]).params
+        options = {o for p in params for o in (*p.opts, *p.secondary_opts)}
+        unknown += [f"{where}: {command}: {o}" for o in OPTION.findall(command) if o not in options]
+    assert not unknown, "\n".join(unknown)
 
 
 def extras() -> dict[str, list[str]]:
@@ -230,20 +249,18 @@ def extras() -> dict[str, list[str]]:
     }
 
 
-INSTALLED = sorted({m[1].strip("'") for one in TEXTS + SPANS for m in PIP.finditer(one.text)})
-
-
-@pytest.mark.parametrize("asked", INSTALLED)
-def test_what_is_to_be_installed_exists(asked: str) -> None:
+def test_what_is_to_be_installed_exists() -> None:
     """An extra that a message names is one of the package's; another package is one of its own."""
-    name, _, extra = asked.partition("[")
-    if not name.replace(PLACE, ""):
-        return  # known when the program runs
-    if name in ("vocscore", "."):
-        assert not extra or extra.rstrip("]") in extras()
-    else:
-        package = re.split(r"[<>=]", name)[0]
-        assert any(package in packages for packages in extras().values())
+    read = (*texts(), *spans())
+    for asked in sorted({m[1].strip("'") for one in read for m in PIP.finditer(one.text)}):
+        name, _, extra = asked.partition("[")
+        if not name.replace(PLACE, ""):
+            continue  # known when the program runs
+        if name in ("vocscore", "."):
+            assert not extra or extra.rstrip("]") in extras(), asked
+        else:
+            package = re.split(r"[<>=]", name)[0]
+            assert any(package in packages for packages in extras().values()), asked
 
 
 def known_options() -> set[str]:
@@ -254,20 +271,16 @@ def known_options() -> set[str]:
     return options | others | {"--help"}
 
 
-NAMED = sorted(
-    {
-        (match[0], one.where.partition(":")[0])
-        for one in MESSAGES
-        for match in OPTION.finditer(one.text)
-        if PLACE not in match[0]
-    }
-)
-
-
-@pytest.mark.parametrize(("option", "where"), NAMED)
-def test_options_in_messages_exist(option: str, where: str) -> None:
+def test_options_in_messages_exist() -> None:
     """A cure names an option that there is."""
-    assert option in known_options(), where
+    known = known_options()
+    unknown = {
+        f"{one.where}: {match[0]}"
+        for one in shown_by_the_program()
+        for match in OPTION.finditer(one.text)
+        if PLACE not in match[0] and match[0] not in known
+    }
+    assert not unknown, "\n".join(sorted(unknown))
 
 
 def run(*words: object) -> Result:

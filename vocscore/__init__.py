@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from shards.errors import Error
     from vocscore.api.batch_loader import BatchLoader
     from vocscore.api.evaluation import Evaluation
+    from vocscore.api.importing import import_model
     from vocscore.api.info import Info
     from vocscore.api.jobs import demo, evaluate, export, info, pack, quantize, score, train, verify
     from vocscore.api.loader import loader
@@ -46,6 +47,12 @@ if TYPE_CHECKING:
         CalibrationConfig,
         CheckConfig,
         ModelFileConfig,
+    )
+    from vocscore.config.importing import (
+        ComparisonConfig,
+        ImportedModelConfig,
+        PreprocessingConfig,
+        RunFolderConfig,
     )
     from vocscore.config.packing import ImagesConfig, LabelsConfig, ShardsConfig, SplitConfig
     from vocscore.config.relabeling import RelabelConfig
@@ -70,6 +77,7 @@ if TYPE_CHECKING:
     from vocscore.config.viewing import ServerConfig, SubjectConfig
     from vocscore.exporting.export import ExportReport
     from vocscore.exporting.quantize import QuantizeReport
+    from vocscore.importing.job import ImportReport
     from vocscore.packing import PackReport
     from vocscore.pipeline.batch import Batch
     from vocscore.reporting.report import WrittenReport
@@ -94,6 +102,7 @@ __all__ = [
     "ChecksConfig",
     "CompareReport",
     "ComparedConfig",
+    "ComparisonConfig",
     "ComputeConfig",
     "ContentsConfig",
     "DataConfig",
@@ -105,6 +114,8 @@ __all__ = [
     "Evaluation",
     "ExportReport",
     "ImagesConfig",
+    "ImportReport",
+    "ImportedModelConfig",
     "InferenceConfig",
     "Info",
     "InputsConfig",
@@ -122,10 +133,12 @@ __all__ = [
     "PageServer",
     "Prediction",
     "Predictions",
+    "PreprocessingConfig",
     "QuantizeReport",
     "RelabelConfig",
     "RelabelReport",
     "RunConfig",
+    "RunFolderConfig",
     "ScoreReport",
     "ServerConfig",
     "ShardsConfig",
@@ -140,6 +153,7 @@ __all__ = [
     "demo",
     "evaluate",
     "export",
+    "import_model",
     "info",
     "load",
     "loader",
@@ -158,6 +172,7 @@ _MODULES = {
     "shards.errors": ("Error",),
     "vocscore.api.batch_loader": ("BatchLoader",),
     "vocscore.api.info": ("Info",),
+    "vocscore.api.importing": ("import_model",),
     "vocscore.api.jobs": (
         "demo",
         "evaluate",
@@ -192,6 +207,12 @@ _MODULES = {
         "CheckConfig",
         "ModelFileConfig",
     ),
+    "vocscore.config.importing": (
+        "ComparisonConfig",
+        "ImportedModelConfig",
+        "PreprocessingConfig",
+        "RunFolderConfig",
+    ),
     "vocscore.config.packing": ("ImagesConfig", "LabelsConfig", "ShardsConfig", "SplitConfig"),
     "vocscore.config.scoring": (
         "InferenceConfig",
@@ -213,6 +234,7 @@ _MODULES = {
     "vocscore.config.verifying": ("ChecksConfig", "DuplicatesConfig"),
     "vocscore.exporting.export": ("ExportReport",),
     "vocscore.exporting.quantize": ("QuantizeReport",),
+    "vocscore.importing.job": ("ImportReport",),
     "vocscore.packing": ("PackReport",),
     "vocscore.pipeline.batch": ("Batch",),
     "vocscore.scoring.score_report": ("ScoreReport",),

@@ -74,6 +74,10 @@ class LoaderError(Error):
     """Images cannot be loaded as requested, or one of them cannot be decoded."""
 
 
+class ImportModelError(Error):
+    """A model cannot be imported, or would give other results here."""
+
+
 class ExportError(Error):
     """A checkpoint cannot be converted to another format, or would give other results in it."""
 

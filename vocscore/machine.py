@@ -63,6 +63,33 @@ def usable_cores(limit_file: Path = CGROUP_CPU_LIMIT) -> int:
     return max(1, min(cores, -(-int(quota) // int(period))))
 
 
+def available_memory() -> int | None:
+    """Bytes that this process may still allocate, by the system and by a container's limit.
+
+    None where neither tells.
+    """
+    found = [free for free in (_system_memory(), _container_memory()) if free is not None]
+    return min(found, default=None)
+
+
+def _system_memory(file: Path = Path("/proc/meminfo")) -> int | None:
+    try:
+        lines = dict(line.split(":", 1) for line in file.read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, ValueError, KeyError, IndexError):
+        return None
+
+
+def _container_memory(group: Path = CGROUP_CPU_LIMIT.parent) -> int | None:
+    """What a control group (version 2) leaves; its page cache counts as used, but can be freed."""
+    try:
+        limit, used = (int((group / f"memory.{n}").read_text()) for n in ("max", "current"))
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return limit - used + int(stat["inactive_file"])
+    except (OSError, ValueError, KeyError):  # 'max': no limit
+        return None
+
+
 def parse_device(name: str) -> tuple[str, int]:
     """Parse the name of a device as text and number; new code uses `Device.parse`.
 

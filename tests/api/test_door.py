@@ -37,12 +37,13 @@ FUNCTIONS = {
     "eval": "evaluate",
     "quantize": "quantize",
     "export": "export",
+    "import-model": "import_model",
     "demo": "demo",
 }
 ONLY_TYPED = {"quiet", "json_file", "plots", "recipe", "help"}
 ONLY_TYPED |= {"mistakes", "suspects", "csv_file", "changes"}
 """Options of the command line for which Python has other means, or its own parameter."""
-ARGUMENTS = {"src", "out", "shards", "checkpoint", "predictions"}
+ARGUMENTS = {"src", "file", "out", "shards", "checkpoint", "predictions"}
 """What the functions take by position (or as `model`)."""
 
 

@@ -93,3 +93,44 @@ def test_float64_is_rounded_once() -> None:
     found = probabilities_of(logits, temperature=1.7)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, expit(logits / 1.7).astype(np.float32))
+
+
+def test_softmax_predicts_the_most_probable_class_if_it_is_reached() -> None:
+    """At most one class per image, the first of equal ones, none below its threshold, never NaN."""
+    values = np.array([[0.2, 0.5, 0.3], [0.4, 0.4, 0.2], [0.1, 0.2, np.nan], [np.nan] * 3])
+    everything = decide(values, 0.0, "softmax")
+    assert everything.tolist() == [
+        [False, True, False],
+        [True, False, False],
+        [False, True, False],
+        [False, False, False],
+    ]
+    per_class = decide(values, [0.0, 0.6, 0.0], "softmax")
+    assert per_class.any(axis=1).tolist() == [False, True, False, False]
+    assert decide(values[0], 0.0, "softmax").tolist() == everything[0].tolist()
+    assert decide(np.empty((0, 3), np.float32), 0.5, "softmax").shape == (0, 3)
+
+
+def test_the_card_applies_its_activation() -> None:
+    """Softmax sums to 1 and is that of logits / temperature; without one, values stay."""
+    logits = torch.tensor([[1.0, 3.0, 2.0], [-1.0, -2.0, 0.0]])
+    names = ("a", "b", "c")
+    card = ModelCard("x", names, Preprocess(), 0, "none", temperature=2.0, activation="softmax")
+    exact = np.exp(logits.numpy().astype(np.float64) / 2)
+    expected = exact / exact.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(card.probabilities(logits).numpy(), expected, rtol=1e-6)
+    assert card.decide(card.probabilities(logits).numpy()).argmax(axis=1).tolist() == [1, 2]
+    assert ModelCard.from_json(card.to_json()) == card
+    plain = ModelCard("x", names, Preprocess(), 0.5, "none", activation="none")
+    assert torch.equal(plain.probabilities(logits), logits)
+    with pytest.raises(ValueError, match="temperature must be 1"):
+        ModelCard("x", names, Preprocess(), 0.5, "none", activation="none", temperature=2.0)
+
+
+def test_the_checks_of_other_precisions_count_changed_classes() -> None:
+    """With softmax a decision changes where another class becomes the most probable one."""
+    exact = np.array([[0.34, 0.33, 0.33], [0.8, 0.1, 0.1]], np.float32)
+    other = np.array([[0.33, 0.34, 0.33], [0.7, 0.2, 0.1]], np.float32)
+    found = compare(exact, other, threshold=0.0, activation="softmax")
+    assert found.changed == 2 / 6
+    assert compare(exact, other, threshold=0.0).changed == 0

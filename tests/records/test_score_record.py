@@ -118,3 +118,16 @@ def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
 def test_nothing_there_is_no_error(tmp_path: Path) -> None:
     """Predictions of older versions have none."""
     assert read_record(tmp_path / "p.csv.json") is None
+
+
+def test_only_another_activation_than_the_sigmoid_is_written(tmp_path: Path) -> None:
+    """Records of sigmoid models keep their bytes; one of a softmax model comes back."""
+    assert "activation" not in RECORD.to_json()["model"]
+    assert RECORD.model.rule == "sigmoid"
+    other = replace(RECORD, model=replace(RECORD.model, activation="softmax"))
+    file = tmp_path / "p.csv.json"
+    file.write_bytes(other.to_bytes())
+    found = read_record(file)
+    assert found == other
+    assert found is not None
+    assert found.model.rule == "softmax"

@@ -27,7 +27,7 @@ SECONDS = 120
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    return make_checkpoint(tmp_path_factory.mktemp("run"))
+    return make_checkpoint(tmp_path_factory.mktemp("run"), backbone="squeezenet1_1")
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +219,7 @@ def test_a_checkpoint_that_changes_while_it_is_in_use_is_not_mixed_in(images, tm
     shutil.copytree(checkpoint, mine)
     process = start(images, output, mine, "--devices", "cpu,cpu", unit_size=8)
     wait_for_parts(output, process)
-    make_checkpoint(mine, seed=1)
+    make_checkpoint(mine, seed=1, backbone="squeezenet1_1")
     workers = [pid for pid in session(process.pid) if pid != process.pid and is_worker(pid)]
     os.kill(workers[0], signal.SIGKILL)
     code, _, err = finish(process)

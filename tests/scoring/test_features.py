@@ -21,10 +21,11 @@ from shards.errors import Fault, Reason
 from shards.sample import ImageRef
 from vocscore.cli.main import main
 from vocscore.config.scoring import OutputConfig
-from vocscore.errors import OptionError, ScoreError
+from vocscore.errors import CheckpointError, OptionError, ScoreError
 from vocscore.models.card import ModelCard
 from vocscore.models.checkpoint import load_checkpoint, save_checkpoint
 from vocscore.models.network import build_network
+from vocscore.models.own_head import build_whole, wrapped
 from vocscore.pipeline.loaders import open_loader
 from vocscore.pipeline.preprocess import Preprocess
 from vocscore.records.score_record import read_record, record_file
@@ -262,7 +263,7 @@ def test_the_command_names_the_file_and_refuses_standard_output(checkpoint, sour
 @pytest.mark.slow
 def test_several_processes_write_the_same_bytes(source, tmp_path):
     """Each sends the features of its units to the one that writes."""
-    real = make_checkpoint(tmp_path / "run")
+    real = make_checkpoint(tmp_path / "run", backbone="squeezenet1_1")
     one = scored(source, tmp_path, real, "f.npy").read_bytes()
     (tmp_path / "two").mkdir()
     two = scored(source, tmp_path / "two", real, "f.npy", devices=("cpu", "cpu"))
@@ -384,3 +385,17 @@ def test_features_of_a_map_are_its_mean():
     maps = torch.arange(24.0).reshape(1, 2, 3, 4)
     assert pooled(maps).tolist() == [[5.5, 17.5]]
     assert pooled(pooled(maps)).tolist() == [[5.5, 17.5]]
+
+
+def test_a_classifier_without_a_backbone_is_refused(checkpoint, source, tmp_path):
+    """An imported one whose last layers could not be split off has no features."""
+    whole = tmp_path / "whole"
+    torch.manual_seed(1)
+    network = wrapped(build_whole("squeezenet1_1", classes=3, size=SIZE), classes=3)
+    card = ModelCard(
+        "squeezenet1_1", CLASSES, Preprocess(size=SIZE), 0.5, "none", head={"kind": "own"}
+    )
+    save_checkpoint(whole, network, card)
+    with pytest.raises(CheckpointError, match="feature"):
+        scored(source, tmp_path, whole, "f.npy")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["whole"]

@@ -1,4 +1,4 @@
-"""Scoring with a real network: a ResNet-18 with random weights, on drawn images."""
+"""Scoring with a real network, of random weights, on drawn images."""
 
 from __future__ import annotations
 

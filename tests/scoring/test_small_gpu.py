@@ -16,7 +16,7 @@ from vocscore.scoring.engines.oom_retry import OomRetry
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    return make_checkpoint(tmp_path_factory.mktemp("run"))
+    return make_checkpoint(tmp_path_factory.mktemp("run"), backbone="resnet18")
 
 
 @pytest.fixture

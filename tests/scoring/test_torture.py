@@ -194,9 +194,10 @@ def test_odd_files_and_mutants_in_one_folder(odd, mutated, checkpoint, tmp_path)
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_mutants_cost_their_own_rows(mutated, checkpoint, tmp_path):
+def test_on_a_gpu_mutants_cost_their_own_rows(mutated, tmp_path):
     """Decoded by a GPU, every file has the host's verdict, and good rows are a clean run's."""
     folder, good = mutated
+    checkpoint = make_checkpoint(tmp_path / "run", backbone="resnet18")
     refs = refs_of(folder / "dirty")
     assert verdicts("dali", refs, batch_size=64, device="cuda:0") == verdicts(
         "host", refs, batch_size=64
@@ -209,8 +210,9 @@ def test_on_a_gpu_mutants_cost_their_own_rows(mutated, checkpoint, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_at_20_random_moments_with_a_real_network(mutated, checkpoint, tmp_path):
+def test_killed_at_20_random_moments_with_a_real_network(mutated, tmp_path):
     """Killed by -9 and started again until it gets through, output and quarantine are equal."""
+    checkpoint = make_checkpoint(tmp_path / "run", backbone="squeezenet1_1")
     few = tmp_path / "few"
     for file in sorted((mutated[0] / "dirty" / "3").iterdir())[:90]:
         few.mkdir(exist_ok=True)

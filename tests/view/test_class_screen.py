@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from settling import eventually, expect, wait_until_equal
 from sklearn.metrics import confusion_matrix, f1_score, jaccard_score, precision_score, recall_score
 
 from vocscore.cli.main import main
 from vocscore.evaluation.predictions import read_predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from conftest import Shown, Visitor
     from playwright.sync_api import Page
@@ -46,24 +47,14 @@ def by_sklearn(shown: Shown, c: int, threshold: float) -> dict[str, str]:
 
 
 def on_page(page: Page) -> dict[str, str]:
-    """The figures that are shown."""
-    cards = page.locator(".counts .figure").all()
-    return {str(card.get_attribute("data-name")): card.locator("b").inner_text() for card in cards}
+    """The figures that are shown, all read at one moment."""
+    pairs = "all => all.map(one => [one.dataset.name, one.querySelector('b').innerText])"
+    return dict(page.locator(".counts .figure").evaluate_all(pairs))
 
 
 def wait_for(page: Page, want: dict[str, str]) -> None:
-    """Wait until the figures are these, and fail with both if they never are."""
-    eventually(page, lambda: on_page(page) == want)
-    assert on_page(page) == want
-
-
-def eventually(page: Page, holds: Callable[[], bool]) -> bool:
-    """Wait until something holds, for about ten seconds, and return whether it ever did."""
-    for _ in range(200):
-        if holds():
-            return True
-        page.wait_for_timeout(50)
-    return False
+    """Wait until the figures are these."""
+    wait_until_equal(page, lambda: on_page(page), want)
 
 
 @pytest.fixture
@@ -81,8 +72,9 @@ def test_counts_of_typed_thresholds_are_scikit_learns(page: Page, shown: Shown) 
     seen = []
     for threshold in ("0.25", "0.500001", "1", "0", "0.83"):
         box.fill(threshold)
-        wait_for(page, by_sklearn(shown, PERSON, float(threshold)))
-        seen.append(tuple(on_page(page).values()))
+        want = by_sklearn(shown, PERSON, float(threshold))
+        wait_for(page, want)
+        seen.append(tuple(want.values()))
     assert len(set(seen)) > 3
 
 
@@ -130,7 +122,7 @@ def test_buttons_find_the_best_thresholds(page: Page, shown: Shown) -> None:
         if precision_score(truth, scores >= t) >= 0.9
     ]
     button = page.get_by_role("button", name="precision 0.9")
-    assert button.is_enabled() == bool(good)
+    assert eventually(page, lambda: button.is_enabled() == bool(good))
     if good:
         button.click()
         assert eventually(page, lambda: on_page(page)["recall"] == f"{max(good):.3f}")
@@ -150,7 +142,7 @@ def test_images_follow_the_threshold(page: Page, shown: Shown) -> None:
     def found() -> object:
         return page.locator(".strip a.tile").evaluate_all("all => all.map(one => one.title)")
 
-    assert eventually(page, lambda: found() == names)
+    wait_until_equal(page, found, names)
 
 
 @pytest.fixture
@@ -169,7 +161,7 @@ def test_saved_thresholds_are_used_by_the_command_that_is_shown(page: Page, show
     wait_for(page, by_sklearn(shown, PERSON, 0.97))
     page.get_by_role("button", name="Save thresholds").click()
     commands = page.locator("code.command")
-    commands.first.wait_for()
+    expect(commands).to_have_count(2)
     file = shown.predictions.with_name("predictions.thresholds.json")
     told = json.loads(file.read_text())
     assert tuple(told) == shown.drawn.classes

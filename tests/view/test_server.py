@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from settling import expect
 
 pytest.importorskip("nicegui", reason="needs NiceGUI: pip install 'vocscore[view]'")
 from vocscore.errors import ViewError
@@ -119,6 +120,6 @@ def test_a_page_whose_server_has_ended_says_so(shown: Shown, visitor: Visitor) -
     """What it shows stays."""
     with PageServer(shown.open()) as served:
         page = visitor.open(served, "/class/3")
-        page.wait_for_selector(".counts .figure")
+        expect(page.locator(".counts .figure")).to_have_count(8)
     page.get_by_text("Connection lost").wait_for()
-    assert page.locator(".counts .figure").count() == 8
+    expect(page.locator(".counts .figure")).to_have_count(8)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from settling import wait_until_equal
 
 from shards.corrections import read_corrections
 from vocscore.evaluation.suspects import self_confidence
@@ -49,10 +50,12 @@ def expected(shown: Shown, served: PageServer) -> list[tuple[int, int]]:
     return [(row, c) for _, row, c in sorted(found)]
 
 
-def current(page: Page) -> tuple[str, str, str]:
+def current(page: Page) -> tuple[str, ...]:
     """Class, label and path of the label that is shown."""
-    name, label = page.locator(".panel .figure b").all_inner_texts()[:2]
-    return name, label, page.locator(".panel .path-line").first.inner_text()
+    read = """() => ['.panel .figure b', '.panel .path-line'].map(
+        what => [...document.querySelectorAll(what)].map(one => one.innerText))"""
+    figures, paths = page.evaluate(read)
+    return *figures[:2], *paths[:1]
 
 
 def test_keys_correct_drop_and_take_back(
@@ -67,7 +70,8 @@ def test_keys_correct_drop_and_take_back(
     file = predictions.with_name("p.corrections.csv")
     for at, key in enumerate("cd"):
         row, c = want[at]
-        assert current(page) == (classes[c], words[int(shown.truth[row, c])], names[row])
+        told = (classes[c], words[int(shown.truth[row, c])], names[row])
+        wait_until_equal(page, lambda: current(page), told)
         page.keyboard.press(key)
         page.get_by_text(f"{at + 2} of {len(want):,}").wait_for()
     found = read_corrections(file)

@@ -10,6 +10,7 @@ import vocscore as vs
 from vocscore.view.opening import open_subjects
 
 pytest.importorskip("nicegui", reason="needs NiceGUI: pip install 'vocscore[view]'")
+from settling import expect, wait_until_equal
 from written_predictions import draw
 
 from vocscore.view.server import PageServer
@@ -33,14 +34,21 @@ def test_changed_decisions_are_those_of_compare(
     with PageServer(subjects) as served:
         page = visitor.open(served, "/two-runs")
         page.locator("h2", has_text="b.csv").wait_for()
-        texts = page.locator(".figures .figure").all_inner_texts()
-        figures = {text.split("\n")[1]: text.split("\n")[0] for text in texts}
-        assert figures["images compared"] == str(len(found.rows))
-        assert figures["decisions changed"] == str(len(found.changed))
         assert found.judged is not None
-        assert figures["mistakes fixed"] == str(found.judged.fixed.sum())
-        assert figures["new mistakes"] == str(found.judged.broken.sum())
+        want = {
+            "images compared": len(found.rows),
+            "decisions changed": len(found.changed),
+            "mistakes fixed": found.judged.fixed.sum(),
+            "new mistakes": found.judged.broken.sum(),
+        }
+
+        def figures() -> dict[str, str]:
+            texts = page.locator(".figures .figure").all_inner_texts()
+            shown_now = {text.split("\n")[1]: text.split("\n")[0] for text in texts}
+            return {name: shown_now.get(name, "") for name in want}
+
+        wait_until_equal(page, figures, {name: str(count) for name, count in want.items()})
         page.get_by_text(f"{found.judged.broken.sum()} decisions").wait_for()
-        assert page.locator("a.tile").count() == min(48, int(found.judged.broken.sum()))
+        expect(page.locator("a.tile")).to_have_count(min(48, int(found.judged.broken.sum())))
         page.get_by_role("button", name="only in the second").click()
         page.get_by_text(f"{found.gained.sum()} decisions").wait_for()

@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from settling import expect, wait_until_equal
 from written_predictions import draw
 
 from vocscore.scoring.formats.choice import choose
@@ -72,8 +73,12 @@ def test_the_page_follows_the_parts(run: Run, visitor: Visitor) -> None:
         for page in (overview, gallery):
             page.get_by_text("40 rows, complete").wait_for()
         gallery.get_by_text("39 images of 40").wait_for()
-        paths = gallery.locator("a.tile").evaluate_all("all => all.map(one => one.title)")
-        assert paths == [name for row, name in enumerate(run.drawn.names) if row != 12]
+        tiles = gallery.locator("a.tile")
+        wait_until_equal(
+            gallery,
+            lambda: tiles.evaluate_all("all => all.map(one => one.title)"),
+            [name for row, name in enumerate(run.drawn.names) if row != 12],
+        )
 
 
 def test_a_run_that_is_removed_is_said(run: Run, visitor: Visitor) -> None:
@@ -84,4 +89,4 @@ def test_a_run_that_is_removed_is_said(run: Run, visitor: Visitor) -> None:
         page.get_by_text("10 rows so far").wait_for()
         shutil.rmtree(run.work)
         page.get_by_text("cannot be followed").wait_for()
-        assert page.locator("a.tile").count() == 10
+        expect(page.locator("a.tile")).to_have_count(10)

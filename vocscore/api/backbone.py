@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from vocscore.models.card import require_features
 from vocscore.models.checkpoint import load_network
 from vocscore.models.checkpoint_files import take
 from vocscore.pipeline.devices import bring, on_device
@@ -42,22 +43,29 @@ def open_features(
         A runtime whose results are features, float32, (N, F), and F.
 
     Raises:
-        CheckpointError: it is damaged, or has changed since the model was loaded.
+        CheckpointError: it is damaged, or has changed since the model was loaded, or it is an
+            imported classifier with its own last layers.
     """
     files = take(folder, identity=identity)
+    require_features(files.card, folder)
     network, card = load_network(files), files.card
     backbone, width = Pooled(network.backbone).eval(), network.head.in_features
 
     def opened(size: int) -> Runtime:
         preprocess = replace(card.preprocess, size=size)
-        if device == "cpu":
-            return open_backbone(backbone, preprocess, precision="float32", group=group)
-        return EagerBackbone(backbone, preprocess, device=device)
+        return open_module(backbone, preprocess, device=device, group=group)
 
     own = card.preprocess.size
     if tta is None:
         return opened(own), width
     return averaged({size: opened(size) for size in tta.sizes(own)}, tta, finish=None), width
+
+
+def open_module(module: nn.Module, preprocess: Preprocess, *, device: str, group: int) -> Runtime:
+    """Prepare a part of a network, images -> (N, columns), in float32."""
+    if device == "cpu":
+        return open_backbone(module, preprocess, precision="float32", group=group)
+    return EagerBackbone(module, preprocess, device=device)
 
 
 class EagerBackbone(Runtime):

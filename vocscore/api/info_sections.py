@@ -13,7 +13,7 @@ import numpy as np
 from shards.files import open_binary, read_regular
 from shards.reader import load_split
 from vocscore.errors import InfoError, RecordError
-from vocscore.models.card import CARD_FILE, WEIGHTS_FILE, checkpoint_hash, load_card
+from vocscore.models.card import CARD_FILE, checkpoint_hash, read_card, to_card, weights_file_of
 from vocscore.records.keys import current_settings
 from vocscore.records.score_record import (
     STARTED,
@@ -124,6 +124,7 @@ def _recorded(record: ScoreRecord) -> Sections:
             "path": model.path,
             "sha256": model.sha256,
             "precision": model.precision,
+            "activation": model.activation,
             "threshold": dict(zip(model.classes, threshold, strict=False))
             if isinstance(threshold, tuple)
             else threshold,
@@ -162,22 +163,26 @@ def run(folder: Path) -> Sections:
     """
     sections: Sections = {}
     if (folder / CARD_FILE).exists():
-        card = load_card(folder)
+        written = read_card(folder)
+        card, weights = to_card(written, folder), folder / weights_file_of(written)
         sections["model"] = {
             "backbone": card.backbone,
             "weights": card.weights,
             **({"origin": dict(card.origin)} if card.origin else {}),
-            "sha256": checkpoint_hash(folder) if (folder / WEIGHTS_FILE).exists() else None,
-            "bytes": _size(folder / WEIGHTS_FILE),
+            "sha256": checkpoint_hash(folder) if weights.exists() else None,
+            "bytes": _size(weights),
             "classes": list(card.classes),
             "threshold": dict(zip(card.classes, card.thresholds, strict=True))
             if card.thresholds
             else card.threshold,
             "temperature": card.temperature,
+            "activation": None if card.activation == "sigmoid" else card.activation,
             "precision": card.precision,
             "preprocess": card.preprocess.to_json(),
+            "onnx": card.onnx and card.onnx.to_json(),
         }
-    sections["training"] = _last_epoch(folder / _HISTORY)
+    if (folder / _HISTORY).exists() or not (folder / CARD_FILE).exists():
+        sections["training"] = _last_epoch(folder / _HISTORY)  # an imported model has none
     trained_on = read_trained_on(folder)
     sections["trained on"] = {} if trained_on is None else trained_on.to_json()
     settings = _object(folder / CONFIG)

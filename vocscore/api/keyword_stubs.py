@@ -18,6 +18,7 @@ from vocscore.config.demo import DemoConfig
 from vocscore.config.evaluating import EvalConfig
 from vocscore.config.exporting import ExportConfig, QuantizeConfig
 from vocscore.config.groups import declared
+from vocscore.config.importing import ImportConfig
 from vocscore.config.packing import PackConfig
 from vocscore.config.relabeling import RelabelConfig
 from vocscore.config.reporting import ReportConfig
@@ -43,8 +44,12 @@ KEYWORDS: Final[dict[str, tuple[type[Any], ...]]] = {
     "Report": (ReportConfig,),
     "Quantize": (QuantizeConfig,),
     "Export": (ExportConfig,),
+    "ImportModel": (ImportConfig,),
     "Demo": (DemoConfig,),
 }
+
+_FUNCTIONS: Final = {"Eval": "evaluate", "ImportModel": "import_model"}
+"""Functions whose names do not follow from those of their keywords."""
 
 _HEAD = '''"""The keywords of the API's functions, for editors and type checkers.
 
@@ -75,9 +80,8 @@ def text() -> str:
     parts = [_HEAD]
     for name, kinds in KEYWORDS.items():
         fields = "\n".join(map(_field, declared(*kinds)))
-        summary = (
-            f'    """Options of `vocscore.{"evaluate" if name == "Eval" else name.lower()}`."""'
-        )
+        function = _FUNCTIONS.get(name, name.lower())
+        summary = f'    """Options of `vocscore.{function}`."""'
         parts.append(f"class {name}Keywords(TypedDict, total=False):\n{summary}\n\n{fields}\n")
     return "\n\n".join(parts)
 

@@ -68,6 +68,9 @@ class TrainKeywords(TypedDict, total=False):
     backbone: str
     weights: str
     size: int
+    head: Literal["linear", "csra", "gcn", "chain"]
+    csra_lambda: float | None
+    csra_temperature: float
     fit: Literal["squash", "crop", "pad"] | None
     interpolation: Literal["bilinear", "bicubic"] | None
     crop_fraction: float | None
@@ -79,6 +82,8 @@ class TrainKeywords(TypedDict, total=False):
     difficult: Literal["ignore", "positive", "negative"]
     seed: int
     tune: Literal["head", "all"]
+    solver: Literal["sgd", "lbfgs", "auto"]
+    l2: float | None
     epochs: int
     batch_size: int
     optimizer: Literal["sgd", "adamw"]
@@ -126,6 +131,8 @@ class ScoreKeywords(TypedDict, total=False):
     min_probability: float
     decimals: int | None
     thresholds_file: str | PathLike[str] | None
+    features: str | PathLike[str] | None
+    features_dtype: Literal["float32", "float16"]
     overwrite: bool
     ceilings: bool | None
     update: bool
@@ -140,6 +147,7 @@ class ScoreKeywords(TypedDict, total=False):
     workers: int | None
     precision: Literal["auto", "float32", "bf16", "int8"]
     devices: Sequence[str]
+    tta: str | None
 
 
 class EvalKeywords(TypedDict, total=False):
@@ -210,6 +218,27 @@ class ExportKeywords(TypedDict, total=False):
     split: str | None
     images: str | PathLike[str] | None
     drawn: bool
+    check_images: int
+    max_pixels: int
+    overwrite: bool
+
+
+class ImportModelKeywords(TypedDict, total=False):
+    """Options of `vocscore.import_model`."""
+
+    classes: str | PathLike[str] | None
+    backbone: str | None
+    activation: Literal["sigmoid", "softmax", "none"] | None
+    threshold: float | None
+    layout: Literal["NCHW", "NHWC"] | None
+    output_name: str | None
+    size: int | None
+    fit: Literal["squash", "crop", "pad"] | None
+    interpolation: Literal["bilinear", "bicubic"] | None
+    crop_fraction: float | None
+    mean: str | None
+    std: str | None
+    images: str | PathLike[str] | None
     check_images: int
     max_pixels: int
     overwrite: bool

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
+from math import prod
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
@@ -16,6 +17,7 @@ import numpy as np
 
 from shards.errors import Fault
 from vocscore.api.backbone import open_features
+from vocscore.api.heatmaps import column_of, full_pixels, one_image, open_class_maps, write_overlay
 from vocscore.api.inputs import entries, is_one
 from vocscore.api.messages import python_names
 from vocscore.api.predictions import Block, Predictions
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
-    from vocscore.api.inputs import Inputs
+    from shards.sample import ImageRef
+    from vocscore.api.inputs import Inputs, OneInput
     from vocscore.config.tta import Tta
     from vocscore.models.card import ModelCard
     from vocscore.pipeline.batch import ImageLoader
@@ -172,6 +175,7 @@ class Model:
             shape=shape_of(setup.sizes(card)),
         )
         self._features: tuple[Runtime, int] | None = None
+        self._maps: tuple[Runtime, tuple[int, ...]] | None = None
         self._opening = Lock()
         self._running: WeakSet[Jobs] = WeakSet()
         self._counting = Lock()
@@ -241,6 +245,7 @@ class Model:
             self._blocks(inputs, self._fitting, columns=len(self.classes)),
             classes=self.classes,
             thresholds=self.thresholds,
+            activation=self.card.activation,
             remember=not isinstance(inputs, Iterator),
         )
 
@@ -280,7 +285,80 @@ class Model:
                     tta=setup.tta,
                 )
                 self._features = _Shared(runtime), width
-        runtime, width = self._features
+        return self._rows(inputs, *self._features, on_error=on_error)
+
+    def heatmaps(
+        self, inputs: Inputs, *, on_error: Literal["raise", "nan"] = "raise"
+    ) -> NDArray[np.float32]:
+        """Compute where in an image each class is seen; in float32 for every model.
+
+        A value is the logit of an image that shows everywhere what this one shows at that place.
+        With a linear head the mean of a map is the image's logit; with `--head csra` attention adds
+        to it. The map covers what the network sees: with `--fit squash` the whole image.
+
+        Args:
+            inputs: as for `predict`.
+            on_error: for an image that cannot be decoded: 'raise', or 'nan' for maps of NaN.
+
+        Returns:
+            float32, shape (N, C, h, w), in the order of the inputs; h and w are the backbone's: 8
+            for ResNet-18 at 256 pixels.
+
+        Raises:
+            CheckpointError: the backbone has no map, or a head that is not on it.
+            ScoreError: as for `features`.
+            TypeError: an input is of another kind.
+            ValueError: `on_error` is something else.
+        """
+        if on_error not in ("raise", "nan"):
+            raise ValueError(f"on_error must be 'raise' or 'nan', got {on_error!r}")
+        self._refuse_unusable()
+        is_one(inputs)
+        with self._opening:
+            if self._maps is None:
+                setup = self.setup
+                runtime, shape = open_class_maps(
+                    setup.run, identity=setup.identity, device=setup.device, group=setup.group
+                )
+                self._maps = _Shared(runtime), shape
+        runtime, shape = self._maps
+        return self._rows(inputs, runtime, prod(shape), on_error=on_error).reshape(-1, *shape)
+
+    def save_heatmap(self, image: OneInput, file: str | os.PathLike[str], *, label: str) -> None:
+        """Draw one class's heat map over an image, and write it as PNG.
+
+        The color goes from yellow to red, and covers more, the higher the probability is.
+
+        Args:
+            image: one image.
+            file: to write; an existing one is replaced.
+            label: name of the class.
+
+        Raises:
+            CheckpointError: as for `heatmaps`.
+            ScoreError: the image cannot be decoded.
+            TypeError: it is of another kind, or not one image.
+            ValueError: the model has no such class.
+            OSError: the file cannot be written.
+        """
+        column, most = column_of(label, self.classes), self.setup.max_pixels
+        ref = one_image(image, upright=self.card.preprocess.upright, max_pixels=most)
+        (maps,) = self.heatmaps(image)
+        write_overlay(Path(file), self._seen(ref), maps[column])
+
+    def _seen(self, ref: ImageRef) -> NDArray[np.uint8]:
+        """What a map covers, uint8 (H, W, 3): the whole image, or the network's view of it."""
+        preprocess = self.card.preprocess
+        if preprocess.fit == "squash":
+            return full_pixels(ref, upright=preprocess.upright, max_pixels=self.setup.max_pixels)
+        (batch,) = self._decoding.batches([ref])
+        view: NDArray[np.uint8] = batch.images[0].permute(1, 2, 0).cpu().numpy()
+        return view
+
+    def _rows(
+        self, inputs: Inputs, runtime: Runtime, width: int, *, on_error: str
+    ) -> NDArray[np.float32]:
+        """The rows, float32 (N, width), that a part of the network computes."""
         whole = runtime, self.setup.group
         parts = [np.empty((0, width), np.float32)]
         with closing(self._blocks(inputs, lambda _images: whole, columns=width)) as blocks:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar, overload
 import numpy as np
 
 from vocscore.errors import ScoreError
+from vocscore.models.probabilities import decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -117,6 +118,7 @@ class Predictions(Iterable[Prediction]):
         classes: in column order.
         thresholds: float32, shape (C,).
         remember: store the results.
+        activation: of the probabilities, as for `decide`.
     """
 
     def __init__(
@@ -126,20 +128,20 @@ class Predictions(Iterable[Prediction]):
         classes: tuple[str, ...],
         thresholds: NDArray[np.float32],
         remember: bool,
+        activation: str = "sigmoid",
     ) -> None:
-        self._classes = classes
-        self._thresholds = thresholds
+        self._rule = _Rule(classes, thresholds, activation)
         self._known: list[Block] | None = [] if remember else None
         # Functions without a reference to this object: a reference cycle would keep the work
         # running.
         self._blocks = _Once(blocks, keep=_keeper(self._known))
-        self._stream = None if remember else _Once(_rows(blocks, classes, thresholds))
+        self._stream = None if remember else _Once(_rows(blocks, self._rule))
 
     def __iter__(self) -> Iterator[Prediction]:
         """Iterate from the first result; for a stream, from the next one."""
         if self._stream is not None:
             return self._stream
-        return _rows(self._all_blocks(), self._classes, self._thresholds)
+        return _rows(self._all_blocks(), self._rule)
 
     @overload
     def __getitem__(self, number: int) -> Prediction: ...
@@ -190,15 +192,14 @@ class Predictions(Iterable[Prediction]):
             import pandas as pd
         except ImportError as error:
             raise ScoreError("to_pandas needs pandas. Run: pip install pandas") from error
-        taken = {"path", "status", "error", "labels"} & set(self._classes)
+        classes = self._rule.classes
+        taken = {"path", "status", "error", "labels"} & set(classes)
         if taken:
             raise ScoreError(f"the class {min(taken)!r} has the name of another column.")
         rows = list(self)
-        numbers = (
-            np.stack([row.vector for row in rows]) if rows else np.empty((0, len(self._classes)))
-        )
+        numbers = np.stack([row.vector for row in rows]) if rows else np.empty((0, len(classes)))
         errors = [None if row.error is None else str(row.error) for row in rows]
-        table = pd.DataFrame(numbers.astype(np.float32, copy=False), columns=list(self._classes))
+        table = pd.DataFrame(numbers.astype(np.float32, copy=False), columns=list(classes))
         table.insert(0, "path", pd.Series([row.path for row in rows], dtype=object))
         table.insert(1, "status", ["ok" if error is None else "error" for error in errors])
         table.insert(2, "error", pd.Series(errors, dtype=object))
@@ -313,20 +314,26 @@ def _keeper(known: list[Block] | None) -> Callable[[Block], None] | None:
     return keep
 
 
-def _rows(
-    blocks: Iterator[Block], classes: tuple[str, ...], thresholds: NDArray[np.float32]
-) -> Iterator[Prediction]:
+def _rows(blocks: Iterator[Block], rule: _Rule) -> Iterator[Prediction]:
+    classes = rule.classes
     for block in blocks:
-        labels = _labels(block, classes, thresholds)
+        labels = rule.labels(block)
         for row, path in enumerate(block.paths):
             yield Prediction(path, classes, block.numbers[row], labels[row], block.errors.get(row))
 
 
-def _labels(
-    block: Block, classes: tuple[str, ...], thresholds: NDArray[np.float32]
-) -> list[tuple[str, ...]]:
-    above = (block.numbers >= thresholds).tolist()  # False for NaN
-    return [tuple(compress(classes, row)) for row in above]
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """Decides labels: the classes in column order, their thresholds (C,), the activation."""
+
+    classes: tuple[str, ...]
+    thresholds: NDArray[np.float32]
+    activation: str
+
+    def labels(self, block: Block) -> list[tuple[str, ...]]:
+        """Return the labels of each row; none for rows of NaN."""
+        above = decide(block.numbers, self.thresholds, self.activation).tolist()
+        return [tuple(compress(self.classes, row)) for row in above]
 
 
 def _html_row(one: Prediction) -> str:

@@ -61,7 +61,7 @@ def export(checkpoint: Path, out: Path, *, quiet: bool, **settings: Any) -> None
         result = write(checkpoint, out, config, on_images=shown, on_stage=shown.stage)
     if not quiet:
         click.echo(
-            f"largest difference in probability from PyTorch: {result.largest:.1g}, "
+            f"largest difference in probability from {result.original}: {result.largest:.1g}, "
             f"on {result.images} images ({result.source})"
         )
         click.echo(f"model: {', '.join(map(str, result.files))}")

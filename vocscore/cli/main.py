@@ -29,6 +29,7 @@ COMMANDS = {
     "info": ("info", "info"),
     "quantize": ("quantize", "quantize"),
     "export": ("export", "export"),
+    "import-model": ("import_model", "import_model"),
     "demo": ("demo", "demo"),
 }
 

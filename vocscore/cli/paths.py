@@ -164,12 +164,16 @@ def _label(param: click.Parameter | None) -> str:
 def _run_hint(path: Path) -> str:
     """Return advice for a path that is not a run."""
     suffix = path.suffix.lower()
-    if path.name in _RUN_FILES and path.is_file():
+    in_run = path.name == "model.onnx" and (path.parent / "model.json").is_file()
+    if path.is_file() and (in_run or path.name in _RUN_FILES):
         return f"It is in {path.parent}: name that folder."
     if suffix in _EXPORTED:
         return "An exported model is for other programs: name the run that it was exported from."
     if suffix in _FOREIGN:
-        return "Weights are trained further with: vocscore train SHARDS -o RUN --weights FILE"
+        return (
+            "Weights are trained further with: vocscore train SHARDS -o RUN --weights FILE; a "
+            "whole classifier becomes a run with: vocscore import-model FILE -o RUN"
+        )
     return ""
 
 
@@ -241,6 +245,7 @@ ROWS = RowsType(
 OUTPUT = PathType(
     "a file for the predictions, or with --format a folder", exists=False, folder=None
 )
+FOREIGN_MODEL = PathType("a model that another program trained", exists=True, folder=None)
 THRESHOLDS = old_file("thresholds (JSON)")
 FEATURES = new_file("features (.npy or .parquet)", example="features.npy")
 SUMMARY = new_file("the summary", example="summary.json")

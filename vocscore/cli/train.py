@@ -187,6 +187,8 @@ def _summarize(
         click.echo("\n".join(named))
     if len(report.epochs) > report.kept:
         click.echo(f"kept: epoch {report.kept} of {len(report.epochs)}, the best on validation")
+    if report.solved is not None:
+        click.echo(report.solved)
     judged = report.reports["val"]
     click.echo(f"validation mAP {judged.mean_average_precision:.3f} (chance {judged.chance:.3f})")
     if chosen := chosen_on_validation(asdict(config.checkpoint)):
@@ -194,7 +196,8 @@ def _summarize(
             f"the {' and the '.join(chosen)} were chosen on the validation split, so figures on it "
             "are optimistically biased; evaluate on a third split"
         )
-    charts = "" if report.problems else f", curves{FORMATS[chart_format][0]}"
+    curves = f"curves{FORMATS[chart_format][0]}"
+    charts = f", {curves}" if (out / curves).exists() else ""
     click.echo(f"checkpoint, metrics.json, history.csv{charts} and more: {out}")
     if report.out_of_fold is not None:
         _tell_folds(report, shards, config.model.threshold)

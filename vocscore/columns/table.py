@@ -35,6 +35,7 @@ class Table:
         record: the record beside it; None if there is none.
         complete: False while a run is still writing it.
         thresholds: float32 (C,), those of the labels: the model's by the record, else 0.5.
+        activation: of the probabilities, by the record; with 'softmax' an image has one class.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class Table:
         self._refresh = refresh
         self._set(columns)
         self.thresholds = np.full(len(self.classes), DEFAULT_THRESHOLD, np.float32)
+        self.activation = "sigmoid"
         if record is not None and record.model.classes == self.classes:
             self.thresholds[:] = record.model.threshold
+            self.activation = record.model.rule
 
     def _set(self, columns: Columns) -> None:
         self.columns = columns
@@ -61,6 +64,7 @@ class Table:
         most = max(2, _COLUMN_BYTES // max(1, 4 * self.rows))
         self._joined = lru_cache(most)(self._join)
         self._folded: bytes | None = None
+        self._largest: NDArray[np.int32] | None = None
 
     def refresh(self) -> bool:
         """Take in what an unfinished run has written since; whether anything has changed."""
@@ -103,7 +107,7 @@ class Table:
     def decided(self, c: int) -> NDArray[np.bool_]:
         """The labels in the predictions, bool (N,); by the thresholds if they have no labels."""
         if not self.columns.about.has_decided:
-            return decide(self.column(c), self.thresholds[c])
+            return self._decide(c, float(self.thresholds[c]))
         found: NDArray[np.bool_] = self._joined("decided", c)
         return found
 
@@ -113,10 +117,26 @@ class Table:
         Where the probability was not written, the label in the predictions decides.
         """
         column = self.column(c)
-        found = decide(column, threshold)
+        found = self._decide(c, threshold)
         if not self.columns.about.has_all and self.columns.about.has_decided:
             found = np.where(np.isnan(column), self.decided(c), found)
         return found
+
+    def _decide(self, c: int, threshold: float) -> NDArray[np.bool_]:
+        """The decisions of a class where its probability was written, bool (N,)."""
+        found = decide(self.column(c), threshold)
+        return found & (self._most_probable() == c) if self.activation == "softmax" else found
+
+    def _most_probable(self) -> NDArray[np.int32]:
+        """The class with the largest probability, int32 (N,); the first of equal ones."""
+        if self._largest is None:
+            largest, greatest = np.zeros(self.rows, np.int32), np.full(self.rows, -1, np.float32)
+            for c in range(len(self.classes)):
+                column = self.column(c)
+                better = column > greatest  # False for nan
+                largest[better], greatest[better] = c, column[better]
+            self._largest = largest
+        return self._largest
 
     def _join(self, name: str, c: int) -> NDArray[Any]:
         blocks = [block[c] for block in getattr(self.columns, name)]
@@ -139,7 +159,7 @@ class Table:
     def decided_row(self, r: int) -> NDArray[np.bool_]:
         """The labels of an image in the predictions, bool (C,)."""
         if not self.columns.about.has_decided:
-            return decide(self.row(r), self.thresholds)
+            return decide(self.row(r), self.thresholds, self.activation)
         block, place = self._place(r)
         return self.columns.decided[block][:, place]
 

@@ -46,6 +46,26 @@ class ModelConfig(Group):
         minimum=1,
         maximum=MAX_SIZE,
     )
+    head: str = option(
+        "linear",
+        help="linear; csra: residual attention over the places of the backbone's last map; gcn: "
+        "linear, its weights computed from a graph of the labels; chain: linear, each class "
+        "corrected by the others. All but linear need {tune} head.",
+        choices=("linear", "csra", "gcn", "chain"),
+    )
+    csra_lambda: float | None = option(
+        None,
+        help="With {head} csra: weight of attention beside the mean over places.",
+        metavar="NUMBER",
+        unset="the best of 0, 0.1, 0.2, 0.3, 0.5 and 1 on the validation split",
+        minimum=0,
+    )
+    csra_temperature: float = option(
+        99.0,
+        help="With {head} csra: temperature of the softmax over places; 99: the maximum.",
+        metavar="NUMBER",
+        above=0,
+    )
     fit: str | None = option(
         None,
         help="How an image becomes a square, stored in the checkpoint: squash resizes both sides, "
@@ -84,8 +104,12 @@ class ModelConfig(Group):
     )
 
     def __post_init__(self) -> None:
-        """Check the values, and refuse those of another fit."""
+        """Check the values, and refuse those of another head or fit."""
         super().__post_init__()
+        if self.head != "csra":
+            for name in ("csra_lambda", "csra_temperature"):
+                if getattr(self, name) != getattr(ModelConfig, name):
+                    raise OptionError(f"{{{name}}} needs {{head}} csra.")
         if self.crop_fraction is not None and self.fit not in (None, "crop"):
             raise OptionError("{crop_fraction} needs {fit} crop.")
         if self.pad_color is not None:
@@ -141,6 +165,23 @@ class OptimizationConfig(Group):
         help="head: linear probe; the backbone is frozen and its features are computed once. all: "
         "fine-tune every parameter.",
         choices=("head", "all"),
+    )
+    solver: str = option(
+        "sgd",
+        help="sgd: {epochs} of {optimizer} steps. lbfgs: with {tune} head, solve L2-regularized "
+        "logistic regression to convergence, so that epochs, batches and learning rates do not "
+        "matter. auto: lbfgs where the problem is convex: with {tune} head, {head} linear and "
+        "{loss} bce; else sgd.",
+        choices=("sgd", "lbfgs", "auto"),
+    )
+    l2: float | None = option(
+        None,
+        help="With {solver} lbfgs: strength of the penalty l2 / 2 |w|^2 beside the sum of the "
+        "losses, on standardized features (scikit-learn's 1 / C).",
+        metavar="STRENGTH",
+        unset="chosen by cross-validation on the training split",
+        minimum=1e-3,
+        maximum=1e9,
     )
     epochs: int = option(10, help="Passes over the training images, at most.", minimum=1)
     batch_size: int = option(20, help="Images per step.", metavar="IMAGES", minimum=1)
@@ -335,12 +376,45 @@ class TrainConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def __post_init__(self) -> None:
-        """Refuse augmentation with features computed only once; see docs/training.md."""
+        """Refuse what contradicts frozen features; see docs/training.md."""
+        if self.optimization.tune == "all" and self.model.head != "linear":
+            raise OptionError(
+                "{head} {kind} needs {tune} head: it is trained on features of a frozen backbone.",
+                kind=self.model.head,
+            )
         if self.optimization.tune == "head" and self.augmentation != AugmentationConfig():
             raise OptionError(
                 "{crop_scale}, {flip} and {jitter} need {tune} all: with {tune} head each image "
                 "passes through the backbone once, unchanged."
             )
+        if self.optimization.solver == "lbfgs" and self.optimization.tune == "all":
+            raise OptionError(
+                "{solver} lbfgs needs {tune} head: a whole network is no convex problem. Use "
+                "{solver} sgd."
+            )
+        if self.optimization.solver == "lbfgs" and self.loss.loss != "bce":
+            raise OptionError(
+                "{solver} lbfgs needs {loss} bce: {loss} {chosen} is not convex. Use {solver} sgd.",
+                chosen=self.loss.loss,
+            )
+        if self.optimization.solver == "lbfgs" and self.model.head != "linear":
+            raise OptionError(
+                "{solver} lbfgs needs {head} linear; for {head} {kind} use {solver} sgd.",
+                kind=self.model.head,
+            )
+        if self.optimization.l2 is not None and not self.converges:
+            raise OptionError("{l2} needs {solver} lbfgs; {solver} sgd has {weight_decay}.")
+
+    @property
+    def converges(self) -> bool:
+        """Whether the head is solved to convergence, in one pass, instead of trained in steps."""
+        kinds = (self.optimization.tune, self.model.head, self.loss.loss)
+        return kinds == ("head", "linear", "bce") and self.optimization.solver != "sgd"
+
+    @property
+    def passes(self) -> int:
+        """The largest number of epochs."""
+        return 1 if self.converges else self.optimization.epochs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from vocscore.evaluation.judged import Judged
     from vocscore.evaluation.predictions import Predictions
+    from vocscore.records.score_record import ModelFacts
 
 
 def evaluate(
@@ -70,9 +71,11 @@ def evaluate(
         Error: the shards cannot be read, or have no such split.
     """
     found = read_predictions(predictions)
+    told = _recorded(predictions)
     classes = read_manifest(shards).classes
     columns = align(found.classes, classes, predictions=predictions)
-    predicted = _predicted(found, threshold, predictions=predictions)
+    rule = "sigmoid" if told is None else told.rule
+    predicted = _predicted(found, threshold, rule, predictions=predictions)
     judged = choose_images(predictions, found, shards, split=split, model=model)
     labeled, row = judged.labeled, judged.row
     failed = (row != NO_ROW) & found.failed[row]
@@ -109,35 +112,40 @@ def evaluate(
             labels=labels,
             probabilities=probabilities,
             predicted=decided,
-            thresholds=_thresholds(predictions, classes, threshold),
+            thresholds=_thresholds(told, classes, threshold),
         ),
     )
 
 
-def _thresholds(
-    predictions: Path, classes: Sequence[str], threshold: float | None
-) -> tuple[float, ...] | None:
-    """The thresholds of the decisions: the given one, else those that the record names."""
-    if threshold is not None:
-        return (threshold,) * len(classes)
+def _recorded(predictions: Path) -> ModelFacts | None:
+    """The model that made the predictions, if the record beside them says so."""
     try:
         record = read_record(record_file(predictions))
     except RecordError:
         return None
-    if record is None or set(record.model.classes) != set(classes):
+    return None if record is None else record.model
+
+
+def _thresholds(
+    model: ModelFacts | None, classes: Sequence[str], threshold: float | None
+) -> tuple[float, ...] | None:
+    """The thresholds of the decisions: the given one, else those that the record names."""
+    if threshold is not None:
+        return (threshold,) * len(classes)
+    if model is None or set(model.classes) != set(classes):
         return None
-    told = record.model.threshold
-    own = told if isinstance(told, tuple) else (told,) * len(record.model.classes)
-    by_name = dict(zip(record.model.classes, own, strict=True))
+    told = model.threshold
+    own = told if isinstance(told, tuple) else (told,) * len(model.classes)
+    by_name = dict(zip(model.classes, own, strict=True))
     return tuple(by_name[name] for name in classes)
 
 
 def _predicted(
-    found: Predictions, threshold: float | None, *, predictions: Path
+    found: Predictions, threshold: float | None, activation: str, *, predictions: Path
 ) -> NDArray[np.bool_]:
     """The predicted classes, shape (rows, C); False if an image has no probabilities."""
     if threshold is not None:
-        return decide(found.probabilities, threshold)
+        return decide(found.probabilities, threshold, activation)
     if found.predicted is None:
         raise EvalError(
             f"{predictions}: has no labels to compare (written with --columns probabilities, or as "

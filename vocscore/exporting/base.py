@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vocscore.exporting.exported_model import ExportedModel
 
 Run: TypeAlias = "Callable[[NDArray[np.uint8]], NDArray[np.float32]]"
 """Pixels, uint8 (N, S, S, 3) -> probabilities, float32 (N, C)."""
@@ -33,7 +32,7 @@ class Format:
     name: str
     suffixes: tuple[str, ...]
     require: Callable[[], None]
-    write: Callable[[ExportedModel, Path, Mapping[str, Any]], None]
+    write: Callable[[Any, Path, Mapping[str, Any]], None]
     runner: Callable[[Path], Run]
 
     def files(self, file: Path) -> list[Path]:

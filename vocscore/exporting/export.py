@@ -17,6 +17,7 @@ from vocscore.device import CPU
 from vocscore.errors import ExportError
 from vocscore.exporting.base import description
 from vocscore.exporting.exported_model import ExportedModel, describe
+from vocscore.exporting.exported_onnx import ExportedOnnx
 from vocscore.exporting.formats import format_of
 from vocscore.machine import usable_cores
 from vocscore.models.checkpoint import load_network
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from shards.sample import ImageRef
     from vocscore.exporting.base import Format, Run
     from vocscore.models.card import ModelCard
-    from vocscore.models.network import Network
+    from vocscore.models.checkpoint_files import CheckpointFiles
 
 MOST_DIFFERENCE = 1e-4
 """Maximum difference of a probability; float32 sums in another order differ far less."""
@@ -47,12 +48,14 @@ class ExportReport:
         images: number of images in the check.
         largest: largest difference of a probability from torch's.
         source: of these images, in words.
+        original: what the file was compared with: 'PyTorch', or 'the run' if its network is ONNX.
     """
 
     files: tuple[Path, ...]
     images: int
     largest: float
     source: str
+    original: str = "PyTorch"
 
 
 def write_checked(
@@ -89,15 +92,16 @@ def write_checked(
     made.require()
     stage("loading the model")
     read = read_checkpoint(checkpoint)
-    network, card = load_network(read), read.card
+    card = read.card
+    model = _model(read, out)
     facts = describe(card, identity=read.identity)
     with _working(out) as folder:
         file = folder / out.name
         stage(f"writing {made.name}")
-        made.write(ExportedModel(network, card), file, facts)
+        made.write(model, file, facts)
         stage("comparing")
         checked, largest = _compare(
-            network,
+            model,
             card,
             made.runner(file),
             images,
@@ -114,15 +118,22 @@ def write_checked(
         text = json.dumps({**facts, "checked": found}, indent=2, ensure_ascii=False) + "\n"
         description(file).write_text(text, encoding="utf-8")
         _publish(made.files(file), made.files(out))
-    return ExportReport(tuple(made.files(out)), checked, largest, source)
+    original = "PyTorch" if card.onnx is None else "the run"
+    return ExportReport(tuple(made.files(out)), checked, largest, source, original)
 
 
 def _other(made: Format) -> str:
     return "try -o FILE.xml" if made.suffixes[0] == ".onnx" else "try -o FILE.onnx"
 
 
+def _model(read: CheckpointFiles, out: Path) -> ExportedModel | ExportedOnnx:
+    if read.card.onnx is not None:
+        return ExportedOnnx(read, out=out)
+    return ExportedModel(load_network(read), read.card)
+
+
 def _compare(
-    network: Network,
+    model: ExportedModel | ExportedOnnx,
     card: ModelCard,
     run: Run,
     images: Sequence[ImageRef],
@@ -137,7 +148,7 @@ def _compare(
     """
     checked, largest = 0, 0.0
     for pixels in _decoded(images, card, max_pixels=max_pixels):
-        largest = float(np.maximum(largest, _difference(pixels, network, card, run)))
+        largest = float(np.maximum(largest, _difference(pixels, model, card, run)))
         checked += len(pixels)
         if on_images is not None:
             on_images(checked, len(images))
@@ -173,16 +184,23 @@ def _decoded(
 
 
 @torch.inference_mode()
-def _difference(images: torch.Tensor, network: Network, card: ModelCard, run: Run) -> float:
+def _difference(
+    images: torch.Tensor, model: ExportedModel | ExportedOnnx, card: ModelCard, run: Run
+) -> float:
     """Return the largest difference of a probability.
 
     The expected values are computed as in scoring, not with `ExportedModel`, which is under test.
     The first image is a batch of its own: the file must accept batches of any size.
     """
-    expected = card.probabilities(network(card.preprocess.normalize(images))).numpy()
+    if isinstance(model, ExportedOnnx):
+        expected = model.expected(images)
+    else:
+        logits = model.network(card.preprocess.normalize(images))
+        expected = card.probabilities(logits).numpy()
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
     found = np.concatenate([run(part) for part in np.split(pixels, [1]) if len(part)])
-    return float(np.abs(found - expected).max())
+    # probabilities are 1 at most; outputs without an activation may be larger
+    return float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
 
 
 @contextmanager

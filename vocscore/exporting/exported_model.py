@@ -15,10 +15,16 @@ if TYPE_CHECKING:
     from vocscore.models.network import Network
 
 FORMAT = 1
+_DECISION = "a class is predicted where its probability >= its threshold"
+_DECISIONS = {
+    "sigmoid": _DECISION,
+    "softmax": "the class with the greatest probability is predicted, if >= its threshold",
+    "none": _DECISION,
+}
 
 
 class ExportedModel(nn.Module):
-    """Pixels in, probabilities out: normalization, network, temperature and sigmoid.
+    """Pixels in, probabilities out: normalization, network, temperature and activation.
 
     Args:
         network: of a checkpoint; set to evaluation mode.
@@ -44,6 +50,13 @@ class ExportedModel(nn.Module):
         return self._card.probabilities(self.network(images))
 
 
+def _activation(card: ModelCard) -> dict[str, str]:
+    """Say what turns the network's outputs into probabilities."""
+    if card.activation == "none":
+        return {"activation": "none: the network gives probabilities itself"}
+    return {card.activation: "inside the model, with the temperature"}
+
+
 def describe(card: ModelCard, *, identity: str) -> dict[str, Any]:
     """Describe how to use the exported model, in plain values.
 
@@ -58,7 +71,7 @@ def describe(card: ModelCard, *, identity: str) -> dict[str, Any]:
         "format": FORMAT,
         "classes": list(card.classes),
         "thresholds": list(threshold) if isinstance(threshold, tuple) else [threshold] * classes,
-        "decision": "a class is predicted where its probability >= its threshold",
+        "decision": _DECISIONS[card.activation],
         "size": size,
         "resize": in_words(card.preprocess),
         **steps(card.preprocess),
@@ -66,7 +79,7 @@ def describe(card: ModelCard, *, identity: str) -> dict[str, Any]:
         "colour": "RGB, 0 to 255",
         "normalisation": "inside the model",
         "temperature": card.temperature,
-        "sigmoid": "inside the model, with the temperature",
+        **_activation(card),
         "input": {"name": INPUT, "type": "uint8", "shape": ["pictures", size, size, 3]},
         "output": {"name": OUTPUT, "type": "float32", "shape": ["pictures", classes]},
         "backbone": card.backbone,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from vocscore.exporting.base import Run
     from vocscore.exporting.exported_model import ExportedModel
+    from vocscore.exporting.exported_onnx import ExportedOnnx
 
 RT_INFO = "vocscore"
 """The section of the graph's rt_info that holds the facts."""
@@ -32,7 +33,7 @@ def require() -> None:
     core()
 
 
-def write(model: ExportedModel, file: Path, facts: Mapping[str, Any]) -> None:
+def write(model: ExportedModel | ExportedOnnx, file: Path, facts: Mapping[str, Any]) -> None:
     """Write a model as `file` (.xml) and a .bin beside it; it accepts batches of any size.
 
     Args:
@@ -44,17 +45,27 @@ def write(model: ExportedModel, file: Path, facts: Mapping[str, Any]) -> None:
         OSError: the files cannot be written.
     """
     import openvino
-    import torch
 
-    example = model.example
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # torch's tracer, which OpenVINO calls, is deprecated
-        graph = openvino.convert_model(model, example_input=example, input=[-1, *example.shape[1:]])
+    graph = _graph(model)
     graph.inputs[0].get_tensor().set_names({INPUT})
     graph.outputs[0].get_tensor().set_names({OUTPUT})
     for name, text in as_text(facts).items():
         graph.set_rt_info(text, [RT_INFO, name])
     openvino.save_model(graph, file, compress_to_fp16=False)
+
+
+def _graph(model: ExportedModel | ExportedOnnx) -> Any:
+    import openvino
+    import torch
+
+    from vocscore.exporting.exported_onnx import ExportedOnnx
+
+    if isinstance(model, ExportedOnnx):
+        return model.graph()
+    example = model.example
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch's tracer, which OpenVINO calls, is deprecated
+        return openvino.convert_model(model, example_input=example, input=[-1, *example.shape[1:]])
 
 
 def runner(file: Path) -> Run:

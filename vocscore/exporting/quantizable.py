@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shards.manifest import read_manifest
 from shards.reader import load_split
 from vocscore.errors import CheckpointError, ExportError
-from vocscore.models.card import WEIGHTS_FILE, load_card
+from vocscore.models.card import load_card, read_card, weights_file_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +31,9 @@ def load_measured(checkpoint: Path, shards: Path, *, split: str) -> LabeledImage
         DamageError: the shards are incomplete or damaged.
     """
     card = load_card(checkpoint)
-    if not (checkpoint / WEIGHTS_FILE).is_file():
-        raise CheckpointError(f"{checkpoint}: has no {WEIGHTS_FILE}. Name a finished run.")
+    weights = weights_file_of(read_card(checkpoint))
+    if not (checkpoint / weights).is_file():
+        raise CheckpointError(f"{checkpoint}: has no {weights}. Name a finished run.")
     if read_manifest(shards).classes != card.classes:
         raise ExportError(
             f"{shards}: the classes differ from the model's. Name the shards that it was trained "

@@ -103,18 +103,16 @@ def quantize(
     images = load_measured(checkpoint, data.shards, split=data.split)
 
     stage("loading the model")  # imports torch: errors that need no torch were raised above
-    from vocscore.models.checkpoint import load_network
     from vocscore.models.checkpoint_files import read_checkpoint
     from vocscore.pipeline.loaders import open_loader
     from vocscore.runtime.int8 import PRESETS, write
     from vocscore.runtime.int8 import quantize as quantize_graph
-    from vocscore.runtime.load import open_graph, shape_of
-    from vocscore.runtime.openvino import convert
+    from vocscore.runtime.load import converted, open_graph, shape_of
 
     files = read_checkpoint(checkpoint)
-    network, card = load_network(files), files.card
+    card = files.card
     shape = shape_of(card, precision="float32", group=GROUP)
-    graph = convert(network, card.preprocess, shape=shape)
+    graph = converted(files, card, shape=shape)
     shown = _Shown(on_images, total=(1 + len(PRESETS)) * len(images.images))
     with closing(
         open_loader(
@@ -132,7 +130,7 @@ def quantize(
 
         stage("measuring float32")
         exact = _probabilities(open_graph(graph, card, shape=shape), batches(), card, shown)
-        ranges = _calibration(batches(), data.calibration_images)
+        ranges = _calibration(batches(), data.calibration_images, group=shape.group)
         tried = []
         for preset in PRESETS:
             stage(f"calibrating ({preset})")
@@ -185,7 +183,7 @@ def _probabilities(
     return found
 
 
-def _calibration(batches: Iterator[Batch], images: int) -> list[NDArray[np.uint8]]:
+def _calibration(batches: Iterator[Batch], images: int, *, group: int) -> list[NDArray[np.uint8]]:
     """The first images, in batches of the graph's size; the last batch repeats some of them."""
     import torch
 
@@ -195,9 +193,9 @@ def _calibration(batches: Iterator[Batch], images: int) -> list[NDArray[np.uint8
         if sum(map(len, pixels)) >= images:
             break
     every = torch.cat(pixels)[:images]
-    groups = -(-len(every) // GROUP)
-    at = torch.arange(groups * GROUP) % len(every)
-    return [every[at[n * GROUP : (n + 1) * GROUP]].contiguous().numpy() for n in range(groups)]
+    groups = -(-len(every) // group)
+    at = torch.arange(groups * group) % len(every)
+    return [every[at[n * group : (n + 1) * group]].contiguous().numpy() for n in range(groups)]
 
 
 def _compare(
@@ -212,7 +210,7 @@ def _compare(
 
     threshold: Any = card.decision_threshold
     labels = images.labels
-    fidelity = compare(exact, found, threshold=threshold)
+    fidelity = compare(exact, found, threshold=threshold, activation=card.activation)
     return QuantizeReport(
         preset=preset,
         images=len(exact),

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shards.files import read_regular
 from vocscore.errors import CheckpointError
+from vocscore.models.head_spec import OWN, parse_head
+from vocscore.models.onnx_signature import BACKBONE as ONNX
+from vocscore.models.onnx_signature import OnnxSignature
 from vocscore.models.probabilities import decide, probabilities
 from vocscore.pipeline.preprocess import Preprocess
 
@@ -24,8 +27,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vocscore.device import Precision
+    from vocscore.models.head_spec import HeadSpec
 
 WEIGHTS_FILE = "model.safetensors"
+ONNX_FILE = "model.onnx"
+"""In place of `WEIGHTS_FILE`: the whole network of a card whose backbone is 'onnx'."""
 CARD_FILE = "model.json"
 PLAIN_FORMAT = 1
 FITTED_FORMAT = 2
@@ -58,8 +64,10 @@ class ModelCard:
         activation: turns logits into probabilities: 'sigmoid' for each class alone, 'softmax' over
             all classes (then the one with the greatest is predicted), or 'none' where the network
             gives probabilities itself.
-        head: kind and numbers of a head other than a linear layer; empty: linear.
+        head: kind and numbers of a head other than a linear layer; empty: linear. See
+            `vocscore.models.head_spec`.
         origin: where the network is from, as text for the user: its license, its source.
+        onnx: how the network takes images, if it is an ONNX file; then `backbone` is 'onnx'.
     """
 
     backbone: str
@@ -73,6 +81,7 @@ class ModelCard:
     activation: str = "sigmoid"
     head: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
+    onnx: OnnxSignature | None = None
 
     def __post_init__(self) -> None:
         """Refuse invalid values.
@@ -95,6 +104,9 @@ class ModelCard:
         if self.activation not in ACTIVATIONS:
             known = ", ".join(ACTIVATIONS)
             raise ValueError(f"activation must be one of {known}, got {self.activation!r}")
+        parse_head(self.head)
+        if self.activation == "none" and self.temperature != 1:
+            raise ValueError("without an activation the temperature must be 1")
 
     def _check_texts(self) -> None:
         names = self.classes
@@ -107,14 +119,23 @@ class ModelCard:
             raise TypeError("backbone and weights must be text")
         if not all(isinstance(part, str) for pair in self.origin.items() for part in pair):
             raise TypeError(f"origin must be texts, got {self.origin!r}")
+        if (self.backbone == ONNX) != (self.onnx is not None):
+            raise ValueError("only a card of the backbone 'onnx' has 'onnx', and each of them has")
 
     @property
     def format(self) -> int:
         """The oldest format that can represent this card."""
+        if self.onnx is not None:
+            return EXTENDED_FORMAT
         if self.activation != "sigmoid" or self.head or not self.preprocess.squashes:
             return EXTENDED_FORMAT
         plain = self.thresholds is None and self.temperature == 1
         return PLAIN_FORMAT if plain else FITTED_FORMAT
+
+    @property
+    def head_spec(self) -> HeadSpec | None:
+        """The head; None: a linear layer."""
+        return parse_head(self.head)
 
     @property
     def decision_threshold(self) -> float | tuple[float, ...]:
@@ -127,7 +148,7 @@ class ModelCard:
 
     def decide(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return which classes are predicted by the card's thresholds; both of shape (N, C)."""
-        return decide(probabilities, self.decision_threshold)
+        return decide(probabilities, self.decision_threshold, self.activation)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; values that were not fitted, and usual ones, have no key."""
@@ -149,6 +170,7 @@ class ModelCard:
             "weights": self.weights,
             "precision": self.precision,
             **more,
+            **({} if self.onnx is None else {"onnx": self.onnx.to_json()}),
         }
 
     @classmethod
@@ -171,6 +193,20 @@ class ModelCard:
             activation=value.get("activation", "sigmoid"),
             head=dict(value.get("head", {})),
             origin=dict(value.get("origin", {})),
+            onnx=None if value.get("onnx") is None else OnnxSignature.from_json(value["onnx"]),
+        )
+
+
+def require_features(card: ModelCard, folder: Path) -> None:
+    """Refuse a model that has no features before a head.
+
+    Raises:
+        CheckpointError: it is an imported classifier with its own last layers.
+    """
+    if card.head.get("kind") == OWN:
+        raise CheckpointError(
+            f"{folder}: an imported classifier whose own last layers are kept, so that it has no "
+            "features before a head. Train a head on its weights with 'vocscore train --weights'."
         )
 
 
@@ -189,7 +225,13 @@ def checkpoint_hash(folder: Path) -> str:
     Raises:
         CheckpointError: a file is missing.
     """
-    return identity_of(read_file(folder / CARD_FILE), read_file(folder / WEIGHTS_FILE))
+    card = read_file(folder / CARD_FILE)
+    return identity_of(card, read_file(folder / weights_file_of(parse_card(card, folder))))
+
+
+def weights_file_of(written: dict[str, Any]) -> str:
+    """Return the name of the file with the weights, from the output of `read_card`."""
+    return ONNX_FILE if written.get("backbone") == ONNX else WEIGHTS_FILE
 
 
 def identity_of(card: bytes, weights: bytes) -> str:

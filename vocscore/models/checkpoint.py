@@ -19,7 +19,9 @@ from shards import atomic
 from vocscore.errors import CheckpointError
 from vocscore.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard
 from vocscore.models.checkpoint_files import read_checkpoint
-from vocscore.models.network import Network, empty_network
+from vocscore.models.head_spec import OWN
+from vocscore.models.network import Network, empty_network, with_head
+from vocscore.models.own_head import own_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,19 +75,24 @@ def load_network(files: CheckpointFiles) -> Network:
     Raises:
         CheckpointError: the weights are damaged, or do not fit the card.
     """
-    weights = files.weights()
-    files.release()  # otherwise a second copy stays in memory while the network is converted
-    if hashlib.sha256(weights).hexdigest() != files.written.get("weights_sha256"):
+    if files.card.onnx is not None:
         raise CheckpointError(
-            f"{files.folder / WEIGHTS_FILE}: not the weights that {CARD_FILE} was written with "
-            f"(saving was interrupted or a file was replaced). Train again, or copy both files "
-            f"again."
+            f"{files.folder}: an ONNX model, which PyTorch cannot run. It can be scored, evaluated "
+            "and quantized; training, features and heat maps need a network of torchvision or timm."
         )
-    card = files.card
-    size = card.preprocess.size
-    network = empty_network(card.backbone, classes=len(card.classes), size=size)
+    weights = files.verified_weights()
+    network = _empty(files.card)
     _fill(network, weights, files)
     return network.eval()
+
+
+def _empty(card: ModelCard) -> Network:
+    """Build the network that a card describes, with random weights."""
+    if card.head.get("kind") == OWN:
+        return own_network(card)
+    size = card.preprocess.size
+    network = empty_network(card.backbone, classes=len(card.classes), size=size)
+    return with_head(network, card.head_spec, backbone=card.backbone, size=size)
 
 
 def _fill(network: Network, weights: bytes, files: CheckpointFiles) -> None:

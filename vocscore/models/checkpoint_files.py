@@ -6,6 +6,7 @@ the network from the same weights later. `hold` keeps the bytes in between, for 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from vocscore.errors import CheckpointError
 from vocscore.models.card import (
     CARD_FILE,
-    WEIGHTS_FILE,
     identity_of,
     parse_card,
     read_file,
     to_card,
+    weights_file_of,
 )
 
 if TYPE_CHECKING:
@@ -55,8 +56,13 @@ class CheckpointFiles:
         """
         return to_card(self.written, self.folder)
 
+    @property
+    def weights_file(self) -> Path:
+        """The file with the weights."""
+        return self.folder / weights_file_of(self.written)
+
     def weights(self) -> bytes:
-        """Return the bytes of the safetensors file; read them again if they were released.
+        """Return the bytes of the weights' file; read them again if they were released.
 
         They are not compared with their hash in the card.
 
@@ -65,10 +71,26 @@ class CheckpointFiles:
         """
         if self._weights is not None:
             return self._weights
-        found = read_file(self.folder / WEIGHTS_FILE)
+        found = read_file(self.weights_file)
         if identity_of(self.card_bytes, found) != self.identity:
             raise _replaced(self.folder)
         return found
+
+    def verified_weights(self) -> bytes:
+        """Return the same once they are those that the card was written with, and release them.
+
+        Raises:
+            CheckpointError: they are not, or the files in the folder have changed.
+        """
+        weights = self.weights()
+        self.release()  # otherwise a second copy stays in memory while the network is converted
+        if hashlib.sha256(weights).hexdigest() != self.written.get("weights_sha256"):
+            raise CheckpointError(
+                f"{self.weights_file}: not the weights that {CARD_FILE} was written with "
+                f"(saving was interrupted or a file was replaced). Train again, or copy both files "
+                f"again."
+            )
+        return weights
 
     def release(self) -> None:
         """Free the memory of the weights."""
@@ -84,7 +106,7 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
     card = read_file(folder / CARD_FILE)
     written = parse_card(card, folder)
     to_card(written, folder)  # before the weights, which may be large
-    weights = read_file(folder / WEIGHTS_FILE)
+    weights = read_file(folder / weights_file_of(written))
     return CheckpointFiles(folder, identity_of(card, weights), written, card, weights)
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from vocscore.errors import CheckpointError
 from vocscore.models.backbones import is_timm, refuse_unknown
+from vocscore.models.heads.attach import attach_head
 from vocscore.models.timm_backbones import SIZE_ERRORS, TimmBackbone, open_timm, refused_size
 from vocscore.models.timm_models import check_timm, model_preprocess
 from vocscore.models.timm_weights import convert
@@ -22,6 +23,8 @@ from vocscore.pipeline.preprocess import Preprocess
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vocscore.models.head_spec import HeadSpec
+    from vocscore.models.heads.attach import Head
     from vocscore.models.weights import Weights
 
 AUXILIARY_HEADS = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
@@ -32,21 +35,21 @@ HALF = (0.5, 0.5, 0.5)
 
 
 class Network(nn.Module):
-    """A backbone and a linear head; every logit is unbounded and independent of the others.
+    """A backbone and a head; every logit is unbounded and independent of the others.
 
     Attributes:
         backbone: float32 images (N, 3, S, S), normalized by the checkpoint's Preprocess ->
-            features (N, F).
-        head: features (N, F) -> logits (N, C).
+            features (N, F); with a head on maps, the last map (N, F, h, w).
+        head: the backbone's output -> logits (N, C); linear unless `with_head` replaced it.
         weights_at: where in their file the backbone's initial weights were, as returned by
             `fit_weights`; '' also if they did not come from a file.
     """
 
     backbone: nn.Module
-    head: nn.Linear
+    head: Head
     weights_at: str = ""
 
-    def __init__(self, backbone: nn.Module, head: nn.Linear) -> None:
+    def __init__(self, backbone: nn.Module, head: Head) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
@@ -90,7 +93,7 @@ def build_network(
     network, dropped = _bare(backbone, classes=classes, size=size, authors_init=random)
     if weights == "imagenet":
         state = imagenet_weights(backbone, on_stage=on_stage)
-        _fit(network.backbone, state, backbone=backbone, dropped=dropped)
+        _fit(network.backbone, state, backbone=backbone, dropped=dropped, published=True)
     elif not random:
         state = read_weights(weights)
         network.weights_at = _fit(network.backbone, state, backbone=backbone, dropped=dropped)
@@ -105,6 +108,26 @@ def empty_network(backbone: str, *, classes: int, size: int) -> Network:
         CheckpointError: no such backbone, or it needs timm, which is not installed.
     """
     return _bare(backbone, classes=classes, size=size, authors_init=False)[0]
+
+
+def with_head(network: Network, spec: HeadSpec | None, *, backbone: str, size: int) -> Network:
+    """Replace the linear head of a network, in place, and return the network.
+
+    Args:
+        network: with a linear head.
+        spec: the head, which starts at zero; None: keep the linear one.
+        backbone: its name, for errors.
+        size: height and width of the images, pixels.
+
+    Raises:
+        CheckpointError: the head needs a map, and the backbone has none.
+    """
+    if spec is not None:
+        assert isinstance(network.head, nn.Linear)
+        network.backbone, network.head = attach_head(
+            network.backbone, network.head, spec, name=backbone, size=size
+        )
+    return network
 
 
 def input_preprocess(backbone: str, *, weights: str, size: int) -> Preprocess:
@@ -126,7 +149,8 @@ def input_preprocess(backbone: str, *, weights: str, size: int) -> Preprocess:
         return replace(run_card(run, backbone=backbone).preprocess, size=size, upright=True)
     if is_timm(backbone):
         own = model_preprocess(backbone)
-        # Squashed to `size`, like other backbones: a centered crop may cut off labeled objects.
+        # Squashed to `size`, like other backbones: in most splits better than the model's own crop
+        # of 224 pixels, see docs/training.md, "timm".
         return Preprocess(size=size, mean=own.mean, std=own.std)
     if weights == "none":
         return Preprocess(size=size)
@@ -157,8 +181,15 @@ def _bare(
     )
 
 
-def _fit(module: nn.Module, weights: Weights, *, backbone: str, dropped: tuple[str, ...]) -> str:
-    """Copy weights into a backbone; see `fit_weights`."""
+def _fit(
+    module: nn.Module,
+    weights: Weights,
+    *,
+    backbone: str,
+    dropped: tuple[str, ...],
+    published: bool = False,
+) -> str:
+    """Copy weights into a backbone; see `fit_weights` and, for `published`, `convert`."""
     if not isinstance(module, TimmBackbone):
         return fit_weights(module, weights, backbone=backbone, dropped=dropped)
     return fit_weights(
@@ -166,7 +197,7 @@ def _fit(module: nn.Module, weights: Weights, *, backbone: str, dropped: tuple[s
         weights,
         backbone=backbone,
         dropped=dropped,
-        convert=partial(convert, module.model),
+        convert=partial(convert, module.model, published=published),
     )
 
 

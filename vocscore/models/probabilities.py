@@ -44,7 +44,7 @@ def probabilities(
 def probabilities_of(
     logits: NDArray[np.floating[Any]], *, temperature: float
 ) -> NDArray[np.float32]:
-    """Compute the same for a NumPy array."""
+    """Compute the sigmoid for a NumPy array."""
     import torch
 
     found: NDArray[np.float32] = probabilities(torch.from_numpy(logits), temperature).numpy()
@@ -52,7 +52,9 @@ def probabilities_of(
 
 
 def decide(
-    probabilities: NDArray[np.floating[Any]], threshold: float | Sequence[float] | NDArray[Any]
+    probabilities: NDArray[np.floating[Any]],
+    threshold: float | Sequence[float] | NDArray[Any],
+    activation: str = "sigmoid",
 ) -> NDArray[np.bool_]:
     """Return which classes are predicted: those with a probability at or above the threshold.
 
@@ -60,12 +62,33 @@ def decide(
     reached by the float32 nearest to 0.7, which is less than the float64 0.7.
 
     Args:
-        probabilities: floating point, shape (N, C).
+        probabilities: floating point, shape (..., C).
         threshold: one number, or one per class.
+        activation: with 'softmax' an image has one class, so that only its most probable one can
+            be predicted.
 
     Returns:
-        bool, shape (N, C).
+        bool, the same shape.
     """
     exact = np.asarray(probabilities, np.float32)
     decided: NDArray[np.bool_] = exact >= np.asarray(threshold, np.float32)
-    return decided
+    return decided & most_probable(exact) if activation == "softmax" else decided
+
+
+def most_probable(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Return where each image has its largest probability; of equal ones, the first.
+
+    Args:
+        probabilities: floating point, shape (..., C). NaN is a probability that is not known; a
+            row of NaN has no largest one.
+
+    Returns:
+        bool, the same shape.
+    """
+    found: NDArray[np.bool_] = np.zeros(probabilities.shape, np.bool_)
+    unknown = np.isnan(probabilities)
+    if found.size:
+        largest = np.where(unknown, -np.inf, probabilities).argmax(axis=-1, keepdims=True)
+        np.put_along_axis(found, largest, values=True, axis=-1)
+    found[unknown] = False
+    return found

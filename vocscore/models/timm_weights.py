@@ -58,7 +58,9 @@ def timm_weights_file(backbone: str, *, on_stage: Callable[[str], None] | None =
     )
 
 
-def convert(model: nn.Module, values: Mapping[str, torch.Tensor]) -> Tensors | None:
+def convert(
+    model: nn.Module, values: Mapping[str, torch.Tensor], *, published: bool = False
+) -> Tensors | None:
     """Convert tensors that do not fit as they are, as timm does for its own weights.
 
     These are names of the model's authors (DINOv2's, ConvNeXt's), and position embeddings of
@@ -67,18 +69,24 @@ def convert(model: nn.Module, values: Mapping[str, torch.Tensor]) -> Tensors | N
     Args:
         model: timm's model, to fit.
         values: tensors by name, without prefixes of wrappers.
+        published: they are timm's weights of this model, in which timm ignores unknown names.
 
     Returns:
-        Tensors by timm's names; None if timm has no rule for this model, or it fails.
+        Tensors by timm's names; None if timm's rule for this model fails.
     """
     rule = _rule(model)
-    if rule is None:
-        return None
+    made: Mapping[str, Any] = values
     try:
-        made = rule(dict(values), model)
+        if rule is not None:
+            made = rule(dict(values), model)
     except Exception:  # noqa: BLE001 - written for the model's own files; others may raise anything
         return None
-    return {name: value for name, value in made.items() if isinstance(value, torch.Tensor)}
+    own = model.state_dict()
+    return {
+        name: value
+        for name, value in made.items()
+        if isinstance(value, torch.Tensor) and (name in own or not published)
+    }
 
 
 def _rule(model: Any) -> Callable[..., dict[str, Any]] | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from shards.files import open_regular
 from shards.image_formats import sniff
 from vocscore.errors import CheckpointError
-from vocscore.models.card import CARD_FILE, WEIGHTS_FILE, load_card
+from vocscore.models.card import CARD_FILE, ONNX_FILE, WEIGHTS_FILE, load_card
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -62,10 +62,11 @@ def run_of(weights: str) -> Path | None:
         weights: the value of `--weights`.
     """
     path = Path(weights)
-    folder = path.parent if path.name == WEIGHTS_FILE else path
+    folder = path.parent if path.name in (WEIGHTS_FILE, ONNX_FILE) else path
     if weights in WORDS or not (folder / CARD_FILE).is_file():
         return None
-    return folder if (folder / WEIGHTS_FILE).is_file() else None
+    there = any((folder / name).is_file() for name in (WEIGHTS_FILE, ONNX_FILE))
+    return folder if there else None
 
 
 def run_card(folder: Path, *, backbone: str) -> ModelCard:
@@ -75,6 +76,10 @@ def run_card(folder: Path, *, backbone: str) -> ModelCard:
         CheckpointError: it is damaged, or has another backbone.
     """
     card = load_card(folder)
+    if card.onnx is not None:
+        raise CheckpointError(
+            f"{folder}: a model in ONNX, which cannot be trained further. Start from other weights."
+        )
     if card.backbone != backbone:
         raise CheckpointError(
             f"{folder}: a run of the backbone {card.backbone}, but --backbone is {backbone}. "
@@ -107,12 +112,13 @@ def check_weights(weights: str, *, backbone: str) -> None:
     check_file(weight_file(weights), named=weights)
 
 
-def check_file(file: Path, *, named: str) -> None:
+def check_file(file: Path, *, named: str, takes: str = _TAKES) -> None:
     """Refuse a file that does not contain weights, and name its kind.
 
     Args:
         file: path of the file.
         named: the path as the user gave it.
+        takes: the sentence that says what is expected.
 
     Raises:
         CheckpointError: it is missing, not a regular file, or contains something else.
@@ -121,12 +127,13 @@ def check_file(file: Path, *, named: str) -> None:
         with os.fdopen(open_regular(file), "rb") as opened:
             found = _what_else(opened, file)
     except FileNotFoundError as error:
-        raise CheckpointError(f"{named}: no such file. {_hint(named)}") from error
+        raise CheckpointError(f"{named}: no such file. {_hint(named, takes)}") from error
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         said = error.strerror if isinstance(error, OSError) else str(error)
-        raise CheckpointError(f"{named}: {said}. {_hint(named)}") from error
+        raise CheckpointError(f"{named}: {said}. {_hint(named, takes)}") from error
     if found is not None:
         what, cure = found
+        cure = takes if cure is _TAKES else cure
         raise CheckpointError(f"{named}: {what}. {cure.rstrip('.')}.")
 
 
@@ -135,12 +142,12 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or ["no reason given"])[0].rstrip(".")
 
 
-def _hint(named: str) -> str:
+def _hint(named: str, takes: str) -> str:
     if "://" in named:
         return "It is a URL: download the file, and give its path."
     if named.lower() in WORDS:
         return f"Write it {named.lower()!r}."
-    return _TAKES
+    return takes
 
 
 def _what_else(opened: BinaryIO, file: Path) -> tuple[str, str] | None:

@@ -39,6 +39,7 @@ class ModelFacts:
         threshold: of the labels; one number, or one per class.
         classes: in column order.
         backbone: its name; None in records of older versions.
+        activation: of its probabilities, 'softmax' or 'none'; None: the sigmoid.
     """
 
     given: str
@@ -49,6 +50,12 @@ class ModelFacts:
     threshold: float | tuple[float, ...]
     classes: tuple[str, ...]
     backbone: str | None = None
+    activation: str | None = None
+
+    @property
+    def rule(self) -> str:
+        """The activation, as `decide` takes it."""
+        return self.activation or "sigmoid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,10 @@ class ScoreRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Convert to plain values, with the format's name and version first."""
-        return {"format": FORMAT, "version": VERSION, **asdict(self)}
+        found = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        if self.model.activation is None:
+            del found["model"]["activation"]
+        return found
 
     def to_bytes(self) -> bytes:
         """The file: indented JSON in ASCII; bytes of names that are not text are escaped."""

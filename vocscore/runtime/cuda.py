@@ -43,6 +43,7 @@ class Step(nn.Module):
         preprocess: the checkpoint's preprocessing.
         dtype: type of the network: float32 or bfloat16.
         temperature: the checkpoint's temperature; None: the logits stay.
+        activation: the checkpoint's activation.
         classes: number of logits; None: all columns are.
     """
 
@@ -54,6 +55,7 @@ class Step(nn.Module):
         dtype: torch.dtype,
         temperature: float | None = 1.0,
         classes: int | None = None,
+        activation: str = "sigmoid",
     ) -> None:
         """Convert the network to `dtype`, channels-last."""
         super().__init__()
@@ -64,6 +66,7 @@ class Step(nn.Module):
         self.register_buffer("shift", shift.float().view(1, 3, 1, 1))
         self._dtype = dtype
         self._temperature = temperature
+        self._activation = activation
         self._classes = classes
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -72,10 +75,10 @@ class Step(nn.Module):
         if self._temperature is None:
             return outputs.float()
         if self._classes in (None, outputs.shape[1]):
-            return probabilities(outputs, self._temperature)
+            return probabilities(outputs, self._temperature, self._activation)
         # contiguous, as without features: torch has other kernels for other strides
         logits = outputs[:, : self._classes].contiguous()
-        scores = probabilities(logits, self._temperature)
+        scores = probabilities(logits, self._temperature, self._activation)
         return torch.cat([scores, outputs[:, self._classes :].float()], dim=1)
 
     def normalized(self, images: torch.Tensor) -> torch.Tensor:
@@ -117,6 +120,7 @@ class CudaRuntime(Runtime):
         batch_size: images in a full batch. Smaller batches are padded to it; larger ones are run
             without the graph.
         temperature: the checkpoint's temperature; None: the results are logits.
+        activation: the checkpoint's activation.
         features: whether the network returns features after the logits.
         graph: capture the full batch in a CUDA graph.
         compiled: a mode of `torch.compile`, which takes tens of seconds; None: do not compile.
@@ -133,6 +137,7 @@ class CudaRuntime(Runtime):
         batch_size: int,
         temperature: float | None = 1.0,
         features: bool = False,
+        activation: str = "sigmoid",
         graph: bool = True,
         compiled: str | None = None,
     ) -> None:
@@ -145,7 +150,14 @@ class CudaRuntime(Runtime):
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self.features = _width(fused, size=self._size) - classes if features else 0
         self._columns = classes + self.features
-        step = Step(fused, preprocess, dtype=dtype, temperature=temperature, classes=classes)
+        step = Step(
+            fused,
+            preprocess,
+            dtype=dtype,
+            temperature=temperature,
+            activation=activation,
+            classes=classes,
+        )
         step = step.to(self._device)
         self._step: Callable[[torch.Tensor], torch.Tensor] = step
         if compiled is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import torch
 from vocscore.device import Device, parse_precision
 from vocscore.errors import CheckpointError
 from vocscore.models.checkpoint_files import take
+from vocscore.runtime.asked import Asked
 from vocscore.runtime.compile_cache import cache_key, load_or_compile
 from vocscore.runtime.features import Joined, WithFeatures
 from vocscore.runtime.finishing import finish_of
@@ -62,29 +63,9 @@ def open_checkpoint(
         DeviceError: OpenVINO is missing, or does not compute int8 correctly.
     """
     files = take(folder, identity=identity)
-    asked = Asked(Device.parse(device), parse_precision(precision), group)
-    return open_files(files, asked), files.card
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The runtime that is asked for.
-
-    Attributes:
-        device: the CPU, or a GPU with its number.
-        precision: as returned by `resolve_precision`.
-        group: images in a full batch.
-        size: height and width of the images, pixels; None: as in the card.
-        features: whether the results are (N, C + F), with the backbone's features.
-        logits: whether the results have logits in place of probabilities.
-    """
-
-    device: Device
-    precision: Precision
-    group: int
-    size: int | None = None
-    features: bool = False
-    logits: bool = False
+    return open_files(
+        files, Asked(Device.parse(device), parse_precision(precision), group)
+    ), files.card
 
 
 def open_files(files: CheckpointFiles, asked: Asked) -> Runtime:
@@ -97,8 +78,14 @@ def open_files(files: CheckpointFiles, asked: Asked) -> Runtime:
     card = files.card
     if asked.size is not None:
         card = replace(card, preprocess=replace(card.preprocess, size=asked.size))
+    if card.onnx is not None and asked.features:
+        raise CheckpointError(f"{files.folder}: an ONNX model, which has no separate features.")
     if not asked.device.is_gpu:
         return _open_cached(files, card, asked)
+    if card.onnx is not None:
+        from vocscore.runtime.onnx_cuda import open_on_gpu
+
+        return open_on_gpu(files, card, asked)
     return open_runtime(
         _network(files, card),
         card,
@@ -120,16 +107,17 @@ def _open_cached(files: CheckpointFiles, card: ModelCard, asked: Asked) -> Runti
         files.release()
         return load(blob, shape=shape)
 
-    def converted() -> Any:
-        network = _network(files, card)
-        module = WithFeatures(network).eval() if asked.features else network
+    def made() -> Any:
+        if not asked.features:
+            return converted(files, card, shape=shape)
+        module = WithFeatures(_network(files, card)).eval()
         return convert(module, card.preprocess, shape=shape)
 
     outputs = {"features": True} if asked.features else {}
     compiled = load_or_compile(
         cache_key({**_facts(files.identity, shape), **outputs}),
         load=restore,
-        make=lambda: compile_model(converted(), shape=shape),
+        make=lambda: compile_model(made(), shape=shape),
         dump=dump,
     )
     width = int(compiled.outputs[1].shape[1]) if asked.features else 0
@@ -165,7 +153,7 @@ def open_runtime(
 
     Args:
         network: modified in place: moved to the device and set to evaluation mode.
-        card: has its preprocessing, classes and temperature.
+        card: has its preprocessing, classes, temperature and activation.
         device: the CPU, or a GPU with its number; or its name.
         precision: 'float32' or 'bf16'.
         group: images in a full batch; batches of other sizes are scored too, but not as fast.
@@ -187,6 +175,7 @@ def open_runtime(
         batch_size=group,
         temperature=None if logits else card.temperature,
         features=features,
+        activation=card.activation,
     )
 
 
@@ -229,7 +218,30 @@ def shape_of(card: ModelCard, *, precision: Precision, group: int) -> Shape:
     """Return the shape for which a checkpoint's network is compiled in this process."""
     # torch's number of threads, not the machine's: a worker process has a share of the cores
     cores = torch.get_num_threads()
+    if card.onnx is not None and card.onnx.batch is not None:
+        group = card.onnx.batch
     return shape_for(group=group, size=card.preprocess.size, precision=precision, cores=cores)
+
+
+def converted(files: CheckpointFiles, card: ModelCard, *, shape: Shape) -> Any:
+    """Convert the network of a checkpoint, or its ONNX file.
+
+    Args:
+        files: the checkpoint.
+        card: its card, maybe for images of another size.
+        shape: its group and size are used.
+
+    Returns:
+        An `openvino.Model`: uint8 (group, S, S, 3) -> float32 (group, F).
+
+    Raises:
+        CheckpointError: it is damaged, or does not accept the size.
+    """
+    if card.onnx is not None:
+        from vocscore.runtime.onnx_openvino import convert_checkpoint
+
+        return convert_checkpoint(files, card, shape=shape)
+    return convert(_network(files, card), card.preprocess, shape=shape)
 
 
 def _network(files: CheckpointFiles, card: ModelCard) -> Network:

@@ -139,17 +139,12 @@ def convert(module: nn.Module, preprocess: Preprocess, *, shape: Shape) -> Any:
         )
     _pool_plainly(model)
     pixels = openvino.opset13.parameter([shape.group, *sides, 3], openvino.Type.u8)
-    model.get_parameters()[0].output(0).replace(_normalized(pixels, preprocess))
+    model.get_parameters()[0].output(0).replace(_channels_first(normalized(pixels, preprocess)))
     return openvino.Model(model.get_results(), [pixels], "network")
 
 
-def _normalized(pixels: Any, preprocess: Preprocess) -> Any:
-    """(pixel - mean) / std, then channels first.
-
-    In this order the transposition cancels with the one before the first convolution, and no pixel
-    is moved; before the arithmetic, as in OpenVINO's `PrePostProcessor`, all pixels are moved
-    twice.
-    """
+def normalized(pixels: Any, preprocess: Preprocess) -> Any:
+    """(pixel - mean) / std: uint8 (N, S, S, 3) -> float32 (N, S, S, 3)."""
     from openvino import opset13 as ops
 
     mean, std = (
@@ -157,8 +152,19 @@ def _normalized(pixels: Any, preprocess: Preprocess) -> Any:
         for values in (preprocess.mean, preprocess.std)
     )
     centered = ops.subtract(ops.convert(pixels, "f32"), ops.constant(mean))
-    scaled = ops.multiply(centered, ops.constant(1 / std))
-    return ops.transpose(scaled, ops.constant(np.array([0, 3, 1, 2]))).output(0)
+    return ops.multiply(centered, ops.constant(1 / std))
+
+
+def _channels_first(images: Any) -> Any:
+    """(N, S, S, 3) -> the output (N, 3, S, S), behind the normalization.
+
+    In this order the transposition cancels with the one before the first convolution, and no pixel
+    is moved; before the arithmetic, as in OpenVINO's `PrePostProcessor`, all pixels are moved
+    twice.
+    """
+    from openvino import opset13 as ops
+
+    return ops.transpose(images, ops.constant(np.array([0, 3, 1, 2]))).output(0)
 
 
 def _pool_plainly(model: Any) -> None:

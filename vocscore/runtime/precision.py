@@ -53,9 +53,17 @@ def compare(
     other: NDArray[np.float32],
     *,
     threshold: float | tuple[float, ...],
+    activation: str = "sigmoid",
 ) -> Fidelity:
-    """Compare probabilities (N, C) with float32's; `threshold` is one number, or one per class."""
-    changed = decide(exact, threshold) != decide(other, threshold)
+    """Compare probabilities (N, C) with float32's.
+
+    Args:
+        exact: float32's, shape (N, C).
+        other: of the other arithmetic, the same shape.
+        threshold: of the decisions: one number, or one per class.
+        activation: as for `decide`.
+    """
+    changed = decide(exact, threshold, activation) != decide(other, threshold, activation)
     return Fidelity(
         images=len(exact),
         largest=float(np.abs(exact - other).max(initial=0.0)),
@@ -83,7 +91,12 @@ def measure_bf16(network: Network, card: ModelCard, batches: Iterable[torch.Tens
         with torch.autocast(images.device.type, torch.bfloat16):
             logits = network(pixels)
         other.append(card.probabilities(logits).cpu().numpy())
-    return compare(np.concatenate(exact), np.concatenate(other), threshold=card.decision_threshold)
+    return compare(
+        np.concatenate(exact),
+        np.concatenate(other),
+        threshold=card.decision_threshold,
+        activation=card.activation,
+    )
 
 
 def resolve_precision(name: str, card: ModelCard, *, device: Device | str) -> Precision:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from vocscore.device import Device, parse_precision
+from vocscore.models.card import require_features
 from vocscore.models.checkpoint_files import take
 from vocscore.pipeline.several_sizes import shape_of
+from vocscore.runtime.asked import Asked
 from vocscore.runtime.features import Pooled, TwoPasses, same_probabilities
 from vocscore.runtime.finishing import finish_of
-from vocscore.runtime.load import Asked, open_backbone, open_files
+from vocscore.runtime.load import open_backbone, open_files
 from vocscore.runtime.tta import TtaRuntime
 
 if TYPE_CHECKING:
@@ -49,11 +51,14 @@ def open_scorer(
         tta: the views; None: the image as it is.
 
     Raises:
-        CheckpointError: it is damaged, was replaced after it was chosen, or does not accept a size.
+        CheckpointError: it is damaged, was replaced after it was chosen, does not accept a size, or
+            has no features.
         DeviceError: OpenVINO is missing, or does not compute int8 correctly.
         OptionError: a view has the model's own size twice.
     """
     files = take(folder, identity=identity)
+    if features:
+        require_features(files.card, folder)
     asked = Asked(Device.parse(device), parse_precision(precision), group)
     plain = _open(files, asked, tta)
     if not features:

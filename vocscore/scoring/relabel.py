@@ -13,6 +13,7 @@ from shards import atomic
 from vocscore.columns.open import open_table
 from vocscore.columns.table import DEFAULT_THRESHOLD
 from vocscore.errors import ScoreError
+from vocscore.models.probabilities import decide, most_probable
 from vocscore.printed import Printed
 from vocscore.records.score_record import record_file
 from vocscore.records.thresholds_file import read_thresholds
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
+
+    from numpy.typing import NDArray
 
     from shards.errors import Fault
     from vocscore.columns.table import Table
@@ -159,7 +162,11 @@ class _Writer:
         selection = _selection(table)
         self.decimals = selection.decimals
         self._format: RowsFormat = choice.open(
-            table.classes, self._threshold(), selection=selection, origin=_origin(table)
+            table.classes,
+            self._threshold(),
+            selection=selection,
+            origin=_origin(table),
+            activation=table.activation,
         )
         self.changed = self.changed_rows = 0
 
@@ -213,7 +220,9 @@ class _Writer:
             same = (thresholds == table.thresholds) & ~failed[:, None]
             moved = Rounding(self.decimals).as_decided(probabilities, before, thresholds)
             probabilities = np.where(same, moved, probabilities)
-        after = probabilities >= thresholds
+            if table.activation == "softmax":
+                probabilities = _with_labels_largest(probabilities, before)
+        after = decide(probabilities, thresholds, table.activation)
         changed = (before != after) & ~failed[:, None]
         self.changed += int(changed.sum())
         self.changed_rows += int(changed.any(axis=1).sum())
@@ -252,6 +261,22 @@ class _Writer:
             files_sha256=None,  # no stamps are written: `score --update` says so
         )
         atomic.write(record_file(self._output), told.to_bytes())
+
+
+def _with_labels_largest(
+    probabilities: NDArray[np.float32], labels: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Undo rounding where it has made another class equal to the most probable one.
+
+    Args:
+        probabilities: rounded, shape (N, C).
+        labels: shape (N, C): the most probable class before the rounding, or none.
+
+    Returns:
+        float32, shape (N, C): the next number up, which is rounded to the same text.
+    """
+    equal = labels & ~most_probable(probabilities)
+    return np.where(equal, np.nextafter(probabilities, np.float32(2)), probabilities)
 
 
 def _original_sizes(table: Table) -> Iterator[int]:

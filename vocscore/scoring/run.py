@@ -119,7 +119,13 @@ def score(
         "preprocess": card.preprocess.to_json(),
     }
     selection = Selection(written.columns, written.top_k, written.min_probability, written.decimals)
-    rows_format = choice.open(card.classes, threshold, selection=selection, origin=origin)
+    rows_format = choice.open(
+        card.classes,
+        threshold,
+        selection=selection,
+        origin=origin,
+        activation=card.activation,
+    )
     engine = open_workers(opener, several) if several else opener.open()
     plan = plan_of(
         config,

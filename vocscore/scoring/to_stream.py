@@ -79,7 +79,11 @@ def score_to_stream(
     opener, several = opener_of(config, card, checkpoint=checkpoint, identity=identity)
     selection = Selection(written.columns, written.top_k, written.min_probability, written.decimals)
     rows_format = choice.open(
-        card.classes, threshold, selection=selection, origin={"vocscore": version("vocscore")}
+        card.classes,
+        threshold,
+        selection=selection,
+        origin={"vocscore": version("vocscore")},
+        activation=card.activation,
     )
     with (
         closing(open_workers(opener, several) if several else opener.open()) as engine,

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from vocscore.models.timm_backbones import TimmBackbone
 from vocscore.pipeline.devices import is_gpu
 from vocscore.training.distributed import summed
 
@@ -55,6 +56,18 @@ class HostBatchNorm(_BatchNorm):
         self.running_var.lerp_(variance, share)
 
 
+class HostBatchNormAct(HostBatchNorm):
+    """The CPU counterpart of timm's `BatchNormAct2d`: dropout and an activation follow."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
+        """Normalize as `HostBatchNorm`, then drop and activate."""
+        output: torch.Tensor = self.act(self.drop(super().forward(input)))
+        return output
+
+
 class _Sum(torch.autograd.Function):
     """A sum over all processes, whose gradient is the sum of the gradients of all processes.
 
@@ -87,7 +100,13 @@ def with_shared_statistics(network: Network, ranks: Ranks, *, device: torch.devi
         return network
     network = copy.deepcopy(network)
     if is_gpu(device):
-        found: Network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        found: Network
+        if isinstance(network.backbone, TimmBackbone):  # torch's would lose activations
+            from timm.layers import convert_sync_batchnorm
+
+            found = convert_sync_batchnorm(network)
+        else:
+            found = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return found
     for module in list(network.modules()):
         for name, child in module.named_children():
@@ -97,6 +116,10 @@ def with_shared_statistics(network: Network, ranks: Ranks, *, device: torch.devi
 
 
 def _on_host(norm: _BatchNorm) -> HostBatchNorm:
-    made = HostBatchNorm(norm.num_features, eps=norm.eps, momentum=norm.momentum)
+    activates = hasattr(norm, "drop") and hasattr(norm, "act")  # timm's, which is not imported
+    kind = HostBatchNormAct if activates else HostBatchNorm
+    made = kind(norm.num_features, eps=norm.eps, momentum=norm.momentum)
+    if isinstance(made, HostBatchNormAct):
+        made.drop, made.act = norm.get_submodule("drop"), norm.get_submodule("act")
     made.load_state_dict(norm.state_dict())
     return made

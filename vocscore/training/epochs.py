@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vocscore.evaluation.metrics import report
+from vocscore.training.converged import Converged, ConvergedTrainer
 from vocscore.training.history import EpochResult, best_epoch, split_figures
 from vocscore.training.trainer import SplitOutcome
 
@@ -27,23 +28,28 @@ class Kept:
         weights: as `Trainer.weights` returns them.
         train: the outcome of the training split.
         val: the outcome of the validation split.
+        solved: how, if it was not trained in steps.
     """
 
     epoch: int
     weights: dict[str, torch.Tensor]
     train: SplitOutcome
     val: SplitOutcome
+    solved: Converged | None = None
 
     def to_state(self) -> dict[str, Any]:
         """Convert to tensors and plain values."""
         outcomes = {"train": self.train.to_state(), "val": self.val.to_state()}
-        return {"epoch": self.epoch, "weights": self.weights, **outcomes}
+        solved = None if self.solved is None else asdict(self.solved)
+        return {"epoch": self.epoch, "weights": self.weights, **outcomes, "solved": solved}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Kept:
         """The inverse of `to_state`."""
         train, val = (SplitOutcome.from_state(state[name]) for name in ("train", "val"))
-        return cls(state["epoch"], state["weights"], train, val)
+        solved = state.get("solved")  # missing in states of earlier versions
+        found = None if solved is None else Converged(**solved)
+        return cls(state["epoch"], state["weights"], train, val, found)
 
 
 @dataclass(slots=True)
@@ -113,6 +119,7 @@ def run_epochs(
         kept = keeping.keep == "last" or better
         result = EpochResult(number, train, val, kept=kept, learning_rate=fit.rate())
         if result.kept:
-            so_far.kept = Kept(number, fit.weights(), *outcomes)
+            solved = fit.found if isinstance(fit, ConvergedTrainer) else None
+            so_far.kept = Kept(number, fit.weights(), *outcomes, solved)
         so_far.history.append(result)
         yield result

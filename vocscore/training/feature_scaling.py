@@ -27,30 +27,37 @@ class Standard:
     scale: torch.Tensor
 
     def of(self, features: torch.Tensor) -> torch.Tensor:
-        """Standardize features (N, F)."""
-        return (features - self.mean) / self.scale
+        """Standardize features (N, F), or maps (N, F, h, w)."""
+        mean = self.mean if features.ndim == 2 else self.mean[:, None, None]
+        return (features - mean) / self.scale
 
     @torch.no_grad()
-    def start(self, head: nn.Linear, labels: torch.Tensor) -> None:
+    def start(self, head: nn.Module, labels: torch.Tensor) -> None:
         """Set each bias to the log odds of its class, the best guess without any feature.
 
         Otherwise the first epochs only learn that classes are rare (Lin et al. 2017, Focal Loss,
         section 3.3, for the same reason).
 
         Args:
-            head: changed in place.
+            head: has a `bias` (C,), which is changed in place.
             labels: int8 (N, C), of the training split.
         """
         # Add half an image to both counts: a class without positives is rare, not impossible.
         positives, negatives = ((labels == value).sum(0) + 0.5 for value in (1, 0))
+        assert isinstance(head.bias, torch.Tensor)
         head.bias.copy_(torch.log(positives / negatives))
 
     @torch.no_grad()
-    def fold(self, head: nn.Linear) -> dict[str, torch.Tensor]:
+    def fold(self, head: nn.Module) -> dict[str, torch.Tensor]:
         """Fold the standardization into the head: the state of the same function of raw features.
 
         W (x - m) / s + b = (W / s) x + (b - (W / s) m)
+
+        Args:
+            head: has a `weight` (C, F) and a `bias` (C,).
         """
+        assert isinstance(head.weight, torch.Tensor)
+        assert isinstance(head.bias, torch.Tensor)
         weight = head.weight / self.scale
         bias = head.bias.double() - weight.double() @ self.mean.double()
         return {"weight": weight, "bias": bias.to(head.bias.dtype)}

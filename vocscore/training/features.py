@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 
 from vocscore.errors import TrainError
 from vocscore.pipeline.devices import bring, is_gpu, on_device
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
-    from torch import nn
 
     from shards.reader import LabeledImages
     from shards.sample import ImageRef
@@ -46,7 +46,8 @@ class Features:
     """The backbone's features of one split, in the order of its images.
 
     Attributes:
-        values: float32, shape (N, F), on the CPU: 4 F bytes per image, 8 KB for ResNet-50.
+        values: on the CPU; float32, shape (N, F): 4 F bytes per image, 8 KB for ResNet-50. Of a
+            head on maps float16, shape (N, F, h, w): 64 KB for ResNet-18 at 256 pixels.
         labels: int8, shape (N, C): 1 present, 0 absent, -1 only difficult.
     """
 
@@ -112,7 +113,12 @@ class Decoding:
 
 
 def compute_features(
-    backbone: nn.Module, splits: Sequence[LabeledImages], *, decoding: Decoding, bf16: bool
+    backbone: nn.Module,
+    splits: Sequence[LabeledImages],
+    *,
+    decoding: Decoding,
+    bf16: bool,
+    shape: tuple[int, ...] | None = None,
 ) -> list[Features]:
     """Compute the backbone's features of every image of some splits.
 
@@ -126,13 +132,17 @@ def compute_features(
         splits: images and labels.
         decoding: how images are decoded; its loader's batches are the backbone's.
         bf16: compute in bf16 instead of float32.
+        shape: (F, h, w), if the backbone's outputs are maps; they are stored in float16, whose
+            rounding is that of 11 bits.
 
     Returns:
         Features per split; in every process but the first, an empty list.
 
     Raises:
-        TrainError: an image cannot be decoded.
+        TrainError: an image cannot be decoded, or a map does not fit into float16.
     """
+    if shape is not None:
+        backbone = nn.Sequential(backbone, nn.Flatten())  # runtimes return rows
     if not is_gpu(decoding.device):
         runtime = open_backbone(
             backbone,
@@ -148,9 +158,19 @@ def compute_features(
     found = []
     for split in splits:
         rows = _whole_batches(split, decoding)
-        parts = gather(_in_order(run(split, rows, decoding), rows), decoding.ranks)
+        dtype = torch.float32 if shape is None else torch.float16
+        own = _in_order(run(split, rows, decoding), rows, dtype=dtype)
+        if shape is not None and not bool(own.isfinite().all()):
+            raise TrainError(
+                f"a feature of the backbone is above {torch.finfo(dtype).max:g}, the largest "
+                f"number of float16, in which maps are stored. Use --head linear, or another "
+                f"backbone."
+            )
+        parts = gather(own, decoding.ranks)
         if parts:
-            found.append(Features(values=_joined(parts), labels=split.labels))
+            values = _joined(parts)
+            values = values if shape is None else torch.unflatten(values, 1, shape)
+            found.append(Features(values=values, labels=split.labels))
     return found
 
 
@@ -205,12 +225,15 @@ def _submit_eager(backbone: nn.Module, decoding: Decoding, batch: Batch, *, bf16
 
 
 def _in_order(
-    parts: Iterator[tuple[NDArray[np.int64], torch.Tensor]], rows: NDArray[np.int64]
+    parts: Iterator[tuple[NDArray[np.int64], torch.Tensor]],
+    rows: NDArray[np.int64],
+    *,
+    dtype: torch.dtype,
 ) -> torch.Tensor:
     """Features in the order of `rows`, which are contiguous; (0, 0) without rows."""
-    values = torch.empty(0, 0)
+    values = torch.empty(0, 0, dtype=dtype)
     for at, part in parts:
         if not len(values):  # made outside inference mode: autograd rejects inference tensors
-            values = torch.empty(len(rows), part.shape[1])
-        values[torch.from_numpy(at - rows[0])] = part
+            values = torch.empty(len(rows), part.shape[1], dtype=dtype)
+        values[torch.from_numpy(at - rows[0])] = part.to(dtype)
     return values

@@ -23,12 +23,15 @@ from vocscore.training.distributed import from_first
 from vocscore.training.epochs import SoFar
 from vocscore.training.finetune import FinetuneTrainer, in_bf16
 from vocscore.training.folds import divide, select, train_folds
+from vocscore.training.head_fits import settled
+from vocscore.training.map_memory import check_room_for_maps
 from vocscore.training.run import TrainingRun, set_generators
 from vocscore.training.run_folder import OUT_OF_FOLD, load_state, start_run
 from vocscore.training.setup import (
     Start,
     choose_device,
     frozen_features,
+    map_of,
     new_network,
     open_decoding,
     open_fit,
@@ -61,15 +64,14 @@ def fit(job: Job, splits: Splits) -> TrainReport:
         manifest, used = read_manifest(job.shards), used_images(splits)
         net, card = new_network(job.config.model, manifest.classes, on_stage=job.on_stage)
         _check_batches(net, splits, job.config.optimization)
+        _check_maps(job, net, splits)
         division = _divide(job, splits, manifest.classes)
         packed = packed_facts(job.shards, manifest, used.train)
         config = _config(job, card, packed, device=device)
         state = load_state(job.out, config) if job.resume else None
         so_far = SoFar() if state is None else SoFar.from_state(state["so_far"])
         run = _open_run(job, net, card, splits, so_far, device=device)
-        over = so_far.is_over(
-            epochs=job.config.optimization.epochs, patience=job.config.checkpoint.patience
-        )
+        over = so_far.is_over(epochs=job.config.passes, patience=job.config.checkpoint.patience)
         if over and division is None:
             from_first(None, job.ranks)
             return run.finish()
@@ -127,11 +129,8 @@ def _train(
         run.network,
         run.splits,
         decoding,
-        job.config.optimization,
-        job.config.loss,
+        job.config,
         features=features,
-        augmentation=job.config.augmentation,
-        seed=job.config.data.seed % 2**63,
     )
     assert trained is not None
     kept = None if division is None else select(features, division)
@@ -140,7 +139,7 @@ def _train(
         trained.restore(state["fit"])
         set_generators(state["generators"], device=run.device)
     job.stage("training" if isinstance(trained, FinetuneTrainer) else "training the head")
-    run.train(trained, epochs=job.config.optimization.epochs, on_epoch=job.on_epoch)
+    run.train(trained, epochs=job.config.passes, on_epoch=job.on_epoch)
     if isinstance(trained, FinetuneTrainer):
         trained.end()
     return kept
@@ -157,7 +156,12 @@ def _finish_with_folds(
     assert run.so_far.kept is not None
     job.stage(f"training {division.folds} heads, each without one fold")
     try:
-        found = train_folds(features, division, job.config, epochs=run.so_far.kept.epoch)
+        found = train_folds(
+            features,
+            division,
+            replace(job.config, model=settled(job.config.model, run.so_far.kept.weights)),
+            epochs=run.so_far.kept.epoch,
+        )
     except DivergedError as error:
         run.finish()
         raise DivergedError(
@@ -250,6 +254,18 @@ def _check_batches(network: Network, splits: Splits, choice: OptimizationConfig)
             f"normalization and needs two images in each batch. Use a larger --batch-size, more "
             f"images, or --tune head."
         )
+
+
+def _check_maps(job: Job, network: Network, splits: Splits) -> None:
+    """Say what the maps of a head on maps will take.
+
+    Raises:
+        TrainError: there is not enough memory.
+    """
+    shape = map_of(network, size=job.config.model.size)
+    if shape is not None:
+        images = len(splits.train.images) + len(splits.val.images)
+        job.stage(check_room_for_maps(shape, images, folds=job.folds is not None))
 
 
 def _counter(job: Job, splits: Splits, *, done: int) -> Callable[[int], None]:

@@ -12,21 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
 
 from shards.splitting.folds import assign_folds
 from vocscore.errors import DivergedError, TrainError
 from vocscore.training.features import Features
-from vocscore.training.linear_probe import HeadTrainer, start_at_zero
-from vocscore.training.losses import open_loss
+from vocscore.training.train_head import train_head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from vocscore.config.training import OptimizationConfig, TrainConfig
-    from vocscore.training.losses import Loss
+    from vocscore.config.training import TrainConfig
     from vocscore.training.splits import Splits
 
 
@@ -55,6 +52,7 @@ class Division:
         labels: int8, shape (N, C).
         fold: int64, shape (N,): the fold of each, from 0.
         folds: number of folds.
+        keys: hashes of the images, so that copies are recognized; may be empty.
     """
 
     names: tuple[str, ...]
@@ -62,6 +60,7 @@ class Division:
     labels: NDArray[np.int8]
     fold: NDArray[np.int64]
     folds: int
+    keys: tuple[str, ...] = ()
 
     @property
     def lone(self) -> tuple[int, ...]:
@@ -101,7 +100,7 @@ def divide(splits: Splits, *, folds: int, seed: int) -> Division:
             f"--folds."
         )
     fold = assign_folds(labels == 1, folds, keys=keys, seed=seed)
-    return Division(tuple(first), rows, labels, fold, folds)
+    return Division(tuple(first), rows, labels, fold, folds, tuple(keys))
 
 
 def select(features: Sequence[Features], division: Division) -> Features:
@@ -136,37 +135,29 @@ def train_folds(
     for number in np.unique(division.fold).tolist():
         held = division.fold == number
         train, val = _only(features, ~held), _only(features, held)
-        loss = open_loss(config.loss, train.labels, device=torch.device("cpu"))
+        keys = [key for key, out in zip(division.keys, held, strict=False) if not out]
         try:
-            logits[held] = _logits(
-                train,
-                val,
-                config.optimization,
-                loss,
-                epochs=epochs,
-                seed=config.data.seed % 2**63,
-            )
+            logits[held] = _logits(train, val, config, epochs=epochs, keys=keys)
         except DivergedError as error:
             raise DivergedError(f"fold {number + 1} of {division.folds}: {error}") from error
     return OutOfFold(division.names, logits, started)
 
 
 def _logits(
-    train: Features,
-    val: Features,
-    choice: OptimizationConfig,
-    loss: Loss,
-    *,
-    epochs: int,
-    seed: int,
+    train: Features, val: Features, config: TrainConfig, *, epochs: int, keys: Sequence[str]
 ) -> NDArray[np.float32]:
     """Logits, float32 (N, C), of features by a head that was trained on others."""
-    head = nn.Linear(train.values.shape[1], train.labels.shape[1])
-    start_at_zero(head)
-    fit = HeadTrainer(head, train=train, val=val, choice=choice, loss=loss, seed=seed)
-    for number in range(1, epochs + 1):
-        _, outcome = fit.epoch(number)
-    return outcome.logits
+    trained = train_head(
+        train,
+        val,
+        model=config.model,
+        choice=config.optimization,
+        loss=config.loss,
+        seed=config.data.seed % 2**63,
+        epochs=epochs,
+        keys=keys,
+    )
+    return trained.val.logits
 
 
 def _only(features: Features, images: NDArray[np.bool_]) -> Features:

@@ -70,11 +70,8 @@ def follow(shards: Path, config: TrainConfig, compute: ComputeConfig, *, ranks: 
                 net,
                 splits,
                 decoding,
-                config.optimization,
-                config.loss,
+                config,
                 features=frozen_features(net, splits, decoding, config.optimization),
-                augmentation=config.augmentation,
-                seed=config.data.seed % 2**63,
             )
             if isinstance(fit, FinetuneTrainer):
                 if start.fit is not None:

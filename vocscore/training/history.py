@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.evaluation.metrics import Report
+    from vocscore.training.converged import Converged
 
 FIGURES = ("loss", "iou", "precision", "recall", "f1", "mean_average_precision")
 SPLITS = ("train", "val")
@@ -109,6 +110,7 @@ class TrainReport(Printed):
         out_of_fold: the file of out-of-fold predictions; None without.
         lone: classes whose positives are all in one fold; the head that judged these images has not
             seen another one.
+        solved: how the head was solved with --solver lbfgs; None if it was trained in steps.
         problems: warnings that did not stop the run, one line each.
     """
 
@@ -121,6 +123,7 @@ class TrainReport(Printed):
     problems: tuple[str, ...] = ()
     out_of_fold: Path | None = None
     lone: tuple[str, ...] = ()
+    solved: Converged | None = None
 
     def __str__(self) -> str:
         """Summarize the kept epoch on the validation split, and name the run's folder."""

@@ -11,6 +11,7 @@ from vocscore.charts.canvas import require_matplotlib
 from vocscore.errors import ChartError, DivergedError
 from vocscore.evaluation.decisions import fit_decisions
 from vocscore.evaluation.metrics import report
+from vocscore.models.heads.attach import head_json
 from vocscore.records.keys import stored
 from vocscore.records.trained_on import chosen_on_validation
 from vocscore.training.epochs import run_epochs
@@ -118,6 +119,8 @@ class TrainingRun:
                 threshold=card.decision_threshold,
             )
             metrics[split] = {"loss": outcome.loss, **reports[split].to_json(card.classes)}
+        if kept.solved is not None:
+            metrics["solved"] = asdict(kept.solved)
         # Rounded: the last digits depend on the number of threads.
         metrics["bf16"] = {**stored(asdict(fidelity)), "largest": round(fidelity.largest, 4)}
         problems = _without_charts()
@@ -147,7 +150,14 @@ class TrainingRun:
         end_run(self.out)
         unseen = tuple(card.classes[c] for c in without_positives(self.splits.train))
         return TrainReport(
-            self.out, tuple(history), kept.epoch, reports, unseen, card.weights, problems
+            self.out,
+            tuple(history),
+            kept.epoch,
+            reports,
+            unseen,
+            card.weights,
+            problems,
+            solved=kept.solved,
         )
 
     def _stage(self, name: str) -> None:
@@ -155,7 +165,10 @@ class TrainingRun:
             self.on_stage(name)
 
     def _decided(self, val: SplitOutcome) -> tuple[ModelCard, Decisions]:
-        """Fit thresholds and temperature to the validation split; return the card with them."""
+        """Fit thresholds and temperature to the validation split; return the card with them.
+
+        The network is the kept epoch's: training chooses a number of some heads with the weights.
+        """
         fitted = fit_decisions(
             val.labels,
             val.logits,
@@ -163,7 +176,12 @@ class TrainingRun:
             fixed=self.card.threshold,
             calibrate=self.keeping.calibrate,
         )
-        card = replace(self.card, thresholds=fitted.thresholds, temperature=fitted.temperature)
+        card = replace(
+            self.card,
+            thresholds=fitted.thresholds,
+            temperature=fitted.temperature,
+            head=head_json(self.network.head),
+        )
         return card, fitted
 
 

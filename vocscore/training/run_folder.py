@@ -13,10 +13,12 @@ from shards import atomic
 from shards.files import open_binary, read_regular
 from vocscore.charts.canvas import FORMATS
 from vocscore.charts.evaluation_charts import STEMS
+from vocscore.config.training import TrainConfig
 from vocscore.errors import TrainError
-from vocscore.models.card import CARD_FILE, WEIGHTS_FILE
+from vocscore.models.card import CARD_FILE, ONNX_FILE, WEIGHTS_FILE
 from vocscore.records.images import IMAGES
 from vocscore.records.keys import shown
+from vocscore.records.run_settings import recorded_settings
 from vocscore.records.score_record import record_file
 from vocscore.records.trained_on import CONFIG, PACKED
 
@@ -39,7 +41,7 @@ STATE = "resume.pt"
 RUN_FILES = (
     *(CONFIG, IMAGES, HISTORY, METRICS, *CHARTS),
     *(OUT_OF_FOLD, record_file(Path(OUT_OF_FOLD)).name),
-    *(WEIGHTS_FILE, CARD_FILE, STATE),
+    *(WEIGHTS_FILE, ONNX_FILE, CARD_FILE, STATE),
 )
 _ANYWHERE = ("shards", "threads", "recipe", PACKED)
 """Settings that may differ in a resume: the dataset is identified by its manifest, wherever it is;
@@ -162,6 +164,7 @@ def check_same(out: Path, config: Mapping[str, object]) -> None:
         raise TrainError(
             f"{out / CONFIG}: cannot be read ({error}). Start over with --overwrite."
         ) from error
+    before = {**recorded_settings(TrainConfig()), **before}  # of a version with fewer options
     for name, value in config.items():
         if name not in _ANYWHERE and before.get(name) != value:
             raise TrainError(

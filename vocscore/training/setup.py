@@ -12,7 +12,10 @@ from vocscore.device import Device
 from vocscore.errors import DeviceError
 from vocscore.models.card import ModelCard
 from vocscore.models.fit_choice import chosen_preprocess
-from vocscore.models.network import build_network
+from vocscore.models.heads.attach import head_json
+from vocscore.models.heads.csra import ResidualAttention
+from vocscore.models.heads.maps import map_shape
+from vocscore.models.network import build_network, with_head
 from vocscore.models.weights import describe_weights, weights_origin
 from vocscore.pipeline.devices import find_device
 from vocscore.pipeline.loaders import open_loader
@@ -20,23 +23,23 @@ from vocscore.ranks import ALONE
 from vocscore.training.batch_norm import with_shared_statistics
 from vocscore.training.features import FEATURE_BATCH, Decoding, compute_features
 from vocscore.training.finetune import FinetuneTrainer, in_bf16
-from vocscore.training.linear_probe import HeadTrainer, measure, start_at_zero
+from vocscore.training.head_fits import head_origin, head_spec
+from vocscore.training.linear_probe import measure
 from vocscore.training.losses import open_loss
+from vocscore.training.train_head import open_head_fit
 from vocscore.training.trainer import largest_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from vocscore.config.training import (
-        AugmentationConfig,
-        LossConfig,
-        ModelConfig,
-        OptimizationConfig,
-    )
+    from shards.reader import LabeledImages
+    from vocscore.config.training import LossConfig, ModelConfig, OptimizationConfig, TrainConfig
     from vocscore.models.network import Network
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.ranks import Ranks
+    from vocscore.training.converged import ConvergedTrainer
     from vocscore.training.features import Features
+    from vocscore.training.linear_probe import HeadTrainer
     from vocscore.training.splits import Splits
     from vocscore.training.trainer import SplitOutcome
 
@@ -105,7 +108,8 @@ def new_network(
         on_stage: called before weights are downloaded.
 
     Raises:
-        CheckpointError: the backbone is unknown, or its weights are missing.
+        CheckpointError: the backbone is unknown, its weights are missing, or it has no map for the
+            head.
     """
     network = build_network(
         choice.backbone,
@@ -114,13 +118,15 @@ def new_network(
         size=choice.size,
         on_stage=on_stage,
     )
+    network = with_head(network, head_spec(choice), backbone=choice.backbone, size=choice.size)
     card = ModelCard(
         backbone=choice.backbone,
         classes=classes,
         preprocess=chosen_preprocess(choice),
         threshold=choice.threshold,
         weights=describe_weights(choice.backbone, choice.weights, where=network.weights_at),
-        origin=weights_origin(choice.backbone, choice.weights),
+        head=head_json(network.head),
+        origin={**weights_origin(choice.backbone, choice.weights), **head_origin(choice)},
     )
     return network, card
 
@@ -168,59 +174,69 @@ def frozen_features(
     """
     if choice.tune == "all":
         return []
-    return compute_features(
-        network.backbone,
+    return _features(
+        network,
         (splits.train, splits.val),
-        decoding=decoding,
+        decoding,
         bf16=in_bf16(choice.precision, device=decoding.device),
     )
+
+
+def map_of(network: Network, *, size: int) -> tuple[int, ...] | None:
+    """The shape (F, h, w) of the maps that the head needs; None if it needs features.
+
+    Args:
+        network: on the CPU, the backbone in evaluation mode.
+        size: height and width of the images, pixels.
+    """
+    on_maps = isinstance(network.head, ResidualAttention)
+    return map_shape(network.backbone, size=size) if on_maps else None
+
+
+def _features(
+    network: Network, splits: Sequence[LabeledImages], decoding: Decoding, *, bf16: bool
+) -> list[Features]:
+    """What the head of a network needs of some splits."""
+    shape = map_of(network, size=decoding.preprocess.size)
+    return compute_features(network.backbone, splits, decoding=decoding, bf16=bf16, shape=shape)
 
 
 def open_fit(
     network: Network,
     splits: Splits,
     decoding: Decoding,
-    choice: OptimizationConfig,
-    loss: LossConfig,
+    config: TrainConfig,
     *,
     features: Sequence[Features],
-    augmentation: AugmentationConfig,
-    seed: int,
-) -> FinetuneTrainer | HeadTrainer | None:
+) -> FinetuneTrainer | HeadTrainer | ConvergedTrainer | None:
     """Open the trainer of a head, or move the network to the device and open that.
 
     Args:
         network: on the CPU.
         splits: images and labels.
         decoding: how images are decoded.
-        choice: the optimization settings.
-        loss: the training loss.
+        config: the settings.
         features: as `frozen_features` returns them.
-        augmentation: of training images.
-        seed: of the order of rows.
 
     Returns:
         The trainer; None if only the first process trains and this is another one.
     """
-    if choice.tune == "all":
+    if config.optimization.tune == "all":
         network = with_shared_statistics(network, decoding.ranks, device=decoding.device)
         network.to(decoding.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        opened = open_loss(loss, splits.train.labels, device=decoding.device)
+        opened = open_loss(config.loss, splits.train.labels, device=decoding.device)
         return FinetuneTrainer(
             network,
             splits,
             decoding=decoding,
-            choice=choice,
+            choice=config.optimization,
             loss=opened,
-            augmentation=augmentation,
-            seed=seed,
+            augmentation=config.augmentation,
+            seed=config.data.seed % 2**63,
         )
     if not features:
         return None
-    start_at_zero(network.head)
-    train, val = features
-    opened = open_loss(loss, splits.train.labels, device=torch.device("cpu"))
-    return HeadTrainer(network.head, train=train, val=val, choice=choice, loss=opened, seed=seed)
+    return open_head_fit(network.head, *features, config=config, keys=splits.train.sha256)
 
 
 def validate_in_float32(
@@ -262,7 +278,7 @@ def validate_in_float32(
         on_images=lambda _more: None,
     )
     with closing(decoding.loader):
-        (found,) = compute_features(network.backbone, (splits.val,), decoding=decoding, bf16=False)
+        (found,) = _features(network, (splits.val,), decoding, bf16=False)
     network.cpu()
     return measure(
         network.head,

@@ -16,7 +16,7 @@ from vocscore.records.images import UsedImages
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vocscore.config.training import CheckpointConfig, DataConfig
+    from vocscore.config.training import CheckpointConfig, DataConfig, ModelConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,20 @@ def check_best(splits: Splits, keeping: CheckpointConfig) -> None:
         raise TrainError(
             "the validation split has no positive label, so there is no mAP to choose the best "
             "epoch. Use --keep last without --patience, or another --val-split."
+        )
+
+
+def check_lambda(splits: Splits, model: ModelConfig) -> None:
+    """Refuse to choose CSRA's lambda by mAP if validation has no mAP.
+
+    Raises:
+        TrainError: the validation split has no positive label.
+    """
+    chosen = model.head == "csra" and model.csra_lambda is None
+    if chosen and not (splits.val.labels == 1).any():
+        raise TrainError(
+            "the validation split has no positive label, so there is no mAP to choose the lambda "
+            "of --head csra. Give --csra-lambda, or another --val-split."
         )
 
 

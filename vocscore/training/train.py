@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from shards.manifest import manifest_hash
 from vocscore.config.compute import ComputeConfig
+from vocscore.config.groups import flat
 from vocscore.config.training import TrainConfig
 from vocscore.device import Device
 from vocscore.errors import TrainError
@@ -23,8 +24,9 @@ from vocscore.ranks import ALONE
 from vocscore.records.run_settings import FOLDS, SEED, recorded_settings
 from vocscore.training.history import EpochResult, TrainReport
 from vocscore.training.job import Job
+from vocscore.training.recipes import load_recipe
 from vocscore.training.run_folder import TENSORBOARD, check_room, check_same
-from vocscore.training.splits import check_best, load_splits
+from vocscore.training.splits import check_best, check_lambda, load_splits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +35,12 @@ if TYPE_CHECKING:
     from vocscore.ranks import Ranks
 
 __all__ = ["EpochResult", "TrainReport", "check_finished", "train"]
+
+_OF_STEPS = (
+    *("epochs", "batch_size", "optimizer", "learning_rate", "momentum", "weight_decay"),
+    *("schedule", "warmup", "clip", "ema", "patience"),
+)
+"""Options that mean nothing where the head is solved to convergence."""
 
 
 def train(
@@ -100,6 +108,7 @@ def train(
     Device.parse(compute.device)
     check_backbone(config.model.backbone)
     check_weights(config.model.weights, backbone=config.model.backbone)
+    notes = _without_effect(config, recipe)
     job = Job(
         shards=shards,
         out=out,
@@ -118,15 +127,34 @@ def train(
     job.stage("reading labels")
     splits = load_splits(shards, config.data)
     check_best(splits, config.checkpoint)
+    check_lambda(splits, config.model)
     job.stage("loading PyTorch")
     from vocscore.training.fitting import fit
 
     if not tensorboard:
-        return fit(job, splits)
+        return _noted(fit(job, splits), notes)
     from vocscore.training.tensorboard import TensorBoardLog
 
     with closing(TensorBoardLog(out / TENSORBOARD)) as log:
-        return fit(replace(job, on_epoch=_both(log, on_epoch)), splits)
+        return _noted(fit(replace(job, on_epoch=_both(log, on_epoch)), splits), notes)
+
+
+def _without_effect(config: TrainConfig, recipe: str | None) -> tuple[str, ...]:
+    """A line that names the options of training in steps that were set for a solver without."""
+    if not config.converges:
+        return ()
+    before = {**flat(TrainConfig()), **({} if recipe is None else load_recipe(recipe))}
+    given = flat(config)
+    named = [f"--{n.replace('_', '-')}" for n in _OF_STEPS if given[n] != before[n]]
+    if not named:
+        return ()
+    have = "has" if len(named) == 1 else "have"
+    line = f"{', '.join(named)} {have} no effect: the head is solved to convergence in one pass."
+    return (f"{line} Use --solver sgd to train it in steps.",)
+
+
+def _noted(report: TrainReport, notes: tuple[str, ...]) -> TrainReport:
+    return replace(report, problems=(*report.problems, *notes))
 
 
 def _both(

@@ -87,5 +87,5 @@ def predicted_row(session: Session, subject: Subject, row: int) -> NDArray[np.bo
         return np.zeros(len(table.classes), np.bool_)
     same = len(session.thresholds) == len(table.classes)
     thresholds = session.thresholds if same else table.thresholds
-    found = decide(probabilities, thresholds)
+    found = decide(probabilities, thresholds, table.activation)
     return np.where(np.isnan(probabilities), table.decided_row(row), found)

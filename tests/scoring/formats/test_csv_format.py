@@ -102,6 +102,16 @@ def all_sizes():
     return np.concatenate([bits, usual, powers, halves, ends])
 
 
+def test_outputs_without_an_activation_read_back_too():
+    """Negative numbers and numbers above 1, up to the largest."""
+    chance = np.random.default_rng(1)
+    bits = chance.integers(0, 0x7F800000, 100_000).astype(np.int32).view(np.float32)
+    values = np.concatenate([bits, -bits, np.array([1.5, -17.25, 1e8, 16777216], np.float32)])
+    texts = [f"{value:.9g}" for value in shortened(values).tolist()]
+    assert np.array_equal(np.array([float(text) for text in texts], np.float32), values)
+    assert texts[-3] == "-17.25"
+
+
 def test_every_written_number_reads_back_as_the_same_float32(all_sizes):
     """Text to float64 to float32, and text to float32, give the bits that were written."""
     texts = [f"{value:.9g}" for value in shortened(all_sizes).tolist()]

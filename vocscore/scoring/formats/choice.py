@@ -82,6 +82,7 @@ class Choice:
         *,
         selection: Selection,
         origin: Mapping[str, Any],
+        activation: str = "sigmoid",
     ) -> RowsFormat:
         """Make the writer.
 
@@ -91,6 +92,7 @@ class Choice:
                 class.
             selection: what is written per image.
             origin: plain values that describe the source of the rows, for formats with metadata.
+            activation: of the probabilities, as for `decide`.
 
         Raises:
             ScoreError: this format cannot be written, or not with these class names.
@@ -105,10 +107,14 @@ class Choice:
                 ".jsonl, where classes are separate."
             )
         if self.name == "parquet":
-            return ParquetFormat(classes, threshold, selection=selection, origin=origin)
+            return ParquetFormat(
+                classes, threshold, selection=selection, origin=origin, activation=activation
+            )
         if self.name == "jsonl":
-            return JsonlFormat(classes, threshold, selection=selection)
-        return CsvFormat(classes, threshold, selection=selection, alone=self.folder)
+            return JsonlFormat(classes, threshold, selection=selection, activation=activation)
+        return CsvFormat(
+            classes, threshold, selection=selection, activation=activation, alone=self.folder
+        )
 
 
 def choose(output: Path, *, folder_format: str | None) -> Choice:

@@ -45,6 +45,7 @@ class CsvFormat:
             class. Both are compared as float32; for thresholds of up to six digits, from 0.001 on,
             comparing the written number with the threshold gives the same result.
         selection: what is written per image.
+        activation: of the probabilities, as for `decide`.
         alone: whether each part is a file of its own, with the header.
     """
 
@@ -56,10 +57,12 @@ class CsvFormat:
         threshold: float | Sequence[float],
         *,
         selection: Selection = EVERYTHING,
+        activation: str = "sigmoid",
         alone: bool = False,
     ) -> None:
         self.classes = tuple(classes)
         self._threshold = np.asarray(threshold, np.float32)
+        self._activation = activation
         self._selection = selection
         self._alone = alone
         self._pairs = min(selection.top_k or 0, len(self.classes))
@@ -88,7 +91,8 @@ class CsvFormat:
 
     def _lines(self, rows: Rows, start: int, stop: int) -> Iterator[str]:
         cells = self._cells(rows, start, stop)
-        above = decide(rows.probabilities[start:stop], self._threshold).tolist()
+        probabilities = rows.probabilities[start:stop]
+        above = decide(probabilities, self._threshold, self._activation).tolist()
         for row in range(start, stop):
             name = quoted(rows.names[row])
             failure = rows.failures.get(row)

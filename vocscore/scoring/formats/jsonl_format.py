@@ -41,15 +41,22 @@ class JsonlFormat:
         threshold: a class is in `labels` at or above this probability, both as float32; one number,
             or one per class.
         selection: what is written per image.
+        activation: of the probabilities, as for `decide`.
     """
 
     suffix = ".jsonl"
 
     def __init__(
-        self, classes: Sequence[str], threshold: float | Sequence[float], *, selection: Selection
+        self,
+        classes: Sequence[str],
+        threshold: float | Sequence[float],
+        *,
+        selection: Selection,
+        activation: str = "sigmoid",
     ) -> None:
         self.classes = tuple(classes)
         self._threshold = np.asarray(threshold, np.float32)
+        self._activation = activation
         self._selection = selection
         self._names = [text(readable(name)) for name in classes]
         self._keys = [f"{name}: " for name in self._names]
@@ -105,7 +112,8 @@ class JsonlFormat:
     def _labels(self, rows: Rows, start: int, stop: int) -> list[str]:
         if not self._selection.labels:
             return [""] * (stop - start)
-        above = decide(rows.probabilities[start:stop], self._threshold).tolist()
+        probabilities = rows.probabilities[start:stop]
+        above = decide(probabilities, self._threshold, self._activation).tolist()
         return [f', "labels": [{", ".join(compress(self._names, row))}]' for row in above]
 
 

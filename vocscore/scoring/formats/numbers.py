@@ -22,13 +22,14 @@ def shortened(values: NDArray[np.float32]) -> NDArray[np.float64]:
     the speed, except for one number in 100,000, which gets one digit more.
 
     Args:
-        values: 0 to 1, any shape.
+        values: any shape; of numbers above 1e8 whole ones are returned.
 
     Returns:
         float64, same shape.
     """
     exact = values.astype(np.float64)
-    exponents = np.floor(np.log10(np.maximum(exact, _SMALLEST))).astype(np.int64)
+    exponents = np.floor(np.log10(np.maximum(np.abs(exact), _SMALLEST))).astype(np.int64)
+    exponents = np.minimum(exponents, 6)  # probabilities are 1 at most, but not logits
     nine = _POWERS_OF_TEN[8 - exponents]
     result: NDArray[np.float64] = np.rint(exact * nine) / nine
     for digits in (8, 7):

@@ -44,6 +44,7 @@ class ParquetFormat:
         threshold: a class is in `labels` at or above this probability, both as float32; one number,
             or one per class.
         selection: what is written per image.
+        activation: of the probabilities, as for `decide`.
         origin: plain values for the file's metadata, in addition to the arguments above.
 
     Raises:
@@ -59,16 +60,19 @@ class ParquetFormat:
         *,
         selection: Selection,
         origin: Mapping[str, Any],
+        activation: str = "sigmoid",
     ) -> None:
         """Check now what would otherwise fail with the first part."""
         require_pyarrow()
         self.classes = tuple(classes)
         self._threshold = np.asarray(threshold, np.float32)
+        self._activation = activation
         self._selection = selection
         self._about = {
             **origin,
             "classes": list(classes),
             "threshold": threshold,
+            **({} if activation == "sigmoid" else {"activation": activation}),
             "selection": selection.to_json(),
         }
 
@@ -143,7 +147,7 @@ class ParquetFormat:
 
     def _labels(self, rows: Rows) -> list[list[str] | None]:
         names = [readable(name) for name in self.classes]
-        above = decide(rows.probabilities, self._threshold).tolist()
+        above = decide(rows.probabilities, self._threshold, self._activation).tolist()
         return [
             None if row in rows.failures else list(compress(names, reached))
             for row, reached in enumerate(above)

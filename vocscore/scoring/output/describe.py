@@ -93,6 +93,7 @@ def describe(
                 threshold=plan["threshold"],
                 classes=card.classes,
                 backbone=card.backbone,
+                activation=None if card.activation == "sigmoid" else card.activation,
             ),
             source={
                 "given": str(source),

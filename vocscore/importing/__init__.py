@@ -1,0 +1,1 @@
+"""Import: makes a run folder from a model that another program trained."""

@@ -1,0 +1,1 @@
+"""Heads on a backbone beyond a linear layer: residual attention, label graph, label refinement."""
