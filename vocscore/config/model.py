@@ -67,21 +67,21 @@ class ModelConfig(Group):
         help="How an image becomes a square, stored in the checkpoint: squash resizes both sides, "
         "which changes the aspect ratio; crop resizes the shorter side and takes the center; pad "
         "resizes the longer side and fills the rest.",
-        unset="that of the run in {weights}, else squash",
+        unset="that of a run given as weights, else squash",
         choices=FITS,
     )
     interpolation: str | None = option(
         None,
         help="Filter of the resize, antialiased; stored in the checkpoint.",
-        unset="that of the run in {weights}, else with {fit} crop or pad that of the timm model, "
-        "else bilinear",
+        unset="that of a run given as weights, else for crop or pad that of the timm model, else "
+        "bilinear",
         choices=INTERPOLATIONS,
     )
     crop_fraction: float | None = option(
         None,
         help="With {fit} crop: {size} divided by the length to which the shorter side is resized.",
         metavar="FRACTION",
-        unset="that of the run in {weights} or of the timm model, else 0.875",
+        unset="that of a run given as weights or of the timm model, else 0.875",
         above=0,
         maximum=1,
     )
