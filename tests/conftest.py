@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # everything else that runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+LONG_FOLDERS = ("tests/bench/", "tests/exporting/", "tests/training/", "tests/view/")
+LONG_WORDS = ("pytest.mark.slow", "subprocess", "vocscore.cli.main")
+"""Where most tests that take seconds are, and what is in the text of the others."""
 MOST_SECONDS = 15.0
 """Of a core, for a test that is not marked as slow. The mark is for ten; seconds of a core are
 longer where other processes share it."""
@@ -49,6 +52,10 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each module to one worker, and all modules with exclusive tests to the same one.
 
+    Modules that take long come first, so that no worker begins with one when the others have ended;
+    many short tests at the end are dealt out evenly. xdist itself would begin with the modules of
+    most tests, and end with those of one test, which are the longest.
+
     By their text: the process that deals the tests out does not collect them. `--dist loadgroup`
     of xdist 3.8 does not see the groups under pytest 9.2.
     """
@@ -58,10 +65,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     def is_exclusive(module: str) -> bool:
         return "pytest.mark.exclusive" in (config.rootpath / module).read_text(encoding="utf-8")
 
+    @cache
+    def is_long(module: str) -> bool:
+        text = (config.rootpath / module).read_text(encoding="utf-8")
+        return module.startswith(LONG_FOLDERS) or any(word in text for word in LONG_WORDS)
+
     class ByModule(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             module = nodeid.partition("::")[0]
             return "exclusive" if is_exclusive(module) else module
+
+        def _assign_work_unit(self, node: Any) -> None:
+            """Give a worker the next module: the first long one, else the first."""
+            waiting = (scope for scope in self.workqueue if scope == "exclusive" or is_long(scope))
+            first = "exclusive" if "exclusive" in self.workqueue else next(waiting, None)
+            if first is not None:
+                self.workqueue.move_to_end(first, last=False)
+            super()._assign_work_unit(node)
 
     return ByModule(config, log)
 

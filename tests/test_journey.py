@@ -145,10 +145,17 @@ def test_a_full_standard_output_is_one_line(journey: Path) -> None:
     assert "No space left on device" in done.stderr
 
 
-def test_no_stream_ends_a_run(journey: Path, voc_tree: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "devices",
+    [["--device", "cpu"], pytest.param(["--devices", "cpu,cpu"], marks=pytest.mark.slow)],
+    ids=" ".join,
+)
+def test_no_stream_ends_a_run(
+    journey: Path, voc_tree: Path, tmp_path: Path, devices: list[str]
+) -> None:
     """Standard error closed, output full, a name that latin-1 lacks: exit code 0, every row."""
     out = tmp_path / "\u65e5\u672c.csv"
-    words = ["score", voc_tree, "-m", journey / "run", "-o", out, "--devices", "cpu,cpu", *EXACT]
+    words = ["score", voc_tree, "-m", journey / "run", "-o", out, *devices, *EXACT]
     program = [sys.executable, "-m", "vocscore", *map(str, words)]
     done = subprocess.run(
         ["bash", "-c", 'exec "$@" 2>&- > /dev/full', "bash", *program],

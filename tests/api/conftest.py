@@ -20,7 +20,7 @@ SIZE = 32
 
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of a ResNet-18 with random weights, and a threshold for each class."""
+    """A checkpoint of a SqueezeNet with random weights, and a threshold for each class."""
     import torch
 
     from vocscore.models.card import ModelCard
@@ -29,10 +29,10 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from vocscore.pipeline.preprocess import Preprocess
 
     torch.manual_seed(0)
-    network = build_network("resnet18", classes=len(CLASSES), weights="none", size=SIZE)
+    network = build_network("squeezenet1_1", classes=len(CLASSES), weights="none", size=SIZE)
     torch.nn.init.normal_(network.head.weight, std=0.1)  # or all probabilities would be 0.5
     card = ModelCard(
-        "resnet18", CLASSES, Preprocess(size=SIZE), 0.5, "none", thresholds=(0.3, 0.5, 0.7)
+        "squeezenet1_1", CLASSES, Preprocess(size=SIZE), 0.5, "none", thresholds=(0.3, 0.5, 0.7)
     )
     folder = tmp_path_factory.mktemp("api") / "run"
     save_checkpoint(folder, network, card)

@@ -1,17 +1,29 @@
-"""Packed sets for the tests of the loader and of webdataset's pipeline."""
+"""Packed sets, loaders of them and what they give: for the tests of loaders and pipelines."""
 
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 from shards.classes import VOC_CLASSES
 from shards.packing.pack import pack
 from shards.reader import load_split
 from shards.sources.voc.read import read_voc
+from vocscore.api.loader import loader
+from vocscore.config.training import AugmentationConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    import numpy as np
+
+    from vocscore.api.batch_loader import BatchLoader
+    from vocscore.pipeline.batch import Batch
+
+SIZE = 32
+AUGMENTATION = AugmentationConfig(crop_scale=0.5, flip=0.5, jitter=0.3)
 
 
 def pack_drawn(voc_tree: Path, out: Path) -> Path:
@@ -44,3 +56,37 @@ def damaged(shards: Path, out: Path, *, rows: tuple[int, ...]) -> Path:
             tar.seek(refs[row].offset + refs[row].size // 2)
             tar.write(b"\xff\xd8" * 20)
     return out
+
+
+def opened(source: Any, **changes: Any) -> BatchLoader:
+    settings = {"size": SIZE, "batch_size": 8, "workers": 2, "device": "cpu", **changes}
+    return loader(source, **settings)
+
+
+def shuffled(packed: Path, **changes: Any) -> BatchLoader:
+    return opened(packed, split="train", shuffle=True, seed=5, **changes)
+
+
+def taken(batches: Iterable[Batch]) -> list[tuple[list[int], bytes, bytes]]:
+    """Rows, pixels and labels of each batch."""
+    found = []
+    for batch in batches:
+        labels = b"" if batch.labels is None else batch.labels.tobytes()
+        found.append((batch.rows.tolist(), batch.images.numpy().tobytes(), labels))
+    return found
+
+
+def rows_of(batches: Iterable[Batch]) -> list[int]:
+    return [int(row) for batch in batches for row in batch.rows]
+
+
+def decoding_threads() -> int:
+    return sum(thread.name.startswith("vocscore-") for thread in threading.enumerate())
+
+
+def pixels_by_row(batches: Iterable[Batch]) -> dict[int, np.ndarray]:
+    return {
+        int(row): pixels
+        for batch in batches
+        for row, pixels in zip(batch.rows, batch.images.numpy(), strict=True)
+    }

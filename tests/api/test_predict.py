@@ -346,8 +346,8 @@ def test_a_model_says_what_it_is(model, run_folder):
     """Classes, thresholds of each, size and backbone, as the card has them."""
     assert model.classes == ("cat", "dog", "person")
     np.testing.assert_array_equal(model.thresholds, np.array([0.3, 0.5, 0.7], np.float32))
-    assert (model.size, model.backbone) == (32, "resnet18")
-    assert repr(model) == (f"<Model {run_folder}: resnet18, 3 classes, 32 px, float32 on cpu>")
+    assert (model.size, model.backbone) == (32, "squeezenet1_1")
+    assert repr(model) == (f"<Model {run_folder}: squeezenet1_1, 3 classes, 32 px, float32 on cpu>")
 
 
 def test_what_is_no_model_is_refused_in_one_line(tmp_path):

@@ -140,7 +140,7 @@ def test_backbones(backbone: str, size: int, name: str, photos: Path, tmp_path: 
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "model.xml"])
+@pytest.mark.parametrize("name", [pytest.param("model.onnx", marks=pytest.mark.slow), "model.xml"])
 def test_real_images_and_weights(voc_data: Path, name: str, tmp_path: Path) -> None:
     """SqueezeNet's ImageNet weights on photographs, at the size of the experiment."""
     weights = voc_data / "weights" / "squeezenet1_0-imagenet.pth"
@@ -153,11 +153,11 @@ def test_real_images_and_weights(voc_data: Path, name: str, tmp_path: Path) -> N
         temperature=20.0,
     )
     photos = voc_data / "voc2012-100" / "JPEGImages"
-    words = ("--images", photos, "--check-images", 20)
+    words = ("--images", photos, "--check-images", 10)
     result = invoke("export", run, "-o", tmp_path / name, *words)
     assert result.exit_code == 0, result.output
     checked = json.loads((tmp_path / f"{name}.json").read_text())["checked"]
-    assert checked["pictures"] == 20
+    assert checked["pictures"] == 10
     assert checked["largest_difference"] < 1e-5
 
 

@@ -75,7 +75,7 @@ def test_best_division_of_small_sets() -> None:
     """On tiny, crowded sets no division has more classes on both sides: compared with all."""
     rng = np.random.default_rng(7)
     impossible = 0
-    for number in range(80):
+    for number in range(40):
         images, classes = int(rng.integers(2, 9)), int(rng.integers(1, 15))
         labels = rng.random((images, classes)) < rng.uniform(0.1, 0.6)
         sides = np.array(list(itertools.product((False, True), repeat=images)))

@@ -60,13 +60,13 @@ def starting_network(*, seed: int = 0, **changes: Any) -> dict[str, torch.Tensor
 @pytest.mark.parametrize(
     ("tune", "backbone", "loader"),
     [
-        ("head", "alexnet", "host"),
+        pytest.param("head", "alexnet", "host", marks=pytest.mark.slow),
         ("head", "resnet18", "dali"),
-        ("head", "googlenet", "host"),
+        pytest.param("head", "googlenet", "host", marks=pytest.mark.slow),
         ("head", "squeezenet1_1", "dali"),
-        ("all", "alexnet", "dali"),
+        pytest.param("all", "alexnet", "dali", marks=pytest.mark.slow),
         ("all", "resnet18", "dali"),
-        ("all", "googlenet", "host"),
+        pytest.param("all", "googlenet", "host", marks=pytest.mark.slow),
         ("all", "squeezenet1_1", "host"),
     ],
 )
