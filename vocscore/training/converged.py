@@ -8,7 +8,7 @@ strengths are compared after both. They change no ranking of images.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -32,12 +32,14 @@ if TYPE_CHECKING:
 STRENGTHS: Final = tuple(10.0 ** (half / 2) for half in range(8, -1, -1))
 """Candidates for the L2 penalty, strong to weak: each starts at the solution before it."""
 FOLDS: Final = 5
-MOST_IMAGES: Final = 10_000
+MOST_IMAGES: Final = 5_000
 """Images on which strengths are compared, drawn at random if there are more: the best strength
 hardly depends on their number, because losses are summed."""
+_IN_DOUBLE = 2**25
+"""Numbers up to which all features are converted to float64 at once (256 MB)."""
 _RIDGE = 0.01
 """Penalty of the scale, which would grow without bound where the held-out images are separated."""
-_ROUGH = 1e-5
+_ROUGH = 1e-4
 """Tolerance of the gradient while strengths are compared."""
 
 
@@ -219,7 +221,7 @@ def _rescaled(problem: Problem, logits: torch.Tensor) -> tuple[float, float, flo
     size = float(logits.square().mean().sqrt()) or 1.0
     columns = ((logits / size).reshape(-1, 1), problem.signs.reshape(-1, 1), counts.reshape(-1, 1))
     pooled = Problem(*columns)
-    theta = solve(pooled, torch.full((1,), _RIDGE, dtype=torch.float64), tolerance=_ROUGH).theta
+    theta = solve(pooled, torch.full((1,), _RIDGE, dtype=torch.float64)).theta
     scale, shift = float(theta[0, 0]) / size, float(theta[0, 1])
     if scale <= 0:  # held-out images are ranked no better than at random
         scale, shift = 1.0, 0.0
@@ -238,6 +240,7 @@ def _shortened(problem: Problem) -> tuple[Problem, torch.Tensor | None]:
     """
     images, length = problem.features.shape
     if images >= length:
-        return problem, None
+        small = problem.features.numel() <= _IN_DOUBLE
+        return (replace(problem, features=problem.features.double()) if small else problem), None
     basis, upper = torch.linalg.qr(problem.features.double().T)
     return Problem(upper.T.contiguous(), problem.signs, problem.weights), basis

@@ -206,11 +206,6 @@ class _Line:
         of_loss = self.problem.slopes(self.logits + at * self.along) * self.along
         return of_loss.sum(0) + self.linear + at * self.square
 
-    def value(self, at: torch.Tensor) -> torch.Tensor:
-        """float64 (C,): the value at lengths (C,), without the penalty at the start."""
-        loss = self.problem.loss(self.logits + at * self.along)
-        return loss + at * self.linear + at * at * self.square / 2
-
     def curvature(self, at: torch.Tensor) -> torch.Tensor:
         """float64 (C,): the second derivative at lengths (C,)."""
         share = torch.sigmoid(self.logits + at * self.along)
@@ -221,10 +216,10 @@ class _Line:
         """float64 (C,): lengths close to the minimum, by Newton's method inside a bracket."""
         at = torch.ones_like(self.linear)
         low, high = torch.zeros_like(at), torch.full_like(at, torch.inf)
-        enough, begin = _LINE * self.slope(low).abs(), self.value(low)
+        enough = _LINE * self.slope(low).abs()
         for _ in range(_MOST_TRIALS):
             slope = self.slope(at)
-            done = (slope.abs() <= enough) & (self.value(at) <= begin)
+            done = slope.abs() <= enough
             if bool(done.all()):
                 break
             low, high = torch.where(slope < 0, at, low), torch.where(slope < 0, high, at)
