@@ -150,9 +150,7 @@ def test_killed_rank_ends_the_job_and_a_resume_goes_on(
     children = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
     victim = next(int(child) for child in children if rank_of(int(child)) == "1")
     os.kill(victim, signal.SIGKILL)
-    killed = time.monotonic()
-    _, errors = job.communicate(timeout=120)
-    assert time.monotonic() - killed < 25, "gloo would be waited for much longer"
+    _, errors = job.communicate(timeout=120)  # gloo would be waited for half an hour
     assert job.returncode != 0
     assert "exitcode  : -9" in errors
     with pytest.raises(TrainError, match="processes was 2 and is 1"):
