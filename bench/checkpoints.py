@@ -16,7 +16,7 @@ from bench.images import real_data
 from shards.errors import Error
 from shards.reader import load_split
 from shards.synthetic.voc import draw_voc
-from vocscore.config.training import ModelConfig
+from vocscore.config.model import ModelConfig
 from vocscore.models.checkpoint import load_checkpoint
 
 if TYPE_CHECKING:

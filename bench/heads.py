@@ -27,7 +27,8 @@ from shards.splitting.stratify import stratify
 from shards.synthetic.voc import draw_voc
 from vocscore.config.compute import DecodeConfig
 from vocscore.config.groups import build
-from vocscore.config.training import DataConfig, ModelConfig, OptimizationConfig, TrainConfig
+from vocscore.config.model import ModelConfig
+from vocscore.config.training import DataConfig, OptimizationConfig, TrainConfig
 from vocscore.device import Device
 from vocscore.errors import CheckpointError
 from vocscore.evaluation.metrics import report
@@ -53,11 +54,13 @@ DEFAULTS = ("squeezenet1_0", "timm/tf_efficientnet_lite0")
 """Backbones if none is named: a weak and a strong one, because heads differ between them."""
 HOG = "HOG and colors"
 REFERENCE = "linear, AdamW steps"
+CONTROL = "gcn, identity (control)"
 HEADS: dict[str, dict[str, Any]] = {
     REFERENCE: {"solver": "sgd"},
     "linear, L-BFGS": {"solver": "lbfgs"},
     "chain": {"solver": "sgd", "head": "chain"},
     "gcn": {"solver": "sgd", "head": "gcn"},
+    CONTROL: {"solver": "sgd", "head": "gcn"},
     "csra, lambda 0.3": {"solver": "sgd", "head": "csra", "csra_lambda": 0.3},
     "csra, lambda chosen": {"solver": "sgd", "head": "csra"},
 }
@@ -126,16 +129,24 @@ def judge(
 def _methods(inputs: Inputs) -> dict[str, Callable[[NDArray[np.bool_], int], NDArray[Any]]]:
     """Name -> function of the training mask and the seed, to probabilities of the other images."""
     usable = {n: s for n, s in HEADS.items() if inputs.maps is not None or s.get("head") != "csra"}
-    own = {name: partial(_own, inputs, settings) for name, settings in usable.items()}
+    identity = torch.eye(inputs.labels.shape[1])
+    own = {
+        name: partial(_own, inputs, settings, identity if name == CONTROL else None)
+        for name, settings in usable.items()
+    }
     return {**own, **{name: partial(_classic, inputs, one) for name, one in CLASSIC.items()}}
 
 
 def _own(
-    inputs: Inputs, settings: dict[str, Any], train: NDArray[np.bool_], seed: int
+    inputs: Inputs,
+    settings: dict[str, Any],
+    graph: torch.Tensor | None,
+    train: NDArray[np.bool_],
+    seed: int,
 ) -> NDArray[np.float32]:
     config = build(TrainConfig, {**load_recipe("strong"), **settings})
     on_maps = config.model.head == "csra"
-    fit = partial(train_head, choice=config.optimization, loss=config.loss, seed=seed)
+    fit = partial(train_head, choice=config.optimization, loss=config.loss, seed=seed, graph=graph)
     model = config.model
     if on_maps and model.csra_lambda is None:  # chosen without the images that judge
         rows = np.flatnonzero(train)
@@ -199,7 +210,7 @@ def _rows(found: Mapping[str, list[dict[str, float]]]) -> Iterator[tuple[str, ..
 
 def table(found: Mapping[str, list[dict[str, float]]]) -> list[str]:
     """Aligned lines of at most 80 columns."""
-    widths = (24, 6, 7, 6, 10, 6, 6)
+    widths = (26, 6, 8, 7, 11, 7, 7)
     return [
         "".join(
             cell.ljust(w) if n == 0 else cell.rjust(w)

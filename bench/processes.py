@@ -20,7 +20,7 @@ from bench import product
 from bench.outcome import Outcome, held
 from bench.timing import interleave_seconds, timed_seconds
 from shards.classes import VOC_CLASSES
-from vocscore.config.training import ModelConfig
+from vocscore.config.model import ModelConfig
 from vocscore.models.card import ModelCard
 from vocscore.models.checkpoint import save_checkpoint
 from vocscore.models.network import build_network

@@ -23,7 +23,8 @@ from shards.images import image_file
 from shards.reader import load_split
 from shards.sample import ImageRef
 from vocscore.config.compute import MAX_PIXELS
-from vocscore.config.training import DataConfig, ModelConfig, OptimizationConfig
+from vocscore.config.model import ModelConfig
+from vocscore.config.training import DataConfig, OptimizationConfig
 from vocscore.machine import usable_cores
 from vocscore.models.checkpoint import load_checkpoint
 

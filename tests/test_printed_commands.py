@@ -161,6 +161,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "coco",
         "run-1",
         "run-2",
+        "vit_base_patch16_224",
     ):
         (tmp_path / name).mkdir(parents=True)
     for n in range(10):
@@ -180,6 +181,9 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "b.json",
         "train.json",
         "val.json",
+        "names.txt",
+        "resnet50.pth",
+        "model.onnx",
     ):
         (tmp_path / name).touch()
     for name in ("coco/annotations/instances_train2017.json", "pets/train/_annotations.coco.json"):

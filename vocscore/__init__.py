@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from vocscore.api.importing import import_model
     from vocscore.api.info import Info
     from vocscore.api.jobs import demo, evaluate, export, info, pack, quantize, score, train, verify
+    from vocscore.api.load import load
     from vocscore.api.loader import loader
-    from vocscore.api.model import Model, load
+    from vocscore.api.model import Model
     from vocscore.api.predictions import Prediction, Predictions
     from vocscore.api.results import compare, relabel, report, view
     from vocscore.api.webdataset import webdataset
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         PreprocessingConfig,
         RunFolderConfig,
     )
+    from vocscore.config.model import ModelConfig
     from vocscore.config.packing import ImagesConfig, LabelsConfig, ShardsConfig, SplitConfig
     from vocscore.config.relabeling import RelabelConfig
     from vocscore.config.reporting import ContentsConfig
@@ -69,7 +71,6 @@ if TYPE_CHECKING:
         CheckpointConfig,
         DataConfig,
         LossConfig,
-        ModelConfig,
         OptimizationConfig,
         RunConfig,
     )
@@ -185,7 +186,8 @@ _MODULES = {
         "verify",
     ),
     "vocscore.api.loader": ("loader",),
-    "vocscore.api.model": ("Model", "load"),
+    "vocscore.api.load": ("load",),
+    "vocscore.api.model": ("Model",),
     "vocscore.api.predictions": ("Prediction", "Predictions"),
     "vocscore.api.results": ("compare", "relabel", "report", "view"),
     "vocscore.api.webdataset": ("webdataset",),
@@ -221,12 +223,12 @@ _MODULES = {
         "OutputConfig",
         "UpdateConfig",
     ),
+    "vocscore.config.model": ("ModelConfig",),
     "vocscore.config.training": (
         "AugmentationConfig",
         "CheckpointConfig",
         "DataConfig",
         "LossConfig",
-        "ModelConfig",
         "OptimizationConfig",
         "RunConfig",
     ),

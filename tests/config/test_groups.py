@@ -13,6 +13,7 @@ from vocscore.config.demo import DemoConfig
 from vocscore.config.evaluating import EvalConfig
 from vocscore.config.exporting import ExportConfig, QuantizeConfig
 from vocscore.config.groups import build, declared, flat, groups_of, names_of, refuse_unknown
+from vocscore.config.importing import ImportConfig
 from vocscore.config.packing import PackConfig
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.training import OptimizationConfig, RunConfig, TrainConfig
@@ -28,6 +29,7 @@ CONFIGS = (
     ExportConfig,
     VerifyConfig,
     DemoConfig,
+    ImportConfig,
 )
 """Of each command."""
 
@@ -49,6 +51,12 @@ def test_defaults_are_valid_and_explained(config: type[Any]) -> None:
     for option in declared(config):
         quiet = option.name in ("quarantine", "download", "labels", "images")  # nothing is done
         assert option.default is not None or option.unset or quiet, option.name
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_what_is_meant_without_a_value_is_shown_as_it_stands(config: type[Any]) -> None:
+    """Only `help` may name other options as templates."""
+    assert not [one.name for one in declared(config) if "{" in (one.unset or "")]
 
 
 def test_names_of_one_command_never_collide() -> None:

@@ -12,13 +12,13 @@ import pytest
 
 from vocscore.config.evaluating import JudgedConfig, MetricsConfig
 from vocscore.config.exporting import CheckConfig
+from vocscore.config.model import ModelConfig
 from vocscore.config.option import options_of
 from vocscore.config.packing import LabelsConfig
 from vocscore.config.scoring import InferenceConfig, InputsConfig, OutputConfig
 from vocscore.config.training import (
     AugmentationConfig,
     LossConfig,
-    ModelConfig,
     OptimizationConfig,
     RunConfig,
     TrainConfig,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vocscore.config.training import ModelConfig
+from vocscore.config.model import ModelConfig
 from vocscore.errors import OptionError
 from vocscore.models.fit_choice import chosen_preprocess
 from vocscore.pipeline.preprocess import Preprocess

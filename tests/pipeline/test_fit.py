@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from tolerances import FITTED_REDUCED, assert_close, fitted_tolerance
 from torchvision.transforms import v2
-from workshop import by_row, make, write
+from workshop import FITTED, by_row, make, write
 
 from shards.images import image_file, jpeg
 from shards.sample import ImageRef
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOADERS = {"host": "host", "dali": "dali cpu"}
-WAYS = {
-    "crop bilinear": Preprocess(size=64, fit="crop", crop_fraction=0.875),
-    "crop bicubic": Preprocess(size=96, fit="crop", interpolation="bicubic", crop_fraction=0.9),
-    "pad bilinear": Preprocess(size=64, fit="pad", pad_color=(124, 116, 104)),
-    "pad bicubic": Preprocess(size=95, fit="pad", interpolation="bicubic"),
-    "squash bicubic": Preprocess(size=64, interpolation="bicubic"),
-}
 SHAPES = [(1, 1), (1, 40), (40, 1), (47, 61), (300, 200), (201, 300), (64, 64), (37, 290)]
 
 
@@ -90,7 +83,7 @@ def test_pad_is_a_centered_resize_on_a_color(shape: tuple[int, int]) -> None:
     assert (got[:, ~inside] == np.array(color)[:, None]).all()
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", FITTED)
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_and_fit_commute(way: str, orientation: int) -> None:
     """A turned file has the pixels of the upright one, also where margins are odd."""
@@ -98,8 +91,8 @@ def test_orientation_and_fit_commute(way: str, orientation: int) -> None:
         noise(61, 90) // 4 + 96
     )  # nothing is cut at 0 and 255, which the passes' order changes
     stored = np.array(_untransposed(Image.fromarray(upright), orientation))
-    got = fitted(np.ascontiguousarray(stored), WAYS[way], orientation).int()
-    assert (got - fitted(upright, WAYS[way]).int()).abs().max() <= 1
+    got = fitted(np.ascontiguousarray(stored), FITTED[way], orientation).int()
+    assert (got - fitted(upright, FITTED[way]).int()).abs().max() <= 1
 
 
 def _untransposed(image: Image.Image, orientation: int) -> Image.Image:
@@ -116,13 +109,13 @@ def _untransposed(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(inverse[orientation]) if orientation > 1 else image
 
 
-@pytest.fixture(scope="module", params=WAYS)
+@pytest.fixture(scope="module", params=FITTED)
 def drawn(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, dict[str, dict[int, np.ndarray]]]:
     """Every drawn kind by every loader."""
     refs = write(tmp_path_factory.mktemp("fitted"), kinds.good())
-    found = {name: _all(name, refs, WAYS[request.param]) for name in ("reference", *LOADERS)}
+    found = {name: _all(name, refs, FITTED[request.param]) for name in ("reference", *LOADERS)}
     return request.param, found
 
 
@@ -139,34 +132,34 @@ def test_drawn_kinds_agree_with_the_reference(
     way, found = drawn
     assert found[loader].keys() == found["reference"].keys()
     for row, name in enumerate(kinds.good()):
-        allowed = fitted_tolerance(LOADERS[loader], name, WAYS[way])
+        allowed = fitted_tolerance(LOADERS[loader], name, FITTED[way])
         assert_close(found[loader][row], found["reference"][row], allowed=allowed, name=name)
 
 
 @pytest.mark.parametrize("loader", LOADERS)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", FITTED)
 def test_photographs_agree_with_the_reference(voc_data: Path, loader: str, way: str) -> None:
     """Real photographs come out of every loader as Pillow would make them."""
     files = sorted((voc_data / "voc2012-100" / "JPEGImages").iterdir())[:10]
     refs = [ImageRef(file.name, str(file)) for file in files]
-    truth, got = (_all(name, refs, WAYS[way]) for name in ("reference", loader))
+    truth, got = (_all(name, refs, FITTED[way]) for name in ("reference", loader))
     for row, ref in enumerate(refs):
-        allowed = fitted_tolerance(LOADERS[loader], "jpeg", WAYS[way])
+        allowed = fitted_tolerance(LOADERS[loader], "jpeg", FITTED[way])
         head = image_file.probe(files[row].read_bytes())
-        if _reduced(head, WAYS[way]):
+        if _reduced(head, FITTED[way]):
             allowed = FITTED_REDUCED
         assert_close(got[row], truth[row], allowed=allowed, name=ref.name)
 
 
 @pytest.mark.parametrize("loader", LOADERS)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", FITTED)
 def test_odd_files_agree_with_the_reference(odd: Path, loader: str, way: str) -> None:
     """Odd but genuine files are decoded, or refused for the same reason, by every loader."""
     files = sorted(f for f in odd.glob("*/*") if "LICENSE" not in f.name)
     refs = [ImageRef(file.name, str(file)) for file in files]
     outcomes = {}
     for name in ("reference", loader):
-        with make(name, WAYS[way]) as opened:
+        with make(name, FITTED[way]) as opened:
             batches = list(opened.batches(refs))
         outcomes[name] = by_row(batches), {f.row: f.fault for b in batches for f in b.failures}
     (truth, bad), (got, refused) = outcomes["reference"], outcomes[loader]
@@ -174,8 +167,8 @@ def test_odd_files_agree_with_the_reference(odd: Path, loader: str, way: str) ->
     assert got.keys() == truth.keys()
     for row, pixels in truth.items():
         head = image_file.probe(files[row].read_bytes())
-        allowed = fitted_tolerance(LOADERS[loader], "jpeg", WAYS[way])
-        if _reduced(head, WAYS[way]):
+        allowed = fitted_tolerance(LOADERS[loader], "jpeg", FITTED[way])
+        if _reduced(head, FITTED[way]):
             allowed = FITTED_REDUCED
         assert_close(got[row], pixels, allowed=allowed, name=refs[row].name)
 
@@ -189,10 +182,10 @@ def _reduced(head: image_file.Header, preprocess: Preprocess) -> bool:
 @pytest.mark.parametrize("way", ["crop bilinear", "pad bilinear"])
 def test_an_image_of_one_row_is_resized_in_bounded_memory(way: str) -> None:
     """A crop of a very long image is cut before it is enlarged."""
-    placed = place(10_000_000, 1, WAYS[way])
+    placed = place(10_000_000, 1, FITTED[way])
     assert placed.width * placed.height < 1_000_000
     pixels = np.broadcast_to(np.uint8([10, 20, 30]), (1, 3_000_000, 3)).copy()
-    assert (fitted(pixels, WAYS[way])[:, :, 40] == torch.tensor([10, 20, 30])[:, None]).any()
+    assert (fitted(pixels, FITTED[way])[:, :, 40] == torch.tensor([10, 20, 30])[:, None]).any()
 
 
 @pytest.mark.parametrize(
@@ -213,8 +206,8 @@ def test_values_that_make_no_sense_are_refused(given: dict[str, object], said: s
         Preprocess(**given)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", FITTED)
 def test_a_card_keeps_it(way: str) -> None:
     """JSON and back; at the usual values there are no new keys."""
-    assert Preprocess.from_json(WAYS[way].to_json()) == WAYS[way]
+    assert Preprocess.from_json(FITTED[way].to_json()) == FITTED[way]
     assert list(Preprocess().to_json()) == ["size", "upright", "mean", "std"]

@@ -8,8 +8,8 @@ import kinds
 import numpy as np
 import pytest
 import torch
-from tolerances import assert_close, recolored_tolerance, tolerance
-from workshop import by_row, make, rows_in_order, write
+from tolerances import assert_close, fitted_tolerance, recolored_tolerance, tolerance
+from workshop import FITTED, by_row, make, rows_in_order, write
 
 from shards.images import jpeg
 from shards.sample import ImageRef
@@ -37,6 +37,20 @@ def test_drawn_kinds_agree_with_the_reference(tmp_path: Path) -> None:
     assert sorted(outcomes["dali"]) == list(range(len(good)))
     for row, name in enumerate(good):
         allowed = tolerance("dali cuda", name)
+        assert_close(outcomes["dali"][row], outcomes["reference"][row], allowed=allowed, name=name)
+
+
+@pytest.mark.parametrize("way", FITTED)
+def test_fitted_kinds_agree_with_the_reference(tmp_path: Path, way: str) -> None:
+    """Crops, borders and bicubic weights are those of Pillow on the GPU too."""
+    good = kinds.good()
+    refs = write(tmp_path, good)
+    outcomes = {}
+    for name in ("reference", "dali"):
+        with make(name, FITTED[way], device=DEVICE) as loader:
+            outcomes[name] = by_row(loader.batches(refs))
+    for row, name in enumerate(good):
+        allowed = fitted_tolerance("dali cuda", name, FITTED[way])
         assert_close(outcomes["dali"][row], outcomes["reference"][row], allowed=allowed, name=name)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from shards.sample import ImageRef
 from vocscore.pipeline.loaders import open_loader
+from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -14,9 +15,16 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vocscore.pipeline.batch import Batch, ImageLoader
-    from vocscore.pipeline.preprocess import Preprocess
 
 MAX_PIXELS = 50_000_000
+FITTED = {
+    "crop bilinear": Preprocess(size=64, fit="crop", crop_fraction=0.875),
+    "crop bicubic": Preprocess(size=96, fit="crop", interpolation="bicubic", crop_fraction=0.9),
+    "pad bilinear": Preprocess(size=64, fit="pad", pad_color=(124, 116, 104)),
+    "pad bicubic": Preprocess(size=95, fit="pad", interpolation="bicubic"),
+    "squash bicubic": Preprocess(size=64, interpolation="bicubic"),
+}
+"""Fits and interpolations other than the usual ones."""
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> list[ImageRef]:

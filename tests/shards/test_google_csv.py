@@ -83,6 +83,7 @@ def test_urls_are_files_under_the_same_tail(tmp_path: Path, folder: str) -> None
         ("TRAIN,a.jpg,cat\nTEST,a.jpg,dog\n", "line 2: a.jpg is in split 'test', but on line 1"),
         ("TRAIN,a.jpg,cat\nnonsense,cat\n", "line 2: 'nonsense' is neither a path"),
         ("TRAIN\n", "line 1: no path"),
+        ("TRAIN,gs://\n", "line 1: gs:// is not below"),
         ("TRAIN,a.jpg,a;b\n", "contains ';'"),
         ('TRAIN,"a.jpg,cat\n', "line 1"),
         ("\n", "no rows"),

@@ -319,6 +319,26 @@ def test_labels_that_are_none(
         read(tmp_path)
 
 
+def test_text_that_is_not_utf8(tmp_path: Path) -> None:
+    """A damaged Parquet file may have a valid structure and bytes that are no text."""
+    file = tmp_path / "a.parquet"
+    parquet(file, ["cat", "dog"], pa.string(), {})
+    file.write_bytes(file.read_bytes().replace(b"cat", b"\xffat"))
+    with pytest.raises(SourceError, match=r"cannot be read as Parquet: 'utf-8'"):
+        read(tmp_path)
+
+
+def test_objects_in_json_lines(tmp_path: Path) -> None:
+    """As `datasets` documents for object detection: the categories are the labels."""
+    text = lines(
+        {"file_name": "a.png", "objects": {"bbox": [[1, 2, 3, 4]], "categories": ["cat"]}},
+        {"file_name": "b.png", "objects": {"bbox": [], "categories": []}},
+    )
+    put(tmp_path, {"metadata.jsonl": text}, "a.png", "b.png")
+    assert labels(read(tmp_path)) == {"a.png": ("cat",), "b.png": ()}
+    assert labels(read(tmp_path, "objects.categories")) == labels(read(tmp_path))
+
+
 def test_numbers_in_a_csv(tmp_path: Path) -> None:
     """-1 is no label among numbers of classes, as in Parquet; UTF-16 is read as well."""
     put(tmp_path, {}, "a.png", "b.png", "c.png")

@@ -126,6 +126,9 @@ def test_completions_of_old_versions(tmp_path: Path) -> None:
         ("https://example.com/some/pets/c%C3%A4t.jpg?size=large#x", "pets/cät.jpg"),
         ("s3://bucket/some/pets/cat.jpg", "pets/cat.jpg"),
         ("gs://bucket/cat.jpg", "cat.jpg"),
+        ("s3://bucket/pets/cat#2?%41.jpg", "pets/cat#2?%41.jpg"),
+        ("/data/upload/3/8f2c1a90-cat#2?.jpg", "cat#2?.jpg"),
+        ("/data/local-files/?d=pets/cat%232%3F.jpg", "pets/cat#2?.jpg"),
         ("C:\\pets\\cat.jpg", "cat.jpg"),
         ("/home/me/pets/cat.jpg", "pets/cat.jpg"),
         ("pets/cat.jpg", "pets/cat.jpg"),
@@ -134,7 +137,8 @@ def test_completions_of_old_versions(tmp_path: Path) -> None:
 )
 def test_names_of_images(tmp_path: Path, image: str, file: str) -> None:
     """An image is found by the longest end of its path or URL that is a file."""
-    found = read(tmp_path, [task(1, image, annotation(result("choices", "cat")))], file)
+    decoy = "decoy/cat.jpg" if "#" not in file else "pets/cat.jpg"
+    found = read(tmp_path, [task(1, image, annotation(result("choices", "cat")))], file, decoy)
     assert labels(found) == {file: ("cat",)}
 
 

@@ -1,11 +1,10 @@
-"""A trained model in memory: `load` loads one, `Model.predict` scores images with it."""
+"""A trained model in memory: `Model.predict` scores images with it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import chain
 from math import prod
 from pathlib import Path
@@ -19,22 +18,14 @@ from shards.errors import Fault
 from vocscore.api.backbone import open_features
 from vocscore.api.heatmaps import column_of, full_pixels, one_image, open_class_maps, write_overlay
 from vocscore.api.inputs import entries, is_one
-from vocscore.api.messages import python_names
 from vocscore.api.predictions import Block, Predictions
 from vocscore.api.small import MOST_IMAGES, SmallCalls
 from vocscore.api.stream import Jobs, cut, scored
-from vocscore.config.compute import DecodeConfig
-from vocscore.config.scoring import InferenceConfig
 from vocscore.errors import ScoreError
-from vocscore.machine import usable_cores
-from vocscore.pipeline.several_sizes import open_sizes, shape_of
-from vocscore.runtime import resolve_device
+from vocscore.pipeline.several_sizes import shape_of
 from vocscore.runtime.base import Runtime
-from vocscore.runtime.precision import resolve_precision
-from vocscore.runtime.scorer import open_scorer
-from vocscore.scoring.engines.batching import CPU_GROUP, FixedBatcher
+from vocscore.scoring.engines.batching import FixedBatcher
 from vocscore.scoring.engines.local import LocalEngine
-from vocscore.scoring.run import check_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -45,108 +36,10 @@ if TYPE_CHECKING:
 
     from shards.sample import ImageRef
     from vocscore.api.inputs import Inputs, OneInput
-    from vocscore.config.tta import Tta
+    from vocscore.api.setup import Setup
     from vocscore.models.card import ModelCard
     from vocscore.pipeline.batch import ImageLoader
     from vocscore.runtime.base import Results
-
-
-@python_names()
-def load(
-    run: str | os.PathLike[str],
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    workers: int | None = None,
-    loader: str = "auto",
-    batch_size: int = DecodeConfig.batch_size,
-    max_pixels: int = DecodeConfig.max_pixels,
-    tta: str | None = None,
-) -> Model:
-    """Load a trained model for prediction.
-
-    The arguments and their defaults are those of `vocscore score`.
-
-    Args:
-        run: the folder that `vocscore train` wrote.
-        device: 'auto' (the first GPU, else the CPU), 'cpu', 'cuda' or 'cuda:N'.
-        precision: 'auto' (bf16 if training has shown that it preserves the model's probabilities
-            and the device computes in it, else float32), 'float32', 'bf16', or 'int8' (after
-            `vocscore quantize`).
-        workers: threads that read and decode; None: one per usable core.
-        loader: 'auto' (DALI on a GPU, else the host), 'host', 'dali' or 'reference'.
-        batch_size: images decoded together. On a CPU it does not change a bit of any result; on a
-            GPU it is also the network's batch size, and may change the last bits.
-        max_pixels: largest width times height of an image; the result of a larger one is an error.
-        tta: 'flip', 'size=448' or 'flip,size=448': average the logits of the image and its mirror
-            image, in the model's size and in the other one. Each view costs a forward pass.
-
-    Raises:
-        CheckpointError: the folder has no finished model, none in int8, or one that does not take
-            images of the other size.
-        DeviceError: the device does not exist, or does not compute in this precision.
-        OptionError: an argument is out of its range.
-    """
-    folder = Path(run)
-    compute = InferenceConfig(
-        device=device, precision=precision, workers=workers, loader=loader, tta=tta
-    )
-    DecodeConfig(batch_size=batch_size, max_pixels=max_pixels)  # checks the ranges
-    card, identity = check_model(folder, compute)
-    where = resolve_device(device)
-    arithmetic = resolve_precision(precision, card, device=where)
-    group = CPU_GROUP if where == "cpu" else batch_size
-    setup = Setup(folder, identity, where, arithmetic, group, max_pixels, compute.views)
-    runtime, card = setup.open()
-    decoding = open_sizes(
-        loader,
-        card.preprocess,
-        setup.sizes(card),
-        batch_size=batch_size,
-        device=where,
-        threads=workers or usable_cores(),
-        max_pixels=max_pixels,
-    )
-    return Model(card, setup, runtime=runtime, decoding=decoding)
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """How a model was loaded.
-
-    Attributes:
-        run: the folder of the checkpoint.
-        identity: its hash.
-        device: 'cpu' or 'cuda:N'.
-        precision: 'float32', 'bf16' or 'int8'.
-        group: the network's batch size.
-        max_pixels: largest width times height of an image that is decoded.
-        tta: the views of each image; None: as it is.
-    """
-
-    run: Path
-    identity: str
-    device: str
-    precision: str
-    group: int
-    max_pixels: int
-    tta: Tta | None = None
-
-    def open(self, *, group: int | None = None) -> tuple[Runtime, ModelCard]:
-        """Open the network, by default for the batch size of the setup."""
-        return open_scorer(
-            self.run,
-            identity=self.identity,
-            device=self.device,
-            precision=self.precision,
-            group=self.group if group is None else group,
-            tta=self.tta,
-        )
-
-    def sizes(self, card: ModelCard) -> tuple[int, ...]:
-        """Return the sizes in which images are decoded, pixels."""
-        own = card.preprocess.size
-        return (own,) if self.tta is None else self.tta.sizes(own)
 
 
 class Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -167,12 +168,17 @@ def _run_hint(path: Path) -> str:
     in_run = path.name == "model.onnx" and (path.parent / "model.json").is_file()
     if path.is_file() and (in_run or path.name in _RUN_FILES):
         return f"It is in {path.parent}: name that folder."
+    if suffix == ".onnx":
+        return (
+            "An exported model is named by its run; a model of another program becomes one with: "
+            f"vocscore import-model {quote(str(path))} -o RUN"
+        )
     if suffix in _EXPORTED:
         return "An exported model is for other programs: name the run that it was exported from."
     if suffix in _FOREIGN:
         return (
             "Weights are trained further with: vocscore train SHARDS -o RUN --weights FILE; a "
-            "whole classifier becomes a run with: vocscore import-model FILE -o RUN"
+            f"whole classifier becomes a run with: vocscore import-model {quote(str(path))} -o RUN"
         )
     return ""
 

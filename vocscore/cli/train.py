@@ -24,12 +24,12 @@ from vocscore.cli.shown_commands import free_path, vocscore_command
 from vocscore.config.charts import ChartConfig
 from vocscore.config.compute import ComputeConfig
 from vocscore.config.groups import build
+from vocscore.config.model import ModelConfig
 from vocscore.config.training import (
     AugmentationConfig,
     CheckpointConfig,
     DataConfig,
     LossConfig,
-    ModelConfig,
     OptimizationConfig,
     RunConfig,
     TrainConfig,

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from vocscore.config.compute import max_pixels_option
+from vocscore.config.model import MAX_SIZE
 from vocscore.config.option import Group, option
-from vocscore.config.training import MAX_SIZE
 from vocscore.errors import OptionError
 
 _LARGEST = 2.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from vocscore.config.training import MAX_SIZE
+from vocscore.config.model import MAX_SIZE
 from vocscore.errors import OptionError
 
 _FORM: Final = "'flip', 'size=PIXELS' or 'flip,size=PIXELS'"

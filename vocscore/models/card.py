@@ -206,7 +206,7 @@ def require_features(card: ModelCard, folder: Path) -> None:
     if card.head.get("kind") == OWN:
         raise CheckpointError(
             f"{folder}: an imported classifier whose own last layers are kept, so that it has no "
-            "features before a head. Train a head on its weights with 'vocscore train --weights'."
+            "features before a head. Train a head on its weights: 'vocscore train' with --weights."
         )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from vocscore.config.training import parse_color
+from vocscore.config.model import parse_color
 from vocscore.errors import OptionError
 from vocscore.models.backbones import is_timm
 from vocscore.models.network import input_preprocess
 from vocscore.models.timm_models import model_preprocess
 
 if TYPE_CHECKING:
-    from vocscore.config.training import ModelConfig
+    from vocscore.config.model import ModelConfig
     from vocscore.pipeline.preprocess import Preprocess
 
 USUAL_FRACTION: Final = 0.875

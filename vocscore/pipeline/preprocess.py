@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from vocscore.config.training import FITS, INTERPOLATIONS, MAX_SIZE
+from vocscore.config.model import FITS, INTERPOLATIONS, MAX_SIZE
 
 if TYPE_CHECKING:
     import torch

@@ -46,7 +46,7 @@ def open_on_gpu(files: CheckpointFiles, card: ModelCard, asked: Asked) -> OnnxRu
             f"--precision {asked.precision}: on a GPU, a model in ONNX is computed as it was "
             "written. Use --precision float32, or --device cpu."
         )
-    cure = "Install it: pip install onnxruntime-gpu; or use --device cpu."
+    cure = "Install it: pip install 'vocscore[onnx-gpu]'; or use --device cpu."
     try:
         import onnxruntime
     except ImportError as error:

@@ -22,7 +22,7 @@ from vocscore.training.feature_scaling import measure_standard, no_standard
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from vocscore.config.training import ModelConfig
+    from vocscore.config.model import ModelConfig
     from vocscore.models.heads.attach import Head
     from vocscore.training.feature_scaling import Standard
 

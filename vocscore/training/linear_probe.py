@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from vocscore.config.training import ModelConfig
+from vocscore.config.model import ModelConfig
 from vocscore.evaluation.metrics import report
 from vocscore.training.head_fits import measure_pooled, open_head_fits
 from vocscore.training.learner import Learner

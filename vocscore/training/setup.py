@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from shards.reader import LabeledImages
-    from vocscore.config.training import LossConfig, ModelConfig, OptimizationConfig, TrainConfig
+    from vocscore.config.model import ModelConfig
+    from vocscore.config.training import LossConfig, OptimizationConfig, TrainConfig
     from vocscore.models.network import Network
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.ranks import Ranks

@@ -16,7 +16,8 @@ from vocscore.records.images import UsedImages
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vocscore.config.training import CheckpointConfig, DataConfig, ModelConfig
+    from vocscore.config.model import ModelConfig
+    from vocscore.config.training import CheckpointConfig, DataConfig
 
 
 @dataclass(frozen=True, slots=True)

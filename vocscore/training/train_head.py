@@ -18,7 +18,8 @@ from vocscore.training.losses import open_loss
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vocscore.config.training import LossConfig, ModelConfig, OptimizationConfig
+    from vocscore.config.model import ModelConfig
+    from vocscore.config.training import LossConfig, OptimizationConfig
     from vocscore.models.heads.attach import Head
     from vocscore.training.features import Features
     from vocscore.training.trainer import SplitOutcome

@@ -151,7 +151,7 @@ def _local_paths(root: Path, file: Path, rows: Sequence[ImportRow]) -> list[str]
         return [row.path for row in rows]
     files = NamedFiles(root)
     tried = [_parts(row.path) for row in urls[:_TRIED]]
-    deepest = max(map(len, tried))
+    deepest = max(1, *map(len, tried))
     counts = {
         skip: sum(_is_there(files, "/".join(parts[skip:])) for parts in tried)
         for skip in range(deepest)

@@ -19,7 +19,8 @@ SEVERAL: Final = ("labels", "classes", "categories", "tags")
 """Names of columns, as `key` has them, that promise several class names."""
 _LABELS: Final = (
     *SEVERAL,
-    *("label", "class", "category", "tag", "classname", "labelname", "objectscategory"),
+    *("label", "class", "category", "tag", "classname", "labelname"),
+    *("objectscategory", "objectscategories"),
 )
 
 

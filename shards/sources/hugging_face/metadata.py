@@ -191,7 +191,20 @@ def _read_jsonl(file: Path) -> Rows:
             where.append(f"line {number}")
     names = list(dict.fromkeys(name for one in found for name in one))
     columns: dict[str, list[Any]] = {name: [one.get(name) for one in found] for name in names}
+    for name in names:
+        columns |= _fields(name, columns[name])
     return Rows(file, columns, where)
+
+
+def _fields(column: str, values: Sequence[Any]) -> dict[str, list[Any]]:
+    """The lists in a column of objects as columns: 'objects.categories'."""
+    objects = [value for value in values if isinstance(value, dict)]
+    keys = dict.fromkeys(key for one in objects for key in one)
+    return {
+        f"{column}.{key}": [one.get(key) if isinstance(one, dict) else None for one in values]
+        for key in keys
+        if all(isinstance(one.get(key, []), list) for one in objects)
+    }
 
 
 def _object(line: bytes, place: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def opened(file: Path) -> Iterator[Any]:
             _refuse_other(file, stream.read(len(_POINTER)))
         with ParquetFile(file, memory_map=False, pre_buffer=False, buffer_size=1 << 20) as parquet:
             yield parquet
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or str(error).partition("\n")[0].rstrip(".")
         raise SourceError(f"{file}: cannot be read as Parquet: {why}. Export it again.") from error
 

@@ -96,14 +96,17 @@ def _candidates(text: str) -> Iterator[str]:
 
 def _path(text: str) -> tuple[str, bool]:
     """The path in a name, and whether the name itself may be one of a file."""
-    parts = urlsplit(text) if _URL.match(text) or text.startswith("/data/") else None
-    if parts is None or parts.scheme.casefold() == "file":
+    scheme = text.partition("://")[0].casefold() if _URL.match(text) else ""
+    if scheme == "file" or not (scheme or text.startswith("/data/")):
         return text, True
-    for field in parts.query.split("&"):
-        if field.startswith("d=") and parts.path.rstrip("/").endswith("/local-files"):
-            return unquote(field[2:]), False
-    path = parts.path
-    return (unquote(path) if parts.scheme.startswith("http") or not parts.scheme else path), False
+    if scheme not in ("", "http", "https"):  # in the key of a bucket, ? # and % are letters
+        return text.partition("://")[2].partition("/")[2], False
+    begin, _, query = text.partition("?")
+    if begin.rstrip("/").endswith("/local-files"):
+        for field in query.split("&"):
+            if field.startswith("d="):
+                return unquote(field[2:]), False
+    return unquote(urlsplit(text).path if scheme else text), False
 
 
 def image_field(records: Sequence[Mapping[str, Any]], file: Path) -> str:

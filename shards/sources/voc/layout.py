@@ -25,6 +25,7 @@ YEAR: Final = re.compile(r"VOC20\d\d")
 _IMAGES: Final = ("jpegimages", "images", "imgs", "img")
 _ANNOTATIONS: Final = ("annotations", "annotation", "xmls", "xml")
 _OWN_NAMES: Final = ("JPEGImages", "Annotations")
+_ARCHIVES: Final = (".zip", ".tgz", ".tar.gz", ".7z", ".rar")
 
 
 class Place(NamedTuple):
@@ -184,6 +185,16 @@ def _has_years(folder: Path) -> bool:
 def _instead(root: Path, folders: Sequence[str]) -> str:
     """What is there instead that could hold labels, and what to do."""
     files = files_below(root)
+    if any(name.lower().endswith(".arrow") for name in files):
+        return (
+            ". There are Arrow files, as of 'save_to_disk': write Parquet ('to_parquet') instead."
+        )
+    yolo = any(name.lower() == "labels" for name in folders)
+    if yolo and "classes.txt" in files:
+        return (
+            ". There are labels/ and classes.txt, as of YOLO: write a data.yaml with "
+            "'train: images' and, under 'names:', the lines of classes.txt in their order."
+        )
     for ends, kind, option in (
         ((".json",), "if it is COCO, use", "--coco"),
         ((".csv", ".tsv"), "use", "--labels"),
@@ -191,11 +202,14 @@ def _instead(root: Path, folders: Sequence[str]) -> str:
         found = next((name for name in files if name.lower().endswith(ends)), None)
         if found is not None:
             return f". There is {shown(found)}: {kind} {option} {shlex.quote(str(root / found))}."
-    if any(name.lower() == "labels" for name in folders):
+    if yolo:
         return (
             ". There is labels/: YOLO's labels also need a data.yaml with 'names' and 'train'. See "
             "https://docs.ultralytics.com/datasets/detect/"
         )
+    archive = next((name for name in files if name.lower().endswith(_ARCHIVES)), None)
+    if archive is not None and not any(is_image(name.rpartition("/")[2]) for name in files):
+        return f". There is {shown(archive)}: unpack it."
     return (
         ". For another layout, give the labels: --labels FILE.csv or --coco FILE.json; or name the "
         "source: --from (folders, hf, ...)."

@@ -84,6 +84,11 @@ def _only_config(root: Path) -> Path:
     if found:
         names = first_names([file.name for file in found])
         raise SourceError(f"{root}: several data sets: {names}. Rename the one to pack data.yaml.")
+    if (root / "classes.txt").is_file():
+        raise SourceError(
+            f"{root}: no data.yaml. Write one with 'train: images' and, under 'names:', the lines "
+            "of classes.txt in their order."
+        )
     raise SourceError(
         f"{root}: no data.yaml with 'names' and 'train' or 'val'. See "
         "https://docs.ultralytics.com/datasets/detect/"

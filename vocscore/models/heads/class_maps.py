@@ -59,7 +59,7 @@ def class_maps(backbone: nn.Module, head: nn.Module, *, name: str, size: int) ->
     if not hasattr(head, "weight"):
         raise CheckpointError(
             f"{name}: an imported classifier with its own last layers has no heat maps. Train "
-            "a head on its weights with 'vocscore train --weights'."
+            "a head on its weights: 'vocscore train' with --weights."
         )
     cut, _ = cut_before_pooling(backbone, name=name, size=size)
     noise = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
