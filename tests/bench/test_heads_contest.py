@@ -84,6 +84,7 @@ def test_contest_without_a_network(options: Options, monkeypatch: pytest.MonkeyP
     """The outcomes name backbone and splits, and carry the raw figures and the table."""
     monkeypatch.setattr(heads, "DEFAULTS", ())
     monkeypatch.setattr(heads, "BACKBONES", options.backbones)
+    monkeypatch.setattr(heads, "CLASSIC", {"ML-kNN": classic.ml_knn})
     monkeypatch.setattr(heads, "HEADS", {REFERENCE: {"solver": "sgd", "epochs": 2}})
     shards = options.checkpoints["resnet18"].shards
     (outcome,) = heads.run(heads.replace(options, source=shards, splits=2))

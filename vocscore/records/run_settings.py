@@ -22,6 +22,12 @@ _LATER: Final = frozenset(
 """Options that older runs do not have; they are written where they differ from their defaults."""
 
 
+def unrecorded_settings() -> dict[str, Any]:
+    """The settings that a run with the defaults does not record, under their keys on disk."""
+    usual = {option.name: option.default for option in declared(TrainConfig)}
+    return stored({name: usual[name] for name in sorted(_LATER)})
+
+
 def recorded_settings(config: TrainConfig) -> dict[str, Any]:
     """Every setting under its key on disk, without the seed.
 

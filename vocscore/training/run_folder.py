@@ -13,12 +13,11 @@ from shards import atomic
 from shards.files import open_binary, read_regular
 from vocscore.charts.canvas import FORMATS
 from vocscore.charts.evaluation_charts import STEMS
-from vocscore.config.training import TrainConfig
 from vocscore.errors import TrainError
 from vocscore.models.card import CARD_FILE, ONNX_FILE, WEIGHTS_FILE
 from vocscore.records.images import IMAGES
 from vocscore.records.keys import shown
-from vocscore.records.run_settings import recorded_settings
+from vocscore.records.run_settings import unrecorded_settings
 from vocscore.records.score_record import record_file
 from vocscore.records.trained_on import CONFIG, PACKED
 
@@ -164,8 +163,9 @@ def check_same(out: Path, config: Mapping[str, object]) -> None:
         raise TrainError(
             f"{out / CONFIG}: cannot be read ({error}). Start over with --overwrite."
         ) from error
-    before = {**recorded_settings(TrainConfig()), **before}  # of a version with fewer options
-    for name, value in config.items():
+    usual = unrecorded_settings()
+    before = {**usual, **before}
+    for name, value in {**usual, **config}.items():
         if name not in _ANYWHERE and before.get(name) != value:
             raise TrainError(
                 f"{out}: cannot be resumed: {shown(name)} was {before.get(name)!r} and is "
