@@ -101,7 +101,7 @@ def history(out: Path) -> np.ndarray[Any, Any]:
         return np.array([[float(value) for value in row] for row in list(csv.reader(file))[1:]])
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_whole_network_is_one_process_s(
     processes: int, few_shards: Path, tmp_path: Path, run: Callable[..., Done]
 ) -> None:
@@ -120,7 +120,7 @@ def test_whole_network_is_one_process_s(
     assert done.out.count("epoch  split") == 1, "one process prints"
 
 
-@pytest.mark.parametrize("recipe", ["baseline", "strong"])
+@pytest.mark.parametrize("recipe", [pytest.param("baseline", marks=pytest.mark.slow), "strong"])
 def test_head_is_one_process_s_to_the_byte(
     drawn_shards: Path, tmp_path: Path, recipe: str, run: Callable[..., Done]
 ) -> None:
