@@ -169,7 +169,8 @@ def test_a_model_is_closed_while_other_threads_wait_for_results(run_folder, path
         except ScoreError as error:
             told.append(str(error))
 
-    calls = [lambda: list(model.predict(paths * 60)), lambda: model.features(paths * 60)]
+    endless = itertools.cycle(paths)
+    calls = [lambda: list(model.predict(endless)), lambda: model.features(paths * 600)]
     threads = [threading.Thread(target=take, args=[call]) for call in calls]
     for thread in threads:
         thread.start()

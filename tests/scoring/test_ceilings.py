@@ -112,8 +112,8 @@ def test_each_stage_is_measured_by_itself(stages) -> None:
     refs, loader, model = stages
     ceilings = measure_ceilings(refs, loader=loader, model=model)
     assert ceilings is not None
-    assert 20 < ceilings.model <= 100
-    assert 100 < ceilings.decode <= 500
+    assert 2 < ceilings.model <= 100
+    assert 10 < ceilings.decode <= 500
     assert ceilings.read > ceilings.decode
     assert ceilings.reached(50.0).bottleneck == "model"
 
@@ -136,8 +136,8 @@ def test_images_from_a_slow_store_are_read_by_many_threads(stages, monkeypatch) 
     """Where a read waits, one thread's rate is no ceiling: threads wait at the same time."""
     refs, _, _ = stages
     monkeypatch.setattr(ceilings, "usable_cores", lambda: 8)
-    monkeypatch.setattr(ceilings, "read_bytes", lambda _ref, **_: time.sleep(0.005))
-    assert ceilings._read_rate(refs * 10) > 2 / 0.005
+    monkeypatch.setattr(ceilings, "read_bytes", lambda _ref, **_: time.sleep(0.02))
+    assert ceilings._read_rate(refs * 10) > 2 / 0.02
 
 
 def test_nothing_is_claimed_where_no_image_is_good(stages) -> None:

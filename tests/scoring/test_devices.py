@@ -216,13 +216,15 @@ def test_workers_end_when_the_parent_is_killed(images, tmp_path, checkpoint, exp
 @pytest.mark.slow
 def test_a_checkpoint_that_changes_while_it_is_in_use_is_not_mixed_in(images, tmp_path, checkpoint):
     """A worker that is started anew and finds another network ends the run with one line."""
-    output, mine = tmp_path / "out.csv", tmp_path / "mine"
+    output, mine, other = (tmp_path / name for name in ("out.csv", "mine", "other"))
     shutil.copytree(checkpoint, mine)
+    make_checkpoint(other, seed=1, backbone="squeezenet1_1")  # takes longer than the run may
     process = start(images, output, mine, "--devices", "cpu,cpu", unit_size=8)
     wait_for_parts(output, process)
-    make_checkpoint(mine, seed=1, backbone="squeezenet1_1")
+    shutil.copytree(other, mine, dirs_exist_ok=True)
     workers = [pid for pid in session(process.pid) if pid != process.pid and is_worker(pid)]
-    os.kill(workers[0], signal.SIGKILL)
+    for worker in workers:  # one that lives would score what is left before another has started
+        os.kill(worker, signal.SIGKILL)
     code, _, err = finish(process)
     assert code == 2
     assert "replaced while it was in use" in err

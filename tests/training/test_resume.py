@@ -69,6 +69,7 @@ def test_killed_at_any_touch_of_the_disk(few_shards: Path, tmp_path: Path) -> No
     assert any("resume.pt" in line["left"] for line in lines)
 
 
+@pytest.mark.slow
 def test_killed_after_any_epoch(few_shards: Path, tmp_path: Path) -> None:
     """Killed after an epoch of a whole network's training, it resumes to the same bytes.
 
@@ -85,11 +86,13 @@ def test_killed_after_any_epoch(few_shards: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "onecycle"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("tune", ["head", "all"])
 def test_every_optimizer_and_schedule_resumes(
-    schedule: str, optimizer: str, few_shards: Path, tmp_path: Path
+    tune: str, schedule: str, optimizer: str, few_shards: Path, tmp_path: Path
 ) -> None:
-    """Stopped in the middle, every combination goes on to the same bytes."""
+    """Stopped in the middle, every combination goes on to the same bytes, dropout included."""
     settings = {"schedule": schedule, "optimizer": optimizer, "warmup": 0.5, "epochs": 3}
+    settings |= {"tune": tune, "size": 32}
     fit(few_shards, tmp_path / "whole", **settings)
     with pytest.raises(StopError):
         fit(few_shards, tmp_path / "cut", **settings, on_epoch=stop_after(2))

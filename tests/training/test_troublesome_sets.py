@@ -14,6 +14,7 @@ import torch
 from small_training import fit, pack_set
 
 import vocscore.training.setup
+import vocscore.training.train_head
 from shards.errors import DamageError
 from shards.reader import LabeledImages, load_split
 from shards.sample import AnnotatedSet
@@ -205,7 +206,8 @@ def test_loss_that_is_not_a_number_keeps_the_last_good(
 
         return diverging
 
-    monkeypatch.setattr(vocscore.training.setup, "open_loss", bad)
+    for module in (vocscore.training.setup, vocscore.training.train_head):
+        monkeypatch.setattr(module, "open_loss", bad)
     with pytest.raises(
         DivergedError, match=r"epoch 3, step 2: the loss is nan\..*checkpoint of epoch 2"
     ) as caught:

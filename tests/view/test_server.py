@@ -42,7 +42,14 @@ def start(*words: str | Path, cwd: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell's background jobs, and all that they start, are deaf to Ctrl-C
+        preexec_fn=listen,  # noqa: PLW1509 - no thread of the tests holds a lock
     )
+
+
+def listen() -> None:
+    """Hear Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_a_port_in_use_is_said(taken: int) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from shards.errors import BadImage, Fault, Reason
 from shards.images import image_file, memory
 from shards.packing.prepare import Candidate, Handling, PreparedSample, prepare
-from shards.sample import Rejection, Sample
+from shards.sample import ImageRef, Rejection, Sample
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -175,8 +175,12 @@ def test_packing_leaves_the_image_out(tmp_path: Path, monkeypatch: pytest.Monkey
     seen: list[int] = []
     monkeypatch.setattr(image_file, "check", poor)
     handling = Handling(verify=True, max_pixels=10**6, resize=None, quality=90)
+
+    def locate(path: str) -> ImageRef:
+        return ImageRef(path, str(tmp_path / path))
+
     found = [
-        prepare(Candidate(Sample(name, ("cat",)), -1), root=tmp_path, handling=handling)
+        prepare(Candidate(Sample(name, ("cat",)), -1), locate=locate, handling=handling)
         for name in ("a.png", "b.png")
     ]
     assert found[0] == Rejection("a.png", Fault(Reason.TOO_LARGE, "not enough memory to decode it"))

@@ -63,15 +63,15 @@ def test_exif_of_webp_is_kept(value: int, before: bytes) -> None:
 
 @pytest.mark.parametrize("form", ["WEBP", "GIF"])
 def test_an_animation_gives_its_first_image(form: str) -> None:
-    """Of 600 frames the first one is decoded, as fast as an image of one."""
+    """Of 600 frames only the first one is decoded: in a small share of the time of all."""
     frames = [Image.new("RGB", IMAGE.size, (n % 256, n // 256, 99)) for n in range(600)]
     data = encoded(IMAGE, form, save_all=True, append_images=frames, lossless=True, duration=20)
     with Image.open(io.BytesIO(data)) as opened:
         expected = np.asarray(opened.convert("RGB"))
         assert opened.n_frames > 500
-    started = time.perf_counter()
+    started = time.thread_time()  # of a core: other processes take none of it
     np.testing.assert_array_equal(decoded(data), expected)
-    assert time.perf_counter() - started < 0.2
+    assert time.thread_time() - started < 0.2
     if form == "WEBP":
         assert len(webp.plain(data)[0]) < 20_000
 
