@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import timm.data
-from originals import CLASSES, classes_file, images, logits, timm_folder
+import timm.models
+from originals import CLASSES, classes_file, images, logits, timm_folder, varied
 
 import vocscore as vs
 from vocscore.errors import CheckpointError, ImportModelError
@@ -60,6 +61,19 @@ def test_the_configuration_gives_everything(
     with vs.load(tmp_path / "run") as loaded:
         found = np.stack([one.vector for one in loaded.predict(list(pixels))])
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_folder_that_timm_wrote(tmp_path: Path) -> None:
+    """Its arguments are the defaults of the architecture: it has a backbone and a linear head."""
+    model = timm.create_model("test_vit", num_classes=len(CLASSES))
+    varied(model, size=SIZE)
+    timm.models.save_for_hf(model, tmp_path / "hf", model_config={"label_names": list(CLASSES)})
+    assert "global_pool" in json.loads((tmp_path / "hf" / "config.json").read_text())["model_args"]
+    vs.import_model(tmp_path / "hf", tmp_path / "run", check_images=2)
+    assert dict(load_card(tmp_path / "run").head) == {}
+    pixels = images(size=SIZE)
+    with vs.load(tmp_path / "run") as loaded:
+        assert loaded.features(list(pixels)).shape == (len(pixels), model.num_features)
 
 
 @pytest.mark.parametrize("crop_pct", [0.875, 0.9, 0.95, 1.0, 0.835])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vocscore.errors import ImportModelError
+from vocscore.errors import CheckpointError, ImportModelError
 from vocscore.importing.imported import Imported
 from vocscore.importing.preprocessing import changed
 from vocscore.importing.split_head import split_head
@@ -120,12 +120,19 @@ def read_classifier(file: Path, described: Architecture, request: Request) -> Im
 def _network(
     whole: nn.Module, described: Architecture, *, size: int
 ) -> tuple[Network, dict[str, Any]]:
-    """Return the network to be saved, and the head of its card."""
+    """Return the network to be saved, and the head of its card.
+
+    The arguments of a configuration are often the defaults of its architecture, as timm writes
+    them: `split_head` finds out whether they change anything.
+    """
     classes = len(described.classes)
-    if not described.arguments:
+    try:
         network = empty_network(described.backbone, classes=classes, size=size)
         if split_head(whole, network, size=size):
             return network, {}
+    except CheckpointError:  # cannot be built for this size without the arguments
+        if not described.arguments:
+            raise
     arguments = {"arguments": dict(described.arguments)} if described.arguments else {}
     return wrapped(whole, classes=classes), {"kind": OWN, **arguments}
 
