@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
-from bench import classic, heads
+from bench import classic, heads, report
 from bench.heads import CLASSIC, HEADS, REFERENCE, Inputs, divide, judge, markdown, table
+from bench.results import FOLDER
 
 if TYPE_CHECKING:
     from bench.contests import Options
@@ -92,3 +94,13 @@ def test_contest_without_a_network(options: Options, monkeypatch: pytest.MonkeyP
     runs = outcome.facts["runs"]
     assert isinstance(runs, dict)
     assert {len(one) for one in runs.values()} == {2}
+
+
+def test_published_tables_are_those_of_the_rows() -> None:
+    """docs/training.md has the table of every saved row, and each follows from its raw figures."""
+    page = (report.ROOT / "docs/training.md").read_text()
+    rows = [json.loads(line) for line in (FOLDER / "heads.jsonl").read_text().splitlines()]
+    assert len(rows) == 3
+    for row in rows:
+        assert markdown(row["facts"]["runs"]) == row["facts"]["table"]
+        assert row["facts"]["table"] in page
