@@ -165,7 +165,7 @@ def check_same(out: Path, config: Mapping[str, object]) -> None:
         ) from error
     usual = unrecorded_settings()
     before = {**usual, **before}
-    for name, value in {**usual, **config}.items():
+    for name, value in (dict(config) | {n: v for n, v in usual.items() if n not in config}).items():
         if name not in _ANYWHERE and before.get(name) != value:
             raise TrainError(
                 f"{out}: cannot be resumed: {shown(name)} was {before.get(name)!r} and is "
