@@ -139,6 +139,8 @@ def test_options_take_precedence(tmp_path: Path) -> None:
     other = tuple("vwxyz")
     with pytest.raises(vs.Error, match="backbone is timm/test_vit"):
         vs.import_model(folder, run, backbone="timm/test_vit")
+    with pytest.raises(vs.Error, match="enlarge the shorter side to more than 16384 pixels"):
+        vs.import_model(folder, run, crop_fraction=1e-9)
     report = vs.import_model(
         folder / "model.safetensors",
         run,

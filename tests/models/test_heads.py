@@ -170,6 +170,7 @@ def test_chain_is_its_twin_and_no_class_confirms_itself() -> None:
         ({"kind": "csra", "lambda": float("nan"), "temperature": 1}, "lambda of the head is nan"),
         ({"lambda": 1}, "object with a kind"),
         (["csra"], "object with a kind"),
+        ({"kind": "own", "arguments": 3}, "arguments of the head must be an object"),
     ],
 )
 def test_bad_heads_of_cards_are_named(value: Any, error: str) -> None:
@@ -260,6 +261,15 @@ def test_checkpoints_keep_the_head(spec: HeadSpec | None, tmp_path: Path) -> Non
         assert torch.equal(loaded(images), network(images))
         features = Pooled(loaded.backbone)(images)
     assert features.shape == (2, 512)
+
+
+def test_the_lambda_of_a_card_is_that_of_the_weights(tmp_path: Path) -> None:
+    """Changed in the card alone it would be shown, and have no effect."""
+    save_checkpoint(tmp_path, *network_with(HeadSpec("csra", residual=0.3)))
+    file = tmp_path / "model.json"
+    file.write_text(file.read_text().replace('"lambda": 0.3', '"lambda": 0.0'))
+    with pytest.raises(CheckpointError, match=r"lambda is 0, but .* trained with 0\.3"):
+        load_checkpoint(tmp_path)
 
 
 def test_a_card_with_an_unknown_head_is_one_clear_line(tmp_path: Path) -> None:

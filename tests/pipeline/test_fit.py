@@ -195,6 +195,7 @@ def test_an_image_of_one_row_is_resized_in_bounded_memory(way: str) -> None:
         ({"interpolation": "nearest"}, "interpolation must be bilinear or bicubic"),
         ({"fit": "crop", "crop_fraction": 0.0}, "above 0 to 1"),
         ({"fit": "crop", "crop_fraction": 1.5}, "above 0 to 1"),
+        ({"fit": "crop", "crop_fraction": 1e-9}, "more than 16384 pixels"),
         ({"crop_fraction": 0.9}, "needs fit 'crop'"),
         ({"pad_color": (1, 2, 3)}, "needs fit 'pad'"),
         ({"fit": "pad", "pad_color": (1, 2, 300)}, "0 to 255"),

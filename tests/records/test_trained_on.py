@@ -54,6 +54,10 @@ def test_a_run_says_where_its_set_was_and_what_was_in_it(tmp_path: Path) -> None
         ({"keep": "best"}, ("epoch",)),
         ({"patience": 3}, ("epoch",)),
         ({"thresholds": "f1", "calibrate": True}, ("thresholds", "temperature")),
+        ({"head": "csra"}, ("lambda",)),
+        ({"head": "csra", "csra_lambda": 0.1, "solver": "auto", "keep": "best"}, ("epoch",)),
+        ({"solver": "auto", "keep": "best", "patience": 3}, ()),
+        ({"solver": "auto", "keep": "best", "tune": "all"}, ("epoch",)),
     ],
 )
 def test_what_the_validation_split_chose(

@@ -131,6 +131,13 @@ def test_classes_without_two_kinds_of_labels() -> None:
     np.testing.assert_allclose(kept["head.bias"].numpy(), expected, rtol=1e-6)
 
 
+def test_one_image() -> None:
+    """Nothing is left to choose the penalty on, and the line does not claim that it was given."""
+    trainer = solved(some_features(1, 4), some_features(5, 4, seed=1))
+    trainer.epoch(1)
+    assert "the default for a single image" in str(trainer.found)
+
+
 def test_same_bytes_for_any_number_of_threads() -> None:
     """One core or four: equal weights, bit by bit."""
     train, found = some_features(50, 300), []

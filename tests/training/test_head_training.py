@@ -11,6 +11,7 @@ import torch
 from small_training import fit
 from torch import nn
 
+import vocscore as vs
 import vocscore.training.map_memory
 import vocscore.training.setup
 from vocscore.config.groups import build
@@ -146,7 +147,7 @@ def test_a_run_resumes_and_cross_validates(head: str, drawn_shards: Path, tmp_pa
         raise StopError
 
     settings = {"head": head, "backbone": "tiny", "folds": 2, "standardize": True, "ema": 0.5}
-    fit(drawn_shards, tmp_path / "whole", **settings)
+    told = fit(drawn_shards, tmp_path / "whole", **settings)
     with pytest.raises(StopError):
         fit(drawn_shards, tmp_path / "resumed", on_epoch=stop, **settings)
     fit(drawn_shards, tmp_path / "resumed", resume=True, **settings)
@@ -164,6 +165,8 @@ def test_a_run_resumes_and_cross_validates(head: str, drawn_shards: Path, tmp_pa
         assert card.head == network.head.spec().to_json()
     if head == "csra":
         assert card.head["lambda"] in LAMBDAS
+        assert told.residual == card.head["lambda"]
+        assert vs.info(tmp_path / "whole").sections["model"]["head"] == card.head
         assert network.backbone(torch.zeros(1, 3, 64, 64)).shape == (1, 16, 2, 2)
     assert json.loads(whole["config.json"])["head"] == head
 

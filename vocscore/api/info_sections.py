@@ -168,6 +168,7 @@ def run(folder: Path) -> Sections:
         sections["model"] = {
             "backbone": card.backbone,
             "weights": card.weights,
+            **({"head": dict(card.head)} if card.head else {}),
             **({"origin": dict(card.origin)} if card.origin else {}),
             "sha256": checkpoint_hash(folder) if weights.exists() else None,
             "bytes": _size(weights),

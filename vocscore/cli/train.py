@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +176,7 @@ def _summarize(
     report: TrainReport, config: TrainConfig, shards: Path, *, chart_format: str
 ) -> None:
     from vocscore.charts.canvas import FORMATS
+    from vocscore.records.run_settings import recorded_settings
     from vocscore.records.trained_on import chosen_on_validation
 
     out = report.out
@@ -189,12 +189,15 @@ def _summarize(
         click.echo(f"kept: epoch {report.kept} of {len(report.epochs)}, the best on validation")
     if report.solved is not None:
         click.echo(report.solved)
+    if report.residual is not None:
+        click.echo(f"lambda {report.residual:g}, the best on validation of those that were tried")
     judged = report.reports["val"]
     click.echo(f"validation mAP {judged.mean_average_precision:.3f} (chance {judged.chance:.3f})")
-    if chosen := chosen_on_validation(asdict(config.checkpoint)):
+    if chosen := chosen_on_validation(recorded_settings(config)):
+        were = "were" if len(chosen) > 1 or chosen == ("thresholds",) else "was"
         click.echo(
-            f"the {' and the '.join(chosen)} were chosen on the validation split, so figures on it "
-            "are optimistically biased; evaluate on a third split"
+            f"the {' and the '.join(chosen)} {were} chosen on the validation split, so figures on "
+            "it are optimistically biased; evaluate on a third split"
         )
     curves = f"curves{FORMATS[chart_format][0]}"
     charts = f", {curves}" if (out / curves).exists() else ""

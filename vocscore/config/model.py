@@ -14,6 +14,11 @@ MAX_SIZE: Final = 16384
 """Pixels per side of a network's input; a batch of larger images does not fit into memory."""
 
 
+def enlarges(size: int, crop_fraction: float) -> bool:
+    """Whether a center crop would first enlarge an image beyond all use, and memory."""
+    return size / crop_fraction > max(MAX_SIZE, 2 * size)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(Group):
     """The network and its initial weights."""
@@ -108,6 +113,13 @@ class ModelConfig(Group):
                     raise OptionError(f"{{{name}}} needs {{head}} csra.")
         if self.crop_fraction is not None and self.fit not in (None, "crop"):
             raise OptionError("{crop_fraction} needs {fit} crop.")
+        if enlarges(self.size, self.crop_fraction or 1.0):
+            raise OptionError(
+                "{crop_fraction} {given:g} would enlarge the shorter side to more than {most} "
+                "pixels.",
+                given=self.crop_fraction,
+                most=MAX_SIZE,
+            )
         if self.pad_color is not None:
             parse_color(self.pad_color)
             if self.fit not in (None, "pad"):

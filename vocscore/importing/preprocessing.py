@@ -125,7 +125,7 @@ def changed(own: Preprocess, config: PreprocessingConfig) -> Preprocess:
     """Apply the options that the user gave.
 
     Raises:
-        OptionError: two of them contradict each other.
+        OptionError: two of them contradict each other, or a value is out of range.
     """
     given: dict[str, Any] = {
         name: getattr(config, name)
@@ -142,7 +142,10 @@ def changed(own: Preprocess, config: PreprocessingConfig) -> Preprocess:
         given["crop_fraction"] = 1.0
     if fit != own.fit:  # the border has the mean color, which becomes 0
         given["pad_color"] = _bytes(given.get("mean", own.mean)) if fit == "pad" else (0, 0, 0)
-    return replace(own, **given)
+    try:
+        return replace(own, **given)
+    except ValueError as error:
+        raise OptionError("{told}.", told=str(error)) from error
 
 
 def in_words(preprocess: Preprocess) -> str:

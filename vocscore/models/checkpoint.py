@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from vocscore.errors import CheckpointError
 from vocscore.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard
 from vocscore.models.checkpoint_files import read_checkpoint
 from vocscore.models.head_spec import OWN
+from vocscore.models.heads.csra import ResidualAttention
 from vocscore.models.network import Network, empty_network, with_head
 from vocscore.models.own_head import own_network
 
@@ -115,3 +117,10 @@ def _fill(network: Network, weights: bytes, files: CheckpointFiles) -> None:
     # The versions of the modules, which torch keeps beside the tensors: MNASNet needs them.
     state._metadata = own._metadata  # type: ignore[attr-defined]  # noqa: SLF001 - torch's protocol
     network.load_state_dict(state)
+    if isinstance(network.head, ResidualAttention):  # its lambda is a tensor, too
+        kept, told = network.head.spec().residual, float(card.head["lambda"])
+        if not math.isclose(kept, told, rel_tol=1e-5):
+            raise CheckpointError(
+                f"{files.folder / CARD_FILE}: lambda is {told:g}, but the weights were trained "
+                f"with {kept:g}. Copy the run again, or train with --csra-lambda {told:g}."
+            )

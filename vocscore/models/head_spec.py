@@ -69,6 +69,8 @@ def parse_head(value: Mapping[str, Any]) -> HeadSpec | None:
         raise TypeError(f"head must be an object with a kind, got {value!r}")
     if value["kind"] == CSRA and not {"lambda", "temperature"} <= value.keys():
         raise ValueError(f"head {CSRA} needs lambda and temperature, got {sorted(value)}")
+    if not isinstance(value.get("arguments", {}), Mapping):
+        raise TypeError(f"arguments of the head must be an object, got {value['arguments']!r}")
     return HeadSpec(
         value["kind"],
         residual=value.get("lambda", 0.0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from vocscore.config.model import FITS, INTERPOLATIONS, MAX_SIZE
+from vocscore.config.model import FITS, INTERPOLATIONS, MAX_SIZE, enlarges
 
 if TYPE_CHECKING:
     import torch
@@ -63,6 +63,11 @@ class Preprocess:
             raise ValueError(f"interpolation must be {known}, got {self.interpolation!r}")
         if not 0 < self.crop_fraction <= 1:
             raise ValueError(f"crop fraction must be above 0 to 1, got {self.crop_fraction!r}")
+        if enlarges(self.size, self.crop_fraction):
+            raise ValueError(
+                f"crop fraction {self.crop_fraction:g} would enlarge the shorter side to more than "
+                f"{MAX_SIZE} pixels"
+            )
         color = self.pad_color
         if len(color) != 3 or not all(type(v) is int and 0 <= v <= 255 for v in color):
             raise ValueError(f"pad color must be three whole numbers, 0 to 255, got {color!r}")

@@ -23,9 +23,12 @@ _LATER: Final = frozenset(
 
 
 def unrecorded_settings() -> dict[str, Any]:
-    """The settings that a run with the defaults does not record, under their keys on disk."""
+    """The settings that a run with the defaults does not record, under their keys on disk.
+
+    They are in the order of the options: of two that differ, the one that needs the other is later.
+    """
     usual = {option.name: option.default for option in declared(TrainConfig)}
-    return stored({name: usual[name] for name in sorted(_LATER)})
+    return stored({name: value for name, value in usual.items() if name in _LATER})
 
 
 def recorded_settings(config: TrainConfig) -> dict[str, Any]:

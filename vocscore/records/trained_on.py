@@ -29,7 +29,7 @@ class TrainedOn:
         shards_sha256: of its `dataset.json`.
         train_splits: trained on.
         val_splits: validated on.
-        chosen: what the validation split chose: some of 'epoch', 'thresholds', 'temperature'.
+        chosen: what the validation split chose, as `chosen_on_validation`.
         listing: `Manifest.listing` of the dataset: equal datasets packed with other shard sizes
             have the same. None for runs of older versions, like the fields below.
         encoding: how packing re-encoded the images, as `encoding_of`.
@@ -125,19 +125,30 @@ def _from_config(config: Mapping[str, Any]) -> TrainedOn:
 
 
 def chosen_on_validation(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the validation split was used to choose: some of 'epoch', 'thresholds', 'temperature'.
+    """What the validation split chose: some of 'epoch', 'lambda', 'thresholds', 'temperature'.
 
     Metrics on that split are then optimistically biased, though nothing was trained on it.
 
     Args:
-        settings: of a training, by the names of its options; older versions had fewer.
+        settings: of a training, as in `config.json`; older versions had fewer.
     """
+    by_epochs = settings.get("keep") == "best" or settings.get("patience") is not None
     said = {
-        "epoch": settings.get("keep") == "best" or settings.get("patience") is not None,
+        "epoch": by_epochs and not _in_one_pass(settings),
+        "lambda": settings.get("head") == "csra" and settings.get("csra_lambda") is None,
         "thresholds": settings.get("thresholds", "fixed") != "fixed",
         "temperature": bool(settings.get("calibrate")),
     }
     return tuple(name for name, chosen in said.items() if chosen)
+
+
+def _in_one_pass(settings: Mapping[str, Any]) -> bool:
+    """The same as `TrainConfig.converges`, of the settings on disk."""
+    kinds = [
+        settings.get(name, usual)
+        for name, usual in (("tune", "head"), ("head", "linear"), ("loss", "bce"))
+    ]
+    return kinds == ["head", "linear", "bce"] and settings.get("solver", "sgd") != "sgd"
 
 
 def split_names(text: str) -> tuple[str, ...]:

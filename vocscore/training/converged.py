@@ -59,7 +59,8 @@ class Converged:
 
     Attributes:
         l2: the penalty's strength.
-        folds: of the cross-validation that chose it; 0 if it was given.
+        folds: of the cross-validation that chose it; 0 if it was given, 1 if there was only one
+            image to choose it on.
         scale: by which the solution's logits are multiplied.
         shift: which is then added to them.
         steps: of L-BFGS.
@@ -75,7 +76,9 @@ class Converged:
 
     def __str__(self) -> str:
         """Say it in a line."""
-        how = f"chosen in {self.folds} folds of the training split" if self.folds else "as given"
+        how = {0: "as given", 1: "the default for a single image"}.get(
+            self.folds, f"chosen in {self.folds} folds of the training split"
+        )
         end = "converged" if self.gradient <= TOLERANCE else "NOT converged; use a larger --l2"
         return f"L2 strength {self.l2:g}, {how}; {end} in {self.steps} steps"
 
@@ -194,7 +197,7 @@ def cross_validate(problem: Problem, *, keys: Sequence[str], seed: int) -> Choic
         problem, keys = problem.rows(torch.from_numpy(rows)), [keys[row] for row in rows]
     folds = min(FOLDS, len(set(keys)))
     if folds < 2:
-        return Choice(STRENGTHS[0])
+        return Choice(STRENGTHS[0], folds=1)
     shown = ((problem.signs > 0) & (problem.weights > 0)).numpy()
     numbers = torch.from_numpy(assign_folds(shown, folds, keys=keys, seed=seed))
     logits = torch.zeros(len(STRENGTHS), *problem.signs.shape, dtype=torch.float64)

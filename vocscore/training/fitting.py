@@ -15,7 +15,7 @@ from vocscore.errors import DivergedError, TrainError
 from vocscore.models.probabilities import probabilities_of
 from vocscore.records.keys import stored, stored_loader
 from vocscore.records.run_settings import FOLDS, SEED, recorded_settings
-from vocscore.records.trained_on import PACKED, packed_facts
+from vocscore.records.trained_on import PACKED, chosen_on_validation, packed_facts
 from vocscore.runtime.openvino import core
 from vocscore.scoring.out_of_fold import check_out_of_fold, write_out_of_fold
 from vocscore.scoring.output.rows import Rows
@@ -239,6 +239,7 @@ def _open_run(
         device=device,
         max_pixels=job.config.data.max_pixels,
         validate_exactly=in_float32 if rounded else None,
+        chosen=chosen_on_validation(recorded_settings(job.config)),
         chart_format=job.chart_format,
         on_stage=job.on_stage,
     )

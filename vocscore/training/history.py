@@ -111,6 +111,7 @@ class TrainReport(Printed):
         lone: classes whose positives are all in one fold; the head that judged these images has not
             seen another one.
         solved: how the head was solved with --solver lbfgs; None if it was trained in steps.
+        residual: CSRA's lambda, if the validation split chose it.
         problems: warnings that did not stop the run, one line each.
     """
 
@@ -124,6 +125,7 @@ class TrainReport(Printed):
     out_of_fold: Path | None = None
     lone: tuple[str, ...] = ()
     solved: Converged | None = None
+    residual: float | None = None
 
     def __str__(self) -> str:
         """Summarize the kept epoch on the validation split, and name the run's folder."""

@@ -13,7 +13,6 @@ from vocscore.evaluation.decisions import fit_decisions
 from vocscore.evaluation.metrics import report
 from vocscore.models.heads.attach import head_json
 from vocscore.records.keys import stored
-from vocscore.records.trained_on import chosen_on_validation
 from vocscore.training.epochs import run_epochs
 from vocscore.training.history import SPLITS, TrainReport, write_history
 from vocscore.training.plots import validation_charts
@@ -22,7 +21,7 @@ from vocscore.training.run_folder import HISTORY, end_run, finish_run, save_stat
 from vocscore.training.splits import without_positives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from vocscore.config.training import CheckpointConfig
@@ -43,6 +42,7 @@ class TrainingRun:
     Attributes:
         validate_exactly: evaluates the current network on the validation split in float32; None if
             every epoch already validates in float32.
+        chosen: what the validation split chooses, as `chosen_on_validation`.
         chart_format: 'png', 'svg' or 'both'.
         on_stage: called with the name of each stage as it starts.
     """
@@ -56,6 +56,7 @@ class TrainingRun:
     device: Device
     max_pixels: int
     validate_exactly: Callable[[], SplitOutcome] | None = None
+    chosen: tuple[str, ...] = ()
     chart_format: str = "png"
     on_stage: Callable[[str], None] | None = None
 
@@ -126,13 +127,12 @@ class TrainingRun:
         problems = _without_charts()
         if not problems:
             self._stage("drawing charts")
-            chosen = chosen_on_validation(asdict(self.keeping))
             validation_charts(
                 self.out,
                 val,
                 card,
                 figures=reports["val"],
-                chosen=chosen,
+                chosen=self.chosen,
                 chart_format=self.chart_format,
             )
         history = self.so_far.history
@@ -158,6 +158,7 @@ class TrainingRun:
             card.weights,
             problems,
             solved=kept.solved,
+            residual=_residual(kept.weights) if "lambda" in self.chosen else None,
         )
 
     def _stage(self, name: str) -> None:
@@ -183,6 +184,10 @@ class TrainingRun:
             head=head_json(self.network.head),
         )
         return card, fitted
+
+
+def _residual(weights: Mapping[str, torch.Tensor]) -> float:
+    return round(float(weights["head.residual"]), 6)
 
 
 def _without_charts() -> tuple[str, ...]:

@@ -38,7 +38,7 @@ __all__ = ["EpochResult", "TrainReport", "check_finished", "train"]
 
 _OF_STEPS = (
     *("epochs", "batch_size", "optimizer", "learning_rate", "momentum", "weight_decay"),
-    *("schedule", "warmup", "clip", "ema", "patience"),
+    *("schedule", "warmup", "clip", "ema", "keep", "patience"),
 )
 """Options that mean nothing where the head is solved to convergence."""
 
