@@ -222,6 +222,21 @@ def test_maps_of_timm(backbone: str) -> None:
         assert network(numbers(2, 3, 160, 160)).shape == (2, 3)
 
 
+def test_tokens_become_maps_in_batches_of_any_size() -> None:
+    """In OpenVINO, too: the conversion sees one image, a run has many."""
+    network = empty_network("timm/test_vit", classes=3, size=160)
+    network = with_head(
+        network, HeadSpec("csra", residual=0.3), backbone="timm/test_vit", size=160
+    ).eval()
+    nn.init.normal_(network.head.weight, std=0.2)
+    card = ModelCard("timm/test_vit", ("a", "b", "c"), Preprocess(size=160), 0.5, "none")
+    images = torch.randint(0, 256, (3, 3, 160, 160), dtype=torch.uint8)
+    with torch.inference_mode():
+        logits = network(card.preprocess.normalize(images))
+    found = open_runtime(network, card, device="cpu", group=3).submit(images)()
+    np.testing.assert_allclose(found, torch.sigmoid(logits).numpy(), rtol=0, atol=1e-4)
+
+
 def test_a_backbone_without_a_map_is_one_clear_line() -> None:
     flat = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 5))
     with pytest.raises(CheckpointError, match=r"'flat' has no map of places .* --head linear"):

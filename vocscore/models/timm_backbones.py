@@ -71,7 +71,8 @@ class TimmBackbone(nn.Module):
             tokens = found[:, getattr(model, "num_prefix_tokens", 0) :]
             side = math.isqrt(tokens.shape[1])
             if side * side == tokens.shape[1]:
-                return tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
+                # not reshape(N, ...): a converted graph would keep the N of the example, 1
+                return tokens.transpose(1, 2).unflatten(2, (side, side))
         raise CheckpointError(
             f"timm's {type(model).__name__} has no feature map. Use another backbone."
         )
