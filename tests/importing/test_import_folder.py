@@ -121,6 +121,8 @@ def test_what_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
     assert "checkpoint_path" in refusal(CheckpointError, model_args=opening)
     wide = json.loads(original)["pretrained_cfg"] | {"input_size": [3, 160, 320]}
     assert "square" in refusal(pretrained_cfg=wide)
+    nan = json.loads(original)["pretrained_cfg"] | {"mean": [float("nan")] * 3}
+    assert "hf/config.json: not timm's preprocessing" in refusal(pretrained_cfg=nan)
     border = json.loads(original)["pretrained_cfg"] | {"crop_mode": "border"}
     assert "crop_mode 'border'" in refusal(pretrained_cfg=border)
     assert "timm/test_vit" in refusal(CheckpointError, architecture="test_vitt")

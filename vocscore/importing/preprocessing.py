@@ -74,6 +74,8 @@ def timm_preprocess(
         mean, std = (_three(found[name]) for name in ("mean", "std"))
     except (TypeError, ValueError) as error:
         raise ImportModelError(f"{origin}: not timm's preprocessing ({error}).") from error
+    if not all(map(math.isfinite, (*mean, *std, share))):
+        raise ImportModelError(f"{origin}: not timm's preprocessing (a number is not finite).")
     if channels != 3 or height != width:
         raise ImportModelError(
             f"{origin}: takes images of {channels} channels, {height}x{width} pixels. Only square "

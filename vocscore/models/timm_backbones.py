@@ -72,7 +72,7 @@ class TimmBackbone(nn.Module):
             side = math.isqrt(tokens.shape[1])
             if side * side == tokens.shape[1]:
                 # not reshape(N, ...): a converted graph would keep the N of the example, 1
-                return tokens.transpose(1, 2).unflatten(2, (side, side))
+                return torch.unflatten(tokens.transpose(1, 2), 2, (side, side))
         raise CheckpointError(
             f"timm's {type(model).__name__} has no feature map. Use another backbone."
         )
