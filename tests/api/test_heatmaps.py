@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import vocscore as vs
+from shards.sample import ImageRef
 from vocscore.api.heatmaps import overlay
 from vocscore.errors import ScoreError
+from vocscore.models.checkpoint import load_checkpoint, save_checkpoint
+from vocscore.pipeline.loaders import open_loader
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def test_the_mean_of_a_map_is_the_logit_of_a_linear_head(model, paths):
-    """Within 1e-4, in order; 32 pixels end as one place of ResNet-18."""
+    """Within 1e-4, in order; 32 pixels end as one place of SqueezeNet."""
     maps = model.heatmaps(paths)
     assert maps.dtype == np.float32
     assert maps.shape == (len(paths), 3, 1, 1)
@@ -59,6 +64,30 @@ def test_a_saved_map_is_a_png_of_the_images_size(model, paths, tmp_path: Path):
     model.save_heatmap(tmp_path / "turned.jpg", file, label="dog")
     with Image.open(file) as drawn:
         assert drawn.size == (20, 30)
+
+
+def test_maps_are_of_the_image_as_it_is_with_any_views(run_folder, model, paths):
+    """Also where images are decoded in another size too."""
+    with vs.load(run_folder, device="cpu", workers=2, tta="flip,size=48") as several:
+        np.testing.assert_array_equal(several.heatmaps(paths[:3]), model.heatmaps(paths[:3]))
+
+
+@pytest.mark.parametrize("tta", [None, "size=48"])
+def test_a_cropped_image_is_drawn_as_the_network_sees_it(run_folder, paths, tmp_path: Path, tta):
+    """The map does not cover what was cut off."""
+    network, card = load_checkpoint(run_folder)
+    cropped = replace(card, preprocess=replace(card.preprocess, fit="crop"))
+    save_checkpoint(tmp_path / "run", network, cropped)
+    file = tmp_path / "map.png"
+    with vs.load(tmp_path / "run", device="cpu", workers=2, tta=tta) as seeing:
+        seeing.save_heatmap(paths[0], file, label="dog")
+        (heat,) = seeing.heatmaps(paths[0])[:, 1]
+    with open_loader(
+        "host", cropped.preprocess, batch_size=1, device="cpu", threads=1, max_pixels=10**7
+    ) as loader:
+        (batch,) = loader.batches([ImageRef("0", paths[0])])
+    pixels = batch.images[0].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(np.array(Image.open(file)), overlay(pixels, heat))
 
 
 def test_what_cannot_be_drawn_is_said(model, paths, tmp_path: Path):

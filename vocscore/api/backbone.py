@@ -18,26 +18,18 @@ from vocscore.runtime.load import open_backbone
 from vocscore.runtime.scorer import averaged
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import nn
 
-    from vocscore.config.tta import Tta
+    from vocscore.api.setup import Setup
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.runtime.base import Results
 
 
-def open_features(
-    folder: Path, *, identity: str, device: str, group: int, tta: Tta | None = None
-) -> tuple[Runtime, int]:
+def open_features(setup: Setup) -> tuple[Runtime, int]:
     """Load the backbone of a checkpoint, in float32.
 
     Args:
-        folder: of the checkpoint.
-        identity: its hash when the model was loaded.
-        device: 'cpu' or 'cuda:N'.
-        group: images of a full batch.
-        tta: the views whose features are averaged; None: the image as it is.
+        setup: how the model was loaded. The features of its views are averaged.
 
     Returns:
         A runtime whose results are features, float32, (N, F), and F.
@@ -46,19 +38,19 @@ def open_features(
         CheckpointError: it is damaged, or has changed since the model was loaded, or it is an
             imported classifier with its own last layers.
     """
-    files = take(folder, identity=identity)
-    require_features(files.card, folder)
+    files = take(setup.run, identity=setup.identity)
+    require_features(files.card, setup.run)
     network, card = load_network(files), files.card
     backbone, width = Pooled(network.backbone).eval(), network.head.in_features
 
     def opened(size: int) -> Runtime:
         preprocess = replace(card.preprocess, size=size)
-        return open_module(backbone, preprocess, device=device, group=group)
+        return open_module(backbone, preprocess, device=setup.device, group=setup.group)
 
-    own = card.preprocess.size
-    if tta is None:
-        return opened(own), width
-    return averaged({size: opened(size) for size in tta.sizes(own)}, tta, finish=None), width
+    runtimes = {size: opened(size) for size in setup.sizes(card)}
+    if setup.tta is None:
+        return runtimes[card.preprocess.size], width
+    return averaged(runtimes, setup.tta, finish=None), width
 
 
 def open_module(module: nn.Module, preprocess: Preprocess, *, device: str, group: int) -> Runtime:

@@ -18,6 +18,8 @@ from vocscore.models.checkpoint import load_network
 from vocscore.models.checkpoint_files import take
 from vocscore.models.heads.class_maps import class_maps
 from vocscore.models.heads.maps import map_shape
+from vocscore.pipeline.several_sizes import unpack
+from vocscore.runtime.base import Runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,22 +28,18 @@ if TYPE_CHECKING:
 
     from shards.sample import ImageRef
     from vocscore.api.inputs import OneInput
-    from vocscore.runtime.base import Runtime
+    from vocscore.api.setup import Setup
+    from vocscore.runtime.base import Results
 
 _OPAQUE = 0.65
 """Share of the color where the probability is 1."""
 
 
-def open_class_maps(
-    folder: Path, *, identity: str, device: str, group: int
-) -> tuple[Runtime, tuple[int, ...]]:
+def open_class_maps(setup: Setup) -> tuple[Runtime, tuple[int, ...]]:
     """Load a checkpoint to compute class maps, in float32.
 
     Args:
-        folder: of the checkpoint.
-        identity: its hash when the model was loaded.
-        device: 'cpu' or 'cuda:N'.
-        group: images of a full batch.
+        setup: how the model was loaded. Of its views only the image as it is counts.
 
     Returns:
         A runtime whose results are class maps, float32, (N, C h w); and (C, h, w).
@@ -49,13 +47,27 @@ def open_class_maps(
     Raises:
         CheckpointError: it is damaged, has changed since the model was loaded, or has no maps.
     """
-    files = take(folder, identity=identity)
+    files = take(setup.run, identity=setup.identity)
     card, size = files.card, files.card.preprocess.size
     network = load_network(files)
     maps = class_maps(network.backbone, network.head, name=card.backbone, size=size)
     shape = map_shape(maps, size=size)
     flat = nn.Sequential(maps, nn.Flatten())
-    return open_module(flat, card.preprocess, device=device, group=group), shape
+    runtime = open_module(flat, card.preprocess, device=setup.device, group=setup.group)
+    return _OwnSize(runtime, setup.sizes(card)), shape
+
+
+class _OwnSize(Runtime):
+    """Runs a network of the model's own size on images that were decoded in several sizes."""
+
+    def __init__(self, runtime: Runtime, sizes: tuple[int, ...]) -> None:
+        self._runtime = runtime
+        self._sizes = sizes
+        self.in_flight = runtime.in_flight
+
+    def submit(self, images: torch.Tensor) -> Results:
+        """Start computing the first of the sizes; see `Runtime.submit`."""
+        return self._runtime.submit(unpack(images, self._sizes)[0])
 
 
 def full_pixels(ref: ImageRef, *, upright: bool, max_pixels: int) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ from vocscore.api.predictions import Block, Predictions
 from vocscore.api.small import MOST_IMAGES, SmallCalls
 from vocscore.api.stream import Jobs, cut, scored
 from vocscore.errors import ScoreError
-from vocscore.pipeline.several_sizes import shape_of
+from vocscore.pipeline.several_sizes import shape_of, unpack
 from vocscore.runtime.base import Runtime
 from vocscore.scoring.engines.batching import FixedBatcher
 from vocscore.scoring.engines.local import LocalEngine
@@ -163,20 +163,10 @@ class Model:
             TypeError: an input is of another kind.
             ValueError: `on_error` is something else.
         """
-        if on_error not in ("raise", "nan"):
-            raise ValueError(f"on_error must be 'raise' or 'nan', got {on_error!r}")
-        self._refuse_unusable()
-        is_one(inputs)
+        self._refuse_arguments(inputs, on_error)
         with self._opening:
             if self._features is None:
-                setup = self.setup
-                runtime, width = open_features(
-                    setup.run,
-                    identity=setup.identity,
-                    device=setup.device,
-                    group=setup.group,
-                    tta=setup.tta,
-                )
+                runtime, width = open_features(self.setup)
                 self._features = _Shared(runtime), width
         return self._rows(inputs, *self._features, on_error=on_error)
 
@@ -187,7 +177,8 @@ class Model:
 
         A value is the logit of an image that shows everywhere what this one shows at that place.
         With a linear head the mean of a map is the image's logit; with `--head csra` attention adds
-        to it. The map covers what the network sees: with `--fit squash` the whole image.
+        to it. The map covers what the network sees: with `--fit squash` the whole image. With `tta`
+        it is still that of the image as it is, in the model's size.
 
         Args:
             inputs: as for `predict`.
@@ -203,16 +194,10 @@ class Model:
             TypeError: an input is of another kind.
             ValueError: `on_error` is something else.
         """
-        if on_error not in ("raise", "nan"):
-            raise ValueError(f"on_error must be 'raise' or 'nan', got {on_error!r}")
-        self._refuse_unusable()
-        is_one(inputs)
+        self._refuse_arguments(inputs, on_error)
         with self._opening:
             if self._maps is None:
-                setup = self.setup
-                runtime, shape = open_class_maps(
-                    setup.run, identity=setup.identity, device=setup.device, group=setup.group
-                )
+                runtime, shape = open_class_maps(self.setup)
                 self._maps = _Shared(runtime), shape
         runtime, shape = self._maps
         return self._rows(inputs, runtime, prod(shape), on_error=on_error).reshape(-1, *shape)
@@ -245,7 +230,8 @@ class Model:
         if preprocess.fit == "squash":
             return full_pixels(ref, upright=preprocess.upright, max_pixels=self.setup.max_pixels)
         (batch,) = self._decoding.batches([ref])
-        view: NDArray[np.uint8] = batch.images[0].permute(1, 2, 0).cpu().numpy()
+        own = unpack(batch.images, self.setup.sizes(self.card))[0]
+        view: NDArray[np.uint8] = own[0].permute(1, 2, 0).cpu().numpy()
         return view
 
     def _rows(
@@ -289,6 +275,13 @@ class Model:
             f"<Model {setup.run}: {self.backbone}, {len(self.classes)} classes, {self.size} px, "
             f"{setup.precision} on {setup.device}{', closed' if self._closed else ''}>"
         )
+
+    def _refuse_arguments(self, inputs: Inputs, on_error: str) -> None:
+        """Check what `features` and `heatmaps` take, before anything is opened."""
+        if on_error not in ("raise", "nan"):
+            raise ValueError(f"on_error must be 'raise' or 'nan', got {on_error!r}")
+        self._refuse_unusable()
+        is_one(inputs)
 
     def _refuse_unusable(self) -> None:
         if self._closed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vocscore.config.tta import sizes_of
 from vocscore.runtime.scorer import open_scorer
 
 if TYPE_CHECKING:
@@ -50,5 +51,4 @@ class Setup:
 
     def sizes(self, card: ModelCard) -> tuple[int, ...]:
         """Return the sizes in which images are decoded, pixels."""
-        own = card.preprocess.size
-        return (own,) if self.tta is None else self.tta.sizes(own)
+        return sizes_of(self.tta, card.preprocess.size)

@@ -13,7 +13,7 @@ from vocscore.errors import OptionError
 
 CEILINGS_AFTER: Final = 20.0
 """Duration of a run in seconds from which its ceilings are measured by default."""
-_FEATURES: Final = (".npy", ".parquet")
+FEATURES_SUFFIXES: Final = (".npy", ".parquet")
 """Suffixes of files of features."""
 
 
@@ -234,7 +234,7 @@ class OutputConfig(Group):
     def __post_init__(self) -> None:
         """Check the values, and refuse a selection of probabilities that are not written."""
         super().__post_init__()
-        if self.features is not None and self.features.suffix.lower() not in _FEATURES:
+        if self.features is not None and self.features.suffix.lower() not in FEATURES_SUFFIXES:
             raise OptionError(
                 "{features} {file}: name a file that ends in .npy or .parquet.",
                 file=self.features,

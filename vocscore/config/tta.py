@@ -70,6 +70,15 @@ class Tta:
         return f"{text}, {each} of them at {self.size} pixels; about {times:.1f} times the time"
 
 
+def sizes_of(tta: Tta | None, own: int) -> tuple[int, ...]:
+    """Return the sizes of the views, the model's own first; only this one if there are no views.
+
+    Raises:
+        OptionError: as for `Tta.sizes`.
+    """
+    return (own,) if tta is None else tta.sizes(own)
+
+
 def parse_tta(text: str) -> Tta:
     """Parse the option, in any order of its parts.
 

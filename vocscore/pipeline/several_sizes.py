@@ -115,11 +115,10 @@ class SeveralSizes(ImageLoader):
 def _packed(parts: Sequence[Batch]) -> Batch:
     """Join the batches of the same rows in each size."""
     failures = {one.row: one for part in reversed(parts) for one in part.failures}
-    rows = parts[0].rows[~np.isin(parts[0].rows, list(failures))]
+    good = ~np.isin(parts[0].rows, list(failures))
+    rows, labels = parts[0].rows[good], parts[0].labels
+    labels = None if labels is None else labels[good]
     images = [_images_of(part, rows) for part in parts]
-    labels = parts[0].labels
-    if labels is not None:
-        labels = labels[~np.isin(parts[0].rows, list(failures))]
     return Batch(pack(images), rows, labels, tuple(failures[row] for row in sorted(failures)))
 
 

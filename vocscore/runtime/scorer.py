@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from vocscore.config.tta import sizes_of
 from vocscore.device import Device, parse_precision
 from vocscore.models.card import require_features
 from vocscore.models.checkpoint_files import take
@@ -103,7 +104,7 @@ def _with_features(
     from vocscore.models.checkpoint import load_network
 
     network, card = load_network(files), files.card
-    sizes = (card.preprocess.size,) if tta is None else tta.sizes(card.preprocess.size)
+    sizes = sizes_of(tta, card.preprocess.size)
     opened = {
         size: open_backbone(
             Pooled(network.backbone),
@@ -120,8 +121,7 @@ def _with_features(
 
 def _noise(card: ModelCard, number: int, tta: Tta | None) -> torch.Tensor:
     """Random images, always the same: uint8, as the loader of these views makes them."""
-    own = card.preprocess.size
-    shape = shape_of((own,) if tta is None else tta.sizes(own))
+    shape = shape_of(sizes_of(tta, card.preprocess.size))
     random = torch.Generator().manual_seed(0)
     noise = torch.randint(256, (number, *shape), dtype=torch.uint8, generator=random)
     return noise.contiguous(memory_format=torch.channels_last)

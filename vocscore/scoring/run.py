@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vocscore.config.scoring import ScoreConfig
+from vocscore.config.tta import sizes_of
 from vocscore.machine import usable_cores
 from vocscore.records.thresholds_file import read_thresholds
 from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
@@ -232,8 +233,7 @@ def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, 
         for kind in kinds:
             check_kind(kind)
         quantized(checkpoint, identity=files.identity)
-    if compute.views is not None:
-        compute.views.sizes(files.card.preprocess.size)
+    sizes_of(compute.views, files.card.preprocess.size)
     if not compute.devices:  # workers read them in their own processes
         hold(files)
     return files.card, files.identity

@@ -52,6 +52,7 @@ class EngineOpener:
             CheckpointError: the checkpoint has changed or is damaged.
             DeviceError: the device cannot be used.
         """
+        from vocscore.config.tta import sizes_of
         from vocscore.pipeline.several_sizes import open_sizes
         from vocscore.runtime.scorer import open_scorer
         from vocscore.scoring.engines.batching import CPU_GROUP, FixedBatcher
@@ -66,11 +67,10 @@ class EngineOpener:
             features=self.features,
             tta=self.tta,
         )
-        own = card.preprocess.size
         loader = open_sizes(
             self.loader,
             card.preprocess,
-            (own,) if self.tta is None else self.tta.sizes(own),
+            sizes_of(self.tta, card.preprocess.size),
             batch_size=self.batch_size,
             device=self.device,
             threads=self.threads,

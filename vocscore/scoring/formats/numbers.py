@@ -22,7 +22,7 @@ def shortened(values: NDArray[np.float32]) -> NDArray[np.float64]:
     the speed, except for one number in 100,000, which gets one digit more.
 
     Args:
-        values: any shape; of numbers above 1e8 whole ones are returned.
+        values: any shape; numbers of 1e8 and more keep all of their digits.
 
     Returns:
         float64, same shape.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
 from shards import atomic
 from shards.files import open_binary, read_regular
+from vocscore.config.scoring import FEATURES_SUFFIXES
 from vocscore.errors import ScoreError
 from vocscore.records.input_stamps import stamps_file
 from vocscore.records.score_record import record_file
@@ -31,7 +32,6 @@ KEY: Final = "features"
 """In the plan's 'output' and in the record's: 'path' and 'dtype' of the features."""
 BYTES: Final = "features_bytes"
 """In the record's 'output', and in the mark of a part: the size of the file."""
-_SUFFIXES: Final = (".npy", ".parquet")
 
 
 class FeaturesFormat(Protocol):
@@ -107,7 +107,7 @@ def place(work: Path, output: Path, done: Path) -> None:
     Raises:
         OSError: they cannot be moved.
     """
-    found = [work / f"{KEY}{suffix}" for suffix in _SUFFIXES]
+    found = [work / f"{KEY}{suffix}" for suffix in FEATURES_SUFFIXES]
     for joined in (file for file in found if file.exists()):
         told = json.loads(read_regular(done)).get("output", {}).get(KEY)
         if told is None:
