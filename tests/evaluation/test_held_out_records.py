@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from held_out_sets import TRAIN, Everything, judge, refuse
 from model_doubles import make_record, make_run
 from voc_truth import write
+
+from vocscore.evaluation.evaluate import evaluate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,6 +112,25 @@ def test_the_record_of_what_a_link_leads_to_counts(
     link.parent.mkdir()
     link.symlink_to(table)
     assert judge(link, packed)[0]["trained_on_known_by"] == "record"
+
+
+def test_a_softmax_model_decides_for_one_class(
+    packed: Path, table: Path, everything: Everything, tmp_path: Path
+) -> None:
+    """At any threshold; also where the record is that of a link's target."""
+    record = make_record(table, make_run(tmp_path / "run", packed), rows=48)
+    value = json.loads(record.read_bytes())
+    value["model"]["activation"] = "softmax"
+    record.write_text(json.dumps(value))
+    link = tmp_path / "elsewhere" / "latest.csv"
+    link.parent.mkdir()
+    link.symlink_to(table)
+    best = dict(zip(everything.paths, everything.guesses.argmax(axis=1), strict=True))
+    for file in (table, link):
+        decisions = evaluate(file, packed, split="all", threshold=0.1, resamples=0).decisions
+        assert (decisions.probabilities >= 0.1).sum() > len(best)
+        assert decisions.predicted.sum(axis=1).tolist() == [1] * len(best)
+        assert decisions.predicted.argmax(axis=1).tolist() == [best[p] for p in decisions.paths]
 
 
 def test_the_record_is_no_prediction(packed: Path, table: Path, tmp_path: Path) -> None:

@@ -23,8 +23,9 @@ from vocscore.evaluation.labeled import NO_ROW
 from vocscore.evaluation.metrics import report_decided
 from vocscore.evaluation.mistakes import missed_together
 from vocscore.evaluation.predictions import read_predictions
+from vocscore.evaluation.seen import place_of_record
 from vocscore.models.probabilities import decide
-from vocscore.records.score_record import read_record, record_file
+from vocscore.records.score_record import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +121,7 @@ def evaluate(
 def _recorded(predictions: Path) -> ModelFacts | None:
     """The model that made the predictions, if the record beside them says so."""
     try:
-        record = read_record(record_file(predictions))
+        record = read_record(place_of_record(predictions))
     except RecordError:
         return None
     return None if record is None else record.model

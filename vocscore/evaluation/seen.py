@@ -95,7 +95,7 @@ def find_origin(predictions: Path, found: Predictions, *, model: Path | None) ->
     Raises:
         EvalError: `model` is not a run, or not the one that the record names.
     """
-    place = _place_of_record(predictions)
+    place = place_of_record(predictions)
     record, odd = _record_of(place, predictions, found)
     notes, beside = (*found.notes, *odd), str(place)
     if model is not None:
@@ -115,8 +115,8 @@ def find_origin(predictions: Path, found: Predictions, *, model: Path | None) ->
     return Origin(record.trained_on, runs, "record", beside, notes, folds)
 
 
-def _place_of_record(predictions: Path) -> Path:
-    """Where the record is, if there is one."""
+def place_of_record(predictions: Path) -> Path:
+    """Return where the record of predictions is, if there is one."""
     places = (
         record_file(predictions),
         record_file(predictions.resolve()),  # for a link, the record of its target
