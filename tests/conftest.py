@@ -145,29 +145,14 @@ def voc_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def packed(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The drawn tree as shards with the splits train (24 images), val (16) and test (8)."""
-    from shards.classes import VOC_CLASSES
-    from shards.packing.pack import pack
+    from quick_packing import pack_quickly
+
     from shards.sources.voc.read import read_voc
     from shards.splitting.splits import split_by_lists
 
-    out = tmp_path_factory.mktemp("packed") / "shards"
     annotated = read_voc(voc_tree)
-    pack(
-        annotated,
-        split_by_lists(annotated),
-        out,
-        classes=VOC_CLASSES,
-        shard_samples=7,
-        verify=False,
-        max_bad=0,
-        max_pixels=10**6,
-        resize=None,
-        quality=95,
-        workers=1,
-        overwrite=False,
-        settings={},
-    )
-    return out
+    out = tmp_path_factory.mktemp("packed") / "shards"
+    return pack_quickly(annotated, split_by_lists(annotated), out)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from loader_sets import pack_drawn
 
 import vocscore as vs
 
@@ -43,6 +44,12 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(run_folder: Path) -> Iterator[vs.Model]:
     with vs.load(run_folder, device="cpu", workers=2) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def packed(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The drawn tree with only two splits, for loaders."""
+    return pack_drawn(voc_tree, tmp_path_factory.mktemp("loader") / "shards")
 
 
 @pytest.fixture(scope="session")

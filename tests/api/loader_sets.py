@@ -6,8 +6,8 @@ import shutil
 import threading
 from typing import TYPE_CHECKING, Any
 
-from shards.classes import VOC_CLASSES
-from shards.packing.pack import pack
+from quick_packing import pack_quickly
+
 from shards.reader import load_split
 from shards.sources.voc.read import read_voc
 from vocscore.api.loader import loader
@@ -29,22 +29,8 @@ AUGMENTATION = AugmentationConfig(crop_scale=0.5, flip=0.5, jitter=0.3)
 def pack_drawn(voc_tree: Path, out: Path) -> Path:
     """The drawn tree as shards of 7 images: 30 to train on, 18 to validate with."""
     annotated = read_voc(voc_tree)
-    pack(
-        annotated,
-        {"train": annotated.samples[:30], "val": annotated.samples[30:]},
-        out,
-        classes=VOC_CLASSES,
-        shard_samples=7,
-        verify=False,
-        max_bad=0,
-        max_pixels=10**6,
-        resize=None,
-        quality=95,
-        workers=1,
-        overwrite=False,
-        settings={},
-    )
-    return out
+    splits = {"train": annotated.samples[:30], "val": annotated.samples[30:]}
+    return pack_quickly(annotated, splits, out)
 
 
 def damaged(shards: Path, out: Path, *, rows: tuple[int, ...]) -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from loader_sets import AUGMENTATION, SIZE, opened, pack_drawn, pixels_by_row, shuffled, taken
+from loader_sets import AUGMENTATION, SIZE, opened, pixels_by_row, shuffled, taken
 
 from shards.errors import Error
 from shards.reader import load_split
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.config.training import AugmentationConfig
-
-
-@pytest.fixture(scope="module")
-def packed(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pack_drawn(voc_tree, tmp_path_factory.mktemp("loader") / "shards")
 
 
 def test_labels_paths_and_rows_belong_together(packed: Path) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from loader_sets import pack_drawn
 
 from vocscore.api.loader import loader
 from vocscore.config.training import AugmentationConfig
@@ -19,11 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.api.batch_loader import BatchLoader
-
-
-@pytest.fixture(scope="module")
-def packed(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pack_drawn(voc_tree, tmp_path_factory.mktemp("arguments") / "shards")
 
 
 def opened(source: Any, **changes: Any) -> BatchLoader:

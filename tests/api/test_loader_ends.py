@@ -7,18 +7,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loader_sets import damaged, decoding_threads, opened, pack_drawn, shuffled, taken
+from loader_sets import damaged, decoding_threads, opened, shuffled, taken
 
 from vocscore.errors import LoaderError
 from vocscore.pipeline.thread_pool import OrderedThreadPool
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def packed(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pack_drawn(voc_tree, tmp_path_factory.mktemp("loader") / "shards")
 
 
 def test_threads_end_with_the_loop(packed: Path) -> None:

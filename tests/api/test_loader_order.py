@@ -12,7 +12,6 @@ from loader_sets import (
     AUGMENTATION,
     decoding_threads,
     opened,
-    pack_drawn,
     pixels_by_row,
     rows_of,
     shuffled,
@@ -23,11 +22,6 @@ from vocscore.errors import LoaderError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def packed(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pack_drawn(voc_tree, tmp_path_factory.mktemp("loader") / "shards")
 
 
 def test_epochs_follow_each_other_and_can_be_chosen(packed: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from loader_sets import damaged, pack_drawn
+from loader_sets import damaged
 from PIL import Image
 
 from shards.errors import DamageError
@@ -24,11 +24,6 @@ from vocscore.errors import LoaderError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def packed(voc_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pack_drawn(voc_tree, tmp_path_factory.mktemp("webdataset") / "shards")
 
 
 def in_tars(packed: Path, split: str) -> dict[str, tuple[bytes, np.ndarray, Any]]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from click.testing import CliRunner
+from quick_packing import pack_quickly
 from voc_truth import Truth, plain
 
 from shards.classes import VOC_CLASSES
-from shards.packing.pack import pack
 from shards.sources.voc.read import read_voc
 from shards.splitting.splits import split_by_lists
 from vocscore.cli.main import main
@@ -18,7 +18,6 @@ from vocscore.evaluation.metrics import report
 
 if TYPE_CHECKING:
     from pathlib import Path
-
 
 TRAIN, VAL, TEST = 24, 16, 8
 
@@ -39,24 +38,10 @@ class Everything:
 
 
 def pack_again(tree: Path, out: Path, *, splits: Any = None, resize: int | None = None) -> Path:
-    """The tree as one shard a split."""
+    """The tree as one shard per split."""
     annotated = read_voc(tree)
-    pack(
-        annotated,
-        splits or split_by_lists(annotated),
-        out,
-        classes=VOC_CLASSES,
-        shard_samples=100,
-        verify=False,
-        max_bad=0,
-        max_pixels=10**6,
-        resize=resize,
-        quality=95,
-        workers=1,
-        overwrite=False,
-        settings={} if resize is None else {"resize": resize, "quality": 95},
-    )
-    return out
+    chosen = splits or split_by_lists(annotated)
+    return pack_quickly(annotated, chosen, out, shard_samples=100, resize=resize)
 
 
 def judge(*words: object) -> tuple[dict[str, Any], str]:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from quick_packing import pack_quickly
 from voc_truth import write
 
-from shards.packing.pack import pack
 from shards.sample import AnnotatedSet, Sample
 from vocscore.cli.main import main
 
@@ -30,22 +30,8 @@ def packed(root: Path, labels: Sequence[Any], classes: tuple[str, ...]) -> Path:
         Image.new("RGB", (8, 8), (number, 0, 0)).save(root / f"{number}.jpg")
         samples.append(Sample(f"{number}.jpg", present, difficult))
     annotated = AnnotatedSet(root, tuple(samples))
-    pack(
-        annotated,
-        {"val": annotated.samples},
-        root / "shards",
-        classes=classes,
-        shard_samples=100,
-        verify=False,
-        max_bad=0,
-        max_pixels=10**6,
-        resize=None,
-        quality=95,
-        workers=1,
-        overwrite=False,
-        settings={},
-    )
-    return root / "shards"
+    splits = {"val": annotated.samples}
+    return pack_quickly(annotated, splits, root / "shards", classes=classes, shard_samples=100)
 
 
 def evaluated(root: Path, labels: Sequence[Any], classes: tuple[str, ...]) -> tuple[str, Any]:
