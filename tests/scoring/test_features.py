@@ -11,20 +11,17 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import tiny_backbone
 import torch
 from click.testing import CliRunner
-from mutations import good_jpegs
-from tiny_network import CLASSES, SIZE, make_checkpoint, read, run
+from tiny_network import CLASSES, SIZE, make_checkpoint, make_images, read, run
 
 from shards.errors import Fault, Reason
 from shards.sample import ImageRef
 from vocscore.cli.main import main
 from vocscore.config.scoring import OutputConfig
 from vocscore.errors import CheckpointError, OptionError, ScoreError
-from vocscore.models.card import ModelCard
+from vocscore.models.card import ModelCard, checkpoint_hash
 from vocscore.models.checkpoint import load_checkpoint, save_checkpoint
-from vocscore.models.network import build_network
 from vocscore.models.own_head import build_whole, wrapped
 from vocscore.pipeline.loaders import open_loader
 from vocscore.pipeline.preprocess import Preprocess
@@ -44,40 +41,21 @@ NAMES = [f"{i:02d}.jpg" for i in range(11)]
 FEATURES = 16
 
 
-@pytest.fixture(autouse=True)
-def _tiny(tiny_backbones):
-    pass
-
-
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """A backbone of 16 features whose logits and features differ from image to image."""
-    folder = tmp_path_factory.mktemp("run") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        tiny_backbone.register(patch)
-        torch.manual_seed(1)
-        network = build_network("tiny", classes=3, weights="none", size=SIZE)
-        card = ModelCard("tiny", CLASSES, Preprocess(size=SIZE), 0.5, "none")
-        save_checkpoint(folder, network, card)
-    return folder
+    return make_checkpoint(tmp_path_factory.mktemp("run") / "run", seed=1)
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("images")
-    jpegs = good_jpegs()
-    for number, name in enumerate(NAMES):
-        data = b"<html>" if number in BAD else jpegs[number % len(jpegs)]
-        (folder / name).write_bytes(data)
-    return folder
+    return make_images(tmp_path_factory.mktemp("images"), NAMES, bad=BAD)
 
 
 @pytest.fixture(scope="module")
 def expected(checkpoint, source):
     """The features by PyTorch, float32 (11, 16), NaN for the bad ones."""
-    with pytest.MonkeyPatch.context() as patch:
-        tiny_backbone.register(patch)
-        network, card = load_checkpoint(checkpoint)
+    network, card = load_checkpoint(checkpoint)
     found = np.full((len(NAMES), FEATURES), np.nan, np.float32)
     refs = [ImageRef(name, str(source / name)) for name in NAMES]
     with (
@@ -95,9 +73,7 @@ def expected(checkpoint, source):
 def plain(checkpoint, source, tmp_path_factory):
     """The bytes of the predictions without features."""
     output = tmp_path_factory.mktemp("plain") / "o.csv"
-    with pytest.MonkeyPatch.context() as patch:
-        tiny_backbone.register(patch)
-        run(source, output, checkpoint, unit_size=4)
+    run(source, output, checkpoint, unit_size=4)
     return output.read_bytes()
 
 
@@ -320,7 +296,7 @@ def test_a_feature_too_large_for_half_a_float_is_an_error_that_names_the_image(t
 def test_a_second_pass_is_taken_where_bits_would_change(checkpoint, monkeypatch):
     """The probabilities are those of the network without features; a warning says why."""
     images = torch.randint(256, (5, 3, SIZE, SIZE), dtype=torch.uint8)
-    setup = {"identity": identity_of(checkpoint), "device": "cpu", "precision": "float32"}
+    setup = {"identity": checkpoint_hash(checkpoint), "device": "cpu", "precision": "float32"}
     plain, _ = open_scorer(checkpoint, group=4, **setup)
     both, _ = open_scorer(checkpoint, group=4, features=True, **setup)
     assert not isinstance(both, TwoPasses)
@@ -333,12 +309,6 @@ def test_a_second_pass_is_taken_where_bits_would_change(checkpoint, monkeypatch)
         np.testing.assert_array_equal(found[:, :3], plain.probabilities(images))
         np.testing.assert_array_equal(found, both.probabilities(images))
     assert two.probabilities(images[:0]).shape == (0, 3 + FEATURES)
-
-
-def identity_of(checkpoint):
-    from vocscore.models.card import checkpoint_hash
-
-    return checkpoint_hash(checkpoint)
 
 
 def test_other_bits_are_noticed():

@@ -6,11 +6,9 @@ import json
 
 import numpy as np
 import pytest
-import tiny_backbone
 import torch
 from click.testing import CliRunner
-from mutations import good_jpegs
-from tiny_network import CLASSES, SIZE, numbers, read, run
+from tiny_network import SIZE, make_checkpoint, make_images, numbers, read, run
 
 import vocscore as vs
 from shards.sample import ImageRef
@@ -18,9 +16,8 @@ from vocscore.cli.main import main
 from vocscore.config.scoring import InferenceConfig
 from vocscore.config.tta import Tta, parse_tta
 from vocscore.errors import CheckpointError, OptionError, ScoreError
-from vocscore.models.card import ModelCard, checkpoint_hash
-from vocscore.models.checkpoint import load_checkpoint, save_checkpoint
-from vocscore.models.network import build_network
+from vocscore.models.card import checkpoint_hash
+from vocscore.models.checkpoint import load_checkpoint
 from vocscore.pipeline.loaders import open_loader
 from vocscore.pipeline.preprocess import Preprocess
 from vocscore.records.score_record import read_record, record_file
@@ -32,32 +29,15 @@ NAMES = [f"{i:02d}.jpg" for i in range(9)]
 BAD = 4
 
 
-@pytest.fixture(autouse=True)
-def _tiny(tiny_backbones):
-    pass
-
-
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        tiny_backbone.register(patch)
-        torch.manual_seed(1)
-        network = build_network("tiny", classes=3, weights="none", size=SIZE)
-        torch.nn.init.normal_(network.head.weight)
-        card = ModelCard("tiny", CLASSES, Preprocess(size=SIZE), 0.5, "none", temperature=1.5)
-        save_checkpoint(folder, network, card)
-    return folder
+    return make_checkpoint(folder, seed=1, temperature=1.5)
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("images")
-    jpegs = good_jpegs()
-    for number, name in enumerate(NAMES):
-        data = b"<html>" if number == BAD else jpegs[number % len(jpegs)]
-        (folder / name).write_bytes(data)
-    return folder
+    return make_images(tmp_path_factory.mktemp("images"), NAMES, bad=(BAD,))
 
 
 def logits_of(checkpoint, source, *, size, mirrored):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 
 import numpy as np
+from mutations import good_jpegs
 
 from vocscore.config.groups import build, names_of
 from vocscore.config.scoring import ScoreConfig
@@ -14,7 +15,7 @@ CLASSES = ("cat", "dog", "person")
 SIZE = 32
 
 
-def make_checkpoint(folder, *, seed=0, threshold=0.5, backbone="tiny"):
+def make_checkpoint(folder, *, seed=0, threshold=0.5, backbone="tiny", temperature=1.0):
     """A checkpoint whose probabilities differ from image to image.
 
     'tiny' is known to this process alone (`tests/tiny_backbone.py`): opened again and again, it
@@ -32,8 +33,19 @@ def make_checkpoint(folder, *, seed=0, threshold=0.5, backbone="tiny"):
     network = build_network(backbone, classes=len(CLASSES), weights="none", size=SIZE)
     std = 3.0 if backbone == "tiny" else 0.1  # or all probabilities would be 0.5
     torch.nn.init.normal_(network.head.weight, std=std)
-    card = ModelCard(backbone, CLASSES, Preprocess(size=SIZE), threshold, "none")
+    card = ModelCard(
+        backbone, CLASSES, Preprocess(size=SIZE), threshold, "none", temperature=temperature
+    )
     save_checkpoint(folder, network, card)
+    return folder
+
+
+def make_images(folder, names, *, bad):
+    """Good JPEGs, and pages of HTML in the places `bad`."""
+    jpegs = good_jpegs()
+    for number, name in enumerate(names):
+        data = b"<html>" if number in bad else jpegs[number % len(jpegs)]
+        (folder / name).write_bytes(data)
     return folder
 
 

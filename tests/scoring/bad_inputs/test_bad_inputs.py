@@ -11,20 +11,6 @@ from vocscore.scoring.bad_inputs import bad_inputs
 from vocscore.scoring.output.ledger import UnitRecord, open_ledger, work_folder
 
 
-@pytest.fixture
-def source(tmp_path):
-    """Images whose bytes are their names."""
-    make_files(tmp_path / "in", NAMES)
-    for name in NAMES:
-        (tmp_path / "in" / name).write_text(name * 3)
-    return tmp_path / "in"
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "out.csv"
-
-
 def test_without_a_limit_bad_inputs_never_stop_a_run(source, output):
     """The default is a row for each, however many are bad."""
     score_fake(make_files(source, ["bad1.jpg", "bad2.jpg"]), output, unit_size=1)

@@ -6,32 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-from quarantines import BAD, NAMES, RUN, check, copies, table
+from quarantines import BAD, RUN, check, copies, table
 from score_doubles import FakeForward, make_files, score_fake
 
 from vocscore.errors import ScoreError, StoppedOnPurposeError
 from vocscore.scoring.bad_inputs import bad_inputs, quarantine
 from vocscore.scoring.bad_inputs.quarantine import Quarantine, refuse_inside
 from vocscore.scoring.output.ledger import work_folder
-
-
-@pytest.fixture
-def source(tmp_path):
-    """Images whose bytes are their names."""
-    make_files(tmp_path / "in", NAMES)
-    for name in NAMES:
-        (tmp_path / "in" / name).write_text(name * 3)
-    return tmp_path / "in"
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "out.csv"
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "q"
 
 
 def test_offenders_are_copied_with_their_folders_and_listed(source, output, folder):

@@ -16,25 +16,6 @@ from vocscore.scoring.bad_inputs.bad_records import BadRecord, encoded
 from vocscore.scoring.bad_inputs.quarantine import Quarantine
 
 
-@pytest.fixture
-def source(tmp_path):
-    """Images whose bytes are their names."""
-    make_files(tmp_path / "in", NAMES)
-    for name in NAMES:
-        (tmp_path / "in" / name).write_text(name * 3)
-    return tmp_path / "in"
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "out.csv"
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "q"
-
-
 def test_a_sparse_file_is_copied_as_one(source, output, folder):
     """A bad input of a TiB of holes takes no more room, and hardly any time, in the quarantine."""
     sparse = source / "1" / "05bad.jpg"
