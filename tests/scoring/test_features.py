@@ -15,7 +15,6 @@ import torch
 from click.testing import CliRunner
 from tiny_network import CLASSES, SIZE, make_checkpoint, make_images, read, run
 
-from shards.errors import Fault, Reason
 from shards.sample import ImageRef
 from vocscore.cli.main import main
 from vocscore.config.scoring import OutputConfig
@@ -32,9 +31,7 @@ from vocscore.runtime.base import Runtime
 from vocscore.runtime.cuda import CudaRuntime
 from vocscore.runtime.features import Joined, TwoPasses, pooled
 from vocscore.runtime.scorer import open_scorer
-from vocscore.scoring.formats.features_format import NpyFeatures, ParquetFeatures
 from vocscore.scoring.output.ledger import work_folder
-from vocscore.scoring.output.rows import Rows
 
 BAD = (2, 7)
 NAMES = [f"{i:02d}.jpg" for i in range(11)]
@@ -245,52 +242,6 @@ def test_several_processes_write_the_same_bytes(source, tmp_path):
     two = scored(source, tmp_path / "two", real, "f.npy", devices=("cpu", "cpu"))
     assert two.read_bytes() == one
     assert len(read(tmp_path / "two/o.csv")) == len(NAMES)
-
-
-def rows_of(values, failures=()):
-    values = np.asarray(values, np.float32)
-    names = [f"{i}.jpg" for i in range(len(values))]
-    faults = {row: Fault(Reason.EMPTY, "no bytes") for row in failures}
-    return Rows(names, np.zeros((len(values), 2), np.float32), faults, values)
-
-
-@pytest.mark.parametrize("kind", [NpyFeatures, ParquetFeatures])
-def test_units_without_images_and_odd_names_are_no_trouble(tmp_path, kind):
-    """A tar may have no image; a name may be no text."""
-    arguments = ({},) if kind is ParquetFeatures else ()
-    form = kind(np.dtype("<f4"), *arguments)
-    odd = rows_of([[1, 2], [3, 4]])
-    units = [rows_of(np.zeros((0, 2))), Rows(["a\udcff", "b"], *odd_parts(odd)), rows_of([[5, 6]])]
-    parts = []
-    for number, unit in enumerate(units):
-        parts.append(tmp_path / f"{number}{form.suffix}")
-        with parts[-1].open("wb") as file:
-            form.write(file, unit)
-    for chosen, expected in ((parts, [[1, 2], [3, 4], [5, 6]]), (parts[:1], [])):
-        whole = tmp_path / f"whole{form.suffix}"
-        with whole.open("wb") as file:
-            form.join(file, chosen)
-        if kind is NpyFeatures:
-            assert np.load(whole).tolist() == expected
-            assert np.load(whole).shape[1] == 2
-        else:
-            table = pq.read_table(whole)
-            assert table["features"].to_pylist() == expected
-            assert table["path_bytes"].to_pylist() == ([b"a\xff", None, None] if expected else [])
-
-
-def odd_parts(rows):
-    return rows.probabilities, rows.failures, rows.features
-
-
-def test_a_feature_too_large_for_half_a_float_is_an_error_that_names_the_image(tmp_path):
-    """Not silently infinite."""
-    form = NpyFeatures(np.dtype("<f2"))
-    with (
-        (tmp_path / "f.npy").open("wb") as file,
-        pytest.raises(ScoreError, match=r"^1\.jpg: a feature is 70000, and float16 ends at 65504"),
-    ):
-        form.write(file, rows_of([[1, 2], [3, -70000]]))
 
 
 def test_a_second_pass_is_taken_where_bits_would_change(checkpoint, monkeypatch):

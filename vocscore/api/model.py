@@ -189,7 +189,7 @@ class Model:
             for ResNet-18 at 256 pixels.
 
         Raises:
-            CheckpointError: the backbone has no map, or a head that is not on it.
+            CheckpointError: the backbone has no spatial map, or the head does not use it.
             ScoreError: as for `features`.
             TypeError: an input is of another kind.
             ValueError: `on_error` is something else.

@@ -186,7 +186,7 @@ def same_columns(
         file: for the error.
 
     Raises:
-        EvalError: one is duplicate, or the parts before have others.
+        EvalError: a name occurs twice, or the parts before it have other classes.
     """
     if len(set(found)) < len(found):
         twice = next(name for name in found if found.count(name) > 1)

@@ -126,7 +126,7 @@ def _images_of(part: Batch, rows: NDArray[np.int64]) -> torch.Tensor:
     """Return the images of some rows of a batch, in the order of the rows.
 
     Raises:
-        RuntimeError: it has not all of them: two loaders divide images into other batches.
+        RuntimeError: some are missing: two loaders divided the images into different batches.
     """
     if np.array_equal(part.rows, rows):
         return part.images

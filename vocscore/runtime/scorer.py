@@ -55,7 +55,7 @@ def open_scorer(
         CheckpointError: it is damaged, was replaced after it was chosen, does not accept a size, or
             has no features.
         DeviceError: OpenVINO is missing, or does not compute int8 correctly.
-        OptionError: a view has the model's own size twice.
+        OptionError: the other size of the views is the model's own.
     """
     files = take(folder, identity=identity)
     if features:

@@ -219,7 +219,7 @@ def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, 
     Raises:
         CheckpointError: not a checkpoint, or int8 is requested and it has no int8 model.
         DeviceError, ScoreError: there is no such device, or it does not compute in int8.
-        OptionError: a view has the model's own size twice.
+        OptionError: the other size of the views is the model's own.
     """
     from vocscore.models.card import load_card
     from vocscore.models.checkpoint_files import hold, read_checkpoint
