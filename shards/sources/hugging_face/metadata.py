@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shards.errors import Fault, Reason, SourceError
 from shards.files import read_regular
-from shards.paths import shown
+from shards.paths import folder_of, shown
 from shards.sample import AnnotatedSet, Rejection, Sample
 from shards.sources.finder import Finder
 from shards.sources.hugging_face.labels import read_labels
@@ -101,7 +101,7 @@ class _Images:
         Raises:
             SourceError: an image has other labels on an earlier row, or no name matches a file.
         """
-        base = _below(self._root, rows.file)
+        base = folder_of(rows.file, self._root)
         label = f"{base}/{rows.file.name}" if base else rows.file.name
         finder = Finder(self._root, rows.file, label=label)
         self.finders.append(finder)
@@ -130,15 +130,6 @@ class _Images:
                 f"ignored, not named in the metadata: {counted(len(others), 'image')}; first: "
                 f"{shown(others[0])}"
             )
-
-
-def _below(root: Path, file: Path) -> str:
-    """The folder of a file relative to the root; '' for the root itself, or outside of it."""
-    try:
-        inside = file.resolve().parent.relative_to(root.resolve()).as_posix()
-    except ValueError:
-        return ""
-    return "" if inside == "." else inside
 
 
 def _read(file: Path) -> tuple[Rows, list[str]]:

@@ -12,7 +12,6 @@ from shards.sources.finder import Finder
 from shards.sources.gathered import Gathered
 from shards.sources.labelstudio.image_names import TaskImages, image_field
 from shards.sources.labelstudio.results import Controls, fields_of, results_of
-from shards.sources.named_files import NamedFiles
 from shards.sources.words import counted
 
 if TYPE_CHECKING:
@@ -62,14 +61,14 @@ def read_labelstudio(root: Path, file: Path, *, controls: Sequence[str] = ()) ->
     """
     records = _read_records(file)
     is_full = _is_task(records[0])
-    data = [_data(record, file) for record in records] if is_full else records
+    data = [record["data"] for record in records] if is_full else records
     field = image_field(data, file)
     make = _task if is_full else _minimal_task
     tasks = [make(record, field, number, file) for number, record in enumerate(records)]
     results = [one for task in tasks for results in task.annotations for one in results]
     chosen = Controls(results, controls, file)
     finder = Finder(root, file)
-    images = TaskImages(file, NamedFiles(root), finder)
+    images = TaskImages(file, finder)
     gathered = Gathered()
     disputed = 0
     for task in tasks:
@@ -105,11 +104,6 @@ def _read_records(file: Path) -> list[dict[str, Any]]:
 
 def _is_task(record: dict[str, Any]) -> bool:
     return isinstance(record.get("data"), dict)
-
-
-def _data(record: dict[str, Any], _file: Path) -> dict[str, Any]:
-    data: dict[str, Any] = record["data"]
-    return data
 
 
 def _image(data: dict[str, Any], field: str, where: str) -> str:
