@@ -171,3 +171,13 @@ def test_a_column_is_for_some_sources_only(tmp_path: Path) -> None:
     code, output = run("pack", tmp_path / "set", "--label-column", "x", "-o", tmp_path / "out")
     assert (code, output.count("\n")) == (2, 1)
     assert "--label-column is for hf, labelstudio, webdataset, but this is yolo" in output
+
+
+@pytest.mark.parametrize("write", [yolo, labelstudio, cvat])
+def test_a_separator_is_for_tables_only(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    """--label-separator with --labels of another source is refused, not ignored."""
+    file = write(tmp_path / "set")
+    words = ("--labels", file, "--label-separator", "|", "-o", tmp_path / "out")
+    code, output = run("pack", tmp_path / "set", *words)
+    assert (code, output.count("\n")) == (2, 1)
+    assert f"--label-separator is for table, hf, but this is {write.__name__}" in output

@@ -91,5 +91,5 @@ def test_the_only_folder_is_the_set(tmp_path: Path) -> None:
 
 def test_names_agree() -> None:
     """Every source has a name that --from takes, and the lists of options name sources."""
-    assert set(SOURCES) <= set(NAMES)
+    assert tuple(SOURCES) == NAMES
     assert {*WITH_FILE, *WITH_COLUMN, *WITH_SEPARATOR} <= set(NAMES)

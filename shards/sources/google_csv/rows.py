@@ -66,7 +66,9 @@ def read_rows(file: Path) -> Iterator[ImportRow]:
     except OSError as error:
         raise SourceError(f"{file}: cannot be read: {error.strerror}.") from error
     if "\0" in text:
-        raise SourceError(f"{file}: contains NUL bytes: not a CSV table as UTF-8. Save it so.")
+        raise SourceError(
+            f"{file}: contains NUL bytes: not a CSV table in UTF-8. Save it as UTF-8."
+        )
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     while True:
         line = reader.line_num + 1

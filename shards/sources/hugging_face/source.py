@@ -34,9 +34,8 @@ def _looks_like(tree: Tree) -> str | None:
 
 def _names_files(tree: Tree, name: str) -> bool:
     """Whether metadata has 'file_name', as far as its beginning shows."""
-    return name.lower().endswith(_SUFFIX) or b"file_name" in tree.head(name).replace(
-        b"\0", b""
-    )  # UTF-16
+    text = tree.head(name).replace(b"\0", b"")  # of UTF-16
+    return name.lower().endswith(_SUFFIX) or b"file_name" in text
 
 
 def _read(tree: Tree, request: Request) -> AnnotatedSet:
