@@ -9,7 +9,6 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from shards.errors import Fault, Reason, SourceError
-from shards.files import read_regular
 from shards.paths import folder_of, shown
 from shards.sample import AnnotatedSet, Rejection, Sample
 from shards.sources.finder import Finder
@@ -17,6 +16,7 @@ from shards.sources.hugging_face.labels import read_labels
 from shards.sources.hugging_face.parquet import read_parquet
 from shards.sources.hugging_face.rows import Rows
 from shards.sources.table.text import cells_of_any_size, load_table
+from shards.sources.whole_file import read_whole
 from shards.sources.words import counted
 from shards.split_names import SPLITS, known_split
 
@@ -170,10 +170,7 @@ def _read_csv(file: Path) -> Rows:
 
 
 def _read_jsonl(file: Path) -> Rows:
-    try:
-        data = read_regular(file)
-    except OSError as error:
-        raise SourceError(f"{file}: cannot be read: {error.strerror}.") from error
+    data = read_whole(file)
     found: list[dict[str, Any]] = []
     where: list[str] = []
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):

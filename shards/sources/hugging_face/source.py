@@ -41,6 +41,7 @@ def _names_files(tree: Tree, name: str) -> bool:
 def _read(tree: Tree, request: Request) -> AnnotatedSet:
     if request.labels is not None:
         return read_metadata(tree, [request.labels], request)
+    tree.all_files()  # or a split in a folder that cannot be listed would be left out
     metadata, data = tree.named(*NAMES), _data(tree)
     if len({name.lower().rpartition(".")[2] for name in metadata}) > 1:
         raise SourceError(

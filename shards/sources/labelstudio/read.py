@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shards.errors import SourceError
-from shards.files import read_regular
 from shards.paths import first_names, shown
 from shards.sources.finder import Finder
 from shards.sources.gathered import Gathered
 from shards.sources.labelstudio.image_names import TaskImages, image_field
 from shards.sources.labelstudio.results import Controls, fields_of, results_of
+from shards.sources.whole_file import read_whole
 from shards.sources.words import counted
 
 if TYPE_CHECKING:
@@ -88,9 +88,7 @@ def _read_records(file: Path) -> list[dict[str, Any]]:
         SourceError: the file is not a list of them.
     """
     try:
-        content = json.loads(read_regular(file))
-    except OSError as error:
-        raise SourceError(f"{file}: cannot be read: {error.strerror}.") from error
+        content = json.loads(read_whole(file))
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{file}: not JSON: {error}. {_CURE}.") from error
     if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):

@@ -7,10 +7,10 @@ import posixpath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shards.errors import SourceError
-from shards.files import read_regular
 from shards.paths import is_image, shown
 from shards.sources.finder import Finder
 from shards.sources.folders import by_suffix, files_below
+from shards.sources.whole_file import read_whole
 from shards.sources.words import counted
 
 if TYPE_CHECKING:
@@ -137,10 +137,7 @@ class _Split:
 
     def _add_list(self, place: str) -> None:
         file = self._root / place
-        try:
-            lines = read_regular(file).decode("utf-8-sig", "surrogateescape").splitlines()
-        except OSError as error:
-            raise SourceError(f"{file}: cannot be read: {error.strerror}.") from error
+        lines = read_whole(file).decode("utf-8-sig", "surrogateescape").splitlines()
         named = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
         finder = Finder(self._root, file)
         tried = [line for _, line in named[:_TRIED]]
