@@ -83,7 +83,7 @@ def _notes(content: CvatFile, gathered: Gathered) -> Iterator[str]:
     if unknown:
         number = sum(one.subset in unknown for one in content.images)
         yield (
-            f"{counted(number, 'image')} in subsets that are no splits: "
+            f"{counted(number, 'image')} in subsets that are not splits: "
             f"{first_names(sorted(unknown))}"
         )
     if gathered.again:

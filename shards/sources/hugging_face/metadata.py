@@ -217,7 +217,7 @@ def _splits(paths: Sequence[str]) -> tuple[dict[str, frozenset[str]], list[str]]
         return {name: frozenset(found[name]) for name in SPLITS if name in found}, []
     return {}, [
         (
-            f"no own splits: {counted(len(outside), 'image')} in no split folder, such as "
+            f"no splits of its own: {counted(len(outside), 'image')} in no split folder, such as "
             f"{shown(outside[0])}"
         )
     ]

@@ -31,7 +31,7 @@ class _Task(NamedTuple):
         where: 'task 12', for messages.
         image: its name, as written.
         annotations: the results of each valid annotation; () if nobody has annotated it.
-        skipped: whether it has only cancelled annotations.
+        skipped: whether it has only canceled annotations.
     """
 
     where: str
@@ -43,8 +43,8 @@ class _Task(NamedTuple):
 def read_labelstudio(root: Path, file: Path, *, controls: Sequence[str] = ()) -> AnnotatedSet:
     """Read an export. Choices and the labels of regions are classes that are present.
 
-    Only annotations count: predictions and drafts are no labels, and tasks without an annotation
-    or with cancelled ones only are left out. Of several annotations of a task the ground truth
+    Only annotations count: predictions and drafts are not labels, and tasks without an annotation
+    or with canceled ones only are left out. Of several annotations of a task the ground truth
     counts, if one is marked so, else all of them together.
 
     Args:
@@ -154,7 +154,7 @@ def _notes(tasks: Sequence[_Task], disputed: int, gathered: Gathered) -> Iterato
     if empty:
         yield (
             f"left out: {counted(len(empty) - skipped, 'task')} without an annotation and "
-            f"{skipped} with cancelled ones only: {first_names([task.where for task in empty])}"
+            f"{skipped} with canceled ones only: {first_names([task.where for task in empty])}"
         )
     if disputed:
         yield f"{counted(disputed, 'task')} with annotations that differ: all of them count"

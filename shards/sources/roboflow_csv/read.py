@@ -178,7 +178,7 @@ def _notes(
         yield from part.notes()
     if len(parts) > 1 and not in_splits:
         odd = next(part.file.parent.name for part in parts if not part.split)
-        yield f"no own splits: {shown(odd)}/ is not named like a split"
+        yield f"no splits of its own: {shown(odd)}/ is not named like a split"
     others = [name for name in tree.images if name not in named]
     if others:
         yield (
