@@ -50,6 +50,15 @@ def relative_path(text: str, root: Path) -> str | None:
     return None if path in {".", ".."} or path.startswith("../") else path
 
 
+def folder_of(file: Path, root: Path) -> str:
+    """The folder of a file relative to the root; '' for the root itself, or outside of it."""
+    try:
+        inside = file.resolve().parent.relative_to(root.resolve()).as_posix()
+    except ValueError:
+        return ""
+    return "" if inside == "." else inside
+
+
 def _below(path: str, folder: Path) -> str | None:
     """`path` relative to `folder`, or None if it is not inside."""
     inside = posixpath.relpath(path, folder)

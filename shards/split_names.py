@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 SPLITS: Final = ("train", "val", "trainval", "test")
@@ -15,6 +16,7 @@ _OTHER_NAMES: Final = {
     "train-val": "trainval",
     "trainvalid": "trainval",
 }
+_WORD: Final = re.compile(r"[^\W\d_]+")
 
 
 def known_split(name: str) -> str | None:
@@ -28,3 +30,9 @@ def known_split(name: str) -> str | None:
     """
     plain = name.strip().lower()
     return plain if plain in SPLITS else _OTHER_NAMES.get(plain)
+
+
+def split_word(name: str) -> str | None:
+    """The only split that is a word of a name, as in 'training_set' or 'imagenet-val-03.tar'."""
+    words = {known_split(word) for word in _WORD.findall(name)} - {None}
+    return words.pop() if len(words) == 1 else None

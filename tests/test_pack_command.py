@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 import unicodedata
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner, Result
-from PIL import Image
+from pack_runs import image, pack, refused
 
 from shards.classes import VOC_CLASSES
-from vocscore.cli.main import main
 from vocscore.text_width import cells
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def image(seed: int) -> bytes:
-    """A small JPEG of one color."""
-    file = io.BytesIO()
-    Image.new("RGB", (16, 12), (seed * 37 % 256, seed * 91 % 256, 120)).save(file, "JPEG")
-    return file.getvalue()
 
 
 def voc(root: Path, *labels: str | tuple[str, ...]) -> Path:
@@ -48,22 +38,6 @@ def table(root: Path, *labels: str) -> Path:
         rows.append(f"{i}.jpg,{one}")
     (root / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return root / "labels.csv"
-
-
-def pack(*words: object) -> Result:
-    result = CliRunner().invoke(main, ["pack", *map(str, words)])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
-def refused(out: Path, *words: object) -> str:
-    """The one line of a packing that stops with exit code 2 before anything is written."""
-    result = pack(*words, "-o", out)
-    assert result.exit_code == 2, result.output
-    assert not out.exists()
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    return line
 
 
 def classes(out: Path) -> list[str]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from PIL import Image
+from pack_runs import image, pack
 from webdataset import TarWriter
 
 from shards.images.image_file import read_bytes
 from shards.reader import load_split
-from vocscore.cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,13 +20,6 @@ if TYPE_CHECKING:
 CLASSES = ("cat", "dog")
 SPLITS = {"train": (0, 1, 2), "val": (3, 4)}
 """The images of each split; image n shows class n % 2."""
-
-
-def image(seed: int) -> bytes:
-    """A small JPEG of one color."""
-    file = io.BytesIO()
-    Image.new("RGB", (16, 12), (seed * 37 % 256, seed * 91 % 256, 120)).save(file, "JPEG")
-    return file.getvalue()
 
 
 def put(file: Path, data: bytes | str) -> None:
@@ -93,9 +83,7 @@ ALL = pytest.mark.parametrize("write", [yolo, labelstudio, cvat, webdataset])
 
 def run(*words: object) -> tuple[int, str]:
     """Exit code and everything printed."""
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
+    result = pack(*words)
     return result.exit_code, result.output
 
 
@@ -104,7 +92,7 @@ def test_a_set_is_recognized_and_packed(tmp_path: Path, write: Callable[[Path], 
     """The source, classes and splits are printed; images and labels are those of the set."""
     write(tmp_path / "set")
     out = tmp_path / "out"
-    code, output = run("pack", tmp_path / "set", "-o", out)
+    code, output = run(tmp_path / "set", "-o", out)
     assert code == 0, output
     assert f"source: {write.__name__} (" in output
     assert "cat 3, dog 2" in output
@@ -123,8 +111,8 @@ def test_packing_twice_changes_nothing(tmp_path: Path, write: Callable[[Path], P
     """A second run sees the same set; the same set elsewhere has the same bytes."""
     for name in ("one", "two"):
         write(tmp_path / name)
-        assert run("pack", tmp_path / name, "-o", tmp_path / f"{name}-out", "-q")[0] == 0
-    code, output = run("pack", tmp_path / "one", "-o", tmp_path / "one-out")
+        assert run(tmp_path / name, "-o", tmp_path / f"{name}-out", "-q")[0] == 0
+    code, output = run(tmp_path / "one", "-o", tmp_path / "one-out")
     assert (code, "nothing was written" in output) == (0, True)
     one, two = (
         {file.name: file.read_bytes() for file in (tmp_path / f"{name}-out").iterdir()}
@@ -138,7 +126,7 @@ def test_a_broken_file_is_one_line(tmp_path: Path, write: Callable[[Path], Path]
     """It exits 2, names the file, and writes nothing."""
     file = write(tmp_path / "set")
     file.write_bytes(file.read_bytes()[: 700 if write is webdataset else 30])
-    code, output = run("pack", tmp_path / "set", "--from", write.__name__, "-o", tmp_path / "out")
+    code, output = run(tmp_path / "set", "--from", write.__name__, "-o", tmp_path / "out")
     assert (code, output.count("\n")) == (2, 1)
     assert output.startswith("Error: ")
     assert file.name in output
@@ -150,7 +138,7 @@ def test_the_file_may_be_elsewhere(tmp_path: Path, write: Callable[[Path], Path]
     """--labels names it, and its form tells the source."""
     file = write(tmp_path / "set")
     moved = file.rename(tmp_path / file.name)
-    code, output = run("pack", tmp_path / "set", "--labels", moved, "-o", tmp_path / "out")
+    code, output = run(tmp_path / "set", "--labels", moved, "-o", tmp_path / "out")
     assert code == 0, output
     assert f"source: {write.__name__} (--labels " in output
 
@@ -159,15 +147,25 @@ def test_two_sources_in_one_folder_are_a_question(tmp_path: Path) -> None:
     """One line names both and the option; --from decides."""
     labelstudio(tmp_path / "set")
     cvat(tmp_path / "set")
-    code, output = run("pack", tmp_path / "set", "-o", tmp_path / "out")
+    code, output = run(tmp_path / "set", "-o", tmp_path / "out")
     assert (code, output.count("\n")) == (2, 1)
     assert "--from labelstudio or --from cvat" in output
-    assert run("pack", tmp_path / "set", "--from", "cvat", "-o", tmp_path / "out", "-q")[0] == 0
+    assert run(tmp_path / "set", "--from", "cvat", "-o", tmp_path / "out", "-q")[0] == 0
 
 
 def test_a_column_is_for_some_sources_only(tmp_path: Path) -> None:
     """--label-column with a source that has none is refused, not ignored."""
     yolo(tmp_path / "set")
-    code, output = run("pack", tmp_path / "set", "--label-column", "x", "-o", tmp_path / "out")
+    code, output = run(tmp_path / "set", "--label-column", "x", "-o", tmp_path / "out")
     assert (code, output.count("\n")) == (2, 1)
     assert "--label-column is for hf, labelstudio, webdataset, but this is yolo" in output
+
+
+@pytest.mark.parametrize("write", [yolo, labelstudio, cvat])
+def test_a_separator_is_for_tables_only(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    """--label-separator with --labels of another source is refused, not ignored."""
+    file = write(tmp_path / "set")
+    words = ("--labels", file, "--label-separator", "|", "-o", tmp_path / "out")
+    code, output = run(tmp_path / "set", *words)
+    assert (code, output.count("\n")) == (2, 1)
+    assert f"--label-separator is for table, hf, but this is {write.__name__}" in output

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
 from typing import TYPE_CHECKING
@@ -10,20 +9,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
-from PIL import Image
-
-from vocscore.cli.main import main
+from pack_runs import image, pack, refused
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def image(seed: int) -> bytes:
-    """A small PNG of one color."""
-    file = io.BytesIO()
-    Image.new("RGB", (9, 8), (seed * 37 % 256, seed * 91 % 256, 120)).save(file, "PNG")
-    return file.getvalue()
 
 
 def put(root: Path, files: dict[str, bytes]) -> Path:
@@ -35,23 +24,7 @@ def put(root: Path, files: dict[str, bytes]) -> Path:
 
 def folders(root: Path) -> Path:
     names = ("train/cat/a.png", "train/dog/b.png", "val/cat/c.png", "val/dog/c.png")
-    return put(root, {name: image(seed) for seed, name in enumerate(names)})
-
-
-def pack(*words: object) -> Result:
-    result = CliRunner().invoke(main, ["pack", *map(str, words)])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
-def refused(out: Path, *words: object) -> str:
-    """The one line of a packing that stops with exit code 2 before anything is written."""
-    result = pack(*words, "-o", out)
-    assert result.exit_code == 2, result.output
-    assert not out.exists()
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    return line
+    return put(root, {name: image(seed, "PNG") for seed, name in enumerate(names)})
 
 
 def described(out: Path) -> dict[str, tuple[str, list[str], bytes]]:
@@ -69,7 +42,7 @@ def described(out: Path) -> dict[str, tuple[str, list[str], bytes]]:
 
 def test_what_was_understood_is_printed_first(tmp_path: Path) -> None:
     """Source, classes with counts, splits, and what is left out, before the shards."""
-    source = put(folders(tmp_path / "in"), {"train/stray.png": image(9)})
+    source = put(folders(tmp_path / "in"), {"train/stray.png": image(9, "PNG")})
     result = pack(source, "-o", tmp_path / "out", "--max-bad", 1)
     assert result.exit_code == 0, result.output
     head, _, _ = result.stdout.partition("train: ")
@@ -94,7 +67,7 @@ def test_images_in_parquet_are_packed_byte_for_byte(tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()
     rows = [
-        {"image": {"bytes": image(n), "path": f"{n:03d}.png"}, "label": f"c{n % 3}"}
+        {"image": {"bytes": image(n, "PNG"), "path": f"{n:03d}.png"}, "label": f"c{n % 3}"}
         for n in range(70)
     ]
     random.Random(5).shuffle(rows)

@@ -180,7 +180,7 @@ def _source(
 
 
 def _read(source: Path, labels: LabelsConfig) -> AnnotatedSet:
-    """Load images with the labels that the options name, or that the folder is seen to have."""
+    """Load images with the labels that the options name, or that its files show."""
     from shards.sources.registry import read_source
     from shards.sources.source import Request
 

@@ -55,6 +55,18 @@ class Finder:
         self._found: set[str] = set()
         self._spelled: dict[str, _Spelling] = {}
 
+    def has(self, text: str, *, base: str = "") -> bool:
+        """Whether a name matches one file below the root; nothing is recorded.
+
+        Args:
+            text: the name as written.
+            base: as for `NamedFiles.find`.
+        """
+        try:
+            return self._files.find(text, base=base) is not None
+        except ValueError:  # blank, or out of the root
+            return False
+
     def find(self, text: str, where: str, *, base: str = "") -> str:
         """Find one image.
 

@@ -15,7 +15,7 @@ from shards.sources.cvat.source import SOURCE as CVAT
 from shards.sources.google_csv.source import SOURCE as GOOGLE
 from shards.sources.hugging_face.source import SOURCE as HUGGING_FACE
 from shards.sources.labelstudio.source import SOURCE as LABELSTUDIO
-from shards.sources.names import NAMES, WITH_COLUMN
+from shards.sources.names import NAMES, WITH_COLUMN, WITH_SEPARATOR
 from shards.sources.roboflow_csv.source import SOURCE as ROBOFLOW
 from shards.sources.source import Request, Source, Tree
 from shards.sources.table.source import SOURCE as TABLE
@@ -48,15 +48,20 @@ def read_source(root: Path, request: Request, *, name: str | None = None) -> Ann
         The set; `layout` says which source it was read as, and why.
 
     Raises:
-        SourceError: several sources look right, or the source cannot be read.
+        SourceError: several sources look right, an option is not for the source, or it cannot be
+            read.
     """
     tree = Tree(root)
     source, why = choose(tree, request, name=name)
-    if request.columns and source.name not in WITH_COLUMN:
-        raise SourceError(
-            f"{root}: --label-column is for {', '.join(WITH_COLUMN)}, but this is {source.name} "
-            f"({why}). Omit it, or name the source with --from."
-        )
+    for option, given, takers in (
+        ("--label-column", request.columns, WITH_COLUMN),
+        ("--label-separator", request.separator, WITH_SEPARATOR),
+    ):
+        if given and source.name not in takers:
+            raise SourceError(
+                f"{root}: {option} is for {', '.join(takers)}, but this is {source.name} ({why}). "
+                "Omit it, or name the source with --from."
+            )
     return replace(source.read(tree, request), layout=f"{source.name} ({why})")
 
 

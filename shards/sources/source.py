@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from shards.errors import SourceError
 from shards.files import open_binary
-from shards.paths import is_image, shown
+from shards.paths import first_names, is_image, shown
 from shards.sources.folders import files_below
 from shards.sources.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from shards.sample import AnnotatedSet
@@ -86,6 +86,27 @@ class Tree:
     def ending(self, *suffixes: str) -> list[str]:
         """The files, images excepted, whose names end so (lower case), ignoring case."""
         return [name for name in self.others if name.lower().endswith(suffixes)]
+
+    def at_top(self, *suffixes: str) -> list[str]:
+        """Those of `ending` that are directly in the folder."""
+        return [name for name in self.ending(*suffixes) if "/" not in name]
+
+    def only(self, files: Sequence[str], *, several: str, none: str, suffix: str) -> Path:
+        """The file of labels, if there is one.
+
+        Args:
+            files: the files that may be it.
+            several: what several of them are, for the message.
+            none: what there is none of, for the message.
+            suffix: of such a file.
+
+        Raises:
+            SourceError: there is none, or there are several; says how to name it.
+        """
+        if len(files) == 1:
+            return self.root / files[0]
+        there = f"several {several} ({first_names(files)})" if files else f"no {none}"
+        raise SourceError(f"{self.root}: {there}. Name the one to read: --labels FILE{suffix}.")
 
     def head(self, name: str, size: int = HEAD_BYTES) -> bytes:
         """The first bytes of a file; b'' if it cannot be read."""

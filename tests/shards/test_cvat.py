@@ -66,7 +66,7 @@ def labels(found: AnnotatedSet) -> dict[str, tuple[str, ...]]:
 
 
 def test_tags_and_shapes(tmp_path: Path) -> None:
-    """Each label counts once, by tag or shape; parts of a skeleton are no objects."""
+    """Each label counts once, by tag or shape; parts of a skeleton are not objects."""
     skeleton = (
         '<skeleton label="person" source="manual" z_order="0">'
         '<points label="nose" outside="0" occluded="0" points="1.0,2.0"/></skeleton>'
@@ -95,7 +95,7 @@ def test_subsets_are_splits(tmp_path: Path) -> None:
     found = read(tmp_path, body, *places)
     assert labels(found) == dict(zip(places, [("cat",), ("dog",), ()], strict=True))
     assert found.splits == {"train": {places[0]}, "val": {places[1]}}
-    assert found.notes == ("annotations.xml: 1 image in subsets that are no splits: default",)
+    assert found.notes == ("annotations.xml: 1 image in subsets that are not splits: default",)
 
 
 def test_a_task_has_its_images_in_one_folder(tmp_path: Path) -> None:

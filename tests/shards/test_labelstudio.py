@@ -79,7 +79,7 @@ def test_choices_and_regions(tmp_path: Path) -> None:
 
 
 def test_what_is_no_label(tmp_path: Path) -> None:
-    """Predictions, drafts, cancelled annotations and tasks without one: left out and counted."""
+    """Predictions, drafts, canceled annotations and tasks without one: left out and counted."""
     cat = result("choices", "cat")
     tasks = [
         task(1, "a.jpg", annotation(cat), annotation(result("choices", "x"), was_cancelled=True)),
@@ -89,7 +89,7 @@ def test_what_is_no_label(tmp_path: Path) -> None:
     found = read(tmp_path, tasks, "a.jpg", "b.jpg", "c.jpg")
     assert labels(found) == {"a.jpg": ("cat",)}
     (note,) = found.notes
-    assert "left out: 1 task without an annotation and 1 with cancelled ones only" in note
+    assert "left out: 1 task without an annotation and 1 with canceled ones only" in note
     assert note.endswith(": task 2, task 3")
 
 
@@ -105,7 +105,7 @@ def test_several_annotations(tmp_path: Path) -> None:
 
 
 def test_completions_of_old_versions(tmp_path: Path) -> None:
-    """Before 1.0 annotations were completions, and cancelled ones skipped."""
+    """Before 1.0 annotations were completions, and canceled ones skipped."""
     old = {"id": 1, "data": {"image": "a.jpg"}}
     old["completions"] = [
         {"result": [result("choices", "cat")]},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import errno
+import os
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +12,6 @@ from shards.errors import SourceError
 from shards.sources.names import NAMES, WITH_COLUMN, WITH_FILE, WITH_SEPARATOR
 from shards.sources.registry import SOURCES, choose
 from shards.sources.source import Request, Tree
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 COCO = '{"images": [], "annotations": [], "categories": []}'
 FOLDERS = {
@@ -79,6 +78,24 @@ def test_no_class_folders(tmp_path: Path, names: tuple[str, ...]) -> None:
     assert SOURCES["folders"].looks_like(Tree(tmp_path)) is None
 
 
+@pytest.mark.parametrize("name", ["coco", "folders", "hf", "roboflow"])
+def test_no_split_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A folder that cannot be listed may contain a split, so the set is not read without it."""
+    tree = put(tmp_path, name)
+    (tmp_path / "valid").mkdir()
+    scandir = os.scandir
+
+    def refusing(path: Path) -> object:
+        if Path(path).name == "valid":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert choose(tree, Request())[0].name == name
+    with pytest.raises(SourceError, match="valid: cannot be listed: Permission denied"):
+        SOURCES[name].read(tree, Request())
+
+
 def test_the_only_folder_is_the_set(tmp_path: Path) -> None:
     """As in most archives: one line says which folder to give."""
     put(tmp_path / "pets", "folders")
@@ -91,5 +108,5 @@ def test_the_only_folder_is_the_set(tmp_path: Path) -> None:
 
 def test_names_agree() -> None:
     """Every source has a name that --from takes, and the lists of options name sources."""
-    assert set(SOURCES) <= set(NAMES)
+    assert tuple(SOURCES) == NAMES
     assert {*WITH_FILE, *WITH_COLUMN, *WITH_SEPARATOR} <= set(NAMES)

@@ -16,7 +16,9 @@ from shards.errors import DamageError, Error, Reason, SourceError
 from shards.images import image_file
 from shards.sample import Sample
 from shards.sources.folders import files_below
+from shards.sources.webdataset.choice import label_bytes
 from shards.sources.webdataset.read import read_webdataset
+from shards.sources.webdataset.samples import TarSample
 from shards.sources.webdataset.values import BadValueError, parse
 
 if TYPE_CHECKING:
@@ -196,6 +198,15 @@ def test_a_member_is_chosen(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"may be in \.y\.npy, \.z\.npy.*--label-column"):
         read(tmp_path)
     assert labels(read(tmp_path, "z.npy")) == {"0.tar/s0000000.jpg": ("dog",)}
+
+
+def test_a_tar_that_is_gone_is_named(tmp_path: Path) -> None:
+    """If a tar vanishes after it was listed, the error names it, not the one before."""
+    files = [tmp_path / "0.tar", tmp_path / "1.tar"]
+    write(files[0], {"jpg": image(), "cls": 1})
+    samples = [TarSample(f"{n}.tar/a.jpg", n, 0, 0, {"cls": (0, 1)}) for n in range(2)]
+    with pytest.raises(SourceError, match=r"1\.tar: cannot be read: No such file"):
+        list(label_bytes(files, samples, "cls"))
 
 
 def test_what_cannot_be_used_is_rejected(tmp_path: Path) -> None:

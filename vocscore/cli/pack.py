@@ -84,7 +84,7 @@ def pack(src: Path | None, out: Path, *, quiet: bool, **settings: Any) -> None:
     """Write images and their labels into WebDataset tar shards.
 
     SRC is a VOCdevkit, one of its years, any folder with JPEGImages/ and Annotations/ or with
-    annotations beside their images; a folder per class; a set as --from lists them; or, with
+    annotations beside their images; a folder per class; any other set that --from lists; or, with
     --labels or --coco, any folder of images. The images' bytes are not changed. With --download,
     SRC is the folder for the download of PASCAL VOC. What was understood is printed before
     anything is written: the source, the classes with their counts, and the set's own splits.

@@ -197,7 +197,7 @@ def _summarize(
         were = "were" if len(chosen) > 1 or chosen == ("thresholds",) else "was"
         click.echo(
             f"the {' and the '.join(chosen)} {were} chosen on the validation split, so figures on "
-            "it are optimistically biased; evaluate on a third split"
+            "it are too optimistic; evaluate on a third split"
         )
     curves = f"curves{FORMATS[chart_format][0]}"
     charts = f", {curves}" if (out / curves).exists() else ""

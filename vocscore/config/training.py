@@ -214,7 +214,7 @@ class CheckpointConfig(Group):
     keep: str = option(
         "last",
         help="Epoch of the checkpoint: the last, or the one with the best validation mAP (which is "
-        "then optimistically biased, because it was used for the choice).",
+        "then too optimistic, because it was used for the choice).",
         choices=("last", "best"),
     )
     patience: int | None = option(
@@ -236,6 +236,11 @@ class CheckpointConfig(Group):
         "probability 0.8 show the class; stored in the checkpoint.",
         flag="--calibrate/--no-calibrate",
     )
+
+
+def converges(solver: str, *, tune: str, head: str, loss: str) -> bool:
+    """Whether these options make a convex problem that is solved to convergence, in one pass."""
+    return solver != "sgd" and (tune, head, loss) == ("head", "linear", "bce")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,8 +291,8 @@ class TrainConfig:
     @property
     def converges(self) -> bool:
         """Whether the head is solved to convergence, in one pass, instead of trained in steps."""
-        kinds = (self.optimization.tune, self.model.head, self.loss.loss)
-        return kinds == ("head", "linear", "bce") and self.optimization.solver != "sgd"
+        own = self.optimization
+        return converges(own.solver, tune=own.tune, head=self.model.head, loss=self.loss.loss)
 
     @property
     def passes(self) -> int:

@@ -29,7 +29,7 @@ def training_lines(report: EvalReport) -> Iterator[str]:
     if training.validated_on and training.chosen:
         yield (
             f"CHOSEN ON THESE: {training.validated_on} of these {images} images were validated on, "
-            f"and chose {_and(training.chosen)}: their metrics are optimistically biased"
+            f"and chose {_and(training.chosen)}: their metrics are too optimistic"
         )
     yield from map(shown, training.notes)
 
@@ -48,7 +48,7 @@ def _seen(training: Training, images: int) -> str:
     if training.trained_on:
         count = (
             f"NOT HELD OUT: {training.trained_on} of these {images} images were trained on: "
-            "their metrics are optimistically biased"
+            "their metrics are too optimistic"
         )
     if training.known_by == "assumption":
         return (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from vocscore.pipeline.augment import Box
+from vocscore.pipeline.preprocess import FIT_FIELDS
 
 if TYPE_CHECKING:
     from vocscore.pipeline.preprocess import Preprocess
@@ -121,5 +122,4 @@ def in_words(preprocess: Preprocess) -> str:
 
 def steps(preprocess: Preprocess) -> dict[str, Any]:
     """Return the same as values, as far as it differs from 'squash' and 'bilinear'."""
-    later = ("fit", "interpolation", "crop_fraction", "pad_color")
-    return {name: value for name, value in preprocess.to_json().items() if name in later}
+    return {name: value for name, value in preprocess.to_json().items() if name in FIT_FIELDS}

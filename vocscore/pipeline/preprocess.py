@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-_LATER: Final = ("fit", "interpolation", "crop_fraction", "pad_color")
-"""Fields that cards written before them lack; at their defaults they are not written."""
+FIT_FIELDS: Final = ("fit", "interpolation", "crop_fraction", "pad_color")
+"""How an image becomes a square. Cards of older versions lack these fields; at their defaults they
+are not written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class Preprocess:
         return {
             name: value
             for name, value in asdict(self).items()
-            if name not in _LATER or value != usual[name]
+            if name not in FIT_FIELDS or value != usual[name]
         }
 
     @classmethod

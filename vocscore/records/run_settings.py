@@ -37,10 +37,7 @@ def recorded_settings(config: TrainConfig) -> dict[str, Any]:
     Options may be renamed; keys stay, so that runs that were trained or interrupted by earlier
     versions can be read and resumed.
     """
-    usual = {option.name: option.default for option in declared(TrainConfig)}
-    values = {
-        name: value
-        for name, value in flat(config).items()
-        if name != "seed" and (name not in _LATER or value != usual[name])
-    }
-    return stored(values)
+    values = flat(config)
+    del values["seed"]
+    usual = unrecorded_settings()
+    return {k: v for k, v in stored(values).items() if k not in usual or v != usual[k]}

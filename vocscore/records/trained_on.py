@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from shards.files import read_regular
+from vocscore.config.training import converges
 from vocscore.records.images import paths_hash
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _from_config(config: Mapping[str, Any]) -> TrainedOn:
 def chosen_on_validation(settings: Mapping[str, Any]) -> tuple[str, ...]:
     """What the validation split chose: some of 'epoch', 'lambda', 'thresholds', 'temperature'.
 
-    Metrics on that split are then optimistically biased, though nothing was trained on it.
+    Metrics on that split are then too optimistic, though nothing was trained on it.
 
     Args:
         settings: of a training, as in `config.json`; older versions had fewer.
@@ -143,12 +144,9 @@ def chosen_on_validation(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _in_one_pass(settings: Mapping[str, Any]) -> bool:
-    """The same as `TrainConfig.converges`, of the settings on disk."""
-    kinds = [
-        settings.get(name, usual)
-        for name, usual in (("tune", "head"), ("head", "linear"), ("loss", "bce"))
-    ]
-    return kinds == ["head", "linear", "bce"] and settings.get("solver", "sgd") != "sgd"
+    """`TrainConfig.converges`, of the settings on disk."""
+    usual = {"solver": "sgd", "tune": "head", "head": "linear", "loss": "bce"}
+    return converges(**{name: settings.get(name, value) for name, value in usual.items()})
 
 
 def split_names(text: str) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def _training(labels: Labels, quality: Quality) -> Iterator[str]:
     if training.trained_on:
         yield (
             f"NOT HELD OUT: {training.trained_on:,} of the {images:,} images with metrics were "
-            "trained on, so the metrics are optimistically biased."
+            "trained on, so the metrics are too optimistic."
         )
     elif training.known_by == "assumption":
         yield (

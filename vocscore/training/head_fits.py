@@ -119,8 +119,14 @@ def settled(model: ModelConfig, weights: Mapping[str, torch.Tensor]) -> ModelCon
         model: the settings of the training.
         weights: of the network that it kept.
     """
-    chosen = weights.get("head.residual")
-    return model if chosen is None else replace(model, csra_lambda=round(float(chosen), 6))
+    chosen = lambda_of(weights)
+    return model if chosen is None else replace(model, csra_lambda=chosen)
+
+
+def lambda_of(weights: Mapping[str, torch.Tensor]) -> float | None:
+    """CSRA's lambda in the weights of a network; None for other heads."""
+    found = weights.get("head.residual")
+    return None if found is None else round(float(found), 6)  # stored as float32
 
 
 def measure_pooled(values: torch.Tensor, *, standardize: bool) -> Standard:

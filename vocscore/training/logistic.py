@@ -6,6 +6,10 @@ For each class, with logits z = x w + b, labels y in {0, 1} and weights s of the
 
 which is scikit-learn's `LogisticRegression(C=1 / l2)`. The classes share the two products with the
 features that a step needs; everything else (steps, line search, end) is per class.
+
+Why not SciPy: its L-BFGS-B compares values of the loss, whose rounding hides the last steps. With
+one problem for all classes it took 2 to 14 times as long on 70 to 5,000 images, and missed
+`TOLERANCE` with 200 classes; with one problem per class it reached it in 2 to 24 times the time.
 """
 
 from __future__ import annotations
@@ -86,11 +90,6 @@ class Solution:
     theta: torch.Tensor
     steps: int
     gradient: float
-
-    @property
-    def converged(self) -> bool:
-        """Whether the gradient is within `TOLERANCE`."""
-        return self.gradient <= TOLERANCE
 
 
 def solve(

@@ -14,6 +14,7 @@ from vocscore.evaluation.metrics import report
 from vocscore.models.heads.attach import head_json
 from vocscore.records.keys import stored
 from vocscore.training.epochs import run_epochs
+from vocscore.training.head_fits import lambda_of
 from vocscore.training.history import SPLITS, TrainReport, write_history
 from vocscore.training.plots import validation_charts
 from vocscore.training.precision_check import measure_faithfulness
@@ -21,7 +22,7 @@ from vocscore.training.run_folder import HISTORY, end_run, finish_run, save_stat
 from vocscore.training.splits import without_positives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from vocscore.config.training import CheckpointConfig
@@ -158,7 +159,7 @@ class TrainingRun:
             card.weights,
             problems,
             solved=kept.solved,
-            residual=_residual(kept.weights) if "lambda" in self.chosen else None,
+            residual=lambda_of(kept.weights) if "lambda" in self.chosen else None,
         )
 
     def _stage(self, name: str) -> None:
@@ -184,10 +185,6 @@ class TrainingRun:
             head=head_json(self.network.head),
         )
         return card, fitted
-
-
-def _residual(weights: Mapping[str, torch.Tensor]) -> float:
-    return round(float(weights["head.residual"]), 6)
 
 
 def _without_charts() -> tuple[str, ...]:

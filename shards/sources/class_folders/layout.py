@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from shards.errors import SourceError
 from shards.paths import first_names
-from shards.split_names import known_split
+from shards.split_names import known_split, split_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
-
-
-_LETTERS: Final = re.compile(r"[^\W\d_]+")
 
 
 class ClassImage(NamedTuple):
@@ -72,7 +68,7 @@ def find_classes(root: Path, images: Iterable[str]) -> ClassFolders:
     if splits:
         _refuse_mixed(root, splits, {*deep, *flat})
     deepest = [parts for parts in paths if len(parts) > (3 if splits else 2)]
-    if not splits or all(_meant_split(parts[1]) for parts in deepest):
+    if not splits or all(split_word(parts[1]) for parts in deepest):
         _refuse_likely_splits(root, deepest)
     found: list[ClassImage] = []
     outside: list[str] = []
@@ -100,21 +96,15 @@ def _refuse_likely_splits(root: Path, paths: Iterable[Sequence[str]]) -> None:
     """
     meant: dict[str, dict[str, str]] = {}
     for parts in paths:
-        if (split := _meant_split(parts[0])) is not None:
+        if (split := split_word(parts[0])) is not None:
             meant.setdefault(parts[-2], {}).setdefault(split, "/".join(parts[:-1]))
     for name, folders in sorted(meant.items()):
         if len(folders) > 1:
             raise SourceError(
                 f"{root}: {first_names([f'{folder}/' for folder in folders.values()])} look like "
-                "one class in several splits, so the folders above are no classes. Move them to "
+                "one class in several splits, so the folders above are not classes. Move them to "
                 f"{first_names([f'{split}/{name}/' for split in folders])}."
             )
-
-
-def _meant_split(folder: str) -> str | None:
-    """The only split that is a word of a name, as in 'training_set' or 'seg_train'."""
-    words = {known_split(word) for word in _LETTERS.findall(folder)} - {None}
-    return words.pop() if len(words) == 1 else None
 
 
 def _named(folders: Sequence[str]) -> str:

@@ -48,10 +48,11 @@ def read_class_folders(tree: Tree) -> AnnotatedSet:
     samples = [
         Sample(group[0].path, tuple(sorted({one.name for one in group}))) for group in copies.groups
     ]
-    splits = {name: frozenset[str]() for name in SPLITS if name in found.splits.values()}
-    if splits:
-        of = {name: [g[0].path for g in copies.groups if g[0].split == name] for name in splits}
-        splits = {name: frozenset(paths) for name, paths in of.items()}
+    splits = {
+        name: frozenset(group[0].path for group in copies.groups if group[0].split == name)
+        for name in SPLITS
+        if name in found.splits.values()
+    }
     return AnnotatedSet(
         root=tree.root,
         samples=tuple(sorted(samples, key=lambda sample: sample.path)),

@@ -9,8 +9,8 @@ from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from shards.errors import SourceError
-from shards.files import read_regular
 from shards.paths import shown
+from shards.sources.whole_file import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -119,11 +119,9 @@ def read_instances(file: Path) -> Instances:
 
 
 def _read_json(file: Path) -> Entry:
+    data = read_whole(file)
     try:
-        data = read_regular(file)
         content = json.loads(data)
-    except OSError as error:
-        raise SourceError(f"{file}: cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{file}: not JSON: {error}.{_other_data(data)}") from error
     if not isinstance(content, dict):

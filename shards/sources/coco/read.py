@@ -6,13 +6,12 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from shards.errors import SourceError
-from shards.paths import shown
+from shards.paths import folder_of, shown
 from shards.sample import AnnotatedSet, Sample
 from shards.sources.coco.file import read_instances
 from shards.sources.coco.splits import name_splits
 from shards.sources.finder import Finder
 from shards.sources.missing_hint import folders_below
-from shards.sources.named_files import NamedFiles
 from shards.sources.words import counted
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ class _Part:
         self.finder = Finder(root, file, label=self._label)
         self._content = content
         self._names = names
-        self._base = _base(root, content, split, alone=alone)
+        self._base = _base(root, content, split, self.finder, alone=alone)
         self._again = self._differing = 0
 
     def collect(self, labels: dict[str, set[str]]) -> None:
@@ -180,39 +179,22 @@ class _Part:
         yield from self.finder.notes()
 
 
-def _base(root: Path, content: Instances, split: str | None, *, alone: bool) -> str:
+def _base(root: Path, content: Instances, split: str | None, finder: Finder, *, alone: bool) -> str:
     """The folder below the root that a file's names are relative to; '' for the root."""
     names = [image.name for image in content.images[:_TRIED]]
-    files = NamedFiles(root)
-    own = _below(content.file, root)
-    best = max(("", *filter(None, [own])), key=lambda base: _count(files, names, base))
-    if alone or _count(files, names, best):
+    own = folder_of(content.file, root)
+    best = max(("", own), key=lambda base: _count(finder, names, base))
+    if alone or _count(finder, names, best):
         return best
     few = names[:_FEW]
-    bases = [base for base in folders_below(root) if _count(files, few, base) == len(few)]
+    bases = [base for base in folders_below(root) if _count(finder, few, base) == len(few)]
     if len(bases) > 1:
         bases = [base for base in bases if split and split in base.rpartition("/")[2]]
     return bases[0] if len(bases) == 1 else ""
 
 
-def _count(files: NamedFiles, names: Sequence[str], base: str) -> int:
-    return sum(_is_there(files, name, base) for name in names)
-
-
-def _is_there(files: NamedFiles, name: str, base: str) -> bool:
-    try:
-        return files.find(name, base=base) is not None
-    except ValueError:  # it leads out of the root
-        return False
-
-
-def _below(file: Path, root: Path) -> str | None:
-    """The folder of a file relative to the root; None if it is the root or not in it."""
-    try:
-        inside = file.resolve().parent.relative_to(root.resolve()).as_posix()
-    except ValueError:
-        return None
-    return None if inside == "." else inside
+def _count(finder: Finder, names: Sequence[str], base: str) -> int:
+    return sum(finder.has(name, base=base) for name in names)
 
 
 def _notes(heads: set[str], parts: Sequence[_Part]) -> Iterator[str]:

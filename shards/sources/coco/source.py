@@ -41,7 +41,9 @@ def _looks_like(tree: Tree) -> str | None:
 
 def _read(tree: Tree, request: Request) -> AnnotatedSet:
     files = [CocoFile(*one) for one in request.coco]
-    files = files or [CocoFile(tree.root / name) for name in _files(tree)]
+    if not files:
+        tree.all_files()  # or a split in a folder that cannot be listed would be left out
+        files = [CocoFile(tree.root / name) for name in _files(tree)]
     if not files:
         raise SourceError(f"{tree.root}: no COCO file in it. Name it: --coco FILE.json.")
     return read_coco(tree.root, files)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from xml.parsers import expat
 
 from shards.errors import SourceError
-from shards.files import read_regular
 from shards.sources.voc.xml_text import why_not_utf8, xml_text
+from shards.sources.whole_file import read_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,11 +63,9 @@ def read_annotations(file: Path) -> CvatFile:
             expand to gigabytes), or has an image or shape without its name. Names the line.
     """
     reader = _Reader(file)
+    data = read_whole(file)
     try:
-        data = read_regular(file)
         return reader.read(xml_text(data))
-    except OSError as error:
-        raise SourceError(f"{file}: cannot be read: {error.strerror}.") from error
     except expat.ExpatError as error:
         why = f"{expat.ErrorString(error.code)}{why_not_utf8(data)}"
         raise SourceError(f"{file}, line {error.lineno}: not XML: {why}. {_CURE}.") from None

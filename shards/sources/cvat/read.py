@@ -9,7 +9,6 @@ from shards.paths import first_names, shown
 from shards.sources.cvat.file import read_annotations
 from shards.sources.finder import Finder
 from shards.sources.gathered import Gathered
-from shards.sources.named_files import NamedFiles
 from shards.sources.words import counted
 from shards.split_names import known_split
 
@@ -44,7 +43,7 @@ def read_cvat(root: Path, file: Path) -> AnnotatedSet:
     content = read_annotations(file)
     if not content.images:
         raise SourceError(f"{file}: no <image> in it. Export the task as 'CVAT for images 1.1'.")
-    finder, files, gathered = Finder(root, file), NamedFiles(root), Gathered()
+    finder, gathered = Finder(root, file), Gathered()
     declared = set(content.labels)
     first: dict[str, CvatImage] = {}
     for image in content.images:
@@ -53,7 +52,7 @@ def read_cvat(root: Path, file: Path) -> AnnotatedSet:
                 f"{file}, line {image.line}: image {shown(image.name)} has the label "
                 f"{min(odd)!r}, which <labels> does not declare. Export the task again."
             )
-        path = finder.find(_place(image, files), f"line {image.line}")
+        path = finder.find(_place(image, finder), f"line {image.line}")
         other = first.setdefault(path, image)
         if other.subset != image.subset:
             raise SourceError(
@@ -66,20 +65,13 @@ def read_cvat(root: Path, file: Path) -> AnnotatedSet:
     return gathered.annotated(root, finder, classes=content.labels or None, notes=notes)
 
 
-def _place(image: CvatImage, files: NamedFiles) -> str:
+def _place(image: CvatImage, finder: Finder) -> str:
     """The path of an image below the root: as written, or in a folder of CVAT's exports."""
     if ".." in image.name.split("/"):
         return image.name
     folders = [_IMAGES, *([f"{_IMAGES}/{image.subset}", image.subset] if image.subset else [])]
     names = (image.name, *(f"{folder}/{image.name}" for folder in folders[::-1]))
-    return next((name for name in names if _is_there(name, files)), image.name)
-
-
-def _is_there(name: str, files: NamedFiles) -> bool:
-    try:
-        return files.find(name) is not None
-    except ValueError:  # it leads out of the root
-        return False
+    return next(filter(finder.has, names), image.name)
 
 
 def _notes(content: CvatFile, gathered: Gathered) -> Iterator[str]:
@@ -91,7 +83,7 @@ def _notes(content: CvatFile, gathered: Gathered) -> Iterator[str]:
     if unknown:
         number = sum(one.subset in unknown for one in content.images)
         yield (
-            f"{counted(number, 'image')} in subsets that are no splits: "
+            f"{counted(number, 'image')} in subsets that are not splits: "
             f"{first_names(sorted(unknown))}"
         )
     if gathered.again:

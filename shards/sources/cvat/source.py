@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from shards.errors import SourceError
 from shards.paths import first_names, shown
 from shards.sources.cvat.read import read_cvat
 from shards.sources.source import Request, Source, Tree
@@ -21,7 +20,7 @@ _HEAD: Final = 1024
 
 def _files(tree: Tree) -> list[str]:
     """The files directly in the folder that begin as CVAT's."""
-    names = [name for name in tree.ending(".xml") if "/" not in name]
+    names = tree.at_top(".xml")
     if len(names) > _MANY:
         names = [name for name in names if name == "annotations.xml"]
     return [name for name in names if _ROOT.search(tree.head(name, _HEAD))]
@@ -33,13 +32,12 @@ def _looks_like(tree: Tree) -> str | None:
 
 
 def _read(tree: Tree, request: Request) -> AnnotatedSet:
-    file = request.labels
-    if file is None:
-        files = _files(tree) or [name for name in tree.ending(".xml") if "/" not in name]
-        if len(files) != 1:
-            there = f"several files ({first_names(files)})" if files else "no annotations.xml"
-            raise SourceError(f"{tree.root}: {there}. Name the one to read: --labels FILE.xml.")
-        file = tree.root / files[0]
+    file = request.labels or tree.only(
+        _files(tree) or tree.at_top(".xml"),
+        several="files",
+        none="annotations.xml",
+        suffix=".xml",
+    )
     return tree.without(read_cvat(tree.root, file), f"not named in {shown(file.name)}")
 
 

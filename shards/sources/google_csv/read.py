@@ -9,8 +9,8 @@ from shards.paths import shown
 from shards.sample import AnnotatedSet, Sample
 from shards.sources.finder import Finder
 from shards.sources.google_csv.rows import ImportRow, read_rows
-from shards.sources.named_files import NamedFiles
 from shards.sources.words import counted
+from shards.split_names import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _GS: Final = "gs://"
 _TRIED: Final = 100
 """URLs tried to find the folders that they have in common with the local files."""
-_SPLITS: Final = ("train", "val", "test")
 
 
 def read_import_csv(root: Path, file: Path) -> AnnotatedSet:
@@ -44,8 +43,8 @@ def read_import_csv(root: Path, file: Path) -> AnnotatedSet:
     rows = list(read_rows(file))
     if not rows:
         raise SourceError(f"{file}: no rows. Write 'TRAIN,path,label' for each image.")
-    local = _local_paths(root, file, rows)
     finder = Finder(root, file)
+    local = _local_paths(root, file, rows, finder)
     images = _Images(file)
     for row, path in zip(rows, local, strict=True):
         images.add(finder.find(path, f"line {row.line}"), row)
@@ -53,7 +52,7 @@ def read_import_csv(root: Path, file: Path) -> AnnotatedSet:
     finder.check()
     missing = {bad.path: bad for bad in finder.rejected()}
     found = sorted(images.labels.keys() - missing.keys())
-    splits = {name: [p for p in found if images.splits[p] == name] for name in _SPLITS}
+    splits = {name: [p for p in found if images.splits[p] == name] for name in SPLITS}
     return AnnotatedSet(
         root=root,
         samples=tuple(Sample(path, tuple(sorted(images.labels[path]))) for path in found),
@@ -140,7 +139,7 @@ class _Images:
             )
 
 
-def _local_paths(root: Path, file: Path, rows: Sequence[ImportRow]) -> list[str]:
+def _local_paths(root: Path, file: Path, rows: Sequence[ImportRow], finder: Finder) -> list[str]:
     """The paths of the rows, with gs:// URLs as paths relative to the root.
 
     Raises:
@@ -149,12 +148,10 @@ def _local_paths(root: Path, file: Path, rows: Sequence[ImportRow]) -> list[str]
     urls = [row for row in rows if row.path.lower().startswith(_GS)]
     if not urls:
         return [row.path for row in rows]
-    files = NamedFiles(root)
     tried = [_parts(row.path) for row in urls[:_TRIED]]
     deepest = max(1, *map(len, tried))
     counts = {
-        skip: sum(_is_there(files, "/".join(parts[skip:])) for parts in tried)
-        for skip in range(deepest)
+        skip: sum(finder.has("/".join(parts[skip:])) for parts in tried) for skip in range(deepest)
     }
     skip = max(counts, key=lambda skip: (counts[skip], -skip))
     if not counts[skip]:
@@ -174,10 +171,3 @@ def _local_paths(root: Path, file: Path, rows: Sequence[ImportRow]) -> list[str]
 
 def _parts(url: str) -> list[str]:
     return [part for part in url[len(_GS) :].split("/") if part]
-
-
-def _is_there(files: NamedFiles, path: str) -> bool:
-    try:
-        return bool(path) and files.find(path) is not None
-    except ValueError:  # it leads out of the root
-        return False

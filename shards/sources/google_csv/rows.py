@@ -11,11 +11,11 @@ import io
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shards.errors import SourceError
-from shards.files import read_regular
 from shards.image_formats import format_of_name
 from shards.sources.table.cells import bad_name, quoted
 from shards.sources.table.columns import is_number
 from shards.sources.table.text import cells_of_any_size
+from shards.sources.whole_file import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,13 +60,11 @@ def read_rows(file: Path) -> Iterator[ImportRow]:
         SourceError: it cannot be read or is not UTF-8; a row has no path, a cell that cannot be a
             class, or a box with too few numbers. Names the line.
     """
-    try:
-        data = read_regular(file)
-        text = data.decode("utf-8-sig", "surrogateescape")
-    except OSError as error:
-        raise SourceError(f"{file}: cannot be read: {error.strerror}.") from error
+    text = read_whole(file).decode("utf-8-sig", "surrogateescape")
     if "\0" in text:
-        raise SourceError(f"{file}: contains NUL bytes: not a CSV table as UTF-8. Save it so.")
+        raise SourceError(
+            f"{file}: contains NUL bytes: not a CSV table in UTF-8. Save it as UTF-8."
+        )
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     while True:
         line = reader.line_num + 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, Final
 
-from shards.errors import SourceError
 from shards.paths import first_names, shown
 from shards.sources.google_csv.read import read_import_csv
 from shards.sources.google_csv.rows import is_image_path, split_and_rest
@@ -19,8 +18,7 @@ _ROWS: Final = 5
 
 
 def _files(tree: Tree) -> list[str]:
-    names = [name for name in tree.ending(".csv") if "/" not in name]
-    return [name for name in names if _is_import(tree.head(name))]
+    return [name for name in tree.at_top(".csv") if _is_import(tree.head(name))]
 
 
 def _is_import(head: bytes) -> bool:
@@ -46,13 +44,9 @@ def _looks_like(tree: Tree) -> str | None:
 
 
 def _read(tree: Tree, request: Request) -> AnnotatedSet:
-    file = request.labels
-    if file is None:
-        files = _files(tree)
-        if len(files) != 1:
-            there = f"several import CSVs ({first_names(files)})" if files else "no import CSV"
-            raise SourceError(f"{tree.root}: {there}. Name the one to read: --labels FILE.csv.")
-        file = tree.root / files[0]
+    file = request.labels or tree.only(
+        _files(tree), several="import CSVs", none="import CSV", suffix=".csv"
+    )
     return tree.without(read_import_csv(tree.root, file), f"not named in {shown(file.name)}")
 
 

@@ -142,7 +142,11 @@ def _splits(
     named = [_split_of(name) for name in names]
     odd = [name for name, split in zip(names, named, strict=True) if split is None]
     if odd:
-        told = [] if len(odd) == len(names) else [f"no own splits: {shown(odd[0])} is in none"]
+        told = (
+            []
+            if len(odd) == len(names)
+            else [f"no splits of its own: the name of {shown(odd[0])} has none"]
+        )
         return {}, told
     found: dict[str, frozenset[str]] = {
         split: frozenset(

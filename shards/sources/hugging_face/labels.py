@@ -46,7 +46,7 @@ def read_labels(
 
     Raises:
         SourceError: there is no column of labels, or it is unclear which; files disagree; a value
-            is no label. Names file and row.
+            is not a label. Names file and row.
     """
     chosen = Choice(files).choose(columns)
     kinds = {name: kind_of_column(files, name) for name in chosen}

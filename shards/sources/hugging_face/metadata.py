@@ -9,14 +9,14 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from shards.errors import Fault, Reason, SourceError
-from shards.files import read_regular
-from shards.paths import shown
+from shards.paths import folder_of, shown
 from shards.sample import AnnotatedSet, Rejection, Sample
 from shards.sources.finder import Finder
 from shards.sources.hugging_face.labels import read_labels
 from shards.sources.hugging_face.parquet import read_parquet
 from shards.sources.hugging_face.rows import Rows
 from shards.sources.table.text import cells_of_any_size, load_table
+from shards.sources.whole_file import read_whole
 from shards.sources.words import counted
 from shards.split_names import SPLITS, known_split
 
@@ -101,7 +101,7 @@ class _Images:
         Raises:
             SourceError: an image has other labels on an earlier row, or no name matches a file.
         """
-        base = _below(self._root, rows.file)
+        base = folder_of(rows.file, self._root)
         label = f"{base}/{rows.file.name}" if base else rows.file.name
         finder = Finder(self._root, rows.file, label=label)
         self.finders.append(finder)
@@ -130,15 +130,6 @@ class _Images:
                 f"ignored, not named in the metadata: {counted(len(others), 'image')}; first: "
                 f"{shown(others[0])}"
             )
-
-
-def _below(root: Path, file: Path) -> str:
-    """The folder of a file relative to the root; '' for the root itself, or outside of it."""
-    try:
-        inside = file.resolve().parent.relative_to(root.resolve()).as_posix()
-    except ValueError:
-        return ""
-    return "" if inside == "." else inside
 
 
 def _read(file: Path) -> tuple[Rows, list[str]]:
@@ -179,10 +170,7 @@ def _read_csv(file: Path) -> Rows:
 
 
 def _read_jsonl(file: Path) -> Rows:
-    try:
-        data = read_regular(file)
-    except OSError as error:
-        raise SourceError(f"{file}: cannot be read: {error.strerror}.") from error
+    data = read_whole(file)
     found: list[dict[str, Any]] = []
     where: list[str] = []
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
@@ -229,7 +217,7 @@ def _splits(paths: Sequence[str]) -> tuple[dict[str, frozenset[str]], list[str]]
         return {name: frozenset(found[name]) for name in SPLITS if name in found}, []
     return {}, [
         (
-            f"no own splits: {counted(len(outside), 'image')} in no split folder, such as "
+            f"no splits of its own: {counted(len(outside), 'image')} in no split folder, such as "
             f"{shown(outside[0])}"
         )
     ]

@@ -34,14 +34,14 @@ def _looks_like(tree: Tree) -> str | None:
 
 def _names_files(tree: Tree, name: str) -> bool:
     """Whether metadata has 'file_name', as far as its beginning shows."""
-    return name.lower().endswith(_SUFFIX) or b"file_name" in tree.head(name).replace(
-        b"\0", b""
-    )  # UTF-16
+    text = tree.head(name).replace(b"\0", b"")  # of UTF-16
+    return name.lower().endswith(_SUFFIX) or b"file_name" in text
 
 
 def _read(tree: Tree, request: Request) -> AnnotatedSet:
     if request.labels is not None:
         return read_metadata(tree, [request.labels], request)
+    tree.all_files()  # or a split in a folder that cannot be listed would be left out
     metadata, data = tree.named(*NAMES), _data(tree)
     if len({name.lower().rpartition(".")[2] for name in metadata}) > 1:
         raise SourceError(

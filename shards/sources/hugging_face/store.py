@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from bisect import bisect_right
 from collections import OrderedDict
 from itertools import accumulate
 from threading import Lock
@@ -86,7 +86,7 @@ class ParquetStore:
             self._kept_bytes -= len(data or b"")
             return data
         starts = self._starts[at]
-        group = next(g for g in range(len(starts) - 1) if row < starts[g + 1])
+        group = bisect_right(starts, row) - 1
         if (at, group) != (self._file, self._group) or row < self._next:
             self._file, self._group, self._next = at, group, starts[group]
             self._reading = self._batches(at, group)
@@ -128,7 +128,7 @@ class ParquetStore:
 
 def _stamp(file: Path, rows: int) -> tuple[int, int]:
     try:
-        status = os.stat(file)  # noqa: PTH116 - as elsewhere
+        status = file.stat()
     except OSError:  # reading will say why
         return -1, -1
     return status.st_size // max(1, rows), status.st_mtime_ns

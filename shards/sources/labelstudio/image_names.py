@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from shards.sources.finder import Finder
-    from shards.sources.named_files import NamedFiles
 
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _UPLOADED: Final = re.compile(r"[0-9a-f]{8}-(?=.)")
@@ -35,13 +34,11 @@ class TaskImages:
 
     Args:
         file: the export, for messages.
-        files: the files below the root.
-        finder: records those found and those missing.
+        finder: finds them below the root, and records those missing.
     """
 
-    def __init__(self, file: Path, files: NamedFiles, finder: Finder) -> None:
+    def __init__(self, file: Path, finder: Finder) -> None:
         self._file = file
-        self._files = files
         self._finder = finder
         self._texts: dict[str, tuple[str, str]] = {}
 
@@ -63,7 +60,7 @@ class TaskImages:
             candidates = list(_candidates(text))
         except ValueError:  # not a URL
             candidates = []
-        chosen = next(filter(self._is_there, candidates), None)
+        chosen = next(filter(self._finder.has, candidates), None)
         path = self._finder.find(chosen or (candidates or [text])[-1], where)
         first, at = self._texts.setdefault(path, (text, where))
         if first != text:
@@ -72,12 +69,6 @@ class TaskImages:
                 "the folders that tell them apart."
             )
         return path
-
-    def _is_there(self, name: str) -> bool:
-        try:
-            return self._files.find(name) is not None
-        except ValueError:  # it leads out of the root
-            return False
 
 
 def _candidates(text: str) -> Iterator[str]:

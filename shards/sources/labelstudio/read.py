@@ -6,13 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shards.errors import SourceError
-from shards.files import read_regular
 from shards.paths import first_names, shown
 from shards.sources.finder import Finder
 from shards.sources.gathered import Gathered
 from shards.sources.labelstudio.image_names import TaskImages, image_field
 from shards.sources.labelstudio.results import Controls, fields_of, results_of
-from shards.sources.named_files import NamedFiles
+from shards.sources.whole_file import read_whole
 from shards.sources.words import counted
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class _Task(NamedTuple):
         where: 'task 12', for messages.
         image: its name, as written.
         annotations: the results of each valid annotation; () if nobody has annotated it.
-        skipped: whether it has only cancelled annotations.
+        skipped: whether it has only canceled annotations.
     """
 
     where: str
@@ -44,8 +43,8 @@ class _Task(NamedTuple):
 def read_labelstudio(root: Path, file: Path, *, controls: Sequence[str] = ()) -> AnnotatedSet:
     """Read an export. Choices and the labels of regions are classes that are present.
 
-    Only annotations count: predictions and drafts are no labels, and tasks without an annotation
-    or with cancelled ones only are left out. Of several annotations of a task the ground truth
+    Only annotations count: predictions and drafts are not labels, and tasks without an annotation
+    or with canceled ones only are left out. Of several annotations of a task the ground truth
     counts, if one is marked so, else all of them together.
 
     Args:
@@ -62,14 +61,14 @@ def read_labelstudio(root: Path, file: Path, *, controls: Sequence[str] = ()) ->
     """
     records = _read_records(file)
     is_full = _is_task(records[0])
-    data = [_data(record, file) for record in records] if is_full else records
+    data = [record["data"] for record in records] if is_full else records
     field = image_field(data, file)
     make = _task if is_full else _minimal_task
     tasks = [make(record, field, number, file) for number, record in enumerate(records)]
     results = [one for task in tasks for results in task.annotations for one in results]
     chosen = Controls(results, controls, file)
     finder = Finder(root, file)
-    images = TaskImages(file, NamedFiles(root), finder)
+    images = TaskImages(file, finder)
     gathered = Gathered()
     disputed = 0
     for task in tasks:
@@ -89,9 +88,7 @@ def _read_records(file: Path) -> list[dict[str, Any]]:
         SourceError: the file is not a list of them.
     """
     try:
-        content = json.loads(read_regular(file))
-    except OSError as error:
-        raise SourceError(f"{file}: cannot be read: {error.strerror}.") from error
+        content = json.loads(read_whole(file))
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{file}: not JSON: {error}. {_CURE}.") from error
     if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
@@ -105,11 +102,6 @@ def _read_records(file: Path) -> list[dict[str, Any]]:
 
 def _is_task(record: dict[str, Any]) -> bool:
     return isinstance(record.get("data"), dict)
-
-
-def _data(record: dict[str, Any], _file: Path) -> dict[str, Any]:
-    data: dict[str, Any] = record["data"]
-    return data
 
 
 def _image(data: dict[str, Any], field: str, where: str) -> str:
@@ -162,7 +154,7 @@ def _notes(tasks: Sequence[_Task], disputed: int, gathered: Gathered) -> Iterato
     if empty:
         yield (
             f"left out: {counted(len(empty) - skipped, 'task')} without an annotation and "
-            f"{skipped} with cancelled ones only: {first_names([task.where for task in empty])}"
+            f"{skipped} with canceled ones only: {first_names([task.where for task in empty])}"
         )
     if disputed:
         yield f"{counted(disputed, 'task')} with annotations that differ: all of them count"

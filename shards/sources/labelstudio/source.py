@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shards.errors import SourceError
 from shards.paths import first_names, shown
 from shards.sources.labelstudio.read import read_labelstudio
 from shards.sources.source import Request, Source, Tree
@@ -18,8 +17,7 @@ _MINIMAL: Final = (b'"annotator"', b'"annotation_id"', b'"lead_time"')
 
 def _files(tree: Tree) -> list[str]:
     """The files directly in the folder that begin as an export."""
-    names = [name for name in tree.ending(".json") if "/" not in name]
-    return [name for name in names if _is_export(tree.head(name))]
+    return [name for name in tree.at_top(".json") if _is_export(tree.head(name))]
 
 
 def _is_export(head: bytes) -> bool:
@@ -35,13 +33,12 @@ def _looks_like(tree: Tree) -> str | None:
 
 
 def _read(tree: Tree, request: Request) -> AnnotatedSet:
-    file = request.labels
-    if file is None:
-        files = _files(tree) or [name for name in tree.ending(".json") if "/" not in name]
-        if len(files) != 1:
-            there = f"several exports ({first_names(files)})" if files else "no export as JSON"
-            raise SourceError(f"{tree.root}: {there}. Name the one to read: --labels FILE.json.")
-        file = tree.root / files[0]
+    file = request.labels or tree.only(
+        _files(tree) or tree.at_top(".json"),
+        several="exports",
+        none="export as JSON",
+        suffix=".json",
+    )
     found = read_labelstudio(tree.root, file, controls=request.columns)
     return tree.without(found, f"without an annotation in {shown(file.name)}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shards.errors import SourceError
-from shards.paths import shown
+from shards.paths import folder_of, shown
 from shards.sample import AnnotatedSet, Sample
 from shards.sources.finder import Finder
 from shards.sources.folders import by_suffix
@@ -99,7 +99,7 @@ class _Part:
 
     def __init__(self, root: Path, file: Path) -> None:
         self.file = file
-        self._base = _below(root, file)
+        self._base = folder_of(file, root)
         self.split = known_split(self._base.rpartition("/")[2])
         name = f"{self._base}/{file.name}" if self._base else file.name
         self.finder = Finder(root, file, label=name)
@@ -153,15 +153,6 @@ class _Part:
         yield from self.finder.notes()
 
 
-def _below(root: Path, file: Path) -> str:
-    """The folder of a file relative to the root; '' for the root itself, or outside of it."""
-    try:
-        inside = file.resolve().parent.relative_to(root.resolve()).as_posix()
-    except ValueError:
-        return ""
-    return "" if inside == "." else inside
-
-
 def _classes(text: TableText) -> tuple[str, ...]:
     first, *names = text.header.cells
     where = f"{text.file}, line {text.header.line}"
@@ -187,7 +178,7 @@ def _notes(
         yield from part.notes()
     if len(parts) > 1 and not in_splits:
         odd = next(part.file.parent.name for part in parts if not part.split)
-        yield f"no own splits: {shown(odd)}/ is not named like a split"
+        yield f"no splits of its own: {shown(odd)}/ is not named like a split"
     others = [name for name in tree.images if name not in named]
     if others:
         yield (

@@ -19,8 +19,10 @@ def _looks_like(tree: Tree) -> str | None:
 
 
 def _read(tree: Tree, request: Request) -> AnnotatedSet:
-    named = [request.labels] if request.labels else []
-    files = named or [tree.root / name for name in tree.named(NAME)]
+    files = [request.labels] if request.labels else []
+    if not files:
+        tree.all_files()  # or a split in a folder that cannot be listed would be left out
+        files = [tree.root / name for name in tree.named(NAME)]
     if not files:
         raise SourceError(f"{tree.root}: no {NAME} in it. Name the table: --labels FILE.csv.")
     return read_classes_csv(tree, files)

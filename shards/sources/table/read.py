@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from shards.errors import SourceError
 from shards.sample import AnnotatedSet
 from shards.sources.finder import Finder
-from shards.sources.named_files import NamedFiles
 from shards.sources.table.cells import truth
 from shards.sources.table.columns import survey
 from shards.sources.table.header import RoleFinder, is_header
@@ -56,18 +55,12 @@ def read_table(root: Path, file: Path, *, label_separator: str | None = None) ->
         columns, rows = survey(text)
         if not rows:
             raise SourceError(f"{file}: a header but no rows. Write a row for each image.")
-        files = NamedFiles(root)
-        finder = RoleFinder(text, columns, is_image=lambda cell: _names_a_file(files, cell))
-        roles = finder.find(names_in_cells=label_separator is not None)
-        reader = _Reader(text, roles, Finder(root, file), label_separator)
+        finder = Finder(root, file)
+        roles = RoleFinder(text, columns, is_image=finder.has).find(
+            names_in_cells=label_separator is not None
+        )
+        reader = _Reader(text, roles, finder, label_separator)
         return reader.read(root)
-
-
-def _names_a_file(files: NamedFiles, cell: str) -> bool:
-    try:
-        return files.find(cell) is not None
-    except ValueError:  # blank, or out of the root
-        return False
 
 
 class _Reader:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, Final
 
-from shards.errors import SourceError
 from shards.paths import first_names
 from shards.sources.source import Request, Source, Tree
 from shards.sources.table.header import is_header
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 
 def _tables(tree: Tree) -> list[str]:
     """The files directly in the folder that begin with the header of a table of labels."""
-    names = [name for name in tree.ending(".csv", ".tsv") if "/" not in name]
-    return [name for name in names if _has_header(tree.head(name))]
+    return [name for name in tree.at_top(".csv", ".tsv") if _has_header(tree.head(name))]
 
 
 def _has_header(head: bytes) -> bool:
@@ -37,13 +35,9 @@ def _looks_like(tree: Tree) -> str | None:
 
 
 def _read(tree: Tree, request: Request) -> AnnotatedSet:
-    file = request.labels
-    if file is None:
-        tables = _tables(tree)
-        if len(tables) != 1:
-            there = f"several tables ({first_names(tables)})" if tables else "no table of labels"
-            raise SourceError(f"{tree.root}: {there}. Name the one to read: --labels FILE.csv.")
-        file = tree.root / tables[0]
+    file = request.labels or tree.only(
+        _tables(tree), several="tables", none="table of labels", suffix=".csv"
+    )
     return read_table(tree.root, file, label_separator=request.separator)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shards.errors import SourceError
-from shards.files import read_regular
+from shards.sources.whole_file import read_whole
 from shards.sources.words import counted
 
 if TYPE_CHECKING:
@@ -214,10 +214,7 @@ def _headers(source: _Source, delimiters: Iterable[str]) -> dict[str, Row]:
 
 def _utf8(file: Path) -> bytes:
     """The bytes of the file, as UTF-8 without a byte order mark."""
-    try:
-        data = read_regular(file)
-    except OSError as error:
-        raise SourceError(f"{file}: cannot be read: {error.strerror}.") from error
+    data = read_whole(file)
     for begin, kind in _OTHER_FILES:
         if data.startswith(begin):
             raise SourceError(f"{file}: not a CSV table but {kind}.")

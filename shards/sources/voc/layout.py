@@ -187,12 +187,13 @@ def _instead(root: Path, folders: Sequence[str]) -> str:
     files = files_below(root)
     if any(name.lower().endswith(".arrow") for name in files):
         return (
-            ". There are Arrow files, as of 'save_to_disk': write Parquet ('to_parquet') instead."
+            ". There are Arrow files, as 'save_to_disk' writes them: write Parquet ('to_parquet') "
+            "instead."
         )
     yolo = any(name.lower() == "labels" for name in folders)
     if yolo and "classes.txt" in files:
         return (
-            ". There are labels/ and classes.txt, as of YOLO: write a data.yaml with "
+            ". There are labels/ and classes.txt, as in a YOLO set: write a data.yaml with "
             "'train: images' and, under 'names:', the lines of classes.txt in their order."
         )
     for ends, kind, option in (

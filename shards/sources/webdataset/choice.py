@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from shards.errors import SourceError
-from shards.files import open_regular
+from shards.files import open_binary
 from shards.paths import first_names, shown
 from shards.sources.webdataset.values import LARGEST, BadValueError, label_fields, parse_json
 
@@ -46,23 +48,22 @@ def label_bytes(
     files: Sequence[Path], samples: Sequence[TarSample], extension: str
 ) -> Iterator[tuple[TarSample, bytes | None]]:
     """The label of each sample, or its first bytes if it is too large for one; None without one."""
-    descriptor, opened = -1, -1
+    file = None
     try:
-        for sample in samples:
-            if extension not in sample.labels:
-                yield sample, None
-                continue
-            if opened != sample.tar:
-                if descriptor >= 0:
-                    os.close(descriptor)
-                descriptor, opened = open_regular(files[sample.tar]), sample.tar
-            offset, size = sample.labels[extension]
-            yield sample, os.pread(descriptor, min(size, LARGEST + 1), offset)
+        for number, group in groupby(samples, key=attrgetter("tar")):
+            file = files[number]
+            with open_binary(file) as tar:
+                for sample in group:
+                    yield sample, _read(tar.fileno(), sample.labels.get(extension))
     except OSError as error:
-        raise SourceError(f"{files[opened]}: cannot be read: {error.strerror}.") from error
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
+        raise SourceError(f"{file}: cannot be read: {error.strerror}.") from error
+
+
+def _read(tar: int, place: tuple[int, int] | None) -> bytes | None:
+    if place is None:
+        return None
+    offset, size = place
+    return os.pread(tar, min(size, LARGEST + 1), offset)
 
 
 def choose(root: Path, files: Sequence[Path], listing: Listing, columns: Sequence[str]) -> Choice:

@@ -16,7 +16,7 @@ from shards.errors import LabelError, SourceError
 from shards.file_kinds import is_tar
 from shards.files import open_text
 from shards.packed_set import manifest_of
-from shards.split_names import known_split
+from shards.split_names import known_split, split_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 CLASS_NAMES: Final = "classnames.txt"
 _SHARDS: Final = "nshards.txt"
 _DIGITS: Final = re.compile(r"(\d+)")
-_LETTERS: Final = re.compile(r"[a-z]+")
 
 
 class TarFile(NamedTuple):
@@ -58,7 +57,7 @@ def find_tars(root: Path, files: Iterable[str]) -> list[TarFile]:
     tars = Counter(name.rpartition("/")[0] for name in names)
     for folder in tars:
         if manifest_of(root / folder) is not None:
-            raise SourceError(f"{root / folder}: a packed set already. Use it as it is.")
+            raise SourceError(f"{root / folder}: already a packed set. Use it as it is.")
     for name in files:
         folder, _, base = name.rpartition("/")
         if base == _SHARDS:
@@ -78,8 +77,7 @@ def _split_of(name: str) -> str | None:
     for folder in folders[::-1]:
         if split := known_split(folder):
             return split
-    words = {known_split(word) for word in _LETTERS.findall(base.casefold())} - {None}
-    return words.pop() if len(words) == 1 else None
+    return split_word(base)
 
 
 def _check_count(file: Path, found: int) -> None:

@@ -72,7 +72,7 @@ def present_and_difficult(
         return {n for n, one in marked if one > 0}, {n for n, one in marked if one < 0}
     for one in numbers:
         if not one.is_integer():
-            raise BadValueError(f"{one:g} is no class index")
+            raise BadValueError(f"{one:g} is not a class index")
         if not 0 <= one < len(names):
             raise UnknownClassError(f"{one:g}")
     return {names[int(one)] for one in numbers}, set()

@@ -7,11 +7,10 @@ import posixpath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shards.errors import SourceError
-from shards.files import read_regular
 from shards.paths import is_image, shown
 from shards.sources.finder import Finder
 from shards.sources.folders import by_suffix, files_below
-from shards.sources.named_files import NamedFiles
+from shards.sources.whole_file import read_whole
 from shards.sources.words import counted
 
 if TYPE_CHECKING:
@@ -138,13 +137,11 @@ class _Split:
 
     def _add_list(self, place: str) -> None:
         file = self._root / place
-        try:
-            lines = read_regular(file).decode("utf-8-sig", "surrogateescape").splitlines()
-        except OSError as error:
-            raise SourceError(f"{file}: cannot be read: {error.strerror}.") from error
+        lines = read_whole(file).decode("utf-8-sig", "surrogateescape").splitlines()
         named = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-        base = self._base([line for _, line in named[:_TRIED]], posixpath.dirname(place))
         finder = Finder(self._root, file)
+        tried = [line for _, line in named[:_TRIED]]
+        base = self._base(tried, posixpath.dirname(place), finder)
         for number, line in named:
             self._add(finder.find(line, f"line {number}", base=base))
         finder.check()
@@ -153,11 +150,10 @@ class _Split:
             del self._paths[rejection.path]
             self._rejected.append(rejection)
 
-    def _base(self, lines: Sequence[str], above: str) -> str:
+    def _base(self, lines: Sequence[str], above: str, finder: Finder) -> str:
         """The folder that the paths of a list are relative to: its own, or one of the config."""
-        files = NamedFiles(self._root)
         bases = (above, *self._bases(), "")
-        return max(bases, key=lambda base: sum(_is_there(files, one, base) for one in lines))
+        return max(bases, key=lambda base: sum(finder.has(one, base=base) for one in lines))
 
     def _bases(self) -> Iterator[str]:
         """The folders below the root that the config's paths may be relative to."""
@@ -198,13 +194,6 @@ class _Split:
                 "SRC, with the data.yaml in it."
             )
         return f"{where}: no such folder below {self._root}. Correct it, or copy the images there."
-
-
-def _is_there(files: NamedFiles, name: str, base: str) -> bool:
-    try:
-        return files.find(name, base=base) is not None
-    except ValueError:  # it leads out of the root
-        return False
 
 
 def _inside(path: str, root: Path) -> str | None:

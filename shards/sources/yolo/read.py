@@ -55,7 +55,7 @@ def read_yolo(root: Path, file: Path | None = None) -> AnnotatedSet:
         SourceError: no data.yaml, or as for `read_config` and `images_of`; a class index
             without a name, with file and line; no image has a label file.
     """
-    config = read_config(file or _only_config(root))
+    config = read_config(file or only_config(root))
     splits = images_of(root, config)
     reader = _Reader(root, config)
     for path in sorted({path for images in splits.values() for path in images.paths}):
@@ -75,7 +75,12 @@ def read_yolo(root: Path, file: Path | None = None) -> AnnotatedSet:
     )
 
 
-def _only_config(root: Path) -> Path:
+def only_config(root: Path) -> Path:
+    """The file in a folder that describes the data set, or should.
+
+    Raises:
+        SourceError: there is none, or there are several.
+    """
     found = find_configs(root)
     if len(found) == 1:
         return found[0]
@@ -83,7 +88,9 @@ def _only_config(root: Path) -> Path:
         return plain  # its error says what is wrong
     if found:
         names = first_names([file.name for file in found])
-        raise SourceError(f"{root}: several data sets: {names}. Rename the one to pack data.yaml.")
+        raise SourceError(
+            f"{root}: several data sets: {names}. Rename the one to pack to data.yaml."
+        )
     if (root / "classes.txt").is_file():
         raise SourceError(
             f"{root}: no data.yaml. Write one with 'train: images' and, under 'names:', the lines "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from shards.paths import shown
 from shards.sources.source import Request, Source, Tree
 from shards.sources.yolo.config import is_damaged
-from shards.sources.yolo.read import DATA, find_configs, read_yolo
+from shards.sources.yolo.read import DATA, find_configs, only_config, read_yolo
 
 if TYPE_CHECKING:
     from shards.sample import AnnotatedSet
@@ -21,9 +21,8 @@ def _looks_like(tree: Tree) -> str | None:
 
 
 def _read(tree: Tree, request: Request) -> AnnotatedSet:
-    found = read_yolo(tree.root, request.labels)
-    file = request.labels or find_configs(tree.root)[0]
-    return tree.without(found, f"in no split of {shown(file.name)}")
+    file = request.labels or only_config(tree.root)
+    return tree.without(read_yolo(tree.root, file), f"in no split of {shown(file.name)}")
 
 
 SOURCE: Final = Source(name="yolo", looks_like=_looks_like, read=_read)

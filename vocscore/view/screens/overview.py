@@ -87,8 +87,7 @@ def _notes(session: Session) -> None:
         )
     elif not labels.held_out.any():
         notes.append(
-            "The model was trained on every labeled image here, so its figures are optimistically "
-            "biased."
+            "The model was trained on every labeled image here, so its figures are too optimistic."
         )
     elif labels.left_out:
         left = counted(labels.left_out, "image")
