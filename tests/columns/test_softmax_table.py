@@ -50,6 +50,18 @@ def write(predictions: Drawn, file: Path, **selected: Any) -> Path:
     return file
 
 
+def test_a_link_to_predictions_finds_their_record(tmp_path: Path) -> None:
+    """Its softmax then counts: every image has one label, whatever the path it was opened by."""
+    real = tmp_path / "real"
+    real.mkdir()
+    file = write(drawn(), real / "p.csv")
+    link = tmp_path / "link.csv"
+    link.symlink_to(file)
+    linked, direct = open_table(link), open_table(file)
+    assert linked.record is not None
+    assert linked.record == direct.record
+
+
 @pytest.mark.parametrize("columns", ["all", "probabilities"])
 def test_each_image_has_its_most_probable_class(tmp_path: Path, columns: str) -> None:
     """Whether the predictions contain labels or not, and at any threshold of a class."""

@@ -8,7 +8,8 @@ from vocscore.columns.build import finished_columns
 from vocscore.columns.follow import Follower, output_of, work_folder_of
 from vocscore.columns.table import Table
 from vocscore.errors import EvalError, RecordError
-from vocscore.records.score_record import STARTED, read_record, record_file
+from vocscore.evaluation.seen import place_of_record
+from vocscore.records.score_record import STARTED, read_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ def open_table(source: Path, *, on_rows: Callable[[int], None] | None = None) ->
         return _unfinished(source, work)
     if not source.exists():
         raise EvalError(f"{source}: no such file or folder. Name what 'vocscore score' wrote.")
-    record = _record(record_file(source))
+    record = _record(place_of_record(source))
     columns = finished_columns(source, known=_classes(record), on_rows=on_rows)
     return Table(source, columns, record=record)
 
