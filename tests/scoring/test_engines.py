@@ -20,7 +20,7 @@ from vocscore.errors import DeviceError, ScoreError
 from vocscore.scoring.engines import processes
 from vocscore.scoring.engines.factory import resolve_devices
 from vocscore.scoring.engines.processes import ProcessEngine
-from vocscore.scoring.output.ledger import work_folder
+from vocscore.scoring.output.posix_store import work_folder
 
 pytestmark = pytest.mark.exclusive
 
