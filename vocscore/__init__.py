@@ -27,15 +27,17 @@ from vocscore import machine, offline
 if TYPE_CHECKING:
     from shards.errors import Error
     from vocscore.api.batch_loader import BatchLoader
+    from vocscore.api.demo import demo
     from vocscore.api.evaluation import Evaluation
+    from vocscore.api.exporting import export, quantize
     from vocscore.api.importing import import_model
     from vocscore.api.info import Info
-    from vocscore.api.jobs import demo, evaluate, export, info, pack, quantize, score, train, verify
+    from vocscore.api.jobs import pack, score, train, verify
     from vocscore.api.load import load
     from vocscore.api.loader import loader
     from vocscore.api.model import Model
     from vocscore.api.predictions import Prediction, Predictions
-    from vocscore.api.results import compare, relabel, report, view
+    from vocscore.api.results import compare, evaluate, info, relabel, report, view
     from vocscore.api.webdataset import webdataset
     from vocscore.comparing import CompareReport
     from vocscore.config.charts import ChartConfig
@@ -174,22 +176,14 @@ _MODULES = {
     "vocscore.api.batch_loader": ("BatchLoader",),
     "vocscore.api.info": ("Info",),
     "vocscore.api.importing": ("import_model",),
-    "vocscore.api.jobs": (
-        "demo",
-        "evaluate",
-        "export",
-        "info",
-        "pack",
-        "quantize",
-        "score",
-        "train",
-        "verify",
-    ),
+    "vocscore.api.demo": ("demo",),
+    "vocscore.api.exporting": ("export", "quantize"),
+    "vocscore.api.jobs": ("pack", "score", "train", "verify"),
     "vocscore.api.loader": ("loader",),
     "vocscore.api.load": ("load",),
     "vocscore.api.model": ("Model",),
     "vocscore.api.predictions": ("Prediction", "Predictions"),
-    "vocscore.api.results": ("compare", "relabel", "report", "view"),
+    "vocscore.api.results": ("compare", "evaluate", "info", "relabel", "report", "view"),
     "vocscore.api.webdataset": ("webdataset",),
     "vocscore.comparing": ("CompareReport",),
     "vocscore.config.comparing": ("ComparedConfig",),

@@ -122,6 +122,7 @@ class Journal:
             self._check_replaceable()
             (self._folder / NAME).replace(self._replaced)
             atomic.sync_folder(self._folder)
+        self._remove_temporary()
         self._remove_replaced()
         old = self._read_plan()
         if old is not None and (difference := plan.differs(old)):
@@ -151,6 +152,13 @@ class Journal:
         """Remove the lock if there is nothing to resume: the set is complete or not started."""
         if not self._plan.exists() and not self._replaced.exists():
             (self.stage / _LOCK).unlink(missing_ok=True)
+
+    def _remove_temporary(self) -> None:
+        """Remove what killed runs, here or on another machine, were writing."""
+        ours = {NAME, REJECTED, self._plan.name, self._file.name}
+        for path in (*atomic.unfinished(self.stage), *atomic.unfinished(self._folder)):
+            if atomic.final_name(path.name) in ours:
+                path.unlink(missing_ok=True)
 
     def _check_replaceable(self) -> None:
         """Raise before anything is moved if `dataset.json` does not identify our files."""

@@ -11,7 +11,7 @@ from model_doubles import make_record, make_run
 from test_held_out import Everything, figures, judge, pack_again
 from voc_truth import write
 
-from vocscore.api.jobs import info
+from vocscore import info
 from vocscore.columns.labels import find_labels
 from vocscore.columns.open import open_table
 

@@ -16,8 +16,9 @@ import numpy as np
 from dying import STEPS, forked, killed
 
 from vocscore.scoring.formats.features_format import NpyFeatures
-from vocscore.scoring.output.ledger import UnitRecord, open_ledger
+from vocscore.scoring.output.ledger import open_ledger
 from vocscore.scoring.output.rows import Rows
+from vocscore.scoring.output.unit_record import UnitRecord
 
 VALUES = np.arange(20, dtype=np.float32).reshape(4, 5)
 TEXT = "".join(f"row {i}\n" for i in range(4))

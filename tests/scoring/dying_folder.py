@@ -14,7 +14,8 @@ from pathlib import Path
 
 from dying import STEPS, forked, killed
 
-from vocscore.scoring.output.ledger import UnitRecord, open_ledger
+from vocscore.scoring.output.ledger import open_ledger
+from vocscore.scoring.output.unit_record import UnitRecord
 
 NEW = {f"part-{i:06d}.csv": f"new {i}\n" for i in range(3)}
 OLD = {f"part-{i:06d}.csv": f"old {i}\n" for i in range(5)}

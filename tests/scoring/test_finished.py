@@ -12,7 +12,8 @@ from tiny_network import make_checkpoint, run
 from vocscore.cli.main import main
 from vocscore.errors import ScoreError
 from vocscore.records.score_record import read_record, record_file
-from vocscore.scoring.output.ledger import Ledger, work_folder
+from vocscore.scoring.output.posix_store import work_folder
+from vocscore.scoring.output.publication import Publication
 
 FORMS = ("o.csv", "o.jsonl", "o.parquet", "parts")
 
@@ -79,7 +80,7 @@ def test_a_run_killed_after_its_end_was_complete(source, checkpoint, tmp_path, m
 
     output = tmp_path / "o.csv"
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "_finish", killed)
+        patch.setattr(Publication, "finish", killed)
         with pytest.raises(Killed):
             run(source, output, checkpoint)
     assert not output.exists()

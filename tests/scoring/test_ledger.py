@@ -9,7 +9,9 @@ import pytest
 from shards import atomic
 from vocscore.errors import ScoreError
 from vocscore.scoring.output.differences import differences
-from vocscore.scoring.output.ledger import UnitRecord, open_ledger, work_folder
+from vocscore.scoring.output.ledger import open_ledger
+from vocscore.scoring.output.posix_store import work_folder
+from vocscore.scoring.output.unit_record import UnitRecord
 
 PLAN = {
     "source": "/a",
@@ -293,3 +295,27 @@ def test_a_run_without_parts_that_died_is_started_again(output):
         commit(ledger, 0)
         ledger.merge(1, join)
     assert names(output) == ["out.csv"]
+
+
+def test_a_file_system_without_locks_is_refused_with_the_cure(output, monkeypatch):
+    """Where nothing keeps a second run away, scoring does not begin; one line names the way out."""
+
+    def flock(descriptor, how):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(ScoreError, match=r"has no locks .* --units 1/1 .*merge"), opened(output):
+        pass
+
+
+def test_what_a_run_killed_elsewhere_was_writing_is_removed(output):
+    """Temporary files of any machine go when the run is resumed; they are recognized by name."""
+    with opened(output) as ledger:
+        commit(ledger, 0)
+    work = work_folder(output)
+    for name in (f".part-000001.csv.{'0' * 8}-1-{'0' * 8}.tmp", ".bad-000001.jsonl.tmp"):
+        (work / name).touch()
+    (work / ".notes.txt.tmp").touch()
+    with opened(output) as ledger:
+        assert list(ledger.records) == [0]
+    assert [path.name for path in work.glob(".*")] == [".notes.txt.tmp"]

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from vocscore.errors import ScoreError
-from vocscore.scoring.output.ledger import UnitRecord, open_ledger, refuse_existing, work_folder
+from vocscore.scoring.output.existing import refuse_existing
+from vocscore.scoring.output.ledger import open_ledger
+from vocscore.scoring.output.posix_store import work_folder
+from vocscore.scoring.output.unit_record import UnitRecord
 
 DRIVER = Path(__file__).with_name("dying_folder.py")
 PLAN = {"checkpoint": "a" * 64}

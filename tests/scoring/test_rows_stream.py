@@ -21,9 +21,9 @@ from vocscore.scoring.bad_inputs.quarantine import Quarantine
 from vocscore.scoring.engines.local import LocalEngine
 from vocscore.scoring.formats.csv_format import CsvFormat
 from vocscore.scoring.inputs.sources import read_source
-from vocscore.scoring.output.ledger import UnitRecord
 from vocscore.scoring.output.rows import Rows
 from vocscore.scoring.output.rows_stream import RowsStream
+from vocscore.scoring.output.unit_record import UnitRecord
 from vocscore.scoring.scoring import Scoring
 
 if TYPE_CHECKING:

@@ -19,8 +19,10 @@ from vocscore.evaluation.predictions import read_predictions
 from vocscore.models.card import checkpoint_hash
 from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.selection import Selection
-from vocscore.scoring.output.ledger import UnitRecord, open_ledger, work_folder
+from vocscore.scoring.output.ledger import open_ledger
+from vocscore.scoring.output.posix_store import work_folder
 from vocscore.scoring.output.rows import Rows
+from vocscore.scoring.output.unit_record import UnitRecord
 
 OUTPUTS = [
     ("out.csv", None),

@@ -29,7 +29,7 @@ def test_an_error_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
     def interrupted() -> NoReturn:
         with atomic.replacing(tmp_path / "a.csv") as file:
             file.write(b"new")
-            assert atomic.temporary(tmp_path / "a.csv").exists()
+            assert len(list(tmp_path.glob(".a.csv.*.tmp"))) == 1
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -45,17 +45,18 @@ def test_bytes_are_on_the_disk_before_the_name_is(
     real_sync, real_replace = os.fsync, Path.replace
 
     def fsync(descriptor: int) -> None:
-        calls.append("sync " + Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        calls.append("sync " + (atomic.final_name(name) if name.endswith(".tmp") else "folder"))
         real_sync(descriptor)
 
     def replace(source: Path, target: Path) -> Path:
-        calls.append(f"{source.name} -> {target.name}")
+        calls.append(f"{atomic.final_name(source.name)} -> {target.name}")
         return real_replace(source, target)
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "replace", replace)
     atomic.write(tmp_path / "a.csv", b"x")
-    assert calls == ["sync .a.csv.tmp", ".a.csv.tmp -> a.csv", f"sync {tmp_path.name}"]
+    assert calls == ["sync a.csv", "a.csv -> a.csv", "sync folder"]
 
 
 def test_a_second_process_does_not_get_the_lock(tmp_path: Path) -> None:
@@ -107,3 +108,56 @@ def test_a_file_system_without_locks_does_not_stop_the_work(
     monkeypatch.setattr(fcntl, "flock", flock)
     with atomic.exclusive(tmp_path / "lock"):
         assert (tmp_path / "lock").exists()
+
+
+def test_a_required_lock_that_cannot_be_had_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where flock is not supported, whoever needs the lock is refused, and nothing is held open."""
+
+    def flock(descriptor: int, how: int) -> NoReturn:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names only
+    with (
+        pytest.raises(atomic.NoLocksError, match="Function not implemented"),
+        atomic.exclusive(tmp_path / "lock", required=True),
+    ):
+        pass
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_two_writers_of_one_name_do_not_share_a_temporary_file(tmp_path: Path) -> None:
+    """Two writers at once: the name has the bytes of the last one, whole, and neither fails."""
+    with atomic.replacing(tmp_path / "a") as first, atomic.replacing(tmp_path / "a") as second:
+        first.write(b"1" * 70_000)
+        second.write(b"2" * 50_000)
+    assert (tmp_path / "a").read_bytes() == b"1" * 70_000
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_a_killed_process_was_writing_is_removed_by_the_next(tmp_path: Path) -> None:
+    """Temporary files of ended processes go; those of a living one and other files stay."""
+    code = (
+        "import sys, pathlib\nfrom shards import atomic\n"
+        "print(atomic.temporary(pathlib.Path(sys.argv[1])).name)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "b.csv")]
+    left = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    mine = atomic.temporary(tmp_path / "b.csv").name
+    elsewhere = f".b.csv.{'0' * 8}-1-{'0' * 8}.tmp"
+    for name in (left, mine, elsewhere, ".user.tmp"):
+        (tmp_path / name).touch()
+    assert [path.name for path in atomic.leftovers(tmp_path / "b.csv")] == [left]
+    atomic.write(tmp_path / "a.csv", b"x")
+    assert {path.name for path in tmp_path.iterdir()} == {mine, elsewhere, ".user.tmp", "a.csv"}
+
+
+def test_a_temporary_name_tells_its_final_name() -> None:
+    """Also one of an older version, without host and process; other names are unchanged."""
+    path = Path("/x/part-000001.csv")
+    assert atomic.final_name(atomic.temporary(path).name) == path.name
+    assert atomic.final_name(".part-000001.csv.tmp") == path.name
+    assert atomic.final_name(".vocscore.json") == ".vocscore.json"
+    assert atomic.temporary(path) != atomic.temporary(path)

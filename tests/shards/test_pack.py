@@ -15,6 +15,7 @@ import pytest
 from small_sets import CLASSES, content, image_bytes, pack_small, small_set
 
 import shards.packing.packer
+from shards import atomic
 from shards.errors import DamageError, Fault, LabelError, PackError, Reason
 from shards.images.image_file import read_bytes
 from shards.manifest import read_manifest
@@ -148,7 +149,9 @@ def test_bytes_are_on_the_disk_before_their_names_and_those_before_the_journal(
     real_sync, real_replace = os.fsync, Path.replace
 
     def fsync(descriptor: int) -> None:
-        calls.append("sync " + Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        written = atomic.final_name(name)
+        calls.append(f"sync {name}" if written == name else f"sync {written} being written")
         real_sync(descriptor)
 
     def replace(source: Path, target: Path) -> Path:
@@ -167,10 +170,10 @@ def test_bytes_are_on_the_disk_before_their_names_and_those_before_the_journal(
         "name train-000000.idx",
         "sync out",
         "sync journal.jsonl",
-        "sync .rejected.csv.tmp",
+        "sync rejected.csv being written",
         "name rejected.csv",
         "sync out",
-        "sync .dataset.json.tmp",
+        "sync dataset.json being written",
         "name dataset.json",
         "sync out",
     ]

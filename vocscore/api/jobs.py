@@ -6,45 +6,31 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
-from shards.paths import shown as shown_name
-from vocscore.api.checks import path, path_text, refuse_file_as_folder
+from vocscore.api.checks import path, path_text
 from vocscore.api.progress import opened
-from vocscore.api.results import report
 from vocscore.api.settings import settings, takes
 from vocscore.config.charts import ChartConfig
 from vocscore.config.compute import ComputeConfig
-from vocscore.config.demo import BACKBONE, LEARNING_RATE, SIZE, DemoConfig
-from vocscore.config.evaluating import EvalConfig
-from vocscore.config.exporting import ExportConfig, QuantizeConfig
 from vocscore.config.groups import build
 from vocscore.config.packing import PackConfig
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.training import RunConfig, TrainConfig
 from vocscore.config.verifying import VerifyConfig
-from vocscore.errors import EvalError, InfoError, OptionError, TrainError
+from vocscore.errors import OptionError, TrainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from typing_extensions import Unpack
 
-    from vocscore.api.evaluation import Evaluation
-    from vocscore.api.info import Info
     from vocscore.api.keywords import (
-        DemoKeywords,
-        EvalKeywords,
-        ExportKeywords,
         PackKeywords,
-        QuantizeKeywords,
         ScoreKeywords,
         TrainKeywords,
         VerifyKeywords,
     )
     from vocscore.api.progress import Progress
     from vocscore.config.option import Group
-    from vocscore.exporting.export import ExportReport
-    from vocscore.exporting.quantize import QuantizeReport
     from vocscore.packing import PackReport
     from vocscore.scoring.score_report import ScoreReport
     from vocscore.training.train import EpochResult, TrainReport
@@ -240,188 +226,6 @@ def score(
             listing=shown.listing,
             on_stage=shown.stage,
         )
-
-
-@takes(EvalConfig)
-def evaluate(
-    predictions: PathLike,
-    shards: PathLike,
-    *,
-    options: Group | Iterable[Group] = (),
-    **keywords: Unpack[EvalKeywords],
-) -> Evaluation:
-    """Compute the metrics of predictions, as `vocscore eval` does.
-
-    Args:
-        predictions: the output of `score`, with all probabilities.
-        shards: the packed dataset with the labels.
-        options: groups of options, which set all of their options; keywords take precedence.
-        **keywords: every option of the command.
-
-    Returns:
-        Every metric, with intervals; `print` shows the table of `vocscore eval`.
-
-    Raises:
-        Error: predictions and labels cannot be compared.
-    """
-    from vocscore.api.evaluation import Evaluation
-    from vocscore.evaluation.evaluate import evaluate as run
-
-    config = build(EvalConfig, settings(keywords, options, EvalConfig))
-    file, labeled = path("predictions", predictions, what="file"), path("shards", shards)
-    try:
-        report = run(
-            file,
-            labeled,
-            split=config.judged.split,
-            model=config.judged.model,
-            threshold=config.metrics.threshold,
-            difficult=config.metrics.difficult,
-            resamples=config.bootstrap.resamples,
-            seed=config.bootstrap.seed,
-        )
-    except OSError as error:
-        where = file if error.filename is None else os.fsdecode(error.filename)
-        raise EvalError(
-            f"{shown_name(str(where))}: {error.strerror or error}. Name what 'vocscore score' "
-            "wrote, and the shards with the labels."
-        ) from error
-    return Evaluation.of(report)
-
-
-def info(target: PathLike) -> Info:
-    """Find out what a file or folder is, and what it was made from, as `vocscore info` does.
-
-    Args:
-        target: predictions, finished or not, or their record; a run; shards; an exported model.
-
-    Returns:
-        Its facts; `print` shows them as text.
-
-    Raises:
-        Error: it is nothing that vocscore writes, or damaged.
-    """
-    from vocscore.api.info import read_info
-
-    where = path("target", target, what="file or folder")
-    try:
-        return read_info(where)
-    except OSError as error:
-        raise InfoError(f"{shown_name(str(where))}: {error.strerror or error}.") from error
-
-
-@takes(QuantizeConfig)
-def quantize(
-    run: PathLike,
-    *,
-    options: Group | Iterable[Group] = (),
-    progress: bool | Progress | None = None,
-    **keywords: Unpack[QuantizeKeywords],
-) -> QuantizeReport:
-    """Make the 8-bit form of a model, for `precision="int8"`, as `vocscore quantize` does.
-
-    Args:
-        run: a folder that `train` wrote; the 8-bit model is written beside its weights.
-        options: groups of options, which set all of their options; keywords take precedence.
-        progress: True shows a bar, False none, None only if standard error is a terminal.
-        **keywords: every option of the command.
-
-    Returns:
-        The differences from float32.
-
-    Raises:
-        Error: it differs too much, or cannot be made; nothing was written.
-    """
-    from vocscore.exporting.quantize import quantize as make
-
-    config = build(QuantizeConfig, settings(keywords, options, QuantizeConfig))
-    folder = path("run", run)
-    with opened("quantize", progress) as shown:
-        return make(folder, config, on_images=shown, on_stage=shown.stage)
-
-
-@takes(ExportConfig)
-def export(
-    run: PathLike,
-    output: PathLike,
-    *,
-    options: Group | Iterable[Group] = (),
-    progress: bool | Progress | None = None,
-    **keywords: Unpack[ExportKeywords],
-) -> ExportReport:
-    """Write a model for ONNX Runtime or OpenVINO, as `vocscore export` does.
-
-    Args:
-        run: a folder that `train` wrote.
-        output: FILE.onnx, or FILE.xml for OpenVINO.
-        options: groups of options, which set all of their options; keywords take precedence.
-        progress: True shows a bar, False none, None only if standard error is a terminal.
-        **keywords: every option of the command.
-
-    Returns:
-        The files, and the largest difference of the new model's probabilities from PyTorch's.
-
-    Raises:
-        Error: the model cannot be written, or gives other probabilities; nothing was written.
-    """
-    from vocscore.exporting.job import export as write
-
-    config = build(ExportConfig, settings(keywords, options, ExportConfig))
-    folder, out = path("run", run), path("output", output, what="file")
-    with opened("export", progress) as shown:
-        return write(folder, out, config, on_images=shown, on_stage=shown.stage)
-
-
-@takes(DemoConfig)
-def demo(
-    output: PathLike,
-    *,
-    options: Group | Iterable[Group] = (),
-    progress: bool | Progress | None = None,
-    **keywords: Unpack[DemoKeywords],
-) -> Path:
-    """Draw a small VOC dataset, then pack, train, score and report it, without any download.
-
-    Args:
-        output: folder for everything: VOCdrawn/, shards/, run/, predictions.csv, report.html.
-        options: groups of options, which set all of their options; keywords take precedence.
-        progress: True shows a bar, False none, None only if standard error is a terminal.
-        **keywords: every option of the command.
-
-    Returns:
-        The folder.
-
-    Raises:
-        Error: a file exists already, and `overwrite` is not set, or `output` is not a folder.
-    """
-    from shards.synthetic.voc import draw_voc
-    from vocscore.drawn_demo import make_room, spoil_one_image
-
-    config = build(DemoConfig, settings(keywords, options, DemoConfig))
-    out = path("output", output)
-    refuse_file_as_folder("output", out)
-    make_room(out, overwrite=config.overwrite)
-    with opened("demo", progress) as shown:
-        shown.stage("drawing")
-        draw_voc(out / "VOCdrawn", images=config.images, seed=1)
-    pack(out / "VOCdrawn", out / "shards", progress=progress)
-    train(
-        out / "shards",
-        out / "run",
-        backbone=BACKBONE,
-        weights="none",
-        tune="all",
-        size=SIZE,
-        learning_rate=LEARNING_RATE,
-        epochs=config.epochs,
-        progress=progress,
-    )
-    images = out / "VOCdrawn" / "JPEGImages"
-    spoil_one_image(images)
-    predictions = out / "predictions.csv"
-    score(images, predictions, model=out / "run", progress=progress)
-    report(predictions, out / "report.html", labels=out / "shards", progress=progress)
-    return out
 
 
 def _warn(line: str) -> None:

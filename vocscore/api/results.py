@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from shards.paths import shown as shown_name
 from vocscore.api.checks import path
 from vocscore.api.progress import opened
 from vocscore.api.settings import settings, takes
 from vocscore.config.comparing import CompareConfig
+from vocscore.config.evaluating import EvalConfig
 from vocscore.config.groups import build
 from vocscore.config.relabeling import RelabelConfig
 from vocscore.config.reporting import ReportConfig
 from vocscore.config.viewing import ServerConfig, SubjectConfig
+from vocscore.errors import EvalError, InfoError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
     from typing_extensions import Unpack
 
+    from vocscore.api.evaluation import Evaluation
+    from vocscore.api.info import Info
     from vocscore.api.keywords import (
         CompareKeywords,
+        EvalKeywords,
         RelabelKeywords,
         ReportKeywords,
         ViewKeywords,
@@ -33,6 +39,74 @@ if TYPE_CHECKING:
     from vocscore.view.server import PageServer
 
     PathLike = str | os.PathLike[str]
+
+
+@takes(EvalConfig)
+def evaluate(
+    predictions: PathLike,
+    shards: PathLike,
+    *,
+    options: Group | Iterable[Group] = (),
+    **keywords: Unpack[EvalKeywords],
+) -> Evaluation:
+    """Compute the metrics of predictions, as `vocscore eval` does.
+
+    Args:
+        predictions: the output of `score`, with all probabilities.
+        shards: the packed dataset with the labels.
+        options: groups of options, which set all of their options; keywords take precedence.
+        **keywords: every option of the command.
+
+    Returns:
+        Every metric, with intervals; `print` shows the table of `vocscore eval`.
+
+    Raises:
+        Error: predictions and labels cannot be compared.
+    """
+    from vocscore.api.evaluation import Evaluation
+    from vocscore.evaluation.evaluate import evaluate as run
+
+    config = build(EvalConfig, settings(keywords, options, EvalConfig))
+    file, labeled = path("predictions", predictions, what="file"), path("shards", shards)
+    try:
+        report = run(
+            file,
+            labeled,
+            split=config.judged.split,
+            model=config.judged.model,
+            threshold=config.metrics.threshold,
+            difficult=config.metrics.difficult,
+            resamples=config.bootstrap.resamples,
+            seed=config.bootstrap.seed,
+        )
+    except OSError as error:
+        where = file if error.filename is None else os.fsdecode(error.filename)
+        raise EvalError(
+            f"{shown_name(str(where))}: {error.strerror or error}. Name what 'vocscore score' "
+            "wrote, and the shards with the labels."
+        ) from error
+    return Evaluation.of(report)
+
+
+def info(target: PathLike) -> Info:
+    """Find out what a file or folder is, and what it was made from, as `vocscore info` does.
+
+    Args:
+        target: predictions, finished or not, or their record; a run; shards; an exported model.
+
+    Returns:
+        Its facts; `print` shows them as text.
+
+    Raises:
+        Error: it is nothing that vocscore writes, or damaged.
+    """
+    from vocscore.api.info import read_info
+
+    where = path("target", target, what="file or folder")
+    try:
+        return read_info(where)
+    except OSError as error:
+        raise InfoError(f"{shown_name(str(where))}: {error.strerror or error}.") from error
 
 
 @takes(CompareConfig)

@@ -207,7 +207,8 @@ def _difference(
 def _working(out: Path) -> Iterator[Path]:
     """Make a folder beside the output; remove it when the block ends."""
     folder = atomic.temporary(out)
-    shutil.rmtree(folder, ignore_errors=True)  # left by an export that was killed
+    for left in atomic.leftovers(out):  # by an export that was killed
+        shutil.rmtree(left, ignore_errors=True)
     folder.mkdir()
     try:
         yield folder

@@ -182,7 +182,8 @@ def _working(out: Path) -> Iterator[Path]:
     folder = atomic.temporary(out.resolve())
     try:
         with _writing(out):
-            shutil.rmtree(folder, ignore_errors=True)  # left by an import that was killed
+            for left in atomic.leftovers(out.resolve()):  # by an import that was killed
+                shutil.rmtree(left, ignore_errors=True)
             folder.mkdir(parents=True)
         yield folder
     finally:

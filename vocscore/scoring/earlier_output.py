@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.units import LooseFiles
 from vocscore.scoring.output.earlier import finished_record
+from vocscore.scoring.output.existing import refuse_existing
 from vocscore.scoring.output.features_parts import check_file, refuse_existing_features
-from vocscore.scoring.output.ledger import refuse_existing, settle, work_folder
+from vocscore.scoring.output.ledger import settle
+from vocscore.scoring.output.posix_store import work_folder
 from vocscore.scoring.update.reuse import loose
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from vocscore.records.top_k_columns import KEY
 from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.numbers import Rounding
 from vocscore.scoring.formats.selection import Selection
+from vocscore.scoring.output.existing import refuse_existing
 from vocscore.scoring.output.features_parts import without_features
-from vocscore.scoring.output.ledger import refuse_existing
 from vocscore.scoring.output.rows import Rows
 
 if TYPE_CHECKING:

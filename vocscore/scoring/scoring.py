@@ -16,7 +16,7 @@ from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
 from vocscore.scoring.bad_inputs.bad_records import bad_records, encoded
 from vocscore.scoring.engines import Advance
 from vocscore.scoring.inputs.units import LooseFiles
-from vocscore.scoring.output.ledger import UnitRecord
+from vocscore.scoring.output.unit_record import UnitRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

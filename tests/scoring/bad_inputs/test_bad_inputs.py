@@ -8,7 +8,9 @@ from score_doubles import FakeLoader, is_bad, make_files, score_fake
 
 from vocscore.errors import StoppedOnPurposeError
 from vocscore.scoring.bad_inputs import bad_inputs
-from vocscore.scoring.output.ledger import UnitRecord, open_ledger, work_folder
+from vocscore.scoring.output.ledger import open_ledger
+from vocscore.scoring.output.posix_store import work_folder
+from vocscore.scoring.output.unit_record import UnitRecord
 
 
 def test_without_a_limit_bad_inputs_never_stop_a_run(source, output):

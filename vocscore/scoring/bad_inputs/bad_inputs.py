@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from vocscore.scoring.bad_inputs.quarantine import Quarantine
     from vocscore.scoring.output.destination import Destination
-    from vocscore.scoring.output.ledger import UnitRecord
+    from vocscore.scoring.output.unit_record import UnitRecord
 
 LEAST_ROWS = 1000
 """Rows before the share is checked: ten bad files at the start of a folder say little about it."""

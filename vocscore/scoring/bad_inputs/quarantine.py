@@ -154,6 +154,7 @@ def _write(target: Path, source: int, offset: int, size: int) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_dir():
         raise IsADirectoryError
+    atomic.sweep(target.parent)
     working = atomic.temporary(target)
     # No fsync: a copy that a power failure has truncated has the wrong size, and is rewritten.
     try:
@@ -234,9 +235,11 @@ def _read(file: Path) -> bytes | None:
 
 def _is_empty(folder: Path) -> bool:
     """Whether it does not exist, is empty, or has only an unfinished mark."""
-    unfinished = atomic.temporary(folder / _MARK).name
     try:
-        return all(entry.name == unfinished for entry in os.scandir(folder))
+        return all(
+            entry.name != _MARK and atomic.final_name(entry.name) == _MARK
+            for entry in os.scandir(folder)
+        )
     except FileNotFoundError:
         return True
     except OSError:  # a file, or a folder that may not be read

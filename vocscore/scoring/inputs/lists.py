@@ -16,10 +16,11 @@ from shards.errors import Fault, Reason
 from shards.file_kinds import count
 from shards.paths import shown
 from vocscore.errors import ScoreError
+from vocscore.scoring.inputs.collector import NAMES_BETWEEN_CALLS, Collector
 from vocscore.scoring.inputs.urls import refusal_of_url, scheme_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 LIST_SUFFIXES: Final = (".txt", ".lst", ".list")
 """Suffixes of lists, in lower case."""
@@ -52,7 +53,7 @@ class Listed:
         notes: warnings for the user, one line each.
     """
 
-    names: list[str] = field(default_factory=list)
+    names: Sequence[str] = ()
     faults: dict[str, Fault] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -74,15 +75,21 @@ def read_list(lines: Iterable[bytes], where: str, *, root: str) -> Listed:
     Raises:
         ScoreError: it contains no path, or a zero byte.
     """
-    found = Listed()
+    found, names = Listed(), Collector(ordered=True)
     other: list[tuple[int, str, str]] = []
     for number, line in _lines(lines, where):
+        if number % NAMES_BETWEEN_CALLS == 0:
+            names.relieve()
         if is_plain(line):
-            found.names.append(line)
+            names.recent.append(line)
             continue
         name = _read_line(line, root, found)
-        if name is not None and name != line:
+        if name is None:
+            continue
+        names.recent.append(name)
+        if name != line:
             other.append((number, line, name))
+    found.names = names.names()
     if not found.names:
         raise ScoreError(f"{where}: contains no path. A list has one path per line.")
     if other:
@@ -125,7 +132,7 @@ def _lines(lines: Iterable[bytes], where: str) -> Iterator[tuple[int, str]]:
 
 
 def _read_line(line: str, root: str, found: Listed) -> str | None:
-    """Add to `found` a line that may not be a path as written; return the name used for it."""
+    """Return the name used for a line that may not be a path as written, and note its fault."""
     if os.path.lexists(posixpath.join(root, line)):
         name, fault = line, _unfit(line, root)
     elif line.startswith("#"):
@@ -133,7 +140,6 @@ def _read_line(line: str, root: str, found: Listed) -> str | None:
         return None
     else:
         name, fault = _interpreted(line, root)
-    found.names.append(name)
     if fault is not None:
         found.faults[name] = fault
     return name

@@ -17,6 +17,7 @@ from shards.manifest import NAME as MANIFEST
 from shards.packed_set import manifest_of
 from shards.paths import first_names, shown
 from vocscore.errors import ScoreError
+from vocscore.scoring.inputs.collector import kept
 from vocscore.scoring.inputs.globs import EVERYTHING
 from vocscore.scoring.inputs.lists import LIST_SUFFIXES, read_list
 from vocscore.scoring.inputs.packed import archives_left_out, packed_tars
@@ -90,18 +91,17 @@ def _listed(source: Path, listing: Listing) -> LooseFiles | Tars:
 def _chosen(inputs: LooseFiles | Tars, globs: Globs, source: Path) -> Inputs:
     """Leave out what the user excluded."""
     if isinstance(inputs, Tars):
-        kept = [not globs.drops(name) for name in inputs.names]
+        stay = [not globs.drops(name) for name in inputs.names]
         chosen: LooseFiles | Tars = replace(
             inputs,
-            names=list(compress(inputs.names, kept)),
-            sizes=list(compress(inputs.sizes, kept)),
-            changed=list(compress(inputs.changed, kept)),
-            samples=list(compress(inputs.samples, kept)),
+            names=list(compress(inputs.names, stay)),
+            sizes=list(compress(inputs.sizes, stay)),
+            changed=list(compress(inputs.changed, stay)),
+            samples=list(compress(inputs.samples, stay)),
             globs=globs,
         )
     else:
-        names = [name for name in inputs.names if globs.keeps(name)]
-        chosen = replace(inputs, names=names, globs=globs)
+        chosen = replace(inputs, names=kept(inputs.names, globs.keeps), globs=globs)
     if not chosen.names:
         kind = "tars" if isinstance(inputs, Tars) else "images"
         raise ScoreError(

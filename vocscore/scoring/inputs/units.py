@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from shards.sample import ImageRef
+from vocscore.scoring.inputs.frozen import FrozenNames, joined_names
 from vocscore.scoring.inputs.globs import EVERYTHING, Globs
 from vocscore.scoring.inputs.stamps import stamped
 
@@ -171,13 +172,13 @@ class LooseFiles:
 
     def digest(self) -> str:
         """Hash the names, in order; not sizes or dates: checking a million files takes too long."""
-        return digest_of(self.names)
+        names = self.names
+        return names.digest if isinstance(names, FrozenNames) else digest_of(names)
 
 
 def digest_of(lines: Sequence[str]) -> str:
     """Return the SHA-256 hash, in hexadecimal, of lines that contain no NUL."""
     digest = hashlib.sha256()
     for start in range(0, len(lines), _NAMES_A_CHUNK):
-        chunk = lines[start : start + _NAMES_A_CHUNK]
-        digest.update("".join(f"{line}\0" for line in chunk).encode("utf-8", "surrogateescape"))
+        digest.update(joined_names(lines[start : start + _NAMES_A_CHUNK]))
     return digest.hexdigest()

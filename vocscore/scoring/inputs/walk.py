@@ -13,11 +13,11 @@ from shards.archives import HEAD_BYTES
 from shards.file_kinds import MACOS_FOLDER, Nature, count, kind_of, nature_of
 from shards.files import open_regular
 from shards.paths import is_image, shown
+from vocscore.scoring.inputs.collector import NAMES_BETWEEN_CALLS, Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
-_ENTRIES_BETWEEN_CALLS = 4096
 _Identity = tuple[int, int]
 """Device and inode, which identify a folder independent of its path."""
 
@@ -28,15 +28,14 @@ class Found:
 
     Attributes:
         images: files that are images by their names or first bytes; relative paths with '/'
-            between folders, sorted by code points. Plain strings: a million of them must fit into
-            memory.
+            between folders, sorted by code points; many are in a temporary file (`Collector`).
         tars: tars, in the same form.
         archives: other archives, in the same form; they are also counted in `skipped`.
         skipped: kind -> number of other files and hidden folders.
         problems: folders that could not be read or were not entered again, one line each.
     """
 
-    images: list[str] = field(default_factory=list)
+    images: Sequence[str] = ()
     tars: list[str] = field(default_factory=list)
     archives: list[str] = field(default_factory=list)
     skipped: dict[str, int] = field(default_factory=dict)
@@ -61,7 +60,7 @@ def walk(
     Raises:
         OSError: the folder itself cannot be read.
     """
-    found = Found()
+    found, images = Found(), Collector()
     stack: list[tuple[str, tuple[_Identity, ...]]] = [("", ())]
     while stack:
         prefix, above = stack.pop()
@@ -71,7 +70,7 @@ def walk(
                 found.problems.append(f"{shown(prefix)}: links to one of its parents; left out")
                 continue
             known = () if prefix else passed_over
-            below = _list_folder(root, prefix, found, known, listing)
+            below = _list_folder(root, prefix, found, images, passed_over=known, listing=listing)
             stack.extend((folder, (*above, here)) for folder in below)
         except OSError as error:
             if not prefix:
@@ -79,8 +78,9 @@ def walk(
             found.problems.append(
                 f"{shown(prefix)}: could not be listed ({error.strerror}); its contents are missing"
             )
-    for names in (found.images, found.tars, found.archives, found.problems):
+    for names in (found.tars, found.archives, found.problems):
         names.sort()
+    found.images = images.names()
     return found
 
 
@@ -93,14 +93,19 @@ def _list_folder(
     root: str,
     prefix: str,
     found: Found,
-    known: Collection[str],
+    images: Collector,
+    *,
+    passed_over: Collection[str],
     listing: Callable[[int], None] | None,
 ) -> Iterator[str]:
-    """Add the entries of one folder to `found`; yield its folders, each with a trailing '/'."""
+    """Add the entries of one folder to what is found; yield its folders with a trailing '/'."""
+    add = images.recent.append
     with os.scandir(Path(root, prefix)) as entries:
         for number, entry in enumerate(entries):
-            if listing and number % _ENTRIES_BETWEEN_CALLS == 0:
-                listing(len(found.images) + len(found.tars))
+            if number % NAMES_BETWEEN_CALLS == 0:
+                images.relieve()
+                if listing:
+                    listing(len(images) + len(found.tars))
             name = entry.name
             if _is_folder(entry):
                 if not name.startswith(".") and name != MACOS_FOLDER:
@@ -108,31 +113,28 @@ def _list_folder(
                 else:
                     folder = MACOS_FOLDER if name == MACOS_FOLDER else "hidden"
                     count(found.skipped, f"{folder} folders")
-            elif is_image(name):
-                found.images.append(prefix + name)
-            elif name not in known:
-                _take(entry, prefix, found)
+            elif is_image(name) or (name not in passed_over and _take(entry, prefix, found)):
+                add(prefix + name)
 
 
-def _take(entry: os.DirEntry[str], prefix: str, found: Found) -> None:
-    """Classify a file that does not have the suffix of an image."""
+def _take(entry: os.DirEntry[str], prefix: str, found: Found) -> bool:
+    """Classify a file that does not have the suffix of an image; return whether it is one."""
     name = entry.name
     if name.startswith("."):
         count(found.skipped, kind_of(name, hidden=True))
-        return
+        return False
     try:
         nature = nature_of(name, partial(_head, entry))
     except _NotAFile as told:
         count(found.skipped, str(told))
-        return
-    if nature is Nature.IMAGE:
-        found.images.append(prefix + name)
-    elif nature is Nature.TAR:
+        return False
+    if nature is Nature.TAR:
         found.tars.append(prefix + name)
-    else:
+    elif nature is not Nature.IMAGE:
         count(found.skipped, kind_of(name))
         if nature is Nature.ARCHIVE:
             found.archives.append(prefix + name)
+    return nature is Nature.IMAGE
 
 
 class _NotAFile(Exception):  # noqa: N818 - its text is the kind of the entry, in the plural

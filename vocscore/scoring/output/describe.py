@@ -77,7 +77,8 @@ def describe(
         errors: Counter[str] = Counter()
         for part in ledger.records.values():
             errors.update(part.errors)
-        features = {BYTES: ledger.features.joined_bytes} if complete and ledger.features else {}
+        joined = ledger.features_bytes if complete else None
+        features = {} if joined is None else {BYTES: joined}
         record = ScoreRecord(
             vocscore=plan["vocscore"],
             libraries=libraries,

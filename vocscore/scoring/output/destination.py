@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from vocscore.scoring.output.ledger import UnitRecord
     from vocscore.scoring.output.rows import Rows
+    from vocscore.scoring.output.unit_record import UnitRecord
 
 
 class Destination(Protocol):

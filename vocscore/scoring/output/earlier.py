@@ -9,7 +9,7 @@ from vocscore.errors import RecordError, ScoreError
 from vocscore.records.score_record import read_record, record_file
 from vocscore.scoring.output.describe import recorded_plan
 from vocscore.scoring.output.differences import differences
-from vocscore.scoring.output.ledger import refuse_existing
+from vocscore.scoring.output.existing import refuse_existing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

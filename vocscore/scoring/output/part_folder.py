@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PART = re.compile(r"part-\d{6,}\.[a-z]+")
-_OURS = re.compile(r"\.?part-\d{6,}\.[a-z]+(\.tmp)?")
 
 
 def refuse_existing_folder(output: Path, *, overwrite: bool) -> None:
@@ -72,6 +71,6 @@ def remove(folder: Path) -> None:
     """
     if folder.is_dir():
         for path in folder.iterdir():
-            if _OURS.fullmatch(path.name):
+            if _PART.fullmatch(atomic.final_name(path.name)):
                 path.unlink()
         folder.rmdir()

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from vocscore.scoring.output.ledger import UnitRecord
     from vocscore.scoring.output.rows import Rows
+    from vocscore.scoring.output.unit_record import UnitRecord
 
 _COPY_BYTES = 1 << 20
 

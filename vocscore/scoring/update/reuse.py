@@ -13,6 +13,7 @@ from shards.files import read_regular
 from vocscore.errors import RecordError, ScoreError
 from vocscore.records.input_stamps import HASHED, read_stamps, stamps_file
 from vocscore.records.score_record import record_file
+from vocscore.scoring.inputs.collector import kept as kept_names
 from vocscore.scoring.inputs.stamps import stamped
 from vocscore.scoring.inputs.units import LooseFiles
 from vocscore.scoring.update.old_rows import keys_of, names_at, read_old_rows
@@ -116,8 +117,8 @@ def plan_reuse(
     removed = np.ones(len(rows.keys), np.bool_)
     removed[found[found >= 0]] = False
     kept = np.flatnonzero(removed & rows.good) if keep_removed else np.empty(0, np.int64)
-    names = [name for name, stays in zip(inputs.names, same.tolist(), strict=True) if not stays]
-    scored = replace(inputs, names=names)
+    stays = iter(same.tolist())
+    scored = replace(inputs, names=kept_names(inputs.names, lambda _name: not next(stays)))
     digest = hashlib.sha256(read_regular(record_file(output))).hexdigest()
     result = Reuse(
         file=output,
