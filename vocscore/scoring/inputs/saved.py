@@ -35,17 +35,17 @@ def write_inputs(inputs: Inputs, file: BinaryIO) -> None:
         "digest": inputs.digest(),
         "skipped": dict(inputs.skipped),
         "problems": list(inputs.problems),
-        "root": _absolute(inputs.root),
         "include": inputs.globs.include,
         "exclude": inputs.globs.exclude,
     }
     if isinstance(inputs, LooseFiles):
         faults = {name: [str(one.reason), one.detail] for name, one in inputs.faults.items()}
-        head |= {"stamps": inputs.stamps, "faults": faults}
+        head |= {"root": _absolute(inputs.root), "stamps": inputs.stamps, "faults": faults}
         file.write(_line(head))
         freeze(inputs.names, file)
         return
     assert isinstance(inputs, Tars), "the only other kind of inputs"
+    head |= {"root": _absolute(inputs.root)}
     file.write(_line(head | {name: getattr(inputs, name) for name in _TAR_FIELDS}))
 
 
