@@ -34,6 +34,7 @@ FUNCTIONS = {
     "verify": "verify",
     "train": "train",
     "score": "score",
+    "merge": "merge",
     "eval": "evaluate",
     "quantize": "quantize",
     "export": "export",

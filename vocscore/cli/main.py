@@ -21,6 +21,7 @@ COMMANDS = {
     "verify": ("verify", "verify"),
     "train": ("train", "train"),
     "score": ("score", "score"),
+    "merge": ("merge", "merge"),
     "eval": ("evaluate", "evaluate"),
     "compare": ("compare", "compare"),
     "relabel": ("relabel", "relabel"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from vocscore.config.compute import ComputeConfig, DecodeConfig
+from vocscore.config.jobs import JobsConfig
 from vocscore.config.option import Group, option
 from vocscore.config.tta import Tta, parse_tta
 from vocscore.errors import OptionError
@@ -259,3 +260,4 @@ class ScoreConfig:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     compute: InferenceConfig = field(default_factory=InferenceConfig)
+    jobs: JobsConfig = field(default_factory=JobsConfig)

@@ -60,6 +60,8 @@ def score_to_stream(
     written = config.output
     if written.overwrite or config.update.update:
         raise OptionError("{overwrite} and {update} need a file. Name one with -o, or omit them.")
+    if config.jobs.units is not None:
+        raise OptionError("{units} needs a file that the jobs share. Name one with -o.")
     if written.features is not None:
         raise OptionError(
             "{features} needs predictions in a file, which can be resumed. Name one with -o, or "
