@@ -133,11 +133,22 @@ def read_manifest(folder: Path) -> Manifest:
     """
     file = folder / NAME
     try:
-        value = json.loads(read_regular(file))
+        data = read_regular(file)
     except FileNotFoundError:
         raise DamageError(_missing(folder)) from None
     except OSError as error:
         raise DamageError(f"{file}: cannot be read: {error.strerror}.") from error
+    return manifest_from(data, str(file))
+
+
+def manifest_from(data: bytes, file: str) -> Manifest:
+    """Check the bytes of a `dataset.json`; `file` names it in messages.
+
+    Raises:
+        DamageError: it is not as packing writes it.
+    """
+    try:
+        value = json.loads(data)
     except ValueError as error:
         raise DamageError(f"{file}: not JSON ({error}). {_CURE}") from error
     try:

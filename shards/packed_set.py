@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Final
 
 from shards.errors import DamageError
 from shards.files import NotAFileError, open_binary
-from shards.manifest import FORMAT, NAME, Manifest, index_name, read_manifest, split_of
+from shards.manifest import (
+    FORMAT,
+    NAME,
+    Manifest,
+    index_name,
+    manifest_from,
+    read_manifest,
+    split_of,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
 _LOOKED_AT_BYTES: Final = 1 << 20
@@ -34,6 +43,25 @@ def manifest_of(folder: Path) -> Manifest | None:
     """
     found = _found(folder)
     return found and found[0]
+
+
+def manifest_in(
+    read: Callable[[int], bytes], where: str, *, names: Callable[[], Iterable[str]]
+) -> Manifest | None:
+    """The manifest of a packed set that is not on a file system, as `manifest_of`.
+
+    Args:
+        read: returns the `dataset.json`, up to a number of bytes; -1: all of it.
+        where: names it in messages.
+        names: lists the names in its folder; called only if it is damaged.
+
+    Raises:
+        DamageError: it is ours and damaged.
+    """
+    head = read(_LOOKED_AT_BYTES + 1)
+    if not _says_ours(head, names):
+        return None
+    return manifest_from(head if len(head) <= _LOOKED_AT_BYTES else read(-1), where)
 
 
 def is_own_shard(tar: Path) -> bool:
@@ -72,17 +100,20 @@ def _is_ours(folder: Path) -> bool:
         return False
     except OSError as error:
         raise DamageError(f"{file}: cannot be read: {error.strerror}.") from error
+    return _says_ours(head, lambda: (path.name for path in folder.iterdir()))
+
+
+def _says_ours(head: bytes, names: Callable[[], Iterable[str]]) -> bool:
     if len(head) > _LOOKED_AT_BYTES:
         return _MARK.search(head) is not None
     try:
         value = json.loads(head)
     except (ValueError, RecursionError):
-        return _MARK.search(head) is not None or _has_packed_shards(folder)
+        return _MARK.search(head) is not None or _has_packed_shards(frozenset(names()))
     return isinstance(value, dict) and (value.get("format") == FORMAT or value.keys() >= _KEYS)
 
 
-def _has_packed_shards(folder: Path) -> bool:
-    names = {path.name for path in folder.iterdir()}
+def _has_packed_shards(names: Collection[str]) -> bool:
     return any(
         name.endswith(".tar") and split_of(name) and index_name(name) in names for name in names
     )

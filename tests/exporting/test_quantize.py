@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from exported_runs import invoke, make_run, probabilities
 
+from shards.reader import load_split
+from vocscore.exporting.quantizable import load_measured
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -79,11 +82,21 @@ def test_without_nncf(run: Path, packed: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_shards_of_other_classes(run: Path, packed: Path, tmp_path: Path) -> None:
     """A model is not calibrated with images of other classes."""
     card = json.loads((run / "model.json").read_text())
-    classes = [*card["classes"][1:], card["classes"][0]]
+    classes = [*card["classes"][1:], "another"]
     (run / "model.json").write_text(json.dumps({**card, "classes": classes}))
     result = invoke("quantize", run, "--shards", packed, "-q")
     assert result.exit_code == 2
     assert "classes differ" in result.output
+
+
+def test_classes_in_another_order(run: Path, packed: Path) -> None:
+    """The labels follow the model's order, not that of the shards."""
+    card = json.loads((run / "model.json").read_text())
+    classes = [*card["classes"][1:], card["classes"][0]]
+    (run / "model.json").write_text(json.dumps({**card, "classes": classes}))
+    turned, plain = load_measured(run, packed, split="train"), load_split(packed, "train")
+    assert (turned.labels == np.roll(plain.labels, -1, axis=1)).all()
+    assert turned.images == plain.images
 
 
 def test_shards_that_the_run_names(run: Path, packed: Path) -> None:

@@ -9,15 +9,15 @@ import os
 import sys
 import urllib.request
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK = ("127.0.0.1", "::1")  # urllib3, where it is installed, tries whether there is IPv6
 noted: list[str] = []
 
 
 def watch(event: str, args: tuple) -> None:
     """Note what goes beyond this machine."""
-    if event in ("socket.connect", "socket.bind") and args[1][0] != LOOPBACK:
+    if event in ("socket.connect", "socket.bind") and args[1][0] not in LOOPBACK:
         noted.append(f"{event} {args[1]}")
-    elif event == "socket.getaddrinfo" and args[0] not in (LOOPBACK, b"127.0.0.1"):
+    elif event == "socket.getaddrinfo" and args[0] not in (*LOOPBACK, b"127.0.0.1"):
         noted.append(f"{event} {args[0]}")
     elif event in ("os.fork", "os.forkpty"):
         noted.append(event)

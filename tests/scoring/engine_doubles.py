@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from score_doubles import CLASSES, FakeForward, FakeLoader
@@ -63,6 +63,7 @@ class FakeOpener:
     dies_at_once: bool = False
     fails_at_once: bool = False
     device: str = "cpu"
+    kind: dict[str, str] = field(default_factory=dict)
 
     def open(self):
         if self.dies_at_once and next_death(self.deaths):

@@ -17,10 +17,10 @@ from engine_doubles import FakeOpener
 from score_doubles import make_files, score_fake
 
 from vocscore.errors import DeviceError, ScoreError
-from vocscore.scoring.engines import processes
 from vocscore.scoring.engines.factory import resolve_devices
 from vocscore.scoring.engines.processes import ProcessEngine
 from vocscore.scoring.output.posix_store import work_folder
+from vocscore.workers import processes
 
 pytestmark = pytest.mark.exclusive
 
@@ -78,12 +78,11 @@ def test_bytes_do_not_depend_on_the_number_of_workers(source, output, expected, 
 def test_every_worker_gets_units(source, output):
     """Nobody is idle: with two workers of one speed, two processes have had units."""
     with closing(ProcessEngine([FakeOpener(seconds_per_batch=0.01)] * 2)) as engine:
-        hands = [worker.units for worker in engine._workers]
         seen = [0, 0]
 
         def look(done, total, errors):
-            for i, units in enumerate(hands):
-                seen[i] = max(seen[i], len(units))
+            for i, worker in enumerate(engine.dispatcher.workers):
+                seen[i] = max(seen[i], len(worker.items))
 
         score_fake(source, output, engine=engine, progress=look)
     assert seen == [2, 2]
@@ -139,7 +138,7 @@ from vocscore.scoring.engines.processes import ProcessEngine
 if __name__ == "__main__":
     engine = ProcessEngine([FakeOpener()])
     leave_a_child(Path("child"))
-    Path("worker").write_text(str(engine._workers[0]._process.pid))
+    Path("worker").write_text(str(engine.dispatcher.workers[0].link.process))
     os._exit(0)
 """
 
@@ -173,14 +172,14 @@ def test_workers_that_do_not_end_are_killed_together(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "_SECONDS_TO_END", 0.5)
     engine = ProcessEngine([FakeOpener()] * 3)
     waits = []
-    for worker in engine._workers:
-        os.kill(worker._process.pid, signal.SIGSTOP)
+    for worker in engine.dispatcher.workers:
+        os.kill(worker.link.process, signal.SIGSTOP)
 
-        def end(*, within, end=worker.end):
+        def end(within, end=worker.link.end):
             waits.append(within)
-            return end(within=within)
+            return end(within)
 
-        monkeypatch.setattr(worker, "end", end)
+        monkeypatch.setattr(worker.link, "end", end)
     engine.close()
     assert waits[0] > 0
     assert waits[1:] == [0, 0]
@@ -194,9 +193,9 @@ def test_workers_killed_at_random_moments_cost_no_row(source, output, expected):
     def kill(done, total, errors):
         # a unit that was in three deaths would be given up, so those that were in one are spared
         alive = [
-            worker._process.pid
-            for worker in engine._workers
-            if worker.units and not engine._deaths.keys() & worker.units
+            worker.link.process
+            for worker in engine.dispatcher.workers
+            if worker.items and not engine.dispatcher._deaths.keys() & worker.items
         ]
         if alive and done > 8 * (len(kills) + 1):
             kills.append(chance.choice(alive))

@@ -15,9 +15,9 @@ from score_doubles import CLASSES, FakeForward, FakeLoader, answer, make_files
 from vocscore.scoring.engines import Advance, Finished
 from vocscore.scoring.engines.inference import Pending
 from vocscore.scoring.engines.local import LocalEngine
-from vocscore.scoring.engines.worker import Units
 from vocscore.scoring.inputs.globs import EVERYTHING
 from vocscore.scoring.inputs.sources import read_source
+from vocscore.workers.worker import Arrivals
 
 NAMES = [f"{i:03d}{'bad' if i % 7 == 3 else ''}.jpg" for i in range(30)]
 
@@ -206,7 +206,7 @@ def test_the_network_goes_on_while_a_unit_is_committed(units):
 @pytest.mark.timeout(30)
 def test_an_error_comes_out_although_another_unit_is_waited_for(units, who):
     """Whoever hands out units waits for this error before it says that there are no more."""
-    handed = Units()
+    handed = Arrivals()
     handed.put(units[0])
 
     class Fails(FakeLoader):
@@ -250,7 +250,7 @@ def test_units_before_one_that_cannot_be_read_come_out(units):
 def test_no_thread_is_left_although_another_unit_is_waited_for(units, how):
     """A receiver may stop in the middle, by itself or by Ctrl-C: the units are stopped first."""
     before = threading.active_count()
-    handed = Units()
+    handed = Arrivals()
     handed.put(units[0])
     events = LocalEngine(FakeLoader(3), LateForward(), classes=len(CLASSES)).score(handed)
     while not isinstance(next(events), Finished):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,11 @@ def load_measured(checkpoint: Path, shards: Path, *, split: str) -> LabeledImage
 
     Args:
         checkpoint: the folder of a trained network.
-        shards: a packed dataset with the checkpoint's classes.
+        shards: a packed dataset with the checkpoint's classes, in any order.
         split: as for `load_split`.
+
+    Returns:
+        The images, with labels in the order of the checkpoint's classes.
 
     Raises:
         CheckpointError: it is not a checkpoint, or NNCF is not installed.
@@ -34,7 +38,8 @@ def load_measured(checkpoint: Path, shards: Path, *, split: str) -> LabeledImage
     weights = weights_file_of(read_card(checkpoint))
     if not (checkpoint / weights).is_file():
         raise CheckpointError(f"{checkpoint}: has no {weights}. Name a finished run.")
-    if read_manifest(shards).classes != card.classes:
+    classes = read_manifest(shards).classes
+    if set(classes) != set(card.classes):
         raise ExportError(
             f"{shards}: the classes differ from the model's. Name the shards that it was trained "
             "on."
@@ -43,4 +48,6 @@ def load_measured(checkpoint: Path, shards: Path, *, split: str) -> LabeledImage
         raise CheckpointError(
             "quantizing needs NNCF, which is not installed. pip install 'vocscore[int8]'."
         )
-    return load_split(shards, split)
+    images = load_split(shards, split)
+    columns = [classes.index(name) for name in card.classes]
+    return replace(images, labels=images.labels[:, columns])

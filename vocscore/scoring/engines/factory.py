@@ -9,9 +9,10 @@ from vocscore.errors import ScoreError
 from vocscore.machine import parse_device, settle_threads, usable_cores
 from vocscore.scoring.engines.local import LocalEngine
 from vocscore.scoring.engines.processes import ProcessEngine
+from vocscore.workers.kind import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from vocscore.config.tta import Tta
@@ -100,6 +101,11 @@ class WorkerOpener:
     def device(self) -> str:
         """The device of the engine."""
         return self.engine.device
+
+    @property
+    def kind(self) -> Mapping[str, str]:
+        """The machine, the libraries and the arithmetic."""
+        return kind_of(device=self.engine.device, precision=self.engine.precision)
 
     def open(self) -> LocalEngine:
         """Open the engine, limited to this worker's cores."""

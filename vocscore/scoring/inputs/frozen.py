@@ -37,9 +37,10 @@ class FrozenNames(Sequence[str]):
         bytes: size of the names in the file.
     """
 
-    def __init__(self, file: BinaryIO, index: NameIndex) -> None:
-        """Take over an open file that begins with these names; it is closed with this object."""
+    def __init__(self, file: BinaryIO, index: NameIndex, *, begin: int = 0) -> None:
+        """Take over an open file with these names at `begin`; it is closed with this object."""
         self._file = file
+        self._begin = begin
         self._offsets = index.offsets
         self._count = index.count
         self.bytes = index.bytes
@@ -84,7 +85,7 @@ class FrozenNames(Sequence[str]):
     def _bytes(self, start: int, stop: int) -> bytes:
         pieces = []
         while start < stop:
-            piece = os.pread(self._file.fileno(), stop - start, start)
+            piece = os.pread(self._file.fileno(), stop - start, self._begin + start)
             if not piece:
                 raise ScoreError("The listing of the inputs was truncated while it was in use.")
             pieces.append(piece)
@@ -187,13 +188,18 @@ def open_frozen(file: Path, *, digest: str | None = None) -> FrozenNames:
         ScoreError: the file is incomplete or another one.
         OSError: it cannot be read.
     """
-    index, last = NameIndex(), b"\0"
     with ExitStack() as held:
-        opened = held.enter_context(file.open("rb"))
-        while piece := opened.read(_PIECE_BYTES):
-            index.add(piece)
-            last = piece[-1:]
-        if last != b"\0" or digest not in (None, index.digest()):
-            raise ScoreError(f"{file}: an incomplete or changed listing of inputs. Remove it.")
+        names = read_frozen(held.enter_context(file.open("rb")), file, digest=digest)
         held.pop_all()  # it stays open
-    return FrozenNames(opened, index)
+    return names
+
+
+def read_frozen(opened: BinaryIO, file: Path, *, digest: str | None) -> FrozenNames:
+    """Take over an open file at the beginning of its names, as `open_frozen`."""
+    begin, index, last = opened.tell(), NameIndex(), b"\0"
+    while piece := opened.read(_PIECE_BYTES):
+        index.add(piece)
+        last = piece[-1:]
+    if last != b"\0" or digest not in (None, index.digest()):
+        raise ScoreError(f"{file}: an incomplete or changed listing of inputs. Remove it.")
+    return FrozenNames(opened, index, begin=begin)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shards.manifest import NAME as MANIFEST
@@ -27,38 +29,69 @@ def packed_tars(
 ) -> Tars:
     """List the shards of a packed set, then other tars beside them.
 
+    Raises:
+        ScoreError: a shard is missing.
+    """
+    found = walk(str(folder), passed_over=own_files(manifest), listing=listing)
+    tars = tars_of_set(str(folder), manifest, found, exists=lambda name: (folder / name).is_file())
+    return open_tars(
+        folder, tars.names, samples=tars.samples, skipped=found.skipped, problems=tars.problems
+    )
+
+
+def own_files(manifest: Manifest) -> frozenset[str]:
+    """The names of the files that packing wrote."""
+    names = [shard.name for shard in manifest.shards()]
+    return frozenset((MANIFEST, REJECTED, *names, *map(index_name, names)))
+
+
+@dataclass(frozen=True, slots=True)
+class SetTars:
+    """The tars of a packed set to score: names, numbers of images if known, and warnings."""
+
+    names: Sequence[str]
+    samples: Sequence[int | None]
+    problems: Sequence[str]
+
+
+def tars_of_set(
+    folder: str, manifest: Manifest, found: Found, *, exists: Callable[[str], bool]
+) -> SetTars:
+    """Choose the tars to score.
+
     A tar that is named like a shard of the set and is not in its manifest was left by another run,
     so its images are most likely in the set already. It is reported and not scored, like
     everything beside the shards that is not a tar.
+
+    Args:
+        folder: of the set, for messages.
+        manifest: of the set.
+        found: what else is in the folder.
+        exists: whether there is a file of a name in the folder.
 
     Raises:
         ScoreError: a shard is missing.
     """
     shards = manifest.shards()
     for shard in shards:
-        if not (folder / shard.name).is_file():
+        if not exists(shard.name):
             raise ScoreError(
-                f"{folder / shard.name}: listed in {MANIFEST}, but missing. Copy the set again. To "
-                f"list all missing files: {shlex.join(['vocscore', 'verify', str(folder)])}"
+                f"{posixpath.join(folder, shard.name)}: listed in {MANIFEST}, but missing. Copy "
+                "the set again. To list all missing files: "
+                f"{shlex.join(['vocscore', 'verify', folder])}"
             )
-    names = [shard.name for shard in shards]
-    own = {MANIFEST, REJECTED, *names, *map(index_name, names)}
-    found = walk(str(folder), passed_over=own, listing=listing)
-    left = [name for name in found.tars if _is_left(folder, name, manifest)]
+    left = [name for name in found.tars if _is_left(name, manifest, exists)]
     added = [name for name in found.tars if "/" not in name and name not in left]
-    problems = [*found.problems, *_problems(found, added, left)]
-    return open_tars(
-        folder,
-        [*names, *added],
-        samples=[*(shard.samples for shard in shards), *(None for _ in added)],
-        skipped=found.skipped,
-        problems=problems,
+    return SetTars(
+        [*(shard.name for shard in shards), *added],
+        [*(shard.samples for shard in shards), *(None for _ in added)],
+        [*found.problems, *_problems(found, added, left)],
     )
 
 
-def _is_left(folder: Path, name: str, manifest: Manifest) -> bool:
+def _is_left(name: str, manifest: Manifest, exists: Callable[[str], bool]) -> bool:
     split = split_of(name)
-    return split is not None and (split in manifest.splits or (folder / index_name(name)).exists())
+    return split is not None and (split in manifest.splits or exists(index_name(name)))
 
 
 def _problems(found: Found, added: Sequence[str], left: Sequence[str]) -> Iterator[str]:

@@ -7,41 +7,33 @@ import sys
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from shards.archives import HEAD_BYTES, archive_of_head, archive_of_name, is_tar_head
-from shards.file_kinds import is_known_other, is_tar, listed
+from shards.archives import HEAD_BYTES
+from shards.file_kinds import is_tar
 from shards.files import NotAFileError, open_binary
-from shards.image_formats import FORMATS, SNIFFED_BYTES, format_of_name, sniff
 from shards.manifest import NAME as MANIFEST
 from shards.packed_set import manifest_of
-from shards.paths import first_names, shown
+from shards.paths import shown
 from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.collector import kept
 from vocscore.scoring.inputs.globs import EVERYTHING
-from vocscore.scoring.inputs.lists import LIST_SUFFIXES, read_list
-from vocscore.scoring.inputs.packed import archives_left_out, packed_tars
+from vocscore.scoring.inputs.packed import packed_tars
+from vocscore.scoring.inputs.recognized import SOURCES, kind_of_file, list_of, problems_of
 from vocscore.scoring.inputs.tar_units import Tars, open_tars
 from vocscore.scoring.inputs.units import LooseFiles
 from vocscore.scoring.inputs.urls import refuse_url
 from vocscore.scoring.inputs.walk import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from shards.archives import Archive
     from vocscore.scoring.inputs.globs import Globs
     from vocscore.scoring.inputs.units import Inputs
-    from vocscore.scoring.inputs.walk import Found
 
     Listing = Callable[[int], None] | None
 
 STANDARD_INPUT = Path("-")
-_PIECE_BYTES = 1 << 20
-_SOURCES = (
-    "A source is a folder of images, packed shards, a .tar, a list of paths (.txt, .lst, .list, or "
-    "'-' for standard input), or one image."
-)
 
 
 def read_source(
@@ -66,7 +58,7 @@ def read_source(
     """
     refuse_url(source)
     if not os.fspath(source):
-        raise ScoreError(f"SRC is empty. {_SOURCES}")
+        raise ScoreError(f"SRC is empty. {SOURCES}")
     path = Path(source)
     inputs = _listed(path, listing)
     return _chosen(inputs, globs, path) if globs else inputs
@@ -74,7 +66,7 @@ def read_source(
 
 def _listed(source: Path, listing: Listing) -> LooseFiles | Tars:
     if source == STANDARD_INPUT:
-        return _list(sys.stdin.buffer, "standard input", root="")
+        return list_of(sys.stdin.buffer, "standard input", root="")
     try:
         return _folder(source, listing) if source.is_dir() else _file(source)
     except NotAFileError as error:
@@ -84,7 +76,7 @@ def _listed(source: Path, listing: Listing) -> LooseFiles | Tars:
         ) from error
     except OSError as error:
         raise ScoreError(
-            f"{shown(str(source))}: {str(error.strerror).lower()}. {_SOURCES}"
+            f"{shown(str(source))}: {str(error.strerror).lower()}. {SOURCES}"
         ) from error
 
 
@@ -125,86 +117,18 @@ def _folder(folder: Path, listing: Listing) -> LooseFiles | Tars:
         if manifest is not None:
             return packed_tars(folder, manifest, listing=listing)
     found = walk(str(folder), listing=listing)
-    problems = [*found.problems, *archives_left_out(found.archives)]
+    problems = problems_of(found, str(folder))
     if found.images:
-        if found.tars:
-            problems.append(
-                f"{first_names(found.tars)}: tars beside images are not scored ({len(found.tars)} "
-                "here); name them to score them"
-            )
         return LooseFiles(str(folder), found.images, found.skipped, problems)
-    if all(archive_of_name(name) for name in found.tars):  # or there is none
-        raise ScoreError(_nothing(folder, found))
     return open_tars(folder, found.tars, skipped=found.skipped, problems=problems)
 
 
-def _nothing(folder: Path, found: Found) -> str:
-    """Return a message: what was looked for, and what was found instead."""
-    line = (
-        f"{shown(str(folder))}: no image in it or its subfolders (looked for "
-        f"{' '.join(one.suffixes[0] for one in FORMATS[:9])} ... and first bytes of images, then "
-        "for .tar)."
-    )
-    if found.skipped:
-        line += f" Files skipped: {sum(found.skipped.values())} ({listed(found.skipped)})."
-    if found.problems:
-        line += f" {found.problems[0]}."
-    packed = sorted([*found.tars, *found.archives])
-    if not packed:
-        return f"{line} Name a folder that contains images."
-    archive = archive_of_name(packed[0])
-    command = f" ({archive.command(str(folder / packed[0]))})" if archive else ""
-    return f"{line} Archives are not read: unpack {first_names(packed)} first{command}."
-
-
 def _file(source: Path) -> LooseFiles | Tars:
-    name, where = source.name, shown(str(source))
     with open_binary(source) as file:
-        head = file.read(HEAD_BYTES)
-        image, tar = sniff(head[:SNIFFED_BYTES]) is not None, is_tar_head(head)
-        archive = None if image or tar else _archive(name, head)
-        # A text may begin like an image, but does not contain a zero byte.
-        binary = b"\0" in head and (image or tar or archive is not None)
-        if source.suffix.lower() in LIST_SUFFIXES and not binary:
+        kind = kind_of_file(file.read(HEAD_BYTES), str(source))
+        if kind == "list":
             file.seek(0)
-            return _list(file, where, root=str(source.parent))
-    if archive is not None:
-        raise ScoreError(
-            f"{where}: {archive.kind}, which is not read. Unpack it "
-            f"({archive.command(str(source))}) and score its contents."
-        )
-    if image or format_of_name(name) is not None:
-        return LooseFiles(str(source.parent), [name])
-    if tar or is_tar(name):
-        return open_tars(source.parent, [name])
-    raise ScoreError(
-        f"{where}: not an image by its name or its first bytes, not a tar, not a list. {_SOURCES}"
-    )
-
-
-def _archive(name: str, head: bytes) -> Archive | None:
-    """Return the kind of archive; None for a document in such a format (.docx, .npz)."""
-    if is_known_other(name) and not name.lower().endswith(LIST_SUFFIXES):
-        return None
-    archive = archive_of_name(name) or archive_of_head(head)
-    return None if archive and name.lower().endswith(".svgz") else archive
-
-
-def _list(file: BinaryIO, where: str, *, root: str) -> LooseFiles:
-    found = read_list(_lines(file), where, root=root)
-    return LooseFiles(root, found.names, found.skipped, found.notes, found.faults)
-
-
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield whole lines, but of a line with a zero byte only the pieces up to it.
-
-    Such a line is refused anyway, and the zeros of a sparse file may not fit into memory.
-    """
-    line = b""
-    while piece := file.readline(_PIECE_BYTES):
-        line += piece
-        if piece.endswith(b"\n") or b"\0" in piece:
-            yield line
-            line = b""
-    if line:
-        yield line
+            return list_of(file, shown(str(source)), root=str(source.parent))
+    if kind == "image":
+        return LooseFiles(str(source.parent), [source.name])
+    return open_tars(source.parent, [source.name])
