@@ -130,7 +130,7 @@ def pack(
         settings=rule,
         progress=on_images,
         stage=stage,
-        pool=pool_of(config.output, warn=warn),
+        pool=pool_of(config.output, stage=stage, warn=warn),
     )
     return PackReport(
         written.manifest,

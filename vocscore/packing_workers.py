@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version_tuple
@@ -20,10 +20,13 @@ from vocscore.workers.processes import ProcessTransport
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
+    from typing_extensions import Self
+
     from shards.packing.units import Result, Unit, Workshop
     from shards.packing.units_run import OpenPool
     from vocscore.config.packing import ShardsConfig
     from vocscore.workers.messages import Partial
+    from vocscore.workers.transport import Transport
 
 _LIBRARIES: Final = ("vocscore", "numpy", "pillow", "simplejpeg", "pillow-heif", "imagecodecs")
 """They decide whether an image can be used, and what is made of it."""
@@ -88,16 +91,26 @@ class PackingWork:
 
 
 class WorkerPool:
-    """A `Pool` of the workers of a dispatcher.
+    """A `Pool` of the workers of a transport. Close it.
 
     Args:
-        dispatcher: its workers do `PackingJob`s.
-        warn: called with a line about each unit with a problem.
+        transport: its workers do `PackingJob`s.
+        policy: of the place; its words are set here.
+        warn: called with a line about each unit or worker with a problem.
+
+    Raises:
+        PackError: workers die repeatedly, or one does not see the folders.
     """
 
-    def __init__(self, dispatcher: Dispatcher, warn: Callable[[str], None]) -> None:
-        self._dispatcher = dispatcher
+    def __init__(
+        self, transport: Transport, policy: Policy, *, warn: Callable[[str], None]
+    ) -> None:
+        """Start the workers."""
         self._warn = warn
+        self._out: dict[int, str] = {}  # the units that are handed out: what they are
+        words = replace(policy, name=self._name, verbs=("packing", "packed"))
+        with _as_pack_error():
+            self._dispatcher = Dispatcher(transport, words, notice=self._tell)
 
     def run(self, units: Iterator[Unit]) -> Generator[Result]:
         """Do the units; see `Pool`.
@@ -105,60 +118,83 @@ class WorkerPool:
         Raises:
             PackError: workers died too often, or images have changed.
         """
-        try:
-            for message, problems in self._dispatcher.run(units):
+        with _as_pack_error():
+            for message, problems in self._dispatcher.run(_Noted(units, self._out)):
                 for problem in problems:
-                    self._warn(f"warning: {problem}")
+                    self._tell(problem)
                 if isinstance(message, Done):
+                    del self._out[message.number]
                     yield message.value
-        except ScoreError as error:
-            raise PackError(str(error)) from error
+
+    def close(self) -> None:
+        """End the workers, also in the middle of a unit."""
+        self._dispatcher.close()
+
+    def _name(self, number: int) -> str:
+        return self._out.get(number, "")
+
+    def _tell(self, line: str) -> None:
+        self._warn(f"warning: {line}")
 
 
-def pool_of(config: ShardsConfig, *, warn: Callable[[str], None]) -> OpenPool | None:
+class _Noted:
+    """Units, each noted when it is handed out."""
+
+    def __init__(self, units: Iterator[Unit], out: dict[int, str]) -> None:
+        self._units = units
+        self._out = out
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Unit:
+        unit = next(self._units)
+        self._out[unit.number] = str(unit)
+        return unit
+
+
+@contextmanager
+def _as_pack_error() -> Iterator[None]:
+    """Raise what dispatching could not do as an error of packing."""
+    try:
+        yield
+    except ScoreError as error:
+        raise PackError(str(error)) from error
+
+
+def pool_of(
+    config: ShardsConfig, *, stage: Callable[[str], None], warn: Callable[[str], None]
+) -> OpenPool | None:
     """What opens the workers that the options ask for; None: one process packs alone.
 
     Args:
         config: the options.
+        stage: called with the name of the stage that begins.
         warn: called with a line about each unit with a problem.
     """
     if config.processes is None:
         return None
-    return partial(_processes, processes=config.processes, workers=config.workers, warn=warn)
+    return partial(
+        _processes, processes=config.processes, workers=config.workers, stage=stage, warn=warn
+    )
 
 
 @contextmanager
 def _processes(
-    workshop: Workshop, *, processes: int, workers: int | None, warn: Callable[[str], None]
+    workshop: Workshop,
+    *,
+    processes: int,
+    workers: int | None,
+    stage: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> Iterator[WorkerPool]:
-    """Start processes of this machine that pack.
-
-    Args:
-        workshop: what they need.
-        processes: their number.
-        workers: threads of each; None: their share of the usable cores.
-        warn: called with a line about each unit with a problem.
-
-    Raises:
-        PackError: they die repeatedly.
-    """
+    """Start processes of this machine; without `workers`, each has its share of the cores."""
+    stage(f"starting {processes} process{'es' if processes > 1 else ''}")
     threads = workers or max(1, usable_cores() // processes)
     jobs = [PackingJob(workshop, threads, f"process {n}") for n in range(1, processes + 1)]
     transport = ProcessTransport(jobs, advice="fewer --processes or fewer --workers")
-    with _pool(transport, Policy(wait_for=1, what="unit", verbs=("packing", "packed")), warn) as p:
-        yield p
-
-
-@contextmanager
-def _pool(transport: Any, policy: Policy, warn: Callable[[str], None]) -> Iterator[WorkerPool]:
-    try:
-        dispatcher = Dispatcher(transport, policy, notice=lambda line: warn(f"warning: {line}"))
-    except ScoreError as error:
-        raise PackError(str(error)) from error
-    try:
-        yield WorkerPool(dispatcher, warn)
-    finally:
-        dispatcher.close()
+    with closing(WorkerPool(transport, Policy(wait_for=1), warn=warn)) as pool:
+        yield pool
 
 
 def _versions() -> dict[str, str]:

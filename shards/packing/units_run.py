@@ -162,6 +162,7 @@ class UnitsRun:
             self._verdicts.add(result.number, result.verdicts)
             self._rejected += self._verdicts.rejected[result.number]
             self._done += len(result.verdicts)
+            self._show()
             if self._done == self._total:
                 self._stage(WRITING)
                 self._checking = False
