@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from vocscore.config.relabeling import RelabelConfig
     from vocscore.config.reporting import ContentsConfig
     from vocscore.config.scoring import (
+        ClusterConfig,
         InferenceConfig,
         InputsConfig,
         LimitsConfig,
@@ -103,6 +104,7 @@ __all__ = [
     "CheckConfig",
     "CheckpointConfig",
     "ChecksConfig",
+    "ClusterConfig",
     "CompareReport",
     "ComparedConfig",
     "ComparisonConfig",
@@ -211,6 +213,7 @@ _MODULES = {
     ),
     "vocscore.config.packing": ("ImagesConfig", "LabelsConfig", "ShardsConfig", "SplitConfig"),
     "vocscore.config.scoring": (
+        "ClusterConfig",
         "InferenceConfig",
         "InputsConfig",
         "LimitsConfig",

@@ -22,6 +22,7 @@ from vocscore.cli.streams import rows_to_stdout
 from vocscore.config.compute import DecodeConfig
 from vocscore.config.groups import build
 from vocscore.config.scoring import (
+    ClusterConfig,
     InferenceConfig,
     InputsConfig,
     LimitsConfig,
@@ -86,6 +87,7 @@ def _split_names(
     LimitsConfig,
     DecodeConfig,
     InferenceConfig,
+    ClusterConfig,
     thresholds_file={"type": paths.THRESHOLDS},
     features={"type": paths.FEATURES},
     quarantine={"type": paths.new_folder("copies of bad inputs")},
@@ -128,6 +130,7 @@ def score(
       vocscore score photos/ -m run/ -o predictions.csv
       vocscore score photos/ -m run/ -o predictions/ --format parquet
       find /data -name '*.jpg' | vocscore score - -m run/ -o predictions.csv
+      vocscore score /shared/photos -m /shared/run -o p.csv --on ray://head:10001 --processes 16
       vocscore score photos/ -m run/ -o - --top-k 1 --decimals 3 --quiet | head
     """
     config = build(ScoreConfig, settings)
