@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from vocscore.api.exporting import export, quantize
     from vocscore.api.importing import import_model
     from vocscore.api.info import Info
-    from vocscore.api.jobs import pack, score, train, verify
+    from vocscore.api.jobs import pack, plan, score, train, verify
     from vocscore.api.load import load
     from vocscore.api.loader import loader
     from vocscore.api.model import Model
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     )
     from vocscore.config.model import ModelConfig
     from vocscore.config.packing import ImagesConfig, LabelsConfig, ShardsConfig, SplitConfig
+    from vocscore.config.planning import PlanningConfig
     from vocscore.config.relabeling import RelabelConfig
     from vocscore.config.reporting import ContentsConfig
     from vocscore.config.scoring import (
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from vocscore.packing import PackReport
     from vocscore.pipeline.batch import Batch
     from vocscore.reporting.report import WrittenReport
+    from vocscore.scoring.forecast.plan_report import PlanReport
     from vocscore.scoring.relabel import RelabelReport
     from vocscore.scoring.score_report import ScoreReport
     from vocscore.training.history import EpochResult, TrainReport
@@ -136,6 +138,8 @@ __all__ = [
     "OutputConfig",
     "PackReport",
     "PageServer",
+    "PlanReport",
+    "PlanningConfig",
     "Prediction",
     "Predictions",
     "PreprocessingConfig",
@@ -163,6 +167,7 @@ __all__ = [
     "load",
     "loader",
     "pack",
+    "plan",
     "quantize",
     "relabel",
     "report",
@@ -180,7 +185,7 @@ _MODULES = {
     "vocscore.api.importing": ("import_model",),
     "vocscore.api.demo": ("demo",),
     "vocscore.api.exporting": ("export", "quantize"),
-    "vocscore.api.jobs": ("pack", "score", "train", "verify"),
+    "vocscore.api.jobs": ("pack", "plan", "score", "train", "verify"),
     "vocscore.api.loader": ("loader",),
     "vocscore.api.load": ("load",),
     "vocscore.api.model": ("Model",),
@@ -189,6 +194,7 @@ _MODULES = {
     "vocscore.api.webdataset": ("webdataset",),
     "vocscore.comparing": ("CompareReport",),
     "vocscore.config.comparing": ("ComparedConfig",),
+    "vocscore.config.planning": ("PlanningConfig",),
     "vocscore.config.relabeling": ("RelabelConfig",),
     "vocscore.config.reporting": ("ContentsConfig",),
     "vocscore.reporting.report": ("WrittenReport",),
@@ -236,6 +242,7 @@ _MODULES = {
     "vocscore.importing.job": ("ImportReport",),
     "vocscore.packing": ("PackReport",),
     "vocscore.pipeline.batch": ("Batch",),
+    "vocscore.scoring.forecast.plan_report": ("PlanReport",),
     "vocscore.scoring.score_report": ("ScoreReport",),
     "vocscore.training.history": ("EpochResult", "TrainReport"),
     "vocscore.verifying": ("VerifyReport",),

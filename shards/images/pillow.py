@@ -20,7 +20,7 @@ from PIL import (
 )
 
 from shards.errors import BadImage, Fault, Reason
-from shards.images import exif, heif, isobmff, kinds, libtiff, memory, png, tiff, webp
+from shards.images import exif, heif, isobmff, kinds, libtiff, memory, png, spng, tiff, webp
 from shards.images.rgb import to_rgb
 from shards.images.tiff_directory import Directory
 
@@ -210,7 +210,17 @@ def _loaded(image: Image.Image) -> tuple[NDArray[np.uint8], int]:
 
 
 def _open_png(data: bytes) -> Opened:
-    return _opened("PNG", png.size(data), lambda: _loaded(_image(png.plain(data), "PNG")))
+    return _opened("PNG", png.size(data), lambda: _decode_png(data))
+
+
+def _decode_png(data: bytes) -> tuple[NDArray[np.uint8], int]:
+    plain = png.plain(data)
+    if spng.takes(data[24], data[25]):
+        parts, size = png.parts(plain), png.size(data)
+        pixels = spng.decode(plain, *size) if parts.usual else None
+        if pixels is not None:
+            return pixels, exif.orientation(parts.exif)
+    return _loaded(_image(plain, "PNG"))
 
 
 def _open_webp(data: bytes) -> Opened:

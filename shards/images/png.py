@@ -9,6 +9,7 @@ Source: PNG specification, third edition, sections 5 (chunks), 11.2 (critical on
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _ANCILLARY: Final = 0x20
 """Bit of a chunk's first letter (lower case) that marks it as optional for decoders."""
+
+
+_USUAL: Final = re.compile(rb"IHDR( PLTE)?( IDAT)+ IEND")
 
 
 class _Chunk(NamedTuple):
@@ -68,6 +72,30 @@ def plain(data: bytes) -> bytes:
     return b"".join(view[start:end] for start, end in kept)
 
 
+class Parts(NamedTuple):
+    """What is in a PNG that `plain` returned.
+
+    Attributes:
+        usual: whether the chunks are those that every encoder writes, in the usual order; decoders
+            differ about others.
+        exif: the last eXIf chunk, which is Pillow's choice too; b"" if there is none.
+    """
+
+    usual: bool
+    exif: bytes
+
+
+def parts(data: bytes) -> Parts:
+    """Look at the chunks of what `plain` returned."""
+    exif, kinds = b"", []
+    for chunk in _chunks(data):
+        if chunk.kind == b"eXIf":
+            exif = data[chunk.start + 8 : chunk.end - 4]
+        else:
+            kinds.append(chunk.kind)
+    return Parts(_USUAL.fullmatch(b" ".join(kinds)) is not None, exif)
+
+
 def _critical(data: bytes) -> Iterator[_Chunk]:
     """Yield the critical chunks and intact EXIF, up to and including IEND.
 
@@ -86,6 +114,8 @@ def _critical(data: bytes) -> Iterator[_Chunk]:
     chunk = first
     while chunk is not None:
         if not chunk.kind[0] & _ANCILLARY:
+            if chunk.kind == b"IHDR" and chunk is not first:  # Pillow would take its size
+                raise BadImage(Fault(Reason.CORRUPT, "the PNG has a second IHDR chunk"))
             if not _checksum_is_right(data, chunk):
                 raise BadImage(
                     Fault(Reason.CORRUPT, f"checksum of PNG chunk {chunk.kind!r} is wrong")

@@ -20,6 +20,7 @@ from vocscore.config.exporting import ExportConfig, QuantizeConfig
 from vocscore.config.groups import declared
 from vocscore.config.importing import ImportConfig
 from vocscore.config.packing import PackConfig
+from vocscore.config.planning import PlanConfig
 from vocscore.config.relabeling import RelabelConfig
 from vocscore.config.reporting import ReportConfig
 from vocscore.config.scoring import ScoreConfig
@@ -36,6 +37,7 @@ KEYWORDS: Final[dict[str, tuple[type[Any], ...]]] = {
     "Pack": (PackConfig,),
     "Verify": (VerifyConfig,),
     "Train": (TrainConfig, RunConfig, ComputeConfig, ChartConfig),
+    "Plan": (PlanConfig,),
     "Score": (ScoreConfig,),
     "Eval": (EvalConfig,),
     "Compare": (CompareConfig,),

@@ -46,9 +46,7 @@ READER_LEFT = 128 + signal.SIGPIPE
 """The exit code if the reader of standard output ended, as shells report it of other programs."""
 
 
-def _split_names(
-    _ctx: click.Context, _param: click.Parameter, value: str | None
-) -> tuple[str, ...]:
+def split_names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
     """Split a comma-separated list; empty names are refused, since '' would select a device."""
     names = tuple(name.strip() for name in value.split(",")) if value else ()
     if not all(names):
@@ -91,7 +89,7 @@ def _split_names(
     thresholds_file={"type": paths.THRESHOLDS},
     features={"type": paths.FEATURES},
     quarantine={"type": paths.new_folder("copies of bad inputs")},
-    devices={"multiple": False, "default": None, "callback": _split_names},
+    devices={"multiple": False, "default": None, "callback": split_names},
 )
 @panel_option(
     "--json",
