@@ -195,8 +195,8 @@ def simulated(commit: float) -> Outcome:
         facts={"committer binds at workers": binds, "images/s there": UNIT / commit},
         lines=(
             (
-                f"the committer binds at {binds} workers, {UNIT / commit:,.0f} images/s: then units "
-                "of several outputs, or jobs without a driver (--units), go on"
+                f"the committer binds at {binds} workers, {UNIT / commit:,.0f} images/s: then "
+                "units of several outputs, or jobs without a driver (--units), go on"
             ),
         ),
     )
