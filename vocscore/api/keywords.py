@@ -50,6 +50,7 @@ class PackKeywords(TypedDict, total=False):
     quality: int
     shard_samples: int
     workers: int | None
+    processes: int | None
     overwrite: bool
 
 
@@ -181,6 +182,20 @@ class ScoreKeywords(TypedDict, total=False):
     precision: Literal["auto", "float32", "bf16", "int8"]
     devices: Sequence[str]
     tta: str | None
+    units: str | None
+    on: str | None
+    processes: int | None
+    cpus_per_process: int | None
+    gpus_per_process: float | None
+    mixed_machines: bool
+
+
+class MergeKeywords(TypedDict, total=False):
+    """Options of `vocscore.merge`."""
+
+    overwrite: bool
+    max_bad: float | None
+    quarantine: str | PathLike[str] | None
 
 
 class EvalKeywords(TypedDict, total=False):
