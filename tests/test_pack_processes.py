@@ -19,7 +19,7 @@ from pack_runs import image, pack
 from shards.errors import PackError
 from shards.packing.pack import pack as write_shards
 from shards.sample import AnnotatedSet, ImageRef, Sample
-from vocscore.config.packing import PackConfig, ShardsConfig
+from vocscore.config.packing import PackConfig, PackWorkersConfig, ShardsConfig
 from vocscore.packing import pack as pack_set
 from vocscore.packing_workers import pool_of
 
@@ -126,7 +126,7 @@ def pack_deadly(folder: Path, *, deaths: int, warned: list[str]) -> PackReport:
         Sample(str(path.relative_to(source)), ("a",)) for path in sorted(source.rglob("*.jpg"))
     )
     locate = partial(deadly, str(source), samples[300].path, str(folder / "marks"), deaths)
-    config = ShardsConfig(processes=2)
+    config = PackConfig(processes=PackWorkersConfig(processes=2))
     real = pool_of(config, stage=lambda _name: None, warn=warned.append)
     assert real is not None
     return write_shards(
@@ -171,7 +171,9 @@ def test_the_stages_are_named(tmp_path: Path) -> None:
     """First images are checked, then the remaining shards are written; each counts to its end."""
     source = folders(tmp_path / "in", images=300, bad=0)
     told: list[object] = []
-    config = PackConfig(output=ShardsConfig(processes=1, shard_samples=100))
+    config = PackConfig(
+        output=ShardsConfig(shard_samples=100), processes=PackWorkersConfig(processes=1)
+    )
 
     def count(*counts: int) -> None:
         told.append(counts)
