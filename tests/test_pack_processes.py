@@ -13,8 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from pack_runs import image, pack
+from pack_runs import image, pack, refused
+from webdataset import TarWriter
 
 from shards.errors import PackError
 from shards.packing.pack import pack as write_shards
@@ -60,6 +64,48 @@ def test_processes_give_the_bytes_and_the_summary_of_one(tmp_path: Path) -> None
         ]
 
     assert lines(several.stdout) == lines(alone.stdout)
+
+
+def parquet(root: Path) -> Path:
+    """A Hugging Face set with its images inside, two splits."""
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    schema = pa.schema([("image", kind), ("label", pa.string())])
+    root.mkdir()
+    for split, numbers in (("train", range(500)), ("test", range(500, 600))):
+        rows = [
+            {"image": {"bytes": image(n), "path": f"{n:03d}.jpg"}, "label": f"c{n % 3}"}
+            for n in numbers
+        ]
+        file = root / f"{split}-00000-of-00001.parquet"
+        pq.write_table(pa.Table.from_pylist(rows, schema), file, row_group_size=170)
+    return root
+
+
+def tars(root: Path) -> Path:
+    """WebDataset tars of two splits."""
+    for split, numbers in (("train", range(500)), ("val", range(500, 600))):
+        (root / split).mkdir(parents=True)
+        with TarWriter(str(root / split / "0.tar"), mtime=0) as tar:
+            for n in numbers:
+                label = np.eye(2, dtype="<f4")[n % 2]
+                tar.write({"__key__": f"s{n:07d}", "jpg": image(n), "npy": label})
+        (root / split / "nshards.txt").write_text("1")
+    (root / "classnames.txt").write_text("cat\ndog\n")
+    return root
+
+
+@pytest.mark.parametrize("write", [parquet, tars])
+def test_images_inside_of_other_files(
+    write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers open Parquet files and tars by themselves, also if the source is named relatively."""
+    write(tmp_path / "in")
+    monkeypatch.chdir(tmp_path)
+    for out, words in (("alone", []), ("several", ["--processes", 2])):
+        result = pack("in", "-o", out, "--shard-samples", 90, *words)
+        assert result.exit_code == 0, result.output
+    assert len(list(Path("alone").glob("*.tar"))) == 8
+    assert content(Path("several")) == content(Path("alone"))
 
 
 def test_the_command_is_killed_and_goes_on_with_other_numbers_of_processes(
@@ -185,9 +231,33 @@ def test_the_stages_are_named(tmp_path: Path) -> None:
     assert told[-1] == (300, 300, 0)
 
 
-def test_bad_numbers_of_processes_are_refused(tmp_path: Path) -> None:
-    """Zero processes are no processes."""
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--processes", 0), "'--processes': 0 is not in the range x>=1"),
+        (("--cpus-per-process", 2), "--cpus-per-process needs --on. Add it."),
+        (("--mixed-machines",), "--mixed-machines needs --on. Add it."),
+        (("--on", "there"), "--on there: name 'ray', HOST:PORT or ray://HOST:PORT."),
+    ],
+)
+def test_bad_options_are_refused(words: tuple[object, ...], line: str, tmp_path: Path) -> None:
+    """One line says which option, and nothing is written."""
     folders(tmp_path / "in", images=2, bad=0)
-    result = pack(tmp_path / "in", "-o", tmp_path / "out", "--processes", 0)
-    assert result.exit_code == 2
-    assert "--processes" in result.stderr
+    assert line in refused(tmp_path / "out", tmp_path / "in", *words)
+
+
+@pytest.mark.slow
+def test_on_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Ray cluster of this machine packs the same bytes, and is gone afterwards."""
+    pytest.importorskip("ray")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    source = folders(tmp_path / "in", images=300, bad=2)
+    words = (source, "--max-bad", 0.5, "--shard-samples", 40)
+    assert pack(*words, "-o", tmp_path / "alone").exit_code == 0
+    command = [sys.executable, "-m", "vocscore", "pack", *map(str, words), "--on", "ray"]
+    command += ["-o", str(tmp_path / "ray"), "--processes", "2", "--cpus-per-process", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert content(tmp_path / "ray") == content(tmp_path / "alone")
+    assert not (tmp_path / "home").exists()
