@@ -92,8 +92,8 @@ def plan(
     stage("loading the model")
     from vocscore.scoring.engines.opened import open_here
 
-    opened_engine = open_here(config.scoring, card, checkpoint=checkpoint, identity=identity)
-    engine, opener = opened_engine.engine, opened_engine.opener
+    used = open_here(config.scoring, card, checkpoint=checkpoint, identity=identity)
+    engine, opener = used.engine, used.opener
     opened = time.perf_counter()
     on_gpu = opener.device.startswith("cuda")
     with closing(engine):
@@ -103,9 +103,7 @@ def plan(
             config,
             parts=partial(TrialParts, rows_format=rows_format, joined=not choice.folder),
             times=Times(listing=listed - started, start=opened - listed),
-            machine=Machine(
-                usable_cores(), max(1, len(config.scoring.compute.devices)) if on_gpu else 0
-            ),
+            machine=Machine(usable_cores(), used.devices if on_gpu else 0),
             remote=(scheme_of(str(source)) or "file") != "file",
             stage=stage,
         )
