@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from shards.errors import Fault
+    from vocscore.pipeline.scratch import LocalCopy
 
 _NAMES_A_CHUNK = 4096
 StampKind: TypeAlias = Literal["size", "hash"]
@@ -32,6 +33,7 @@ class Contents:
         skipped: kind -> number of members that are not inputs.
         stamps: bytes of the stamps of the images' files, looked up before they are read, so that
             a later change shows; empty if they were not asked for.
+        copy: the local copy of a tar from object storage, until its images are decoded.
     """
 
     images: Sequence[ImageRef]
@@ -39,6 +41,7 @@ class Contents:
     refusal: Fault | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
     stamps: bytes = b""
+    copy: LocalCopy | None = None
 
 
 class Unit(Protocol):
