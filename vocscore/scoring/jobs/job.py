@@ -33,7 +33,7 @@ from vocscore.scoring.output.features_parts import facts
 from vocscore.scoring.output.ledger import PARTS, opened_store
 from vocscore.scoring.output.marked_run import LeftBehindError
 from vocscore.scoring.plan import plan_of
-from vocscore.scoring.run import check_model, opener_of, thresholds_of
+from vocscore.scoring.run import check_model, thresholds_of
 from vocscore.scoring.score_report import (
     ScoreReport,
     complete_report,
@@ -144,13 +144,13 @@ class _Job:
     ) -> ScoreReport:
         """Score the units of the share that are not committed."""
         self._stage("loading the model")
-        from vocscore.scoring.engines.factory import open_workers
+        from vocscore.scoring.engines.opened import open_here
 
-        opener, several = opener_of(
+        opened = open_here(
             self._config, self._card, checkpoint=self._checkpoint, identity=self._identity
         )
+        engine, opener = opened.engine, opened.opener
         with ExitStack() as held:
-            engine = open_workers(opener, several) if several else opener.open()
             held.enter_context(closing(engine))
             rows_format, described = self._format(opener)
             for first in (True, False):
