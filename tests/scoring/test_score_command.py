@@ -149,7 +149,7 @@ def test_urls_are_refused_by_their_own_names(source, checkpoint, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     good = {"src": source, "-m": checkpoint, "-o": tmp_path / "o.csv"}
     for option, url in (
-        ("src", "s3://bucket/photos"),
+        ("src", "hdfs://bucket/photos"),
         ("-m", "gs://bucket/run"),
         ("-o", "s3://bucket/o.csv"),
         ("--quarantine", "s3://bucket/q"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shards.remote.places import is_remote
 from vocscore.cli.common import KnownError
 from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.urls import refuse_url
@@ -116,7 +117,7 @@ class RowsType(PathType):
 
 
 class SourceType(click.ParamType):  # type: ignore[type-arg]
-    """The source to score as typed: a path, or '-' for standard input."""
+    """The source to score as typed: a path, a URL, or '-' for standard input."""
 
     name = "path"
 
@@ -124,11 +125,13 @@ class SourceType(click.ParamType):  # type: ignore[type-arg]
         """Return the text.
 
         Raises:
-            KnownError: it is a URL. Checked here, because `Path` removes one of its slashes.
+            KnownError: it is a URL that is not read. Checked here, because `Path` removes one of
+                its slashes.
         """
         del param, ctx
         text = str(value)
-        refuse_typed_url(text, written=False)
+        if not is_remote(text):
+            refuse_typed_url(text, written=False)
         return text
 
     def shell_complete(

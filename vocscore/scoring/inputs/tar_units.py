@@ -112,7 +112,7 @@ class Tars:
         root: the folder that the names are relative to.
         names: names of the tars, in order.
         sizes: sizes of the tars in bytes.
-        changed: modification times in nanoseconds.
+        changed: modification times in nanoseconds; of objects, their entity tags.
         samples: number of images in each, if a manifest states it.
         skipped: kind -> number of other files.
         problems: one line for each thing that could not be listed.
@@ -122,7 +122,7 @@ class Tars:
     root: str
     names: Sequence[str]
     sizes: Sequence[int]
-    changed: Sequence[int]
+    changed: Sequence[int | str]
     samples: Sequence[int | None] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
     problems: Sequence[str] = ()
