@@ -1,9 +1,10 @@
 """Fetches folders of object storage (models, packed shards, sets to pack) into the cache, once.
 
-    CACHE/fetched/<hash>/NAME/...   the files; the hash is of the URL and of all names, sizes and etags
+    CACHE/fetched/<hash>/NAME/...   the files
     CACHE/fetched/<hash>/complete   there when all files are
 
-What changes in storage gets another hash, so nothing outdated is used; an interrupted fetch goes on.
+The hash is of the URL and of all names, sizes and etags: what changes in storage gets another one,
+so nothing outdated is used. An interrupted fetch goes on.
 """
 
 from __future__ import annotations
