@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from shards.remote.places import is_remote
 from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.units import LooseFiles
 from vocscore.scoring.output.earlier import finished_record
@@ -56,7 +57,12 @@ def earlier_output(output: Path, choice: Choice, config: ScoreConfig) -> ScoreRe
 
 
 def stamped_inputs(inputs: Inputs, config: ScoreConfig, choice: Choice) -> Inputs:
-    """Have sizes and times of loose files recorded, if the output is one file."""
+    """Have sizes and times of loose files recorded, if the output is one file.
+
+    Of objects they are not: each would take a request.
+    """
+    if isinstance(inputs, LooseFiles) and is_remote(inputs.root):
+        return inputs
     if not config.update.update:
         plain = isinstance(inputs, LooseFiles) and not choice.folder
         return replace(loose(inputs), stamps="size") if plain else inputs

@@ -112,7 +112,7 @@ def plan(
     size = advised_unit_size(measured, processes, given=given)
     planned = forecast(measured, config.planning, unit_size=size)
     return PlanReport(
-        source=source_name(Path(source)),
+        source=source_name(source),
         output=output,
         device=opener.device,
         precision=opener.precision,

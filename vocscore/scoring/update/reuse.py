@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from shards.files import read_regular
+from shards.remote.places import is_remote
 from vocscore.errors import RecordError, ScoreError
 from vocscore.records.input_stamps import HASHED, read_stamps, stamps_file
 from vocscore.records.score_record import record_file
@@ -145,12 +146,17 @@ def loose(inputs: Inputs) -> LooseFiles:
     """The inputs of an update.
 
     Raises:
-        ScoreError: they are tars.
+        ScoreError: they are tars, or on object storage.
     """
     if not isinstance(inputs, LooseFiles):
         raise ScoreError(
             "--update compares image files; tars and packed shards are not supported. Omit "
             "--update, and use --overwrite to score them again."
+        )
+    if is_remote(inputs.root):
+        raise ScoreError(
+            "--update compares files; object storage is not supported. Omit --update, and use "
+            "--overwrite to score its images again."
         )
     return inputs
 
