@@ -106,7 +106,7 @@ class PlanReport(Printed):
         each = planned.units / planned.processes
         what = f"{planned.unit_size:,} images" if measured.tars is None else "a tar"
         yield (
-            f"unit: {what}, {as_duration(planned.unit_seconds)}; {planned.units:,} units, "
+            f"unit: {what}, {as_duration(planned.unit_seconds)}; {planned.units:,} in all, "
             f"{each:,.{0 if each >= 10 else 1}f} per process"
         )
         requests = f", {measured.requests:,} requests" if measured.remote else ""

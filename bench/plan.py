@@ -1,0 +1,96 @@
+"""`vocscore plan` beside the runs that it predicts, from process start to finished output."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from bench import product
+from bench.outcome import Outcome, held
+from bench.timing import Rate
+from vocscore.config.model import ModelConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from bench.contests import Options
+
+IMAGES, MOST_WRONG = 2000, 0.2
+PREDICTED, REAL = "vocscore plan, predicted", "vocscore score, real"
+
+
+def run(options: Options) -> Iterator[Outcome]:
+    """Seconds of a folder and of shards with one process, and of a folder with two on a core each."""
+    images, scratch = options.image_set(IMAGES), options.scratch / "plan"
+    checkpoint = options.checkpoint(ModelConfig.backbone).run
+    scratch.mkdir()
+    halves, table, shards = [scratch / "0", scratch / "1"], scratch / "labels.csv", scratch / "set"
+    for half in halves:
+        half.mkdir()
+    for number, ref in enumerate(images.refs):
+        os.link(ref.file, halves[number % 2] / ref.name)
+    rows = [f"{ref.name},{number % 2},{(number + 1) % 2}" for number, ref in enumerate(images.refs)]
+    table.write_text("\n".join(["path,a,b", *rows]) + "\n")
+    product.pack(images.folder, shards, labels=table, shard_samples=100)
+    _real(halves[:1], checkpoint, scratch / "first")  # compiles the network
+    for name, source, parts in (
+        ("folder", images.folder, [images.folder]),
+        ("shards", shards, [shards]),
+        ("folder", images.folder, halves),
+    ):
+        predicted, real = [], []
+        for turn in range(options.repeats):
+            where = scratch / f"{name}-{len(parts)}-{turn}"
+            predicted.append(_predicted(source, checkpoint, where, processes=len(parts)))
+            real.append(_real(parts, checkpoint, where))
+        rates = {PREDICTED: Rate(tuple(predicted)), REAL: Rate(tuple(real))}
+        wrong = max(abs(one / other - 1) for one, other in zip(predicted, real, strict=True))
+        yield Outcome(
+            contest="plan",
+            title=f"plan: a {name} of {len(images.refs)} images, {len(parts)} process(es)",
+            rates=rates,
+            unit="s",
+            key={**images.key, "source": name, "processes": str(len(parts))},
+            facts={**images.facts, "most_wrong": wrong, "limit": MOST_WRONG},
+            lines=(f"off by {wrong:.0%} at most (limit {MOST_WRONG:.0%}): "
+                   f"{held(wrong <= MOST_WRONG)}",),
+        )  # fmt: skip
+
+
+def _pinned(core: int | None) -> list[str]:
+    return [] if core is None else ["taskset", "--cpu-list", str(core)]
+
+
+def _predicted(source: Path, checkpoint: Path, where: Path, *, processes: int) -> float:
+    """Seconds that the command predicts; for several processes, measured on one core."""
+    file = where.with_suffix(".json")
+    words = [*_pinned(0 if processes > 1 else None), sys.executable, "-m", "vocscore", "plan"]
+    words += [str(source), "-m", str(checkpoint), "--no-ceilings", "--json", str(file), "--quiet"]
+    words += ["--processes", str(processes), "--device", "cpu"]
+    subprocess.run(words, check=True)  # noqa: S603 - our own words
+    seconds: float = json.loads(file.read_text())["planned"]["seconds"]
+    return seconds
+
+
+def _real(sources: Sequence[Path], checkpoint: Path, where: Path) -> float:
+    """Seconds until the last of several processes has ended; each has a core if there are two."""
+    cores = [None] if len(sources) == 1 else itertools.count()
+    started = time.perf_counter()
+    running = [
+        subprocess.Popen(  # noqa: S603 - our own words
+            [
+                *_pinned(core),
+                *product.score_words(checkpoint, source, where.with_suffix(f".{n}.csv")),
+            ]
+        )
+        for n, (source, core) in enumerate(zip(sources, cores, strict=False))
+    ]
+    if any([process.wait() for process in running]):  # noqa: C419 - waits for all of them
+        raise ValueError(f"{where}: a process failed")
+    return time.perf_counter() - started
