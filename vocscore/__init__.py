@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from vocscore.api.jobs import pack, plan, score, train, verify
     from vocscore.api.load import load
     from vocscore.api.loader import loader
+    from vocscore.api.merging import merge
     from vocscore.api.model import Model
     from vocscore.api.predictions import Prediction, Predictions
     from vocscore.api.results import compare, evaluate, info, relabel, report, view
@@ -57,12 +58,14 @@ if TYPE_CHECKING:
         PreprocessingConfig,
         RunFolderConfig,
     )
+    from vocscore.config.jobs import JobLimitsConfig, JobsConfig, MergedConfig
     from vocscore.config.model import ModelConfig
     from vocscore.config.packing import ImagesConfig, LabelsConfig, ShardsConfig, SplitConfig
     from vocscore.config.planning import PlanningConfig
     from vocscore.config.relabeling import RelabelConfig
     from vocscore.config.reporting import ContentsConfig
     from vocscore.config.scoring import (
+        ClusterConfig,
         InferenceConfig,
         InputsConfig,
         LimitsConfig,
@@ -105,6 +108,7 @@ __all__ = [
     "CheckConfig",
     "CheckpointConfig",
     "ChecksConfig",
+    "ClusterConfig",
     "CompareReport",
     "ComparedConfig",
     "ComparisonConfig",
@@ -124,10 +128,13 @@ __all__ = [
     "InferenceConfig",
     "Info",
     "InputsConfig",
+    "JobLimitsConfig",
+    "JobsConfig",
     "JudgedConfig",
     "LabelsConfig",
     "LimitsConfig",
     "LossConfig",
+    "MergedConfig",
     "MetricsConfig",
     "Model",
     "ModelConfig",
@@ -164,6 +171,7 @@ __all__ = [
     "info",
     "load",
     "loader",
+    "merge",
     "pack",
     "plan",
     "quantize",
@@ -186,6 +194,7 @@ _MODULES = {
     "vocscore.api.jobs": ("pack", "plan", "score", "train", "verify"),
     "vocscore.api.loader": ("loader",),
     "vocscore.api.load": ("load",),
+    "vocscore.api.merging": ("merge",),
     "vocscore.api.model": ("Model",),
     "vocscore.api.predictions": ("Prediction", "Predictions"),
     "vocscore.api.results": ("compare", "evaluate", "info", "relabel", "report", "view"),
@@ -215,8 +224,10 @@ _MODULES = {
         "PreprocessingConfig",
         "RunFolderConfig",
     ),
+    "vocscore.config.jobs": ("JobLimitsConfig", "JobsConfig", "MergedConfig"),
     "vocscore.config.packing": ("ImagesConfig", "LabelsConfig", "ShardsConfig", "SplitConfig"),
     "vocscore.config.scoring": (
+        "ClusterConfig",
         "InferenceConfig",
         "InputsConfig",
         "LimitsConfig",

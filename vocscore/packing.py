@@ -95,6 +95,7 @@ def pack(
         PackError: the shards cannot be written, or too many images are bad.
     """
     from shards.packing.pack import pack as write_shards
+    from vocscore.packing_workers import pool_of
 
     config = config or PackConfig()
     stage = on_stage or (lambda _name: None)
@@ -128,6 +129,8 @@ def pack(
         overwrite=config.output.overwrite,
         settings=rule,
         progress=on_images,
+        stage=stage,
+        pool=pool_of(config.output, warn=warn),
     )
     return PackReport(
         written.manifest,

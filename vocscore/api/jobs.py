@@ -214,13 +214,13 @@ def score(
         Error: the source, the model or an option is not usable; finished units are kept. A bad
             image gets a row and does not raise.
     """
-    from vocscore.scoring.run import score as run
+    from vocscore.scoring.jobs.start import start
 
     config = build(ScoreConfig, settings(keywords, options, ScoreConfig))
     images = path_text("source", source, what="folder or file")
     out, checkpoint = path("output", output, what="file"), path("model", model)
     with opened("score", progress) as shown:
-        return run(
+        return start(
             images,
             out,
             config,

@@ -187,9 +187,19 @@ class ShardsConfig(Group):
     shard_samples: int = option(1000, help="Images per shard.", metavar="IMAGES", minimum=1)
     workers: int | None = option(
         None,
-        help="Threads for reading and checking; the written bytes do not depend on it.",
+        help="Threads for reading and checking, of each process; the written bytes do not depend "
+        "on it.",
         metavar="THREADS",
         unset="one per usable core",
+        minimum=1,
+    )
+    processes: int | None = option(
+        None,
+        help="Pack in this many processes: images are checked in units, then shards are written, "
+        "each by one process. The bytes are those of one process, also if this number changes "
+        "between two runs.",
+        metavar="N",
+        unset="in this process alone",
         minimum=1,
     )
     overwrite: bool = option(False, help="Replace an existing set in SHARDS.")

@@ -144,8 +144,7 @@ class Dispatcher:
                 else:
                     self._change(worker, message)
                 self._fill(worker, items)
-                if self._returned or self._policy.twice:
-                    self._fill_idle(items)
+                self._fill_idle(items)
 
     def close(self) -> None:
         """End the workers, also in the middle of an item."""

@@ -36,7 +36,7 @@ from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
 from vocscore.scoring.inputs.sources import read_source, source_name
 from vocscore.scoring.inputs.urls import scheme_of
-from vocscore.scoring.run import check_model, opener_of, thresholds_of
+from vocscore.scoring.run import check_model, thresholds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,10 +90,10 @@ def plan(
     inputs.digest()  # as a run does
     listed = time.perf_counter()
     stage("loading the model")
-    from vocscore.scoring.engines.factory import open_workers
+    from vocscore.scoring.engines.opened import open_here
 
-    opener, several = opener_of(config.scoring, card, checkpoint=checkpoint, identity=identity)
-    engine = open_workers(opener, several) if several else opener.open()
+    opened_engine = open_here(config.scoring, card, checkpoint=checkpoint, identity=identity)
+    engine, opener = opened_engine.engine, opened_engine.opener
     opened = time.perf_counter()
     on_gpu = opener.device.startswith("cuda")
     with closing(engine):
@@ -103,7 +103,9 @@ def plan(
             config,
             parts=partial(TrialParts, rows_format=rows_format, joined=not choice.folder),
             times=Times(listing=listed - started, start=opened - listed),
-            machine=Machine(usable_cores(), max(1, len(several)) if on_gpu else 0),
+            machine=Machine(
+                usable_cores(), max(1, len(config.scoring.compute.devices)) if on_gpu else 0
+            ),
             remote=(scheme_of(str(source)) or "file") != "file",
             stage=stage,
         )
