@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import subprocess
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from bench.contests import Options
 
+_PINNED = ("taskset", "--cpu-list")
 IMAGES, MOST_WRONG = 2000, 0.2
 PREDICTED, REAL = "vocscore plan, predicted", "vocscore score, real"
 
@@ -35,8 +35,8 @@ def run(options: Options) -> Iterator[Outcome]:
         half.mkdir()
     for number, ref in enumerate(images.refs):
         os.link(ref.file, halves[number % 2] / ref.name)
-    rows = [f"{ref.name},{number % 2},{(number + 1) % 2}" for number, ref in enumerate(images.refs)]
-    table.write_text("\n".join(["path,a,b", *rows]) + "\n")
+    rows = [f"{ref.name},{n % 2},{1 - n % 2}\n" for n, ref in enumerate(images.refs)]
+    table.write_text("".join(["path,a,b\n", *rows]))
     product.pack(images.folder, shards, labels=table, shard_samples=100)
     _real(halves[:1], checkpoint, scratch / "first")  # compiles the network
     for name, source, parts in (
@@ -62,15 +62,23 @@ def run(options: Options) -> Iterator[Outcome]:
         )
 
 
-def _pinned(core: int | None) -> list[str]:
-    return [] if core is None else ["taskset", "--cpu-list", str(core)]
-
-
 def _predicted(source: Path, checkpoint: Path, where: Path, *, processes: int) -> float:
     """Seconds that the command predicts; for several processes, measured on one core."""
     file = where.with_suffix(".json")
-    words = [*_pinned(0 if processes > 1 else None), sys.executable, "-m", "vocscore", "plan"]
-    words += [str(source), "-m", str(checkpoint), "--no-ceilings", "--json", str(file), "--quiet"]
+    words = [*_PINNED, "0"] if processes > 1 else []
+    words += [
+        sys.executable,
+        "-m",
+        "vocscore",
+        "plan",
+        str(source),
+        "-m",
+        str(checkpoint),
+        "--no-ceilings",
+        "--json",
+        str(file),
+        "--quiet",
+    ]
     words += ["--processes", str(processes), "--device", "cpu"]
     subprocess.run(words, check=True)  # noqa: S603 - our own words
     seconds: float = json.loads(file.read_text())["planned"]["seconds"]
@@ -79,17 +87,12 @@ def _predicted(source: Path, checkpoint: Path, where: Path, *, processes: int) -
 
 def _real(sources: Sequence[Path], checkpoint: Path, where: Path) -> float:
     """Seconds until the last of several processes has ended; each has a core if there are two."""
-    cores = [None] if len(sources) == 1 else itertools.count()
     started = time.perf_counter()
-    running = [
-        subprocess.Popen(  # noqa: S603 - our own words
-            [
-                *_pinned(core),
-                *product.score_words(checkpoint, source, where.with_suffix(f".{n}.csv")),
-            ]
-        )
-        for n, (source, core) in enumerate(zip(sources, cores, strict=False))
-    ]
+    running = []
+    for core, source in enumerate(sources):
+        words = product.score_words(checkpoint, source, where.with_suffix(f".{core}.csv"))
+        pinned = [*_PINNED, str(core)] if len(sources) > 1 else []
+        running.append(subprocess.Popen([*pinned, *words]))  # noqa: S603 - our own words
     if any([process.wait() for process in running]):  # noqa: C419 - waits for all of them
         raise ValueError(f"{where}: a process failed")
     return time.perf_counter() - started

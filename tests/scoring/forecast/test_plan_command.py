@@ -118,6 +118,17 @@ def test_what_cannot_be_planned_is_one_line(checkpoint, tmp_path):
         assert "Traceback" not in text
 
 
+@pytest.mark.parametrize(("load", "warned"), [(3.1, True), (2.9, False)])
+def test_a_busy_machine_is_a_warning(checkpoint, tmp_path, monkeypatch, load, warned):
+    """More than one and a half waiting processes per core: the plan would be too pessimistic."""
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    make_images(tmp_path, ["a.jpg"], bad=())
+    code, text = told(tmp_path / "a.jpg", "-m", checkpoint, "--quiet", *QUICKLY)
+    assert code == 0
+    assert ("warning: a load of 3.1 on 2 cores: the machine may be busy" in text) == warned
+
+
 def test_a_single_image_is_planned(checkpoint, tmp_path):
     """It is scored again and again: there is a rate, and one unit."""
     make_images(tmp_path, ["a.jpg"], bad=())

@@ -9,7 +9,14 @@ import pytest
 
 from vocscore.errors import ScoreError
 from vocscore.scoring.engines import Advance, Finished
-from vocscore.scoring.forecast.trial import LEAST_STEPS, LONGEST, Mark, trial_of, try_out
+from vocscore.scoring.forecast.trial import (
+    LEAST_STEPS,
+    LONGEST,
+    UNKNOWN_DEVIATION,
+    Mark,
+    trial_of,
+    try_out,
+)
 
 
 class FakeEngine:
@@ -100,6 +107,12 @@ def test_an_unsteady_rate_has_a_deviation() -> None:
     trial = trial_of(marks)
     assert trial.images_per_second == pytest.approx(20)
     assert trial.deviation == pytest.approx(10.690 / 8**0.5 / 20, rel=1e-3)
+
+
+def test_few_stretches_do_not_tell_how_steady_a_rate_is() -> None:
+    """Three equal ones have no spread; a fifth is assumed."""
+    marks = [Mark(float(turn), 10 * turn, 0) for turn in range(4)]
+    assert trial_of(marks).deviation == pytest.approx(UNKNOWN_DEVIATION)
 
 
 def test_without_two_batches_there_is_no_rate() -> None:
