@@ -102,6 +102,8 @@ def pack(
     warn = on_warning or (lambda _line: None)
     _refuse_file(out)
     folder = _source(source, out, year=config.labels.download, say=on_download)
+    if config.processes.on is not None:
+        folder = folder.absolute()  # workers have other working folders
     stage("reading annotations")
     annotated = _read(folder, config.labels)
     annotated, classes = _with_classes(annotated, config.labels, warn=warn)
@@ -130,7 +132,7 @@ def pack(
         settings=rule,
         progress=on_images,
         stage=stage,
-        pool=pool_of(config.output, warn=warn),
+        pool=pool_of(config, stage=stage, warn=warn),
     )
     return PackReport(
         written.manifest,

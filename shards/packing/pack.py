@@ -172,8 +172,11 @@ def _pack_in_pool(
         stage=stage,
     )
     if run.left:
-        with pool(workshop) as workers:
-            run.run(workers)
+        try:
+            with pool(workshop) as workers:
+                run.run(workers)
+        finally:
+            run.clean()
     return run.packed
 
 

@@ -94,7 +94,7 @@ class UnitsRun:
         self._progress = progress
         self._stage = stage or (lambda _name: None)
         self._verdicts = Verdicts(journal.stage / CHECKED, plan)
-        journal.remove_of_workers(kept=self._verdicts.made.values())
+        self.clean()
         self._units = list(_check_units(candidates))
         self.shards: dict[str, list[Shard]] = {}
         self._borders: dict[str, Borders] = {}
@@ -143,6 +143,10 @@ class UnitsRun:
                 for result in results:
                     self._take(result)
 
+    def clean(self) -> None:
+        """Remove what workers wrote and nobody will use: no worker may be at work."""
+        self._journal.remove_of_workers(kept=self._verdicts.made.values())
+
     def __iter__(self) -> Self:
         """Return itself: the units to do."""
         return self
@@ -162,6 +166,7 @@ class UnitsRun:
             self._verdicts.add(result.number, result.verdicts)
             self._rejected += self._verdicts.rejected[result.number]
             self._done += len(result.verdicts)
+            self._show()
             if self._done == self._total:
                 self._stage(WRITING)
                 self._checking = False

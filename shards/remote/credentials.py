@@ -100,8 +100,8 @@ def _from_profile(where: str, *, has_region: bool) -> dict[str, Any]:
         from obstore.auth.boto3 import Boto3CredentialProvider
     except ImportError:
         raise StorageError(
-            f"{where}: the credentials are in an AWS profile; to read it: pip install boto3. "
-            "Or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+            f"{where}: the credentials are in an AWS profile; set "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or to read the profile: pip install boto3"
         ) from None
     try:
         core = botocore.session.Session()

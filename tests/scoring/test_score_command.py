@@ -150,7 +150,7 @@ def test_urls_are_refused_by_their_own_names(source, checkpoint, tmp_path, monke
     good = {"src": source, "-m": checkpoint, "-o": tmp_path / "o.csv"}
     for option, url in (
         ("src", "hdfs://bucket/photos"),
-        ("-m", "gs://bucket/run"),
+        ("-m", "hdfs://bucket/run"),
         ("-o", "s3://bucket/o.csv"),
         ("--quarantine", "s3://bucket/q"),
         ("--json", "https://host/s.json"),

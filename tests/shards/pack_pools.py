@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import shards.packing.units_run
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from shards.packing.units import Result, Unit, Workshop
 
@@ -28,6 +28,10 @@ class ShufflingPool:
         hands: units that are taken before one is done.
         stop: number of units that are done before the pool stops.
         threads: of each unit.
+
+    Attributes:
+        done: the units that were done, in order.
+        after: called with the number of each unit when it was done.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class ShufflingPool:
         self._stop = stop
         self._threads = threads
         self.done: list[Unit] = []
+        self.after: Callable[[int], None] = lambda _number: None
 
     @contextmanager
     def __call__(self, workshop: Workshop) -> Iterator[ShufflingPool]:
@@ -58,7 +63,9 @@ class ShufflingPool:
                 raise StoppedError
             self.done.append(unit)
             unit = pickle.loads(pickle.dumps(unit))
-            yield pickle.loads(pickle.dumps(self._workshop.do(unit, workers=self._threads)))
+            result = self._workshop.do(unit, workers=self._threads)
+            self.after(unit.number)
+            yield pickle.loads(pickle.dumps(result))
 
 
 def small_units(monkeypatch: Any, images: int = 2) -> None:

@@ -126,14 +126,17 @@ class ClusterConfig(Group):
         """Check the values, and refuse options of a cluster without one."""
         super().__post_init__()
         if self.on is not None:
-            if self.on != "ray" and not _ADDRESS.fullmatch(self.on):
-                raise OptionError(
-                    "{on} {given}: name 'ray', HOST:PORT or ray://HOST:PORT.", given=self.on
-                )
+            check_address(self.on)
             return
         for name in ("processes", "cpus_per_process", "gpus_per_process", "mixed_machines"):
             if getattr(self, name) not in (None, False):
                 raise OptionError(f"{{{name}}} needs {{on}}. Add it.")
+
+
+def check_address(on: str) -> None:
+    """Raise an OptionError if this is not a place of a Ray cluster."""
+    if on != "ray" and not _ADDRESS.fullmatch(on):
+        raise OptionError("{on} {given}: name 'ray', HOST:PORT or ray://HOST:PORT.", given=on)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,7 +66,7 @@ def read_list(lines: Iterable[bytes], where: str, *, root: str) -> Listed:
     A line is used as written if there is such a file, or if it looks like an ordinary path.
     Otherwise it is tried without surrounding blanks, without quotes, with '~' for the home folder,
     as a file:// URL, with %20 for a blank, with '\' for '/', and with a label beside it; a line
-    that starts with '#' is a comment. If `root` is a URL, lines are used as written.
+    that starts with '#' is a comment. URLs, and all lines if `root` is one, are used as written.
 
     Args:
         lines: lines with their Unix or Windows line ends.
@@ -140,7 +140,7 @@ def _read_line(line: str, root: str, found: Listed) -> str | None:
     elif line.startswith("#"):
         count(found.skipped, "comment lines")
         return None
-    elif remote:  # a look at every unusual line would take a request each
+    elif remote or is_remote(line):  # a look at every unusual line would take a request each
         name, fault = line, _unfit_name(line)
     else:
         name, fault = _interpreted(line, root)
