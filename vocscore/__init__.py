@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from vocscore.config.relabeling import RelabelConfig
     from vocscore.config.reporting import ContentsConfig
     from vocscore.config.scoring import (
+        ClusterConfig,
         InferenceConfig,
         InputsConfig,
         LimitsConfig,
@@ -107,6 +108,7 @@ __all__ = [
     "CheckConfig",
     "CheckpointConfig",
     "ChecksConfig",
+    "ClusterConfig",
     "CompareReport",
     "ComparedConfig",
     "ComparisonConfig",
@@ -225,6 +227,7 @@ _MODULES = {
     "vocscore.config.jobs": ("JobLimitsConfig", "JobsConfig", "MergedConfig"),
     "vocscore.config.packing": ("ImagesConfig", "LabelsConfig", "ShardsConfig", "SplitConfig"),
     "vocscore.config.scoring": (
+        "ClusterConfig",
         "InferenceConfig",
         "InputsConfig",
         "LimitsConfig",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 )
 @quiet_option
 def merge(out: Path, *, json_file: Path | None, quiet: bool, **settings: Any) -> None:
-    """Write the predictions that jobs have scored: the last step after jobs with --units.
+    """Write the predictions that jobs have scored: the last step of every run with --units.
 
     OUT is the -o of the jobs. When every unit is there, each part is checked against its hash, and
     OUT appears as a whole, with the bytes that one process would have written. If units are

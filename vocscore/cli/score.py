@@ -24,6 +24,7 @@ from vocscore.config.compute import DecodeConfig
 from vocscore.config.groups import build
 from vocscore.config.jobs import JobsConfig
 from vocscore.config.scoring import (
+    ClusterConfig,
     InferenceConfig,
     InputsConfig,
     LimitsConfig,
@@ -84,6 +85,7 @@ def split_names(_ctx: click.Context, _param: click.Parameter, value: str | None)
     DecodeConfig,
     InferenceConfig,
     JobsConfig,
+    ClusterConfig,
     thresholds_file={"type": paths.THRESHOLDS},
     features={"type": paths.FEATURES},
     quarantine={"type": paths.new_folder("copies of bad inputs")},
@@ -127,6 +129,7 @@ def score(
       vocscore score photos/ -m run/ -o predictions/ --format parquet
       find /data -name '*.jpg' | vocscore score - -m run/ -o predictions.csv
       vocscore score photos/ -m run/ -o predictions.csv --units 3/16
+      vocscore score photos/ -m run/ -o predictions.csv --on ray --processes 16
       vocscore score photos/ -m run/ -o - --top-k 1 --decimals 3 --quiet | head
     """
     config = build(ScoreConfig, settings)
