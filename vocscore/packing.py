@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from shards.errors import SourceError
 from shards.paths import first_names, shown
-from vocscore.config.packing import PackConfig
+from vocscore.config.packing import ImagesConfig, LabelsConfig, PackConfig, SplitConfig
 from vocscore.errors import OptionError
 from vocscore.machine import usable_cores
 from vocscore.printed import Printed
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from shards.corrections import Applied
     from shards.manifest import Manifest
+    from shards.raw_images import RawMaker
     from shards.sample import AnnotatedSet, Rejection, Sample
-    from vocscore.config.packing import LabelsConfig, SplitConfig
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,7 @@ def pack(
         workers=config.output.workers or usable_cores(),
         overwrite=config.output.overwrite,
         settings=rule,
+        raw=_raw_maker(config.images),
         progress=on_images,
     )
     return PackReport(
@@ -137,6 +138,14 @@ def pack(
         corrected=applied.labels,
         dropped=applied.dropped,
     )
+
+
+def _raw_maker(images: ImagesConfig) -> RawMaker | None:
+    if not images.raw or images.resize is None:
+        return None
+    from vocscore.pipeline import raw_maker
+
+    return raw_maker.raw_maker(images, size=images.resize)
 
 
 def split_and_file(value: str) -> tuple[str | None, Path]:

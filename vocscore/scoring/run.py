@@ -20,6 +20,7 @@ from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.features_format import features_of
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
+from vocscore.scoring.inputs.packed import refuse_other_raw
 from vocscore.scoring.inputs.sources import read_source, source_name
 from vocscore.scoring.output.describe import describe
 from vocscore.scoring.output.earlier import refuse_other
@@ -95,8 +96,8 @@ def score(
     stage("listing inputs")
     globs = Globs(config.inputs.include, config.inputs.exclude)
     inputs = read_source(source, globs=globs, listing=listing)
-    source = Path(source)
-    kept = quarantine_of(config.limits.quarantine, source, inputs)
+    refuse_other_raw(inputs, card.preprocess, sizes_of(compute.views, card.preprocess.size))
+    kept = quarantine_of(config.limits.quarantine, source := Path(source), inputs)
     known = {
         "vocscore": version("vocscore"),
         "checkpoint": identity,
