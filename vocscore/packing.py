@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shards.errors import SourceError
+from shards.packing.rejected import rejection_reasons
 from shards.paths import first_names, shown
 from vocscore.config.packing import ImagesConfig, LabelsConfig, PackConfig, SplitConfig
 from vocscore.errors import OptionError
@@ -95,12 +95,15 @@ def pack(
         PackError: the shards cannot be written, or too many images are bad.
     """
     from shards.packing.pack import pack as write_shards
+    from vocscore.packing_workers import pool_of
 
     config = config or PackConfig()
     stage = on_stage or (lambda _name: None)
     warn = on_warning or (lambda _line: None)
     _refuse_file(out)
     folder = _source(source, out, year=config.labels.download, say=on_download)
+    if config.processes.on is not None:
+        folder = folder.absolute()  # workers have other working folders
     stage("reading annotations")
     annotated = _read(folder, config.labels)
     annotated, classes = _with_classes(annotated, config.labels, warn=warn)
@@ -129,6 +132,8 @@ def pack(
         settings=rule,
         raw=_raw_maker(config.images),
         progress=on_images,
+        stage=stage,
+        pool=pool_of(config, stage=stage, warn=warn),
     )
     return PackReport(
         written.manifest,
@@ -292,9 +297,3 @@ def _refuse_nothing(annotated: AnnotatedSet, *, classes_known: bool) -> None:
             root=annotated.root,
             images=f"{number} image" if number == 1 else f"{number} images",
         )
-
-
-def rejection_reasons(rejected: Sequence[Rejection]) -> str:
-    """Count rejections by reason: '2 missing, 1 not_annotated'."""
-    reasons = Counter(str(rejection.fault.reason) for rejection in rejected)
-    return ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from shards.images import exif, jpeg, pillow
+from shards.images import exif, jpeg, pillow, scans
 from shards.images.reading import most_bytes, read_bytes, read_content
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ __all__ = [
 ]
 
 
+_INKS = ("CMYK", "YCCK")
+"""Color spaces that are always decoded in full."""
 _FILLED = 1 << 24
 """Pixels by which an image's tiles may exceed the image."""
 
@@ -145,6 +147,7 @@ def decode_to_resize(
     upright: bool = True,
     max_pixels: int,
     of_longer: bool = False,
+    thorough: bool = False,
 ) -> Decoded:
     """Decode what is going to be resized to a square: large JPEGs smaller than they are.
 
@@ -156,11 +159,39 @@ def decode_to_resize(
         upright: as for `decode`.
         max_pixels: as for `decode`.
         of_longer: as for `jpeg.reduction`.
+        thorough: look at the whole file, also at the scans of a progressive JPEG that are not
+            used (`jpeg.decode_eighth`).
 
     Raises:
-        BadImage: as for `decode`, for the same images.
+        BadImage: as for `decode`, for the same images; without `thorough`, not for damage in a
+            scan that is not used.
     """
-    return _decode(data, side, upright=upright, max_pixels=max_pixels, of_longer=of_longer)
+    return _decode(
+        data,
+        side,
+        upright=upright,
+        max_pixels=max_pixels,
+        of_longer=of_longer,
+        thorough=thorough,
+    )
+
+
+def without_unused(data: bytes, side: int, *, of_longer: bool = False) -> bytes | None:
+    """Leave out of a file what `decode_to_resize` does not look at.
+
+    Args:
+        data: the whole file.
+        side: as for `decode_to_resize`.
+        of_longer: as for `jpeg.reduction`.
+
+    Returns:
+        The same image without its finest detail; None if all of the file is looked at.
+    """
+    known = jpeg.header(data) if data.startswith(jpeg.SIGNATURE) else None
+    if known is None or known[2] in _INKS:
+        return None
+    reduced = jpeg.reduction(*known[:2], side=side, of_longer=of_longer)
+    return scans.for_an_eighth(data) if reduced == 8 else None
 
 
 def resize_jpeg(data: bytes, *, size: int, quality: int, max_pixels: int) -> bytes:
@@ -178,7 +209,7 @@ def resize_jpeg(data: bytes, *, size: int, quality: int, max_pixels: int) -> byt
     Raises:
         BadImage: as for `decode`.
     """
-    whole = decode_to_resize(data, size, upright=True, max_pixels=max_pixels)
+    whole = decode_to_resize(data, size, upright=True, max_pixels=max_pixels, thorough=True)
     covered = (0, 0, whole.width, whole.height)
     square = Image.fromarray(whole.pixels).resize((size, size), Image.Resampling.BILINEAR, covered)
     small = Image.fromarray(exif.turned(np.asarray(square), whole.orientation))
@@ -194,6 +225,7 @@ def _decode(
     upright: bool,
     max_pixels: int,
     of_longer: bool = False,
+    thorough: bool = False,
 ) -> Decoded:
     if not isinstance(data, bytes):
         pillow.refuse_too_large(data.shape[1], data.shape[0], max_pixels)
@@ -204,7 +236,7 @@ def _decode(
         return _in_full(pillow.decode(opened, data, upright=upright))
     width, height, colors = known
     pillow.refuse_too_large(width, height, max_pixels)
-    if colors in ("CMYK", "YCCK"):
+    if colors in _INKS:
         # Pillow knows the convention by which inks are stored inverted, TurboJPEG does not;
         # TurboJPEG only checks that the image is intact.
         jpeg.decode(data, colors="CMYK")
@@ -212,8 +244,11 @@ def _decode(
     reduced = 1
     if side is not None:
         reduced = jpeg.reduction(width, height, side=side, of_longer=of_longer)
-    least = (-(-width // reduced), -(-height // reduced)) if reduced > 1 else (0, 0)
-    pixels = jpeg.decode(data, least=least)
+    if reduced == 8 and not thorough:
+        pixels = jpeg.decode_eighth(data, width=width, height=height)
+    else:
+        least = (-(-width // reduced), -(-height // reduced)) if reduced > 1 else (0, 0)
+        pixels = jpeg.decode(data, least=least)
     orientation = jpeg.orientation(data) if upright else 1
     if reduced == 1:
         return _in_full(exif.turned(pixels, orientation))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import simplejpeg
 
 from shards.errors import BadImage, Fault, Reason
-from shards.images import exif, memory
+from shards.images import exif, memory, scans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,9 +64,10 @@ def reduction(width: int, height: int, *, side: int, of_longer: bool = False) ->
     """Choose the scale at which to decode an image that will be resized to a square.
 
     libjpeg-turbo omits fine detail in the inverse transform (DCT-scaled decoding), but still reads
-    and checks every coefficient. The smaller of 1/8 and 1/4 is used that leaves at least 1.4
-    pixels per pixel of the result, along both axes; else the image is decoded in full. The scale
-    depends only on the three numbers, so training and scoring cannot disagree.
+    and checks every coefficient in the scans that it is given (see `scans`). The smaller of 1/8 and
+    1/4 is used that leaves at least 1.4 pixels per pixel of the result, along both axes; else the
+    image is decoded in full. The scale depends only on the three numbers, so training and scoring
+    cannot disagree.
 
     Savings and errors compared with decoding in full, both then resized antialiased (4000x3000 to
     256x256, gray levels of 255; `tests/pipeline/test_reduced_pixels.py` checks the bounds):
@@ -130,6 +131,33 @@ def decode(
             return _strict(bare, colors, least)
         except ValueError:
             raise _refusal(error, data) from error
+
+
+def decode_eighth(data: bytes, *, width: int, height: int) -> NDArray[np.uint8]:
+    """Decode an image at 1/8; a progressive one without the scans that this does not use.
+
+    What those scans hold is not looked at: damage inside of them is not found. An image that
+    `decode` accepts is accepted, with the same pixels.
+
+    Args:
+        data: as for `decode`.
+        width: as stored, pixels.
+        height: as stored, pixels.
+
+    Returns:
+        uint8, shape (height / 8, width / 8, 3), both rounded up.
+
+    Raises:
+        BadImage: as for `decode`.
+    """
+    least = (-(-width // 8), -(-height // 8))
+    less = scans.for_an_eighth(data)
+    if less is not None:
+        try:
+            return decode(less, least=least)
+        except BadImage:  # the whole file gives the verdict, and its words
+            pass
+    return decode(data, least=least)
 
 
 def check(data: bytes) -> None:

@@ -123,3 +123,20 @@ def test_a_reduced_image_is_turned(tmp_path: Path, orientation: int) -> None:
     image = kinds.photo(1001, 755)
     data = {"jpeg": (kinds.encoded(image, "JPEG", quality=90, exif=exif), REDUCED)}
     _compare(tmp_path, data, loader="host", size=SIZE)
+
+
+@pytest.mark.parametrize("loader", ["host", "dali", "reference"])
+def test_damage_in_a_scan_that_is_not_used(tmp_path: Path, loader: str) -> None:
+    """Every loader accepts it at 1/8 with the pixels of the intact file, and refuses it at 1/4."""
+    intact = kinds.encoded(kinds.photo(1000, 750), "JPEG", quality=90, progressive=True)
+    damaged = intact[:-2] + bytes(40) + intact[-2:]  # behind luma's last bits
+    refs = write(tmp_path, {"damaged": damaged, "cut": damaged[:-2], "intact": intact})
+    with make("reference", Preprocess(size=SIZE)) as opened:
+        truth = by_row(opened.batches(refs[2:]))[0]
+    for size, bad in ((SIZE, {1: "truncated"}), (2 * SIZE, {0: "corrupt", 1: "truncated"})):
+        with make(loader, Preprocess(size=size)) as opened:
+            batches = list(opened.batches(refs))
+        found = {one.row: one.fault.reason.value for batch in batches for one in batch.failures}
+        assert found == bad
+        if size == SIZE:
+            assert_close(by_row(batches)[0], truth, allowed=REDUCED, name="damaged")

@@ -61,7 +61,11 @@ def test_the_rule(width: int, height: int, side: int, expected: int) -> None:
 def test_the_verdict_is_that_of_the_full_decode(
     side: int, reduced: int, options: dict[str, object]
 ) -> None:
-    """Of 300 seeded mutations the reduced decode says, to the letter, what the full one says."""
+    """Of 300 seeded mutations the reduced decode says, to the letter, what the full one says.
+
+    Only at 1/8, damage inside a scan that this does not use is not found, except by `thorough`.
+    """
+    lenient = reduced == 8 and "progressive" in options
     whole = _encoded(_photo(61, 47), quality=90, **options)
     assert image_file.decode_to_resize(whole, side, max_pixels=MANY).reduced == reduced
     random = np.random.default_rng(12)
@@ -73,10 +77,16 @@ def test_the_verdict_is_that_of_the_full_decode(
             del damaged[random.integers(len(damaged)) :]
         data = bytes(damaged)
         full = _verdict(lambda data=data: image_file.decode(data, max_pixels=10**6))
-        small = _verdict(
-            lambda data=data: image_file.decode_to_resize(data, side, max_pixels=10**6)
+        small, thorough = (
+            _verdict(
+                lambda data=data, thorough=thorough: image_file.decode_to_resize(
+                    data, side, max_pixels=10**6, thorough=thorough
+                )
+            )
+            for thorough in (False, True)
         )
-        assert small == full
+        assert thorough == full
+        assert small == full or (lenient and small == "whole" and full.startswith("corrupt"))
         verdicts.add(full.split(":")[0])
     assert {"whole", "corrupt", "truncated"} <= verdicts
 

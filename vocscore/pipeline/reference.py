@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+from shards.errors import BadImage
 from shards.images import image_file, png
 from vocscore.pipeline import batching
 from vocscore.pipeline.augment import AS_IT_IS
 from vocscore.pipeline.batch import Failure, ImageLoader
 from vocscore.pipeline.color import GRAY
-from vocscore.pipeline.geometry import place
+from vocscore.pipeline.geometry import place, resized_side
 from vocscore.pipeline.raw import refuse_other_refs
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class ReferenceLoader(ImageLoader):
         """Return uint8, shape (size, size, 3)."""
         data = image_file.read_content(ref, max_pixels=self._max_pixels)
         upright, size = self._preprocess.upright, self._preprocess.size
-        verdict = image_file.decode(data, upright=upright, max_pixels=self._max_pixels)
+        data, verdict = self._looked_at(data, view)
         image = _by_pillow(data, upright=upright) if isinstance(data, bytes) else None
         if image is None:
             image = Image.fromarray(verdict)
@@ -107,6 +108,30 @@ class ReferenceLoader(ImageLoader):
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         pixels = np.array(image)
         return pixels if view.colors is None else recolored(pixels, view.colors)
+
+    def _looked_at(
+        self, data: bytes | NDArray[np.uint8], view: View
+    ) -> tuple[bytes | NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return what the pixels come from, and them by `image_file.decode`.
+
+        Raises:
+            BadImage: the image is refused by the other loaders too.
+        """
+        preprocess = self._preprocess
+        full = partial(image_file.decode, upright=preprocess.upright, max_pixels=self._max_pixels)
+        try:
+            return data, full(data)
+        except BadImage as bad:
+            if view.crop is not None or not isinstance(data, bytes):
+                raise
+            side, of_longer = resized_side(preprocess), preprocess.fit == "pad"
+            less = image_file.without_unused(data, side, of_longer=of_longer)
+            if less is None:
+                raise
+            try:
+                return less, full(less)
+            except BadImage:
+                raise bad from None
 
     def close(self) -> None:
         """Do nothing: nothing was started."""
