@@ -10,11 +10,13 @@ import pytest
 from score_doubles import make_files
 
 from shards.errors import Error
+from vocscore.config.scoring import ScoreConfig, UpdateConfig
 from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.globs import Globs
 from vocscore.scoring.inputs.sources import given_name, read_source, source_name
 from vocscore.scoring.inputs.tar_units import Tars
 from vocscore.scoring.inputs.units import LooseFiles
+from vocscore.scoring.run import score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -179,6 +181,15 @@ def test_a_prefix_without_images_says_what_is_there(put) -> None:
         read_source(url)
 
 
+def test_keys_that_cannot_be_files_are_named_not_fatal(put) -> None:
+    """One odd key among millions does not end the listing; it is counted and named."""
+    names = ["a//b.jpg", "../c.jpg", "good.jpg", "l\x01.jpg", "z.jpg"]
+    found = read_source(put(dict.fromkeys(names, b"")))
+    assert list(found.names) == ["good.jpg", "z.jpg"]
+    assert list(found.skipped.values()) == [3]
+    assert "../c.jpg, a//b.jpg, 'l\\x01.jpg': keys with" in found.problems[0]
+
+
 def test_a_bucket_is_a_folder(storage) -> None:
     """The URL of a bucket lists all of it."""
     storage.put("top.jpg", b"")
@@ -186,6 +197,13 @@ def test_a_bucket_is_a_folder(storage) -> None:
     for source in (url, f"{url}/"):
         found = read_source(source, globs=Globs(("top.jpg",)))
         assert next(found.units(1)).read().images[0].file == f"{url}/top.jpg"
+
+
+def test_an_update_from_a_url_is_refused_before_anything_is_listed(tmp_path) -> None:
+    """Sizes and times of objects are not recorded; one line, and no request."""
+    config = ScoreConfig(update=UpdateConfig(update=True))
+    with pytest.raises(ScoreError, match=r"^s3://b/p: --update compares files"):
+        score("s3://b/p", tmp_path / "o.csv", config, checkpoint=tmp_path)
 
 
 def test_the_name_of_a_source_has_neither_credentials_nor_query() -> None:

@@ -50,8 +50,11 @@ class PackKeywords(TypedDict, total=False):
     quality: int
     shard_samples: int
     workers: int | None
-    processes: int | None
     overwrite: bool
+    processes: int | None
+    on: str | None
+    cpus_per_process: int | None
+    mixed_machines: bool
 
 
 class VerifyKeywords(TypedDict, total=False):

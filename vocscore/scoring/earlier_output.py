@@ -14,7 +14,7 @@ from vocscore.scoring.output.features_parts import check_file, refuse_existing_f
 from vocscore.scoring.output.ledger import settle
 from vocscore.scoring.output.mirrored import url_of
 from vocscore.scoring.output.posix_store import work_folder
-from vocscore.scoring.update.reuse import loose
+from vocscore.scoring.update.reuse import loose, refuse_storage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,13 +25,17 @@ if TYPE_CHECKING:
     from vocscore.scoring.inputs.units import Inputs
 
 
-def earlier_output(output: Path, choice: Choice, config: ScoreConfig) -> ScoreRecord | None:
+def earlier_output(
+    output: Path, choice: Choice, config: ScoreConfig, *, source: str | Path
+) -> ScoreRecord | None:
     """Return the record of a finished output that is not to be replaced as a whole.
 
     Raises:
         ScoreError: there is one that cannot be recognized, or that cannot be updated.
     """
     update, overwrite = config.update.update, config.output.overwrite
+    if update:
+        refuse_storage(str(source))
     features = config.output.features
     if update and url_of(output) is not None:
         raise ScoreError(

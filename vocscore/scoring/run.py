@@ -87,7 +87,7 @@ def score(
     config = config or ScoreConfig()
     compute, written = config.compute, config.output
     choice = choose(output, folder_format=written.format)
-    earlier = earlier_output(output, choice, config)
+    earlier = earlier_output(output, choice, config, source=source)
     card, identity = check_model(checkpoint, compute, here=config.cluster.on is None)
     threshold = thresholds_of(card, written.thresholds_file)
     stage("listing inputs")

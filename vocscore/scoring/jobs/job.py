@@ -113,7 +113,7 @@ class _Job:
         self._checkpoint, self._stage = checkpoint, stage
         self._globs = Globs(config.inputs.include, config.inputs.exclude)
         self._choice = choose(output, folder_format=config.output.format)
-        self._earlier = earlier_output(output, self._choice, config)
+        self._earlier = earlier_output(output, self._choice, config, source=source)
         self._store = open_store(
             output,
             suffix=f".{self._choice.name}",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from shards.files import read_regular
-from shards.remote.places import is_remote
+from shards.remote.places import is_remote, redacted
 from vocscore.errors import RecordError, ScoreError
 from vocscore.records.input_stamps import HASHED, read_stamps, stamps_file
 from vocscore.records.score_record import record_file
@@ -153,12 +153,21 @@ def loose(inputs: Inputs) -> LooseFiles:
             "--update compares image files; tars and packed shards are not supported. Omit "
             "--update, and use --overwrite to score them again."
         )
-    if is_remote(inputs.root):
-        raise ScoreError(
-            "--update compares files; object storage is not supported. Omit --update, and use "
-            "--overwrite to score its images again."
-        )
+    refuse_storage(inputs.root)
     return inputs
+
+
+def refuse_storage(source: str) -> None:
+    """Refuse to update from a URL.
+
+    Raises:
+        ScoreError: it is one.
+    """
+    if is_remote(source):
+        raise ScoreError(
+            f"{redacted(source)}: --update compares files; object storage is not supported. Omit "
+            "--update, and use --overwrite to score its images again."
+        )
 
 
 def _old_stamps(output: Path, record: ScoreRecord) -> Stamps:
