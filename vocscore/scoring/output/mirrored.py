@@ -4,8 +4,8 @@
     CACHE/outputs/<hash>/predictions.csv.json   the record beside it
     CACHE/outputs/<hash>/predictions.csv.parts  there if an unfinished run is
 
-`refresh` makes the mirror like the storage, so that whether an output exists, is finished or differs
-is found out as for any other. Rows never pass through it.
+`refresh` makes the mirror like the storage, so that whether an output exists, is finished or
+differs is found out as for any other. Rows never pass through it.
 """
 
 from __future__ import annotations
