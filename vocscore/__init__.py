@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from vocscore.api.jobs import pack, plan, score, train, verify
     from vocscore.api.load import load
     from vocscore.api.loader import loader
+    from vocscore.api.merging import merge
     from vocscore.api.model import Model
     from vocscore.api.predictions import Prediction, Predictions
     from vocscore.api.results import compare, evaluate, info, relabel, report, view
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         PreprocessingConfig,
         RunFolderConfig,
     )
+    from vocscore.config.jobs import JobLimitsConfig, JobsConfig, MergedConfig
     from vocscore.config.model import ModelConfig
     from vocscore.config.packing import ImagesConfig, LabelsConfig, ShardsConfig, SplitConfig
     from vocscore.config.planning import PlanningConfig
@@ -126,10 +128,13 @@ __all__ = [
     "InferenceConfig",
     "Info",
     "InputsConfig",
+    "JobLimitsConfig",
+    "JobsConfig",
     "JudgedConfig",
     "LabelsConfig",
     "LimitsConfig",
     "LossConfig",
+    "MergedConfig",
     "MetricsConfig",
     "Model",
     "ModelConfig",
@@ -166,6 +171,7 @@ __all__ = [
     "info",
     "load",
     "loader",
+    "merge",
     "pack",
     "plan",
     "quantize",
@@ -188,6 +194,7 @@ _MODULES = {
     "vocscore.api.jobs": ("pack", "plan", "score", "train", "verify"),
     "vocscore.api.loader": ("loader",),
     "vocscore.api.load": ("load",),
+    "vocscore.api.merging": ("merge",),
     "vocscore.api.model": ("Model",),
     "vocscore.api.predictions": ("Prediction", "Predictions"),
     "vocscore.api.results": ("compare", "evaluate", "info", "relabel", "report", "view"),
@@ -217,6 +224,7 @@ _MODULES = {
         "PreprocessingConfig",
         "RunFolderConfig",
     ),
+    "vocscore.config.jobs": ("JobLimitsConfig", "JobsConfig", "MergedConfig"),
     "vocscore.config.packing": ("ImagesConfig", "LabelsConfig", "ShardsConfig", "SplitConfig"),
     "vocscore.config.scoring": (
         "ClusterConfig",

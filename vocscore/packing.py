@@ -95,12 +95,15 @@ def pack(
         PackError: the shards cannot be written, or too many images are bad.
     """
     from shards.packing.pack import pack as write_shards
+    from vocscore.packing_workers import pool_of
 
     config = config or PackConfig()
     stage = on_stage or (lambda _name: None)
     warn = on_warning or (lambda _line: None)
     _refuse_file(out)
     folder = _source(source, out, year=config.labels.download, say=on_download)
+    if config.processes.on is not None:
+        folder = folder.absolute()  # workers have other working folders
     stage("reading annotations")
     annotated = _read(folder, config.labels)
     annotated, classes = _with_classes(annotated, config.labels, warn=warn)
@@ -128,6 +131,8 @@ def pack(
         overwrite=config.output.overwrite,
         settings=rule,
         progress=on_images,
+        stage=stage,
+        pool=pool_of(config, stage=stage, warn=warn),
     )
     return PackReport(
         written.manifest,

@@ -7,7 +7,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from shards.errors import BadImage
 from shards.images import image_file
@@ -15,10 +15,13 @@ from shards.images.memory import spared
 from shards.sample import Rejection, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
     from shards.sample import ImageRef
+
+_Chunk = TypeVar("_Chunk")
+_Result = TypeVar("_Result")
 
 _CHUNK_IMAGES: Final = 16
 _CHUNK_BYTES: Final = 4 << 20
@@ -99,10 +102,17 @@ def prepare_all(
         Lists of consecutive results, in order. Only a few lists are in memory at a time.
     """
     work = partial(_prepare_chunk, locate=locate, handling=handling)
-    window: deque[Future[list[PreparedSample | Rejection]]] = deque()
+    return in_threads(work, chunked(candidates), workers=workers)
+
+
+def in_threads(
+    work: Callable[[_Chunk], _Result], chunks: Iterable[_Chunk], *, workers: int
+) -> Generator[_Result]:
+    """Work on chunks in several threads; the results come in order, a few ahead of the reader."""
+    window: deque[Future[_Result]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
     try:
-        for chunk in _chunks(candidates):
+        for chunk in chunks:
             window.append(pool.submit(work, chunk))
             if len(window) > workers * _CHUNKS_A_WORKER:
                 yield window.popleft().result()
@@ -112,7 +122,7 @@ def prepare_all(
         pool.shutdown(cancel_futures=True)
 
 
-def _chunks(candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
+def chunked(candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
     """Divide into chunks that are large enough for a thread and bounded in memory."""
     start = taken = 0
     for at, candidate in enumerate(candidates):

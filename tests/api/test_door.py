@@ -35,6 +35,7 @@ FUNCTIONS = {
     "train": "train",
     "plan": "plan",
     "score": "score",
+    "merge": "merge",
     "eval": "evaluate",
     "quantize": "quantize",
     "export": "export",

@@ -19,6 +19,7 @@ from vocscore.config.evaluating import EvalConfig
 from vocscore.config.exporting import ExportConfig, QuantizeConfig
 from vocscore.config.groups import declared
 from vocscore.config.importing import ImportConfig
+from vocscore.config.jobs import MergeConfig
 from vocscore.config.packing import PackConfig
 from vocscore.config.planning import PlanConfig
 from vocscore.config.relabeling import RelabelConfig
@@ -39,6 +40,7 @@ KEYWORDS: Final[dict[str, tuple[type[Any], ...]]] = {
     "Train": (TrainConfig, RunConfig, ComputeConfig, ChartConfig),
     "Plan": (PlanConfig,),
     "Score": (ScoreConfig,),
+    "Merge": (MergeConfig,),
     "Eval": (EvalConfig,),
     "Compare": (CompareConfig,),
     "Relabel": (RelabelConfig,),

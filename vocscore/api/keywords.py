@@ -51,6 +51,10 @@ class PackKeywords(TypedDict, total=False):
     shard_samples: int
     workers: int | None
     overwrite: bool
+    processes: int | None
+    on: str | None
+    cpus_per_process: int | None
+    mixed_machines: bool
 
 
 class VerifyKeywords(TypedDict, total=False):
@@ -181,6 +185,20 @@ class ScoreKeywords(TypedDict, total=False):
     precision: Literal["auto", "float32", "bf16", "int8"]
     devices: Sequence[str]
     tta: str | None
+    units: str | None
+    on: str | None
+    processes: int | None
+    cpus_per_process: int | None
+    gpus_per_process: float | None
+    mixed_machines: bool
+
+
+class MergeKeywords(TypedDict, total=False):
+    """Options of `vocscore.merge`."""
+
+    overwrite: bool
+    max_bad: float | None
+    quarantine: str | PathLike[str] | None
 
 
 class EvalKeywords(TypedDict, total=False):

@@ -22,6 +22,7 @@ COMMANDS = {
     "train": ("train", "train"),
     "plan": ("plan", "plan"),
     "score": ("score", "score"),
+    "merge": ("merge", "merge"),
     "eval": ("evaluate", "evaluate"),
     "compare": ("compare", "compare"),
     "relabel": ("relabel", "relabel"),

@@ -9,6 +9,7 @@ from typing import ClassVar
 from shards.sources.names import NAMES, WITH_COLUMN, WITH_FILE, WITH_SEPARATOR
 from vocscore.config.compute import max_pixels_option
 from vocscore.config.option import Group, option
+from vocscore.config.scoring import check_address
 from vocscore.errors import OptionError
 
 
@@ -187,12 +188,59 @@ class ShardsConfig(Group):
     shard_samples: int = option(1000, help="Images per shard.", metavar="IMAGES", minimum=1)
     workers: int | None = option(
         None,
-        help="Threads for reading and checking; the written bytes do not depend on it.",
+        help="Threads for reading and checking, of each process; the written bytes do not depend "
+        "on it.",
         metavar="THREADS",
         unset="one per usable core",
         minimum=1,
     )
     overwrite: bool = option(False, help="Replace an existing set in SHARDS.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackWorkersConfig(Group):
+    """The processes that pack, and the machines on which they run."""
+
+    title: ClassVar[str] = "Processes"
+
+    processes: int | None = option(
+        None,
+        help="Pack in this many processes, of this machine or with {on} of a cluster: images are "
+        "checked in units, then each shard is written by one of them. The bytes are those of one "
+        "process, also if this number changes when a killed run is resumed.",
+        metavar="N",
+        unset="this process alone; on a cluster, one per machine",
+        minimum=1,
+    )
+    on: str | None = option(
+        None,
+        help="Pack on a Ray cluster, named as for score. Every machine must see SRC and SHARDS "
+        "under the same paths, and have the same versions of vocscore, Ray and Python.",
+        metavar="ray|ADDRESS",
+        unset="this machine, without Ray",
+    )
+    cpus_per_process: int | None = option(
+        None,
+        help="CPU cores of each process on the cluster, which are also its {workers}.",
+        metavar="CORES",
+        unset="the cores of the smallest machine, shared by its processes",
+        minimum=1,
+    )
+    mixed_machines: bool = option(
+        False,
+        help="Also use machines of the cluster that have other versions of the image libraries. "
+        "Which images are rejected, and the bytes of {resize}, may then depend on the machine.",
+    )
+
+    def __post_init__(self) -> None:
+        """Check the values, and refuse options of a cluster without one."""
+        super().__post_init__()
+        if self.on is not None:
+            check_address(self.on)
+            return
+        for name in ("cpus_per_process", "mixed_machines"):
+            if getattr(self, name):
+                raise OptionError(f"{{{name}}} needs {{on}}. Add it.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,3 +251,4 @@ class PackConfig:
     splits: SplitConfig = field(default_factory=SplitConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)
     output: ShardsConfig = field(default_factory=ShardsConfig)
+    processes: PackWorkersConfig = field(default_factory=PackWorkersConfig)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from vocscore.config.compute import ComputeConfig, DecodeConfig
+from vocscore.config.jobs import JobsConfig
 from vocscore.config.option import Group, option
 from vocscore.config.tta import Tta, parse_tta
 from vocscore.errors import OptionError
@@ -125,14 +126,17 @@ class ClusterConfig(Group):
         """Check the values, and refuse options of a cluster without one."""
         super().__post_init__()
         if self.on is not None:
-            if self.on != "ray" and not _ADDRESS.fullmatch(self.on):
-                raise OptionError(
-                    "{on} {given}: name 'ray', HOST:PORT or ray://HOST:PORT.", given=self.on
-                )
+            check_address(self.on)
             return
         for name in ("processes", "cpus_per_process", "gpus_per_process", "mixed_machines"):
             if getattr(self, name) not in (None, False):
                 raise OptionError(f"{{{name}}} needs {{on}}. Add it.")
+
+
+def check_address(on: str) -> None:
+    """Raise an OptionError if this is not a place of a Ray cluster."""
+    if on != "ray" and not _ADDRESS.fullmatch(on):
+        raise OptionError("{on} {given}: name 'ray', HOST:PORT or ray://HOST:PORT.", given=on)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,13 +328,19 @@ class ScoreConfig:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     compute: InferenceConfig = field(default_factory=InferenceConfig)
+    jobs: JobsConfig = field(default_factory=JobsConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
     def __post_init__(self) -> None:
-        """Refuse options that name this machine's devices together with a cluster."""
+        """Refuse options that name this machine's devices or its share together with a cluster."""
         compute = self.compute
         if self.cluster.on is None:
             return
+        if self.jobs.units is not None:
+            raise OptionError(
+                "{units} {given} and {on}: jobs share the work without a cluster. Omit one.",
+                given=self.jobs.units,
+            )
         if compute.devices:
             raise OptionError("{devices} and {on}: a cluster has its own. Use {processes}.")
         if compute.device.startswith("cuda:"):

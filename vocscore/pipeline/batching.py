@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import torch
 
-from shards.errors import BadImage
+from shards.errors import BadImage, StorageError
 from shards.images.memory import spared
 from vocscore.pipeline.batch import Batch, Failure
 from vocscore.pipeline.devices import index
@@ -99,10 +99,13 @@ def naming(ref: ImageRef) -> Iterator[None]:
     """Add the name of the image to an unexpected error.
 
     Raises:
-        RuntimeError: in place of any exception, with the image's name and the cause.
+        StorageError: object storage does not give the image, which is not the image's fault.
+        RuntimeError: in place of any other exception, with the image's name and the cause.
     """
     try:
         yield
+    except StorageError:
+        raise
     except Exception as error:  # any error is raised again, with the name
         raise RuntimeError(f"{ref.name}: {type(error).__name__}: {error}") from error
 

@@ -60,6 +60,8 @@ def score_to_stream(
     written = config.output
     if written.overwrite or config.update.update:
         raise OptionError("{overwrite} and {update} need a file. Name one with -o, or omit them.")
+    if config.jobs.units is not None:
+        raise OptionError("{units} needs a file that the jobs share. Name one with -o.")
     if written.features is not None:
         raise OptionError(
             "{features} needs predictions in a file, which can be resumed. Name one with -o, or "
@@ -71,7 +73,7 @@ def score_to_stream(
     stage("listing inputs")
     globs = Globs(config.inputs.include, config.inputs.exclude)
     inputs = read_source(source, globs=globs, listing=listing)
-    quarantine = quarantine_of(config.limits.quarantine, Path(source), inputs)
+    quarantine = quarantine_of(config.limits.quarantine, source, inputs)
 
     stage("loading the model")  # this imports torch, so cheap checks come before it
     from vocscore.scoring.engines.opened import open_engine

@@ -18,6 +18,7 @@ from vocscore.workers.dispatch import Policy
 from vocscore.workers.kind import kind_of
 from vocscore.workers.messages import Done
 from vocscore.workers.shares import share_out
+from vocscore.workers.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -210,24 +211,7 @@ def open_cluster(
         raise
     stage(f"loading the model in {share.processes} processes of {share.cpus} cores")
     policy = Policy(wait_for=1, twice=True, mixed=config.mixed_machines)
-    return ClusterEngine(transport, policy, notice=notice, waiting=_Waiting(stage))
-
-
-class _Waiting:
-    """Says once that nobody is ready yet, which may take as long as starting machines does."""
-
-    def __init__(self, stage: Callable[[str], None]) -> None:
-        self._stage = stage
-        self._looks = 0
-
-    def __call__(self, workers: int) -> None:
-        self._looks += 1
-        if self._looks == _LOOKS_UNTIL_TOLD:
-            self._stage(f"waiting for room for {workers} processes on the cluster")
-
-
-_LOOKS_UNTIL_TOLD = 10
-"""Some twenty seconds, in which a model is loaded where there is room."""
+    return ClusterEngine(transport, policy, notice=notice, waiting=Waiting(stage))
 
 
 def seen_files(inputs: Inputs, unit_size: int) -> tuple[str, ...]:

@@ -68,8 +68,30 @@ def open_engine(
     Raises:
         CheckpointError, DeviceError, ScoreError, OptionError: it cannot be opened.
     """
+    if config.cluster.on is not None:
+        template = _template(config, checkpoint=checkpoint, identity=identity)
+        return _on_cluster(template, config, inputs=inputs, stage=stage)
+    return open_here(config, card, checkpoint=checkpoint, identity=identity)
+
+
+def open_here(
+    config: ScoreConfig, card: ModelCard, *, checkpoint: Path, identity: str
+) -> OpenedEngine:
+    """Open an engine on this machine; the arguments are those of `open_engine`."""
     compute = config.compute
-    template = EngineOpener(
+    several = resolve_devices(compute.devices)
+    where = several[0] if several else resolve_device(compute.device)
+    precision = resolve_precision(compute.precision, card, device=where)
+    template = _template(config, checkpoint=checkpoint, identity=identity)
+    opener = replace(template, device=where, precision=precision)
+    engine = open_workers(opener, several) if several else opener.open()
+    return OpenedEngine(engine, opener, max(1, len(several)))
+
+
+def _template(config: ScoreConfig, *, checkpoint: Path, identity: str) -> EngineOpener:
+    """Return an opener whose device and precision are as given, for example 'auto'."""
+    compute = config.compute
+    return EngineOpener(
         checkpoint=checkpoint,
         identity=identity,
         loader=compute.loader,
@@ -81,14 +103,6 @@ def open_engine(
         features=config.output.features is not None,
         tta=compute.views,
     )
-    if config.cluster.on is not None:
-        return _on_cluster(template, config, inputs=inputs, stage=stage)
-    several = resolve_devices(compute.devices)
-    where = several[0] if several else resolve_device(compute.device)
-    precision = resolve_precision(compute.precision, card, device=where)
-    opener = replace(template, device=where, precision=precision)
-    engine = open_workers(opener, several) if several else opener.open()
-    return OpenedEngine(engine, opener, max(1, len(several)))
 
 
 def _on_cluster(

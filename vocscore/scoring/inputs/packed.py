@@ -11,6 +11,7 @@ from shards.manifest import NAME as MANIFEST
 from shards.manifest import index_name, split_of
 from shards.packing.rejected import REJECTED
 from shards.paths import first_names
+from shards.remote.places import is_remote
 from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.tar_units import open_tars
 from vocscore.scoring.inputs.walk import walk
@@ -77,8 +78,7 @@ def tars_of_set(
         if not exists(shard.name):
             raise ScoreError(
                 f"{posixpath.join(folder, shard.name)}: listed in {MANIFEST}, but missing. Copy "
-                "the set again. To list all missing files: "
-                f"{shlex.join(['vocscore', 'verify', folder])}"
+                f"the set again.{_how_to_list(folder)}"
             )
     left = [name for name in found.tars if _is_left(name, manifest, exists)]
     added = [name for name in found.tars if "/" not in name and name not in left]
@@ -87,6 +87,12 @@ def tars_of_set(
         [*(shard.samples for shard in shards), *(None for _ in added)],
         [*found.problems, *_problems(found, added, left)],
     )
+
+
+def _how_to_list(folder: str) -> str:
+    if is_remote(folder):
+        return ""
+    return f" To list all missing files: {shlex.join(['vocscore', 'verify', folder])}"
 
 
 def _is_left(name: str, manifest: Manifest, exists: Callable[[str], bool]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
 
 from vocscore.errors import ScoreError
 from vocscore.scoring.output.differences import differences
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from vocscore.scoring.output.unit_record import UnitRecord
 
 FORMAT_VERSION = 1
+PARTS: Final = "parts"
+"""In a plan: how parts are committed; missing where one process does."""
 
 
 @contextmanager
@@ -117,6 +119,9 @@ class Ledger:
         if old is None:
             self._store.refuse_existing(overwrite=overwrite)
             self._store.begin(new)
+            standing = self._store.plan()  # of several processes, another one may have been faster
+            if standing != new:
+                self._refuse_other(standing or {}, new, discard=False)
         self.records = self._store.records()
 
     def commit(
@@ -193,9 +198,16 @@ class Ledger:
     def _refuse_other(
         self, old: Mapping[str, Any], new: Mapping[str, Any], *, discard: bool
     ) -> None:
+        if old.get(PARTS) != new.get(PARTS):
+            which = "by" if PARTS in old else "without"
+            cure = "finish it with 'vocscore merge'" if PARTS in old else "rerun its command"
+            raise ScoreError(
+                f"{self._store.place}: there is an unfinished run {which} jobs of their own "
+                f"(--units). To finish it, {cure}; or choose another -o."
+            )
         if not discard:
             found = ", ".join(differences(old, new))
             raise ScoreError(
-                f"{self._store.place}: there is an unfinished run that differs in {found}. Use "
-                "--overwrite to discard it and start over, or choose another file with -o."
+                f"{self._store.place}: there is an unfinished run that differs in {found}. "
+                f"{self._store.cure}"
             )
