@@ -120,6 +120,7 @@ CONTESTS = {
     "dirty": Contest("loaders:dirty", "the cost of bad files"),
     "pack": Contest("pack:run", "VOC tree to shards, beside tar and decoding once"),
     "heads": Contest("heads:run", "heads and classic methods, over splits", in_all=False),
+    "plan": Contest("plan:run", "what 'plan' predicts, beside real runs", in_all=False),
     "gpu": Contest("gpu:run", "everything about a GPU, in 8 minutes", in_all=False),
     "view": Contest("view:run", "the page over a million rows", in_all=False),
     "cluster": Contest("cluster:run", "workers of a Ray cluster that sleep", in_all=False),

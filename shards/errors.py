@@ -33,20 +33,22 @@ class StorageError(Error):
 
     Attributes:
         passing: whether the same request may succeed later.
+        status: the storage's answer; 0 if there was none.
     """
 
-    def __init__(self, message: str, *, passing: bool = False) -> None:
+    def __init__(self, message: str, *, passing: bool = False, status: int = 0) -> None:
         """Take the one line for the user."""
         super().__init__(message)
         self.passing = passing
+        self.status = status
 
     def __reduce__(self) -> tuple[object, ...]:
         """Keep `passing` when sent between processes."""
-        return _storage_error, (str(self), self.passing)
+        return _storage_error, (str(self), self.passing, self.status)
 
 
-def _storage_error(message: str, passing: bool) -> StorageError:
-    return StorageError(message, passing=passing)
+def _storage_error(message: str, passing: bool, status: int) -> StorageError:
+    return StorageError(message, passing=passing, status=status)
 
 
 class Reason(str, Enum):

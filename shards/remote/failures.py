@@ -31,10 +31,14 @@ _ACCESS: Final = {
 
 
 @contextmanager
-def explained(url: str) -> Iterator[None]:
+def explained(url: str, *, but: type[Exception] = StorageError) -> Iterator[None]:
     """Turn the errors of obstore inside the block into one line each, without secrets.
 
     The library's own text is not shown: it contains whole URLs, which may be signed.
+
+    Args:
+        url: what is asked for.
+        but: an error that stays as it is.
 
     Raises:
         FileNotFoundError: there is no such key.
@@ -44,7 +48,7 @@ def explained(url: str) -> Iterator[None]:
 
     try:
         yield
-    except StorageError:
+    except (StorageError, but):
         raise
     except FileNotFoundError as error:
         text = str(error)
@@ -74,11 +78,12 @@ def _storage_error(url: str, error: Exception) -> StorageError:
     answer = " ".join([*([str(status)] if status else []), *([f"({code[1]})"] if code else [])])
     why = _by_class(url, error, answer) or _permanent(text, status, answer)
     if why:
-        return StorageError(f"{redacted(url)}: {why}")
+        return StorageError(f"{redacted(url)}: {why}", status=status)
     passing = f"the storage answers {answer}" if status else _unreachable(text.lower())
     return StorageError(
         f"{redacted(url)}: {passing}, also when asked again. Run the same command again later.",
         passing=True,
+        status=status,
     )
 
 

@@ -19,6 +19,9 @@ from shards.remote.opening import opened
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    _Listed = tuple[str, int, str | None]
+    """Key, size, etag."""
+
 _CHUNK: Final = 1000
 """Entries of a listing in memory: as many as one answer of the storage has."""
 _PART_BYTES: Final = 16 << 20
@@ -101,11 +104,19 @@ def read(
         options["range"] = (offset, offset + size)
     elif offset:
         options["range"] = {"offset": offset}
+    try:
+        with explained(url):
+            answer = obstore.get(place.store, place.key, options=options)
+    except StorageError as error:
+        # A range of an object without bytes is answered by 416, whatever it asks for.
+        entry = None if offset or error.status != 416 else head(url)
+        if entry is None or entry.size:
+            raise
+        return b""
+    if look is not None:
+        first, end = answer.range
+        look(end - first)
     with explained(url):
-        answer = obstore.get(place.store, place.key, options=options)
-        if look is not None:
-            first, end = answer.range
-            look(end - first)
         return bytes(answer.bytes())
 
 
@@ -164,26 +175,45 @@ def listing(url: str, after: str | None = None) -> Iterator[Entry]:
     offset = None if after is None else above + after
     with explained(url):
         chunks = obstore.list(place.store, place.key or None, offset=offset, chunk_size=_CHUNK)
-    held: Entry | None = None
-    while chunk := _next_chunk(chunks, url):
+    for key, size, etag in _without_folders(_listed(chunks, url, offset)):
+        if len(key) > len(above):
+            yield Entry(key[len(above) :], size, etag)
+
+
+def _listed(chunks: Any, url: str, offset: str | None) -> Iterator[_Listed]:
+    from obstore.exceptions import InvalidPathError
+
+    last = offset
+    while True:
+        try:
+            with explained(url, but=InvalidPathError):
+                chunk = next(chunks, None)
+        except FileNotFoundError:
+            return
+        except InvalidPathError:
+            from shards.remote.odd_keys import keys_behind
+
+            yield from keys_behind(url, last)
+            return
+        if chunk is None:
+            return
         for meta in chunk:
-            entry = Entry(str(meta["path"])[len(above) :], int(meta["size"]), meta.get("e_tag"))
-            # obstore drops the '/' of keys such as 'photos/', which consoles make for folders
-            if not entry.name:
-                continue
-            if held is not None and (held.size or not entry.name.startswith(f"{held.name}/")):
-                yield held
-            held = entry
+            last = str(meta["path"])
+            yield last, int(meta["size"]), meta.get("e_tag")
+
+
+def _without_folders(listed: Iterator[_Listed]) -> Iterator[_Listed]:
+    """Leave out keys such as 'photos/', which consoles make for folders.
+
+    obstore drops their '/', so one is known by what follows it.
+    """
+    held: _Listed | None = None
+    for key in listed:
+        if held is not None and (held[1] or not key[0].startswith(f"{held[0].rstrip('/')}/")):
+            yield held
+        held = key
     if held is not None:
         yield held
-
-
-def _next_chunk(chunks: Any, url: str) -> Any:
-    try:
-        with explained(url):
-            return next(chunks, None)
-    except FileNotFoundError:
-        return None
 
 
 def _hub_listing(url: str, after: str | None) -> Iterator[Entry]:

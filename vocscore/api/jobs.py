@@ -6,7 +6,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
-from vocscore.api.checks import path, path_text
+from vocscore.api.checks import output_place, path, path_text, place, run_place
 from vocscore.api.progress import opened
 from vocscore.api.settings import settings, takes
 from vocscore.config.charts import ChartConfig
@@ -72,7 +72,7 @@ def pack(
     from vocscore.packing import pack as run
 
     given = settings(keywords, options, PackConfig)
-    folder, out = None if source is None else path("source", source), path("output", output)
+    folder, out = None if source is None else place("source", source), path("output", output)
     with opened("pack", progress) as shown:
         return run(
             folder,
@@ -109,7 +109,7 @@ def verify(
     from vocscore.verifying import verify as run
 
     config = build(VerifyConfig, settings(keywords, options, VerifyConfig))
-    folder = path("shards", shards)
+    folder = place("shards", shards)
     if not folder.is_dir():
         raise OptionError("{shards} {folder}: not a folder.", folder=folder)
     with opened("verify", progress) as shown:
@@ -160,7 +160,7 @@ def train(
         *(TrainConfig, RunConfig, ComputeConfig, ChartConfig),
         before=load_recipe(recipe),
     )
-    kept, folder, out = build(RunConfig, given), path("shards", shards), path("output", output)
+    kept, folder, out = build(RunConfig, given), place("shards", shards), path("output", output)
     if read_ranks(os.environ).size > 1:
         raise TrainError(
             "vocscore.train runs in one process. Use: torchrun -m vocscore train SHARDS -o RUN"
@@ -218,7 +218,7 @@ def score(
 
     config = build(ScoreConfig, settings(keywords, options, ScoreConfig))
     images = path_text("source", source, what="folder or file")
-    out, checkpoint = path("output", output, what="file"), path("model", model)
+    out, checkpoint = output_place("output", output), run_place("model", model)
     with opened("score", progress) as shown:
         return start(
             images,
@@ -262,7 +262,7 @@ def plan(
 
     config = build(PlanConfig, settings(keywords, options, PlanConfig))
     images = path_text("source", source, what="folder or file")
-    out, checkpoint = path("output", output, what="file"), path("model", model)
+    out, checkpoint = path("output", output, what="file"), run_place("model", model)
     with opened("plan", progress) as shown:
         return run(
             images,

@@ -48,10 +48,18 @@ class PackKeywords(TypedDict, total=False):
     max_pixels: int
     resize: int | None
     quality: int
+    raw: bool
+    fit: Literal["squash", "crop", "pad"] | None
+    interpolation: Literal["bilinear", "bicubic"] | None
+    crop_fraction: float | None
+    pad_color: str | None
     shard_samples: int
     workers: int | None
-    processes: int | None
     overwrite: bool
+    processes: int | None
+    on: str | None
+    cpus_per_process: int | None
+    mixed_machines: bool
 
 
 class VerifyKeywords(TypedDict, total=False):

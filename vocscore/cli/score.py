@@ -129,7 +129,7 @@ def score(
       vocscore score photos/ -m run/ -o predictions/ --format parquet
       find /data -name '*.jpg' | vocscore score - -m run/ -o predictions.csv
       vocscore score photos/ -m run/ -o predictions.csv --units 3/16
-      vocscore score photos/ -m run/ -o predictions.csv --on ray://head:10001 --processes 16
+      vocscore score photos/ -m run/ -o predictions.csv --on ray --processes 16
       vocscore score photos/ -m run/ -o - --top-k 1 --decimals 3 --quiet | head
     """
     config = build(ScoreConfig, settings)

@@ -19,7 +19,8 @@ from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.features_format import features_of
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
-from vocscore.scoring.inputs.sources import read_source, source_name
+from vocscore.scoring.inputs.packed import refuse_other_raw
+from vocscore.scoring.inputs.sources import given_name, is_url, read_source, source_name
 from vocscore.scoring.output.describe import describe
 from vocscore.scoring.output.earlier import refuse_other
 from vocscore.scoring.output.features_parts import facts, refuse_lost
@@ -87,13 +88,13 @@ def score(
     config = config or ScoreConfig()
     compute, written = config.compute, config.output
     choice = choose(output, folder_format=written.format)
-    earlier = earlier_output(output, choice, config)
+    earlier = earlier_output(output, choice, config, source=source)
     card, identity = check_model(checkpoint, compute, here=config.cluster.on is None)
     threshold = thresholds_of(card, written.thresholds_file)
     stage("listing inputs")
     globs = Globs(config.inputs.include, config.inputs.exclude)
     inputs = read_source(source, globs=globs, listing=listing)
-    source = Path(source)
+    refuse_other_raw(inputs, card.preprocess, sizes_of(compute.views, card.preprocess.size))
     kept = quarantine_of(config.limits.quarantine, source, inputs)
     known = {
         "vocscore": version("vocscore"),
@@ -177,7 +178,7 @@ def score(
             ledger,
             card=card,
             checkpoint=checkpoint,
-            source=source,
+            source=given_name(source),
             command=command,
             update=None if reuse is None else reuse.counts,
         )
@@ -259,7 +260,7 @@ def thresholds_of(card: ModelCard, file: Path | None) -> float | Sequence[float]
     return [given.get(name, value) for name, value in zip(card.classes, every, strict=True)]
 
 
-def quarantine_of(folder: Path | None, source: Path, inputs: Inputs) -> Quarantine | None:
+def quarantine_of(folder: Path | None, source: str | Path, inputs: Inputs) -> Quarantine | None:
     """Open the folder for bad inputs, if there is one.
 
     Raises:
@@ -267,7 +268,8 @@ def quarantine_of(folder: Path | None, source: Path, inputs: Inputs) -> Quaranti
     """
     if folder is None:
         return None
-    refuse_inside(folder, source)
+    if not is_url(source):
+        refuse_inside(folder, Path(source))
     globs = {"include": list(inputs.globs.include), "exclude": list(inputs.globs.exclude)}
     run = {"source": source_name(source), "listing": inputs.digest(), **globs}
     return Quarantine(folder, run=run)

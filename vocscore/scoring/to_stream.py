@@ -73,7 +73,7 @@ def score_to_stream(
     stage("listing inputs")
     globs = Globs(config.inputs.include, config.inputs.exclude)
     inputs = read_source(source, globs=globs, listing=listing)
-    quarantine = quarantine_of(config.limits.quarantine, Path(source), inputs)
+    quarantine = quarantine_of(config.limits.quarantine, source, inputs)
 
     stage("loading the model")  # this imports torch, so cheap checks come before it
     from vocscore.scoring.engines.opened import open_engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -59,11 +60,15 @@ def test_listing_streams(storage: Bucket, monkeypatch: pytest.MonkeyPatch) -> No
     assert storage.layer.requests["GET"] == 10
 
 
-def test_key_without_a_path(storage: Bucket) -> None:
-    """A key that obstore cannot express ends the listing with one line."""
-    storage.put("a//b.jpg")
-    with pytest.raises(StorageError, match="Rename it"):
-        list(store.listing(storage.url()))
+def test_key_without_a_path(storage: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that obstore cannot express is listed by boto3; without it the error names it."""
+    keys = ["a.jpg", "b//c.jpg", "d/../e.jpg", "f\x01.jpg", "g.jpg"]
+    for key in keys:
+        storage.put(f"set/{key}", b"1")
+    assert [entry.name for entry in store.listing(storage.url("set"))] == keys
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(StorageError, match="pip install boto3"):
+        list(store.listing(storage.url("set")))
 
 
 def test_ranges(storage: Bucket) -> None:
@@ -230,3 +235,9 @@ def test_web_server(storage: Bucket) -> None:
     with pytest.raises(FileNotFoundError) as error:
         store.read(url.replace("x%20y", "no"))
     assert "SECRET" not in str(error.value)
+
+
+def test_first_bytes_of_an_empty_object(storage: Bucket) -> None:
+    """A range from the beginning of an object without bytes is no bytes."""
+    assert store.read(storage.put("empty"), 0, 100) == b""
+    store.check(storage.url("empty"))

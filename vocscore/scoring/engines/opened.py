@@ -28,6 +28,7 @@ class OpenedEngine:
 
     Attributes:
         engine: it has loaded; on a cluster, its first worker has.
+        devices: how many of this machine are used.
         opener: with the device and the precision that are used.
         machine: what the last bits of the rows depend on, on a cluster; empty elsewhere.
         notices: filled during the run: machines of the cluster that are of another kind.
@@ -35,6 +36,7 @@ class OpenedEngine:
 
     engine: LocalEngine | WorkerEngine
     opener: EngineOpener
+    devices: int = 1
     machine: dict[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
 
@@ -82,7 +84,8 @@ def open_here(
     precision = resolve_precision(compute.precision, card, device=where)
     template = _template(config, checkpoint=checkpoint, identity=identity)
     opener = replace(template, device=where, precision=precision)
-    return OpenedEngine(open_workers(opener, several) if several else opener.open(), opener)
+    engine = open_workers(opener, several) if several else opener.open()
+    return OpenedEngine(engine, opener, max(1, len(several)))
 
 
 def _template(config: ScoreConfig, *, checkpoint: Path, identity: str) -> EngineOpener:
@@ -125,4 +128,4 @@ def _on_cluster(
     del machine["vocscore"]  # both are in the plan anyway
     if config.cluster.mixed_machines:
         machine = dict.fromkeys(machine, "any")
-    return OpenedEngine(engine, opener, machine, notices)
+    return OpenedEngine(engine, opener, machine=machine, notices=notices)

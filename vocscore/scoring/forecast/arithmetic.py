@@ -148,7 +148,7 @@ def forecast(measured: Measured, asked: PlanningConfig, *, unit_size: int) -> Fo
     """Predict a run.
 
     All processes start and list at the same time, take units as they become free, and one of them
-    joins the parts.
+    joins the parts; the others end when no unit is left.
 
     Args:
         measured: how fast one process is.
@@ -167,7 +167,7 @@ def forecast(measured: Measured, asked: PlanningConfig, *, unit_size: int) -> Fo
     doubt = max(LEAST_DOUBT, 2 * measured.trial.deviation)
     doubt += 0.0 if measured.counted else ESTIMATED_DOUBT
     seconds = fixed + scoring + alone
-    process_hours = (processes * (fixed + images / rate) + alone) / 3600
+    process_hours = (processes * fixed + images / rate + alone) / 3600
     return Forecast(
         processes=processes,
         unit_size=each,

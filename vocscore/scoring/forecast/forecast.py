@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from vocscore.config.planning import PlanConfig
 from vocscore.config.scoring import CEILINGS_AFTER
-from vocscore.machine import usable_cores
+from vocscore.machine import busy_with_others, usable_cores
 from vocscore.scoring.ceilings import SAMPLE_IMAGES
 from vocscore.scoring.earlier_output import stamped_inputs
 from vocscore.scoring.forecast.advice import advice
@@ -48,6 +48,10 @@ if TYPE_CHECKING:
 
 _FIRST_BATCHES, _BATCHES = 1, 8
 """Batches of the first unit of a trial, so that it ends soon, and of the others."""
+_BUSY = (
+    "the machine may be busy with something else, and then the plan is too pessimistic. Plan again "
+    "when it is idle."
+)
 _SHARE_FOR_TARS, _SHARE_FOR_READING = 0.25, 0.1
 """Of the seconds of a trial."""
 
@@ -83,6 +87,7 @@ def plan(
     choice = choose(output, folder_format=config.output.format)
     card, identity = check_model(checkpoint, config.compute)
     rows_format = _rows_format(choice, card, config)
+    busy = busy_with_others()
     stage("listing inputs")
     started = time.perf_counter()
     globs = Globs(config.inputs.include, config.inputs.exclude)
@@ -92,8 +97,8 @@ def plan(
     stage("loading the model")
     from vocscore.scoring.engines.opened import open_here
 
-    opened_engine = open_here(config.scoring, card, checkpoint=checkpoint, identity=identity)
-    engine, opener = opened_engine.engine, opened_engine.opener
+    used = open_here(config.scoring, card, checkpoint=checkpoint, identity=identity)
+    engine, opener = used.engine, used.opener
     opened = time.perf_counter()
     on_gpu = opener.device.startswith("cuda")
     with closing(engine):
@@ -103,9 +108,7 @@ def plan(
             config,
             parts=partial(TrialParts, rows_format=rows_format, joined=not choice.folder),
             times=Times(listing=listed - started, start=opened - listed),
-            machine=Machine(
-                usable_cores(), max(1, len(config.scoring.compute.devices)) if on_gpu else 0
-            ),
+            machine=Machine(usable_cores(), used.devices if on_gpu else 0),
             remote=(scheme_of(str(source)) or "file") != "file",
             stage=stage,
         )
@@ -114,7 +117,7 @@ def plan(
     size = advised_unit_size(measured, processes, given=given)
     planned = forecast(measured, config.planning, unit_size=size)
     return PlanReport(
-        source=source_name(Path(source)),
+        source=source_name(source),
         output=output,
         device=opener.device,
         precision=opener.precision,
@@ -123,7 +126,7 @@ def plan(
         alone=forecast(measured, replace(config.planning, processes=1), unit_size=size),
         unit_size=size if measured.tars is None else None,
         advice=advice(measured, planned, precision=opener.precision),
-        problems=tuple(inputs.problems),
+        problems=(*inputs.problems, *([f"{busy}: {_BUSY}"] if busy else [])),
     )
 
 

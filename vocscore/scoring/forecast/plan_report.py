@@ -34,7 +34,7 @@ class PlanReport(Printed):
         alone: the same run by one process.
         unit_size: the images of a unit that are advised; None if units are tars.
         advice: suggestions, one line each.
-        problems: what could not be listed, one line each.
+        problems: what could not be listed, and a machine that is busy, one line each.
     """
 
     source: str
@@ -106,7 +106,7 @@ class PlanReport(Printed):
         each = planned.units / planned.processes
         what = f"{planned.unit_size:,} images" if measured.tars is None else "a tar"
         yield (
-            f"unit: {what}, {as_duration(planned.unit_seconds)}; {planned.units:,} units, "
+            f"unit: {what}, {as_duration(planned.unit_seconds)}; {planned.units:,} in all, "
             f"{each:,.{0 if each >= 10 else 1}f} per process"
         )
         requests = f", {measured.requests:,} requests" if measured.remote else ""
@@ -115,7 +115,8 @@ class PlanReport(Printed):
             f"read: {as_size(measured.bytes)}{requests}; {as_size(rate)}/s by all processes "
             "together, which the storage has to keep up with"
         )
-        yield f"written: {as_size(planned.output_bytes)}"
+        if measured.rows is not None:
+            yield f"written: {as_size(planned.output_bytes)}"
         if planned.cost is not None:
             yield f"cost: {planned.cost:,.2f}"
         yield from (f"suggestion: {line}" for line in self.advice)

@@ -27,6 +27,9 @@ LEAST_STEPS: Final = 8
 LONGEST: Final = 4.0
 """Multiple of the time after which there are no more steps to wait for."""
 _WINDOWS: Final = 8
+FEW_WINDOWS: Final = 4
+UNKNOWN_DEVIATION: Final = 0.2
+"""Standard error that is assumed at least, where fewer stretches say little about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,8 @@ def trial_of(marks: Sequence[Mark]) -> Trial:
     images, seconds = last.images - first.images, last.seconds - first.seconds
     rates = _rates(marks)
     spread = statistics.stdev(rates) / len(rates) ** 0.5 if len(rates) > 1 else 0.0
-    deviation = spread * seconds / images
+    known = 0.0 if len(rates) >= FEW_WINDOWS else UNKNOWN_DEVIATION
+    deviation = max(spread * seconds / images, known)
     return Trial(images, last.errors - first.errors, seconds, deviation)
 
 

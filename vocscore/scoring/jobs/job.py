@@ -17,7 +17,12 @@ from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.features_format import features_of
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
-from vocscore.scoring.inputs.sources import STANDARD_INPUT, read_source, source_name
+from vocscore.scoring.inputs.sources import (
+    STANDARD_INPUT,
+    given_name,
+    read_source,
+    source_name,
+)
 from vocscore.scoring.jobs.missing import different
 from vocscore.scoring.jobs.share import share_of
 from vocscore.scoring.jobs.shared_inputs import SharedInputs
@@ -108,7 +113,7 @@ class _Job:
         self._checkpoint, self._stage = checkpoint, stage
         self._globs = Globs(config.inputs.include, config.inputs.exclude)
         self._choice = choose(output, folder_format=config.output.format)
-        self._earlier = earlier_output(output, self._choice, config)
+        self._earlier = earlier_output(output, self._choice, config, source=source)
         self._store = open_store(
             output,
             suffix=f".{self._choice.name}",
@@ -166,7 +171,7 @@ class _Job:
                 ledger,
                 card=self._card,
                 checkpoint=self._checkpoint,
-                source=Path(self._source),
+                source=given_name(self._source),
                 command=command,
             )
             return self._score(engine, ledger, inputs, rows_format, progress=progress)
@@ -211,7 +216,7 @@ class _Job:
     ) -> dict[str, Any]:
         known = {
             **self._origin(),
-            "source": source_name(Path(self._source)),
+            "source": source_name(self._source),
             "listing": inputs.digest(),
             "threshold": self._threshold,
         }

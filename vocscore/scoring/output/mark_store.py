@@ -241,6 +241,7 @@ class MarkStore:
         """Remove all files, the plan last: a run killed meanwhile is still recognized."""
         names = [name for name in self._files.names() if is_ours(name)]
         self._files.remove(sorted(names, key=lambda name: name == PLAN))
+        self.publisher.close()
         self._files.close()
 
     def _mark(self, number: int) -> Mark:
