@@ -221,6 +221,19 @@ def test_a_job_of_another_kind_of_machine_is_refused(source, checkpoint, tmp_pat
         share(source, output, checkpoint, "2/2")
 
 
+def test_machines_of_two_kinds_may_be_mixed_if_all_jobs_say_so(
+    source, checkpoint, tmp_path, monkeypatch
+):
+    """Then the plan does not name the kind; a job that was not told is refused."""
+    output = tmp_path / "o.csv"
+    share(source, output, checkpoint, "1/2", mixed_machines=True)
+    monkeypatch.setattr("vocscore.workers.kind.processor", lambda: "Another CPU")
+    with pytest.raises(ScoreError, match="differs in the machine"):
+        share(source, output, checkpoint, "2/2")
+    share(source, output, checkpoint, "2/2", mixed_machines=True)
+    assert merged(output).images == 26
+
+
 @pytest.mark.parametrize("changes", [{"unit_size": 7}, {"decimals": 3}, {"include": ("*.png",)}])
 def test_a_job_with_other_settings_is_refused(source, checkpoint, tmp_path, changes):
     """As a resume of one process is."""
@@ -244,6 +257,7 @@ def test_another_model_is_refused(source, checkpoint, tmp_path):
     [
         ({"update": True}, "update.*not supported with"),
         ({"quarantine": "q"}, "quarantine.*give it to 'vocscore merge'"),
+        ({"on": "ray"}, "units 1/2 and on: jobs share"),
     ],
 )
 def test_what_jobs_cannot_do_is_refused(source, checkpoint, tmp_path, changes, said):
