@@ -7,8 +7,10 @@ import os
 import shutil
 
 import pytest
+from click.testing import CliRunner
 from tiny_network import make_checkpoint, make_images, run
 
+from vocscore.cli.main import main
 from vocscore.config.groups import build
 from vocscore.config.jobs import MergeConfig
 from vocscore.config.scoring import ScoreConfig
@@ -302,3 +304,37 @@ def test_more_shares_than_units_leave_some_without_work(source, checkpoint, tmp_
     report = share(source, output, checkpoint, "64/64")
     assert (report.images, report.left) == (0, 5)
     assert os.listdir(work_folder(output))  # noqa: PTH208 - names only
+
+
+def test_the_exit_codes_tell_what_to_do(source, checkpoint, tmp_path):
+    """4: units are missing; 0: written, or written before; 2: a share that cannot be."""
+    output = tmp_path / "o.csv"
+
+    def called(*words):
+        done = CliRunner().invoke(main, [str(word) for word in words])
+        return done.exit_code, done.output
+
+    score = ("score", source, "-m", checkpoint, "-o", output, "--device", "cpu")
+    settings = ("--unit-size", 6, "--workers", 2, "--precision", "float32")
+    code, text = called("merge", output)
+    assert code == 2
+    assert "nothing to merge" in text
+    code, text = called(*score, *settings, "--units", "3/2")
+    assert code == 2
+    assert "--units 3/2: name a share" in text
+    code, text = called(*score, *settings, "--units", "1/2")
+    assert code == 0
+    assert "units: 1/2" in text
+    assert "units of all jobs that are not scored yet: 2" in text
+    code, text = called("merge", output)
+    assert code == 4
+    assert "--array=2 (--units I/2)" in text
+    assert "--units any" in text
+    code, text = called(*score, *settings, "--units", "any")
+    assert code == 0
+    assert f"merge {output}" in text
+    code, text = called("merge", output, "--json", tmp_path / "summary.json")
+    assert code == 0
+    assert "images: 26" in text
+    assert json.loads((tmp_path / "summary.json").read_text())["errors"] == 2
+    assert called("merge", output)[0] == 0
