@@ -26,6 +26,31 @@ class DamageError(Error):
     """A shard, an index or a manifest is missing, damaged or inconsistent."""
 
 
+class StorageError(Error):
+    """Object storage denies, refuses, cannot be reached, or has no such bucket.
+
+    It stops a run, or a unit is tried again; it is never the fault of an image.
+
+    Attributes:
+        passing: whether the same request may succeed later.
+        status: the storage's answer; 0 if there was none.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False, status: int = 0) -> None:
+        """Take the one line for the user."""
+        super().__init__(message)
+        self.passing = passing
+        self.status = status
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep `passing` when sent between processes."""
+        return _storage_error, (str(self), self.passing, self.status)
+
+
+def _storage_error(message: str, passing: bool, status: int) -> StorageError:
+    return StorageError(message, passing=passing, status=status)
+
+
 class Reason(str, Enum):
     """Why an image, or its annotation, was refused. The codes are stable: filter by them."""
 

@@ -14,6 +14,8 @@ from shards.synthetic.voc import draw_voc
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from s3_server import Bucket, Server
+
 # As the command line does, before torch is loaded: idle threads that spin take the cores from
 # everything else that runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -186,3 +188,35 @@ def tiny_backbones(monkeypatch: pytest.MonkeyPatch) -> None:
     import tiny_backbone
 
     tiny_backbone.register(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def _s3_server() -> Iterator[Server]:
+    pytest.importorskip("obstore")
+    pytest.importorskip("moto")
+    from s3_server import s3_server
+
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def storage(_s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """An empty bucket on loopback, with its address and credentials in the environment."""
+    import uuid
+
+    from s3_server import VARIABLES, Bucket
+
+    from shards.remote import opening
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", _s3_server.url)
+    opening.forget()
+    bucket = Bucket(f"bucket-{uuid.uuid4().hex[:12]}", _s3_server)
+    _s3_server.client.create_bucket(Bucket=bucket.name)
+    _s3_server.layer.reset()
+    yield bucket
+    opening.forget()

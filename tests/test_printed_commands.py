@@ -272,6 +272,7 @@ def known_options() -> set[str]:
     every = [main, *map(command_named, COMMANDS)]
     options = {o for c in every for p in c.params for o in (*p.opts, *p.secondary_opts)}
     others = {"--logdir", "--sparse", "--recursive", "--upgrade", "--force-reinstall"}
+    others.add("--array")  # of sbatch
     return options | others | {"--help"}
 
 

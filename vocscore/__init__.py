@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from vocscore.api.exporting import export, quantize
     from vocscore.api.importing import import_model
     from vocscore.api.info import Info
-    from vocscore.api.jobs import pack, score, train, verify
+    from vocscore.api.jobs import pack, plan, score, train, verify
     from vocscore.api.load import load
     from vocscore.api.loader import loader
+    from vocscore.api.merging import merge
     from vocscore.api.model import Model
     from vocscore.api.predictions import Prediction, Predictions
     from vocscore.api.results import compare, evaluate, info, relabel, report, view
@@ -57,11 +58,20 @@ if TYPE_CHECKING:
         PreprocessingConfig,
         RunFolderConfig,
     )
+    from vocscore.config.jobs import JobLimitsConfig, JobsConfig, MergedConfig
     from vocscore.config.model import ModelConfig
-    from vocscore.config.packing import ImagesConfig, LabelsConfig, ShardsConfig, SplitConfig
+    from vocscore.config.packing import (
+        ImagesConfig,
+        LabelsConfig,
+        PackWorkersConfig,
+        ShardsConfig,
+        SplitConfig,
+    )
+    from vocscore.config.planning import PlanningConfig
     from vocscore.config.relabeling import RelabelConfig
     from vocscore.config.reporting import ContentsConfig
     from vocscore.config.scoring import (
+        ClusterConfig,
         InferenceConfig,
         InputsConfig,
         LimitsConfig,
@@ -84,6 +94,7 @@ if TYPE_CHECKING:
     from vocscore.packing import PackReport
     from vocscore.pipeline.batch import Batch
     from vocscore.reporting.report import WrittenReport
+    from vocscore.scoring.forecast.plan_report import PlanReport
     from vocscore.scoring.relabel import RelabelReport
     from vocscore.scoring.score_report import ScoreReport
     from vocscore.training.history import EpochResult, TrainReport
@@ -103,6 +114,7 @@ __all__ = [
     "CheckConfig",
     "CheckpointConfig",
     "ChecksConfig",
+    "ClusterConfig",
     "CompareReport",
     "ComparedConfig",
     "ComparisonConfig",
@@ -122,10 +134,13 @@ __all__ = [
     "InferenceConfig",
     "Info",
     "InputsConfig",
+    "JobLimitsConfig",
+    "JobsConfig",
     "JudgedConfig",
     "LabelsConfig",
     "LimitsConfig",
     "LossConfig",
+    "MergedConfig",
     "MetricsConfig",
     "Model",
     "ModelConfig",
@@ -133,7 +148,10 @@ __all__ = [
     "OptimizationConfig",
     "OutputConfig",
     "PackReport",
+    "PackWorkersConfig",
     "PageServer",
+    "PlanReport",
+    "PlanningConfig",
     "Prediction",
     "Predictions",
     "PreprocessingConfig",
@@ -160,7 +178,9 @@ __all__ = [
     "info",
     "load",
     "loader",
+    "merge",
     "pack",
+    "plan",
     "quantize",
     "relabel",
     "report",
@@ -178,15 +198,17 @@ _MODULES = {
     "vocscore.api.importing": ("import_model",),
     "vocscore.api.demo": ("demo",),
     "vocscore.api.exporting": ("export", "quantize"),
-    "vocscore.api.jobs": ("pack", "score", "train", "verify"),
+    "vocscore.api.jobs": ("pack", "plan", "score", "train", "verify"),
     "vocscore.api.loader": ("loader",),
     "vocscore.api.load": ("load",),
+    "vocscore.api.merging": ("merge",),
     "vocscore.api.model": ("Model",),
     "vocscore.api.predictions": ("Prediction", "Predictions"),
     "vocscore.api.results": ("compare", "evaluate", "info", "relabel", "report", "view"),
     "vocscore.api.webdataset": ("webdataset",),
     "vocscore.comparing": ("CompareReport",),
     "vocscore.config.comparing": ("ComparedConfig",),
+    "vocscore.config.planning": ("PlanningConfig",),
     "vocscore.config.relabeling": ("RelabelConfig",),
     "vocscore.config.reporting": ("ContentsConfig",),
     "vocscore.reporting.report": ("WrittenReport",),
@@ -209,8 +231,16 @@ _MODULES = {
         "PreprocessingConfig",
         "RunFolderConfig",
     ),
-    "vocscore.config.packing": ("ImagesConfig", "LabelsConfig", "ShardsConfig", "SplitConfig"),
+    "vocscore.config.jobs": ("JobLimitsConfig", "JobsConfig", "MergedConfig"),
+    "vocscore.config.packing": (
+        "ImagesConfig",
+        "LabelsConfig",
+        "PackWorkersConfig",
+        "ShardsConfig",
+        "SplitConfig",
+    ),
     "vocscore.config.scoring": (
+        "ClusterConfig",
         "InferenceConfig",
         "InputsConfig",
         "LimitsConfig",
@@ -233,6 +263,7 @@ _MODULES = {
     "vocscore.importing.job": ("ImportReport",),
     "vocscore.packing": ("PackReport",),
     "vocscore.pipeline.batch": ("Batch",),
+    "vocscore.scoring.forecast.plan_report": ("PlanReport",),
     "vocscore.scoring.score_report": ("ScoreReport",),
     "vocscore.training.history": ("EpochResult", "TrainReport"),
     "vocscore.verifying": ("VerifyReport",),

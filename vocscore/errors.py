@@ -66,8 +66,16 @@ class StoppedOnPurposeError(ScoreError):
     """A limit set by the user ended the run; finished work is kept."""
 
 
+class UnfinishedError(ScoreError):
+    """Parts of an output are missing, so it was not written; jobs have to score them first."""
+
+
 class ReaderLeftError(ScoreError):
     """The reader of a stream of rows has ended; it has read what it needed."""
+
+
+class PreprocessError(Error):
+    """Images are stored in another form than the model or the loader needs."""
 
 
 class LoaderError(Error):

@@ -63,6 +63,19 @@ def usable_cores(limit_file: Path = CGROUP_CPU_LIMIT) -> int:
     return max(1, min(cores, -(-int(quota) // int(period))))
 
 
+def busy_with_others() -> str | None:
+    """A phrase about the load of the whole machine if it has more to do than it has cores.
+
+    The average of a minute, so it also tells of what has just ended. None where it is not known.
+    """
+    cores = os.cpu_count() or 1
+    try:
+        load = os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return None
+    return f"a load of {load:.1f} on {cores} cores" if load > 1.5 * cores else None
+
+
 def available_memory() -> int | None:
     """Bytes that this process may still allocate, by the system and by a container's limit.
 

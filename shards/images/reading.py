@@ -6,10 +6,12 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
+from shards import raw_images
 from shards.errors import BadImage, Fault, Reason
 from shards.files import open_regular
 from shards.image_formats import SNIFFED_BYTES
 from shards.images import jpeg, kinds
+from shards.remote import places, store
 from shards.tar.ustar import MAX_MEMBER_BYTES
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def most_bytes(max_pixels: int) -> int:
 
 
 def read_content(ref: ImageRef, *, max_pixels: int) -> bytes | NDArray[np.uint8]:
-    """Read what there is of an image: its pixels where they are in memory, else its bytes.
+    """Read what there is of an image: the pixels of a raw image or of one in memory, else bytes.
 
     Args:
         ref: where it lies.
@@ -43,6 +45,8 @@ def read_content(ref: ImageRef, *, max_pixels: int) -> bytes | NDArray[np.uint8]
     """
     if ref.pixels is not None and ref.fault is None:
         return ref.pixels
+    if ref.raw is not None:
+        return raw_images.pixels_of(_stored_bytes(ref, max_pixels), ref.raw)
     return read_bytes(ref, max_pixels=max_pixels)
 
 
@@ -51,7 +55,7 @@ def read_bytes(ref: ImageRef, *, max_pixels: int) -> bytes:
 
     A folder, a pipe or a device is refused without blocking. A file larger than any image of
     `max_pixels` is refused unread, as is a large file that does not begin as an image. A file that
-    grows while it is read is read up to its size when opened.
+    grows while it is read is read up to its size when opened. A raw image becomes a PPM.
 
     Args:
         ref: location of the bytes.
@@ -62,6 +66,21 @@ def read_bytes(ref: ImageRef, *, max_pixels: int) -> bytes:
             TOO_LARGE, or UNSUPPORTED (an image, by name or first bytes, in a format that is not
             decoded, or a large file that is not an image); or the fault of the reference.
         MemoryError: not enough memory.
+        StorageError: object storage does not give it, which says nothing about the image.
+    """
+    if ref.raw is not None:
+        return raw_images.as_ppm(raw_images.pixels_of(_stored_bytes(ref, max_pixels), ref.raw))
+    data = _stored_bytes(ref, max_pixels)
+    if not data.startswith(jpeg.SIGNATURE):  # for most files this is the only check
+        kinds.refuse_other_formats(data[:SNIFFED_BYTES], ref.name)
+    return data
+
+
+def _stored_bytes(ref: ImageRef, max_pixels: int) -> bytes:
+    """The bytes as they are stored, whatever they are.
+
+    Raises:
+        BadImage, MemoryError: as for `read_bytes`.
     """
     if ref.fault is not None:
         raise BadImage(ref.fault)
@@ -83,8 +102,6 @@ def read_bytes(ref: ImageRef, *, max_pixels: int) -> bytes:
                 Reason.TRUNCATED, f"the file ends after {len(data)} of the image's {wanted} bytes"
             )
         )
-    if not data.startswith(jpeg.SIGNATURE):  # for most files this is the only check
-        kinds.refuse_other_formats(data[:SNIFFED_BYTES], ref.name)
     return data
 
 
@@ -93,6 +110,8 @@ def _read(ref: ImageRef, limit: int) -> tuple[bytes, int]:
     if ref.data is not None:
         _refuse_too_many(len(ref.data), limit)
         return ref.data, len(ref.data)
+    if places.is_remote(ref.file):
+        return _read_remote(ref, limit)
     descriptor = open_regular(ref.file)
     try:
         size = ref.size if ref.size >= 0 else os.fstat(descriptor).st_size - ref.offset
@@ -113,6 +132,21 @@ def _read(ref: ImageRef, limit: int) -> tuple[bytes, int]:
     return (pieces[0] if len(pieces) == 1 else b"".join(pieces)), wanted
 
 
+def _read_remote(ref: ImageRef, limit: int) -> tuple[bytes, int]:
+    """Do the same with an object of storage; its size comes with the answer, before its bytes."""
+    wanted = max(0, ref.size)
+
+    def look(size: int) -> None:
+        nonlocal wanted
+        if ref.size < 0:
+            wanted = size
+        _refuse_too_many(size, limit)
+        if size > _LARGE:
+            _refuse_others(store.read(ref.file, ref.offset, SNIFFED_BYTES), ref.name)
+
+    return store.read(ref.file, ref.offset, ref.size, look=look), wanted
+
+
 def _refuse_too_many(wanted: int, limit: int) -> None:
     if wanted > limit:
         line = f"a file of {wanted} bytes; at most {limit} are read (--max-pixels)"
@@ -121,8 +155,11 @@ def _refuse_too_many(wanted: int, limit: int) -> None:
 
 def _look_first(descriptor: int, ref: ImageRef) -> None:
     """Refuse a large file that does not begin as an image in a supported format."""
-    first = os.pread(descriptor, SNIFFED_BYTES, ref.offset)
-    kinds.refuse_other_formats(first, ref.name)
+    _refuse_others(os.pread(descriptor, SNIFFED_BYTES, ref.offset), ref.name)
+
+
+def _refuse_others(first: bytes, name: str) -> None:
+    kinds.refuse_other_formats(first, name)
     kind = kinds.kind_of(first)
     if kind is None or not kinds.is_decoded(kind):
         raise BadImage(kinds.not_decoded(kind))

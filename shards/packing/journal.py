@@ -8,6 +8,12 @@ While a set is being packed, it contains a folder `.progress`:
     replaced.json  the manifest of the set that `--overwrite` is removing
     *.tar *.idx    shards being written
 
+and, while several processes pack (`units_run`):
+
+    checked.jsonl  what was found out about each image
+    made-*         bytes made of images, until their shards are finished
+    shard-*/       shards being written
+
 `dataset.json` is written once every shard is in the journal; then `.progress` is removed. So a set
 with `dataset.json` is complete, whatever else is there, and one without it is unfinished.
 """
@@ -16,6 +22,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
@@ -42,6 +49,9 @@ if TYPE_CHECKING:
 
 _LOCK: Final = "lock"
 _JOURNAL: Final = "journal.jsonl"
+CHECKED: Final = "checked.jsonl"
+MADE: Final = "made-"
+STAGED: Final = "shard-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +155,7 @@ class Journal:
     def end(self) -> None:
         """Remove everything in `.progress`: the set is complete without it."""
         self._remove_staged()
-        for path in (self._file, self._plan):
+        for path in (self.stage / CHECKED, self._file, self._plan):
             path.unlink(missing_ok=True)
 
     def leave(self) -> None:
@@ -178,7 +188,7 @@ class Journal:
             )
         # Every file with such a name is ours: others were refused before the plan was written.
         self._remove(_shard_files(self._folder, old.splits))
-        for path in (self._file, self._plan):
+        for path in (self.stage / CHECKED, self._file, self._plan):
             path.unlink(missing_ok=True)
 
     def _remove(self, names: Collection[str]) -> None:
@@ -188,6 +198,15 @@ class Journal:
     def _remove_staged(self) -> None:
         for name in _shard_files(self.stage, None):
             (self.stage / name).unlink(missing_ok=True)
+        self.remove_of_workers()
+
+    def remove_of_workers(self, *, kept: Collection[str] = ()) -> None:
+        """Remove what workers have written into the stage, but for the files to be kept."""
+        for path in self.stage.iterdir():
+            if path.name.startswith(MADE) and path.name not in kept:
+                path.unlink(missing_ok=True)
+            elif path.name.startswith(STAGED):
+                shutil.rmtree(path, ignore_errors=True)
 
     def _refuse_strangers(self, splits: Collection[str]) -> None:
         found = _shard_files(self._folder, splits)

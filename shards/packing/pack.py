@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-from collections import Counter
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shards.errors import PackError
-from shards.manifest import NAME, UNFINISHED, Manifest, Split, read_manifest, write_manifest
+from shards.manifest import NAME, RAW, UNFINISHED, read_manifest
+from shards.packing.ending import Ending, Packed, PackReport
 from shards.packing.journal import count_finished, packing
 from shards.packing.packer import Commits, SplitPacker
 from shards.packing.plan import Plan, survey
 from shards.packing.prepare import Candidate, Handling, PreparedSample, prepare_all
-from shards.packing.rejected import REJECTED, write_rejected
+from shards.packing.units import Workshop
+from shards.packing.units_run import UnitsRun
 from shards.sample import ImageRef
 
 if TYPE_CHECKING:
@@ -25,25 +26,11 @@ if TYPE_CHECKING:
 
     from shards.manifest import JSON
     from shards.packing.journal import Journal
+    from shards.packing.units_run import OpenPool
+    from shards.raw_images import RawMaker
     from shards.sample import AnnotatedSet, Rejection, Sample
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-@dataclass(frozen=True)
-class PackReport:
-    """The result of packing.
-
-    Attributes:
-        manifest: the set.
-        rejected: the images left out, by this run and those that it resumed, the source's own
-            first; empty if `unchanged`.
-        unchanged: the same set already existed, and nothing was written.
-    """
-
-    manifest: Manifest
-    rejected: tuple[Rejection, ...]
-    unchanged: bool
 
 
 def pack(
@@ -61,7 +48,10 @@ def pack(
     workers: int,
     overwrite: bool,
     settings: Mapping[str, JSON],
+    raw: RawMaker | None = None,
     progress: Callable[[int, int, int], None] | None = None,
+    stage: Callable[[str], None] | None = None,
+    pool: OpenPool | None = None,
 ) -> PackReport:
     """Write images and labels into shards.
 
@@ -84,11 +74,16 @@ def pack(
         max_pixels: largest accepted width times height, a limit against decompression bombs.
         resize: side of re-encoded square images, pixels; None keeps the bytes.
         quality: JPEG quality of the re-encoding.
-        workers: threads that read and check.
+        workers: threads that read and check, without a pool.
         overwrite: replace a finished set, or an unfinished one with another plan.
         settings: other settings that determined the splits; recorded with those above and
             compared when a run is resumed.
+        raw: makes the raw images of a set of raw images of the size `resize`; None: images are
+            stored as files.
         progress: called with the images done, the total, and those rejected so far.
+        stage: called with the name of each stage of a run with a pool, where `progress` then
+            begins anew.
+        pool: opens workers that check and write; None: this process does.
 
     Raises:
         PackError: too many bad images, a split without a good image, another set or another run
@@ -102,40 +97,103 @@ def pack(
         "verify": verify,
         "max_pixels": max_pixels,
         "resize": resize,
-        "quality": quality if resize is not None else None,
+        "quality": quality if resize is not None and raw is None else None,
+        **({} if raw is None else {RAW: raw.form.to_json()}),
     }
     plan, candidates = survey(annotated, splits, classes=classes, config=config)
     if not overwrite and (out / NAME).exists() and not (out / UNFINISHED).exists():
         return _finished(out, plan)  # not even a lock is written: the set may be read-only
-    handling = Handling(verify=verify, max_pixels=max_pixels, resize=resize, quality=quality)
+    handling = Handling(verify, max_pixels, resize, quality, raw)
+    ending = Ending(
+        out,
+        plan,
+        listed=annotated.rejected,
+        total=sum(map(len, candidates.values())),
+        max_bad=max_bad,
+    )
     run = _Run(
         out=out,
-        plan=plan,
         candidates=candidates,
-        listed=annotated.rejected,
+        classes=plan.classes,
         prepare=partial(
-            prepare_all, locate=_locator(annotated), handling=handling, workers=workers
+            prepare_all,
+            locate=_locator(annotated, annotated.root),
+            handling=handling,
+            workers=workers,
         ),
         shard_samples=shard_samples,
-        max_bad=max_bad,
         progress=progress,
-    )
+    ).pack
+    if pool is not None:
+        root, folder = annotated.root.absolute(), out.absolute()
+        run = partial(
+            _pack_in_pool,
+            out=folder,
+            plan=plan,
+            candidates=candidates,
+            pool=pool,
+            workshop=Workshop(
+                root=root,
+                locate=_locator(annotated, root),
+                handling=handling,
+                classes=plan.classes,
+                stage=folder / UNFINISHED,
+            ),
+            shard_samples=shard_samples,
+            progress=progress,
+            stage=stage,
+        )
     with _one_line(out), packing(out) as journal:
         if not overwrite and (out / NAME).exists():  # its run was killed between the last two steps
             report = _finished(out, plan)
         else:
             journal.begin(plan, overwrite=overwrite)
-            report = run.pack(journal)
+            ending.list_rejected(annotated.rejected)  # may be too many already
+            report = ending.finish(run(journal))
         journal.end()
     return report
 
 
-def _locator(annotated: AnnotatedSet) -> Callable[[str], ImageRef]:
-    """A function from the path of a sample to the location of its image."""
+def _pack_in_pool(
+    journal: Journal,
+    *,
+    out: Path,
+    plan: Plan,
+    candidates: Mapping[str, Sequence[Candidate]],
+    pool: OpenPool,
+    workshop: Workshop,
+    shard_samples: int,
+    progress: Callable[[int, int, int], None] | None,
+    stage: Callable[[str], None] | None,
+) -> Packed:
+    """Pack the remaining images with the workers of a pool."""
+    run = UnitsRun(
+        out,
+        journal,
+        plan,
+        candidates,
+        shard_samples=shard_samples,
+        progress=progress,
+        stage=stage,
+    )
+    if run.left:
+        try:
+            with pool(workshop) as workers:
+                run.run(workers)
+        finally:
+            run.clean()
+    return run.packed
+
+
+def _locator(annotated: AnnotatedSet, root: Path) -> Callable[[str], ImageRef]:
+    """A function from the path of a sample to the location of its image; it can be pickled."""
     if annotated.store is not None:
         return annotated.store.ref
-    root = annotated.root
-    return lambda path: ImageRef(path, os.path.join(root, path))  # noqa: PTH118 - a fifth of the time
+    return partial(_file_below, str(root))
+
+
+def _file_below(root: str, path: str) -> ImageRef:
+    return ImageRef(path, os.path.join(root, path))  # noqa: PTH118 - a fifth of the time
 
 
 def _finished(out: Path, plan: Plan) -> PackReport:
@@ -151,20 +209,17 @@ def _finished(out: Path, plan: Plan) -> PackReport:
 
 @dataclass(frozen=True)
 class _Run:
-    """The work of one call to `pack`; `listed` are the source's own rejections."""
+    """The work of one call to `pack`, in this process."""
 
     out: Path
-    plan: Plan
     candidates: Mapping[str, Sequence[Candidate]]
-    listed: tuple[Rejection, ...]
     prepare: Callable[[Sequence[Candidate]], Generator[list[PreparedSample | Rejection]]]
+    classes: Sequence[str]
     shard_samples: int
-    max_bad: float
     progress: Callable[[int, int, int], None] | None
 
-    def pack(self, journal: Journal) -> PackReport:
-        """Pack the remaining images and mark the set as complete."""
-        self._list(self.listed)  # may be too many already
+    def pack(self, journal: Journal) -> Packed:
+        """Pack the remaining images."""
         packers: dict[str, SplitPacker] = {}
         with Commits(self.out, journal) as commits:
             for split in self.candidates:
@@ -172,22 +227,11 @@ class _Run:
                     split,
                     journal,
                     commits,
-                    classes=self.plan.classes,
+                    classes=self.classes,
                     shard_samples=self.shard_samples,
                 )
                 self._fill(packers, split)
-        rejected = [*self.listed, *(bad for packer in packers.values() for bad in packer.rejected)]
-        self._list(rejected)
-        self._refuse_empty(packers)
-        manifest = Manifest(
-            classes=self.plan.classes,
-            splits={split: Split(tuple(packer.shards)) for split, packer in packers.items()},
-            rejected=len(rejected),
-            config=self.plan.config,
-            listing=self.plan.listing,
-        )
-        write_manifest(self.out, manifest)
-        return PackReport(manifest, tuple(rejected), unchanged=False)
+        return {split: (packer.shards, packer.rejected) for split, packer in packers.items()}
 
     def _fill(self, packers: Mapping[str, SplitPacker], split: str) -> None:
         """Pack the rest of one split."""
@@ -203,32 +247,8 @@ class _Run:
     def _show(self, packers: Collection[SplitPacker]) -> None:
         if self.progress is not None:
             rejected = sum(len(packer.rejected) for packer in packers)
-            self.progress(sum(packer.next for packer in packers), self._total(), rejected)
-
-    def _total(self) -> int:
-        return sum(map(len, self.candidates.values()))
-
-    def _list(self, rejected: Sequence[Rejection]) -> None:
-        """Write `rejected.csv`, and raise if it has too many images."""
-        file = self.out / REJECTED
-        write_rejected(file, rejected)
-        total = self._total() + len(self.listed)
-        if len(rejected) > self.max_bad * total:
-            reasons = Counter(str(bad.fault.reason) for bad in rejected).most_common()
-            raise PackError(
-                f"{file}: {len(rejected)} of {total} images ({len(rejected) / total:.1%}) cannot "
-                f"be used ({', '.join(f'{count} {reason}' for reason, count in reasons)}), more "
-                f"than --max-bad {self.max_bad:g} allows. Raise it and rerun to resume, or fix "
-                "the images and rerun with --overwrite."
-            )
-
-    def _refuse_empty(self, packers: Mapping[str, SplitPacker]) -> None:
-        for split, packer in packers.items():
-            if not packer.shards:
-                raise PackError(
-                    f"split '{split}': none of its {packer.next} images can be used; the reasons "
-                    f"are in {self.out / REJECTED}. Fix them and rerun with --overwrite."
-                )
+            total = sum(map(len, self.candidates.values()))
+            self.progress(sum(packer.next for packer in packers), total, rejected)
 
 
 @contextmanager

@@ -7,18 +7,23 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
+from shards import raw_images
 from shards.errors import BadImage
 from shards.images import image_file
 from shards.images.memory import spared
 from shards.sample import Rejection, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
+    from shards.raw_images import RawMaker
     from shards.sample import ImageRef
+
+_Chunk = TypeVar("_Chunk")
+_Result = TypeVar("_Result")
 
 _CHUNK_IMAGES: Final = 16
 _CHUNK_BYTES: Final = 4 << 20
@@ -49,12 +54,14 @@ class Handling:
         max_pixels: largest accepted width times height, a limit against decompression bombs.
         resize: side of the re-encoded square image, pixels; None keeps the bytes.
         quality: JPEG quality of the re-encoding.
+        raw: makes the raw images to store instead; None: files are stored.
     """
 
     verify: bool
     max_pixels: int
     resize: int | None
     quality: int
+    raw: RawMaker | None = None
 
 
 class PreparedSample(NamedTuple):
@@ -99,10 +106,17 @@ def prepare_all(
         Lists of consecutive results, in order. Only a few lists are in memory at a time.
     """
     work = partial(_prepare_chunk, locate=locate, handling=handling)
-    window: deque[Future[list[PreparedSample | Rejection]]] = deque()
+    return in_threads(work, chunked(candidates), workers=workers)
+
+
+def in_threads(
+    work: Callable[[_Chunk], _Result], chunks: Iterable[_Chunk], *, workers: int
+) -> Generator[_Result]:
+    """Work on chunks in several threads; the results come in order, a few ahead of the reader."""
+    window: deque[Future[_Result]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
     try:
-        for chunk in _chunks(candidates):
+        for chunk in chunks:
             window.append(pool.submit(work, chunk))
             if len(window) > workers * _CHUNKS_A_WORKER:
                 yield window.popleft().result()
@@ -112,7 +126,7 @@ def prepare_all(
         pool.shutdown(cancel_futures=True)
 
 
-def _chunks(candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
+def chunked(candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
     """Divide into chunks that are large enough for a thread and bounded in memory."""
     start = taken = 0
     for at, candidate in enumerate(candidates):
@@ -154,7 +168,13 @@ def prepare(
 def _ready(sample: Sample, ref: ImageRef, handling: Handling) -> PreparedSample:
     data = image_file.read_bytes(ref, max_pixels=handling.max_pixels)
     original = None
-    if handling.resize is not None:  # as strict as decoding, since it decodes
+    if handling.raw is not None:
+        head = image_file.probe(data)
+        original = head.width, head.height
+        data = raw_images.encode(handling.raw(data))
+        size = handling.raw.form.size
+        head = image_file.Header(raw_images.EXTENSION, size, size)
+    elif handling.resize is not None:  # as strict as decoding, since it decodes
         size, quality = handling.resize, handling.quality
         head = image_file.probe(data)
         original = head.width, head.height

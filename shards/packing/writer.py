@@ -132,6 +132,11 @@ class ShardWriter:
 
     def commit(self, folder: Path) -> None:
         """Sync tar and index to disk and move them to `folder`."""
+        self.sync()
+        place(self._tar.parent, self._name, folder)
+
+    def sync(self) -> None:
+        """Write the index, and sync it and the tar to disk, under their names in the stage."""
         self._syncer.shutdown()
         self._syncing.result()
         with _naming(self._tar):
@@ -141,9 +146,6 @@ class ShardWriter:
             file.write(format_index(self._components))
             file.flush()
             os.fsync(file.fileno())
-        for working in (self._tar, self._index):
-            working.replace(folder / working.name)
-        atomic.sync_folder(folder)
 
     def discard(self) -> None:
         """Remove what has been written, ignoring disk errors."""
@@ -202,6 +204,13 @@ class ShardWriter:
     def _hash(self, parts: Iterable[bytes]) -> None:
         for part in parts:  # hashlib releases the GIL
             self._sha256.update(part)
+
+
+def place(stage: Path, name: str, folder: Path) -> None:
+    """Durably move a tar, already synced to disk, and its index from the stage to the set."""
+    for working in (stage / name, stage / index_name(name)):
+        working.replace(folder / working.name)
+    atomic.sync_folder(folder)
 
 
 @contextmanager

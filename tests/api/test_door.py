@@ -33,7 +33,9 @@ FUNCTIONS = {
     "pack": "pack",
     "verify": "verify",
     "train": "train",
+    "plan": "plan",
     "score": "score",
+    "merge": "merge",
     "eval": "evaluate",
     "quantize": "quantize",
     "export": "export",
@@ -104,7 +106,7 @@ def test_functions_take_the_options_of_their_commands(command: str) -> None:
     keyword = {
         name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY and name not in own
     }
-    if command == "score":
+    if command in ("score", "plan"):
         del keyword["model"]  # SRC's checkpoint: -m
     shards = {"shards"} if command in ("quantize", "export") else set()  # there an option
     assert set(keyword) - shards == set(typed)

@@ -58,8 +58,8 @@ TRAIN = ("train", "folder", "-o")
         ((*SCORE, "folder"), ["folder/model.json", "vocscore train"]),
         (("score", "folder", "-m", "run", "-o", ""), ["-o '': an empty path"]),
         (
-            ("score", "folder", "-m", "run", "-o", "s3://bucket/p.csv"),
-            ["s3://bucket/p.csv: a URL", "only files are written"],
+            ("score", "folder", "-m", "run", "-o", "https://host/p.csv"),
+            ["https://host/p.csv: a URL", "only files are written"],
         ),
         (
             ("score", "folder", "-m", "run", "-o", "p.csv", "--json", "folder"),
@@ -73,13 +73,16 @@ TRAIN = ("train", "folder", "-o")
         (("train", "nowhere", "-o", "new"), ["SHARDS nowhere: no such folder", "vocscore pack"]),
         (("train", "train-000000.tar", "-o", "new"), ["train-000000.tar", "name that folder"]),
         (
-            ("train", "s3://bucket/shards", "-o", "new"),
-            ["s3://bucket/shards: object storage is not read"],
+            ("train", "hdfs://bucket/shards", "-o", "new"),
+            ["hdfs://bucket/shards: object storage is not read"],
         ),
         (("train", "folder", "-o", "new"), ["folder: no dataset.json"]),
         (("pack", "file", "-o", "new"), ["SRC file: a file, not a folder"]),
         (("pack", "nowhere", "-o", "new"), ["SRC nowhere: no such folder"]),
-        (("pack", "s3://bucket/voc", "-o", "new"), ["s3://bucket/voc: object storage is not read"]),
+        (
+            ("pack", "hdfs://bucket/voc", "-o", "new"),
+            ["hdfs://bucket/voc: object storage is not read"],
+        ),
         (("pack", "folder", "-o", "file"), ["-o file: a file, not a folder"]),
         (("pack", "folder", "-o", "new", "--labels", "no.csv"), ["--labels no.csv: no such file"]),
         (("pack", "folder", "-o", "new", "--coco", "folder"), ["--coco folder: a folder"]),

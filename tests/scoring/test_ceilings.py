@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from shards.sample import ImageRef
-from vocscore.cli.score import _summarize
-from vocscore.config.scoring import ScoreConfig
+from vocscore.cli.score_summary import summarize
 from vocscore.scoring import ceilings
 from vocscore.scoring.ceilings import Ceilings, images_per_second, measure_ceilings
 from vocscore.scoring.score_report import ScoreReport
@@ -70,12 +69,12 @@ def test_the_summary_says_that_a_ceiling_was_measured_too_low(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """In the text and in the JSON; a plain share otherwise."""
-    _summarize(report(85.0), ScoreConfig(), err=False)
+    summarize(report(85.0), quarantine=None, err=False)
     said = capsys.readouterr().out
     assert "%" not in said
     assert "bottleneck: unknown; the run was faster than the ceiling of inference" in said
     assert report(85.0).to_json()["share_of_wall"] is None
-    _summarize(report(45.0), ScoreConfig(), err=False)
+    summarize(report(45.0), quarantine=None, err=False)
     said = capsys.readouterr().out
     assert "ceilings, images/s: reading 900, decoding 400, inference 50" in said
     assert "bottleneck: inference; reached 90% of it" in said

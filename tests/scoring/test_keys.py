@@ -24,7 +24,6 @@ FILES = {
     "a/z.jpeg": b"",
     "a-b.webp": b"",
     "é.bmp": b"",
-    "line\nend.png": b"",
     "x.jpg/y.jpg": b"",
     "a/deep/er/c.gif": b"",
     "Thumbs.db": b"1",
@@ -93,16 +92,17 @@ def test_the_order_of_the_storage_does_not_matter(seed: int) -> None:
     assert find(FILES, [*order, *rest]).found == find(FILES).found
 
 
-def test_keys_that_no_file_could_have_are_counted_and_told() -> None:
-    """An empty segment, '.' or '..' leads to no file: such keys are not scored, and named."""
+def test_keys_that_cannot_be_read_are_counted_and_told() -> None:
+    """Keys with control characters, an empty segment, '.' or '..' are not scored, and named."""
     odd = ["a//b.jpg", "/c.jpg", "../d.jpg", "a/./e.png", "a/..", ".hidden//x.jpg", "//"]
+    odd += ["line\nend.png", "tab\t/x.jpg", "\x7f.jpg"]
     found = find(dict.fromkeys([*odd, "a/good.jpg", ".hidden/y.jpg"], b"")).found
     assert found.images == ["a/good.jpg"]
-    assert found.skipped == {"hidden folders": 1, "keys with an empty, '.' or '..' segment": 6}
+    assert found.skipped == {"hidden folders": 1, finding._ODD: 9}
     (problem,) = found.problems
     assert problem == (
-        "../d.jpg, .hidden//x.jpg, /c.jpg and 3 others: keys with an empty, '.' or '..' segment "
-        "are not scored (6 here); rename them to score them"
+        "../d.jpg, .hidden//x.jpg, /c.jpg and 6 others: keys with control characters, or an "
+        "empty, '.' or '..' segment are not scored (9 here); rename them to score them"
     )
 
 

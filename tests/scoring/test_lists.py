@@ -91,8 +91,10 @@ def test_a_line_that_names_no_image_is_a_row_that_says_why(folder):
         "x.tar": (Reason.UNSUPPORTED, "a tar; a list can only name images"),
         "y.zip": (Reason.UNSUPPORTED, "a ZIP archive"),
         "gone.tar": None,
-        "http://h/a.jpg": (Reason.UNSUPPORTED, "Download it first"),
-        "s3://b/a.jpg": (Reason.UNSUPPORTED, "object storage is not read directly"),
+        "https://h/a.jpg": None,
+        "s3://b/a.jpg": None,
+        "ftp://h/a.jpg": (Reason.UNSUPPORTED, "Download it first"),
+        "hdfs://b/a.jpg": (Reason.UNSUPPORTED, "object storage is not read directly"),
         "C:\\p\\a.jpg": (Reason.VANISHED, "a Windows path"),
         "\\\\server\\p\\a.jpg": (Reason.VANISHED, "a Windows path"),
         "file:///gone.jpg": None,
@@ -133,9 +135,9 @@ def test_only_lines_that_look_odd_are_compared_with_the_disk(folder, monkeypatch
 
 def test_faults_stay_with_their_names_through_patterns_and_units(folder, tmp_path):
     """Patterns leave rows out, and the others keep their reasons, in the output as well."""
-    (folder / "l.txt").write_text("x.tar\na.jpg\ny.zip\nhttp://h/b.jpg\nx.tar\n")
+    (folder / "l.txt").write_text("x.tar\na.jpg\ny.zip\nftp://h/b.jpg\nx.tar\n")
     names, faults, inputs = listed(folder / "l.txt", globs=Globs((), ("y*",)))
-    assert names == ["x.tar", "a.jpg", "http://h/b.jpg", "x.tar"]
+    assert names == ["x.tar", "a.jpg", "ftp://h/b.jpg", "x.tar"]
     assert [fault is not None for fault in faults] == [True, False, True, True]
     assert inputs.digest() == listed(folder / "l.txt", globs=Globs((), ("y*",)))[2].digest()
     ledger = score_fake(folder / "l.txt", tmp_path / "o.csv")

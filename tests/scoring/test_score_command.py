@@ -149,9 +149,9 @@ def test_urls_are_refused_by_their_own_names(source, checkpoint, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     good = {"src": source, "-m": checkpoint, "-o": tmp_path / "o.csv"}
     for option, url in (
-        ("src", "s3://bucket/photos"),
-        ("-m", "gs://bucket/run"),
-        ("-o", "s3://bucket/o.csv"),
+        ("src", "hdfs://bucket/photos"),
+        ("-m", "hdfs://bucket/run"),
+        ("-o", "https://host/o.csv"),
         ("--quarantine", "s3://bucket/q"),
         ("--json", "https://host/s.json"),
     ):

@@ -88,7 +88,7 @@ def test_the_order_of_samples_does_not_matter(tmp_path: Path) -> None:
     assert names == [sample.path for sample in annotated.samples]
 
 
-@pytest.mark.parametrize("how", ["steps", "overwrite", "times"])
+@pytest.mark.parametrize("how", ["steps", "overwrite", "times", "units"])
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(how: str, tmp_path: Path) -> None:
     """Killed before each step on the disk, or at any time, a set is whole or says that it is not.
 

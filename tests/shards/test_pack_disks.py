@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -43,6 +44,24 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(tmp_path
         r"[12] finished shards? (is|are) kept: free disk space and rerun the same comm", line
     )
     assert left == "['journal.jsonl', 'lock', 'plan.json']"
+    assert same == "True"
+
+
+def test_a_full_disk_is_one_line_for_workers_as_well(tmp_path: Path) -> None:
+    """A worker that finds the disk full leaves nothing half, and the run goes on as above."""
+    program = FILL_A_DISK.replace("shard_samples=20)", "shard_samples=20, pool=ShufflingPool())", 2)
+    program = program.replace(
+        "import subprocess", "from pack_pools import ShufflingPool\nimport subprocess"
+    )
+    line, left, same = in_a_small_disk(tmp_path, "200k", program, beside=HERE).splitlines()
+    assert re.search(r"(train-00000|checked).*No space left on device\. ", line)
+    assert line.endswith("rerun the same command, or choose another folder with -o.")
+    assert set(json.loads(left.replace("'", '"'))) <= {
+        "journal.jsonl",
+        "lock",
+        "plan.json",
+        "checked.jsonl",
+    }
     assert same == "True"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vocscore.api.checks import path
+from vocscore.api.checks import path, run_place
 from vocscore.api.progress import opened
 from vocscore.api.settings import settings, takes
 from vocscore.config.exporting import ExportConfig, QuantizeConfig
@@ -50,7 +50,7 @@ def quantize(
     from vocscore.exporting.quantize import quantize as make
 
     config = build(QuantizeConfig, settings(keywords, options, QuantizeConfig))
-    folder = path("run", run)
+    folder = run_place("run", run)
     with opened("quantize", progress) as shown:
         return make(folder, config, on_images=shown, on_stage=shown.stage)
 
@@ -82,6 +82,6 @@ def export(
     from vocscore.exporting.job import export as write
 
     config = build(ExportConfig, settings(keywords, options, ExportConfig))
-    folder, out = path("run", run), path("output", output, what="file")
+    folder, out = run_place("run", run), path("output", output, what="file")
     with opened("export", progress) as shown:
         return write(folder, out, config, on_images=shown, on_stage=shown.stage)

@@ -6,13 +6,14 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
-from vocscore.api.checks import path, path_text
+from vocscore.api.checks import output_place, path, path_text, place, run_place
 from vocscore.api.progress import opened
 from vocscore.api.settings import settings, takes
 from vocscore.config.charts import ChartConfig
 from vocscore.config.compute import ComputeConfig
 from vocscore.config.groups import build
 from vocscore.config.packing import PackConfig
+from vocscore.config.planning import PlanConfig
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.training import RunConfig, TrainConfig
 from vocscore.config.verifying import VerifyConfig
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from vocscore.api.keywords import (
         PackKeywords,
+        PlanKeywords,
         ScoreKeywords,
         TrainKeywords,
         VerifyKeywords,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from vocscore.api.progress import Progress
     from vocscore.config.option import Group
     from vocscore.packing import PackReport
+    from vocscore.scoring.forecast.plan_report import PlanReport
     from vocscore.scoring.score_report import ScoreReport
     from vocscore.training.train import EpochResult, TrainReport
     from vocscore.verifying import VerifyReport
@@ -69,7 +72,7 @@ def pack(
     from vocscore.packing import pack as run
 
     given = settings(keywords, options, PackConfig)
-    folder, out = None if source is None else path("source", source), path("output", output)
+    folder, out = None if source is None else place("source", source), path("output", output)
     with opened("pack", progress) as shown:
         return run(
             folder,
@@ -106,7 +109,7 @@ def verify(
     from vocscore.verifying import verify as run
 
     config = build(VerifyConfig, settings(keywords, options, VerifyConfig))
-    folder = path("shards", shards)
+    folder = place("shards", shards)
     if not folder.is_dir():
         raise OptionError("{shards} {folder}: not a folder.", folder=folder)
     with opened("verify", progress) as shown:
@@ -157,7 +160,7 @@ def train(
         *(TrainConfig, RunConfig, ComputeConfig, ChartConfig),
         before=load_recipe(recipe),
     )
-    kept, folder, out = build(RunConfig, given), path("shards", shards), path("output", output)
+    kept, folder, out = build(RunConfig, given), place("shards", shards), path("output", output)
     if read_ranks(os.environ).size > 1:
         raise TrainError(
             "vocscore.train runs in one process. Use: torchrun -m vocscore train SHARDS -o RUN"
@@ -211,18 +214,61 @@ def score(
         Error: the source, the model or an option is not usable; finished units are kept. A bad
             image gets a row and does not raise.
     """
-    from vocscore.scoring.run import score as run
+    from vocscore.scoring.jobs.start import start
 
     config = build(ScoreConfig, settings(keywords, options, ScoreConfig))
     images = path_text("source", source, what="folder or file")
-    out, checkpoint = path("output", output, what="file"), path("model", model)
+    out, checkpoint = output_place("output", output), run_place("model", model)
     with opened("score", progress) as shown:
-        return run(
+        return start(
             images,
             out,
             config,
             checkpoint=checkpoint,
             progress=shown,
+            listing=shown.listing,
+            on_stage=shown.stage,
+        )
+
+
+@takes(PlanConfig)
+def plan(
+    source: PathLike,
+    output: PathLike = "predictions.csv",
+    *,
+    model: PathLike,
+    options: Group | Iterable[Group] = (),
+    progress: bool | Progress | None = None,
+    **keywords: Unpack[PlanKeywords],
+) -> PlanReport:
+    """Measure on a sample what scoring takes, and predict the whole run, as `vocscore plan` does.
+
+    Args:
+        source: a folder, packed shards, WebDataset tars, a list file, or one image.
+        output: the predictions of the run, which are not written now.
+        model: a folder that `train` wrote.
+        options: groups of options, which set all of their options; keywords take precedence.
+        progress: True shows a bar, False none, None only if standard error is a terminal.
+        **keywords: every option of the command.
+
+    Returns:
+        What was measured, the time with its range, bytes, requests, the bottleneck, the unit size
+        that is advised; `print` shows it.
+
+    Raises:
+        Error: the source, the model or an option is not usable.
+    """
+    from vocscore.scoring.forecast.forecast import plan as run
+
+    config = build(PlanConfig, settings(keywords, options, PlanConfig))
+    images = path_text("source", source, what="folder or file")
+    out, checkpoint = path("output", output, what="file"), run_place("model", model)
+    with opened("plan", progress) as shown:
+        return run(
+            images,
+            out,
+            config,
+            checkpoint=checkpoint,
             listing=shown.listing,
             on_stage=shown.stage,
         )

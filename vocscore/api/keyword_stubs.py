@@ -19,7 +19,9 @@ from vocscore.config.evaluating import EvalConfig
 from vocscore.config.exporting import ExportConfig, QuantizeConfig
 from vocscore.config.groups import declared
 from vocscore.config.importing import ImportConfig
+from vocscore.config.jobs import MergeConfig
 from vocscore.config.packing import PackConfig
+from vocscore.config.planning import PlanConfig
 from vocscore.config.relabeling import RelabelConfig
 from vocscore.config.reporting import ReportConfig
 from vocscore.config.scoring import ScoreConfig
@@ -36,7 +38,9 @@ KEYWORDS: Final[dict[str, tuple[type[Any], ...]]] = {
     "Pack": (PackConfig,),
     "Verify": (VerifyConfig,),
     "Train": (TrainConfig, RunConfig, ComputeConfig, ChartConfig),
+    "Plan": (PlanConfig,),
     "Score": (ScoreConfig,),
+    "Merge": (MergeConfig,),
     "Eval": (EvalConfig,),
     "Compare": (CompareConfig,),
     "Relabel": (RelabelConfig,),

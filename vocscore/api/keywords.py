@@ -48,9 +48,18 @@ class PackKeywords(TypedDict, total=False):
     max_pixels: int
     resize: int | None
     quality: int
+    raw: bool
+    fit: Literal["squash", "crop", "pad"] | None
+    interpolation: Literal["bilinear", "bicubic"] | None
+    crop_fraction: float | None
+    pad_color: str | None
     shard_samples: int
     workers: int | None
     overwrite: bool
+    processes: int | None
+    on: str | None
+    cpus_per_process: int | None
+    mixed_machines: bool
 
 
 class VerifyKeywords(TypedDict, total=False):
@@ -119,6 +128,39 @@ class TrainKeywords(TypedDict, total=False):
     chart_format: Literal["png", "svg", "both"]
 
 
+class PlanKeywords(TypedDict, total=False):
+    """Options of `vocscore.plan`."""
+
+    processes: int
+    seconds: float
+    price_per_hour: float | None
+    price_per_1000_requests: float | None
+    price_per_gb: float | None
+    include: Sequence[str]
+    exclude: Sequence[str]
+    unit_size: int
+    format: Literal["csv", "parquet", "jsonl"] | None
+    columns: Literal["all", "probabilities", "labels"]
+    top_k: int | None
+    min_probability: float
+    decimals: int | None
+    thresholds_file: str | PathLike[str] | None
+    features: str | PathLike[str] | None
+    features_dtype: Literal["float32", "float16"]
+    overwrite: bool
+    ceilings: bool | None
+    max_bad: float | None
+    quarantine: str | PathLike[str] | None
+    batch_size: int
+    max_pixels: int
+    device: str
+    loader: Literal["auto", "dali", "host", "reference"]
+    workers: int | None
+    precision: Literal["auto", "float32", "bf16", "int8"]
+    devices: Sequence[str]
+    tta: str | None
+
+
 class ScoreKeywords(TypedDict, total=False):
     """Options of `vocscore.score`."""
 
@@ -148,6 +190,20 @@ class ScoreKeywords(TypedDict, total=False):
     precision: Literal["auto", "float32", "bf16", "int8"]
     devices: Sequence[str]
     tta: str | None
+    units: str | None
+    on: str | None
+    processes: int | None
+    cpus_per_process: int | None
+    gpus_per_process: float | None
+    mixed_machines: bool
+
+
+class MergeKeywords(TypedDict, total=False):
+    """Options of `vocscore.merge`."""
+
+    overwrite: bool
+    max_bad: float | None
+    quarantine: str | PathLike[str] | None
 
 
 class EvalKeywords(TypedDict, total=False):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vocscore.api.checks import run_place
 from vocscore.api.messages import python_names
 from vocscore.api.model import Model
 from vocscore.api.setup import Setup
@@ -57,7 +57,7 @@ def load(
         DeviceError: the device does not exist, or does not compute in this precision.
         OptionError: an argument is out of its range.
     """
-    folder = Path(run)
+    folder = run_place("run", run)
     compute = InferenceConfig(
         device=device, precision=precision, workers=workers, loader=loader, tta=tta
     )

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from shards.paths import shown as shown_name
-from vocscore.api.checks import path
+from vocscore.api.checks import path, place
 from vocscore.api.progress import opened
 from vocscore.api.settings import settings, takes
 from vocscore.config.comparing import CompareConfig
@@ -67,7 +67,7 @@ def evaluate(
     from vocscore.evaluation.evaluate import evaluate as run
 
     config = build(EvalConfig, settings(keywords, options, EvalConfig))
-    file, labeled = path("predictions", predictions, what="file"), path("shards", shards)
+    file, labeled = path("predictions", predictions, what="file"), place("shards", shards)
     try:
         report = run(
             file,

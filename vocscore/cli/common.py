@@ -20,7 +20,7 @@ from vocscore.cli.progress import Progress, progress
 from vocscore.cli.shown_commands import program
 from vocscore.cli.status_line import is_terminal
 from vocscore.cli.streams import lost_output
-from vocscore.errors import OptionError, StoppedOnPurposeError
+from vocscore.errors import OptionError, StoppedOnPurposeError, UnfinishedError
 from vocscore.ranks import read_ranks
 
 if TYPE_CHECKING:
@@ -52,6 +52,12 @@ class StoppedError(KnownError):
     exit_code = 3
 
 
+class IncompleteError(KnownError):
+    """Jobs have to score more before the output can be written: one line, exit code 4."""
+
+    exit_code = 4
+
+
 class OneLineErrors(click.Group):
     """Turns known failures of every command into one line and exit code 2."""
 
@@ -59,10 +65,8 @@ class OneLineErrors(click.Group):
         """Run the command; only unexpected errors have a traceback."""
         try:
             return super().invoke(ctx)
-        except StoppedOnPurposeError as error:
-            raise StoppedError(error) from error
         except Error as error:
-            raise KnownError(_line(error, ctx)) from error
+            raise _known(error)(_line(error, ctx)) from error
         except (click.UsageError, KnownError):
             if _is_follower():
                 time.sleep(LAST_WORDS)  # the first process prints it; torchrun ends this one
@@ -79,6 +83,13 @@ class OneLineErrors(click.Group):
                 raise
             where = "a file" if error.filename is None else error.filename
             raise KnownError(f"{where}: {error.strerror}") from error
+
+
+def _known(error: Error) -> type[KnownError]:
+    """What a known error becomes, by its exit code."""
+    if isinstance(error, UnfinishedError):
+        return IncompleteError
+    return StoppedError if isinstance(error, StoppedOnPurposeError) else KnownError
 
 
 def _line(error: Exception, ctx: click.Context) -> str:

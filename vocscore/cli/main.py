@@ -20,7 +20,9 @@ COMMANDS = {
     "pack": ("pack", "pack"),
     "verify": ("verify", "verify"),
     "train": ("train", "train"),
+    "plan": ("plan", "plan"),
     "score": ("score", "score"),
+    "merge": ("merge", "merge"),
     "eval": ("evaluate", "evaluate"),
     "compare": ("compare", "compare"),
     "relabel": ("relabel", "relabel"),
@@ -34,7 +36,7 @@ COMMANDS = {
 }
 
 # Commands whose printed text is the result; the others write files and print a summary of them.
-PRINTERS = frozenset({"eval", "compare", "info"})
+PRINTERS = frozenset({"plan", "eval", "compare", "info"})
 
 PART_OF_ANOTHER = object()
 """`obj` of the context of a command that is run by another command."""

@@ -19,6 +19,7 @@ from vocscore.config.packing import (
     ImagesConfig,
     LabelsConfig,
     PackConfig,
+    PackWorkersConfig,
     ShardsConfig,
     SplitConfig,
 )
@@ -73,6 +74,7 @@ def _read_separator(_ctx: click.Context, _param: click.Parameter, value: str | N
     LabelsConfig,
     SplitConfig,
     ImagesConfig,
+    PackWorkersConfig,
     labels={"type": paths.old_file("labels")},
     label_separator={"callback": _read_separator},
     coco={"callback": _check_coco_files},

@@ -6,18 +6,32 @@ import os
 import stat
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
+from tqdm import tqdm
 
+from shards.errors import Error
+from shards.remote.places import is_remote, redacted
 from vocscore.cli.common import KnownError
 from vocscore.errors import ScoreError
+from vocscore.local_folders import local_folder, local_run
 from vocscore.scoring.inputs.urls import refuse_url
+from vocscore.scoring.output.mirrored import is_written, mirrored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from click.shell_completion import CompletionItem
+
+    from vocscore.local_folders import Told
+
+    class Fetched(Protocol):
+        """Returns the local copy of what a URL names."""
+
+        def __call__(self, place: str, *, told: Told) -> Path:
+            """Fetch it, unless it is there."""
+
 
 STANDARD_OUTPUT = Path("-")
 """The value of an option that is '-'. Compare with 'is': './-' is an equal path."""
@@ -35,6 +49,8 @@ class PathType(click.Path):
         folder: whether an existing path must be a folder (True) or a file (False); None: either.
         hint: returns advice for a wrong path, or ''.
         written: whether it is an output; None: if it need not exist.
+        fetched: returns the local copy of a URL; None: URLs are refused.
+        uploaded: whether it may be an output on object storage.
     """
 
     def __init__(
@@ -45,6 +61,8 @@ class PathType(click.Path):
         folder: bool | None,
         hint: Callable[[Path], str] = lambda _path: "",
         written: bool | None = None,
+        fetched: Fetched | None = None,
+        uploaded: bool = False,
     ) -> None:
         super().__init__(
             exists=exists,
@@ -56,6 +74,8 @@ class PathType(click.Path):
         self._folder = folder
         self._hint = hint
         self._written = not exists if written is None else written
+        self._fetched = fetched
+        self._uploaded = uploaded
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: Any
@@ -70,6 +90,10 @@ class PathType(click.Path):
         label = _label(param)
         if not text:
             raise KnownError(f"{label} '': an empty path. {label} takes {self._takes}.")
+        if self._fetched is not None and is_remote(text):
+            return fetch_typed(text, self._fetched)
+        if self._uploaded and is_written(text):
+            return mirrored(text)
         refuse_typed_url(text, written=self._written)
         path = Path(text)
         wrong = self._wrong(path)
@@ -116,7 +140,7 @@ class RowsType(PathType):
 
 
 class SourceType(click.ParamType):  # type: ignore[type-arg]
-    """The source to score as typed: a path, or '-' for standard input."""
+    """The source to score as typed: a path, a URL, or '-' for standard input."""
 
     name = "path"
 
@@ -124,11 +148,13 @@ class SourceType(click.ParamType):  # type: ignore[type-arg]
         """Return the text.
 
         Raises:
-            KnownError: it is a URL. Checked here, because `Path` removes one of its slashes.
+            KnownError: it is a URL that is not read. Checked here, because `Path` removes one of
+                its slashes.
         """
         del param, ctx
         text = str(value)
-        refuse_typed_url(text, written=False)
+        if not is_remote(text):
+            refuse_typed_url(text, written=False)
         return text
 
     def shell_complete(
@@ -139,6 +165,29 @@ class SourceType(click.ParamType):  # type: ignore[type-arg]
         from click.shell_completion import CompletionItem
 
         return [CompletionItem(incomplete, type="file")]
+
+
+def fetch_typed(url: str, fetched: Fetched) -> Path:
+    """Fetch a folder from object storage into the cache, unless it is there.
+
+    Raises:
+        KnownError: it cannot be fetched.
+    """
+    bar: list[tqdm[Any]] = []
+
+    def told(done: int, whole: int) -> None:
+        if not bar:
+            click.echo(f"fetching {redacted(url)} ({whole / 1e6:,.1f} MB)", err=True)
+            bar.append(tqdm(total=whole, unit="B", unit_scale=True, leave=False, disable=None))
+        bar[0].update(done - bar[0].n)
+
+    try:
+        return fetched(url, told=told)
+    except Error as error:
+        raise KnownError(str(error)) from error
+    finally:
+        for one in bar:
+            one.close()
 
 
 def refuse_typed_url(text: str, *, written: bool) -> None:
@@ -218,10 +267,18 @@ def old_file(what: str) -> PathType:
 
 
 RUN = PathType(
-    "the folder of a model that 'vocscore train' wrote", exists=True, folder=True, hint=_run_hint
+    "the folder of a model that 'vocscore train' wrote",
+    exists=True,
+    folder=True,
+    hint=_run_hint,
+    fetched=local_run,
 )
 SHARDS = PathType(
-    "the folder of a set that 'vocscore pack' wrote", exists=True, folder=True, hint=_shards_hint
+    "the folder of a set that 'vocscore pack' wrote",
+    exists=True,
+    folder=True,
+    hint=_shards_hint,
+    fetched=local_folder,
 )
 IMAGES = PathType("a folder with images", exists=True, folder=True)
 PREDICTIONS = PathType("what 'vocscore score' wrote", exists=True, folder=None)
@@ -242,14 +299,19 @@ SOURCE = PathType(
     exists=False,
     folder=True,
     written=False,
+    fetched=local_folder,
 )
 ROWS = RowsType(
     "a file for the predictions, '-' for standard output, or with --format a folder",
     exists=False,
     folder=None,
+    uploaded=True,
 )
 OUTPUT = PathType(
     "a file for the predictions, or with --format a folder", exists=False, folder=None
+)
+OUTPUT_OF_JOBS = PathType(
+    "the file or folder that jobs wrote predictions for", exists=False, folder=None, uploaded=True
 )
 FOREIGN_MODEL = PathType("a model that another program trained", exists=True, folder=None)
 THRESHOLDS = old_file("thresholds (JSON)")

@@ -18,10 +18,13 @@ from vocscore.cli.common import (
 )
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
+from vocscore.cli.score_summary import say_all_bad, summarize
 from vocscore.cli.streams import rows_to_stdout
 from vocscore.config.compute import DecodeConfig
 from vocscore.config.groups import build
+from vocscore.config.jobs import JobsConfig
 from vocscore.config.scoring import (
+    ClusterConfig,
     InferenceConfig,
     InputsConfig,
     LimitsConfig,
@@ -32,22 +35,17 @@ from vocscore.config.scoring import (
 from vocscore.errors import ReaderLeftError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from vocscore.cli.common import Progress
     from vocscore.config.tta import Tta
     from vocscore.scoring.score_report import ScoreReport
 
-ALL_BAD = 3
-"""The exit code if the output was written, but every row is an error."""
 READER_LEFT = 128 + signal.SIGPIPE
 """The exit code if the reader of standard output ended, as shells report it of other programs."""
 
 
-def _split_names(
-    _ctx: click.Context, _param: click.Parameter, value: str | None
-) -> tuple[str, ...]:
+def split_names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
     """Split a comma-separated list; empty names are refused, since '' would select a device."""
     names = tuple(name.strip() for name in value.split(",")) if value else ()
     if not all(names):
@@ -86,10 +84,12 @@ def _split_names(
     LimitsConfig,
     DecodeConfig,
     InferenceConfig,
+    JobsConfig,
+    ClusterConfig,
     thresholds_file={"type": paths.THRESHOLDS},
     features={"type": paths.FEATURES},
     quarantine={"type": paths.new_folder("copies of bad inputs")},
-    devices={"multiple": False, "default": None, "callback": _split_names},
+    devices={"multiple": False, "default": None, "callback": split_names},
 )
 @panel_option(
     "--json",
@@ -128,6 +128,8 @@ def score(
       vocscore score photos/ -m run/ -o predictions.csv
       vocscore score photos/ -m run/ -o predictions/ --format parquet
       find /data -name '*.jpg' | vocscore score - -m run/ -o predictions.csv
+      vocscore score photos/ -m run/ -o predictions.csv --units 3/16
+      vocscore score photos/ -m run/ -o predictions.csv --on ray --processes 16
       vocscore score photos/ -m run/ -o - --top-k 1 --decimals 3 --quiet | head
     """
     config = build(ScoreConfig, settings)
@@ -144,12 +146,11 @@ def score(
     for problem in report.problems:  # also with --quiet: something in the source was not scored
         click.echo(f"warning: {problem}", err=True)
     if not quiet:
-        _summarize(report, config, err=to_stdout)
+        summarize(report, quarantine=config.limits.quarantine, err=to_stdout)
     if json_file:
         write_summary(json_file, report.to_json())
     if report.all_bad:
-        _say_all_bad(report, "standard output" if to_stdout else str(out))
-        raise click.exceptions.Exit(ALL_BAD)
+        say_all_bad(report, "standard output" if to_stdout else str(out))
 
 
 def _say_cost(views: Tta, checkpoint: Path) -> None:
@@ -163,10 +164,10 @@ def _say_cost(views: Tta, checkpoint: Path) -> None:
 def _score_to_file(
     src: str, out: Path, config: ScoreConfig, *, checkpoint: Path, shown: Progress
 ) -> ScoreReport:
-    from vocscore.scoring.run import score as run
+    from vocscore.scoring.jobs.start import start
 
     with interruptible(f"Finished units are kept. Resume with: {same_command()}"):
-        return run(
+        return start(
             src,
             out,
             config,
@@ -175,6 +176,7 @@ def _score_to_file(
             progress=shown,
             listing=shown.listing,
             on_stage=shown.stage,
+            on_share=lambda share: click.echo(f"units: {share}", err=True),
         )
 
 
@@ -197,44 +199,3 @@ def _score_to_stdout(
             )
     except ReaderLeftError:
         raise click.exceptions.Exit(READER_LEFT) from None
-
-
-def _say_all_bad(report: ScoreReport, output: str) -> None:
-    """Warn, also with --quiet, that no row has probabilities."""
-    reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.reasons.items()))
-    click.echo(
-        f"warning: every row is an error ({reasons}): nothing was scored. The column 'error' of "
-        f"{output} has the reasons.",
-        err=True,
-    )
-
-
-def _summarize(report: ScoreReport, config: ScoreConfig, *, err: bool) -> None:
-    """Print images, errors, the rate, and the paths of what was written."""
-    lines = [str(report)] if report.complete else list(_summary(report))
-    if not report.complete and not err:
-        lines.append(f"predictions: {report.output}")
-        lines += [f"features: {report.features}"] if report.features else []
-    if (copies := config.limits.quarantine) is not None:
-        lines.append(f"copies of bad inputs: {copies} (reasons: quarantine.csv in it)")
-    for line in lines:
-        click.echo(line, err=err)
-
-
-def _summary(report: ScoreReport) -> Iterator[str]:
-    from shards.file_kinds import listed
-
-    resumed = f" ({report.resumed} of them by an earlier run)" if report.resumed else ""
-    yield f"images: {report.images}{resumed}"
-    if report.update is not None:
-        counts = ", ".join(f"{n} {what}" for what, n in report.update.items() if n)
-        yield f"update: {counts}"
-    reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.reasons.items()))
-    yield f"errors: {report.errors}" + (f" ({reasons})" if reasons else "")
-    if report.skipped:
-        yield f"files skipped: {report.skipped} ({listed(report.skipped_kinds)})"
-    yield f"{report.seconds:.1f} s, {report.images_per_second:.1f} images/s"
-    if report.ceilings:
-        yield f"ceilings, images/s: {report.ceilings}"
-    if report.reached:
-        yield f"bottleneck: {report.reached}"

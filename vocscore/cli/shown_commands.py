@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from click.core import Argument, Option, ParameterSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     import click
 
@@ -61,25 +61,48 @@ def typed_again(ctx: click.Context, **changes: Any) -> str:
         ctx: context of the command.
         changes: name of a parameter -> its value; the others are as typed.
     """
+    return typed_as(ctx, ctx.command, name=ctx.info_name, **changes)
+
+
+def typed_as(
+    ctx: click.Context,
+    command: click.Command,
+    *,
+    name: str | None = None,
+    without: Collection[str] = (),
+    **changes: Any,
+) -> str:
+    """Return another command with what was typed for parameters of the same names.
+
+    Args:
+        ctx: context of the running command.
+        command: the other command.
+        name: its name, if that is not its own.
+        without: parameters that are not taken over.
+        changes: name of a parameter -> its value; the others are as typed.
+    """
     options: list[str] = []
     arguments: list[str] = []
-    for parameter in ctx.command.params:
-        name = str(parameter.name)
-        typed = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if name not in changes and not typed:
+    for parameter in command.params:
+        own = str(parameter.name)
+        source = None if own in without else ctx.get_parameter_source(own)
+        typed = source is ParameterSource.COMMANDLINE
+        if own not in changes and not typed:
             continue
-        value = changes.get(name, ctx.params.get(name))
+        value = changes.get(own, ctx.params.get(own))
         if isinstance(parameter, Argument):
             arguments.append(_word(value))
         elif isinstance(parameter, Option):
             options += _option(parameter, value)
-    return vocscore_command(str(ctx.info_name), *options, *arguments)
+    return vocscore_command(str(name or command.name), *arguments, *options)
 
 
 def _option(option: Option, value: Any) -> Iterator[str]:
     if option.is_flag:
         yield option.opts[0] if value else option.secondary_opts[0]
         return
+    if isinstance(value, tuple) and not option.multiple and option.nargs == 1:
+        value = ",".join(map(str, value))  # a callback split it
     for one in value if option.multiple else [value]:
         yield option.opts[0]
         yield from map(_word, one if option.nargs > 1 else [one])

@@ -8,7 +8,9 @@ from typing import ClassVar
 
 from shards.sources.names import NAMES, WITH_COLUMN, WITH_FILE, WITH_SEPARATOR
 from vocscore.config.compute import max_pixels_option
+from vocscore.config.model import FITS, INTERPOLATIONS, MAX_SIZE, enlarges, parse_color
 from vocscore.config.option import Group, option
+from vocscore.config.scoring import check_address
 from vocscore.errors import OptionError
 
 
@@ -176,6 +178,62 @@ class ImagesConfig(Group):
         minimum=1,
     )
     quality: int = option(95, help="JPEG quality of {resize}.", minimum=1, maximum=100)
+    raw: bool = option(
+        False,
+        help="Store what the loaders make of an image, to the bit, instead of a JPEG: 3 bytes per "
+        "pixel of {resize}, read without a decoder. Only for models of this size, {fit} and "
+        "{interpolation}; training crops are taken from the stored pixels.",
+    )
+    fit: str | None = option(
+        None,
+        help="With {raw}: how an image becomes a square, as for train.",
+        unset="squash",
+        choices=FITS,
+    )
+    interpolation: str | None = option(
+        None,
+        help="With {raw}: filter of the resize, antialiased.",
+        unset="bilinear",
+        choices=INTERPOLATIONS,
+    )
+    crop_fraction: float | None = option(
+        None,
+        help="With {raw} and {fit} crop: {resize} divided by the length to which the shorter side "
+        "is resized.",
+        metavar="FRACTION",
+        unset="0.875",
+        above=0,
+        maximum=1,
+    )
+    pad_color: str | None = option(
+        None,
+        help="With {raw} and {fit} pad: red, green and blue of the border, 0 to 255.",
+        metavar="R,G,B",
+        unset="124,116,104, the mean color of ImageNet",
+    )
+
+    def __post_init__(self) -> None:
+        """Check the values, and that the options of raw images are given together."""
+        super().__post_init__()
+        if self.raw and self.resize is None:
+            raise OptionError("{raw} needs {resize}: the height and width of the images.")
+        for name in ("fit", "interpolation", "crop_fraction", "pad_color"):
+            if getattr(self, name) is not None and not self.raw:
+                raise OptionError(f"{{{name}}} needs {{raw}}.")
+        for name, fit in (("crop_fraction", "crop"), ("pad_color", "pad")):
+            if getattr(self, name) is not None and self.fit != fit:
+                raise OptionError(f"{{{name}}} needs {{fit}} {fit}.")
+        if self.pad_color is not None:
+            parse_color(self.pad_color)
+        if self.raw and self.resize is not None and self.resize > MAX_SIZE:
+            raise OptionError("{raw}: {resize} may be at most {most}.", most=MAX_SIZE)
+        if self.resize is not None and enlarges(self.resize, self.crop_fraction or 1.0):
+            raise OptionError(
+                "{crop_fraction} {given:g} would enlarge the shorter side to more than {most} "
+                "pixels.",
+                given=self.crop_fraction,
+                most=MAX_SIZE,
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,12 +245,59 @@ class ShardsConfig(Group):
     shard_samples: int = option(1000, help="Images per shard.", metavar="IMAGES", minimum=1)
     workers: int | None = option(
         None,
-        help="Threads for reading and checking; the written bytes do not depend on it.",
+        help="Threads for reading and checking, of each process; the written bytes do not depend "
+        "on it.",
         metavar="THREADS",
         unset="one per usable core",
         minimum=1,
     )
     overwrite: bool = option(False, help="Replace an existing set in SHARDS.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackWorkersConfig(Group):
+    """The processes that pack, and the machines on which they run."""
+
+    title: ClassVar[str] = "Processes"
+
+    processes: int | None = option(
+        None,
+        help="Pack in this many processes, of this machine or with {on} of a cluster: images are "
+        "checked in units, then each shard is written by one of them. The bytes are those of one "
+        "process, also if this number changes when a killed run is resumed.",
+        metavar="N",
+        unset="this process alone; on a cluster, one per machine",
+        minimum=1,
+    )
+    on: str | None = option(
+        None,
+        help="Pack on a Ray cluster, named as for score. Every machine must see SRC and SHARDS "
+        "under the same paths, and have the same versions of vocscore, Ray and Python.",
+        metavar="ray|ADDRESS",
+        unset="this machine, without Ray",
+    )
+    cpus_per_process: int | None = option(
+        None,
+        help="CPU cores of each process on the cluster, which are also its {workers}.",
+        metavar="CORES",
+        unset="the cores of the smallest machine, shared by its processes",
+        minimum=1,
+    )
+    mixed_machines: bool = option(
+        False,
+        help="Also use machines of the cluster that have other versions of the image libraries. "
+        "Which images are rejected, and the bytes of {resize}, may then depend on the machine.",
+    )
+
+    def __post_init__(self) -> None:
+        """Check the values, and refuse options of a cluster without one."""
+        super().__post_init__()
+        if self.on is not None:
+            check_address(self.on)
+            return
+        for name in ("cpus_per_process", "mixed_machines"):
+            if getattr(self, name):
+                raise OptionError(f"{{{name}}} needs {{on}}. Add it.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,3 +308,4 @@ class PackConfig:
     splits: SplitConfig = field(default_factory=SplitConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)
     output: ShardsConfig = field(default_factory=ShardsConfig)
+    processes: PackWorkersConfig = field(default_factory=PackWorkersConfig)

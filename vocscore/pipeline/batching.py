@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import torch
 
-from shards.errors import BadImage
+from shards.errors import BadImage, StorageError
 from shards.images.memory import spared
 from vocscore.pipeline.batch import Batch, Failure
 from vocscore.pipeline.devices import index
@@ -58,9 +58,22 @@ def split(
 
 
 def empty_images(
-    count: int, size: int, width: int | None = None, *, device: torch.device = _CPU
+    count: int,
+    size: int,
+    width: int | None = None,
+    *,
+    device: torch.device = _CPU,
+    pinned: bool = False,
 ) -> torch.Tensor:
-    """Allocate a batch: uint8, shape (count, 3, size, width or size), channels-last, not filled."""
+    """Allocate a batch: uint8, shape (count, 3, size, width or size), channels-last, not filled.
+
+    Args:
+        count: number of images.
+        size: height, pixels.
+        width: None: as the height.
+        device: where.
+        pinned: on the CPU, whether a GPU can copy it directly.
+    """
     # threads fill it, which fails if the caller is in inference mode
     with torch.inference_mode(mode=False):
         return torch.empty(
@@ -68,6 +81,7 @@ def empty_images(
             dtype=torch.uint8,
             device=device,
             memory_format=torch.channels_last,
+            pin_memory=pinned,
         )
 
 
@@ -99,10 +113,13 @@ def naming(ref: ImageRef) -> Iterator[None]:
     """Add the name of the image to an unexpected error.
 
     Raises:
-        RuntimeError: in place of any exception, with the image's name and the cause.
+        StorageError: object storage does not give the image, which is not the image's fault.
+        RuntimeError: in place of any other exception, with the image's name and the cause.
     """
     try:
         yield
+    except StorageError:
+        raise
     except Exception as error:  # any error is raised again, with the name
         raise RuntimeError(f"{ref.name}: {type(error).__name__}: {error}") from error
 

@@ -78,11 +78,13 @@ class SeveralSizes(ImageLoader):
 
     Attributes:
         kind: their class name.
+        passes: how often each image is read.
     """
 
     def __init__(self, loaders: Sequence[ImageLoader]) -> None:
         self._loaders = tuple(loaders)
         self.kind = type(loaders[0]).__name__
+        self.passes = len(self._loaders)
 
     def batches(
         self,

@@ -17,6 +17,7 @@ from shards.errors import BadImage
 from shards.images.image_file import read_bytes
 from vocscore.config.compute import MAX_PIXELS
 from vocscore.machine import usable_cores
+from vocscore.pipeline.fetch import fetched, needs_fetching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
@@ -128,6 +129,9 @@ def measure_ceilings(
         The ceilings, or None if no image of the sample can be decoded.
     """
     sample = list(refs[:SAMPLE_IMAGES])
+    fetching = None
+    if any(map(needs_fetching, sample)):  # once: each request is paid for
+        sample, fetching = _fetched(sample)
     ready = _first_good(loader.batches(sample))
     if ready is None:
         return None
@@ -135,7 +139,15 @@ def measure_ceilings(
     decoded = _decoded(loader, repeated)
     with closing(decoded):
         decode = images_per_second(lambda: next(decoded))
-    return Ceilings(read=_read_rate(repeated), decode=decode, model=model(ready.images))
+    return Ceilings(read=fetching or _read_rate(repeated), decode=decode, model=model(ready.images))
+
+
+def _fetched(sample: Sequence[ImageRef]) -> tuple[list[ImageRef], float]:
+    """Fetch a sample into memory; return it and the images per second."""
+    started = time.perf_counter()
+    with fetched(sample) as ahead:
+        here = list(ahead)
+    return here, len(here) / (time.perf_counter() - started)
 
 
 def _first_good(batches: Iterable[Batch]) -> Batch | None:

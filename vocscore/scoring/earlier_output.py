@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from shards.remote.places import is_remote
 from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.units import LooseFiles
 from vocscore.scoring.output.earlier import finished_record
 from vocscore.scoring.output.existing import refuse_existing
 from vocscore.scoring.output.features_parts import check_file, refuse_existing_features
 from vocscore.scoring.output.ledger import settle
+from vocscore.scoring.output.mirrored import url_of
 from vocscore.scoring.output.posix_store import work_folder
-from vocscore.scoring.update.reuse import loose
+from vocscore.scoring.update.reuse import loose, refuse_storage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,14 +25,23 @@ if TYPE_CHECKING:
     from vocscore.scoring.inputs.units import Inputs
 
 
-def earlier_output(output: Path, choice: Choice, config: ScoreConfig) -> ScoreRecord | None:
+def earlier_output(
+    output: Path, choice: Choice, config: ScoreConfig, *, source: str | Path
+) -> ScoreRecord | None:
     """Return the record of a finished output that is not to be replaced as a whole.
 
     Raises:
         ScoreError: there is one that cannot be recognized, or that cannot be updated.
     """
     update, overwrite = config.update.update, config.output.overwrite
+    if update:
+        refuse_storage(str(source))
     features = config.output.features
+    if update and url_of(output) is not None:
+        raise ScoreError(
+            f"{output}: --update is not supported for an output on object storage. Use --overwrite "
+            "to score everything again, or update a local copy."
+        )
     if update and features is not None:
         raise ScoreError(
             f"{output}: --update is not supported with --features. Use --overwrite without "
@@ -56,7 +67,12 @@ def earlier_output(output: Path, choice: Choice, config: ScoreConfig) -> ScoreRe
 
 
 def stamped_inputs(inputs: Inputs, config: ScoreConfig, choice: Choice) -> Inputs:
-    """Have sizes and times of loose files recorded, if the output is one file."""
+    """Have sizes and times of loose files recorded, if the output is one file.
+
+    Of objects they are not: each would take a request.
+    """
+    if isinstance(inputs, LooseFiles) and is_remote(inputs.root):
+        return inputs
     if not config.update.update:
         plain = isinstance(inputs, LooseFiles) and not choice.folder
         return replace(loose(inputs), stamps="size") if plain else inputs

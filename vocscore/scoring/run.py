@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.tta import sizes_of
-from vocscore.machine import usable_cores
 from vocscore.records.thresholds_file import read_thresholds
 from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
 from vocscore.scoring.bad_inputs.quarantine import Quarantine, refuse_inside
@@ -20,7 +19,8 @@ from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.features_format import features_of
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
-from vocscore.scoring.inputs.sources import read_source, source_name
+from vocscore.scoring.inputs.packed import refuse_other_raw
+from vocscore.scoring.inputs.sources import given_name, is_url, read_source, source_name
 from vocscore.scoring.output.describe import describe
 from vocscore.scoring.output.earlier import refuse_other
 from vocscore.scoring.output.features_parts import facts, refuse_lost
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
     from vocscore.config.scoring import InferenceConfig
     from vocscore.models.card import ModelCard
-    from vocscore.scoring.engines.factory import EngineOpener
     from vocscore.scoring.inputs.units import Inputs
     from vocscore.scoring.scoring import Progress
 
@@ -89,13 +88,13 @@ def score(
     config = config or ScoreConfig()
     compute, written = config.compute, config.output
     choice = choose(output, folder_format=written.format)
-    earlier = earlier_output(output, choice, config)
-    card, identity = check_model(checkpoint, compute)
+    earlier = earlier_output(output, choice, config, source=source)
+    card, identity = check_model(checkpoint, compute, here=config.cluster.on is None)
     threshold = thresholds_of(card, written.thresholds_file)
     stage("listing inputs")
     globs = Globs(config.inputs.include, config.inputs.exclude)
     inputs = read_source(source, globs=globs, listing=listing)
-    source = Path(source)
+    refuse_other_raw(inputs, card.preprocess, sizes_of(compute.views, card.preprocess.size))
     kept = quarantine_of(config.limits.quarantine, source, inputs)
     known = {
         "vocscore": version("vocscore"),
@@ -111,12 +110,11 @@ def score(
     features = facts(written.features, output, dtype=written.features_dtype)
 
     stage("loading the model")  # this imports torch, so cheap checks come before it
-    from vocscore.scoring.engines.factory import open_workers
+    from vocscore.scoring.engines.opened import open_engine
 
-    opener, several = opener_of(config, card, checkpoint=checkpoint, identity=identity)
     origin = {
         "vocscore": known["vocscore"],
-        "checkpoint": opener.identity,
+        "checkpoint": identity,
         "preprocess": card.preprocess.to_json(),
     }
     selection = Selection(written.columns, written.top_k, written.min_probability, written.decimals)
@@ -127,17 +125,19 @@ def score(
         origin=origin,
         activation=card.activation,
     )
-    engine = open_workers(opener, several) if several else opener.open()
-    plan = plan_of(
-        config,
-        {**origin, **known, "checkpoint": opener.identity},
-        globs=globs,
-        loader=engine.loader,
-        opener=opener,
-        output={**choice.described(selection, card.classes), **features},
+    opened = open_engine(
+        config, card, checkpoint=checkpoint, identity=identity, inputs=inputs, stage=stage
     )
     with ExitStack() as held:
-        held.enter_context(closing(engine))
+        held.enter_context(closing(opened.engine))
+        plan = plan_of(
+            config,
+            {**origin, **known, "checkpoint": identity},
+            globs=globs,
+            loader=opened.engine.loader,
+            opener=opened.opener,
+            output={**choice.described(selection, card.classes), **features},
+        )
         reuse, plan_of_update = None, config.update.plan()
         if earlier is not None:
             refuse_other(output, earlier, {"tta": None, **plan}, but=may_differ)
@@ -157,6 +157,7 @@ def score(
                 return complete_report(inputs, earlier, output, reuse)
             inputs, plan_of_update = reuse.inputs, dict(reuse.plan)
             rows_format = UpdatedFormat(rows_format, reuse, unit_size=config.inputs.unit_size)
+        plan.update(opened.described)  # what a finished output may differ in
         inputs = stamped_inputs(inputs, config, choice)
         ledger = held.enter_context(
             open_ledger(
@@ -166,7 +167,9 @@ def score(
                 overwrite=written.overwrite or reuse is not None,
                 discard=written.overwrite,
                 folder=choice.folder,
-                features=features_of(written, origin={**origin, "precision": opener.precision}),
+                features=features_of(
+                    written, origin={**origin, "precision": opened.opener.precision}
+                ),
             )
         )
         resumed, started = rows_of(ledger), time.monotonic()
@@ -175,7 +178,7 @@ def score(
             ledger,
             card=card,
             checkpoint=checkpoint,
-            source=source,
+            source=given_name(source),
             command=command,
             update=None if reuse is None else reuse.counts,
         )
@@ -195,23 +198,31 @@ def score(
             on_stage=stage,
             reuse=reuse,
         )
-        scoring.run(engine)
+        scoring.run(opened.engine)
         seconds = time.monotonic() - started
         report = report_of(inputs, ledger, resumed=resumed, seconds=seconds, output=output)
-        report = replace(report, features=written.features, tta=config.compute.tta)
+        report = replace(
+            report,
+            features=written.features,
+            tta=config.compute.tta,
+            problems=(*report.problems, *opened.notices),
+        )
         if reuse is not None:
             report = replace(report, images=report.images + reuse.stay, update=reuse.counts)
         if not report.images - resumed - (reuse.stay if reuse else 0):
             return report
-        return with_ceilings(report, engine, inputs, config, stage=stage)
+        return with_ceilings(report, opened.engine, inputs, config, stage=stage)
 
 
-def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, str]:
+def check_model(
+    checkpoint: Path, compute: InferenceConfig, *, here: bool = True
+) -> tuple[ModelCard, str]:
     """Check that a model can be used for scoring, before importing torch and listing inputs.
 
     Args:
         checkpoint: as for `score`.
         compute: the devices and the precision.
+        here: whether this machine will run it.
 
     Returns:
         The model's card and its hash.
@@ -234,34 +245,9 @@ def check_model(checkpoint: Path, compute: InferenceConfig) -> tuple[ModelCard, 
             check_kind(kind)
         quantized(checkpoint, identity=files.identity)
     sizes_of(compute.views, files.card.preprocess.size)
-    if not compute.devices:  # workers read them in their own processes
+    if here and not compute.devices:  # workers read them in their own processes
         hold(files)
     return files.card, files.identity
-
-
-def opener_of(
-    config: ScoreConfig, card: ModelCard, *, checkpoint: Path, identity: str
-) -> tuple[EngineOpener, tuple[str, ...]]:
-    """Return what opens an engine, and the devices of several; () for one in this process."""
-    from vocscore.runtime import resolve_device
-    from vocscore.runtime.precision import resolve_precision
-    from vocscore.scoring.engines.factory import EngineOpener, resolve_devices
-
-    several = resolve_devices(config.compute.devices)
-    where = several[0] if several else resolve_device(config.compute.device)
-    opener = EngineOpener(
-        checkpoint=checkpoint,
-        identity=identity,
-        loader=config.compute.loader,
-        device=where,
-        precision=resolve_precision(config.compute.precision, card, device=where),
-        batch_size=config.decode.batch_size,
-        threads=config.compute.workers or usable_cores(),
-        max_pixels=config.decode.max_pixels,
-        features=config.output.features is not None,
-        tta=config.compute.views,
-    )
-    return opener, several
 
 
 def thresholds_of(card: ModelCard, file: Path | None) -> float | Sequence[float]:
@@ -274,7 +260,7 @@ def thresholds_of(card: ModelCard, file: Path | None) -> float | Sequence[float]
     return [given.get(name, value) for name, value in zip(card.classes, every, strict=True)]
 
 
-def quarantine_of(folder: Path | None, source: Path, inputs: Inputs) -> Quarantine | None:
+def quarantine_of(folder: Path | None, source: str | Path, inputs: Inputs) -> Quarantine | None:
     """Open the folder for bad inputs, if there is one.
 
     Raises:
@@ -282,7 +268,8 @@ def quarantine_of(folder: Path | None, source: Path, inputs: Inputs) -> Quaranti
     """
     if folder is None:
         return None
-    refuse_inside(folder, source)
+    if not is_url(source):
+        refuse_inside(folder, Path(source))
     globs = {"include": list(inputs.globs.include), "exclude": list(inputs.globs.exclude)}
     run = {"source": source_name(source), "listing": inputs.digest(), **globs}
     return Quarantine(folder, run=run)

@@ -44,6 +44,8 @@ class ScoreReport(Printed):
             error), 'dropped' (their images are gone) and 'kept' (though their images are gone).
         features: path of the features; None if they were not asked for.
         tta: the views of each image; None: one.
+        units: the share of a job, such as '3/16' or 'any'; None: the output was written.
+        left: with `units`, how many units of all jobs were not committed yet.
     """
 
     images: int
@@ -59,6 +61,8 @@ class ScoreReport(Printed):
     update: Mapping[str, int] | None = None
     features: Path | None = None
     tta: str | None = None
+    units: str | None = None
+    left: int | None = None
 
     def __str__(self) -> str:
         """Return images, errors by reason, the rate, and the path of the rows."""
@@ -68,9 +72,10 @@ class ScoreReport(Printed):
                 "nothing to do"
             )
         reasons = ", ".join(f"{n} {reason}" for reason, n in self.reasons.items())
+        where = self.output if self.units is None else f"units {self.units} of {self.output}"
         return (
             f"{self.images} images, {self.errors} errors{f' ({reasons})' if reasons else ''}, "
-            f"{self.images_per_second:.1f} images/s: {self.output}"
+            f"{self.images_per_second:.1f} images/s: {where}"
         )
 
     @property
@@ -100,9 +105,10 @@ class ScoreReport(Printed):
     def to_json(self) -> dict[str, Any]:
         """Return plain values, with the rate, the errors and, if measured, the bottleneck."""
         value = {**stored(asdict(self)), "output": str(self.output), "errors": self.errors}
-        for name in ("features", "tta"):  # only if asked for
+        for name in ("features", "tta", "units", "left"):  # only if asked for
             told = value.pop(name)
-            value.update({} if told is None else {name: str(told)})
+            plain = told if isinstance(told, int) else str(told)
+            value.update({} if told is None else {name: plain})
         value["images_per_second"] = self.images_per_second
         if self.reached is not None:
             value.update(self.reached.to_json())

@@ -45,6 +45,7 @@ class Scoring:
         record: as for `Ledger.merge`, but also given the stamps.
         on_stage: called with the name of the stage that begins.
         reuse: the rows of an earlier output that the joined file also has; None: none.
+        taken: whether another process has committed a unit, asked when its turn comes.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Scoring:
         record: Described | None = None,
         on_stage: Callable[[str], None] | None = None,
         reuse: Reuse | None = None,
+        taken: Callable[[int], bool] = lambda _number: False,
     ) -> None:
         """Count the units and rows of earlier runs."""
         self._inputs = inputs
@@ -69,6 +71,7 @@ class Scoring:
         self._bad = bad or BadInputs(ledger)
         self._record = record
         self._reuse = reuse
+        self._taken = taken
         self._stage = on_stage or (lambda _name: None)
         self._running: dict[int, Advance] = {}
         self._units = 0
@@ -83,9 +86,28 @@ class Scoring:
         """Score the units that are not committed, and join the parts.
 
         Raises:
+            ScoreError: there is no image at all; and as for `score`.
+        """
+        self.score(engine)
+        self._merge()
+
+    def merge(self) -> None:
+        """Join the parts: all units are committed.
+
+        Raises:
             StoppedOnPurposeError: as for `BadInputs`.
-            ScoreError: there is no image at all, the rows cannot be written, the model returned
-                NaN, or the engine cannot continue. Finished units are kept.
+            ScoreError: there is no image at all, or the rows cannot be written.
+        """
+        self._bad.begin()
+        self._merge()
+
+    def score(self, engine: Engine) -> None:
+        """Score the units that are not committed.
+
+        Raises:
+            StoppedOnPurposeError: as for `BadInputs`.
+            ScoreError: the rows cannot be written, the model returned NaN, or the engine cannot
+                continue. Finished units are kept.
             RowsError: a row was lost or duplicated. That unit is not committed.
         """
         self._bad.begin()
@@ -98,11 +120,10 @@ class Scoring:
                     self._show()
                 else:
                     self._commit(event)
-        self._merge()
 
     def _left(self) -> Iterator[Unit]:
         for unit in self._inputs.units(self._unit_size):
-            if unit.number not in self._ledger.records:
+            if unit.number not in self._ledger.records and not self._taken(unit.number):
                 yield unit
 
     def _commit(self, finished: Finished) -> None:

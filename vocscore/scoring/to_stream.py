@@ -17,7 +17,7 @@ from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
 from vocscore.scoring.inputs.sources import read_source
 from vocscore.scoring.output.rows_stream import RowsStream
-from vocscore.scoring.run import check_model, opener_of, quarantine_of, thresholds_of
+from vocscore.scoring.run import check_model, quarantine_of, thresholds_of
 from vocscore.scoring.score_report import report_of, with_ceilings
 from vocscore.scoring.scoring import Scoring
 
@@ -60,23 +60,24 @@ def score_to_stream(
     written = config.output
     if written.overwrite or config.update.update:
         raise OptionError("{overwrite} and {update} need a file. Name one with -o, or omit them.")
+    if config.jobs.units is not None:
+        raise OptionError("{units} needs a file that the jobs share. Name one with -o.")
     if written.features is not None:
         raise OptionError(
             "{features} needs predictions in a file, which can be resumed. Name one with -o, or "
             "omit it."
         )
     choice = choose_stream(written.format)
-    card, identity = check_model(checkpoint, config.compute)
+    card, identity = check_model(checkpoint, config.compute, here=config.cluster.on is None)
     threshold = thresholds_of(card, written.thresholds_file)
     stage("listing inputs")
     globs = Globs(config.inputs.include, config.inputs.exclude)
     inputs = read_source(source, globs=globs, listing=listing)
-    quarantine = quarantine_of(config.limits.quarantine, Path(source), inputs)
+    quarantine = quarantine_of(config.limits.quarantine, source, inputs)
 
     stage("loading the model")  # this imports torch, so cheap checks come before it
-    from vocscore.scoring.engines.factory import open_workers
+    from vocscore.scoring.engines.opened import open_engine
 
-    opener, several = opener_of(config, card, checkpoint=checkpoint, identity=identity)
     selection = Selection(written.columns, written.top_k, written.min_probability, written.decimals)
     rows_format = choice.open(
         card.classes,
@@ -85,8 +86,11 @@ def score_to_stream(
         origin={"vocscore": version("vocscore")},
         activation=card.activation,
     )
+    opened = open_engine(
+        config, card, checkpoint=checkpoint, identity=identity, inputs=inputs, stage=stage
+    )
     with (
-        closing(open_workers(opener, several) if several else opener.open()) as engine,
+        closing(opened.engine) as engine,
         RowsStream(stream, header=lambda file: rows_format.merge(file, ())) as rows,
     ):
         started = time.monotonic()
@@ -103,4 +107,5 @@ def score_to_stream(
         seconds = time.monotonic() - started
         report = report_of(inputs, rows, resumed=0, seconds=seconds, output=Path("-"))
         report = replace(report, tta=config.compute.tta)
+        report = replace(report, problems=(*report.problems, *opened.notices))
         return with_ceilings(report, engine, inputs, config, stage=stage)

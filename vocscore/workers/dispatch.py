@@ -44,6 +44,7 @@ class Policy:
         twice: whether idle workers get items that others have not finished, at the end of a run.
         mixed: whether workers of different kinds may work together.
         what: an item, for messages.
+        name: more about the item of a number; '' if there is nothing to say.
         verbs: what workers do with it, and what they have done.
     """
 
@@ -51,6 +52,7 @@ class Policy:
     twice: bool = False
     mixed: bool = False
     what: str = "unit"
+    name: Callable[[int], str] = lambda _number: ""
     verbs: tuple[str, str] = ("scoring", "scored")
 
 
@@ -144,8 +146,7 @@ class Dispatcher:
                 else:
                     self._change(worker, message)
                 self._fill(worker, items)
-                if self._returned or self._policy.twice:
-                    self._fill_idle(items)
+                self._fill_idle(items)
 
     def close(self) -> None:
         """End the workers, also in the middle of an item."""
@@ -244,7 +245,7 @@ class Dispatcher:
 
     def _problems(self, number: int) -> tuple[str, ...]:
         """Warnings about a finished item."""
-        what, (doing, did) = f"{self._policy.what} {number}", self._policy.verbs
+        what, (doing, did) = self._named(number), self._policy.verbs
         lost, deaths = self._lost.get(number), self._deaths[number]
         found = []
         if lost:
@@ -281,9 +282,13 @@ class Dispatcher:
         for number in left:
             if self._deaths[number] >= _LIVES:
                 died = f"{_LIVES} workers died while {self._policy.verbs[0]} it"
-                raise self._given_up(f"{self._policy.what} {number}: {died}", how)
+                raise self._given_up(f"{self._named(number)}: {died}", how)
         if worker.deaths >= _LIVES:
             raise self._given_up(f"{worker.link.name}: its worker died {_LIVES} times", how)
+
+    def _named(self, number: int) -> str:
+        what, name = f"{self._policy.what} {number}", self._policy.name(number)
+        return f"{what} ({name})" if name else what
 
     def _given_up(self, what: str, how: str) -> ScoreError:
         return ScoreError(

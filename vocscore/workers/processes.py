@@ -39,11 +39,16 @@ class ProcessTransport:
 
     Args:
         jobs: one per worker.
+        advice: see `Transport`.
     """
 
-    advice = "fewer --devices, fewer --workers or a smaller --batch-size"
-
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        *,
+        advice: str = "fewer --devices, fewer --workers or a smaller --batch-size",
+    ) -> None:
+        self.advice = advice
         self.links = [ProcessLink(job) for job in jobs]
 
     def wait(self, seconds: float) -> Sequence[ProcessLink]:

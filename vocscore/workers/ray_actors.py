@@ -7,6 +7,7 @@ the driver, whatever it still does: nobody asks it again, so it has no way to th
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import threading
@@ -15,6 +16,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from vocscore.leaving import end_children
 from vocscore.workers.messages import Gone
 from vocscore.workers.outbox import Outbox
 from vocscore.workers.worker import Arrivals, run_job
@@ -197,6 +199,11 @@ class Place:
         return f"node {self.host}, process {self.process}"
 
 
+def _leave() -> None:
+    end_children(os.getpid())
+    os._exit(0)
+
+
 class RayWorker:
     """The actor: works in a thread of its own, while calls bring items and fetch messages."""
 
@@ -208,6 +215,9 @@ class RayWorker:
         self._outbox = Outbox()
         arguments = (job, self._items, self._outbox.put)
         threading.Thread(target=run_job, args=arguments, daemon=True).start()
+        # When Ray ends the process, Python would wait for the threads of the engine, which wait for
+        # items: before that, leave at once.
+        getattr(threading, "_register_atexit", atexit.register)(_leave)
 
     def put(self, item: Any) -> None:
         """Add an item."""

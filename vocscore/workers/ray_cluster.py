@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vocscore.errors import ScoreError
+from vocscore.errors import OptionError
 from vocscore.machine import usable_cores
 from vocscore.workers.shares import Node
 
@@ -39,7 +39,7 @@ class RayCluster:
             'ray://HOST:PORT' for Ray's client; 'HOST:PORT' for a cluster that this machine is in.
 
     Raises:
-        ScoreError: Ray is not installed, no cluster answers, or it does not fit.
+        OptionError: Ray is not installed, no cluster answers, or it does not fit.
     """
 
     def __init__(self, on: str) -> None:
@@ -48,8 +48,9 @@ class RayCluster:
         try:
             import ray
         except ImportError as error:
-            raise ScoreError(
-                f"--on {on}: Ray is not installed. Install it: pip install 'vocscore[ray]'"
+            raise OptionError(
+                "{on} {given}: Ray is not installed. Install it: pip install 'vocscore[ray]'",
+                given=on,
             ) from error
         self._folder: Path | None = None
         self._own_token = False
@@ -108,7 +109,7 @@ def _connect(address: str) -> None:
     """Connect to a cluster that is there.
 
     Raises:
-        ScoreError: nobody answers; without the look at its port, Ray would try for two minutes.
+        OptionError: nobody answers; without the look at its port, Ray would try for two minutes.
     """
     place = address.removeprefix("ray://")
     host, _, port = place.rpartition(":")
@@ -118,10 +119,12 @@ def _connect(address: str) -> None:
             socket.create_connection((host.strip("[]"), number), _SECONDS_TO_CONNECT).close()
         except (OSError, ValueError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise ScoreError(
-                f"--on {address}: no Ray cluster answers there ({reason}). Name HOST:PORT of the "
-                "head node (usually port 6379) on a machine of the cluster, or ray://HOST:PORT "
-                "(usually port 10001) from elsewhere."
+            raise OptionError(
+                "{on} {given}: no Ray cluster answers there ({reason}). Name HOST:PORT of the head "
+                "node (usually port 6379) on a machine of the cluster, or ray://HOST:PORT (usually "
+                "port 10001) from elsewhere.",
+                given=address,
+                reason=reason,
             ) from error
     _init(address)
 
@@ -132,9 +135,10 @@ def _init(address: str, **options: Any) -> None:
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        line = " ".join(str(error).split())
-        raise ScoreError(
-            f"--on {'ray' if address == 'local' else address}: Ray does not connect: {line[:500]}"
+        raise OptionError(
+            "{on} {given}: Ray does not connect: {line}",
+            given="ray" if address == "local" else address,
+            line=" ".join(str(error).split())[:500],
         ) from error
 
 

@@ -40,6 +40,7 @@ class ParquetStore:
         column: str,
         places: Mapping[str, tuple[int, int]],
     ) -> None:
+        self._arguments = files, column, places
         self._files = [file for file, _ in files]
         self._starts = [[0, *accumulate(groups)] for _, groups in files]
         self._column = column
@@ -51,6 +52,10 @@ class ParquetStore:
         self._reading: Iterator[tuple[int, list[bytes | None]]] = iter(())
         self._file = self._group = -1
         self._next = 0
+
+    def __reduce__(self) -> tuple[type[ParquetStore], tuple[object, ...]]:
+        """Pickle it as it was opened, for another process that reads by itself."""
+        return ParquetStore, self._arguments
 
     def position(self, path: str) -> tuple[int, int]:
         """Index of the file, and row."""

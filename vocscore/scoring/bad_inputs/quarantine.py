@@ -18,10 +18,13 @@ import errno
 import io
 import json
 import os
+import tempfile
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shards import atomic
 from shards.files import open_regular, read_regular
+from shards.remote import store
+from shards.remote.places import is_remote
 from vocscore.errors import ScoreError
 from vocscore.scoring.bad_inputs import bad_records
 from vocscore.scoring.bad_inputs.places import Places
@@ -115,25 +118,26 @@ class Quarantine:
     def _copy(self, bad: BadRecord) -> None:
         """Copy the bytes if they can be read; otherwise the input is only listed in the table."""
         try:
-            source = open_regular(bad.file)
+            remote = is_remote(bad.file)
+            source, offset = (_fetched(bad), 0) if remote else (open_regular(bad.file), bad.offset)
         except (OSError, ValueError):  # ValueError: a name that no file can have
             return
         try:
-            there = max(0, os.fstat(source).st_size - bad.offset)
+            there = max(0, os.fstat(source).st_size - offset)
             size = min(bad.size, there) if bad.size >= 0 else there
-            self._place(source, bad, size)
+            self._place(source, bad, offset, size)
         finally:
             os.close(source)
 
-    def _place(self, source: int, bad: BadRecord, size: int) -> None:
+    def _place(self, source: int, bad: BadRecord, offset: int, size: int) -> None:
         places = self._places.of(bad)
         compare = bad.path in self._places.shared
         for place in places:
             target = self._folder / place
             try:
                 there = self._is_file(place) and target.stat().st_size == size
-                if not there or (compare and not _is_copy(target, source, bad.offset, size)):
-                    _write(target, source, bad.offset, size)
+                if not there or (compare and not _is_copy(target, source, offset, size)):
+                    _write(target, source, offset, size)
             except (FileExistsError, NotADirectoryError, IsADirectoryError):
                 continue  # another input's file is where this one needs a folder, or vice versa
             except _ReadError:
@@ -144,6 +148,15 @@ class Quarantine:
 
     def _is_file(self, place: str) -> bool:
         return (self._folder / place).is_file()
+
+
+def _fetched(bad: BadRecord) -> int:
+    """Fetch an object, or the part of it that an image is, to a file without a name."""
+    data = store.read(bad.file, bad.offset, bad.size)
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        return os.dup(file.fileno())
 
 
 class _ReadError(Exception):

@@ -16,17 +16,17 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from vocscore.pipeline.fetch import fetched
 from vocscore.scoring.engines import Advance, Finished
 from vocscore.scoring.engines.prefetch import Prefetcher
 from vocscore.scoring.engines.unit_results import UnitResults
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator
 
-    from shards.sample import ImageRef
     from vocscore.pipeline.batch import Batch, ImageLoader
     from vocscore.scoring.engines import Event
     from vocscore.scoring.engines.batching import FixedBatcher
@@ -171,15 +171,22 @@ class Decoder:
     def _begin(self, read_unit: ReadUnit) -> None:
         """Begin to decode a unit; a unit that was refused as a whole has nothing to decode."""
         unit = UnitInProgress(read_unit, classes=self._classes, features=self._features)
-        images = unit.contents.images if unit.contents.refusal is None else ()
         # In a separate thread: a loader sends nothing to a GPU before its first batch is requested,
         # and the GPU must not be idle between two units.
-        self._begun.append(_Begun(unit, Prefetcher(_batches(self._loader, images), depth=1)))
+        self._begun.append(_Begun(unit, Prefetcher(_batches(self._loader, unit.contents), depth=1)))
 
 
-def _batches(loader: ImageLoader, images: Sequence[ImageRef]) -> Generator[Batch]:
-    if images:
-        yield from loader.batches(images)
+def _batches(loader: ImageLoader, contents: Contents) -> Generator[Batch]:
+    images, copy = contents.images, contents.copy
+    try:
+        if images and contents.refusal is None:
+            if copy is not None:
+                images = [replace(ref, file=copy.file) for ref in images]
+            with fetched(images, uses=getattr(loader, "passes", 1)) as reachable:
+                yield from loader.batches(reachable)
+    finally:
+        if copy is not None:
+            copy.remove()
 
 
 # batch, infer, settle: they take turns in one thread

@@ -43,9 +43,23 @@ def features_of(
     file = written.features
     if file is None:
         return None
-    kind = np.dtype(written.features_dtype).newbyteorder("<")
-    is_parquet = file.suffix.lower() == ".parquet"
-    return file, ParquetFeatures(kind, origin) if is_parquet else NpyFeatures(kind)
+    return file, features_format(file.name, written.features_dtype, origin=origin)
+
+
+def features_format(name: str, dtype: str, *, origin: Mapping[str, Any]) -> FeaturesFormat:
+    """Return the format for features in a file of this name.
+
+    Args:
+        name: ends in '.npy' or '.parquet'.
+        dtype: 'float32' or 'float16'.
+        origin: as for `features_of`.
+
+    Raises:
+        ScoreError: as for `features_of`.
+    """
+    kind = np.dtype(dtype).newbyteorder("<")
+    is_parquet = name.lower().endswith(".parquet")
+    return ParquetFeatures(kind, origin) if is_parquet else NpyFeatures(kind)
 
 
 def _values(rows: Rows, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -85,8 +99,7 @@ class NpyFeatures:
         file.write(values.data)
 
     def join(self, file: BinaryIO, parts: Iterable[Path]) -> None:
-        """Copy the parts behind a header with the number of all rows."""
-        parts = list(parts)
+        """Copy the parts, which are gone through twice, behind a header with the number of rows."""
         shapes = []
         for part in parts:
             with open_binary(part) as opened:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 MOST_LOOKED_INTO: Final = 100
 """So many keys whose names do not say what they are may be looked into, at one request each."""
-_ODD: Final = "keys with an empty, '.' or '..' segment"
+_ODD: Final = "keys with control characters, or an empty, '.' or '..' segment"
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+"""The storage's client does not read keys with these, nor with the segments above."""
 _AS_FOLDERS: Final = "keys that end in '/'"
 _TOLD: Final = 4  # one more than a message shows, so that it says how many others there are
 
@@ -61,9 +64,9 @@ def find_keys(
     """Classify keys as `walk` does files, in one pass and in bounded memory.
 
     Names are in the order of code points afterwards, whatever order the keys come in. Keys of
-    folders without contents are ignored. A key that no file could have, such as 'a//b.jpg', is
-    counted and reported. Keys whose names do not say what they are are looked into if they are at
-    most `MOST_LOOKED_INTO`; else they are counted and reported.
+    folders without contents are ignored. A key that cannot be read, such as 'a//b.jpg' or one with
+    a line end, is counted and reported. Keys whose names do not say what they are are looked into
+    if they are at most `MOST_LOOKED_INTO`; else they are counted and reported.
 
     Args:
         keys: below the prefix; those of a folder come in succession.
@@ -116,10 +119,10 @@ class _Search:
         elif not self._is_entered:
             if _is_odd(folder):
                 self._take_odd(path)
+        elif name in (".", "..") or (not path.isprintable() and _CONTROL.search(path)):
+            self._take_odd(path)
         elif is_image(name):
             self.images.recent.append(path)
-        elif name in (".", ".."):
-            self._take_odd(path)
         elif not folder and name in self._passed_over:
             self.result.entries[name] = key
         elif name.startswith("."):

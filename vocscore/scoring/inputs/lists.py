@@ -15,6 +15,7 @@ from shards.archives import ARCHIVE_SUFFIXES, archive_of_name
 from shards.errors import Fault, Reason
 from shards.file_kinds import count
 from shards.paths import shown
+from shards.remote.places import is_remote
 from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.collector import NAMES_BETWEEN_CALLS, Collector
 from vocscore.scoring.inputs.urls import refusal_of_url, scheme_of
@@ -65,12 +66,12 @@ def read_list(lines: Iterable[bytes], where: str, *, root: str) -> Listed:
     A line is used as written if there is such a file, or if it looks like an ordinary path.
     Otherwise it is tried without surrounding blanks, without quotes, with '~' for the home folder,
     as a file:// URL, with %20 for a blank, with '\' for '/', and with a label beside it; a line
-    that starts with '#' is a comment.
+    that starts with '#' is a comment. URLs, and all lines if `root` is one, are used as written.
 
     Args:
         lines: lines with their Unix or Windows line ends.
         where: name of the list in messages.
-        root: folder that relative paths are relative to.
+        root: folder that relative paths are relative to; a path or a URL.
 
     Raises:
         ScoreError: it contains no path, or a zero byte.
@@ -133,11 +134,14 @@ def _lines(lines: Iterable[bytes], where: str) -> Iterator[tuple[int, str]]:
 
 def _read_line(line: str, root: str, found: Listed) -> str | None:
     """Return the name used for a line that may not be a path as written, and note its fault."""
-    if os.path.lexists(posixpath.join(root, line)):
+    remote = is_remote(root)
+    if not remote and os.path.lexists(posixpath.join(root, line)):
         name, fault = line, _unfit(line, root)
     elif line.startswith("#"):
         count(found.skipped, "comment lines")
         return None
+    elif remote or is_remote(line):  # a look at every unusual line would take a request each
+        name, fault = line, _unfit_name(line)
     else:
         name, fault = _interpreted(line, root)
     if fault is not None:
@@ -150,6 +154,11 @@ def _unfit(name: str, root: str) -> Fault | None:
     if _status_says(stat.S_ISDIR, posixpath.join(root, name)):
         detail = "a folder, not a file. Name it as SRC, or list its files"
         return Fault(Reason.UNREADABLE, detail)
+    return _unfit_name(name)
+
+
+def _unfit_name(name: str) -> Fault | None:
+    """Return what is wrong with a file, as far as its name shows it."""
     if name.lower().endswith(".tar"):
         return Fault(Reason.UNSUPPORTED, "a tar; a list can only name images. Name it as SRC")
     if (archive := archive_of_name(name)) is not None:

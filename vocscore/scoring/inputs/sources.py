@@ -15,6 +15,7 @@ from shards.files import NotAFileError, open_binary
 from shards.manifest import NAME as MANIFEST
 from shards.packed_set import manifest_of
 from shards.paths import shown
+from shards.remote import places
 from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.collector import kept
 from vocscore.scoring.inputs.globs import EVERYTHING
@@ -46,7 +47,8 @@ def read_source(
             images); packed shards (a folder with our `dataset.json` and tars: all splits in their
             order, then other tars beside them); one tar; a list (`.txt`, `.lst`, `.list`, or '-'
             for standard input; one path per line, absolute or relative to the list's folder, rows
-            in the order of the list); or one image, recognized by its name or its first bytes.
+            in the order of the list); or one image, recognized by its name or its first bytes. As
+            str, it may also be a URL.
         globs: which of the images are inputs, by their paths as written in the output. A tar is
             left out if an exclusion matches its own path; a tar that cannot be read remains a row,
             even if nothing includes it.
@@ -54,14 +56,25 @@ def read_source(
 
     Raises:
         ScoreError: there is no such source, it is empty, or it has to be unpacked first.
+        StorageError: object storage denies access, or cannot be reached.
         DamageError: the manifest of packed shards is damaged.
     """
-    refuse_url(source)
-    if not os.fspath(source):
-        raise ScoreError(f"SRC is empty. {SOURCES}")
-    path = Path(source)
-    inputs = _listed(path, listing)
-    return _chosen(inputs, globs, path) if globs else inputs
+    if is_url(source):
+        from vocscore.scoring.inputs.remote import read_remote
+
+        inputs = read_remote(os.fspath(source), listing=listing)
+    else:
+        refuse_url(source)
+        if not os.fspath(source):
+            raise ScoreError(f"SRC is empty. {SOURCES}")
+        inputs = _listed(Path(source), listing)
+    return _chosen(inputs, globs, source) if globs else inputs
+
+
+def is_url(source: str | Path) -> bool:
+    """Whether a source is read from object storage, and not a file of that name."""
+    text = os.fspath(source)
+    return places.is_remote(text) and not os.path.lexists(text)
 
 
 def _listed(source: Path, listing: Listing) -> LooseFiles | Tars:
@@ -80,7 +93,7 @@ def _listed(source: Path, listing: Listing) -> LooseFiles | Tars:
         ) from error
 
 
-def _chosen(inputs: LooseFiles | Tars, globs: Globs, source: Path) -> Inputs:
+def _chosen(inputs: LooseFiles | Tars, globs: Globs, source: str | Path) -> Inputs:
     """Leave out what the user excluded."""
     if isinstance(inputs, Tars):
         stay = [not globs.drops(name) for name in inputs.names]
@@ -97,15 +110,26 @@ def _chosen(inputs: LooseFiles | Tars, globs: Globs, source: Path) -> Inputs:
     if not chosen.names:
         kind = "tars" if isinstance(inputs, Tars) else "images"
         raise ScoreError(
-            f"{shown(str(source))}: {globs} leaves none of its {len(inputs.names)} {kind} (the "
-            f"first is {shown(inputs.names[0])}). A pattern matches the whole path: '*.jpg', "
+            f"{shown(given_name(source))}: {globs} leaves none of its {len(inputs.names)} {kind} "
+            f"(the first is {shown(inputs.names[0])}). A pattern matches the whole path: '*.jpg', "
             "'cats/*'."
         )
     return chosen
 
 
-def source_name(source: Path) -> str:
-    """Return the absolute path, which distinguishes sources whose images have the same names."""
+def given_name(source: str | Path) -> str:
+    """Return a source as it was given; a URL without credentials and query."""
+    return places.source_name(os.fspath(source)) if is_url(source) else os.fspath(source)
+
+
+def source_name(source: str | Path) -> str:
+    """Return what distinguishes sources whose images have the same names.
+
+    The absolute path, or a URL without credentials, query and a '/' at its end.
+    """
+    if is_url(source):
+        return given_name(source).rstrip("/")
+    source = Path(source)
     if source == STANDARD_INPUT:
         return f"standard input in {Path.cwd()}"
     return str(source.absolute())

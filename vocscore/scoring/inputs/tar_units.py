@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from shards.errors import DamageError, Fault, Reason
 from shards.files import open_binary
 from shards.paths import shown
+from shards.remote.places import is_remote
 from shards.sample import ImageRef
 from shards.tar.images import TarListing, list_tar
 from shards.tar.walk import CompressedTarError
+from vocscore.pipeline.scratch import local_copy
 from vocscore.scoring.inputs.globs import EVERYTHING, Globs
 from vocscore.scoring.inputs.units import Contents, digest_of
 
@@ -41,8 +43,28 @@ class TarUnit:
     globs: Globs = EVERYTHING
 
     def read(self) -> Contents:
-        """List the tar; one that cannot be read at all becomes a single row."""
-        file = Path(self.root, self.name)
+        """List the tar; one that cannot be read at all becomes a single row.
+
+        A tar from object storage is fetched first; the contents have the copy.
+
+        Raises:
+            StorageError: the storage does not give it.
+        """
+        if not is_remote(self.root):
+            return self._listed(Path(self.root, self.name))
+        try:
+            copy = local_copy(self.root, self.name)
+        except FileNotFoundError:
+            return self._refused(Fault(Reason.VANISHED, "no such file"))
+        try:
+            contents = self._listed(Path(copy.file))
+        except BaseException:
+            copy.remove()
+            raise
+        images = [replace(ref, file=copy.url) for ref in contents.images]
+        return replace(contents, images=images, copy=copy)
+
+    def _listed(self, file: Path) -> Contents:
         try:
             listing = list_tar(file)
         except CompressedTarError as error:
@@ -61,7 +83,7 @@ class TarUnit:
 
     def _refused(self, why: Fault) -> Contents:
         """Return the tar itself as a single failed row."""
-        return Contents([ImageRef(self.name, str(Path(self.root, self.name)))], refusal=why)
+        return Contents([ImageRef(self.name, posixpath.join(self.root, self.name))], refusal=why)
 
     def _problems(self, found: int, damage: str | None) -> tuple[str, ...]:
         if damage:
@@ -90,7 +112,7 @@ class Tars:
         root: the folder that the names are relative to.
         names: names of the tars, in order.
         sizes: sizes of the tars in bytes.
-        changed: modification times in nanoseconds.
+        changed: modification times in nanoseconds; of objects, their entity tags.
         samples: number of images in each, if a manifest states it.
         skipped: kind -> number of other files.
         problems: one line for each thing that could not be listed.
@@ -100,7 +122,7 @@ class Tars:
     root: str
     names: Sequence[str]
     sizes: Sequence[int]
-    changed: Sequence[int]
+    changed: Sequence[int | str]
     samples: Sequence[int | None] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
     problems: Sequence[str] = ()

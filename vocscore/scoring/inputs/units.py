@@ -7,6 +7,7 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from shards.remote.places import is_remote
 from shards.sample import ImageRef
 from vocscore.scoring.inputs.frozen import FrozenNames, joined_names
 from vocscore.scoring.inputs.globs import EVERYTHING, Globs
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from shards.errors import Fault
+    from vocscore.pipeline.scratch import LocalCopy
 
 _NAMES_A_CHUNK = 4096
 StampKind: TypeAlias = Literal["size", "hash"]
@@ -32,6 +34,7 @@ class Contents:
         skipped: kind -> number of members that are not inputs.
         stamps: bytes of the stamps of the images' files, looked up before they are read, so that
             a later change shows; empty if they were not asked for.
+        copy: the local copy of a tar from object storage, until its images are decoded.
     """
 
     images: Sequence[ImageRef]
@@ -39,6 +42,7 @@ class Contents:
     refusal: Fault | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
     stamps: bytes = b""
+    copy: LocalCopy | None = None
 
 
 class Unit(Protocol):
@@ -119,13 +123,17 @@ class FileUnit:
         if self.stamps is not None:
             stamps = stamped(root, self.names, hashed=self.stamps == "hash").tobytes()
         if not faults:
-            refs = [ImageRef(name, posixpath.join(root, name)) for name in self.names]
+            refs = [ImageRef(name, _file(root, name)) for name in self.names]
         else:
             refs = [
-                ImageRef(name, posixpath.join(root, name), fault=faults.get(name))
-                for name in self.names
+                ImageRef(name, _file(root, name), fault=faults.get(name)) for name in self.names
             ]
         return Contents(refs, stamps=stamps)
+
+
+def _file(root: str, name: str) -> str:
+    """The file of a name; a list may also have URLs."""
+    return name if "://" in name and is_remote(name) else posixpath.join(root, name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ LIBRARIES: Final = (
 """Libraries that decode, compute or write; another version may change the last bits."""
 _SOURCE: Final = ("listing", "include", "exclude")
 _SETTINGS: Final = ("maker", "device", "unit_size", "max_pixels")
-_SOME_SETTINGS: Final = ("tta",)
+_SOME_SETTINGS: Final = ("tta", "machine")
 """Settings that a plan and a record only have if they are given."""
 _SIZES: Final = ("bytes", BYTES)
 
@@ -47,7 +47,7 @@ def describe(
     *,
     card: ModelCard,
     checkpoint: Path,
-    source: Path,
+    source: str,
     command: str | None,
     update: Mapping[str, int] | None = None,
 ) -> Callable[..., bytes]:
@@ -58,7 +58,7 @@ def describe(
         ledger: ledger of the output; its records are read when all units are committed.
         card: card of the model.
         checkpoint: folder of the model, as the user named it.
-        source: what is scored, as the user named it.
+        source: what is scored, as the user named it; a URL without credentials and query.
         command: the command line as typed; None if called from Python.
         update: `Reuse.counts` of an update.
 
@@ -97,7 +97,7 @@ def describe(
                 activation=None if card.activation == "sigmoid" else card.activation,
             ),
             source={
-                "given": str(source),
+                "given": source,
                 "path": plan["source"],
                 **{name: plan[name] for name in _SOURCE},
             },

@@ -85,7 +85,7 @@ class FeaturesParts:
             OSError: it cannot be written; the parts are kept.
         """
         with atomic.replacing(self._joined) as file:
-            self._form.join(file, map(self._part, range(units)))
+            self._form.join(file, [self._part(number) for number in range(units)])
 
     @property
     def joined_bytes(self) -> int:

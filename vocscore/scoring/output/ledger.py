@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
 
 from vocscore.errors import ScoreError
 from vocscore.scoring.output.differences import differences
+from vocscore.scoring.output.object_store import object_store
 from vocscore.scoring.output.posix_store import PosixStore, work_folder
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from vocscore.scoring.output.unit_record import UnitRecord
 
 FORMAT_VERSION = 1
+PARTS: Final = "parts"
+"""In a plan: how parts are committed; missing where one process does."""
 
 
 @contextmanager
@@ -51,7 +54,11 @@ def open_ledger(
         ScoreError: another run is writing it, it exists, there is an unfinished run with another
             plan or a folder of other files in its place, or it cannot be written.
     """
-    store = PosixStore(output, suffix=suffix, folder=folder, features=features)
+    store: PartStore | None = object_store(
+        output, suffix=suffix, folder=folder, features_file=features and features[0]
+    )
+    if store is None:
+        store = PosixStore(output, suffix=suffix, folder=folder, features=features)
     with opened_store(
         store, plan, overwrite=overwrite, discard=overwrite if discard is None else discard
     ) as ledger:
@@ -117,6 +124,9 @@ class Ledger:
         if old is None:
             self._store.refuse_existing(overwrite=overwrite)
             self._store.begin(new)
+            standing = self._store.plan()  # of several processes, another one may have been faster
+            if standing != new:
+                self._refuse_other(standing or {}, new, discard=False)
         self.records = self._store.records()
 
     def commit(
@@ -193,9 +203,16 @@ class Ledger:
     def _refuse_other(
         self, old: Mapping[str, Any], new: Mapping[str, Any], *, discard: bool
     ) -> None:
+        if old.get(PARTS) != new.get(PARTS):
+            which = "by" if PARTS in old else "without"
+            cure = "finish it with 'vocscore merge'" if PARTS in old else "rerun its command"
+            raise ScoreError(
+                f"{self._store.place}: there is an unfinished run {which} jobs of their own "
+                f"(--units). To finish it, {cure}; or choose another -o."
+            )
         if not discard:
             found = ", ".join(differences(old, new))
             raise ScoreError(
-                f"{self._store.place}: there is an unfinished run that differs in {found}. Use "
-                "--overwrite to discard it and start over, or choose another file with -o."
+                f"{self._store.place}: there is an unfinished run that differs in {found}. "
+                f"{self._store.cure}"
             )

@@ -23,9 +23,11 @@ class PartStore(Protocol):
 
     Attributes:
         place: the unfinished output, as messages name it.
+        cure: what to do about an unfinished run with another plan.
     """
 
     place: str
+    cure: str
 
     def hold(self, held: ExitStack) -> None:
         """Exclude other runs that write the same output until `held` is closed, if they have to be.

@@ -33,6 +33,7 @@ from vocscore.records.score_record import STARTED
 from vocscore.scoring.output import features_parts, part_folder
 from vocscore.scoring.output.existing import refuse_existing
 from vocscore.scoring.output.features_parts import FeaturesParts, refuse_existing_features
+from vocscore.scoring.output.marks import is_ours
 from vocscore.scoring.output.publication import Publication
 from vocscore.scoring.output.unit_record import UnitRecord
 
@@ -64,6 +65,8 @@ class PosixStore:
         folder: keep the parts as the output instead of joining them.
         features: the file for features and its format; None: none.
     """
+
+    cure = "Use --overwrite to discard it and start over, or choose another file with -o."
 
     def __init__(
         self,
@@ -260,7 +263,8 @@ class PosixStore:
         names = [path.name for path in self._work.iterdir()]
         last = (self._publication.plan.name, self._publication.done.name)
         for name in sorted(names, key=lambda name: name in last):
-            if _OURS.fullmatch(atomic.final_name(name)):
+            final = atomic.final_name(name)
+            if _OURS.fullmatch(final) or is_ours(final):
                 (self._work / name).unlink()
 
     def _remove_temporary(self) -> None:

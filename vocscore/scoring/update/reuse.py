@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from shards.files import read_regular
+from shards.remote.places import is_remote, redacted
 from vocscore.errors import RecordError, ScoreError
 from vocscore.records.input_stamps import HASHED, read_stamps, stamps_file
 from vocscore.records.score_record import record_file
@@ -145,14 +146,28 @@ def loose(inputs: Inputs) -> LooseFiles:
     """The inputs of an update.
 
     Raises:
-        ScoreError: they are tars.
+        ScoreError: they are tars, or on object storage.
     """
     if not isinstance(inputs, LooseFiles):
         raise ScoreError(
             "--update compares image files; tars and packed shards are not supported. Omit "
             "--update, and use --overwrite to score them again."
         )
+    refuse_storage(inputs.root)
     return inputs
+
+
+def refuse_storage(source: str) -> None:
+    """Refuse to update from a URL.
+
+    Raises:
+        ScoreError: it is one.
+    """
+    if is_remote(source):
+        raise ScoreError(
+            f"{redacted(source)}: --update compares files; object storage is not supported. Omit "
+            "--update, and use --overwrite to score its images again."
+        )
 
 
 def _old_stamps(output: Path, record: ScoreRecord) -> Stamps:

@@ -1,0 +1,104 @@
+"""Fetches a whole object to a local file: in large ranges, several at a time."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from shards.errors import StorageError
+from shards.remote.failures import explained
+from shards.remote.opening import opened
+from shards.remote.places import redacted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_RANGE_BYTES: Final = 8 << 20
+"""Large enough that the time to the first byte does not count, small enough for a retry."""
+_THREADS: Final = 4
+
+
+def fetch(
+    url: str, file: str | os.PathLike[str], *, on_bytes: Callable[[int], None] | None = None
+) -> int:
+    """Copy an object to a file, which appears when it is complete.
+
+    Args:
+        url: the object.
+        file: is replaced if it is there; its folder exists.
+        on_bytes: called with the number of bytes of each range that has come, from any thread.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        FileNotFoundError: no such key.
+        StorageError: the storage does not give it, or it changed in the meantime.
+        OSError: the file cannot be written.
+    """
+    told = on_bytes or (lambda _count: None)
+    target = Path(file)
+    partial = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    try:
+        with partial.open("wb") as out:
+            size = _copy(url, out.fileno(), told)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return size
+
+
+def _copy(url: str, descriptor: int, told: Callable[[int], None]) -> int:
+    first, size, etag = _range(url, 0, None)
+    _write(descriptor, first, 0)
+    told(len(first))
+
+    def copy(start: int) -> None:
+        data, whole, _ = _range(url, start, etag)
+        if whole != size or len(data) != min(_RANGE_BYTES, size - start):
+            raise StorageError(f"{redacted(url)}: it changed while it was read.")
+        _write(descriptor, data, start)
+        told(len(data))
+
+    starts = range(_RANGE_BYTES, size, _RANGE_BYTES)
+    if starts:
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="vocscore-fetch") as pool:
+            copies = [pool.submit(copy, start) for start in starts]
+            try:
+                for one in copies:
+                    one.result()
+            finally:  # after an error the others are not begun
+                for one in copies:
+                    one.cancel()
+    return size
+
+
+def _range(url: str, start: int, etag: str | None) -> tuple[bytes, int, str | None]:
+    """Return some bytes, the size of the whole object, and its etag."""
+    place = opened(url)
+    import obstore
+    from obstore.exceptions import PreconditionError
+
+    options: dict[str, Any] = {"range": (start, start + _RANGE_BYTES)}
+    if etag is not None:
+        options["if_match"] = etag
+    with explained(url):
+        try:
+            answer = obstore.get(place.store, place.key, options=options)
+        except PreconditionError:
+            raise StorageError(f"{redacted(url)}: it changed while it was read.") from None
+        except obstore.exceptions.GenericError as error:
+            if start or "416" not in str(error):
+                raise
+            answer = obstore.get(place.store, place.key)  # it has no bytes
+        return bytes(answer.bytes()), int(answer.meta["size"]), answer.meta.get("e_tag")
+
+
+def _write(descriptor: int, data: bytes, start: int) -> None:
+    view = memoryview(data)
+    while view:
+        done = os.pwrite(descriptor, view, start)
+        view, start = view[done:], start + done

@@ -1,0 +1,67 @@
+"""Writes one object in parts."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from shards.remote.failures import explained
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from shards.remote.opening import Object
+
+
+class Upload(io.RawIOBase):
+    """A file that becomes an object when `complete` is called, and nothing otherwise.
+
+    Args:
+        place: the object; it is replaced if it is there.
+        url: its URL, for errors.
+        part_bytes: size of a part; so much is in memory, some times over.
+    """
+
+    def __init__(self, place: Object, url: str, *, part_bytes: int) -> None:
+        import obstore
+
+        self._url = url
+        self._written = 0
+        with explained(url):
+            self._writer: Any = obstore.open_writer(
+                place.store, place.key, buffer_size=part_bytes, max_concurrency=4
+            )
+            self._writer.__enter__()
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, data: Buffer) -> int:
+        """Add bytes.
+
+        Raises:
+            StorageError: a part could not be uploaded.
+        """
+        with explained(self._url):
+            self._writer.write(data)
+        size = memoryview(data).nbytes
+        self._written += size
+        return size
+
+    def tell(self) -> int:
+        """Return the number of bytes written."""
+        return self._written
+
+    def complete(self) -> None:
+        """Make the object visible.
+
+        Raises:
+            StorageError: it could not be completed.
+        """
+        with explained(self._url):
+            self._writer.close()
+
+    def abort(self, error: BaseException) -> None:
+        """Drop what was uploaded."""
+        self._writer.__exit__(type(error), error, error.__traceback__)

@@ -1,0 +1,138 @@
+"""`vocscore plan` over real files: what it prints, writes and leaves behind."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import click
+import pytest
+from click.testing import CliRunner
+from tiny_network import make_checkpoint, make_images
+
+import vocscore as vs
+from vocscore.cli import plan as command
+from vocscore.cli.main import main
+
+QUICKLY = ["--seconds", "0.2", "--batch-size", "8", "--device", "cpu", "--precision", "float32"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return make_checkpoint(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A hundred images in a folder, a quarter of them bad."""
+    folder = tmp_path_factory.mktemp("in")
+    names = [f"{number:03d}.jpg" for number in range(100)]
+    return make_images(folder, names, bad=range(0, 100, 4))
+
+
+@pytest.fixture(autouse=True)
+def _short_ceilings(monkeypatch):
+    monkeypatch.setattr("vocscore.scoring.ceilings.SECONDS_PER_STAGE", 0.02)
+
+
+def told(*words):
+    done = CliRunner().invoke(main, ["plan", *map(str, words)])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.output
+
+
+def test_the_printed_command_runs_and_nothing_is_left_behind(
+    source, checkpoint, tmp_path, monkeypatch
+):
+    """What was measured counts a quarter as errors; the command scores what was planned."""
+    monkeypatch.chdir(tmp_path)
+    words = [source, "-m", checkpoint, "-o", "o.jsonl", "--unit-size", 16, "--top-k", 2, *QUICKLY]
+    code, text = told(*words, "--json", "plan.json")
+    assert code == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["plan.json"]
+    value = json.loads((tmp_path / "plan.json").read_bytes())
+    assert value["measured"]["images"] == value["planned"]["units"] * 16 - 12 == 100
+    sizes = sum(file.stat().st_size for file in source.iterdir())
+    assert value["measured"]["bytes"] == pytest.approx(sizes, rel=0.2)
+    trial = value["measured"]["trial"]
+    assert trial["errors"] / trial["images"] == pytest.approx(0.25, abs=0.1)
+    assert value["planned"]["low"] < value["planned"]["seconds"] < value["planned"]["high"]
+    assert value["bottleneck"] in ("read", "decode", "model", "write")
+    (line,) = value["commands"]
+    assert f"  {line}\n" in text
+    words = shlex.split(line)
+    again = words[words.index("score") :]
+    assert "--seconds" not in again
+    assert "--json" not in again
+    done = CliRunner().invoke(main, again)
+    assert done.exit_code == 0, done.output
+    assert len((tmp_path / "o.jsonl").read_text().splitlines()) == 100
+
+
+def test_several_processes_are_told_their_commands(source, checkpoint, monkeypatch):
+    """As tasks of a job, and on a cluster, with the options that `score` has."""
+    words = [source, "-m", checkpoint, "--processes", 3, *QUICKLY]
+    names = {one.name for one in command.score.params}
+    missing = [
+        click.Option([f"--{name}"]) for name in ("units", "on", "processes") if name not in names
+    ]
+    monkeypatch.setattr(command.score, "params", [*command.score.params, *missing])
+    code, text = told(*words)
+    assert code == 0
+    assert "1 process: " in text
+    assert "3 processes: " in text
+    array, merge, ray = text.partition("run:\n")[2].splitlines()
+    assert "--units auto" in array
+    assert "--processes" not in array
+    assert "merge predictions.csv" in merge
+    assert "--on ray" in ray
+    assert "--processes 3" in ray
+
+
+def test_the_function_is_the_command(source, checkpoint):
+    """The same figures; no file is written, and `print` shows the text."""
+    report = vs.plan(
+        source, model=checkpoint, seconds=0.2, batch_size=8, device="cpu", progress=False
+    )
+    assert report.measured.images == 100
+    assert report.planned == report.alone
+    assert report.unit_size == 2048
+    assert str(report).startswith("images: 100, ")
+    with pytest.raises(vs.Error, match="processes is 0"):
+        vs.plan(source, model=checkpoint, processes=0)
+
+
+def test_what_cannot_be_planned_is_one_line(checkpoint, tmp_path):
+    """No images, a name without a format: exit code 2, before anything is measured."""
+    (tmp_path / "empty").mkdir()
+    make_images(tmp_path, ["a.jpg"], bad=())
+    for words, said in (
+        ([tmp_path / "empty"], "no image in it"),
+        ([tmp_path / "a.jpg", "-o", tmp_path / "o"], "the format is not clear"),
+        ([tmp_path / "a.jpg", "--seconds", "0"], "--seconds"),
+    ):
+        code, text = told(*words, "-m", checkpoint)
+        assert code == 2
+        assert said in text
+        assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(("load", "warned"), [(3.1, True), (2.9, False)])
+def test_a_busy_machine_is_a_warning(checkpoint, tmp_path, monkeypatch, load, warned):
+    """More than one and a half waiting processes per core: the plan would be too pessimistic."""
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    make_images(tmp_path, ["a.jpg"], bad=())
+    code, text = told(tmp_path / "a.jpg", "-m", checkpoint, "--quiet", *QUICKLY)
+    assert code == 0
+    assert ("warning: a load of 3.1 on 2 cores: the machine may be busy" in text) == warned
+
+
+def test_a_single_image_is_planned(checkpoint, tmp_path):
+    """It is scored again and again: there is a rate, and one unit."""
+    make_images(tmp_path, ["a.jpg"], bad=())
+    code, text = told(tmp_path / "a.jpg", "-m", checkpoint, *QUICKLY)
+    assert code == 0
+    assert "images: 1, " in text
+    assert "; 1 in all, 1.0 per process" in text

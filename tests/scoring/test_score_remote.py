@@ -1,0 +1,166 @@
+"""Scoring from object storage gives the bytes of scoring the same files on a disk."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+from tiny_network import make_checkpoint, make_images, read, run
+
+from shards.errors import StorageError
+from vocscore import local_folders
+from vocscore.cli.main import main
+from vocscore.pipeline import fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from s3_server import Bucket
+
+NAMES = [f"{number:03d}.jpg" for number in range(45)]
+BAD = {3, 30}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run."""
+    return make_checkpoint(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """45 images, two of them bad."""
+    (tmp_path / "photos").mkdir()
+    return make_images(tmp_path / "photos", NAMES, bad=BAD)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No second thoughts about a request that failed."""
+    monkeypatch.setattr(fetch, "PAUSES", ())
+    monkeypatch.setattr("shards.remote.opening.RETRY", {"max_retries": 0})
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    local_folders._cache.cache_clear()
+    yield tmp_path / "cache" / "vocscore" / "fetched"
+    local_folders._cache.cache_clear()
+
+
+def test_loose_images(storage: Bucket, photos: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """One request per image; the rows are those of the folder, also those of bad images."""
+    run(photos, tmp_path / "local.csv", checkpoint)
+    url = storage.put_tree(photos, "some/photos")
+    storage.layer.reset()
+    report = run(url, tmp_path / "remote.csv", checkpoint)
+    assert (tmp_path / "remote.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
+    assert (report.images, report.errors) == (45, 2)
+    images = [line for line in storage.layer.log if line.endswith(".jpg")]
+    assert len(images) == 45
+
+
+def test_tars(storage: Bucket, photos: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """Tars are fetched whole; their rows are those of the local tars; no copy stays."""
+    tars = tmp_path / "tars"
+    (tars / "sub").mkdir(parents=True)
+    for name, files in {"a.tar": NAMES[:20], "sub/b.tar": NAMES[20:]}.items():
+        with tarfile.open(tars / name, "w") as tar:
+            for file in files:
+                tar.add(photos / file, arcname=file)
+    (tars / "sub" / "c.tar").write_bytes((tars / "a.tar").read_bytes()[:5000])
+    run(tars, tmp_path / "local.csv", checkpoint)
+    url = storage.put_tree(tars, "tars")
+    storage.layer.reset()
+    run(url, tmp_path / "remote.csv", checkpoint)
+    assert (tmp_path / "remote.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
+    assert [line for line in storage.layer.log if "jpg" in line] == []
+    from vocscore.pipeline.scratch import _folder
+
+    assert list(Path(_folder()).iterdir()) == []
+
+
+def test_list_of_urls(storage: Bucket, photos: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """Lines of a local list may be URLs; a key that is missing is a row that says so."""
+    storage.put_tree(photos, "p")
+    lines = [storage.url("p/000.jpg"), storage.url("p/no.jpg"), str(photos / "001.jpg")]
+    (tmp_path / "l.txt").write_text("\n".join(lines))
+    run(tmp_path / "l.txt", tmp_path / "o.csv", checkpoint)
+    rows = read(tmp_path / "o.csv")
+    assert list(rows) == lines
+    assert [row["status"] for row in rows.values()] == ["ok", "error", "ok"]
+    assert rows[lines[1]]["error"].startswith("vanished")
+
+
+def test_refused(
+    storage: Bucket, photos: Path, checkpoint: Path, tmp_path: Path, impatient: None
+) -> None:
+    """What the storage denies stops the run and is no row; the same call goes on."""
+    url = storage.put_tree(photos, "p")
+    fault = storage.layer.add("refuse", status=403, keys="/p/025.jpg")
+    with pytest.raises(StorageError, match="denied"):
+        run(url, tmp_path / "o.csv", checkpoint)
+    assert not (tmp_path / "o.csv").exists()
+    fault.times = fault.done  # it has passed
+    report = run(url, tmp_path / "o.csv", checkpoint)
+    assert (report.images, report.resumed, report.errors) == (45, 20, 2)
+    run(photos, tmp_path / "local.csv", checkpoint)
+    assert (tmp_path / "o.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
+
+
+def test_troubled_network(storage: Bucket, photos: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """Refusals that pass and bodies that are cut change nothing."""
+    url = storage.put_tree(photos, "p")
+    storage.layer.add("refuse", status=503, keys="jpg$", times=10)
+    storage.layer.add("cut", keys="jpg$", methods=("GET",), times=10)
+    run(url, tmp_path / "o.csv", checkpoint)
+    run(photos, tmp_path / "local.csv", checkpoint)
+    assert (tmp_path / "o.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
+
+
+def test_quarantine(storage: Bucket, photos: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """Bad inputs are copied from the storage."""
+    url = storage.put_tree(photos, "p")
+    run(url, tmp_path / "o.csv", checkpoint, quarantine=tmp_path / "bad")
+    copies = sorted(file.name for file in (tmp_path / "bad").glob("*.jpg"))
+    assert copies == ["003.jpg", "030.jpg"]
+    assert (tmp_path / "bad" / "003.jpg").read_bytes() == (photos / "003.jpg").read_bytes()
+
+
+def test_command(
+    storage: Bucket, photos: Path, checkpoint: Path, tmp_path: Path, cache: Path
+) -> None:
+    """SRC and the model are URLs; the model is fetched once; no secret is in any file or line."""
+    model = storage.put_tree(checkpoint, "runs/one")
+    storage.put("runs/one/resume.pt", b"1" * (2 << 20))  # not needed
+    url = storage.put_tree(photos, "p")
+    words = ["score", url, "-m", model, "-o", str(tmp_path / "o.csv"), "--device", "cpu"]
+    first = CliRunner().invoke(main, words)
+    assert first.exit_code == 0, first.output
+    assert "fetching" in first.output
+    again = CliRunner().invoke(main, [*words[:-3], str(tmp_path / "p.csv"), "--device", "cpu"])
+    assert again.exit_code == 0, again.output
+    assert "fetching" not in again.output
+    (fetched,) = cache.iterdir()
+    names = {file.name for file in (fetched / "one").iterdir()}
+    assert names == {"model.json", "model.safetensors"}
+    written = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
+    assert not any(b"secret-of-the-test" in data for data in written)
+    assert "secret-of-the-test" not in first.output
+    run(photos, tmp_path / "local.csv", checkpoint)
+    assert (tmp_path / "o.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
+
+
+def test_one_line(storage: Bucket, checkpoint: Path, tmp_path: Path) -> None:
+    """A mistyped bucket, for images or for the model, is one line and exit code 2."""
+    wrong = "s3://no-such-bucket-here/x"
+    for src, model in ((wrong, str(checkpoint)), (str(tmp_path), wrong)):
+        done = CliRunner().invoke(main, ["score", src, "-m", model, "-o", str(tmp_path / "o.csv")])
+        assert done.exit_code == 2
+        assert done.output.strip().endswith("Check the name and the endpoint.")
+        assert done.output.count("\n") == 1

@@ -1,0 +1,131 @@
+"""Opens the engine that a configuration asks for: in this process, in several, or on a cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from vocscore.machine import usable_cores
+from vocscore.runtime import resolve_device
+from vocscore.runtime.precision import resolve_precision
+from vocscore.scoring.engines.cluster import open_cluster, seen_files
+from vocscore.scoring.engines.factory import EngineOpener, open_workers, resolve_devices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from vocscore.config.scoring import ScoreConfig
+    from vocscore.models.card import ModelCard
+    from vocscore.scoring.engines.local import LocalEngine
+    from vocscore.scoring.engines.processes import WorkerEngine
+    from vocscore.scoring.inputs.units import Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedEngine:
+    """An engine and what it was opened with.
+
+    Attributes:
+        engine: it has loaded; on a cluster, its first worker has.
+        devices: how many of this machine are used.
+        opener: with the device and the precision that are used.
+        machine: what the last bits of the rows depend on, on a cluster; empty elsewhere.
+        notices: filled during the run: machines of the cluster that are of another kind.
+    """
+
+    engine: LocalEngine | WorkerEngine
+    opener: EngineOpener
+    devices: int = 1
+    machine: dict[str, str] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def described(self) -> dict[str, dict[str, str]]:
+        """What it adds to the plan of a run."""
+        return {"machine": self.machine} if self.machine else {}
+
+
+def open_engine(
+    config: ScoreConfig,
+    card: ModelCard,
+    *,
+    checkpoint: Path,
+    identity: str,
+    inputs: Inputs,
+    stage: Callable[[str], None],
+) -> OpenedEngine:
+    """Open an engine.
+
+    Args:
+        config: the options.
+        card: card of the model.
+        checkpoint: its folder.
+        identity: its hash.
+        inputs: what will be scored.
+        stage: called with the name of the stage that begins.
+
+    Raises:
+        CheckpointError, DeviceError, ScoreError, OptionError: it cannot be opened.
+    """
+    if config.cluster.on is not None:
+        template = _template(config, checkpoint=checkpoint, identity=identity)
+        return _on_cluster(template, config, inputs=inputs, stage=stage)
+    return open_here(config, card, checkpoint=checkpoint, identity=identity)
+
+
+def open_here(
+    config: ScoreConfig, card: ModelCard, *, checkpoint: Path, identity: str
+) -> OpenedEngine:
+    """Open an engine on this machine; the arguments are those of `open_engine`."""
+    compute = config.compute
+    several = resolve_devices(compute.devices)
+    where = several[0] if several else resolve_device(compute.device)
+    precision = resolve_precision(compute.precision, card, device=where)
+    template = _template(config, checkpoint=checkpoint, identity=identity)
+    opener = replace(template, device=where, precision=precision)
+    engine = open_workers(opener, several) if several else opener.open()
+    return OpenedEngine(engine, opener, max(1, len(several)))
+
+
+def _template(config: ScoreConfig, *, checkpoint: Path, identity: str) -> EngineOpener:
+    """Return an opener whose device and precision are as given, for example 'auto'."""
+    compute = config.compute
+    return EngineOpener(
+        checkpoint=checkpoint,
+        identity=identity,
+        loader=compute.loader,
+        device=compute.device,
+        precision=compute.precision,
+        batch_size=config.decode.batch_size,
+        threads=compute.workers or usable_cores(),
+        max_pixels=config.decode.max_pixels,
+        features=config.output.features is not None,
+        tta=compute.views,
+    )
+
+
+def _on_cluster(
+    template: EngineOpener,
+    config: ScoreConfig,
+    *,
+    inputs: Inputs,
+    stage: Callable[[str], None],
+) -> OpenedEngine:
+    notices: list[str] = []
+    engine = open_cluster(
+        replace(
+            template, checkpoint=template.checkpoint.absolute(), threads=config.compute.workers or 0
+        ),
+        config.cluster,
+        sees=seen_files(inputs, config.inputs.unit_size),
+        notice=notices.append,
+        stage=stage,
+    )
+    machine = dict(engine.kind)
+    device = "cuda" if "GPU" in machine else "cpu"
+    opener = replace(template, device=device, precision=machine.pop("precision"))
+    del machine["vocscore"]  # both are in the plan anyway
+    if config.cluster.mixed_machines:
+        machine = dict.fromkeys(machine, "any")
+    return OpenedEngine(engine, opener, machine=machine, notices=notices)

@@ -1,0 +1,90 @@
+"""Reads the files that marks name, each only if it is as it was stored."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from shards.files import open_binary
+from vocscore.errors import ScoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from vocscore.scoring.output.files import Files
+    from vocscore.scoring.output.marks import Mark, Stored
+
+
+class DamagedPartError(ScoreError):
+    """Files that marks name are missing, or not as they were stored.
+
+    Attributes:
+        numbers: the units.
+    """
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        """Take the units."""
+        super().__init__(f"units {', '.join(map(str, numbers))}: parts missing or damaged")
+        self.numbers = numbers
+
+
+class Verified:
+    """The files of all units in one role, in order; can be gone through again.
+
+    Args:
+        files: the folder.
+        marks: of all units, in order.
+        role: as in `Mark.files`; units that have none are left out.
+
+    Attributes:
+        marks: as given.
+    """
+
+    def __init__(self, files: Files, marks: Sequence[Mark], role: str) -> None:
+        self.marks = marks
+        self._files = files
+        self._role = role
+
+    def __iter__(self) -> Iterator[Path]:
+        """Yield a path per unit; it may be gone when the next one is asked for.
+
+        Raises:
+            DamagedPartError: a file is not as it was stored.
+        """
+        for number, mark in enumerate(self.marks):
+            stored = mark.files.get(self._role)
+            if stored is None:
+                continue
+            path = self._checked(stored)
+            if path is None:
+                raise DamagedPartError([number, *self._damaged_after(number)])
+            yield path
+
+    def _damaged_after(self, number: int) -> Iterator[int]:
+        for later in range(number + 1, len(self.marks)):
+            stored = self.marks[later].files.get(self._role)
+            if stored is not None and self._checked(stored) is None:
+                yield later
+
+    def _checked(self, stored: Stored) -> Path | None:
+        try:
+            path = self._files.local(stored.name)
+        except FileNotFoundError:
+            return None
+        digest, size = hashed(path)
+        return path if stored.is_of(digest, size) else None
+
+
+def hashed(file: Path) -> tuple[str, int]:
+    """SHA-256 in hexadecimal, and bytes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest, size = hashlib.sha256(), 0
+    with open_binary(file) as opened:
+        while piece := opened.read(1 << 20):
+            digest.update(piece)
+            size += len(piece)
+    return digest.hexdigest(), size
