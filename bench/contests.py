@@ -118,6 +118,7 @@ CONTESTS = {
     "start": Contest("processes:start", "process start to the first scored images"),
     "train": Contest("training:run", "ten epochs of a head, beside the usual loop"),
     "dirty": Contest("loaders:dirty", "the cost of bad files"),
+    "raw": Contest("raw:run", "raw shards to batches, beside JPEGs and the disk alone"),
     "pack": Contest("pack:run", "VOC tree to shards, beside tar and decoding once"),
     "heads": Contest("heads:run", "heads and classic methods, over splits", in_all=False),
     "plan": Contest("plan:run", "what 'plan' predicts, beside real runs", in_all=False),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from shards import atomic
 from shards.errors import DamageError
 from shards.files import read_regular
+from shards.raw_images import RawForm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +22,11 @@ UNFINISHED: Final = ".progress"
 """The folder inside a set while it is being packed."""
 FORMAT: Final = "vocscore"
 VERSION: Final = 1
+RAW_VERSION: Final = 2
+"""Of sets of raw images, so that programs that cannot read them say so."""
+
+RAW: Final = "raw"
+"""Key of the form of raw images in `config`."""
 
 JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
 
@@ -76,6 +82,12 @@ class Manifest:
     config: Mapping[str, JSON]
     listing: str
 
+    @property
+    def raw(self) -> RawForm | None:
+        """The form of the images; None if they are image files."""
+        form: Any = self.config.get(RAW)
+        return None if form is None else RawForm.from_json(form)
+
     def shards(self) -> tuple[Shard, ...]:
         """Every shard of every split."""
         return tuple(shard for split in self.splits.values() for shard in split.shards)
@@ -110,9 +122,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     Raises:
         OSError: the folder is full or read-only.
     """
-    value = {
+    value: dict[str, JSON] = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if manifest.raw is None else RAW_VERSION,
         "classes": list(manifest.classes),
         "splits": {
             name: {"samples": split.samples, "shards": [asdict(shard) for shard in split.shards]}
@@ -190,20 +202,23 @@ def parse_manifest(value: Any) -> Manifest:
     """
     if value["format"] != FORMAT:
         raise ValueError(f"format {value['format']!r} is not {FORMAT!r}")
-    if value["version"] != VERSION:
+    if value["version"] not in (VERSION, RAW_VERSION):
         raise ValueError(
-            f"version {value['version']!r} is not {VERSION}, which this vocscore reads; use the "
-            "vocscore version that packed it"
+            f"version {value['version']!r} is not {VERSION} or {RAW_VERSION}, which this vocscore "
+            "reads; use the vocscore version that packed it"
         )
     if not value["splits"]:
         raise ValueError("it has no splits")
-    return Manifest(
+    manifest = Manifest(
         classes=tuple(_text(name) for name in value["classes"]),
         splits={name: _parse_split(name, split) for name, split in value["splits"].items()},
         rejected=_count(value["rejected"], least=0),
         config=dict(value["config"]),
         listing=_text(value["listing"]),
     )
+    if (manifest.raw is not None) != (value["version"] == RAW_VERSION):  # checks the form, too
+        raise ValueError(f"version {value['version']} does not fit the setting {RAW!r}")
+    return manifest
 
 
 def _parse_split(name: str, value: Any) -> Split:

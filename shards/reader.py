@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from shards.manifest import Shard
+    from shards.manifest import Manifest, Shard
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def load_split(folder: Path, split: str) -> LabeledImages:
                 f"{folder}: no split '{name}'. Available: {', '.join(manifest.splits)}."
             )
         for shard in found.shards:
-            for row, image, sha256 in _load_shard(folder, shard, manifest.classes):
+            for row, image, sha256 in _load_shard(folder, shard, manifest):
                 labels += row
                 images.append(image)
                 hashes.append(sha256)
@@ -85,10 +85,10 @@ def load_split(folder: Path, split: str) -> LabeledImages:
 
 
 def _load_shard(
-    folder: Path, shard: Shard, classes: tuple[str, ...]
+    folder: Path, shard: Shard, manifest: Manifest
 ) -> Iterator[tuple[bytes, ImageRef, str]]:
     """Labels, location and hash of each sample in one shard."""
-    tar = folder / shard.name
+    tar, classes, raw = folder / shard.name, manifest.classes, manifest.raw
     samples = read_index(folder / index_name(shard.name))
     try:
         descriptor = open_regular(tar)
@@ -100,7 +100,8 @@ def _load_shard(
         head = npy_header(len(classes))
         for sample in samples:
             row, path, sha256 = _read_sample(descriptor, sample, head, classes, tar)
-            yield row, ImageRef(path, str(tar), sample[0].offset, sample[0].size), sha256
+            image = sample[0]
+            yield row, ImageRef(path, str(tar), image.offset, image.size, raw=raw), sha256
     finally:
         os.close(descriptor)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shards.errors import Fault
+    from shards.raw_images import RawForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class ImageRef:
         size: bytes; -1 for the whole file.
         fault: why there is nothing to read, if that is known in advance; then `file` need not
             exist.
+        raw: the form of a raw image; None: the bytes are an image file.
     """
 
     name: str
@@ -111,6 +113,7 @@ class ImageRef:
     fault: Fault | None = None
     data: bytes | None = field(default=None, repr=False)
     pixels: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+    raw: RawForm | None = None
 
 
 class ImageStore(Protocol):

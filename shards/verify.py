@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from shards import raw_images
 from shards.classes import encode
 from shards.errors import BadImage, DamageError, LabelError
 from shards.files import open_binary, read_regular
@@ -30,6 +31,8 @@ from shards.tar.walk import members
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from shards.raw_images import RawForm
 
 _STRETCH_BYTES: Final = 4 << 20
 _CURE: Final = "Copy the set again, or pack it again."
@@ -128,7 +131,7 @@ def _check_shard(folder: Path, manifest: Manifest, job: _Job, *, decode: bool) -
     with open_binary(tar) as file:
         for serial, sample in enumerate(samples, start=job.serial):
             key = f"{job.split}-{serial:08d}"
-            wrong = _check_sample(file.fileno(), sample, key, manifest.classes, decode=decode)
+            wrong = _check_sample(file.fileno(), sample, key, manifest, decode=decode)
             problems += [f"{shard.name}: sample {key}: {line}. {_CURE}" for line in wrong]
     return problems
 
@@ -157,13 +160,14 @@ def _check_sample(
     descriptor: int,
     sample: tuple[Component, ...],
     key: str,
-    classes: Sequence[str],
+    manifest: Manifest,
     *,
     decode: bool,
 ) -> Iterator[str]:
     """Yield the problems of one sample."""
     names = [component.name for component in sample]
-    if names != [f"{key}.{kind}" for kind in (sample[0].extension, LABELS, DESCRIPTION)]:
+    image = sample[0].extension if manifest.raw is None else raw_images.EXTENSION
+    if names != [f"{key}.{kind}" for kind in (image, LABELS, DESCRIPTION)]:
         yield f"its members are {', '.join(names)}"
         return
     data, labels, text = (os.pread(descriptor, c.size, c.offset) for c in sample)
@@ -171,16 +175,22 @@ def _check_sample(
     if described is None:
         yield f"its .{DESCRIPTION} is damaged"
     else:
-        yield from _check_image(data, described, decode=decode)
-    yield from _check_labels(labels, described, classes)
+        yield from _check_image(data, described, manifest.raw, decode=decode)
+    yield from _check_labels(labels, described, manifest.classes)
 
 
-def _check_image(data: bytes, described: Description, *, decode: bool) -> Iterator[str]:
+def _check_image(
+    data: bytes, described: Description, raw: RawForm | None, *, decode: bool
+) -> Iterator[str]:
     if hashlib.sha256(data).hexdigest() != described.sha256:
         yield f"its image's sha256 differs from its .{DESCRIPTION}"
     width, height = described.width, described.height
     try:
-        head = image_file.check(data, max_pixels=width * height, whole=decode)
+        if raw is not None:
+            raw_images.pixels_of(data, raw)
+            head = image_file.Header(raw_images.EXTENSION, raw.size, raw.size)
+        else:
+            head = image_file.check(data, max_pixels=width * height, whole=decode)
     except BadImage as bad:
         yield f"its image cannot be used: {bad}"
     else:

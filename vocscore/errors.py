@@ -74,6 +74,10 @@ class ReaderLeftError(ScoreError):
     """The reader of a stream of rows has ended; it has read what it needed."""
 
 
+class PreprocessError(Error):
+    """Images are stored in another form than the model or the loader needs."""
+
+
 class LoaderError(Error):
     """Images cannot be loaded as requested, or one of them cannot be decoded."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shards.errors import SourceError
+from shards.packing.rejected import rejection_reasons
 from shards.paths import first_names, shown
-from vocscore.config.packing import PackConfig
+from vocscore.config.packing import ImagesConfig, LabelsConfig, PackConfig, SplitConfig
 from vocscore.errors import OptionError
 from vocscore.machine import usable_cores
 from vocscore.printed import Printed
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from shards.corrections import Applied
     from shards.manifest import Manifest
+    from shards.raw_images import RawMaker
     from shards.sample import AnnotatedSet, Rejection, Sample
-    from vocscore.config.packing import LabelsConfig, SplitConfig
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,7 @@ def pack(
         workers=config.output.workers or usable_cores(),
         overwrite=config.output.overwrite,
         settings=rule,
+        raw=_raw_maker(config.images),
         progress=on_images,
         stage=stage,
         pool=pool_of(config, stage=stage, warn=warn),
@@ -142,6 +143,14 @@ def pack(
         corrected=applied.labels,
         dropped=applied.dropped,
     )
+
+
+def _raw_maker(images: ImagesConfig) -> RawMaker | None:
+    if not images.raw or images.resize is None:
+        return None
+    from vocscore.pipeline import raw_maker
+
+    return raw_maker.raw_maker(images, size=images.resize)
 
 
 def split_and_file(value: str) -> tuple[str | None, Path]:
@@ -288,9 +297,3 @@ def _refuse_nothing(annotated: AnnotatedSet, *, classes_known: bool) -> None:
             root=annotated.root,
             images=f"{number} image" if number == 1 else f"{number} images",
         )
-
-
-def rejection_reasons(rejected: Sequence[Rejection]) -> str:
-    """Count rejections by reason: '2 missing, 1 not_annotated'."""
-    reasons = Counter(str(rejection.fault.reason) for rejection in rejected)
-    return ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))

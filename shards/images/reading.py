@@ -6,6 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
+from shards import raw_images
 from shards.errors import BadImage, Fault, Reason
 from shards.files import open_regular
 from shards.image_formats import SNIFFED_BYTES
@@ -33,7 +34,7 @@ def most_bytes(max_pixels: int) -> int:
 
 
 def read_content(ref: ImageRef, *, max_pixels: int) -> bytes | NDArray[np.uint8]:
-    """Read what there is of an image: its pixels where they are in memory, else its bytes.
+    """Read what there is of an image: the pixels of a raw image or of one in memory, else bytes.
 
     Args:
         ref: where it lies.
@@ -44,6 +45,8 @@ def read_content(ref: ImageRef, *, max_pixels: int) -> bytes | NDArray[np.uint8]
     """
     if ref.pixels is not None and ref.fault is None:
         return ref.pixels
+    if ref.raw is not None:
+        return raw_images.pixels_of(_stored_bytes(ref, max_pixels), ref.raw)
     return read_bytes(ref, max_pixels=max_pixels)
 
 
@@ -52,7 +55,7 @@ def read_bytes(ref: ImageRef, *, max_pixels: int) -> bytes:
 
     A folder, a pipe or a device is refused without blocking. A file larger than any image of
     `max_pixels` is refused unread, as is a large file that does not begin as an image. A file that
-    grows while it is read is read up to its size when opened.
+    grows while it is read is read up to its size when opened. A raw image becomes a PPM.
 
     Args:
         ref: location of the bytes.
@@ -64,6 +67,20 @@ def read_bytes(ref: ImageRef, *, max_pixels: int) -> bytes:
             decoded, or a large file that is not an image); or the fault of the reference.
         MemoryError: not enough memory.
         StorageError: object storage does not give it, which says nothing about the image.
+    """
+    if ref.raw is not None:
+        return raw_images.as_ppm(raw_images.pixels_of(_stored_bytes(ref, max_pixels), ref.raw))
+    data = _stored_bytes(ref, max_pixels)
+    if not data.startswith(jpeg.SIGNATURE):  # for most files this is the only check
+        kinds.refuse_other_formats(data[:SNIFFED_BYTES], ref.name)
+    return data
+
+
+def _stored_bytes(ref: ImageRef, max_pixels: int) -> bytes:
+    """The bytes as they are stored, whatever they are.
+
+    Raises:
+        BadImage, MemoryError: as for `read_bytes`.
     """
     if ref.fault is not None:
         raise BadImage(ref.fault)
@@ -85,8 +102,6 @@ def read_bytes(ref: ImageRef, *, max_pixels: int) -> bytes:
                 Reason.TRUNCATED, f"the file ends after {len(data)} of the image's {wanted} bytes"
             )
         )
-    if not data.startswith(jpeg.SIGNATURE):  # for most files this is the only check
-        kinds.refuse_other_formats(data[:SNIFFED_BYTES], ref.name)
     return data
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shards.errors import PackError
-from shards.manifest import NAME, UNFINISHED, read_manifest
+from shards.manifest import NAME, RAW, UNFINISHED, read_manifest
 from shards.packing.ending import Ending, Packed, PackReport
 from shards.packing.journal import count_finished, packing
 from shards.packing.packer import Commits, SplitPacker
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shards.manifest import JSON
     from shards.packing.journal import Journal
     from shards.packing.units_run import OpenPool
+    from shards.raw_images import RawMaker
     from shards.sample import AnnotatedSet, Rejection, Sample
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -47,6 +48,7 @@ def pack(
     workers: int,
     overwrite: bool,
     settings: Mapping[str, JSON],
+    raw: RawMaker | None = None,
     progress: Callable[[int, int, int], None] | None = None,
     stage: Callable[[str], None] | None = None,
     pool: OpenPool | None = None,
@@ -76,6 +78,8 @@ def pack(
         overwrite: replace a finished set, or an unfinished one with another plan.
         settings: other settings that determined the splits; recorded with those above and
             compared when a run is resumed.
+        raw: makes the raw images of a set of raw images of the size `resize`; None: images are
+            stored as files.
         progress: called with the images done, the total, and those rejected so far.
         stage: called with the name of each stage of a run with a pool, where `progress` then
             begins anew.
@@ -93,12 +97,13 @@ def pack(
         "verify": verify,
         "max_pixels": max_pixels,
         "resize": resize,
-        "quality": quality if resize is not None else None,
+        "quality": quality if resize is not None and raw is None else None,
+        **({} if raw is None else {RAW: raw.form.to_json()}),
     }
     plan, candidates = survey(annotated, splits, classes=classes, config=config)
     if not overwrite and (out / NAME).exists() and not (out / UNFINISHED).exists():
         return _finished(out, plan)  # not even a lock is written: the set may be read-only
-    handling = Handling(verify=verify, max_pixels=max_pixels, resize=resize, quality=quality)
+    handling = Handling(verify, max_pixels, resize, quality, raw)
     ending = Ending(
         out,
         plan,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
+from shards import raw_images
 from shards.errors import BadImage
 from shards.images import image_file
 from shards.images.memory import spared
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
+    from shards.raw_images import RawMaker
     from shards.sample import ImageRef
 
 _Chunk = TypeVar("_Chunk")
@@ -52,12 +54,14 @@ class Handling:
         max_pixels: largest accepted width times height, a limit against decompression bombs.
         resize: side of the re-encoded square image, pixels; None keeps the bytes.
         quality: JPEG quality of the re-encoding.
+        raw: makes the raw images to store instead; None: files are stored.
     """
 
     verify: bool
     max_pixels: int
     resize: int | None
     quality: int
+    raw: RawMaker | None = None
 
 
 class PreparedSample(NamedTuple):
@@ -164,7 +168,13 @@ def prepare(
 def _ready(sample: Sample, ref: ImageRef, handling: Handling) -> PreparedSample:
     data = image_file.read_bytes(ref, max_pixels=handling.max_pixels)
     original = None
-    if handling.resize is not None:  # as strict as decoding, since it decodes
+    if handling.raw is not None:
+        head = image_file.probe(data)
+        original = head.width, head.height
+        data = raw_images.encode(handling.raw(data))
+        size = handling.raw.form.size
+        head = image_file.Header(raw_images.EXTENSION, size, size)
+    elif handling.resize is not None:  # as strict as decoding, since it decodes
         size, quality = handling.resize, handling.quality
         head = image_file.probe(data)
         original = head.width, head.height

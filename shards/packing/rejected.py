@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from shards import atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from shards.sample import Rejection
@@ -42,3 +43,9 @@ def _known(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-8", "backslashreplace").decode()
     return text
+
+
+def rejection_reasons(rejected: Sequence[Rejection]) -> str:
+    """Count rejections by reason: '2 missing, 1 not_annotated'."""
+    reasons = Counter(str(rejection.fault.reason) for rejection in rejected)
+    return ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))

@@ -14,7 +14,7 @@ from shards.file_kinds import Nature, count, is_hidden, kind_of, nature_of
 from shards.files import open_regular
 from shards.index import group
 from shards.members import DESCRIPTION
-from shards.packed_set import is_own_shard
+from shards.packed_set import is_own_shard, manifest_of
 from shards.paths import first_names, is_image
 from shards.sample import ImageRef
 from shards.tar.links import read_links
@@ -23,6 +23,8 @@ from shards.tar.walk import CompressedTarError, Kind, Member, all_members, membe
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from shards.raw_images import RawForm
 
 _KINDS: Final = {
     Kind.PIPE: "named pipes",
@@ -89,12 +91,14 @@ def list_tar(file: Path) -> TarListing:
 
 
 def _read_own(found: _Found, descriptor: int) -> None:
+    manifest = manifest_of(found.file.parent)
+    raw = None if manifest is None else manifest.raw
     for sample in group(members(found.file)):
         path = None
         if sample[-1].extension == DESCRIPTION:
             path = _path(os.pread(descriptor, sample[-1].size, sample[-1].offset))
         image = sample[0]
-        found.add(image.name, image.offset, image.size, path=path)
+        found.add(image.name, image.offset, image.size, path=path, raw=raw)
 
 
 def _path(description: bytes) -> str | None:
@@ -141,10 +145,11 @@ class _Found:
         *,
         path: str | None = None,
         fault: Fault | None = None,
+        raw: RawForm | None = None,
     ) -> None:
         """Add a member as an image."""
         path = path or self._prefix + name
-        self.refs.append(ImageRef(path, self._file, offset, size, fault))
+        self.refs.append(ImageRef(path, self._file, offset, size, fault, raw=raw))
 
     def take(self, member: Member, descriptor: int) -> None:
         """Classify a member of a tar that is not part of a packed set."""

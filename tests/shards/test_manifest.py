@@ -74,8 +74,8 @@ def change(*path: str | int, to: Any) -> Callable[[Any], None]:
     ("spoil", "line"),
     [
         (
-            change("version", to=2),
-            "version 2 is not 1, which this vocscore reads; use the vocscore",
+            change("version", to=3),
+            "version 3 is not 1 or 2, which this vocscore reads; use the vocscore",
         ),
         (change("format", to="other"), "format 'other' is not 'vocscore'"),
         (lambda value: value.pop("classes"), "missing field 'classes'"),

@@ -48,6 +48,11 @@ class PackKeywords(TypedDict, total=False):
     max_pixels: int
     resize: int | None
     quality: int
+    raw: bool
+    fit: Literal["squash", "crop", "pad"] | None
+    interpolation: Literal["bilinear", "bicubic"] | None
+    crop_fraction: float | None
+    pad_color: str | None
     shard_samples: int
     workers: int | None
     overwrite: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,14 @@ from vocscore.machine import usable_cores
 from vocscore.models.card import load_card
 from vocscore.pipeline.loaders import NAMES
 from vocscore.pipeline.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from vocscore.pipeline.raw import preprocess_of, refuse_other_form
 from vocscore.runtime import resolve_device
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
+
+    from shards.raw_images import RawForm
 
     ThreeNumbers = tuple[float, float, float]
 
@@ -65,7 +69,7 @@ def loader(
         shuffle: visit the rows in a different order in each epoch. The order depends only on
             `seed` and the epoch, on every machine, and is that of `vocscore train`.
         seed: for the order and for `augmentation`, not below 0.
-        size: height and width of the images, pixels; None: 256.
+        size: height and width of the images, pixels; None: those of raw shards, else 256.
         mean: of R, G, B on the scale 0 to 1, for `normalize`; None: ImageNet's.
         std: like `mean`, above 0.
         preprocess: a run whose size, mean and std replace these three arguments, or a
@@ -94,6 +98,7 @@ def loader(
         DamageError: the shards are incomplete or damaged.
         CheckpointError: `preprocess` is not a run.
         DeviceError: the device does not exist.
+        PreprocessError: raw shards are of another form.
         EvalError: the rule for difficult labels is unknown.
     """
     given = arguments.read_all(
@@ -125,10 +130,14 @@ def loader(
         rows=len(chosen.refs),
         **{name: given[name] for name in _PLANNED},
     )
+    wanted = {name: given[name] for name in ("size", "mean", "std")}
+    made = _preprocess(given["preprocess"], chosen.raw, **wanted)
+    if chosen.raw is not None:
+        refuse_other_form(chosen.raw, made, str(source))
     return BatchLoader(
         chosen,
         plan,
-        _preprocess(given["preprocess"], **{name: given[name] for name in ("size", "mean", "std")}),
+        made,
         augmentation=augmentation or AugmentationConfig(),
         skip_errors=on_error == "skip",
         workers=given["workers"] or usable_cores(),
@@ -140,6 +149,7 @@ def loader(
 
 def _preprocess(
     given: str | os.PathLike[str] | Preprocess | None,
+    raw: RawForm | None,
     *,
     size: int | None,
     mean: ThreeNumbers | None,
@@ -147,8 +157,10 @@ def _preprocess(
 ) -> Preprocess:
     if given is None:
         try:
-            return Preprocess(
-                size=_SIZE if size is None else size,
+            usual = Preprocess(size=_SIZE) if raw is None else preprocess_of(raw)
+            return replace(
+                usual,
+                size=usual.size if size is None else size,
                 mean=IMAGENET_MEAN if mean is None else mean,
                 std=IMAGENET_STD if std is None else std,
             )

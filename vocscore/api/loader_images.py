@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shards.manifest import Manifest
+    from shards.raw_images import RawForm
     from vocscore.scoring.inputs.units import Unit
 
 _UNIT_FILES = 1 << 16
@@ -40,6 +41,7 @@ class ChosenImages:
         classes: the columns of `labels`; () without labels.
         notes: one line for each part of the source that was left out or looks wrong.
         difficult: the rule that was applied to `labels`; None without labels.
+        raw: the form of raw shards; None for any other source.
     """
 
     refs: Sequence[ImageRef]
@@ -47,6 +49,7 @@ class ChosenImages:
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     difficult: str | None = None
+    raw: RawForm | None = None
 
 
 def choose_images(
@@ -118,7 +121,9 @@ def split_names(folder: Path, manifest: Manifest, split: str | None) -> tuple[st
 def _packed(folder: Path, manifest: Manifest, *, split: str | None, difficult: str) -> ChosenImages:
     found = load_split(folder, ",".join(split_names(folder, manifest, split)))
     labels = apply_difficult(found.labels, difficult)
-    return ChosenImages(found.images, labels, manifest.classes, difficult=difficult)
+    return ChosenImages(
+        found.images, labels, manifest.classes, difficult=difficult, raw=manifest.raw
+    )
 
 
 def _unlabeled(source: str | os.PathLike[str]) -> ChosenImages:

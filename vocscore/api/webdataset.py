@@ -18,6 +18,7 @@ from shards.images import image_file
 from shards.manifest import NAME, read_manifest
 from shards.members import DESCRIPTION, LABELS
 from shards.paths import shown
+from shards.raw_images import pixels_of
 from vocscore.api import loader_arguments as arguments
 from vocscore.api.loader_images import split_names
 from vocscore.api.messages import python_names
@@ -25,6 +26,7 @@ from vocscore.errors import LoaderError
 from vocscore.pipeline.batching import empty_images
 from vocscore.pipeline.host import decode_into
 from vocscore.pipeline.preprocess import Preprocess
+from vocscore.pipeline.raw import refuse_other_form
 
 if TYPE_CHECKING:
     import os
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from webdataset import FluidWrapper
 
     from shards.manifest import Manifest
+    from shards.raw_images import RawForm
 
 _KINDS = ("pil", "numpy", "torch")
 
@@ -67,12 +70,13 @@ def webdataset(
         image: 'pil' (`PIL.Image`), 'numpy' (uint8, shape (H, W, 3)) or 'torch' (uint8, shape
             (3, H, W)).
         size: height and width that every image is resized to, pixels, as in `vocscore.loader`;
-            None keeps each image's own.
+            None keeps each image's own. Raw shards have one size.
         on_error: for an image that cannot be decoded: 'raise', or 'skip', which leaves the sample
             out with a warning.
         max_pixels: largest width times height of an image; a larger one counts as undecodable.
 
     Raises:
+        PreprocessError: raw shards are of another form.
         LoaderError: no split of that name, or an argument of the wrong type or out of its range;
             while iterating: an image cannot be decoded.
         DamageError: the dataset is incomplete, or a tar is missing.
@@ -88,14 +92,18 @@ def webdataset(
         preprocess = None if size is None else Preprocess(size=given["size"])
     except ValueError as error:
         raise LoaderError(str(error)) from error
+    folder = arguments.read_folder("shards", shards)
+    manifest = read_manifest(folder)
+    if manifest.raw is not None and preprocess is not None:
+        refuse_other_form(manifest.raw, preprocess, str(shards))
     decode = _Decode(
+        raw=manifest.raw,
         kind=image,
         preprocess=preprocess,
         skip=on_error == "skip",
         max_pixels=given["max_pixels"],
     )
-    folder = arguments.read_folder("shards", shards)
-    tars = [str(tar) for tar in _tars(folder, read_manifest(folder), given["split"])]
+    tars = [str(tar) for tar in _tars(folder, manifest, given["split"])]
     import webdataset as library  # here: not all users of the API need it
     from webdataset.tariterators import group_by_keys, tar_file_expander
 
@@ -131,12 +139,14 @@ class _Decode:
     """Decodes a sample from a tar; it can be pickled for worker processes.
 
     Attributes:
+        raw: the form of raw images; None: they are files.
         kind: one of `_KINDS`.
         preprocess: the size to resize to; None keeps each image's own.
         skip: leave out images that cannot be decoded.
         max_pixels: as for `image_file.decode`.
     """
 
+    raw: RawForm | None
     kind: str
     preprocess: Preprocess | None
     skip: bool
@@ -160,6 +170,8 @@ class _Decode:
 
     def _pixels(self, data: bytes) -> NDArray[np.uint8]:
         """Return uint8, shape (H, W, 3)."""
+        if self.raw is not None:
+            return image_file.decode(pixels_of(data, self.raw), max_pixels=self.max_pixels)
         if self.preprocess is None:
             return image_file.decode(data, max_pixels=self.max_pixels)
         out = empty_images(1, self.preprocess.size)[0]

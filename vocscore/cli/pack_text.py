@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shards.packing.rejected import rejection_reasons
 from shards.paths import shown
 from vocscore.cli.shown_commands import free_path, typed_again, vocscore_command
 from vocscore.config.packing import SplitConfig
-from vocscore.packing import rejection_reasons
 from vocscore.text_width import shorten, wrap
 
 if TYPE_CHECKING:

@@ -14,6 +14,10 @@ MAX_SIZE: Final = 16384
 """Pixels per side of a network's input; a batch of larger images does not fit into memory."""
 
 
+USUAL_FRACTION: Final = 0.875
+"""Of a center crop: 224 pixels of 256, with which most ImageNet classifiers are evaluated."""
+
+
 def enlarges(size: int, crop_fraction: float) -> bool:
     """Whether a center crop would first enlarge an image beyond all use, and memory."""
     return size / crop_fraction > max(MAX_SIZE, 2 * size)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from shards.sources.names import NAMES, WITH_COLUMN, WITH_FILE, WITH_SEPARATOR
 from vocscore.config.compute import max_pixels_option
+from vocscore.config.model import FITS, INTERPOLATIONS, MAX_SIZE, enlarges, parse_color
 from vocscore.config.option import Group, option
 from vocscore.config.scoring import check_address
 from vocscore.errors import OptionError
@@ -177,6 +178,62 @@ class ImagesConfig(Group):
         minimum=1,
     )
     quality: int = option(95, help="JPEG quality of {resize}.", minimum=1, maximum=100)
+    raw: bool = option(
+        False,
+        help="Store what the loaders make of an image, to the bit, instead of a JPEG: 3 bytes per "
+        "pixel of {resize}, read without a decoder. Only for models of this size, {fit} and "
+        "{interpolation}; training crops are taken from the stored pixels.",
+    )
+    fit: str | None = option(
+        None,
+        help="With {raw}: how an image becomes a square, as for train.",
+        unset="squash",
+        choices=FITS,
+    )
+    interpolation: str | None = option(
+        None,
+        help="With {raw}: filter of the resize, antialiased.",
+        unset="bilinear",
+        choices=INTERPOLATIONS,
+    )
+    crop_fraction: float | None = option(
+        None,
+        help="With {raw} and {fit} crop: {resize} divided by the length to which the shorter side "
+        "is resized.",
+        metavar="FRACTION",
+        unset="0.875",
+        above=0,
+        maximum=1,
+    )
+    pad_color: str | None = option(
+        None,
+        help="With {raw} and {fit} pad: red, green and blue of the border, 0 to 255.",
+        metavar="R,G,B",
+        unset="124,116,104, the mean color of ImageNet",
+    )
+
+    def __post_init__(self) -> None:
+        """Check the values, and that the options of raw images are given together."""
+        super().__post_init__()
+        if self.raw and self.resize is None:
+            raise OptionError("{raw} needs {resize}: the height and width of the images.")
+        for name in ("fit", "interpolation", "crop_fraction", "pad_color"):
+            if getattr(self, name) is not None and not self.raw:
+                raise OptionError(f"{{{name}}} needs {{raw}}.")
+        for name, fit in (("crop_fraction", "crop"), ("pad_color", "pad")):
+            if getattr(self, name) is not None and self.fit != fit:
+                raise OptionError(f"{{{name}}} needs {{fit}} {fit}.")
+        if self.pad_color is not None:
+            parse_color(self.pad_color)
+        if self.raw and self.resize is not None and self.resize > MAX_SIZE:
+            raise OptionError("{raw}: {resize} may be at most {most}.", most=MAX_SIZE)
+        if self.resize is not None and enlarges(self.resize, self.crop_fraction or 1.0):
+            raise OptionError(
+                "{crop_fraction} {given:g} would enlarge the shorter side to more than {most} "
+                "pixels.",
+                given=self.crop_fraction,
+                most=MAX_SIZE,
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from vocscore.config.model import parse_color
+from vocscore.config.model import USUAL_FRACTION, parse_color
 from vocscore.errors import OptionError
 from vocscore.models.backbones import is_timm
 from vocscore.models.network import input_preprocess
@@ -14,9 +14,6 @@ from vocscore.models.timm_models import model_preprocess
 if TYPE_CHECKING:
     from vocscore.config.model import ModelConfig
     from vocscore.pipeline.preprocess import Preprocess
-
-USUAL_FRACTION: Final = 0.875
-"""224 pixels of 256, with which most ImageNet classifiers are evaluated."""
 
 
 def chosen_preprocess(choice: ModelConfig) -> Preprocess:

@@ -58,9 +58,22 @@ def split(
 
 
 def empty_images(
-    count: int, size: int, width: int | None = None, *, device: torch.device = _CPU
+    count: int,
+    size: int,
+    width: int | None = None,
+    *,
+    device: torch.device = _CPU,
+    pinned: bool = False,
 ) -> torch.Tensor:
-    """Allocate a batch: uint8, shape (count, 3, size, width or size), channels-last, not filled."""
+    """Allocate a batch: uint8, shape (count, 3, size, width or size), channels-last, not filled.
+
+    Args:
+        count: number of images.
+        size: height, pixels.
+        width: None: as the height.
+        device: where.
+        pinned: on the CPU, whether a GPU can copy it directly.
+    """
     # threads fill it, which fails if the caller is in inference mode
     with torch.inference_mode(mode=False):
         return torch.empty(
@@ -68,6 +81,7 @@ def empty_images(
             dtype=torch.uint8,
             device=device,
             memory_format=torch.channels_last,
+            pin_memory=pinned,
         )
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
 
 from vocscore.device import Device
@@ -20,7 +20,6 @@ from vocscore.errors import DeviceError
 from vocscore.pipeline import batching, host
 from vocscore.pipeline.augment import AS_IT_IS
 from vocscore.pipeline.batch import Failure, ImageLoader
-from vocscore.pipeline.color import recolor
 from vocscore.pipeline.dali_decoder import (
     DEFAULT_TUNING,
     INPUT,
@@ -30,19 +29,21 @@ from vocscore.pipeline.dali_decoder import (
     STARTS,
     Decoder,
 )
-from vocscore.pipeline.dali_routing import Jpeg, Router
+from vocscore.pipeline.dali_routing import Jpeg, Router, complete, inputs_of
 from vocscore.pipeline.devices import bring, find_device, index, is_gpu, on_device
+from vocscore.pipeline.raw import refuse_other_refs
 from vocscore.pipeline.thread_pool import OrderedThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from shards.sample import ImageRef
     from vocscore.pipeline.augment import Views
     from vocscore.pipeline.batch import Batch
-    from vocscore.pipeline.dali_decoder import Graph, Inputs, Tuning
+    from vocscore.pipeline.dali_decoder import Graph, Tuning
     from vocscore.pipeline.dali_routing import Prepared
     from vocscore.pipeline.preprocess import Preprocess
 
@@ -87,6 +88,7 @@ class DaliLoader(ImageLoader):
         # Idle graphs, by whether they crop; most work needs those that do not.
         self._idle: dict[bool, list[Decoder]] = {False: [self.open_decoder()], True: []}
         self._crew = OrderedThreadPool(threads)
+        self._raw_loader: host.HostLoader | None = None
 
     def batches(
         self,
@@ -100,7 +102,11 @@ class DaliLoader(ImageLoader):
 
         Raises:
             RuntimeError: an error other than a bad image; the message names the image.
+            PreprocessError: as for the host loader.
         """
+        if refs and all(ref.raw is not None for ref in refs):
+            return self._raw(self._host().batches(refs, labels=labels, order=order, views=views))
+        refuse_other_refs(refs, self._preprocess)
         jobs = batching.split(len(refs), batch_size=self._batch_size, labels=labels, order=order)
 
         def work(rows: NDArray[np.int64], position: int) -> Prepared:
@@ -110,6 +116,25 @@ class DaliLoader(ImageLoader):
 
         crops = views is not None and views.augmentation.crops
         return self._decoded(self._crew.ahead(jobs, work=work), labels, crops=crops)
+
+    def _host(self) -> host.HostLoader:
+        """The loader of raw images, which have nothing to decode."""
+        if self._raw_loader is None:
+            self._raw_loader = host.HostLoader(
+                self._preprocess,
+                batch_size=self._batch_size,
+                threads=self._threads,
+                max_pixels=self._router.max_pixels,
+                pinned=is_gpu(self._device),
+            )
+        return self._raw_loader
+
+    def _raw(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Copy batches to the device."""
+        with closing(cast("Generator[Batch]", batches)):
+            for batch in batches:
+                with on_device(self._device):
+                    yield replace(batch, images=bring(batch.images, self._device))
 
     def _decoded(
         self,
@@ -124,7 +149,7 @@ class DaliLoader(ImageLoader):
         with closing(prepared):
             for rows, items in prepared:
                 jpegs = [item for item in items if isinstance(item, Jpeg)]
-                decoder.submit([item.data for item in jpegs], _inputs(jpegs))
+                decoder.submit([item.data for item in jpegs], inputs_of(jpegs))
                 flight.append((rows, items))
                 if len(flight) > self._tuning.in_flight:
                     yield self._finish(decoder, *flight.popleft(), labels)
@@ -152,7 +177,7 @@ class DaliLoader(ImageLoader):
         """Join the images of the graph and of the host path in the order of the rows."""
         at = [i for i, item in enumerate(items) if isinstance(item, Jpeg)]
         if decoded is not None:
-            _complete(decoded, [item for item in items if isinstance(item, Jpeg)])
+            complete(decoded, [item for item in items if isinstance(item, Jpeg)])
             if len(at) == len(items):
                 return decoded
         images = batching.empty_images(len(items), self._preprocess.size, device=self._device)
@@ -188,36 +213,10 @@ class DaliLoader(ImageLoader):
     def close(self) -> None:
         """End the threads and free the graph's memory."""
         self._crew.close()
+        if self._raw_loader is not None:
+            self._raw_loader.close()
         for decoders in self._idle.values():
             decoders.clear()
-
-
-def _inputs(jpegs: Sequence[Jpeg]) -> Inputs:
-    """Return the graph's inputs beside the files."""
-    found: dict[str, list[Any]] = {}
-
-    def add(name: str, dtype: type, *values: int) -> None:
-        found.setdefault(name, []).append(np.array(values, dtype))
-
-    for item in jpegs:
-        box, placed = item.box, item.placed
-        if box is not None:
-            add(STARTS, np.int32, box.top, box.left)
-            add(SHAPES, np.int32, box.height, box.width)
-        elif placed is not None:
-            add(SIZES, np.float32, placed.height, placed.width)
-            add(SQUARES, np.int32, placed.square.top, placed.square.left)
-    return found
-
-
-def _complete(decoded: torch.Tensor, jpegs: Sequence[Jpeg]) -> None:
-    """Turn, mirror and recolor in place, which the graph does not do."""
-    host.turn(decoded, [item.turned for item in jpegs])
-    # In one batch either all are recolored or none. DALI's own operators compute contrast around a
-    # fixed gray, which differs from what other training code does.
-    colors = [item.view.colors for item in jpegs if item.view.colors is not None]
-    if colors:
-        recolor(decoded, colors)
 
 
 def _graph(

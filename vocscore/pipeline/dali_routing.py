@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from shards.images import image_file, jpeg
 from vocscore.pipeline import batching, host
 from vocscore.pipeline.batch import Failure
+from vocscore.pipeline.color import recolor
+from vocscore.pipeline.dali_decoder import SHAPES, SIZES, SQUARES, STARTS
 from vocscore.pipeline.geometry import LONGEST, place, resized_side
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from shards.sample import ImageRef
     from vocscore.pipeline.augment import Box, View
+    from vocscore.pipeline.dali_decoder import Inputs
     from vocscore.pipeline.geometry import Placement
     from vocscore.pipeline.preprocess import Preprocess
 
@@ -67,7 +72,7 @@ class Router:
             if isinstance(data, bytes) and is_for_dali(data, self.preprocess, self.max_pixels):
                 jpeg.check(data)
                 return self._for_dali(data, ref, view)
-            return self._on_host(data, view)
+            return self._on_host(data, view, fitted=ref.raw is not None)
 
         return batching.attempt(read, ref=ref, row=row)
 
@@ -92,10 +97,17 @@ class Router:
                 placed = placed.stored(orientation, width=width, height=height)
         return Jpeg(data, ref, box, placed, view.turned(orientation), view)
 
-    def _on_host(self, data: bytes | NDArray[np.uint8], view: View) -> torch.Tensor:
+    def _on_host(
+        self, data: bytes | NDArray[np.uint8], view: View, *, fitted: bool = False
+    ) -> torch.Tensor:
         image = batching.empty_images(1, self.preprocess.size)[0]
         host.decode_into(
-            image, data, preprocess=self.preprocess, max_pixels=self.max_pixels, view=view
+            image,
+            data,
+            preprocess=self.preprocess,
+            max_pixels=self.max_pixels,
+            view=view,
+            fitted=fitted,
         )
         return image
 
@@ -126,3 +138,31 @@ def is_for_dali(data: bytes, preprocess: Preprocess, max_pixels: int) -> bool:
     # can only decode in full.
     side = resized_side(preprocess)
     return jpeg.reduction(width, height, side=side, of_longer=preprocess.fit == "pad") == 1
+
+
+def inputs_of(jpegs: Sequence[Jpeg]) -> Inputs:
+    """Return the graph's inputs beside the files."""
+    found: dict[str, list[Any]] = {}
+
+    def add(name: str, dtype: type, *values: int) -> None:
+        found.setdefault(name, []).append(np.array(values, dtype))
+
+    for item in jpegs:
+        box, placed = item.box, item.placed
+        if box is not None:
+            add(STARTS, np.int32, box.top, box.left)
+            add(SHAPES, np.int32, box.height, box.width)
+        elif placed is not None:
+            add(SIZES, np.float32, placed.height, placed.width)
+            add(SQUARES, np.int32, placed.square.top, placed.square.left)
+    return found
+
+
+def complete(decoded: torch.Tensor, jpegs: Sequence[Jpeg]) -> None:
+    """Turn, mirror and recolor in place, which the graph does not do."""
+    host.turn(decoded, [item.turned for item in jpegs])
+    # In one batch either all are recolored or none. DALI's own operators compute contrast around a
+    # fixed gray, which differs from what other training code does.
+    colors = [item.view.colors for item in jpegs if item.view.colors is not None]
+    if colors:
+        recolor(decoded, colors)

@@ -15,6 +15,7 @@ from vocscore.pipeline.batch import ImageLoader
 from vocscore.pipeline.color import recolor
 from vocscore.pipeline.devices import index
 from vocscore.pipeline.geometry import place, resized_side
+from vocscore.pipeline.raw import read_into, refuse_other_refs
 from vocscore.pipeline.thread_pool import OrderedThreadPool
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def decode_into(
     preprocess: Preprocess,
     max_pixels: int,
     view: View = AS_IT_IS,
+    fitted: bool = False,
 ) -> None:
     """Decode a file, crop, resize, turn upright and recolor it.
 
@@ -45,12 +47,17 @@ def decode_into(
         preprocess: the preprocessing of the image.
         max_pixels: as for `image_file.decode`.
         view: its augmentation.
+        fitted: whether `data` are pixels that are preprocessed already, those of a raw image;
+            a crop is then taken from them.
 
     Raises:
         BadImage: as for `image_file.decode`.
     """
     upright = preprocess.upright
-    if view.crop is None:
+    if view.crop is None and fitted:
+        whole = image_file.decode_to_resize(data, out.shape[1], max_pixels=max_pixels)
+        out.copy_(torch.from_numpy(whole.pixels).permute(2, 0, 1))
+    elif view.crop is None:
         whole = image_file.decode_to_resize(
             data,
             resized_side(preprocess),
@@ -62,7 +69,12 @@ def decode_into(
     else:
         whole = _cropped(image_file.decode(data, upright=upright, max_pixels=max_pixels), view.crop)
         resize(whole, preprocess.interpolation, out=out)
-    turn(out[None], [view.turned(whole.orientation)])
+    complete(out, view, orientation=whole.orientation)
+
+
+def complete(out: torch.Tensor, view: View, *, orientation: int = 1) -> None:
+    """Turn upright, mirror and recolor an image in place: uint8, shape (3, size, size)."""
+    turn(out[None], [view.turned(orientation)])
     if view.colors is not None:
         recolor(out[None], [view.colors])
 
@@ -176,15 +188,23 @@ class HostLoader(ImageLoader):
         batch_size: rows per batch.
         threads: images decoded at the same time; usually the number of cores.
         max_pixels: as for `image_file.decode`.
+        pinned: whether batches are in page-locked memory, which a GPU copies from directly.
     """
 
     def __init__(
-        self, preprocess: Preprocess, *, batch_size: int, threads: int, max_pixels: int
+        self,
+        preprocess: Preprocess,
+        *,
+        batch_size: int,
+        threads: int,
+        max_pixels: int,
+        pinned: bool = False,
     ) -> None:
         """Start the threads."""
         self._preprocess = preprocess
         self._batch_size = batch_size
         self._max_pixels = max_pixels
+        self._pinned = pinned
         self._crew = OrderedThreadPool(threads)
 
     def batches(
@@ -199,17 +219,42 @@ class HostLoader(ImageLoader):
 
         Raises:
             RuntimeError: an error other than a bad image; the message names the image.
+            PreprocessError: a raw image is not what the preprocessing makes; raised by the call.
         """
-        size = self._preprocess.size
+        refuse_other_refs(refs, self._preprocess)
         chunks = batching.split(len(refs), batch_size=self._batch_size, labels=labels, order=order)
-        jobs = (_Job(rows, batching.empty_images(len(rows), size)) for rows in chunks)
+        jobs = (_Job(rows, self._empty(len(rows))) for rows in chunks)
 
-        def work(job: _Job, position: int) -> Failure | None:
-            row = int(job.rows[position])
-            view = AS_IT_IS if views is None else views.of(row)
-            return self._fill(job.images[position], refs[row], row, view)
+        def work(job: _Job, positions: range) -> list[Failure | None]:
+            rows = job.rows[positions.start : positions.stop].tolist()
+            seen = [AS_IT_IS if views is None else views.of(row) for row in rows]
+            images = job.images[positions.start : positions.stop]
+            ready = self._read_raw(images, [refs[row] for row in rows], seen)
+            return [
+                None if at in ready else self._fill(images[at], refs[row], row, seen[at])
+                for at, row in enumerate(rows)
+            ]
 
-        return _gathered(self._crew.ahead(jobs, work=work), labels)
+        return _gathered(self._crew.ahead_by_task(jobs, work=work), labels)
+
+    def _empty(self, count: int) -> torch.Tensor:
+        return batching.empty_images(count, self._preprocess.size, pinned=self._pinned)
+
+    def _read_raw(
+        self, images: torch.Tensor, refs: Sequence[ImageRef], views: Sequence[View]
+    ) -> set[int]:
+        """Read the raw images that are not cropped; return which were read."""
+        wanted = [
+            ref if ref.raw is not None and view.crop is None else None
+            for ref, view in zip(refs, views, strict=True)
+        ]
+        if not any(wanted):
+            return set()
+        pixels = images.permute(0, 2, 3, 1).numpy()
+        ready = read_into(pixels, wanted, max_pixels=self._max_pixels)
+        for at in ready:
+            complete(images[at], views[at])
+        return ready
 
     def _fill(self, slot: torch.Tensor, ref: ImageRef, row: int, view: View) -> Failure | None:
         def fill() -> None:
@@ -219,6 +264,7 @@ class HostLoader(ImageLoader):
                 preprocess=self._preprocess,
                 max_pixels=self._max_pixels,
                 view=view,
+                fitted=ref.raw is not None,
             )
 
         return batching.attempt(fill, ref=ref, row=row)

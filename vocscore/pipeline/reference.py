@@ -17,6 +17,7 @@ from vocscore.pipeline.augment import AS_IT_IS
 from vocscore.pipeline.batch import Failure, ImageLoader
 from vocscore.pipeline.color import GRAY
 from vocscore.pipeline.geometry import place, resized_side
+from vocscore.pipeline.raw import refuse_other_refs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,7 +59,12 @@ class ReferenceLoader(ImageLoader):
         order: Sequence[int] | None = None,
         views: Views | None = None,
     ) -> Iterator[Batch]:
-        """Decode every image once; see `ImageLoader.batches`."""
+        """Decode every image once; see `ImageLoader.batches`.
+
+        Raises:
+            PreprocessError: as for the host loader.
+        """
+        refuse_other_refs(refs, self._preprocess)
         chunks = batching.split(len(refs), batch_size=self._batch_size, labels=labels, order=order)
         return (self._batch(refs, rows, labels, views) for rows in chunks)
 
@@ -93,7 +99,7 @@ class ReferenceLoader(ImageLoader):
         if view.crop is not None:
             box = view.crop.box(image.width, image.height)
             image = image.crop(_corners(box)).resize((size, size), way)
-        else:
+        elif ref.raw is None:
             placed = place(image.width, image.height, self._preprocess)
             resized = image.crop(_corners(placed.part)).resize((placed.width, placed.height), way)
             image = Image.new("RGB", (size, size), self._preprocess.pad_color)

@@ -48,14 +48,29 @@ class OrderedThreadPool:
     def ahead(
         self, jobs: Iterable[Job], *, work: Callable[[Job, int], Result]
     ) -> Generator[tuple[Job, list[Result]]]:
+        """Do the work of every job item by item, as `ahead_by_task`.
+
+        Args:
+            jobs: taken one by one, when a slot is free.
+            work: called with a job and each of 0..len(job)-1, in any thread.
+        """
+
+        def run(job: Job, positions: range) -> list[Result]:
+            return [work(job, position) for position in positions]
+
+        return self.ahead_by_task(jobs, work=run)
+
+    def ahead_by_task(
+        self, jobs: Iterable[Job], *, work: Callable[[Job, range], list[Result]]
+    ) -> Generator[tuple[Job, list[Result]]]:
         """Do the work of every job, a few jobs ahead of the consumer.
 
         The call itself starts the first jobs.
 
         Args:
             jobs: taken one by one, when a slot is free.
-            work: called with a job and each of 0..len(job)-1, in any thread. Its
-                exceptions are raised in the consumer.
+            work: called with a job and some consecutive positions of 0..len(job)-1, in any thread;
+                returns a result for each. Its exceptions are raised in the consumer.
 
         Yields:
             Each job, in order, with its results, in order.
@@ -68,7 +83,7 @@ class OrderedThreadPool:
         self,
         waiting: deque[tuple[Job, list[Future[list[Result]]]]],
         left: Iterator[Job],
-        work: Callable[[Job, int], Result],
+        work: Callable[[Job, range], list[Result]],
     ) -> Generator[tuple[Job, list[Result]]]:
         try:
             for job in left:
@@ -81,13 +96,14 @@ class OrderedThreadPool:
                 for future in futures:
                     future.cancel()
 
-    def _submit(self, job: Job, work: Callable[[Job, int], Result]) -> list[Future[list[Result]]]:
-        def run(positions: range) -> list[Result]:
-            return [work(job, position) for position in positions]
-
+    def _submit(
+        self, job: Job, work: Callable[[Job, range], list[Result]]
+    ) -> list[Future[list[Result]]]:
         starts = range(0, len(job), _POSITIONS_A_TASK)
         ends = (min(at + _POSITIONS_A_TASK, len(job)) for at in starts)
-        return [self._pool.submit(run, range(*span)) for span in zip(starts, ends, strict=True)]
+        return [
+            self._pool.submit(work, job, range(*span)) for span in zip(starts, ends, strict=True)
+        ]
 
     def close(self) -> None:
         """Wait for the running tasks, drop the others, and end the threads."""

@@ -89,10 +89,12 @@ def packed_facts(shards: Path, manifest: Manifest, train: Collection[str]) -> di
 
 
 def encoding_of(manifest: Manifest) -> str:
-    """How packing has encoded the images: 'original', or size and quality.
+    """How packing has encoded the images: 'original', size and quality, or the form of raw ones.
 
     The hashes of two datasets are comparable only if this is equal.
     """
+    if manifest.raw is not None:
+        return f"raw, {manifest.raw}"
     resize = manifest.config.get("resize")
     return "original" if resize is None else f"{resize}, quality {manifest.config.get('quality')}"
 

@@ -19,6 +19,7 @@ from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.features_format import features_of
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
+from vocscore.scoring.inputs.packed import refuse_other_raw
 from vocscore.scoring.inputs.sources import given_name, is_url, read_source, source_name
 from vocscore.scoring.output.describe import describe
 from vocscore.scoring.output.earlier import refuse_other
@@ -93,6 +94,7 @@ def score(
     stage("listing inputs")
     globs = Globs(config.inputs.include, config.inputs.exclude)
     inputs = read_source(source, globs=globs, listing=listing)
+    refuse_other_raw(inputs, card.preprocess, sizes_of(compute.views, card.preprocess.size))
     kept = quarantine_of(config.limits.quarantine, source, inputs)
     known = {
         "vocscore": version("vocscore"),

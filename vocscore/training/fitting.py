@@ -13,6 +13,7 @@ from torch import nn
 from shards.manifest import manifest_hash, read_manifest
 from vocscore.errors import DivergedError, TrainError
 from vocscore.models.probabilities import probabilities_of
+from vocscore.pipeline.raw import refuse_other_set
 from vocscore.records.keys import stored, stored_loader
 from vocscore.records.run_settings import FOLDS, SEED, recorded_settings
 from vocscore.records.trained_on import PACKED, chosen_on_validation, packed_facts
@@ -63,6 +64,7 @@ def fit(job: Job, splits: Splits) -> TrainReport:
         job.stage("building the network")
         manifest, used = read_manifest(job.shards), used_images(splits)
         net, card = new_network(job.config.model, manifest.classes, on_stage=job.on_stage)
+        refuse_other_set(manifest, card.preprocess, str(job.shards))
         _check_batches(net, splits, job.config.optimization)
         _check_maps(job, net, splits)
         division = _divide(job, splits, manifest.classes)

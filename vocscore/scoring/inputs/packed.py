@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import posixpath
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shards.manifest import NAME as MANIFEST
 from shards.manifest import index_name, split_of
+from shards.packed_set import manifest_of
 from shards.packing.rejected import REJECTED
 from shards.paths import first_names
 from shards.remote.places import is_remote
 from vocscore.errors import ScoreError
-from vocscore.scoring.inputs.tar_units import open_tars
+from vocscore.pipeline.raw import refuse_other_set
+from vocscore.scoring.inputs.tar_units import Tars, open_tars
 from vocscore.scoring.inputs.walk import walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from shards.manifest import Manifest
-    from vocscore.scoring.inputs.tar_units import Tars
+    from vocscore.pipeline.preprocess import Preprocess
+    from vocscore.scoring.inputs.units import Inputs
     from vocscore.scoring.inputs.walk import Found
 
 
@@ -38,6 +41,27 @@ def packed_tars(
     return open_tars(
         folder, tars.names, samples=tars.samples, skipped=found.skipped, problems=tars.problems
     )
+
+
+def refuse_other_raw(inputs: Inputs, preprocess: Preprocess, sizes: Sequence[int]) -> None:
+    """Raise if some of the inputs are raw shards of another form than a model takes.
+
+    Args:
+        inputs: what is to be scored.
+        preprocess: of the model.
+        sizes: height and width of the images that it takes, pixels.
+
+    Raises:
+        PreprocessError: they are; the line says what to do.
+        DamageError: the manifest of a set is damaged.
+    """
+    if not isinstance(inputs, Tars) or "://" in inputs.root:
+        return
+    for folder in sorted({posixpath.dirname(name) for name in inputs.names}):
+        manifest = manifest_of(Path(inputs.root, folder))
+        for size in sizes:
+            wanted = replace(preprocess, size=size)
+            refuse_other_set(manifest, wanted, posixpath.join(inputs.root, folder))
 
 
 def own_files(manifest: Manifest) -> frozenset[str]:

@@ -60,6 +60,9 @@ class ObjectPublisher:
         """Raise if the output must not be replaced, by the mirror."""
         refuse_existing(self._output, overwrite=overwrite, folder=self._folder)
 
+    def close(self) -> None:
+        """Nothing of its own is left: outputs appear at once."""
+
     def publish(
         self,
         parts: Callable[[], Iterable[Path]],
