@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING
 
 import pytest
@@ -107,3 +108,18 @@ def test_pack(storage: Bucket, voc_tree: Path, tmp_path: Path) -> None:
 def test_verify(storage: Bucket, packed: Path) -> None:
     """Functions take URLs, too."""
     assert not vs.verify(storage.put_tree(packed, "shards")).problems
+
+
+def test_run_on_another_machine(
+    storage: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is sent to another machine is fetched there; no credentials travel."""
+    storage.put("run/model.json", b"{}")
+    sent = pickle.dumps(local_run(storage.url("run")))
+    assert b"secret-of-the-test" not in sent
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+    local_folders._cache.cache_clear()
+    there = pickle.loads(sent)
+    assert there.is_relative_to(tmp_path / "another")
+    assert files_of(there) == {"model.json": b"{}"}
+    assert pickle.loads(pickle.dumps(there / "model.json")) == there / "model.json"
