@@ -75,7 +75,7 @@ def test_panels_are_the_groups() -> None:
     ]  # fmt: skip
     assert titles(told("score", "--help")) == [
         "Model", "Output", "Update", "Inputs", "Bad inputs", "Decoding", "Compute", "Jobs",
-        "Other",
+        "Cluster", "Other",
     ]  # fmt: skip
 
 

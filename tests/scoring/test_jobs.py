@@ -7,8 +7,10 @@ import os
 import shutil
 
 import pytest
+from click.testing import CliRunner
 from tiny_network import make_checkpoint, make_images, run
 
+from vocscore.cli.main import main
 from vocscore.config.groups import build
 from vocscore.config.jobs import MergeConfig
 from vocscore.config.scoring import ScoreConfig
@@ -221,6 +223,19 @@ def test_a_job_of_another_kind_of_machine_is_refused(source, checkpoint, tmp_pat
         share(source, output, checkpoint, "2/2")
 
 
+def test_machines_of_two_kinds_may_be_mixed_if_all_jobs_say_so(
+    source, checkpoint, tmp_path, monkeypatch
+):
+    """Then the plan does not name the kind; a job that was not told is refused."""
+    output = tmp_path / "o.csv"
+    share(source, output, checkpoint, "1/2", mixed_machines=True)
+    monkeypatch.setattr("vocscore.workers.kind.processor", lambda: "Another CPU")
+    with pytest.raises(ScoreError, match="differs in the machine"):
+        share(source, output, checkpoint, "2/2")
+    share(source, output, checkpoint, "2/2", mixed_machines=True)
+    assert merged(output).images == 26
+
+
 @pytest.mark.parametrize("changes", [{"unit_size": 7}, {"decimals": 3}, {"include": ("*.png",)}])
 def test_a_job_with_other_settings_is_refused(source, checkpoint, tmp_path, changes):
     """As a resume of one process is."""
@@ -244,6 +259,7 @@ def test_another_model_is_refused(source, checkpoint, tmp_path):
     [
         ({"update": True}, "update.*not supported with"),
         ({"quarantine": "q"}, "quarantine.*give it to 'vocscore merge'"),
+        ({"on": "ray"}, "units 1/2 and on: jobs share"),
     ],
 )
 def test_what_jobs_cannot_do_is_refused(source, checkpoint, tmp_path, changes, said):
@@ -288,3 +304,37 @@ def test_more_shares_than_units_leave_some_without_work(source, checkpoint, tmp_
     report = share(source, output, checkpoint, "64/64")
     assert (report.images, report.left) == (0, 5)
     assert os.listdir(work_folder(output))  # noqa: PTH208 - names only
+
+
+def test_the_exit_codes_tell_what_to_do(source, checkpoint, tmp_path):
+    """4: units are missing; 0: written, or written before; 2: a share that cannot be."""
+    output = tmp_path / "o.csv"
+
+    def called(*words):
+        done = CliRunner().invoke(main, [str(word) for word in words])
+        return done.exit_code, done.output
+
+    score = ("score", source, "-m", checkpoint, "-o", output, "--device", "cpu")
+    settings = ("--unit-size", 6, "--workers", 2, "--precision", "float32")
+    code, text = called("merge", output)
+    assert code == 2
+    assert "nothing to merge" in text
+    code, text = called(*score, *settings, "--units", "3/2")
+    assert code == 2
+    assert "--units 3/2: name a share" in text
+    code, text = called(*score, *settings, "--units", "1/2")
+    assert code == 0
+    assert "units: 1/2" in text
+    assert "units of all jobs that are not scored yet: 2" in text
+    code, text = called("merge", output)
+    assert code == 4
+    assert "--array=2 (--units I/2)" in text
+    assert "--units any" in text
+    code, text = called(*score, *settings, "--units", "any")
+    assert code == 0
+    assert f"merge {output}" in text
+    code, text = called("merge", output, "--json", tmp_path / "summary.json")
+    assert code == 0
+    assert "images: 26" in text
+    assert json.loads((tmp_path / "summary.json").read_text())["errors"] == 2
+    assert called("merge", output)[0] == 0

@@ -109,8 +109,10 @@ def test_an_answer_that_was_lost_is_no_other_process(output):
     assert sorted(store.committed()) == [0, 1, 2, 3, 4]
 
 
-def test_a_conflict_that_nobody_won_is_tried_again(output):
-    """'Exists' without a mark is not taken for a commit."""
+def test_a_conflict_that_nobody_won_is_tried_again(output, monkeypatch):
+    """'Exists' without a mark is not taken for a commit; later tries wait."""
+    waits = []
+    monkeypatch.setattr("time.sleep", waits.append)
     ledger, store = begun(output, files=Conflicting(work_folder(output)))
     commit(ledger, 0)
     assert store.is_committed(0)
@@ -119,6 +121,7 @@ def test_a_conflict_that_nobody_won_is_tried_again(output):
     ledger, _ = begun(output, files=files)
     with pytest.raises(ScoreError, match="keep its name busy"):
         commit(ledger, 1)
+    assert sum(waits[-5:]) > 5
 
 
 def test_a_mark_of_an_earlier_run_is_none_of_this_one(output):

@@ -110,3 +110,4 @@ def test_the_command_that_finishes_is_the_one_that_was_given():
         "vocscore score a -o b --units any"
     )
     assert with_units("vocscore score --units=auto a", "any") == "vocscore score --units=any a"
+    assert with_units("vocscore score a", "any") == "vocscore score a --units any"

@@ -154,4 +154,5 @@ def array_expression(shares: Iterable[int], *, first: int = 1, step: int = 1) ->
 
 def with_units(command: str, units: str) -> str:
     """Return a command, as it was recorded, with another value of `--units`."""
-    return re.sub(r"(--units[ =])\S+", rf"\g<1>{units}", command)
+    changed, number = re.subn(r"(--units[ =])\S+", rf"\g<1>{units}", command)
+    return changed if number else f"{command} --units {units}"
