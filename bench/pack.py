@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import simplejpeg
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 VERIFIED: Final = "vocscore pack"
 UNVERIFIED: Final = "vocscore pack --no-verify"
 RESIZED: Final = "vocscore pack --resize 256"
+PROCESSES: Final = f"vocscore pack --processes {usable_cores()}"
 TAR: Final = "tar cf"
 SYNCED_TAR: Final = "tar cf, then fsync as pack does"
 DECODE: Final = "read and decode once"
@@ -57,6 +58,7 @@ def run(options: Options) -> Iterator[Outcome]:
         VERIFIED: partial(_pack, tree, scratch),
         UNVERIFIED: partial(_pack, tree, scratch, verify=False),
         RESIZED: partial(_pack, tree, scratch, resize=256),
+        PROCESSES: partial(_pack, tree, scratch, processes=usable_cores()),
         TAR: partial(_tar, tree, scratch),
         SYNCED_TAR: partial(_tar, tree, scratch, sync=True),
         DECODE: partial(_decode, refs),
@@ -96,8 +98,8 @@ def prove_equal(tree: Path, refs: Sequence[ImageRef], *, scratch: Path) -> None:
     """Compare the content of both kinds of shards and of the tar with the files, byte for byte."""
     truth = {f"JPEGImages/{Path(ref.file).name}": Path(ref.file) for ref in refs}
     read = partial(image_file.read_bytes, max_pixels=MAX_PIXELS)
-    for verify in (True, False):
-        _pack(tree, scratch, verify=verify)
+    for changes in ({}, {"verify": False}, {"processes": usable_cores()}):
+        _pack(tree, scratch, **changes)
         stored = load_split(scratch / "out", "train,val").images
         _compare(truth, {ref.name: partial(read, ref) for ref in stored}, "pack")
         _clear(scratch)
@@ -125,8 +127,8 @@ def _compare(
             raise ValueError(f"{what} holds other bytes of {name}")
 
 
-def _pack(tree: Path, scratch: Path, *, verify: bool = True, resize: int | None = None) -> None:
-    product.pack(tree, scratch / "out", verify=verify, resize=resize)
+def _pack(tree: Path, scratch: Path, **options: Any) -> None:
+    product.pack(tree, scratch / "out", **options)
 
 
 def _tar(tree: Path, scratch: Path, *, sync: bool = False) -> None:

@@ -32,7 +32,7 @@ def train(shards: Path, output: Path, *, device: str = "cpu", **options: Any) ->
 
 
 def score(
-    source: Path,
+    source: Path | str,
     output: Path,
     *,
     model: Path,

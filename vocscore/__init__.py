@@ -60,7 +60,13 @@ if TYPE_CHECKING:
     )
     from vocscore.config.jobs import JobLimitsConfig, JobsConfig, MergedConfig
     from vocscore.config.model import ModelConfig
-    from vocscore.config.packing import ImagesConfig, LabelsConfig, ShardsConfig, SplitConfig
+    from vocscore.config.packing import (
+        ImagesConfig,
+        LabelsConfig,
+        PackWorkersConfig,
+        ShardsConfig,
+        SplitConfig,
+    )
     from vocscore.config.planning import PlanningConfig
     from vocscore.config.relabeling import RelabelConfig
     from vocscore.config.reporting import ContentsConfig
@@ -142,6 +148,7 @@ __all__ = [
     "OptimizationConfig",
     "OutputConfig",
     "PackReport",
+    "PackWorkersConfig",
     "PageServer",
     "PlanReport",
     "PlanningConfig",
@@ -225,7 +232,13 @@ _MODULES = {
         "RunFolderConfig",
     ),
     "vocscore.config.jobs": ("JobLimitsConfig", "JobsConfig", "MergedConfig"),
-    "vocscore.config.packing": ("ImagesConfig", "LabelsConfig", "ShardsConfig", "SplitConfig"),
+    "vocscore.config.packing": (
+        "ImagesConfig",
+        "LabelsConfig",
+        "PackWorkersConfig",
+        "ShardsConfig",
+        "SplitConfig",
+    ),
     "vocscore.config.scoring": (
         "ClusterConfig",
         "InferenceConfig",

@@ -26,6 +26,7 @@ class Upload(io.RawIOBase):
         import obstore
 
         self._url = url
+        self._written = 0
         with explained(url):
             self._writer: Any = obstore.open_writer(
                 place.store, place.key, buffer_size=part_bytes, max_concurrency=4
@@ -44,7 +45,13 @@ class Upload(io.RawIOBase):
         """
         with explained(self._url):
             self._writer.write(data)
-        return memoryview(data).nbytes
+        size = memoryview(data).nbytes
+        self._written += size
+        return size
+
+    def tell(self) -> int:
+        """Return the number of bytes written."""
+        return self._written
 
     def complete(self) -> None:
         """Make the object visible.

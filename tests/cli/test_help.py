@@ -74,7 +74,8 @@ def test_panels_are_the_groups() -> None:
         "Charts", "Compute", "Other",
     ]  # fmt: skip
     assert titles(told("score", "--help")) == [
-        "Model", "Output", "Update", "Inputs", "Bad inputs", "Decoding", "Compute", "Other",
+        "Model", "Output", "Update", "Inputs", "Bad inputs", "Decoding", "Compute", "Jobs",
+        "Cluster", "Other",
     ]  # fmt: skip
 
 

@@ -58,8 +58,8 @@ TRAIN = ("train", "folder", "-o")
         ((*SCORE, "folder"), ["folder/model.json", "vocscore train"]),
         (("score", "folder", "-m", "run", "-o", ""), ["-o '': an empty path"]),
         (
-            ("score", "folder", "-m", "run", "-o", "s3://bucket/p.csv"),
-            ["s3://bucket/p.csv: a URL", "only files are written"],
+            ("score", "folder", "-m", "run", "-o", "https://host/p.csv"),
+            ["https://host/p.csv: a URL", "only files are written"],
         ),
         (
             ("score", "folder", "-m", "run", "-o", "p.csv", "--json", "folder"),

@@ -151,7 +151,7 @@ def test_urls_are_refused_by_their_own_names(source, checkpoint, tmp_path, monke
     for option, url in (
         ("src", "hdfs://bucket/photos"),
         ("-m", "hdfs://bucket/run"),
-        ("-o", "s3://bucket/o.csv"),
+        ("-o", "https://host/o.csv"),
         ("--quarantine", "s3://bucket/q"),
         ("--json", "https://host/s.json"),
     ):

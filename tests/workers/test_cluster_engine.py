@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 import pytest
 
+from vocscore.config.jobs import JobsConfig
 from vocscore.config.scoring import ClusterConfig, InferenceConfig, ScoreConfig
 from vocscore.errors import OptionError, ScoreError
 from vocscore.scoring.engines.cluster import ClusterJob, ClusterOpener, seen_files
@@ -80,7 +81,6 @@ def test_a_file_of_the_inputs_is_looked_for_by_its_absolute_path(tmp_path, monke
     [
         ({"on": "cluster"}, "on cluster: name 'ray', HOST:PORT or ray://HOST:PORT."),
         ({"processes": 2}, "processes needs on. Add it."),
-        ({"mixed_machines": True}, "mixed_machines needs on. Add it."),
     ],
 )
 def test_options_of_a_cluster(options, line):
@@ -88,6 +88,14 @@ def test_options_of_a_cluster(options, line):
     with pytest.raises(OptionError) as caught:
         ClusterConfig(**options)
     assert str(caught.value) == line
+
+
+def test_machines_are_mixed_on_a_cluster_or_among_jobs():
+    """Elsewhere there is only one."""
+    mixed = ClusterConfig(mixed_machines=True)
+    with pytest.raises(OptionError, match=r"mixed_machines needs on or units\."):
+        ScoreConfig(cluster=mixed)
+    assert ScoreConfig(cluster=mixed, jobs=JobsConfig(units="1/2")).cluster.mixed_machines
 
 
 @pytest.mark.parametrize("on", ["ray", "head:6379", "10.0.0.1:6379", "ray://head:10001"])

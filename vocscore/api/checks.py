@@ -11,6 +11,7 @@ from typing import Any
 from vocscore.config.option import Group
 from vocscore.errors import OptionError
 from vocscore.local_folders import local_folder, local_run
+from vocscore.scoring.output.mirrored import is_written, mirrored
 
 
 def path_text(name: str, value: Any, *, what: str = "folder") -> str:
@@ -61,6 +62,17 @@ def place(name: str, value: Any, *, what: str = "folder") -> Path:
 def run_place(name: str, value: Any) -> Path:
     """Return the folder of a run, likewise."""
     return local_run(path_text(name, value))
+
+
+def output_place(name: str, value: Any) -> Path:
+    """Return the path of an output, which may be on object storage.
+
+    Raises:
+        OptionError: as for `path_text`.
+        ScoreError: it names a bucket.
+    """
+    text = path_text(name, value, what="file")
+    return mirrored(text) if is_written(text) else Path(text)
 
 
 def refuse_file_as_folder(name: str, folder: Path) -> None:

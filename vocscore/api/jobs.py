@@ -6,7 +6,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
-from vocscore.api.checks import path, path_text, place, run_place
+from vocscore.api.checks import output_place, path, path_text, place, run_place
 from vocscore.api.progress import opened
 from vocscore.api.settings import settings, takes
 from vocscore.config.charts import ChartConfig
@@ -218,7 +218,7 @@ def score(
 
     config = build(ScoreConfig, settings(keywords, options, ScoreConfig))
     images = path_text("source", source, what="folder or file")
-    out, checkpoint = path("output", output, what="file"), run_place("model", model)
+    out, checkpoint = output_place("output", output), run_place("model", model)
     with opened("score", progress) as shown:
         return start(
             images,

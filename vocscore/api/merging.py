@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vocscore.api.checks import path
+from vocscore.api.checks import output_place
 from vocscore.api.progress import opened
 from vocscore.api.settings import settings, takes
 from vocscore.config.groups import build
@@ -50,6 +50,6 @@ def merge(
     from vocscore.scoring.jobs.merge import merge as run
 
     config = build(MergeConfig, settings(keywords, options, MergeConfig))
-    out = path("output", output, what="file")
+    out = output_place("output", output)
     with opened("merge", progress) as shown:
         return run(out, config, on_stage=shown.stage)

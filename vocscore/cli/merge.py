@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=PanelCommand)
-@click.argument("out", type=paths.OUTPUT)
+@click.argument("out", type=paths.OUTPUT_OF_JOBS)
 @config_options(
     MergedConfig,
     JobLimitsConfig,

@@ -17,6 +17,7 @@ from vocscore.cli.common import KnownError
 from vocscore.errors import ScoreError
 from vocscore.local_folders import local_folder, local_run
 from vocscore.scoring.inputs.urls import refuse_url
+from vocscore.scoring.output.mirrored import is_written, mirrored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,7 @@ class PathType(click.Path):
         hint: returns advice for a wrong path, or ''.
         written: whether it is an output; None: if it need not exist.
         fetched: returns the local copy of a URL; None: URLs are refused.
+        uploaded: whether it may be an output on object storage.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class PathType(click.Path):
         hint: Callable[[Path], str] = lambda _path: "",
         written: bool | None = None,
         fetched: Fetched | None = None,
+        uploaded: bool = False,
     ) -> None:
         super().__init__(
             exists=exists,
@@ -72,6 +75,7 @@ class PathType(click.Path):
         self._hint = hint
         self._written = not exists if written is None else written
         self._fetched = fetched
+        self._uploaded = uploaded
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: Any
@@ -88,6 +92,8 @@ class PathType(click.Path):
             raise KnownError(f"{label} '': an empty path. {label} takes {self._takes}.")
         if self._fetched is not None and is_remote(text):
             return fetch_typed(text, self._fetched)
+        if self._uploaded and is_written(text):
+            return mirrored(text)
         refuse_typed_url(text, written=self._written)
         path = Path(text)
         wrong = self._wrong(path)
@@ -299,9 +305,13 @@ ROWS = RowsType(
     "a file for the predictions, '-' for standard output, or with --format a folder",
     exists=False,
     folder=None,
+    uploaded=True,
 )
 OUTPUT = PathType(
     "a file for the predictions, or with --format a folder", exists=False, folder=None
+)
+OUTPUT_OF_JOBS = PathType(
+    "the file or folder that jobs wrote predictions for", exists=False, folder=None, uploaded=True
 )
 FOREIGN_MODEL = PathType("a model that another program trained", exists=True, folder=None)
 THRESHOLDS = old_file("thresholds (JSON)")

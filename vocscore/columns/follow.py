@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vocscore.columns.layout import Columns
 
 SUFFIX: Final = ".parts"
-"""Of the folder beside an unfinished output; see `scoring.output.ledger`."""
+"""Of the folder beside an unfinished output; see `scoring.output.posix_store`."""
 _MARK: Final = re.compile(r"part-(\d{6,})\.json")
 
 

@@ -119,7 +119,7 @@ class ClusterConfig(Group):
         False,
         help="Also use machines of another kind than the first: another processor or GPU, or other "
         "versions of Python, torch, OpenVINO or cuDNN. The last bits of a row then depend on which "
-        "machine scored it.",
+        "machine scored it. With {units}, all jobs have to be given it.",
     )
 
     def __post_init__(self) -> None:
@@ -128,8 +128,8 @@ class ClusterConfig(Group):
         if self.on is not None:
             check_address(self.on)
             return
-        for name in ("processes", "cpus_per_process", "gpus_per_process", "mixed_machines"):
-            if getattr(self, name) not in (None, False):
+        for name in ("processes", "cpus_per_process", "gpus_per_process"):
+            if getattr(self, name) is not None:
                 raise OptionError(f"{{{name}}} needs {{on}}. Add it.")
 
 
@@ -335,6 +335,8 @@ class ScoreConfig:
         """Refuse options that name this machine's devices or its share together with a cluster."""
         compute = self.compute
         if self.cluster.on is None:
+            if self.cluster.mixed_machines and self.jobs.units is None:
+                raise OptionError("{mixed_machines} needs {on} or {units}. Add one of them.")
             return
         if self.jobs.units is not None:
             raise OptionError(

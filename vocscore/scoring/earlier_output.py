@@ -12,6 +12,7 @@ from vocscore.scoring.output.earlier import finished_record
 from vocscore.scoring.output.existing import refuse_existing
 from vocscore.scoring.output.features_parts import check_file, refuse_existing_features
 from vocscore.scoring.output.ledger import settle
+from vocscore.scoring.output.mirrored import url_of
 from vocscore.scoring.output.posix_store import work_folder
 from vocscore.scoring.update.reuse import loose, refuse_storage
 
@@ -36,6 +37,11 @@ def earlier_output(
     if update:
         refuse_storage(str(source))
     features = config.output.features
+    if update and url_of(output) is not None:
+        raise ScoreError(
+            f"{output}: --update is not supported for an output on object storage. Use --overwrite "
+            "to score everything again, or update a local copy."
+        )
     if update and features is not None:
         raise ScoreError(
             f"{output}: --update is not supported with --features. Use --overwrite without "

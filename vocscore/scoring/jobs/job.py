@@ -233,8 +233,9 @@ class _Job:
 
         if not begun:
             self._store.run.freeze(inputs)
-        kind = kind_of(device=opener.device, precision=opener.precision)
-        whole = {**plan, PARTS: MARKS, "machine": kind}
+        whole = {**plan, PARTS: MARKS}
+        if not self._config.cluster.mixed_machines:
+            whole["machine"] = kind_of(device=opener.device, precision=opener.precision)
         overwrite = self._config.output.overwrite
         with opened_store(self._store, whole, overwrite=overwrite, discard=False) as ledger:
             yield ledger

@@ -21,6 +21,7 @@ from vocscore.scoring.jobs.missing import different, unfinished
 from vocscore.scoring.jobs.stores import open_store
 from vocscore.scoring.output.features_parts import BYTES, KEY
 from vocscore.scoring.output.ledger import PARTS, Ledger
+from vocscore.scoring.output.mirrored import refresh
 from vocscore.scoring.output.posix_store import work_folder
 from vocscore.scoring.output.verified import DamagedPartError
 from vocscore.scoring.score_report import ScoreReport, report_of
@@ -58,6 +59,7 @@ def merge(
     """
     config = config or MergeConfig()
     stage = on_stage or (lambda _name: None)
+    refresh(output)
     probe = open_store(output)
     plan = probe.plan()
     if plan is None and not (work_folder(output) / "done.json").exists():

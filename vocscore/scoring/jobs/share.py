@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 SLURM: Final = "SLURM_ARRAY_TASK_ID"
+_STEP: Final = "SLURM_ARRAY_TASK_STEP"
 _COUNTED: Final = (
     ("JOB_COMPLETION_INDEX", "JOB_COMPLETIONS", "Kubernetes"),
     ("AWS_BATCH_JOB_ARRAY_INDEX", "AWS_BATCH_JOB_ARRAY_SIZE", "AWS Batch"),
@@ -117,8 +118,8 @@ def _slurm(environ: Mapping[str, str], array: Mapping[str, Any] | None) -> Share
         again = (first, last, count) != (was_first, was_last, of)
         if again and was_first <= first and last <= was_last and not (task - was_first) % step:
             return Share((task - was_first) // step, of, was_first, step, SLURM)
-    step = (last - first) // (count - 1) if count > 1 else 1
-    if first + (count - 1) * step != last or (task - first) % step:
+    step = _number(environ, _STEP) if _STEP in environ else (last - first) // max(count - 1, 1) or 1
+    if step < 1 or first + (count - 1) * step != last or (task - first) % step:
         raise ScoreError(
             f"--units auto: the {count} tasks of this SLURM array ({first} to {last}) are not "
             f"evenly spaced, so the share of task {task} is not known. Give it, such as --units "
@@ -153,4 +154,5 @@ def array_expression(shares: Iterable[int], *, first: int = 1, step: int = 1) ->
 
 def with_units(command: str, units: str) -> str:
     """Return a command, as it was recorded, with another value of `--units`."""
-    return re.sub(r"(--units[ =])\S+", rf"\g<1>{units}", command)
+    changed, number = re.subn(r"(--units[ =])\S+", rf"\g<1>{units}", command)
+    return changed if number else f"{command} --units {units}"

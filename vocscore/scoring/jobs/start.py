@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vocscore.scoring.output.mirrored import refresh
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -26,6 +28,7 @@ def start(
     on_share: Callable[[str], None] | None = None,
 ) -> ScoreReport:
     """Score; the arguments are those of `run.score` and `job.score_share`, as are the errors."""
+    refresh(output)
     if config.jobs.units is None:
         from vocscore.scoring.run import score
 

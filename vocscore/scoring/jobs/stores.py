@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vocscore.scoring.output.mark_store import MarkStore
+from vocscore.scoring.output.object_store import object_store
 from vocscore.scoring.output.posix_files import PosixFiles
 from vocscore.scoring.output.posix_publisher import PosixPublisher
 from vocscore.scoring.output.posix_store import work_folder
@@ -31,6 +32,11 @@ def open_store(
         features_file: the file for features; None: none. Their format is `MarkStore.features`.
         wanted: the units whose records are read.
     """
+    remote = object_store(
+        output, suffix=suffix, folder=folder, features_file=features_file, wanted=wanted
+    )
+    if remote is not None:
+        return remote
     publisher = PosixPublisher(output, suffix=suffix, folder=folder, features=features_file)
     return MarkStore(
         PosixFiles(work_folder(output)),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
 
 from vocscore.errors import ScoreError
 from vocscore.scoring.output.differences import differences
+from vocscore.scoring.output.object_store import object_store
 from vocscore.scoring.output.posix_store import PosixStore, work_folder
 
 if TYPE_CHECKING:
@@ -53,7 +54,11 @@ def open_ledger(
         ScoreError: another run is writing it, it exists, there is an unfinished run with another
             plan or a folder of other files in its place, or it cannot be written.
     """
-    store = PosixStore(output, suffix=suffix, folder=folder, features=features)
+    store: PartStore | None = object_store(
+        output, suffix=suffix, folder=folder, features_file=features and features[0]
+    )
+    if store is None:
+        store = PosixStore(output, suffix=suffix, folder=folder, features=features)
     with opened_store(
         store, plan, overwrite=overwrite, discard=overwrite if discard is None else discard
     ) as ledger:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import secrets
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     from vocscore.scoring.output.rows import Rows
     from vocscore.scoring.output.unit_record import UnitRecord
 
-_TRIES: Final = 5
+_WAITS: Final = (0.0, 0.1, 0.4, 1.6, 6.4)
+"""Seconds before each try to commit: NFS may not show another's mark for some seconds."""
 
 
 class MarkStore:
@@ -160,7 +162,8 @@ class MarkStore:
     def _settled(self, number: int, mine: Mark) -> Mark:
         """Create the mark of a unit, or read the one that stands."""
         name, data = mark_name(self.run.number, number), mine.to_bytes()
-        for _ in range(_TRIES):
+        for wait in _WAITS:
+            time.sleep(wait)
             if self._files.create(name, data):
                 return mine
             try:
@@ -241,6 +244,7 @@ class MarkStore:
         """Remove all files, the plan last: a run killed meanwhile is still recognized."""
         names = [name for name in self._files.names() if is_ours(name)]
         self._files.remove(sorted(names, key=lambda name: name == PLAN))
+        self.publisher.close()
         self._files.close()
 
     def _mark(self, number: int) -> Mark:

@@ -101,9 +101,10 @@ class PosixFiles:
             (self._folder / name).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Remove the folder, and what killed processes of any machine left in it."""
+        """Remove the folder, and what killed processes of any machine left in it, and a lock."""
         with suppress(OSError):
-            if not any(self.names()):
+            if set(self.names()) <= {"lock"}:
+                (self._folder / "lock").unlink(missing_ok=True)
                 for path in atomic.unfinished(self._folder):
                     path.unlink(missing_ok=True)
                 self._folder.rmdir()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from shards import atomic
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from vocscore.scoring.output.features_parts import FeaturesFormat
     from vocscore.scoring.output.part_store import Join
 
-_LEFT = ("done.json", "merged.csv", "merged.parquet", "merged.jsonl", "record.json", "files.npy")
+_LEFT = ("merged.csv", "merged.parquet", "merged.jsonl", "record.json", "files.npy")
 
 
 class PosixPublisher:
@@ -119,6 +118,10 @@ class PosixPublisher:
     def _finish(self) -> None:
         self._publication.finish()
         part_folder.remove(self._work / "replaced")
-        with suppress(OSError):  # what is left is in nobody's way
-            for name in (*_LEFT, "lock"):
-                (self._work / name).unlink(missing_ok=True)
+        for name in _LEFT:
+            (self._work / name).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Remove the sign that the output was complete, last: killed before, `settle` goes on."""
+        for name in (self._publication.done.name, "lock"):
+            (self._work / name).unlink(missing_ok=True)

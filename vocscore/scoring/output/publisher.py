@@ -35,6 +35,9 @@ class Publisher(Protocol):
     def refuse_existing(self, *, overwrite: bool) -> None:
         """Raise if the output, or something of its name, exists and must not be replaced."""
 
+    def close(self) -> None:
+        """Remove the publisher's own files, after all parts are gone."""
+
     def publish(
         self,
         parts: Callable[[], Iterable[Path]],
