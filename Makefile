@@ -4,15 +4,16 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEMO   := demo
+NATIVE := shards/images/baseline
 PYTEST  = $(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test test-all test-gpu bench bench-gpu report docs clean
+.PHONY: help install demo lint test test-all test-gpu fuzz bench bench-gpu report docs clean
 
 help:  ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): setup.cfg pyproject.toml
+$(READY): setup.cfg pyproject.toml $(wildcard $(NATIVE)/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "vocscore needs Python 3.10 or newer; name one: make PYTHON=python3.12 ..."; exit 2; }
 	@echo "== installing into $(VENV): 2 to 4 minutes and 7 GB (torch and DALI), without output"
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +39,14 @@ test-all: $(READY)  ## all tests, the slow ones as well; those of a GPU skip whe
 
 test-gpu: $(READY)  ## the tests that need a GPU; fails where there is none
 	VOCSCORE_REQUIRE_GPU=1 $(BIN)/pytest -m gpu
+
+fuzz: $(READY)  ## damage 1,000,000 JPEGs under the sanitizers of addresses and undefined behavior
+	mkdir -p build
+	$(CC) -O1 -g -DEXACT_COPY -fsanitize=address,undefined -fno-sanitize-recover=all -shared -fPIC \
+	    -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+	    $(NATIVE)/*.c -o build/fuzzed.so
+	LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
+	    $(BIN)/python -m bench.fuzz --library build/fuzzed.so
 
 bench: $(READY)  ## images per second of this machine, beside its ceilings
 	$(BIN)/python -m bench

@@ -112,6 +112,9 @@ class Contest:
 
 CONTESTS = {
     "loaders": Contest("loaders:run", "files to batches on the CPU, beside other loaders"),
+    "eighth": Contest(
+        "eighth:run", "12 megapixels at 1/8: all that is decoded, or what is used", in_all=False
+    ),
     "models": Contest("models:run", "the network alone by precision, and its accuracy"),
     "ceilings": Contest("ceilings:run", "each stage alone: read, decode, batch, write"),
     "score": Contest("score:run", "folder to CSV, beside other loops and the ceilings"),

@@ -14,13 +14,15 @@ from shards.sample import ImageRef
 from shards.synthetic.voc import draw_photo
 
 DEFAULT_REAL = Path(__file__).parents[2] / "shared" / "data"
-KINDS = ("voc", "large", "thumbnails", "png", "resized")
-"""VOC photographs (real or drawn), 12-megapixel ones, 120x90 ones, PNG, and 256x256 JPEG."""
+KINDS = ("voc", "large", "mosaic", "progressive", "thumbnails", "png", "resized")
+"""VOC photographs (real or drawn), drawn ones of 12 megapixels, mosaics of 64 photographs in as
+many, the same as progressive JPEG, 120x90 ones, PNG, and 256x256 JPEG."""
 
 _DRAWN_VOC = 20
 _DRAWN_LARGE = 4  # each takes seconds to draw
 _LARGE_QUALITY = 88
 """JPEG quality of a drawn 12-megapixel image: about 3 MB, as from a camera."""
+_MOSAICS, _MOSAIC_QUALITY = 4, 85  # about 3 MB each
 _SAME_FILE = 10_000
 """Images beyond this number are hard links to earlier ones. `tar` would store links as links, so
 smaller sets have none."""
@@ -89,6 +91,10 @@ def _different(kind: str) -> tuple[tuple[bytes, ...], str]:
     photos, named = _voc()
     if kind == "voc":
         return photos, f"{named} (JPEG)"
+    if kind in ("mosaic", "progressive"):
+        made = tuple(_mosaic(photos, at, kind == "progressive") for at in range(_MOSAICS))
+        form = "progressive JPEG" if kind == "progressive" else "baseline JPEG"
+        return made, f"{_MOSAICS} mosaics, 4000x3000, of {named} ({form}, 4:2:0)"
     if kind in _SIZES:
         small = tuple(_encoded(photo, "JPEG", size=_SIZES[kind]) for photo in photos)
         return small, "{} at {}x{} (JPEG)".format(named, *_SIZES[kind])
@@ -104,6 +110,18 @@ def _voc() -> tuple[tuple[bytes, ...], str]:
         return photos, f"{len(photos)} real VOC photographs"
     drawn = tuple(draw_photo(500, 375, seed=seed) for seed in range(_DRAWN_VOC))
     return drawn, f"{_DRAWN_VOC} drawn 500x375 images"
+
+
+def _mosaic(photos: tuple[bytes, ...], number: int, progressive: bool) -> bytes:
+    """Eight by eight photographs: 12 megapixels that are as sharp as small photographs are."""
+    mosaic = Image.new("RGB", (4000, 3000))
+    for at in range(64):
+        with Image.open(io.BytesIO(photos[(number * 23 + at) % len(photos)])) as opened:
+            tile = opened.convert("RGB").resize((500, 375), Image.Resampling.BICUBIC)
+        mosaic.paste(tile, (at % 8 * 500, at // 8 * 375))
+    buffer = io.BytesIO()
+    mosaic.save(buffer, "JPEG", quality=_MOSAIC_QUALITY, progressive=progressive)
+    return buffer.getvalue()
 
 
 def _encoded(photo: bytes, form: str, *, size: tuple[int, int] | None = None) -> bytes:

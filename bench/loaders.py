@@ -35,7 +35,15 @@ if TYPE_CHECKING:
     from bench.contests import Options
     from vocscore.pipeline.batch import ImageLoader
 
-IMAGES = {"voc": 512, "large": 32, "thumbnails": 1024, "png": 128, "resized": 512}
+IMAGES = {
+    "voc": 512,
+    "large": 32,
+    "mosaic": 32,
+    "progressive": 32,
+    "thumbnails": 1024,
+    "png": 128,
+    "resized": 512,
+}
 """Kind -> images per turn, chosen so that a turn lasts at least a second."""
 BATCH = 32
 BATCHES_PER_WORKER = 4

@@ -245,7 +245,7 @@ def _decode(
     if side is not None:
         reduced = jpeg.reduction(width, height, side=side, of_longer=of_longer)
     if reduced == 8 and not thorough:
-        pixels = jpeg.decode_eighth(data, width=width, height=height)
+        pixels = jpeg.decode_eighth(data, colors, width=width, height=height)
     else:
         least = (-(-width // reduced), -(-height // reduced)) if reduced > 1 else (0, 0)
         pixels = jpeg.decode(data, least=least)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import simplejpeg
 
 from shards.errors import BadImage, Fault, Reason
-from shards.images import exif, memory, scans
+from shards.images import baseline, exif, memory, scans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,7 +133,7 @@ def decode(
             raise _refusal(error, data) from error
 
 
-def decode_eighth(data: bytes, *, width: int, height: int) -> NDArray[np.uint8]:
+def decode_eighth(data: bytes, colors: str, *, width: int, height: int) -> NDArray[np.uint8]:
     """Decode an image at 1/8; a progressive one without the scans that this does not use.
 
     What those scans hold is not looked at: damage inside of them is not found. An image that
@@ -141,6 +141,7 @@ def decode_eighth(data: bytes, *, width: int, height: int) -> NDArray[np.uint8]:
 
     Args:
         data: as for `decode`.
+        colors: its color space, by `header`; not CMYK or YCCK.
         width: as stored, pixels.
         height: as stored, pixels.
 
@@ -150,6 +151,10 @@ def decode_eighth(data: bytes, *, width: int, height: int) -> NDArray[np.uint8]:
     Raises:
         BadImage: as for `decode`.
     """
+    if colors in PLAIN_COLORS:
+        pixels = baseline.decode_eighth(data, width=width, height=height)
+        if pixels is not None:
+            return pixels
     least = (-(-width // 8), -(-height // 8))
     less = scans.for_an_eighth(data)
     if less is not None:

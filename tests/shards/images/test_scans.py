@@ -31,7 +31,7 @@ def _assert_same(data: bytes) -> None:
     np.testing.assert_array_equal(_eighth(less), _eighth(data))
     height, width, _, _ = simplejpeg.decode_jpeg_header(data)
     np.testing.assert_array_equal(
-        jpeg.decode_eighth(data, width=width, height=height), _eighth(data)
+        jpeg.decode_eighth(data, "YCbCr", width=width, height=height), _eighth(data)
     )
 
 
@@ -127,9 +127,11 @@ def test_incomplete_scripts_are_not_touched(script: list[Scan]) -> None:
         expected = _eighth(data)
     except ValueError:
         with pytest.raises(BadImage):
-            jpeg.decode_eighth(data, width=75, height=61)
+            jpeg.decode_eighth(data, "YCbCr", width=75, height=61)
     else:
-        np.testing.assert_array_equal(jpeg.decode_eighth(data, width=75, height=61), expected)
+        np.testing.assert_array_equal(
+            jpeg.decode_eighth(data, "YCbCr", width=75, height=61), expected
+        )
 
 
 def test_other_jpegs_are_not_touched() -> None:
