@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -17,13 +15,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deadly_images import deadly
 from pack_runs import image, pack, refused
 from webdataset import TarWriter
 
 from shards.errors import PackError
 from shards.packing.pack import pack as write_shards
-from shards.sample import AnnotatedSet, ImageRef, Sample
-from vocscore.config.packing import PackConfig, PackWorkersConfig, ShardsConfig
+from shards.sample import AnnotatedSet, Sample
+from vocscore.config.pack_workers import PackWorkersConfig
+from vocscore.config.packing import PackConfig, ShardsConfig
 from vocscore.packing import pack as pack_set
 from vocscore.packing_workers import pool_of
 
@@ -47,10 +47,13 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_processes_give_the_bytes_and_the_summary_of_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [(), ("--resize", 8, "--raw")], ids=["files", "raw"])
+def test_processes_give_the_bytes_and_the_summary_of_one(
+    words: tuple[object, ...], tmp_path: Path
+) -> None:
     """Two processes write the bytes of this one, and the same is printed."""
     source = folders(tmp_path / "in", images=700, bad=2)
-    words = (source, "--max-bad", 0.5, "--shard-samples", 90)
+    words = (source, "--max-bad", 0.5, "--shard-samples", 90, *words)
     alone = pack(*words, "-o", tmp_path / "alone")
     several = pack(*words, "-o", tmp_path / "several", "--processes", 2)
     assert (alone.exit_code, several.exit_code) == (0, 0), several.output
@@ -108,6 +111,7 @@ def test_images_inside_of_other_files(
     assert content(Path("several")) == content(Path("alone"))
 
 
+@pytest.mark.slow
 def test_the_command_is_killed_and_goes_on_with_other_numbers_of_processes(
     tmp_path: Path,
 ) -> None:
@@ -150,18 +154,6 @@ def children(pid: int) -> list[int]:
     """The child processes of a process."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(child) for file in tasks for child in file.read_text().split()]
-
-
-def deadly(root: str, victim: str, marks: str, deaths: int, path: str) -> ImageRef:
-    """Locate an image; the victim kills its process, this number of times."""
-    if path == victim:
-        for death in range(deaths):
-            try:
-                (Path(marks) / str(death)).touch(exist_ok=False)
-            except FileExistsError:
-                continue
-            os.kill(os.getpid(), signal.SIGKILL)
-    return ImageRef(path, os.path.join(root, path))  # noqa: PTH118 - as packing does
 
 
 def pack_deadly(folder: Path, *, deaths: int, warned: list[str]) -> PackReport:

@@ -60,13 +60,8 @@ if TYPE_CHECKING:
     )
     from vocscore.config.jobs import JobLimitsConfig, JobsConfig, MergedConfig
     from vocscore.config.model import ModelConfig
-    from vocscore.config.packing import (
-        ImagesConfig,
-        LabelsConfig,
-        PackWorkersConfig,
-        ShardsConfig,
-        SplitConfig,
-    )
+    from vocscore.config.pack_workers import PackWorkersConfig
+    from vocscore.config.packing import ImagesConfig, LabelsConfig, ShardsConfig, SplitConfig
     from vocscore.config.planning import PlanningConfig
     from vocscore.config.relabeling import RelabelConfig
     from vocscore.config.reporting import ContentsConfig
@@ -232,13 +227,8 @@ _MODULES = {
         "RunFolderConfig",
     ),
     "vocscore.config.jobs": ("JobLimitsConfig", "JobsConfig", "MergedConfig"),
-    "vocscore.config.packing": (
-        "ImagesConfig",
-        "LabelsConfig",
-        "PackWorkersConfig",
-        "ShardsConfig",
-        "SplitConfig",
-    ),
+    "vocscore.config.pack_workers": ("PackWorkersConfig",),
+    "vocscore.config.packing": ("ImagesConfig", "LabelsConfig", "ShardsConfig", "SplitConfig"),
     "vocscore.config.scoring": (
         "ClusterConfig",
         "InferenceConfig",

@@ -13,8 +13,8 @@ import hashlib
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from pathlib import Path, PosixPath
+from typing import TYPE_CHECKING, Any, Final
 
 from shards import atomic
 from shards.errors import StorageError
@@ -30,6 +30,21 @@ if TYPE_CHECKING:
 
     Told = Callable[[int, int], None]
     """Called with the bytes that are there, and of all."""
+
+_FROM: Final[dict[str, str]] = {}
+"""Folder of a run in the cache -> its URL."""
+
+
+class FetchedRun(PosixPath):
+    """The folder of a run in the cache; sent to another machine, it is fetched there."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> Any:
+        """Send the URL; credentials are those of the machine that gets it."""
+        url = _FROM.get(str(self))
+        return super().__reduce__() if url is None else (local_run, (url,))
+
 
 _THREADS: Final = 16
 _COMPLETE: Final = "complete"
@@ -48,7 +63,11 @@ def local_run(place: str | os.PathLike[str], *, told: Told | None = None) -> Pat
     Raises:
         StorageError: it cannot be fetched, or there is nothing.
     """
-    return _local(place, _of_run, told)
+    folder = _local(place, _of_run, told)
+    if not places.is_remote(str(place)):
+        return folder
+    _FROM[str(folder)] = str(place)
+    return FetchedRun(folder)
 
 
 def local_folder(place: str | os.PathLike[str], *, told: Told | None = None) -> Path:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from shards.packing.units import Result, Unit, Workshop
     from shards.packing.units_run import OpenPool
-    from vocscore.config.packing import PackConfig, PackWorkersConfig
+    from vocscore.config.pack_workers import PackWorkersConfig
+    from vocscore.config.packing import PackConfig
     from vocscore.workers.messages import Partial
     from vocscore.workers.transport import Transport
 

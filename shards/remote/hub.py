@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -112,7 +113,19 @@ def _library(where: str) -> Any:
     except ImportError:
         raise StorageError(f"{where}: needs huggingface_hub: pip install 'vocscore[hf]'") from None
     del constants, errors, hf_api  # loaded as attributes
+    _ask_no_more(huggingface_hub)
     return huggingface_hub
+
+
+def _ask_no_more(hub: Any) -> None:
+    """Keep the library from asking the hub which programs may have started it.
+
+    It would do so once a day, before the first request; an empty answer stands for none.
+    """
+    with suppress(ImportError, AttributeError):
+        detection: Any = import_module(f"{hub.__name__}.utils._detect_agent")
+        if detection._registry is None:  # noqa: SLF001 - there is no variable for it
+            detection._registry = detection._EMPTY_REGISTRY  # noqa: SLF001
 
 
 @contextmanager

@@ -56,8 +56,8 @@ def opened(url: str) -> Object:
         from shards.remote import hub
 
         address, token = hub.address(url)
-        _, host, key = split(address)
-        return Object(_store("https", host, "", token), unquote(key))
+        web, host, key = split(address)
+        return Object(_store(web, host, "", token), unquote(key))
     query = ""
     if kind in ("http", "https"):
         key, mark, query = key.partition("?")

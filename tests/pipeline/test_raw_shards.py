@@ -6,9 +6,10 @@ import io
 import json
 import os
 import tarfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -27,8 +28,6 @@ from vocscore.pipeline.augment import Views
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from shards.sample import AnnotatedSet, ImageRef
 
 SQUASHED = Preprocess(size=64)
@@ -273,3 +272,36 @@ def test_a_tar_of_the_set_is_listed_with_its_form(packed: Path, raw: tuple[Image
     data = image_file.read_bytes(raw[0], max_pixels=10**6)
     pixels = np.asarray(Image.open(io.BytesIO(data)))
     assert np.array_equal(pixels, image_file.read_content(raw[0], max_pixels=10**6))
+
+
+class _OnceEach(Sequence):  # type: ignore[type-arg]
+    """References that are waited for, as those of images that are fetched: each is for one use."""
+
+    def __init__(self, refs: Sequence[ImageRef]) -> None:
+        self._refs = refs
+        self.uses = [0] * len(refs)
+
+    def __len__(self) -> int:
+        return len(self._refs)
+
+    def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            return self._refs[row]
+        self.uses[row] += 1
+        ref = self._refs[row]
+        data = Path(ref.file.removeprefix("s3:/")).read_bytes()[ref.offset :][: ref.size]
+        return replace(ref, data=data, offset=0, size=-1)
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_fetched_images_are_asked_for_once(
+    name: str, raw: tuple[ImageRef, ...], originals: tuple[ImageRef, ...]
+) -> None:
+    """Raw images in object storage are read from the bytes that were fetched, others as before."""
+    expected = decoded("host", originals)
+    away = _OnceEach([replace(ref, file=f"s3:/{ref.file}") for ref in raw])
+    assert_equal(decoded(name, away), expected)
+    assert away.uses == [1] * GOOD
+    files = _OnceEach([replace(ref, file=f"s3:/{ref.file}") for ref in originals])
+    decoded(name, files)
+    assert files.uses == [1] * GOOD

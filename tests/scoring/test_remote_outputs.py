@@ -146,3 +146,19 @@ def test_what_cannot_be_there(storage: Bucket, photos: Path, checkpoint: Path) -
     with pytest.raises(StorageError, match="no such bucket"):
         refresh(mirrored("s3://no-such-bucket-here/p.csv"))
     assert storage.keys() == []
+
+
+def test_quarantine(storage: Bucket, photos: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """Copies are uploaded as a local quarantine has them; that of another run is refused."""
+    local = ("--quarantine", tmp_path / "q")
+    words = ("score", photos, *options(checkpoint), "-o")
+    assert command(*words, tmp_path / "p.csv", *local)[0] == 0
+    assert command(*words, tmp_path / "q.csv", "--quarantine", storage.url("q")) == (0, "")
+    made = {file.relative_to(tmp_path).as_posix(): file for file in (tmp_path / "q").rglob("*")}
+    assert sorted(storage.keys()) == sorted(made)
+    assert all(storage.get(name) == file.read_bytes() for name, file in made.items())
+    code, told = command(
+        *words, tmp_path / "r.csv", "--quarantine", storage.url("q"), "--exclude", "003.jpg"
+    )
+    assert code == 2
+    assert f"{storage.url('q')}: not empty" in told

@@ -152,7 +152,7 @@ def test_urls_are_refused_by_their_own_names(source, checkpoint, tmp_path, monke
         ("src", "hdfs://bucket/photos"),
         ("-m", "hdfs://bucket/run"),
         ("-o", "https://host/o.csv"),
-        ("--quarantine", "s3://bucket/q"),
+        ("--quarantine", "https://host/q"),
         ("--json", "https://host/s.json"),
     ):
         src, *options = (good | {option: url}).items()

@@ -77,3 +77,15 @@ def test_shards_of_another_size_are_refused_before_anything_is_written(
     with pytest.raises(PreprocessError, match=f"--raw --resize {SIZE}"):
         run(shards, tmp_path / "raw.csv", checkpoint)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_raw_shards_in_object_storage_are_scored_as_files(photos, checkpoint, tmp_path, storage):
+    """The manifest says so there, too; a set of another size is refused in the same line."""
+    shards = packed(photos, SIZE)
+    run(shards, tmp_path / "raw.csv", checkpoint)
+    url = storage.put_tree(shards, "raw")
+    run(url, tmp_path / "away.csv", checkpoint)
+    assert (tmp_path / "away.csv").read_bytes() == (tmp_path / "raw.csv").read_bytes()
+    other = storage.put_tree(packed(photos, SIZE + 1), "other")
+    with pytest.raises(PreprocessError, match=f"--raw --resize {SIZE}"):
+        run(other, tmp_path / "other.csv", checkpoint)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from mutations import mutants
 from tiny_network import make_checkpoint, make_images, read, run
 
 from shards.errors import StorageError
@@ -164,3 +165,18 @@ def test_one_line(storage: Bucket, checkpoint: Path, tmp_path: Path) -> None:
         assert done.exit_code == 2
         assert done.output.strip().endswith("Check the name and the endpoint.")
         assert done.output.count("\n") == 1
+
+
+def test_damaged_files(storage: Bucket, checkpoint: Path, tmp_path: Path) -> None:
+    """Of 200 mutants, every row is that of the local file, errors included."""
+    for number, (kind, data) in enumerate(mutants(200, seed=0)):
+        file = tmp_path / "set" / str(number % 7) / f"{number:03d}-{kind}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    (tmp_path / "set" / "0" / "empty.jpg").write_bytes(b"")
+    (tmp_path / "set" / "0" / "page.png").write_bytes(b"<html>")
+    url = storage.put_tree(tmp_path / "set", "set")
+    run(tmp_path / "set", tmp_path / "local.csv", checkpoint)
+    report = run(url, tmp_path / "remote.csv", checkpoint)
+    assert (tmp_path / "remote.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
+    assert report.errors > 100

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @config_options(
     MergedConfig,
     JobLimitsConfig,
-    quarantine={"type": paths.new_folder("copies of bad inputs")},
+    quarantine={"type": paths.QUARANTINE},
 )
 @panel_option(
     "--json",

@@ -15,11 +15,11 @@ from vocscore.cli.options import config_options, panel_option
 from vocscore.cli.pack_text import show_classes, summarize
 from vocscore.cli.shown_commands import path_word
 from vocscore.config.groups import build
+from vocscore.config.pack_workers import PackWorkersConfig
 from vocscore.config.packing import (
     ImagesConfig,
     LabelsConfig,
     PackConfig,
-    PackWorkersConfig,
     ShardsConfig,
     SplitConfig,
 )

@@ -266,6 +266,9 @@ def old_file(what: str) -> PathType:
     return PathType(f"a file with {what}", exists=True, folder=False)
 
 
+QUARANTINE = PathType(
+    "a folder, for copies of bad inputs", exists=False, folder=True, uploaded=True
+)
 RUN = PathType(
     "the folder of a model that 'vocscore train' wrote",
     exists=True,

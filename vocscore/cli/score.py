@@ -88,7 +88,7 @@ def split_names(_ctx: click.Context, _param: click.Parameter, value: str | None)
     ClusterConfig,
     thresholds_file={"type": paths.THRESHOLDS},
     features={"type": paths.FEATURES},
-    quarantine={"type": paths.new_folder("copies of bad inputs")},
+    quarantine={"type": paths.QUARANTINE},
     devices={"multiple": False, "default": None, "callback": split_names},
 )
 @panel_option(

@@ -89,6 +89,8 @@ class Option:
             raise self._error(value, f"one of {', '.join(self.choices)}")
         if self.kind in (int, float) and not self._in_range(value):
             raise self._error(value, self.range_words())
+        if self.kind is Path and isinstance(value, Path):
+            return value  # perhaps one that stands for a URL
         return self.kind(value) if self.kind in (float, Path) else value
 
     def _in_range(self, value: float) -> bool:

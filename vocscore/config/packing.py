@@ -10,7 +10,7 @@ from shards.sources.names import NAMES, WITH_COLUMN, WITH_FILE, WITH_SEPARATOR
 from vocscore.config.compute import max_pixels_option
 from vocscore.config.model import FITS, INTERPOLATIONS, MAX_SIZE, enlarges, parse_color
 from vocscore.config.option import Group, option
-from vocscore.config.scoring import check_address
+from vocscore.config.pack_workers import PackWorkersConfig
 from vocscore.errors import OptionError
 
 
@@ -252,52 +252,6 @@ class ShardsConfig(Group):
         minimum=1,
     )
     overwrite: bool = option(False, help="Replace an existing set in SHARDS.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PackWorkersConfig(Group):
-    """The processes that pack, and the machines on which they run."""
-
-    title: ClassVar[str] = "Processes"
-
-    processes: int | None = option(
-        None,
-        help="Pack in this many processes, of this machine or with {on} of a cluster: images are "
-        "checked in units, then each shard is written by one of them. The bytes are those of one "
-        "process, also if this number changes when a killed run is resumed.",
-        metavar="N",
-        unset="this process alone; on a cluster, one per machine",
-        minimum=1,
-    )
-    on: str | None = option(
-        None,
-        help="Pack on a Ray cluster, named as for score. Every machine must see SRC and SHARDS "
-        "under the same paths, and have the same versions of vocscore, Ray and Python.",
-        metavar="ray|ADDRESS",
-        unset="this machine, without Ray",
-    )
-    cpus_per_process: int | None = option(
-        None,
-        help="CPU cores of each process on the cluster, which are also its {workers}.",
-        metavar="CORES",
-        unset="the cores of the smallest machine, shared by its processes",
-        minimum=1,
-    )
-    mixed_machines: bool = option(
-        False,
-        help="Also use machines of the cluster that have other versions of the image libraries. "
-        "Which images are rejected, and the bytes of {resize}, may then depend on the machine.",
-    )
-
-    def __post_init__(self) -> None:
-        """Check the values, and refuse options of a cluster without one."""
-        super().__post_init__()
-        if self.on is not None:
-            check_address(self.on)
-            return
-        for name in ("cpus_per_process", "mixed_machines"):
-            if getattr(self, name):
-                raise OptionError(f"{{{name}}} needs {{on}}. Add it.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,7 +104,7 @@ class DaliLoader(ImageLoader):
             RuntimeError: an error other than a bad image; the message names the image.
             PreprocessError: as for the host loader.
         """
-        if refs and all(ref.raw is not None for ref in refs):
+        if refs and all(ref.raw is not None for ref in refs[:]):  # a slice fetches nothing
             return self._raw(self._host().batches(refs, labels=labels, order=order, views=views))
         refuse_other_refs(refs, self._preprocess)
         jobs = batching.split(len(refs), batch_size=self._batch_size, labels=labels, order=order)

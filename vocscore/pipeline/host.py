@@ -222,6 +222,7 @@ class HostLoader(ImageLoader):
             PreprocessError: a raw image is not what the preprocessing makes; raised by the call.
         """
         refuse_other_refs(refs, self._preprocess)
+        known = refs[:]  # where they are; `refs[row]` may wait for the bytes, and is for one use
         chunks = batching.split(len(refs), batch_size=self._batch_size, labels=labels, order=order)
         jobs = (_Job(rows, self._empty(len(rows))) for rows in chunks)
 
@@ -229,7 +230,7 @@ class HostLoader(ImageLoader):
             rows = job.rows[positions.start : positions.stop].tolist()
             seen = [AS_IT_IS if views is None else views.of(row) for row in rows]
             images = job.images[positions.start : positions.stop]
-            ready = self._read_raw(images, [refs[row] for row in rows], seen)
+            ready = self._read_raw(images, [known[row] for row in rows], seen)
             return [
                 None if at in ready else self._fill(images[at], refs[row], row, seen[at])
                 for at, row in enumerate(rows)

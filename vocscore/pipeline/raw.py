@@ -69,7 +69,7 @@ def refuse_other_set(manifest: Manifest | None, preprocess: Preprocess, where: s
 def refuse_other_refs(refs: Sequence[ImageRef], preprocess: Preprocess) -> None:
     """Raise if any of some images is raw and in another form, as `refuse_other_form`."""
     seen: RawForm | None = None
-    for ref in refs:
+    for ref in refs[:]:  # a slice waits for no image that is being fetched
         if ref.raw is not None and ref.raw is not seen:
             seen = ref.raw
             refuse_other_form(seen, preprocess, os.path.dirname(ref.file) or ".")  # noqa: PTH120
@@ -120,7 +120,13 @@ def read_into(
 def _runs(refs: Sequence[ImageRef | None]) -> Iterator[_Run]:
     run = _Run([], [])
     for position, ref in enumerate(refs):
-        if ref is None or ref.raw is None or ref.fault is not None or ref.size != ref.raw.bytes:
+        if (
+            ref is None
+            or ref.raw is None
+            or ref.fault is not None
+            or ref.data is not None
+            or ref.size != ref.raw.bytes
+        ):
             continue
         if run.refs and not _follows(run.refs[-1], ref):
             yield run

@@ -16,8 +16,9 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from vocscore.errors import ScoreError
 from vocscore.leaving import end_children
-from vocscore.workers.messages import Gone
+from vocscore.workers.messages import Gone, Raised
 from vocscore.workers.outbox import Outbox
 from vocscore.workers.worker import Arrivals, run_job
 
@@ -135,6 +136,9 @@ class RayLink:
             raise  # a fault of `receive` itself
         except ray.exceptions.RayError as error:
             self.answer, self._how = None, _last_line(error)
+            if getattr(error, "actor_init_failed", False):  # as it would another time
+                self.inbox.append(Raised(_cannot_start(self._how), str(error)))
+                return
             self.inbox.append(Gone(self._lost_node(error)))
             return
         self._place = place
@@ -175,6 +179,13 @@ def _last_line(error: Exception) -> str:
     """What Ray says of a death, without its advice."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1].partition(" Some common causes")[0][:300].rstrip(".") if lines else repr(error)
+
+
+def _cannot_start(how: str) -> ScoreError:
+    return ScoreError(
+        f"a process on the cluster cannot start: {how}. Its machines need the same versions of "
+        "vocscore and Python as this one: install them there, or in their image."
+    )
 
 
 # In the worker's process

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import tarfile
 
 import click
 import pytest
@@ -136,3 +137,35 @@ def test_a_single_image_is_planned(checkpoint, tmp_path):
     assert code == 0
     assert "images: 1, " in text
     assert "; 1 in all, 1.0 per process" in text
+
+
+def remote_plan(url, checkpoint, tmp_path):
+    """What the command measures of a URL, as JSON."""
+    code, text = told(url, "-m", checkpoint, "--json", tmp_path / "plan.json", *QUICKLY)
+    assert code == 0, text
+    return json.loads((tmp_path / "plan.json").read_bytes())
+
+
+def test_images_on_object_storage_are_requests(source, checkpoint, tmp_path, storage):
+    """One per image, and one for their list; each that is tried is read once there, too."""
+    value = remote_plan(storage.put_tree(source, "in"), checkpoint, tmp_path)
+    assert value["requests"] == 101
+    assert value["measured"]["images"] == 100
+    sizes = sum(file.stat().st_size for file in source.iterdir())
+    assert value["measured"]["bytes"] == pytest.approx(sizes, rel=0.2)
+
+
+def test_tars_on_object_storage_are_fetched_and_removed(
+    source, checkpoint, tmp_path, storage, monkeypatch
+):
+    """As a whole; a process is as fast as they come, at most."""
+    (tmp_path / "tars").mkdir()
+    with tarfile.open(tmp_path / "tars/0.tar", "w") as tar:
+        tar.add(source, arcname="in")
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("vocscore.pipeline.scratch._folder", lambda: str(tmp_path / "scratch"))
+    value = remote_plan(storage.put_tree(tmp_path / "tars", "t"), checkpoint, tmp_path)
+    assert value["measured"]["bytes"] == (tmp_path / "tars/0.tar").stat().st_size
+    assert value["requests"] == 3
+    assert value["images_per_second"] <= value["measured"]["storage"]["one"]["images_per_second"]
+    assert not list((tmp_path / "scratch").rglob("*.tar"))

@@ -8,7 +8,7 @@
 
 A copy gets its name when it is complete, and an existing one is not copied again, so a killed run
 can resume. The bad inputs are read from the ledger, so a quarantine can be requested when a run is
-resumed.
+resumed. One on object storage is made in the cache, and uploaded with the table.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from shards.files import open_regular, read_regular
 from shards.remote import store
 from shards.remote.places import is_remote
 from vocscore.errors import ScoreError
-from vocscore.scoring.bad_inputs import bad_records
+from vocscore.scoring.bad_inputs import bad_records, remote_copies
 from vocscore.scoring.bad_inputs.places import Places
+from vocscore.scoring.output.mirrored import url_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -56,7 +57,12 @@ class Quarantine:
         self._folder = folder
         self._places = Places(reserved=(TABLE, _MARK))
         self._mark = json.dumps(run, indent=1).encode("ascii")
-        if not _is_empty(folder) and _read(folder / _MARK) != self._mark:
+        self._url = url_of(folder)
+        if self._url is not None:
+            taken = not remote_copies.is_free(self._url, mark=_MARK, data=self._mark)
+        else:
+            taken = not _is_empty(folder) and _read(folder / _MARK) != self._mark
+        if taken:
             raise ScoreError(
                 f"{folder}: not empty, and not the quarantine of these inputs. Name another folder "
                 "with --quarantine, or remove it."
@@ -108,6 +114,8 @@ class Quarantine:
                     file.writelines(self._lines(unit))
         except OSError as error:
             raise _cannot_write(table, error) from error
+        if self._url is not None:
+            remote_copies.upload(self._folder, self._url)
 
     def _lines(self, unit: Path) -> Iterator[bytes]:
         for bad in bad_records.read(unit):

@@ -79,7 +79,7 @@ def _about_processes(measured: Measured, planned: Forecast) -> Iterator[str]:
     if planned.seconds > LONG:
         more = round(processes * planned.seconds / 3600)
         yield f"with {more:,} processes it would take about an hour, for the same core hours."
-    rate = processes * measured.trial.images_per_second
+    rate = processes * measured.rate
     busy = rate * measured.rows.write if measured.rows else 0.0
     if processes > 1 and busy > COMMITTED:
         yield (

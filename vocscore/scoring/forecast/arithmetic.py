@@ -90,6 +90,13 @@ class Measured:
     rows: RowCosts | None
 
     @property
+    def rate(self) -> float:
+        """Images per second of one process; tars on object storage are fetched at the same time."""
+        rate = self.trial.images_per_second
+        fetched = self.remote and self.tars is not None
+        return min(rate, self.storage.images_per_second) if fetched else rate
+
+    @property
     def requests(self) -> int:
         """Requests for listing and reading: one per loose image, one per range of a tar."""
         if not self.remote:
@@ -155,7 +162,7 @@ def forecast(measured: Measured, asked: PlanningConfig, *, unit_size: int) -> Fo
         asked: number of processes, and prices.
         unit_size: images of a unit, if the inputs are files.
     """
-    images, rate, processes = measured.images, measured.trial.images_per_second, asked.processes
+    images, rate, processes = measured.images, measured.rate, asked.processes
     units = -(-images // unit_size) if measured.tars is None else measured.tars
     each = min(unit_size, images) if measured.tars is None else -(-images // measured.tars)
     slowest = min(images, -(-units // processes) * each)
@@ -203,7 +210,7 @@ def advised_unit_size(measured: Measured, processes: int, *, given: int) -> int:
         processes: how many.
         given: as the options say.
     """
-    rate, batch = measured.trial.images_per_second, measured.batch_size
+    rate, batch = measured.rate, measured.batch_size
     per_process = -(-measured.images // processes)
     high = min(rate * LONGEST_UNIT, per_process / UNITS_A_PROCESS, MOST_IN_UNIT)
     low = min(rate * SHORTEST_UNIT, per_process, MOST_IN_UNIT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -34,8 +34,7 @@ from vocscore.scoring.forecast.trial import try_out
 from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
-from vocscore.scoring.inputs.sources import read_source, source_name
-from vocscore.scoring.inputs.urls import scheme_of
+from vocscore.scoring.inputs.sources import is_url, read_source, source_name
 from vocscore.scoring.run import check_model, thresholds_of
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def plan(
     engine, opener = used.engine, used.opener
     opened = time.perf_counter()
     on_gpu = opener.device.startswith("cuda")
-    with closing(engine):
+    with closing(engine), ExitStack() as held:
         measured = _measure(
             engine,
             stamped_inputs(inputs, config.scoring, choice),
@@ -109,8 +108,9 @@ def plan(
             parts=partial(TrialParts, rows_format=rows_format, joined=not choice.folder),
             times=Times(listing=listed - started, start=opened - listed),
             machine=Machine(usable_cores(), used.devices if on_gpu else 0),
-            remote=(scheme_of(str(source)) or "file") != "file",
+            remote=is_url(source),
             stage=stage,
+            held=held,
         )
     given = config.inputs.unit_size
     processes = config.planning.processes
@@ -153,12 +153,14 @@ def _measure(
     machine: Machine,
     remote: bool,
     stage: Callable[[str], None],
+    held: ExitStack,
 ) -> Measured:
     """Read, score and write images of a sample, each time others."""
     seconds, batch_size = config.planning.seconds, config.decode.batch_size
     stage("reading a sample")
     sample = sample_of(inputs, seconds=seconds * _SHARE_FOR_TARS)
-    storage = measure_storage(
+    held.callback(sample.close)
+    storage = sample.fetched or measure_storage(
         sample.refs(), max_pixels=config.decode.max_pixels, seconds=seconds * _SHARE_FOR_READING
     )
     stage("scoring a sample")

@@ -54,11 +54,11 @@ class PlanReport(Printed):
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values: times in seconds, sizes in bytes."""
-        measured, trial = self.measured, self.measured.trial
+        measured = self.measured
         return {
             **asdict(self),
             "output": str(self.output),
-            "images_per_second": trial.images_per_second,
+            "images_per_second": measured.rate,
             "bottleneck": measured.bottleneck,
             "requests": measured.requests,
         }
@@ -83,7 +83,8 @@ class PlanReport(Printed):
             f"{trial.images_per_second:,.1f} images/s ({machine.cores} cores{gpus}, "
             f"{self.device}, {self.precision})"
         )
-        for reads in (measured.storage.one, measured.storage.many):
+        storage = measured.storage
+        for reads in dict.fromkeys((storage.one, storage.many)):  # of fetched tars they are one
             yield (
                 f"reading alone, {reads.threads} thread{'s' * (reads.threads > 1)}: "
                 f"{reads.images_per_second:,.0f} images/s, {as_size(reads.bytes_per_second)}/s, "

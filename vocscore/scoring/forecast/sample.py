@@ -8,12 +8,14 @@ image comes twice before all have come once, so that most are read for the first
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from math import gcd
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from vocscore.errors import ScoreError
+from vocscore.scoring.forecast.storage import Reads, Storage
 from vocscore.scoring.inputs.units import Contents, FileUnit, LooseFiles
 
 if TYPE_CHECKING:
@@ -56,11 +58,13 @@ class FilesSample:
         counted: whether that number is exact.
         bytes: size of all inputs; None if it is not known without looking at each.
         tars: number of tars of the source; None if units are files.
+        fetched: how fast tars were fetched from object storage; None if they were not.
     """
 
     counted = True
     bytes: int | None = None
     tars: int | None = None
+    fetched: Storage | None = None
 
     def __init__(self, inputs: LooseFiles) -> None:
         self._inputs = inputs
@@ -76,6 +80,9 @@ class FilesSample:
         """Yield units of files, with the stamps of a real run."""
         for number, size in enumerate(sizes):
             yield self._unit(number, size)
+
+    def close(self) -> None:
+        """Do nothing: nothing was fetched to the disk."""
 
     def _unit(self, number: int, size: int) -> FileUnit:
         names: list[str] = []
@@ -110,7 +117,9 @@ class ListedUnit:
 
 
 class TarsSample:
-    """The images of some tars; the attributes are those of `FilesSample`.
+    """The images of some tars; the attributes are those of `FilesSample`. Close it.
+
+    Tars on object storage are fetched to the disk, as a run does, and stay there until then.
 
     Args:
         inputs: with at least one tar.
@@ -122,29 +131,47 @@ class TarsSample:
 
         Raises:
             ScoreError: there is no image in them.
+            StorageError: they cannot be fetched.
         """
-        units, until = list(inputs.units(1)), time.monotonic() + seconds
+        units, started = list(inputs.units(1)), time.monotonic()
+        self._copies, self._remote = ExitStack(), False
         images: list[ImageRef] = []
         looked = weight = 0
         for at in islice(spread(len(units), size=1), min(TARS, len(units))):
             contents = units[at.start].read()
-            images += () if contents.refusal else contents.images
+            images += () if contents.refusal else self._here(contents)
             weight += units[at.start].weight
             looked += 1
-            if images and time.monotonic() > until:
+            if images and time.monotonic() > started + seconds:
                 break
+        took = time.monotonic() - started
         if not images:
             raise ScoreError(
                 f"no image in {looked} of {len(units)} tars, which were looked at. Name a source "
                 "that contains images."
             )
         self._images, self._order = images, spread(len(images))
+        reads = Reads(1, len(images) / took, weight / took, took / looked)
+        self.fetched = Storage(reads, reads, weight / len(images)) if self._remote else None
         whole = looked == len(units)
         self.counted = whole or inputs.images is not None
         estimated = len(images) if whole else round(len(images) * inputs.weight / max(weight, 1))
         self.images = inputs.images or estimated
         self.bytes = inputs.weight
         self.tars = len(units)
+
+    def _here(self, contents: Contents) -> Sequence[ImageRef]:
+        """Return the images of a tar, in its local copy if it was fetched."""
+        copy = contents.copy
+        if copy is None:
+            return contents.images
+        self._remote = True
+        self._copies.callback(copy.remove)
+        return [replace(ref, file=copy.file) for ref in contents.images]
+
+    def close(self) -> None:
+        """Remove the tars that were fetched."""
+        self._copies.close()
 
     def refs(self) -> Iterator[ImageRef]:
         """Yield images for ever."""

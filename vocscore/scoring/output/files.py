@@ -16,9 +16,11 @@ class Files(Protocol):
 
     Attributes:
         place: the folder, as messages name it.
+        at_once: so many files are read at the same time, where several are.
     """
 
     place: str
+    at_once: int
 
     def open(self) -> None:
         """Make the folder, if it has to be made."""

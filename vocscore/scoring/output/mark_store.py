@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -126,9 +127,9 @@ class MarkStore:
 
     def records(self) -> dict[int, UnitRecord]:
         """Read the marks of the units that are wanted."""
-        for number in sorted(self.committed()):
-            if self._wanted(number):
-                self._marks[number] = self._mark(number)
+        numbers = [number for number in sorted(self.committed()) if self._wanted(number)]
+        with ThreadPoolExecutor(self._files.at_once) as pool:
+            self._marks.update(zip(numbers, pool.map(self._mark, numbers), strict=True))
         return {number: mark.record for number, mark in self._marks.items()}
 
     def commit(

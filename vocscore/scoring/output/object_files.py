@@ -25,6 +25,7 @@ class ObjectFiles:
 
     def __init__(self, url: str) -> None:
         self.place = places.redacted(url)
+        self.at_once = 32
         self._url = url
         self._copies: tempfile.TemporaryDirectory[str] | None = None
 

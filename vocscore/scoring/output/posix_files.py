@@ -31,6 +31,7 @@ class PosixFiles:
 
     def __init__(self, folder: Path) -> None:
         self.place = str(folder)
+        self.at_once = 1
         self._folder = folder
 
     def open(self) -> None:
