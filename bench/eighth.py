@@ -35,7 +35,9 @@ def run(options: Options) -> Iterator[Outcome]:
         ValueError: the extension was not built, the kind has no such images, or pixels differ.
     """
     if baseline._native is None:  # noqa: SLF001
-        raise ValueError("shards.images.baseline was not built: pip install -e . with a C compiler")
+        raise ValueError(
+            "shards.images._baseline was not built: pip install -e . with a C compiler"
+        )
     if options.kind not in _KINDS:
         raise ValueError(f"--kind {options.kind}: one of {_KINDS}")
     images = options.image_set(_NUMBER)

@@ -1,4 +1,4 @@
-"""Tries to break the decoder of baseline JPEGs (`shards/images/baseline`): `make fuzz`.
+"""Tries to break the decoder of baseline JPEGs (`native/`): `make fuzz`.
 
 Small JPEGs of many kinds are damaged at random. Whatever the code in C accepts must be accepted by
 libjpeg-turbo without a warning, with the same pixels. `make fuzz` builds it with the sanitizers of
@@ -173,8 +173,8 @@ def main() -> None:
     parser.add_argument("--library", help="a build of the module to be tested [the installed one]")
     asked = parser.parse_args()
     if asked.library:
-        loader = ExtensionFileLoader("_native", asked.library)
-        spec = spec_from_loader("_native", loader)
+        loader = ExtensionFileLoader("_baseline", asked.library)
+        spec = spec_from_loader("_baseline", loader)
         if spec is None:
             sys.exit(f"{asked.library} is not a module")
         baseline._native = module_from_spec(spec)  # noqa: SLF001
