@@ -80,7 +80,8 @@ def busy_with_others() -> str | None:
 def peak_memory() -> int:
     """Return the most bytes that this process, or one of its ended children, has had in memory."""
     who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(one).ru_maxrss for one in who) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return max(resource.getrusage(one).ru_maxrss for one in who) * unit
 
 
 def available_memory() -> int | None:
