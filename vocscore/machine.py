@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -74,6 +75,13 @@ def busy_with_others() -> str | None:
     except (AttributeError, OSError):
         return None
     return f"a load of {load:.1f} on {cores} cores" if load > 1.5 * cores else None
+
+
+def peak_memory() -> int:
+    """Return the most bytes that this process, or one of its ended children, has had in memory."""
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return max(resource.getrusage(one).ru_maxrss for one in who) * unit
 
 
 def available_memory() -> int | None:

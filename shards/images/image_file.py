@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from shards.images import exif, jpeg, pillow, scans
+from shards.images.budget import IMAGES
 from shards.images.reading import most_bytes, read_bytes, read_content
 
 if TYPE_CHECKING:
@@ -233,10 +234,12 @@ def _decode(
     known = jpeg.header(data) if data.startswith(jpeg.SIGNATURE) else None
     if known is None:
         opened = _opened(data, max_pixels)
+        IMAGES.claim(pillow.BYTES_A_PIXEL * opened.coded[0] * opened.coded[1])
         return _in_full(pillow.decode(opened, data, upright=upright))
     width, height, colors = known
     pillow.refuse_too_large(width, height, max_pixels)
     if colors in _INKS:
+        IMAGES.claim(pillow.BYTES_A_PIXEL * width * height)
         # Pillow knows the convention by which inks are stored inverted, TurboJPEG does not;
         # TurboJPEG only checks that the image is intact.
         jpeg.decode(data, colors="CMYK")
@@ -244,6 +247,7 @@ def _decode(
     reduced = 1
     if side is not None:
         reduced = jpeg.reduction(width, height, side=side, of_longer=of_longer)
+    IMAGES.claim(jpeg.decoding_bytes(data, width=width, height=height, reduced=reduced))
     if reduced == 8 and not thorough:
         pixels = jpeg.decode_eighth(data, colors, width=width, height=height)
     else:

@@ -23,6 +23,7 @@ PLAIN_COLORS: Final = ("YCbCr", "Gray")
 _SOI: Final = b"\xff\xd8"
 _EOI: Final = b"\xff\xd9"
 _APP0, _APP1, _APP14, _APP15, _COM, _SOS = 0xE0, 0xE1, 0xEE, 0xEF, 0xFE, 0xDA
+_SOF2 = 0xC2
 _EXIF_STARTS: Final = (b"Exif\0\0II*\0", b"Exif\0\0MM\0*")
 _NOT_READ_HERE: Final = re.compile(
     r"unsupported jpeg (process|data precision)|not a jpeg|unsupported color conversion",
@@ -97,6 +98,23 @@ def reduction(width: int, height: int, *, side: int, of_longer: bool = False) ->
         if length >= _ROOM * divisor * side:
             return divisor
     return 1
+
+
+def decoding_bytes(data: bytes, *, width: int, height: int, reduced: int) -> int:
+    """Return the memory that decoding takes, for `budget`.
+
+    Pixels of 3 bytes; and of a progressive file, of which libjpeg keeps all coefficients at once,
+    2 bytes for each of them in up to 3 colors.
+
+    Args:
+        data: the whole file.
+        width: pixels, as stored.
+        height: pixels, as stored.
+        reduced: the pixels are 1/`reduced` of these, along each axis.
+    """
+    pixels = 3 * (width // reduced + 1) * (height // reduced + 1)
+    progressive = any(marker == _SOF2 for marker, _, _ in _segments(data))
+    return pixels + (6 * width * height if progressive else 0)
 
 
 def decode(

@@ -45,7 +45,7 @@ warnings.filterwarnings("ignore", module=r"PIL\..*")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-_BYTES_A_PIXEL: Final = 8
+BYTES_A_PIXEL: Final = 8
 """Memory of the most demanding decoder, libwebp with its two canvases."""
 _UNKNOWN_TIFF: Final = re.compile(r"unknown (pixel mode|data organization)|\d+")
 """Pillow's message for an unknown layout or, as a number, an unknown compression."""
@@ -126,7 +126,7 @@ def decode(opened: Opened, data: bytes, *, upright: bool) -> NDArray[np.uint8]:
     except BadImage as bad:
         # libwebp and dav1d report only that they failed
         if bad.fault.reason is Reason.CORRUPT:
-            memory.look_for(_BYTES_A_PIXEL * opened.coded[0] * opened.coded[1])
+            memory.look_for(BYTES_A_PIXEL * opened.coded[0] * opened.coded[1])
         raise
     return exif.turned(pixels, orientation) if upright else pixels
 

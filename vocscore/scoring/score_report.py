@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from shards.file_kinds import count
 from vocscore.config.scoring import CEILINGS_AFTER
+from vocscore.machine import peak_memory
 from vocscore.printed import Printed
 from vocscore.records.keys import stored
 
@@ -46,6 +47,8 @@ class ScoreReport(Printed):
         tta: the views of each image; None: one.
         units: the share of a job, such as '3/16' or 'any'; None: the output was written.
         left: with `units`, how many units of all jobs were not committed yet.
+        peak_memory_bytes: the most that this process has had in memory, or the largest of its
+            workers on this machine that have ended; 0 if nothing was scored.
     """
 
     images: int
@@ -63,6 +66,7 @@ class ScoreReport(Printed):
     tta: str | None = None
     units: str | None = None
     left: int | None = None
+    peak_memory_bytes: int = 0
 
     def __str__(self) -> str:
         """Return images, errors by reason, the rate, and the path of the rows."""
@@ -166,6 +170,7 @@ def report_of(
         problems=(*inputs.problems, *(line for record in records for line in record.problems)),
         seconds=seconds,
         output=output,
+        peak_memory_bytes=peak_memory(),
     )
 
 
