@@ -133,3 +133,13 @@ def test_no_message_has_clicks_words(place: Path) -> None:
     """'Directory 'x' is a file' is nowhere."""
     for words in ((*SCORE, "file"), (*TRAIN, "file"), ("verify", "file")):
         assert "Directory" not in refused(*words)
+
+
+@pytest.mark.parametrize("url", ["s3://", "gs:///", "hf://name"])
+@pytest.mark.usefixtures("place")
+def test_a_url_that_names_no_bucket_or_repository_is_one_line(url):
+    """Wherever a URL may be given, and before anything is asked or made."""
+    given = ("score", url, "-m", "run", "-o", "o.csv"), ("score", "x", "-m", url, "-o", "o.csv")
+    written = ("score", "x", "-m", "run", "-o", url), ("merge", url)
+    for words in (*given, ("plan", url, "-m", "run"), ("pack", url, "-o", "shards"), *written):
+        assert refused(*words).startswith(f"Error: {url}: it names no ")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -207,6 +209,16 @@ def test_nothing_to_merge_is_one_line(tmp_path, source, checkpoint):
     share(source, output, checkpoint, "1/1")
     with pytest.raises(ScoreError, match=r"by jobs of their own .*vocscore merge"):
         run(source, output, checkpoint, unit_size=6, overwrite=True)
+    plan = work_folder(output) / "plan.json"
+    good = plan.read_text()
+    for damaged in ("[]", '"text"', '{"parts": "marks"}', '{"run": "abc"}', ""):
+        plan.write_text(damaged)
+        with pytest.raises(ScoreError, match=r"plan\.json: damaged"):
+            merged(output)
+    plan.write_text("{}")
+    with pytest.raises(ScoreError, match="of one process"):
+        merged(output)
+    plan.write_text(good)
     output.write_text("mine")
     with pytest.raises(ScoreError, match=r"already exists\. Use --overwrite"):
         merged(output)
@@ -284,6 +296,40 @@ def test_too_many_bad_inputs_stop_the_merge(source, checkpoint, tmp_path):
     assert merged(output, max_bad=0.1).errors == 2
 
 
+@pytest.mark.parametrize("how", ["gone", "shorter", "other"])
+@pytest.mark.parametrize("role", ["part", "bad", "stamps"])
+def test_whatever_a_mark_names_is_checked_at_the_merge(source, checkpoint, tmp_path, role, how):
+    """A unit with a damaged file is missing; scored again, it has the bytes of one process."""
+    output, whole = tmp_path / "o.csv", tmp_path / "whole.csv"
+    run(source, whole, checkpoint, unit_size=6)
+    share(source, output, checkpoint, "1/1")
+    file = max(work_folder(output).glob(f"{role}-*"))
+    unit, good = int(file.name.split("-")[1]), file.read_bytes()
+    if how == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(good[:-16] if how == "shorter" else bytes(len(good)))
+    with pytest.raises(UnfinishedError, match=rf"1 of 5 units are damaged or gone.*: {unit}\."):
+        merged(output, quarantine=tmp_path / "bad")
+    assert share(source, output, checkpoint, "any").images == (6 if unit < 4 else 2)
+    merged(output, quarantine=tmp_path / "bad")
+    for suffix in ("", ".files.npy"):
+        assert contents(Path(f"{output}{suffix}")) == contents(Path(f"{whole}{suffix}"))
+
+
+def test_a_damaged_start_is_one_line(source, checkpoint, tmp_path):
+    """The next job stores another one."""
+    output = tmp_path / "o.csv"
+    share(source, output, checkpoint, "1/1")
+    (started,) = work_folder(output).glob("started-*")
+    started.write_bytes(b"")
+    with pytest.raises(ScoreError, match=r"started-.*damaged"):
+        merged(output)
+    started.unlink()
+    share(source, output, checkpoint, "1/1")
+    assert merged(output).images == 26
+
+
 def test_two_merges_at_once_are_refused(source, checkpoint, tmp_path):
     """While one holds the lock, the other says so."""
     output = tmp_path / "o.csv"
@@ -322,6 +368,9 @@ def test_the_exit_codes_tell_what_to_do(source, checkpoint, tmp_path):
     code, text = called(*score, *settings, "--units", "3/2")
     assert code == 2
     assert "--units 3/2: name a share" in text
+    code, text = called(*score, *settings, "--units", f"{'1' * 5000}/{'1' * 5000}")
+    assert code == 2
+    assert "name a share" in text
     code, text = called(*score, *settings, "--units", "1/2")
     assert code == 0
     assert "units: 1/2" in text
@@ -333,8 +382,30 @@ def test_the_exit_codes_tell_what_to_do(source, checkpoint, tmp_path):
     code, text = called(*score, *settings, "--units", "any")
     assert code == 0
     assert f"merge {output}" in text
+    assert called(*score, *settings, "--units", "1/2", "--quiet") == (0, "")
     code, text = called("merge", output, "--json", tmp_path / "summary.json")
     assert code == 0
     assert "images: 26" in text
     assert json.loads((tmp_path / "summary.json").read_text())["errors"] == 2
     assert called("merge", output)[0] == 0
+
+
+def test_a_job_killed_while_it_lists_leaves_nothing_in_the_temporary_folder(
+    source, checkpoint, tmp_path, monkeypatch
+):
+    """The listing has no name there at any time."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    seen = []
+
+    def put(self, name, file):
+        seen.append((name, file.read(), list(temporary.iterdir())))
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vocscore.scoring.output.posix_files.PosixFiles.put_file", put)
+    with pytest.raises(ScoreError, match="no space left"):
+        share(source, tmp_path / "o.csv", checkpoint, "1/2")
+    ((name, listing, left),) = seen
+    assert name == f"listing-{hashlib.sha256(listing).hexdigest()[:16]}"
+    assert left == []

@@ -111,3 +111,6 @@ def test_the_command_that_finishes_is_the_one_that_was_given():
     )
     assert with_units("vocscore score --units=auto a", "any") == "vocscore score --units=any a"
     assert with_units("vocscore score a", "any") == "vocscore score a --units any"
+    assert with_units("vocscore score 'a --units b' --units 3/16", "any") == (
+        "vocscore score 'a --units b' --units any"
+    )

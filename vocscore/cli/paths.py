@@ -16,7 +16,7 @@ from shards.remote.places import is_remote, redacted
 from vocscore.cli.common import KnownError
 from vocscore.errors import ScoreError
 from vocscore.local_folders import local_folder, local_run
-from vocscore.scoring.inputs.urls import refuse_url
+from vocscore.scoring.inputs.urls import refuse_nameless_url, refuse_url
 from vocscore.scoring.output.mirrored import is_written, mirrored
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class PathType(click.Path):
         label = _label(param)
         if not text:
             raise KnownError(f"{label} '': an empty path. {label} takes {self._takes}.")
+        refuse_nameless_url(text)
         if self._fetched is not None and is_remote(text):
             return fetch_typed(text, self._fetched)
         if self._uploaded and is_written(text):
@@ -153,6 +154,7 @@ class SourceType(click.ParamType):  # type: ignore[type-arg]
         """
         del param, ctx
         text = str(value)
+        refuse_nameless_url(text)
         if not is_remote(text):
             refuse_typed_url(text, written=False)
         return text

@@ -141,7 +141,7 @@ def score(
         report = (
             _score_to_stdout(src, config, checkpoint=checkpoint, shown=shown)
             if to_stdout
-            else _score_to_file(src, out, config, checkpoint=checkpoint, shown=shown)
+            else _score_to_file(src, out, config, checkpoint=checkpoint, shown=shown, quiet=quiet)
         )
     for problem in report.problems:  # also with --quiet: something in the source was not scored
         click.echo(f"warning: {problem}", err=True)
@@ -162,7 +162,7 @@ def _say_cost(views: Tta, checkpoint: Path) -> None:
 
 
 def _score_to_file(
-    src: str, out: Path, config: ScoreConfig, *, checkpoint: Path, shown: Progress
+    src: str, out: Path, config: ScoreConfig, *, checkpoint: Path, shown: Progress, quiet: bool
 ) -> ScoreReport:
     from vocscore.scoring.jobs.start import start
 
@@ -176,7 +176,7 @@ def _score_to_file(
             progress=shown,
             listing=shown.listing,
             on_stage=shown.stage,
-            on_share=lambda share: click.echo(f"units: {share}", err=True),
+            on_share=None if quiet else lambda share: click.echo(f"units: {share}", err=True),
         )
 
 

@@ -12,7 +12,7 @@ from vocscore.errors import OptionError
 
 AUTO: Final = "auto"
 ANY: Final = "any"
-_SHARE: Final = re.compile(r"([1-9]\d*)/([1-9]\d*)")
+_SHARE: Final = re.compile(r"([1-9]\d{0,8})/([1-9]\d{0,8})")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
+from shards.remote import places
 from vocscore.errors import ScoreError
 
 if TYPE_CHECKING:
@@ -76,3 +77,16 @@ def refuse_url(place: str | Path, *, written: bool = False) -> None:
             f"{text}: a URL, but only files are written. Name a local file, and copy it afterwards."
         )
     raise ScoreError(f"{text}: {why}.")
+
+
+def refuse_nameless_url(place: str) -> None:
+    """Refuse a URL without a bucket or a repository, such as 's3://'.
+
+    Raises:
+        ScoreError: it is one.
+    """
+    if places.is_remote(place):
+        try:
+            places.split(place)
+        except ValueError as error:
+            raise ScoreError(f"{places.redacted(place)}: {error}.") from error

@@ -30,8 +30,8 @@ from vocscore.scoring.jobs.stores import open_store
 from vocscore.scoring.output.describe import describe
 from vocscore.scoring.output.earlier import refuse_other
 from vocscore.scoring.output.features_parts import facts
-from vocscore.scoring.output.ledger import PARTS, opened_store
-from vocscore.scoring.output.marked_run import LeftBehindError
+from vocscore.scoring.output.ledger import opened_store
+from vocscore.scoring.output.marked_run import PARTS, LeftBehindError
 from vocscore.scoring.plan import plan_of
 from vocscore.scoring.run import check_model, thresholds_of
 from vocscore.scoring.score_report import (

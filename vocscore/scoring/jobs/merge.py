@@ -20,7 +20,8 @@ from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.jobs.missing import different, unfinished
 from vocscore.scoring.jobs.stores import open_store
 from vocscore.scoring.output.features_parts import BYTES, KEY
-from vocscore.scoring.output.ledger import PARTS, Ledger
+from vocscore.scoring.output.ledger import Ledger
+from vocscore.scoring.output.marked_run import PARTS
 from vocscore.scoring.output.mirrored import refresh
 from vocscore.scoring.output.posix_store import work_folder
 from vocscore.scoring.output.verified import DamagedPartError
@@ -64,7 +65,7 @@ def merge(
     plan = probe.plan()
     if plan is None and not (work_folder(output) / "done.json").exists():
         return _merged_before(output)
-    told = plan or json.loads((work_folder(output) / "done.json").read_bytes())
+    told = json.loads((work_folder(output) / "done.json").read_bytes()) if plan is None else plan
     if plan is not None and PARTS not in plan:
         raise ScoreError(
             f"{output}: there is an unfinished run of one process, without --units. Rerun its "
@@ -177,6 +178,11 @@ class _Merging:
         except FileNotFoundError as error:
             raise ScoreError(
                 f"{self._output}: no job has got to its first image yet. Start one."
+            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ScoreError(
+                f"{work_folder(self._output)}: what the first job stored of itself (started-...) "
+                "is damaged. Remove that file, and run a job again, which stores it anew."
             ) from error
 
     def _format(self, begun: ScoreRecord) -> RowsFormat:

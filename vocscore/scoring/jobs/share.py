@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +12,7 @@ from vocscore.errors import ScoreError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+UNITS: Final = "--units"
 SLURM: Final = "SLURM_ARRAY_TASK_ID"
 _STEP: Final = "SLURM_ARRAY_TASK_STEP"
 _COUNTED: Final = (
@@ -154,5 +155,11 @@ def array_expression(shares: Iterable[int], *, first: int = 1, step: int = 1) ->
 
 def with_units(command: str, units: str) -> str:
     """Return a command, as it was recorded, with another value of `--units`."""
-    changed, number = re.subn(r"(--units[ =])\S+", rf"\g<1>{units}", command)
-    return changed if number else f"{command} --units {units}"
+    words = shlex.split(command)
+    found = False
+    for at, word in enumerate(words):
+        if word == UNITS and at + 1 < len(words):
+            words[at + 1], found = units, True
+        elif word.startswith(f"{UNITS}="):
+            words[at], found = f"{UNITS}={units}", True
+    return shlex.join(words if found else [*words, UNITS, units])

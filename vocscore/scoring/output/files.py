@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,8 +36,8 @@ class Files(Protocol):
     def put(self, name: str, data: bytes) -> None:
         """Write a file whose name says what is in it: writing it twice is harmless."""
 
-    def put_file(self, name: str, source: Path) -> None:
-        """Copy a local file, as `put` writes bytes."""
+    def put_file(self, name: str, source: BinaryIO) -> None:
+        """Copy an open file from its position on, as `put` writes bytes."""
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of this name."""

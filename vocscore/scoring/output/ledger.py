@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
+from shlex import quote
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from vocscore.errors import ScoreError
 from vocscore.scoring.output.differences import differences
+from vocscore.scoring.output.marked_run import PARTS
 from vocscore.scoring.output.object_store import object_store
 from vocscore.scoring.output.posix_store import PosixStore, work_folder
 
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from vocscore.scoring.output.unit_record import UnitRecord
 
 FORMAT_VERSION = 1
-PARTS: Final = "parts"
-"""In a plan: how parts are committed; missing where one process does."""
 
 
 @contextmanager
@@ -203,16 +203,16 @@ class Ledger:
     def _refuse_other(
         self, old: Mapping[str, Any], new: Mapping[str, Any], *, discard: bool
     ) -> None:
+        place = self._store.place
         if old.get(PARTS) != new.get(PARTS):
             which = "by" if PARTS in old else "without"
-            cure = "finish it with 'vocscore merge'" if PARTS in old else "rerun its command"
+            cure = f"'vocscore merge {quote(place)}'" if PARTS in old else "its own command"
             raise ScoreError(
-                f"{self._store.place}: there is an unfinished run {which} jobs of their own "
-                f"(--units). To finish it, {cure}; or choose another -o."
+                f"{place}: there is an unfinished run {which} jobs of their own (--units). Finish "
+                f"it with {cure}; or choose another -o."
             )
         if not discard:
             found = ", ".join(differences(old, new))
             raise ScoreError(
-                f"{self._store.place}: there is an unfinished run that differs in {found}. "
-                f"{self._store.cure}"
+                f"{place}: there is an unfinished run that differs in {found}. {self._store.cure}"
             )

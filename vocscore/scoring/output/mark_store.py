@@ -29,10 +29,15 @@ from vocscore.scoring.output.marks import (
     mark_name,
     marked,
 )
-from vocscore.scoring.output.verified import DamagedPartError, Verified
+from vocscore.scoring.output.verified import (
+    DamagedPartError,
+    Verified,
+    checked,
+    checked_bytes,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import ExitStack
 
     from vocscore.scoring.output.features_parts import FeaturesFormat
@@ -179,18 +184,33 @@ class MarkStore:
         raise OSError(0, "other processes keep its name busy", f"{self._files.place}/{name}")
 
     def bad_records(self, number: int) -> Path:
-        """Return a file with the bad inputs of a unit; missing if it has none."""
+        """Return a file with the bad inputs of a unit; missing if it has none.
+
+        Raises:
+            DamagedPartError: it is not as it was stored; its mark is withdrawn.
+        """
         stored = self._marks[number].files.get(BAD)
         if stored is None:
             return Path(self._files.place) / f"bad-{number:06d}-none.jsonl"
         with self.run.using():
-            return self._files.local(stored.name)
+            path = checked(self._files, stored)
+            if path is None:
+                raise self._withdrawn([number])
+            return path
 
     def stamps(self, units: int) -> bytes:
-        """Return the stamps of the units one after the other."""
-        stored = (self._marks[number].files.get(STAMPS) for number in range(units))
+        """Return the stamps of the units one after the other.
+
+        Raises:
+            DamagedPartError: some are not as they were stored; their marks are withdrawn.
+        """
+        stored = {number: self._marks[number].files.get(STAMPS) for number in range(units)}
         with self.run.using():
-            return b"".join(self._files.read(one.name) for one in stored if one is not None)
+            found = {n: checked_bytes(self._files, one) for n, one in stored.items() if one}
+            pieces = [piece for piece in found.values() if piece is not None]
+            if len(pieces) < len(found):
+                raise self._withdrawn([n for n, piece in found.items() if piece is None])
+        return b"".join(pieces)
 
     def different(self) -> list[int]:
         """The units for which a process wrote bytes that differ from those that stand."""
@@ -222,10 +242,14 @@ class MarkStore:
                 )
         except DamagedPartError as error:
             with self.run.using():
-                self._files.remove(mark_name(self.run.number, number) for number in error.numbers)
-            raise
+                raise self._withdrawn(error.numbers) from error
         with self.run.using():
             self._remove()
+
+    def _withdrawn(self, numbers: Sequence[int]) -> DamagedPartError:
+        """Remove the marks of damaged units, so that they are scored again."""
+        self._files.remove(mark_name(self.run.number, number) for number in numbers)
+        return DamagedPartError(numbers)
 
     @property
     def features_bytes(self) -> int | None:

@@ -12,14 +12,13 @@ import json
 import secrets
 import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.saved import read_inputs, write_inputs
 from vocscore.scoring.output.marks import is_ours
 from vocscore.scoring.output.posix_files import NoLinksError
-from vocscore.scoring.output.verified import hashed
+from vocscore.scoring.output.verified import hashed_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from vocscore.scoring.output.files import Files
 
 PLAN: Final = "plan.json"
+PARTS: Final = "parts"
+"""In a plan: how parts are committed; missing where one process does."""
 _RUN: Final = "run"
 _LISTING: Final = "listing_file"
 
@@ -61,12 +62,12 @@ class MarkedRun:
         """
         try:
             with self.using():
-                plan = json.loads(self._files.read(PLAN))
-            if _RUN in plan:
-                self.number, self._listing = plan.pop(_RUN), plan.pop(_LISTING)
+                plan = dict(json.loads(self._files.read(PLAN)).items())
+            if PARTS in plan or _RUN in plan:
+                self.number, self._listing = str(plan.pop(_RUN)), str(plan.pop(_LISTING))
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, AttributeError) as error:  # not JSON, not ours, not an object
             raise ScoreError(
                 f"{self._files.place}/{PLAN}: damaged, so the run cannot be resumed. Remove "
                 f"{self._files.place} to start over, or choose another -o."
@@ -93,13 +94,13 @@ class MarkedRun:
 
     def freeze(self, inputs: Inputs) -> None:
         """Store the inputs for all processes of the run that is about to begin."""
-        with tempfile.TemporaryDirectory(prefix="vocscore-") as folder, self.using():
-            working = Path(folder, "listing")
-            with working.open("wb") as file:
-                write_inputs(inputs, file)
-            self._listing = f"listing-{hashed(working)[0][:16]}"
+        with tempfile.TemporaryFile() as file, self.using():  # no name: a kill leaves nothing
+            write_inputs(inputs, file)
+            file.seek(0)
+            self._listing = f"listing-{hashed_open(file)[0][:16]}"
+            file.seek(0)
             self._files.open()
-            self._files.put_file(self._listing, working)
+            self._files.put_file(self._listing, file)
 
     def inputs(self) -> Inputs:
         """Read the inputs of the run, whose plan has been read.

@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from shards.files import open_binary
 from shards.remote import places, store
 from shards.remote.download import fetch
 from vocscore.scoring.output.marks import BAD
@@ -41,10 +40,10 @@ class ObjectFiles:
         """Write an object."""
         store.put(self._of(name), data)
 
-    def put_file(self, name: str, source: Path) -> None:
+    def put_file(self, name: str, source: BinaryIO) -> None:
         """Copy a local file, in parts."""
-        with open_binary(source) as opened, store.writer(self._of(name)) as file:
-            shutil.copyfileobj(opened, file, 1 << 20)
+        with store.writer(self._of(name)) as file:
+            shutil.copyfileobj(source, file, 1 << 20)
 
     def exists(self, name: str) -> bool:
         """Whether there is an object of this name."""

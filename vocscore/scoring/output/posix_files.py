@@ -6,10 +6,10 @@ import errno
 import os
 import shutil
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from shards import atomic
-from shards.files import open_binary, read_regular
+from shards.files import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -69,10 +69,10 @@ class PosixFiles:
         with atomic.replacing(self._folder / name) as file:
             file.write(data)
 
-    def put_file(self, name: str, source: Path) -> None:
+    def put_file(self, name: str, source: BinaryIO) -> None:
         """Copy a file."""
-        with open_binary(source) as opened, atomic.replacing(self._folder / name) as file:
-            shutil.copyfileobj(opened, file, 1 << 20)
+        with atomic.replacing(self._folder / name) as file:
+            shutil.copyfileobj(source, file, 1 << 20)
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of this name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from shards.files import open_binary
 from vocscore.errors import ScoreError
@@ -68,12 +68,25 @@ class Verified:
                 yield later
 
     def _checked(self, stored: Stored) -> Path | None:
-        try:
-            path = self._files.local(stored.name)
-        except FileNotFoundError:
-            return None
-        digest, size = hashed(path)
-        return path if stored.is_of(digest, size) else None
+        return checked(self._files, stored)
+
+
+def checked(files: Files, stored: Stored) -> Path | None:
+    """Return the path of a file; None if it is gone, or not as it was stored."""
+    try:
+        path = files.local(stored.name)
+    except FileNotFoundError:
+        return None
+    return path if stored.is_of(*hashed(path)) else None
+
+
+def checked_bytes(files: Files, stored: Stored) -> bytes | None:
+    """Return what is in a small file; None if it is gone, or not as it was stored."""
+    try:
+        data = files.read(stored.name)
+    except FileNotFoundError:
+        return None
+    return data if stored.is_of(hashlib.sha256(data).hexdigest(), len(data)) else None
 
 
 def hashed(file: Path) -> tuple[str, int]:
@@ -82,9 +95,14 @@ def hashed(file: Path) -> tuple[str, int]:
     Raises:
         OSError: it cannot be read.
     """
-    digest, size = hashlib.sha256(), 0
     with open_binary(file) as opened:
-        while piece := opened.read(1 << 20):
-            digest.update(piece)
-            size += len(piece)
+        return hashed_open(opened)
+
+
+def hashed_open(file: BinaryIO) -> tuple[str, int]:
+    """SHA-256 in hexadecimal, and bytes, of an open file from its position on."""
+    digest, size = hashlib.sha256(), 0
+    while piece := file.read(1 << 20):
+        digest.update(piece)
+        size += len(piece)
     return digest.hexdigest(), size
