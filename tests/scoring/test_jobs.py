@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -315,6 +316,26 @@ def test_whatever_a_mark_names_is_checked_at_the_merge(source, checkpoint, tmp_p
     merged(output, quarantine=tmp_path / "bad")
     for suffix in ("", ".files.npy"):
         assert contents(Path(f"{output}{suffix}")) == contents(Path(f"{whole}{suffix}"))
+
+
+def test_bad_inputs_of_every_job_are_copied_from_any_folder(
+    source, checkpoint, tmp_path, monkeypatch
+):
+    """The source was a relative path, also for the job that listed it; a later merge says no."""
+    output, away = tmp_path / "o.csv", tmp_path / "away"
+    away.mkdir()
+    monkeypatch.chdir(tmp_path)
+    share(Path(source.name), output, checkpoint, "1/1")
+    monkeypatch.chdir(away)
+    assert merged(output, quarantine=away / "bad").errors == 2
+    with (away / "bad" / "quarantine.csv").open(newline="") as file:
+        copies = [row["copy"] for row in csv.DictReader(file)]
+    assert len(copies) == 2
+    assert all((away / "bad" / copy).is_file() and copy for copy in copies)
+    done = CliRunner().invoke(main, ["merge", str(output), "--quarantine", "more"])
+    assert done.exit_code == 0
+    assert "nothing is copied to more" in done.output
+    assert "copies of bad inputs" not in done.output
 
 
 def test_a_damaged_start_is_one_line(source, checkpoint, tmp_path):

@@ -53,10 +53,13 @@ def merge(out: Path, *, json_file: Path | None, quiet: bool, **settings: Any) ->
     refuse_summary(json_file, beside=out, of=out)
     with progress("merge", quiet=quiet) as shown:
         report = run(out, config, on_stage=shown.stage)
+    quarantine = config.limits.quarantine
+    if report.complete and quarantine is not None:
+        click.echo(f"warning: nothing is copied to {quarantine}: {out} was merged before", err=True)
     for problem in report.problems:
         click.echo(f"warning: {problem}", err=True)
     if not quiet:
-        summarize(report, quarantine=config.limits.quarantine, err=False)
+        summarize(report, quarantine=None if report.complete else quarantine, err=False)
     if json_file:
         write_summary(json_file, report.to_json())
     if report.all_bad:

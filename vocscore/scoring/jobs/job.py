@@ -174,6 +174,7 @@ class _Job:
                 source=given_name(self._source),
                 command=command,
             )
+            inputs = self._store.run.inputs()  # also in the first job: its places are absolute
             return self._score(engine, ledger, inputs, rows_format, progress=progress)
 
     def _inputs(self, listing: Callable[[int], None] | None) -> tuple[Inputs, bool]:
