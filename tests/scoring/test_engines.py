@@ -19,7 +19,7 @@ from score_doubles import make_files, score_fake
 from vocscore.errors import DeviceError, ScoreError
 from vocscore.scoring.engines.factory import resolve_devices
 from vocscore.scoring.engines.processes import ProcessEngine
-from vocscore.scoring.output.posix_store import work_folder
+from vocscore.scoring.output.work_folder import work_folder
 from vocscore.workers import processes
 
 pytestmark = pytest.mark.exclusive

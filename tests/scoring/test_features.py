@@ -31,7 +31,7 @@ from vocscore.runtime.base import Runtime
 from vocscore.runtime.cuda import CudaRuntime
 from vocscore.runtime.features import Joined, TwoPasses, pooled
 from vocscore.runtime.scorer import open_scorer
-from vocscore.scoring.output.posix_store import work_folder
+from vocscore.scoring.output.work_folder import work_folder
 
 BAD = (2, 7)
 NAMES = [f"{i:02d}.jpg" for i in range(11)]

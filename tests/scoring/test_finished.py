@@ -12,8 +12,8 @@ from tiny_network import make_checkpoint, run
 from vocscore.cli.main import main
 from vocscore.errors import ScoreError
 from vocscore.records.score_record import read_record, record_file
-from vocscore.scoring.output.posix_store import work_folder
 from vocscore.scoring.output.publication import Publication
+from vocscore.scoring.output.work_folder import work_folder
 
 FORMS = ("o.csv", "o.jsonl", "o.parquet", "parts")
 

@@ -21,7 +21,7 @@ from vocscore.errors import OptionError, ScoreError, StoppedOnPurposeError, Unfi
 from vocscore.scoring.jobs import job as jobs
 from vocscore.scoring.jobs.merge import merge
 from vocscore.scoring.jobs.start import start
-from vocscore.scoring.output.posix_store import work_folder
+from vocscore.scoring.output.work_folder import work_folder
 
 SETTINGS = {
     "loader": "host",

@@ -10,8 +10,8 @@ from shards import atomic
 from vocscore.errors import ScoreError
 from vocscore.scoring.output.differences import differences
 from vocscore.scoring.output.ledger import open_ledger
-from vocscore.scoring.output.posix_store import work_folder
 from vocscore.scoring.output.unit_record import UnitRecord
+from vocscore.scoring.output.work_folder import work_folder
 
 PLAN = {
     "source": "/a",

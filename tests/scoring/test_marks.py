@@ -16,9 +16,9 @@ from vocscore.scoring.output.ledger import Ledger
 from vocscore.scoring.output.marked_run import LeftBehindError
 from vocscore.scoring.output.marks import BAD, FEATURES, PART, STAMPS, Mark, Stored
 from vocscore.scoring.output.posix_files import PosixFiles
-from vocscore.scoring.output.posix_store import work_folder
 from vocscore.scoring.output.unit_record import UnitRecord
 from vocscore.scoring.output.verified import DamagedPartError
+from vocscore.scoring.output.work_folder import work_folder
 
 PLAN = {"parts": "marks", "checkpoint": "a" * 64}
 INPUTS = LooseFiles("/in", ["a.jpg", "b.jpg"])

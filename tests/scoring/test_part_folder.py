@@ -13,8 +13,8 @@ import pytest
 from vocscore.errors import ScoreError
 from vocscore.scoring.output.existing import refuse_existing
 from vocscore.scoring.output.ledger import open_ledger
-from vocscore.scoring.output.posix_store import work_folder
 from vocscore.scoring.output.unit_record import UnitRecord
+from vocscore.scoring.output.work_folder import work_folder
 
 DRIVER = Path(__file__).with_name("dying_folder.py")
 PLAN = {"checkpoint": "a" * 64}

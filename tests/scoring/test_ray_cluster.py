@@ -17,7 +17,7 @@ from score_doubles import make_files, score_fake
 from vocscore.errors import ScoreError
 from vocscore.scoring.engines.processes import WorkerEngine
 from vocscore.scoring.engines.worker import ScoringJob
-from vocscore.scoring.output.posix_store import work_folder
+from vocscore.scoring.output.work_folder import work_folder
 from vocscore.workers.dispatch import Policy
 from vocscore.workers.ray_actors import RayTransport
 from vocscore.workers.ray_cluster import RayCluster

@@ -14,8 +14,8 @@ from tiny_network import CLASSES, make_checkpoint, run
 from vocscore.cli.main import main
 from vocscore.errors import ScoreError
 from vocscore.scoring.output.ledger import open_ledger
-from vocscore.scoring.output.posix_store import work_folder
 from vocscore.scoring.output.unit_record import UnitRecord
+from vocscore.scoring.output.work_folder import work_folder
 
 PLAN = {"checkpoint": "a" * 64}
 OURS = b'{"format": "vocscore predictions", "version": 1, "text": "%s"}'

@@ -21,7 +21,7 @@ from score_doubles import (
 
 from vocscore.errors import ScoreError
 from vocscore.scoring.engines.unit_results import RowsError
-from vocscore.scoring.output.posix_store import work_folder
+from vocscore.scoring.output.work_folder import work_folder
 
 NAMES = [f"{i // 5}/{i:02d}{'bad' if i % 4 == 1 else ''}.jpg" for i in range(22)]
 

@@ -14,7 +14,7 @@ from tiny_network import CLASSES, SIZE, make_checkpoint, numbers, read, run
 from vocscore.errors import ScoreError
 from vocscore.models.checkpoint import load_checkpoint
 from vocscore.scoring.inputs.sources import read_source
-from vocscore.scoring.output.posix_store import work_folder
+from vocscore.scoring.output.work_folder import work_folder
 
 
 @pytest.fixture(scope="module")

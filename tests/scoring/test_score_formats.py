@@ -20,9 +20,9 @@ from vocscore.models.card import checkpoint_hash
 from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.output.ledger import open_ledger
-from vocscore.scoring.output.posix_store import work_folder
 from vocscore.scoring.output.rows import Rows
 from vocscore.scoring.output.unit_record import UnitRecord
+from vocscore.scoring.output.work_folder import work_folder
 
 OUTPUTS = [
     ("out.csv", None),

@@ -15,7 +15,7 @@ from tiny_network import CLASSES, make_checkpoint, run
 from vocscore.errors import OptionError, ScoreError
 from vocscore.records.score_record import read_record, record_file
 from vocscore.scoring.output.ledger import Ledger
-from vocscore.scoring.output.posix_store import work_folder
+from vocscore.scoring.output.work_folder import work_folder
 
 FORMATS = ("csv", "jsonl", "parquet")
 ODD = (

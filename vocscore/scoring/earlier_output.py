@@ -13,7 +13,7 @@ from vocscore.scoring.output.existing import refuse_existing
 from vocscore.scoring.output.features_parts import check_file, refuse_existing_features
 from vocscore.scoring.output.ledger import settle
 from vocscore.scoring.output.mirrored import url_of
-from vocscore.scoring.output.posix_store import work_folder
+from vocscore.scoring.output.work_folder import work_folder
 from vocscore.scoring.update.reuse import loose, refuse_storage
 
 if TYPE_CHECKING:

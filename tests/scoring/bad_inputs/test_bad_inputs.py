@@ -9,8 +9,8 @@ from score_doubles import FakeLoader, is_bad, make_files, score_fake
 from vocscore.errors import StoppedOnPurposeError
 from vocscore.scoring.bad_inputs import bad_inputs
 from vocscore.scoring.output.ledger import open_ledger
-from vocscore.scoring.output.posix_store import work_folder
 from vocscore.scoring.output.unit_record import UnitRecord
+from vocscore.scoring.output.work_folder import work_folder
 
 
 def test_without_a_limit_bad_inputs_never_stop_a_run(source, output):

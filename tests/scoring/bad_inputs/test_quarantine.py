@@ -12,7 +12,7 @@ from score_doubles import FakeForward, make_files, score_fake
 from vocscore.errors import ScoreError, StoppedOnPurposeError
 from vocscore.scoring.bad_inputs import bad_inputs, quarantine
 from vocscore.scoring.bad_inputs.quarantine import Quarantine, refuse_inside
-from vocscore.scoring.output.posix_store import work_folder
+from vocscore.scoring.output.work_folder import work_folder
 
 
 def test_offenders_are_copied_with_their_folders_and_listed(source, output, folder):

@@ -23,8 +23,8 @@ from vocscore.scoring.output.features_parts import BYTES, KEY
 from vocscore.scoring.output.ledger import Ledger
 from vocscore.scoring.output.marked_run import PARTS
 from vocscore.scoring.output.mirrored import refresh
-from vocscore.scoring.output.posix_store import work_folder
 from vocscore.scoring.output.verified import DamagedPartError
+from vocscore.scoring.output.work_folder import work_folder
 from vocscore.scoring.score_report import ScoreReport, report_of
 from vocscore.scoring.scoring import Scoring
 

@@ -8,7 +8,7 @@ from vocscore.scoring.output.mark_store import MarkStore
 from vocscore.scoring.output.object_store import object_store
 from vocscore.scoring.output.posix_files import PosixFiles
 from vocscore.scoring.output.posix_publisher import PosixPublisher
-from vocscore.scoring.output.posix_store import work_folder
+from vocscore.scoring.output.work_folder import work_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

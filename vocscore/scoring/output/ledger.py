@@ -11,7 +11,8 @@ from vocscore.errors import ScoreError
 from vocscore.scoring.output.differences import differences
 from vocscore.scoring.output.marked_run import PARTS
 from vocscore.scoring.output.object_store import object_store
-from vocscore.scoring.output.posix_store import PosixStore, work_folder
+from vocscore.scoring.output.posix_store import PosixStore
+from vocscore.scoring.output.work_folder import work_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

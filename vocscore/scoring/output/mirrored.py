@@ -15,14 +15,19 @@ import os
 import shutil
 import tempfile
 from pathlib import Path, PosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shards.errors import StorageError
 from shards.remote import places, store
 from vocscore import caches
 from vocscore.errors import ScoreError
 from vocscore.records.score_record import record_file
-from vocscore.scoring.output.posix_store import work_folder
+from vocscore.scoring.output.work_folder import work_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from typing_extensions import Self
 
 WRITTEN: Final = ("s3", "gs", "az")
 """Schemes of storage that can be written."""
@@ -46,6 +51,11 @@ class MirroredPath(PosixPath):
             if local == folder or local.startswith(f"{folder}/"):
                 return f"{url}{local[len(folder) :]}"
         return local
+
+    def iterdir(self) -> Generator[Self]:
+        """Yield what is in the local folder: from Python 3.13 on, pathlib asks for its text."""
+        for path in Path(self.__fspath__()).iterdir():
+            yield self / path.name
 
 
 def is_written(place: str) -> bool:

@@ -8,7 +8,7 @@ from vocscore.scoring.output.mark_store import MarkStore
 from vocscore.scoring.output.mirrored import url_of
 from vocscore.scoring.output.object_files import ObjectFiles
 from vocscore.scoring.output.object_publisher import ObjectPublisher
-from vocscore.scoring.output.posix_store import work_folder
+from vocscore.scoring.output.work_folder import work_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

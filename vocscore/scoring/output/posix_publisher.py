@@ -12,8 +12,8 @@ from vocscore.errors import ScoreError
 from vocscore.scoring.output import part_folder
 from vocscore.scoring.output.existing import refuse_existing
 from vocscore.scoring.output.features_parts import KEY, refuse_existing_features
-from vocscore.scoring.output.posix_store import work_folder
 from vocscore.scoring.output.publication import Publication
+from vocscore.scoring.output.work_folder import work_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

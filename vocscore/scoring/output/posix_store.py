@@ -36,6 +36,7 @@ from vocscore.scoring.output.features_parts import FeaturesParts, refuse_existin
 from vocscore.scoring.output.marks import is_ours
 from vocscore.scoring.output.publication import Publication
 from vocscore.scoring.output.unit_record import UnitRecord
+from vocscore.scoring.output.work_folder import work_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -49,11 +50,6 @@ _OURS = re.compile(
     r"((part|bad|features)-\d{6,}|plan|done|merged|record|started|files|features)\.[a-z]+"
 )
 _MARK = re.compile(r"part-(\d{6,})\.json")
-
-
-def work_folder(output: Path) -> Path:
-    """Return the folder beside an unfinished output."""
-    return output.with_name(f"{output.name}.parts")
 
 
 class PosixStore:
