@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from vocscore.api.webdataset import webdataset
     from vocscore.comparing import CompareReport
     from vocscore.config.charts import ChartConfig
+    from vocscore.config.cluster import ClusterConfig
     from vocscore.config.comparing import ComparedConfig
     from vocscore.config.compute import ComputeConfig, DecodeConfig
     from vocscore.config.demo import DemoConfig
@@ -66,7 +67,6 @@ if TYPE_CHECKING:
     from vocscore.config.relabeling import RelabelConfig
     from vocscore.config.reporting import ContentsConfig
     from vocscore.config.scoring import (
-        ClusterConfig,
         InferenceConfig,
         InputsConfig,
         LimitsConfig,
@@ -226,11 +226,11 @@ _MODULES = {
         "PreprocessingConfig",
         "RunFolderConfig",
     ),
+    "vocscore.config.cluster": ("ClusterConfig",),
     "vocscore.config.jobs": ("JobLimitsConfig", "JobsConfig", "MergedConfig"),
     "vocscore.config.pack_workers": ("PackWorkersConfig",),
     "vocscore.config.packing": ("ImagesConfig", "LabelsConfig", "ShardsConfig", "SplitConfig"),
     "vocscore.config.scoring": (
-        "ClusterConfig",
         "InferenceConfig",
         "InputsConfig",
         "LimitsConfig",

@@ -8,8 +8,9 @@ from importlib.metadata import version
 
 import pytest
 
+from vocscore.config.cluster import ClusterConfig
 from vocscore.config.jobs import JobsConfig
-from vocscore.config.scoring import ClusterConfig, InferenceConfig, ScoreConfig
+from vocscore.config.scoring import InferenceConfig, ScoreConfig
 from vocscore.errors import OptionError, ScoreError
 from vocscore.scoring.engines.cluster import ClusterJob, ClusterOpener, seen_files
 from vocscore.scoring.engines.factory import EngineOpener

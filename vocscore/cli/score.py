@@ -20,11 +20,11 @@ from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
 from vocscore.cli.score_summary import say_all_bad, summarize
 from vocscore.cli.streams import rows_to_stdout
+from vocscore.config.cluster import ClusterConfig
 from vocscore.config.compute import DecodeConfig
 from vocscore.config.groups import build
 from vocscore.config.jobs import JobsConfig
 from vocscore.config.scoring import (
-    ClusterConfig,
     InferenceConfig,
     InputsConfig,
     LimitsConfig,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from vocscore.config.cluster import check_address
 from vocscore.config.option import Group, option
-from vocscore.config.scoring import check_address
 from vocscore.errors import OptionError
 
 

@@ -23,7 +23,7 @@ from vocscore.workers.waiting import Waiting
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
-    from vocscore.config.scoring import ClusterConfig
+    from vocscore.config.cluster import ClusterConfig
     from vocscore.scoring.engines import Event
     from vocscore.scoring.engines.factory import EngineOpener
     from vocscore.scoring.engines.local import LocalEngine
