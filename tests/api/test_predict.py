@@ -42,7 +42,7 @@ def test_a_list_of_paths_equals_the_rows_of_score_to_the_bit(
     empty.touch()
     text.write_text("<html>404</html>")
     listed = [*paths[20:], *map(str, (broken, empty, text)), "gone.jpg", *paths[:20], paths[5]]
-    listed += ["https://example.org/a.jpg", str(tmp_path / "old.zip")]
+    listed += ["ftp://example.org/a.jpg", str(tmp_path / "old.zip")]
     (tmp_path / "old.zip").write_bytes(b"PK\3\4")
     (tmp_path / "list.txt").write_text("".join(f"{path}\n" for path in listed))
     rows = csv_rows(tmp_path / "list.txt")
