@@ -36,7 +36,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def test_once(storage: Bucket, tmp_path: Path) -> None:
-    """The tree is as in the storage, and is fetched once; what changes, anew."""
+    """The tree is that of the storage, and is fetched once; what changes is fetched again."""
     storage.put("set/a.txt", b"1")
     storage.put("set/b/c.txt", b"")
     told: list[tuple[int, int]] = []

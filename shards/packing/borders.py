@@ -1,6 +1,6 @@
 """Where shards begin and end: a function of what was found out about each image, and nothing else.
 
-So the images may be checked in any order and place, and the shards written likewise.
+So images may be checked, and shards written, in any order and place.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def pack(
             stored as files.
         progress: called with the images done, the total, and those rejected so far.
         stage: called with the name of each stage of a run with a pool, where `progress` then
-            begins anew.
+            starts again from 0.
         pool: opens workers that check and write; None: this process does.
 
     Raises:

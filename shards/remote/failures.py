@@ -81,7 +81,7 @@ def _storage_error(url: str, error: Exception) -> StorageError:
         return StorageError(f"{redacted(url)}: {why}", status=status)
     passing = f"the storage answers {answer}" if status else _unreachable(text.lower())
     return StorageError(
-        f"{redacted(url)}: {passing}, also when asked again. Run the same command again later.",
+        f"{redacted(url)}: {passing}, even after retries. Rerun the same command later.",
         passing=True,
         status=status,
     )

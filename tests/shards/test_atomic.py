@@ -113,7 +113,7 @@ def test_a_file_system_without_locks_does_not_stop_the_work(
 def test_a_required_lock_that_cannot_be_had_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where flock is not supported, whoever needs the lock is refused, and nothing is held open."""
+    """Without flock, a caller that needs the lock is refused, and nothing stays open."""
 
     def flock(descriptor: int, how: int) -> NoReturn:
         raise OSError(errno.ENOSYS, "Function not implemented")

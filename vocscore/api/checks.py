@@ -60,7 +60,7 @@ def place(name: str, value: Any, *, what: str = "folder") -> Path:
 
 
 def run_place(name: str, value: Any) -> Path:
-    """Return the folder of a run, likewise."""
+    """Return the folder of a run; one on object storage is fetched."""
     return local_run(path_text(name, value))
 
 

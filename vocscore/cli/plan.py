@@ -82,7 +82,7 @@ def plan(
 ) -> None:
     """Tell what scoring takes, before it is started: hours, bytes, requests, the bottleneck.
 
-    SRC and the options are those of 'vocscore score'. For some seconds, images from all over SRC
+    SRC and the options are those of 'vocscore score'. For some seconds, images spread over SRC
     are read, then others are scored as in a run, and their rows are written to a temporary
     folder. The whole run, by N processes like this one, is predicted from that: its time with a
     range, core hours or GPU hours, and the unit size with which N processes end at about the same

@@ -69,7 +69,7 @@ def _about_processes(measured: Measured, planned: Forecast) -> Iterator[str]:
     if processes > 1 and fixed > MOSTLY * planned.seconds:
         yield (
             f"{fixed / planned.seconds:.0%} of the time is for starting and listing: fewer "
-            "processes cost less and take hardly longer."
+            "processes cost less and take little more time."
         )
     if measured.tars is not None and measured.tars < UNITS_A_PROCESS * processes > UNITS_A_PROCESS:
         yield (

@@ -79,7 +79,7 @@ class PlanReport(Printed):
         machine = measured.machine
         gpus = f", {machine.gpus} GPU{'s' * (machine.gpus > 1)}" if machine.gpus else ""
         yield (
-            f"tried here: {trial.images:,} images from all over{bad}, in {trial.seconds:.1f} s: "
+            f"tried here: {trial.images:,} images spread over SRC{bad}, in {trial.seconds:.1f} s: "
             f"{trial.images_per_second:,.1f} images/s ({machine.cores} cores{gpus}, "
             f"{self.device}, {self.precision})"
         )

@@ -182,7 +182,7 @@ class _Merging:
         except (ValueError, KeyError, TypeError) as error:
             raise ScoreError(
                 f"{work_folder(self._output)}: what the first job stored of itself (started-...) "
-                "is damaged. Remove that file, and run a job again, which stores it anew."
+                "is damaged. Remove that file, and run a job again: it stores this again."
             ) from error
 
     def _format(self, begun: ScoreRecord) -> RowsFormat:
