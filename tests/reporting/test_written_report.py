@@ -316,7 +316,7 @@ def test_a_full_cache_is_named(predictions: Path, tmp_path: Path, monkeypatch: A
     """Where the columns do not fit, the line says where that is; nothing is left there."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(EvalError, match="cannot be written to .*cache/vocscore/columns: no space"):
+    with pytest.raises(EvalError, match=r"cannot be written to .*cache/vocscore/columns: no space"):
         vs.report(predictions, tmp_path / "r.html", images_per_class=0)
     assert not list((tmp_path / "cache" / "vocscore" / "columns").iterdir())
 
