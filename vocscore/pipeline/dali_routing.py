@@ -1,14 +1,31 @@
-"""Decides which images DALI's graph decodes; the reading threads decode the others."""
+"""Decides which images DALI's graph decodes; the reading threads decode the others.
+
+The choice depends on the file and the preprocessing alone: a choice that depended on the batch
+would let pixels depend on it. The graph gets the JPEGs that a GPU's engines decode and that the
+host would have to decode in full, too. For larger ones the arithmetic is (12 megapixels to 256x256,
+16 cores, one H100; the host's times are measured, the engines' rate is its maker's, and
+`python -m bench gpu` measures both):
+
+- graph: every coefficient is checked on a core first, in 25 ms; then the engines decode all pixels,
+  340 images per second;
+- host: 17 ms at 1/8, so 940 images per second. The check alone takes longer.
+
+So `jpeg.reduction` is the limit: 2.1 megapixels for squares of 256x256. At 1/4, just above it, the
+host takes a tenth more than the check and the cores are even with the engines. Images that are
+cropped at random (only in training) follow the same rule, although the host decodes them in full:
+16 cores do 310 per second, and the memory of the GPU stays free of them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
 
 from shards.images import image_file, jpeg
+from shards.images.jpeg_engines import suits_engines
 from vocscore.pipeline import batching, host
 from vocscore.pipeline.batch import Failure
 from vocscore.pipeline.color import recolor
@@ -25,6 +42,14 @@ if TYPE_CHECKING:
     from vocscore.pipeline.dali_decoder import Inputs
     from vocscore.pipeline.geometry import Placement
     from vocscore.pipeline.preprocess import Preprocess
+
+MOST_PIXELS: Final = 1 << 24
+"""Pixels of the largest image for the graph, 50 MB when decoded.
+
+Only long panoramas and networks for large images get there. A batch of 64 of them takes 3.2 GB of
+the GPU's memory, and three batches are there at a time; the host decodes them within its own bound
+(`shards.images.budget`).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +154,15 @@ def is_for_dali(data: bytes, preprocess: Preprocess, max_pixels: int) -> bool:
     if header is None:
         return False
     width, height, colors = header
-    if colors not in jpeg.PLAIN_COLORS or width * height > max_pixels:
+    if colors not in jpeg.PLAIN_COLORS or width * height > min(max_pixels, MOST_PIXELS):
         return False
     # The graph resizes whole images; of these the middle is used.
     if preprocess.fit == "crop" and max(width, height) > LONGEST * min(width, height):
         return False
-    # For a large one, the check alone costs as much as decoding it at 1/8 on the host, and DALI
-    # can only decode in full.
     side = resized_side(preprocess)
-    return jpeg.reduction(width, height, side=side, of_longer=preprocess.fit == "pad") == 1
+    if jpeg.reduction(width, height, side=side, of_longer=preprocess.fit == "pad") > 1:
+        return False
+    return suits_engines(data)
 
 
 def inputs_of(jpegs: Sequence[Jpeg]) -> Inputs:
