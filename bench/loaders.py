@@ -40,6 +40,7 @@ IMAGES = {
     "large": 32,
     "mosaic": 32,
     "progressive": 32,
+    "medium": 64,
     "thumbnails": 1024,
     "png": 128,
     "resized": 512,

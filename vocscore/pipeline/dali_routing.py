@@ -1,19 +1,25 @@
 """Decides which images DALI's graph decodes; the reading threads decode the others.
 
-The choice depends on the file and the preprocessing alone: a choice that depended on the batch
-would let pixels depend on it. The graph gets the JPEGs that a GPU's engines decode and that the
-host would have to decode in full, too. For larger ones the arithmetic is (12 megapixels to 256x256,
-16 cores, one H100; the host's times are measured, the engines' rate is its maker's, and
-`python -m bench gpu` measures both):
+The choice depends on the file and the preprocessing alone: one that depended on the batch would let
+pixels depend on it. The graph gets the JPEGs that a GPU's engines decode and that the host would
+decode in full, too; `jpeg.reduction` is the limit, 2.1 megapixels for squares of 256x256.
 
-- graph: every coefficient is checked on a core first, in 25 ms; then the engines decode all pixels,
-  340 images per second;
-- host: 17 ms at 1/8, so 940 images per second. The check alone takes longer.
+The reasons, in milliseconds of a core (measured on an AMD EPYC) and images per second of 16 cores
+or of an H100's seven engines (by arithmetic: 4.1 gigapixels per second, from the published rate of
+an A100's five; `python -m bench gpu` measures them):
 
-So `jpeg.reduction` is the limit: 2.1 megapixels for squares of 256x256. At 1/4, just above it, the
-host takes a tenth more than the check and the cores are even with the engines. Images that are
-cropped at random (only in training) follow the same rule, although the host decodes them in full:
-16 cores do 310 per second, and the memory of the GPU stays free of them.
+    JPEG                      check      host, with resize    engines
+    12 megapixels, at 1/8     31  510    22   730              340
+    3.1 megapixels, at 1/4    11 1500    16  1000             1300
+    1.9 megapixels, in full   6.9 2300   14  1100             2100
+    VOC, in full              0.9 19000  2.0 8200            23000
+    VOC, progressive          2.6 6200   3.5 4500                -
+
+Before the graph decodes an image, the check has read every coefficient. At 1/8 the check alone
+takes longer than the host. At 1/4 the engines may be a little faster, but then images of that size
+would have other pixels on a GPU than on a CPU. Progressive files are not for engines: the graph
+would read their coefficients on the CPU a second time. Large images that are cropped at random
+(only in training) are decoded in full on the host as well, so that the GPU's memory stays free.
 """
 
 from __future__ import annotations
