@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vocscore.pipeline.batch import ImageLoader
     from vocscore.pipeline.dali_decoder import Decoder
 
-IMAGES = {"large": 256, "voc": 4096, "medium": 512}
+IMAGES = {"mosaic": 256, "voc": 4096, "medium": 512}
 """Kind -> images per turn on a GPU. The most important kind first."""
 _DIFFERENT = 128
 """Files; a turn reads each of them several times."""
