@@ -11,7 +11,7 @@ from shards.errors import BadImage, Fault, Reason
 from shards.files import open_regular
 from shards.image_formats import SNIFFED_BYTES
 from shards.images import jpeg, kinds
-from shards.images.budget import IMAGES
+from shards.images.budget import FILES
 from shards.remote import places, store
 from shards.tar.ustar import MAX_MEMBER_BYTES
 
@@ -118,7 +118,7 @@ def _read(ref: ImageRef, limit: int) -> tuple[bytes, int]:
         size = ref.size if ref.size >= 0 else os.fstat(descriptor).st_size - ref.offset
         wanted = max(0, size)
         _refuse_too_many(wanted, limit)
-        IMAGES.claim(wanted)
+        FILES.claim(wanted)
         if wanted > _LARGE:
             _look_first(descriptor, ref)
         pieces: list[bytes] = []
