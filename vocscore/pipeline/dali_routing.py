@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from vocscore.pipeline.dali_decoder import Inputs
     from vocscore.pipeline.geometry import Placement
     from vocscore.pipeline.preprocess import Preprocess
+
+_LARGEST: Final = 64
+"""Pixels of an image per pixel of its square. DALI decodes a whole batch before it resizes it, 790
+MB for 64 images at 256; twice as many pixels as any image has that is not long and narrow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,8 @@ def is_for_dali(data: bytes, preprocess: Preprocess, max_pixels: int) -> bool:
     # For a large one, the check alone costs as much as decoding it at 1/8 on the host, and DALI
     # can only decode in full.
     side = resized_side(preprocess)
+    if width * height > _LARGEST * side * side:
+        return False
     return jpeg.reduction(width, height, side=side, of_longer=preprocess.fit == "pad") == 1
 
 
