@@ -1,7 +1,7 @@
 """The memory that decoding an image takes beside its file, which is claimed before (`budget`).
 
 The figures are peaks of a process that decoded and resized an image of 80 megapixels, rounded up;
-`python -m bench memory` compares whole runs with the limit.
+`python -m bench large` compares whole runs with the limit.
 
     format               bytes per pixel, where they are
     JPEG                 3: pixels, of what is decoded at 1/8 or 1/4 only; as many again if turned

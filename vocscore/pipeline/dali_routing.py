@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vocscore.pipeline.preprocess import Preprocess
 
 _LARGEST: Final = 64
-"""Pixels of an image per pixel of its square. DALI decodes a whole batch before it resizes it, 790
+"""Pixels of an image per pixel of its square. DALI decodes a whole batch before it resizes it, 805
 MB for 64 images at 256; twice as many pixels as any image has that is not long and narrow."""
 
 
