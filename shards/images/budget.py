@@ -14,6 +14,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from shards.images import allocator
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -84,8 +86,17 @@ class Budget:
             self._own.bytes += size
             self._working += 1
 
+    def claimed(self) -> int:
+        """Return what this thread has claimed in its block of `image`."""
+        return self._own.bytes if getattr(self._own, "open", False) else 0
+
     def _fits(self, size: int) -> bool:
         return self._used + size <= self.limit or self._working == 0
+
+
+_TRIMMED: Final = 64 << 20
+"""Bytes of an image after which the allocator gives back what it keeps: some milliseconds beside a
+tenth of a second or more of decoding."""
 
 
 def _of_files(limit: int) -> int:
@@ -112,4 +123,8 @@ def set_limit(limit: int) -> None:
 def image() -> Iterator[None]:
     """Give back, at the end, what this thread claims for an image inside the block."""
     with FILES.image(), PIXELS.image():
-        yield
+        try:
+            yield
+        finally:
+            if PIXELS.claimed() >= _TRIMMED:  # before others take it
+                allocator.trim()

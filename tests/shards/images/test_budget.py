@@ -13,8 +13,8 @@ import pytest
 from encoded import drawn, encoded
 from PIL import Image
 
-from shards.images import image_file, memory
-from shards.images.budget import Budget
+from shards.images import allocator, image_file, memory
+from shards.images.budget import PIXELS, Budget, image
 
 
 class Watched:
@@ -130,6 +130,21 @@ def test_the_limit_can_be_changed_while_threads_wait() -> None:
     assert not waiting.is_alive()
     held.set()
     holder.join(20)
+
+
+def test_freed_memory_is_given_back_after_large_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before their claim is; never after small ones, which would take it again at once."""
+    seen: list[int] = []
+    monkeypatch.setattr(allocator, "trim", lambda: seen.append(PIXELS.claimed()))
+    for size in (100 << 20, 1 << 20):
+        with image():
+            PIXELS.claim(size)
+    with image():
+        pass
+    assert seen == [100 << 20]
+    assert PIXELS.claimed() == 0
+    monkeypatch.undo()
+    allocator.trim()  # whatever the C library
 
 
 @pytest.fixture
