@@ -6,18 +6,16 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
-from PIL import Image
+from typing import TYPE_CHECKING, Final
 
 from bench import product
+from bench.large_drawing import FORMS
 from bench.outcome import Outcome, held
 from bench.processes import tiny_checkpoint, tiny_images, watched
 from shards.images.budget import LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from bench.contests import Options
@@ -30,19 +28,6 @@ LINKS, LINKS_OF_SCANS = 12, 3
 MOST_BESIDE: Final = 1.05
 """The largest peak beside that of tiny images, in multiples of the limit."""
 
-_FORMS: Final[Mapping[str, tuple[str, str, Mapping[str, Any]]]] = {
-    "jpeg": ("RGB", "jpg", {}),
-    "progressive": ("RGB", "jpg", {"progressive": True, "subsampling": "4:4:4"}),
-    "inks": ("CMYK", "jpg", {"progressive": True}),
-    "png": ("RGB", "png", {"compress_level": 1}),
-    "alpha": ("LA", "png", {"compress_level": 1}),
-    "deep": ("I;16", "png", {"compress_level": 1}),
-    "lzw": ("RGB", "tif", {"compression": "tiff_lzw"}),
-    "fax": ("1", "tif", {"compression": "group4"}),
-    "webp": ("RGB", "webp", {"quality": 50, "method": 0}),
-    "palette": ("P", "gif", {}),
-}
-"""Name -> mode, suffix and how it is written."""
 _SCANS: Final = ("jpeg", "progressive", "png")
 
 
@@ -61,7 +46,7 @@ def large_images(options: Options) -> Iterator[Outcome]:
     small = tiny_images(options.scratch / "small", 64)
     large = options.scratch / "large"
     large.mkdir()
-    _write(large, PHOTOGRAPH, tuple(_FORMS), options.images or LINKS)
+    _write(large, PHOTOGRAPH, tuple(FORMS), options.images or LINKS)
     _write(large, SCAN, _SCANS, LINKS_OF_SCANS)
     base = run(small, checkpoint, threads=THREADS[0]).peak_bytes
     runs = [run(large, checkpoint, threads=threads) for threads in THREADS]
@@ -104,24 +89,9 @@ def _write(folder: Path, size: tuple[int, int], names: tuple[str, ...], links: i
     """
     for name in names:
         subprocess.run(  # noqa: S603 - our own words
-            [sys.executable, "-m", "bench.large_images", str(folder), name, *map(str, size)],
+            [sys.executable, "-m", "bench.large_drawing", str(folder), name, *map(str, size)],
             check=True,
         )
-        _, suffix, _ = _FORMS[name]
-        first = folder / f"00-{name}-{size[0]}.{suffix}"
+        (first,) = folder.glob(f"00-{name}-{size[0]}.*")
         for number in range(1, links):
-            os.link(first, folder / f"{number:02d}-{name}-{size[0]}.{suffix}")
-
-
-def _draw(folder: str, name: str, width: int, height: int) -> None:
-    mode, suffix, words = _FORMS[name]
-    squares = np.random.default_rng(0).integers(0, 256, (height // 100, width // 100, 3), np.uint8)
-    image = Image.fromarray(squares).convert("L" if mode == "I;16" else mode)
-    if mode == "I;16":
-        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
-    large = image.resize((width, height), Image.Resampling.NEAREST)
-    large.save(f"{folder}/00-{name}-{width}.{suffix}", **words)
-
-
-if __name__ == "__main__":
-    _draw(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+            os.link(first, folder / f"{number:02d}{first.name[2:]}")

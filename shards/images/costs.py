@@ -4,7 +4,8 @@ The figures are peaks of a process that decoded and resized an image of 80 megap
 `python -m bench large` compares whole runs with the limit.
 
     format               bytes per pixel, where they are
-    JPEG                 3: pixels, of what is decoded at 1/8 or 1/4 only; as many again if turned
+    JPEG                 3: pixels, of what is decoded at 1/8 or 1/4 only; as many again if it is
+                         turned or cropped
     JPEG, progressive    2 more for each coefficient: libjpeg keeps all of them, at every scale
     JPEG, CMYK           7: Pillow's 4, and the pixels
     PNG, GIF, BMP, PNM   7: the same; 3 to 4 for gray, palettes and through libspng

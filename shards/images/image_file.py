@@ -253,8 +253,10 @@ def _decode(
     orientation = jpeg.orientation(data) if upright else 1
     needs = jpeg.decoding_bytes(data, width=width, height=height, reduced=reduced)
     if reduced == 1:
-        narrow = (side or 0) * max(width, height)  # resized along one axis
-        needs += costs.PIXEL * (narrow if orientation == 1 else max(narrow, width * height))
+        # A copy: of the image turned upright or cropped, or of it resized along one axis.
+        whole = side is None or orientation != 1
+        narrow = (side or 0) * max(width, height)
+        needs += costs.PIXEL * max(narrow, width * height if whole else 0)
     PIXELS.claim(needs)
     if reduced == 8 and not thorough:
         pixels = jpeg.decode_eighth(data, colors, width=width, height=height)
