@@ -130,4 +130,7 @@ CONTESTS = {
     "cluster": Contest("cluster:run", "workers of a Ray cluster that sleep", in_all=False),
     "remote": Contest("remote:run", "object storage behind 30 ms", in_all=False),
     "memory": Contest("processes:memory", "memory per additional input", in_all=False),
+    "large": Contest(
+        "large_images:large_images", "memory of large images, by threads", in_all=False
+    ),
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vocscore.config.compute import ComputeConfig
 from vocscore.errors import ScoreError
-from vocscore.machine import parse_device, settle_threads, usable_cores
+from vocscore.machine import bound_images, parse_device, settle_threads, usable_cores
 from vocscore.scoring.engines.local import LocalEngine
 from vocscore.scoring.engines.processes import ProcessEngine
 from vocscore.workers.kind import kind_of
@@ -31,6 +32,7 @@ class EngineOpener:
         threads: number of threads that read and decode.
         precision: as returned by `resolve_precision`.
         max_pixels: width times height of the largest image that is decoded.
+        image_memory: MiB for the images that its process decodes at the same time.
         features: whether the backbone's features are computed too.
         tta: the views of each image; None: as it is.
     """
@@ -43,6 +45,7 @@ class EngineOpener:
     batch_size: int
     threads: int
     max_pixels: int
+    image_memory: int = ComputeConfig.image_memory
     features: bool = False
     tta: Tta | None = None
 
@@ -58,6 +61,7 @@ class EngineOpener:
         from vocscore.runtime.scorer import open_scorer
         from vocscore.scoring.engines.batching import CPU_GROUP, FixedBatcher
 
+        bound_images(self.image_memory)
         group = CPU_GROUP if self.device == "cpu" else self.batch_size
         runtime, card = open_scorer(
             self.checkpoint,
@@ -167,17 +171,14 @@ def open_workers(template: EngineOpener, devices: Sequence[str]) -> ProcessEngin
     """Start a worker on each device and wait until all have loaded.
 
     Args:
-        template: its threads and the machine's cores are divided among the workers; its device
-            is ignored.
+        template: its threads, its memory for images and the machine's cores are divided among
+            the workers; its device is ignored.
         devices: as returned by `resolve_devices`.
     """
     from dataclasses import replace
 
     number = len(devices)
     threads, cores = max(1, template.threads // number), max(1, usable_cores() // number)
-    return ProcessEngine(
-        [
-            WorkerOpener(replace(template, device=device, threads=threads), cores)
-            for device in devices
-        ]
-    )
+    memory = max(1, template.image_memory // number)
+    each = replace(template, threads=threads, image_memory=memory)
+    return ProcessEngine([WorkerOpener(replace(each, device=d), cores) for d in devices])

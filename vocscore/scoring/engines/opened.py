@@ -109,6 +109,7 @@ def _template(config: ScoreConfig, *, checkpoint: Path, identity: str) -> Engine
         batch_size=config.decode.batch_size,
         threads=compute.workers or usable_cores(),
         max_pixels=config.decode.max_pixels,
+        image_memory=compute.image_memory,
         features=config.output.features is not None,
         tta=compute.views,
     )
