@@ -13,6 +13,7 @@ import json
 import logging
 import shlex
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shards import atomic
@@ -104,27 +105,63 @@ def write(folder: Path, graph: Any, *, identity: str, report: Mapping[str, Any])
     atomic.write(folder / FOLDER / REPORT, (json.dumps(written, indent=2) + "\n").encode())
 
 
-def quantized(folder: Path, *, identity: str) -> tuple[Path, str]:
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """The quantized model of a checkpoint.
+
+    Attributes:
+        file: in OpenVINO's format.
+        sha256: of its bytes.
+        made_from: hash of the checkpoint.
+        images: number of images that it was compared with float32 on; 0: the report does not say.
+        largest: largest difference of a probability on them.
+        changed: share of the decisions that differ.
+    """
+
+    file: Path
+    sha256: str
+    made_from: str
+    images: int
+    largest: float
+    changed: float
+
+
+def has_quantized(folder: Path) -> bool:
+    """Whether a checkpoint has a quantized model, usable or not."""
+    return (folder / FOLDER / REPORT).exists()
+
+
+def quantized(folder: Path, *, identity: str, sha256: str | None = None) -> Quantized:
     """Find the quantized model of a checkpoint.
 
-    Returns:
-        Its file, in OpenVINO's format, and its hash.
+    Args:
+        folder: folder of the checkpoint.
+        identity: hash of the checkpoint.
+        sha256: of the quantized model when it was chosen; None: any.
 
     Raises:
-        CheckpointError: there is none, or it was made from other weights.
+        CheckpointError: there is none, it was made from other weights, or it was replaced.
     """
     cure = f"Make it with: {shlex.join(['vocscore', 'quantize', str(folder)])}"
     try:
         report = json.loads(read_regular(folder / FOLDER / REPORT))
-        made_from, digest = report["checkpoint"], report["sha256"]
+        made_from, digest = report["checkpoint"], str(report["sha256"])
+        told = {name: float(report.get(name, 0)) for name in ("pictures", "largest", "changed")}
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder}: has no int8 model. {cure}") from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{folder / FOLDER / REPORT}: damaged ({error}). {cure}") from error
     if made_from != identity:
         raise CheckpointError(f"{folder}: its int8 model was made from other weights. {cure}")
+    if sha256 not in (None, digest):
+        raise CheckpointError(
+            f"{folder}: its int8 model was replaced while it was in use. Finished units are kept: "
+            "put the old one back to continue with them."
+        )
     model = folder / FOLDER / MODEL
     for file in (model, model.with_suffix(".bin")):
         if file.exists() and not file.is_file():  # OpenVINO would block on a FIFO
             raise CheckpointError(f"{file}: not a file. {cure}")
-    return model, str(digest)
+    return Quantized(
+        model, digest, identity, int(told["pictures"]), told["largest"], told["changed"]
+    )

@@ -33,6 +33,7 @@ class EngineOpener:
         max_pixels: width times height of the largest image that is decoded.
         features: whether the backbone's features are computed too.
         tta: the views of each image; None: as it is.
+        int8: hash of the quantized model, with precision 'int8'.
     """
 
     checkpoint: Path
@@ -45,6 +46,7 @@ class EngineOpener:
     max_pixels: int
     features: bool = False
     tta: Tta | None = None
+    int8: str | None = None
 
     def open(self) -> LocalEngine:
         """Load the network and open the loader.
@@ -67,6 +69,7 @@ class EngineOpener:
             group=group,
             features=self.features,
             tta=self.tta,
+            int8=self.int8,
         )
         loader = open_sizes(
             self.loader,

@@ -32,7 +32,7 @@ from vocscore.scoring.output.earlier import refuse_other
 from vocscore.scoring.output.features_parts import facts
 from vocscore.scoring.output.ledger import opened_store
 from vocscore.scoring.output.marked_run import PARTS, LeftBehindError
-from vocscore.scoring.plan import plan_of
+from vocscore.scoring.plan import begun_precision, plan_of
 from vocscore.scoring.run import check_model, thresholds_of
 from vocscore.scoring.score_report import (
     ScoreReport,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from vocscore.config.scoring import ScoreConfig
     from vocscore.scoring.engines import Engine
     from vocscore.scoring.engines.factory import EngineOpener
+    from vocscore.scoring.engines.opened import OpenedEngine
     from vocscore.scoring.formats.choice import RowsFormat
     from vocscore.scoring.inputs.units import Inputs
     from vocscore.scoring.output.ledger import Ledger
@@ -126,6 +127,7 @@ class _Job:
         self._share = share_of(str(config.jobs.units), os.environ, array=array)
         self._card, self._identity = check_model(checkpoint, config.compute)
         self._threshold = thresholds_of(self._card, config.output.thresholds_file)
+        self._found: str | None = None  # the precision of a run that was there at the start
 
     @property
     def told(self) -> str:
@@ -143,18 +145,15 @@ class _Job:
         listing: Callable[[int], None] | None,
     ) -> ScoreReport:
         """Score the units of the share that are not committed."""
-        self._stage("loading the model")
-        from vocscore.scoring.engines.opened import open_here
-
-        opened = open_here(
-            self._config, self._card, checkpoint=self._checkpoint, identity=self._identity
-        )
-        engine, opener = opened.engine, opened.opener
         with ExitStack() as held:
-            held.enter_context(closing(engine))
-            rows_format, described = self._format(opener)
+            opened = self._engine(held)
             for first in (True, False):
                 inputs, begun = self._inputs(listing)
+                if self._differs(opened):
+                    held.pop_all().close()
+                    opened = self._engine(held)
+                engine, opener = opened.engine, opened.opener
+                rows_format, described = self._format(opener)
                 plan = self._plan(inputs, opener, loader=engine.loader, output=described)
                 if self._earlier is not None and not begun:
                     refuse_other(self._output, self._earlier, {"tta": None, **plan})
@@ -163,7 +162,8 @@ class _Job:
                     ledger = held.enter_context(self._opened(inputs, plan, opener, begun=begun))
                     break
                 except ScoreError:
-                    # Another job has listed the folder at another moment, and its list stands.
+                    # Another job has listed the folder at another moment, or chosen another
+                    # precision: its list and its choice stand.
                     if begun or not first or self._store.plan() is None:
                         raise
             describe(
@@ -175,7 +175,35 @@ class _Job:
                 command=command,
             )
             inputs = self._store.run.inputs()  # also in the first job: its places are absolute
-            return self._score(engine, ledger, inputs, rows_format, progress=progress)
+            report = self._score(engine, ledger, inputs, rows_format, progress=progress)
+            return replace(report, precision=opened.chosen)
+
+    def _engine(self, held: ExitStack) -> OpenedEngine:
+        """Open the engine, with the precision of the run that has begun; `held` closes it."""
+        self._stage("loading the model")
+        from vocscore.scoring.engines.opened import open_here
+
+        self._found = self._begun()
+        opened = open_here(
+            self._config,
+            self._card,
+            checkpoint=self._checkpoint,
+            identity=self._identity,
+            begun=self._found,
+        )
+        held.enter_context(closing(opened.engine))
+        return opened
+
+    def _begun(self) -> str | None:
+        """The precision of the run that other jobs, or earlier ones, have begun."""
+        if self._earlier is not None:
+            return self._earlier.model.precision
+        return begun_precision(self._store.plan(), self._origin())
+
+    def _differs(self, opened: OpenedEngine) -> bool:
+        """Whether `auto` has another precision than the run that another job began meanwhile."""
+        found = self._begun() if self._config.compute.precision == "auto" else None
+        return found not in (None, self._found, opened.opener.precision)
 
     def _inputs(self, listing: Callable[[int], None] | None) -> tuple[Inputs, bool]:
         """Return the inputs of the run that was begun, if one was; otherwise list them."""
