@@ -44,6 +44,7 @@ LEAST_SPEEDUP = 1.1
 _ROUNDS, _SECONDS = 5, 1.0
 """Rounds of a measurement at most, and CPU seconds after which it ends."""
 _FORMAT = 1
+_KEPT = "with which the run began"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +104,27 @@ def choose_precision(
         CheckpointError: int8 was asked for, and there is no usable model.
     """
     device = Device.parse(device)
-    if wanted.precision == "auto" and wanted.begun is not None:
-        kept = _kept(wanted, card, folder=folder, identity=identity, device=device)
-        if kept is not None:
-            return kept
     plain = resolve_precision(wanted.precision, card, device=device)
     if plain == "int8":
         return Chosen("int8", int8=quantized(folder, identity=identity).sha256)
-    if wanted.precision != "auto" or device.is_gpu or not has_quantized(folder):
+    if wanted.precision != "auto":
+        return Chosen(plain)
+    if wanted.begun == "int8" and wanted.sizes == 1 and not device.is_gpu:
+        return Chosen("int8", _KEPT, quantized(folder, identity=identity).sha256)
+    if wanted.begun is not None:
+        return _kept(plain, wanted.begun, card, device=device)
+    if device.is_gpu or not has_quantized(folder):
         return Chosen(plain)
     return _weighed(plain, wanted, card, folder=folder, identity=identity)
+
+
+def _kept(plain: Precision, begun: str, card: ModelCard, *, device: Device) -> Chosen:
+    """Keep the arithmetic of a run; where the device lacks it, the run will be refused."""
+    try:
+        precision = resolve_precision(begun, card, device=device)
+    except DeviceError:
+        return Chosen(plain)
+    return Chosen(precision, "" if precision == plain else _KEPT)
 
 
 def _weighed(
@@ -132,20 +144,6 @@ def _weighed(
         return Chosen(plain, f"because int8 is only {speedup:.2f} times as fast here")
     reason = f"{speedup:.1f} times as fast as {plain} here; {_told(found)}"
     return Chosen("int8", reason, found.sha256)
-
-
-def _kept(
-    wanted: Wanted, card: ModelCard, *, folder: Path, identity: str, device: Device
-) -> Chosen | None:
-    """The arithmetic with which the run has begun; None if this machine does not have it."""
-    assert wanted.begun is not None
-    try:
-        precision = resolve_precision(wanted.begun, card, device=device)
-        int8 = quantized(folder, identity=identity).sha256 if precision == "int8" else None
-    except (CheckpointError, DeviceError):
-        return None
-    usual = precision == resolve_precision("auto", card, device=device)
-    return Chosen(precision, "" if usual else "with which the run began", int8)
 
 
 def _obstacle(found: Quantized, wanted: Wanted) -> str:
