@@ -98,11 +98,24 @@ def write(folder: Path, graph: Any, *, identity: str, report: Mapping[str, Any])
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     (folder / FOLDER).mkdir()
     model = folder / FOLDER / MODEL
-    openvino.save_model(graph, model, compress_to_fp16=False)
+    openvino.save_model(_numbered(graph), model, compress_to_fp16=False)
     digest = hashlib.sha256(model.read_bytes() + model.with_suffix(".bin").read_bytes())
     written = {"checkpoint": identity, "sha256": digest.hexdigest(), **report}
     # last: the quantized model is valid only with its report
     atomic.write(folder / FOLDER / REPORT, (json.dumps(written, indent=2) + "\n").encode())
+
+
+def _numbered(graph: Any) -> Any:
+    """Name the layers by their place: OpenVINO's names count all layers that the process made.
+
+    So a model that is quantized again has the same bytes, and the same hash.
+    """
+    named = graph.clone()
+    for number, layer in enumerate(named.get_ordered_ops()):
+        layer.set_friendly_name(f"{layer.get_type_name()}_{number}")
+        for output in layer.outputs():
+            output.get_tensor().set_names(set())
+    return named
 
 
 @dataclass(frozen=True, slots=True)
