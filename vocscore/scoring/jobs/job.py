@@ -23,6 +23,7 @@ from vocscore.scoring.inputs.sources import (
     read_source,
     source_name,
 )
+from vocscore.scoring.jobs.agreed_engine import AgreedEngine
 from vocscore.scoring.jobs.missing import different
 from vocscore.scoring.jobs.share import share_of
 from vocscore.scoring.jobs.shared_inputs import SharedInputs
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from vocscore.config.scoring import ScoreConfig
     from vocscore.scoring.engines import Engine
     from vocscore.scoring.engines.factory import EngineOpener
-    from vocscore.scoring.engines.opened import OpenedEngine
     from vocscore.scoring.formats.choice import RowsFormat
     from vocscore.scoring.inputs.units import Inputs
     from vocscore.scoring.output.ledger import Ledger
@@ -127,7 +127,6 @@ class _Job:
         self._share = share_of(str(config.jobs.units), os.environ, array=array)
         self._card, self._identity = check_model(checkpoint, config.compute)
         self._threshold = thresholds_of(self._card, config.output.thresholds_file)
-        self._found: str | None = None  # the precision of a run that was there at the start
 
     @property
     def told(self) -> str:
@@ -146,12 +145,11 @@ class _Job:
     ) -> ScoreReport:
         """Score the units of the share that are not committed."""
         with ExitStack() as held:
-            opened = self._engine(held)
+            agreed = held.enter_context(closing(self._engine()))
+            agreed.opened()  # before the listing: errors of the model come at once
             for first in (True, False):
                 inputs, begun = self._inputs(listing)
-                if self._differs(opened):
-                    held.pop_all().close()
-                    opened = self._engine(held)
+                opened = agreed.opened()
                 engine, opener = opened.engine, opened.opener
                 rows_format, described = self._format(opener)
                 plan = self._plan(inputs, opener, loader=engine.loader, output=described)
@@ -178,32 +176,21 @@ class _Job:
             report = self._score(engine, ledger, inputs, rows_format, progress=progress)
             return replace(report, precision=opened.chosen)
 
-    def _engine(self, held: ExitStack) -> OpenedEngine:
-        """Open the engine, with the precision of the run that has begun; `held` closes it."""
-        self._stage("loading the model")
-        from vocscore.scoring.engines.opened import open_here
-
-        self._found = self._begun()
-        opened = open_here(
+    def _engine(self) -> AgreedEngine:
+        return AgreedEngine(
             self._config,
             self._card,
             checkpoint=self._checkpoint,
             identity=self._identity,
-            begun=self._found,
+            begun=self._begun,
+            stage=self._stage,
         )
-        held.enter_context(closing(opened.engine))
-        return opened
 
     def _begun(self) -> str | None:
         """The precision of the run that other jobs, or earlier ones, have begun."""
         if self._earlier is not None:
             return self._earlier.model.precision
         return begun_precision(self._store.plan(), self._origin())
-
-    def _differs(self, opened: OpenedEngine) -> bool:
-        """Whether `auto` has another precision than the run that another job began meanwhile."""
-        found = self._begun() if self._config.compute.precision == "auto" else None
-        return found not in (None, self._found, opened.opener.precision)
 
     def _inputs(self, listing: Callable[[int], None] | None) -> tuple[Inputs, bool]:
         """Return the inputs of the run that was begun, if one was; otherwise list them."""
