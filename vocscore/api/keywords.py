@@ -122,6 +122,7 @@ class TrainKeywords(TypedDict, total=False):
     folds: int | None
     resume: bool
     overwrite: bool
+    quantize: bool
     tensorboard: bool
     device: str
     loader: Literal["auto", "dali", "host", "reference"]

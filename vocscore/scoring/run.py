@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.tta import sizes_of
@@ -24,8 +24,8 @@ from vocscore.scoring.inputs.sources import given_name, is_url, read_source, sou
 from vocscore.scoring.output.describe import describe
 from vocscore.scoring.output.earlier import refuse_other
 from vocscore.scoring.output.features_parts import facts, refuse_lost
-from vocscore.scoring.output.ledger import open_ledger
-from vocscore.scoring.plan import plan_of
+from vocscore.scoring.output.ledger import open_ledger, standing_plan
+from vocscore.scoring.plan import begun_precision, plan_of
 from vocscore.scoring.score_report import (
     ScoreReport,
     complete_report,
@@ -38,10 +38,12 @@ from vocscore.scoring.update.merging import UpdatedFormat
 from vocscore.scoring.update.reuse import plan_reuse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from vocscore.config.scoring import InferenceConfig
     from vocscore.models.card import ModelCard
+    from vocscore.records.score_record import ScoreRecord
+    from vocscore.scoring.formats.choice import Choice
     from vocscore.scoring.inputs.units import Inputs
     from vocscore.scoring.scoring import Progress
 
@@ -126,7 +128,13 @@ def score(
         activation=card.activation,
     )
     opened = open_engine(
-        config, card, checkpoint=checkpoint, identity=identity, inputs=inputs, stage=stage
+        config,
+        card,
+        checkpoint=checkpoint,
+        identity=identity,
+        inputs=inputs,
+        stage=stage,
+        begun=_begun(output, earlier, known, choice),
     )
     with ExitStack() as held:
         held.enter_context(closing(opened.engine))
@@ -205,6 +213,7 @@ def score(
             report,
             features=written.features,
             tta=config.compute.tta,
+            precision=opened.chosen,
             problems=(*report.problems, *opened.notices),
             gpu=opened.gpu,
         )
@@ -213,6 +222,16 @@ def score(
         if not report.images - resumed - (reuse.stay if reuse else 0):
             return report
         return with_ceilings(report, opened.engine, inputs, config, stage=stage)
+
+
+def _begun(
+    output: Path, earlier: ScoreRecord | None, known: Mapping[str, Any], choice: Choice
+) -> str | None:
+    """The precision of the finished or unfinished run that this one continues."""
+    if earlier is not None:
+        return earlier.model.precision
+    suffix = f".{choice.name}"
+    return begun_precision(standing_plan(output, suffix=suffix, folder=choice.folder), known)
 
 
 def check_model(

@@ -27,6 +27,7 @@ class Job:
     compute: ComputeConfig
     resume: bool
     folds: int | None
+    quantize: bool
     recipe: str | None
     ranks: Ranks
     chart_format: str

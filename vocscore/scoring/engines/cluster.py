@@ -172,6 +172,7 @@ def open_cluster(
     config: ClusterConfig,
     *,
     sees: Sequence[str],
+    settled: Callable[[EngineOpener], EngineOpener],
     notice: Callable[[str], None],
     stage: Callable[[str], None],
 ) -> ClusterEngine:
@@ -182,6 +183,7 @@ def open_cluster(
             worker, 0 for one per core of its share.
         config: the cluster and the shares; `on` is given.
         sees: files that every machine must see.
+        settled: decides what is the same on all machines, when the device is known.
         notice: see `Dispatcher`.
         stage: called with the name of the stage that begins.
 
@@ -204,7 +206,7 @@ def open_cluster(
             gpus=config.gpus_per_process,
         )
         device = "cuda:0" if share.gpus else "cpu"  # Ray shows a process only its own GPUs
-        engine = replace(template, device=device, threads=template.threads or share.cpus)
+        engine = settled(replace(template, device=device, threads=template.threads or share.cpus))
         opener = ClusterOpener(engine, share.cpus, tuple(sees), version("vocscore"))
         transport = RayTransport(cluster, ClusterJob(opener), share)
     except BaseException:

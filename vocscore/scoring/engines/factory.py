@@ -35,6 +35,7 @@ class EngineOpener:
         image_memory: MiB for the images that its process decodes at the same time.
         features: whether the backbone's features are computed too.
         tta: the views of each image; None: as it is.
+        int8: hash of the quantized model, with precision 'int8'.
     """
 
     checkpoint: Path
@@ -48,6 +49,7 @@ class EngineOpener:
     image_memory: int = ComputeConfig.image_memory
     features: bool = False
     tta: Tta | None = None
+    int8: str | None = None
 
     def open(self) -> LocalEngine:
         """Load the network and open the loader.
@@ -71,6 +73,7 @@ class EngineOpener:
             group=group,
             features=self.features,
             tta=self.tta,
+            int8=self.int8,
         )
         loader = open_sizes(
             self.loader,
