@@ -7,6 +7,7 @@ import os
 import time
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -23,7 +24,6 @@ from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from bench.contests import Options
     from bench.images import ImageSet
@@ -111,8 +111,8 @@ def outcome(
         lines=(
             "share of the ideal rate: "
             + ", ".join(f"{share:.0%} with {_threads(n)}" for n, share in efficiency.items()),
-            f"at least {GOOD:.0%} up to {_threads(good)}; one process reaches {most:,.0f} images/s, "
-            f"and feeds {most / medians[1]:.0f} cores that do nothing but decode",
+            f"at least {GOOD:.0%} up to {_threads(good)}",
+            f"one process reaches {most:,.0f} images/s: {most / medians[1]:.0f} cores that decode",
             "the simulation beside reality: "
             + ", ".join(f"{share:+.0%} with {_threads(n)}" for n, share in apart.items()),
         ),
@@ -172,5 +172,5 @@ def _folder(folder: Path, refs: Sequence[ImageRef], times: int) -> Path:
     """The images several times, as hard links."""
     folder.mkdir()
     for number, ref in enumerate([*refs] * times):
-        os.link(ref.file, folder / f"{number:06d}{os.path.splitext(ref.file)[1]}")
+        os.link(ref.file, folder / f"{number:06d}{Path(ref.file).suffix}")
     return folder

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import simplejpeg
-import torch
 
 from vocscore.models.card import load_card
 from vocscore.pipeline import host
@@ -27,6 +26,8 @@ from vocscore.runtime.base import Results, Runtime
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import torch
 
 GROUP_SECONDS = 0.001
 """That the network sleeps for a group of 32 images."""
@@ -66,15 +67,13 @@ class Unlocked:
             itertools.cycle([max(0.0, share * one - self.late) for one in found])
             for found in (self.decode, self.resize)
         )
-        pixels, filtered = np.zeros((375, 500, 3), np.uint8), host.FILTERS["bilinear"]
+        pixels = np.zeros((375, 500, 3), np.uint8)
 
         def sleep_decode(*_words: Any, **_options: Any) -> Any:
             _sleep(next(decode))
             return pixels
 
-        def sleep_resize(images: torch.Tensor, _size: Any, *rest: Any, out: torch.Tensor) -> None:
-            # of one pixel: the way into torch holds the lock
-            filtered(images[..., :1, :1], (1, 1), *rest, out=out[..., :1, :1])
+        def sleep_resize(*_words: Any, **_options: Any) -> None:
             _sleep(next(resize))
 
         with _replaced(sleep_decode, sleep_resize):
@@ -150,7 +149,7 @@ def sleeping_network() -> Iterator[None]:
         card = load_card(folder)
         return SleepingNetwork(len(card.classes)), card
 
-    before, scorer.open_scorer = scorer.open_scorer, opened  # type: ignore[assignment]
+    before, scorer.open_scorer = scorer.open_scorer, opened
     try:
         yield
     finally:

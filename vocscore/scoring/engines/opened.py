@@ -32,6 +32,7 @@ class OpenedEngine:
         opener: with the device and the precision that are used.
         machine: what the last bits of the rows depend on, on a cluster; empty elsewhere.
         notices: filled during the run: machines of the cluster that are of another kind.
+        processes: how many were started without being asked for, and why; None: none.
     """
 
     engine: LocalEngine | WorkerEngine
@@ -39,6 +40,7 @@ class OpenedEngine:
     devices: int = 1
     machine: dict[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    processes: str | None = None
 
     @property
     def described(self) -> dict[str, dict[str, str]]:
