@@ -31,7 +31,7 @@ def test_a_process_feeds_what_the_lock_leaves_of_the_work_per_image():
     """Decoding by one thread, and the network by all cores, make the work."""
     feeding = Feeding.of(Ceilings(read=1e6, decode=700, model=1500), 16)
     assert feeding.feeds == pytest.approx((1 / 700 + 16 / 1500) / LOCK_SECONDS)
-    assert feeding.processes == 1  # ResNet-18 on photographs: 70 cores
+    assert feeding.processes == 1  # ResNet-18 on photographs: 30 cores
 
 
 @pytest.mark.parametrize(

@@ -145,14 +145,13 @@ def resize(whole: image_file.Decoded, interpolation: str, *, out: torch.Tensor) 
         interpolation: 'bilinear' or 'bicubic'.
         out: where to write it: uint8, shape (3, height, width), channels-last in memory.
     """
-    # Views by NumPy: torch gives up Python's lock for each, and has to wait for it again.
-    rows, columns, channels = whole.pixels.shape
-    views = whole.pixels.reshape(1, rows, columns, channels).transpose(0, 3, 1, 2)
-    pixels = torch.from_numpy(views)
+    # Views by NumPy: torch gives up Python's lock for each of its own, and waits for it again.
+    pixels = torch.from_numpy(whole.pixels[None].transpose(0, 3, 1, 2))
+    square = torch.from_numpy(out.numpy()[None])
     height = width = None
     if whole.reduced > 1:  # otherwise torch computes the ratio itself, with its own rounding
         height, width = out.shape[1] / whole.height, out.shape[2] / whole.width
-    FILTERS[interpolation](pixels, out.shape[1:], False, height, width, out=out[None])
+    FILTERS[interpolation](pixels, out.shape[1:], False, height, width, out=square)
 
 
 def turn(images: torch.Tensor, orientations: Sequence[int]) -> None:
