@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from vocscore.scoring.inputs.units import Inputs, Unit
 
 LOCK_SECONDS: Final = 1 / 2500
-"""Per image, of one process at its limit (`bench cores`, part 'score'): a fifth of it is Python's own
-work, the rest is passing the lock from thread to thread."""
+"""Per image, of one process at its limit (`bench cores`, part 'score'). A third of it is Python's
+own work; the rest is passing the lock from thread to thread."""
 PAYS_FROM: Final = 1.25
 """Cores, as a multiple of those that one process feeds, from which a second one pays."""
 LEAST_CORES: Final = 8
