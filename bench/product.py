@@ -64,8 +64,9 @@ def own_loader(
     *,
     batch_size: int = DecodeConfig.batch_size,
     device: str = "cpu",
+    threads: int | None = None,
 ) -> ImageLoader:
-    """One of the program's loaders, with a thread per core."""
+    """One of the program's loaders; by default with a thread per core."""
     from vocscore.pipeline.loaders import open_loader
 
     return open_loader(
@@ -73,7 +74,7 @@ def own_loader(
         preprocess,
         batch_size=batch_size,
         device=device,
-        threads=usable_cores(),
+        threads=threads or usable_cores(),
         max_pixels=DecodeConfig.max_pixels,
     )
 

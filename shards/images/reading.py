@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from shards import raw_images
 from shards.errors import BadImage, Fault, Reason
-from shards.files import open_regular
+from shards.files import open_sized
 from shards.image_formats import SNIFFED_BYTES
 from shards.images import jpeg, kinds
 from shards.images.budget import FILES
@@ -116,10 +116,9 @@ def _read(ref: ImageRef, limit: int) -> tuple[bytes, int]:
         return ref.data, len(ref.data)
     if places.is_remote(ref.file):
         return _read_remote(ref, limit)
-    descriptor = open_regular(ref.file)
+    descriptor, file_bytes = open_sized(ref.file)
     try:
-        size = ref.size if ref.size >= 0 else os.fstat(descriptor).st_size - ref.offset
-        wanted = max(0, size)
+        wanted = max(0, ref.size if ref.size >= 0 else file_bytes - ref.offset)
         _refuse_too_many(wanted, limit)
         FILES.claim(wanted)
         if wanted > _LARGE:

@@ -15,6 +15,7 @@ from vocscore.records.thresholds_file import read_thresholds
 from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
 from vocscore.scoring.bad_inputs.quarantine import Quarantine, refuse_inside
 from vocscore.scoring.earlier_output import earlier_output, stamped_inputs
+from vocscore.scoring.engines.more_processes import with_more_processes
 from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.features_format import features_of
 from vocscore.scoring.formats.selection import Selection
@@ -58,6 +59,7 @@ def score(
     progress: Progress | None = None,
     listing: Callable[[int], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
+    may_spawn: bool = False,
 ) -> ScoreReport:
     """Write one row for every image of a source.
 
@@ -77,6 +79,8 @@ def score(
             state it), and the errors so far.
         listing: called with the number of files found so far, while a folder is listed.
         on_stage: called with the name of the stage that begins.
+        may_spawn: start more processes where they pay (`with_more_processes`); the same condition
+            holds for the script.
 
     Raises:
         StoppedOnPurposeError: more bad inputs than `max_bad` allows; finished units are kept.
@@ -180,16 +184,15 @@ def score(
                 ),
             )
         )
-        resumed, started = rows_of(ledger), time.monotonic()
-        record = describe(
-            plan,
-            ledger,
-            card=card,
-            checkpoint=checkpoint,
-            source=given_name(source),
-            command=command,
-            update=None if reuse is None else reuse.counts,
+        opened = with_more_processes(
+            *(opened, config, card.preprocess),
+            allowed=may_spawn,
+            inputs=inputs,
+            done=rows_of(ledger),
+            held=held,
+            stage=stage,
         )
+        resumed, started = rows_of(ledger), time.monotonic()
         scoring = Scoring(
             inputs,
             ledger,
@@ -202,7 +205,15 @@ def score(
                 quarantine=kept,
                 reused=reuse.stay if reuse else 0,
             ),
-            record=record,
+            record=describe(
+                plan,
+                ledger,
+                card=card,
+                checkpoint=checkpoint,
+                source=given_name(source),
+                command=command,
+                update=None if reuse is None else reuse.counts,
+            ),
             on_stage=stage,
             reuse=reuse,
         )
@@ -214,6 +225,7 @@ def score(
             features=written.features,
             tta=config.compute.tta,
             precision=opened.chosen,
+            processes=opened.processes,
             problems=(*report.problems, *opened.notices),
             gpu=opened.gpu,
         )

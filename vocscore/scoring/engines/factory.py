@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.config.tta import Tta
+    from vocscore.pipeline.batch import ImageLoader
+    from vocscore.pipeline.preprocess import Preprocess
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,6 @@ class EngineOpener:
             CheckpointError: the checkpoint has changed or is damaged.
             DeviceError: the device cannot be used.
         """
-        from vocscore.config.tta import sizes_of
-        from vocscore.pipeline.several_sizes import open_sizes
         from vocscore.runtime.scorer import open_scorer
         from vocscore.scoring.engines.batching import CPU_GROUP, FixedBatcher
 
@@ -75,20 +75,31 @@ class EngineOpener:
             tta=self.tta,
             int8=self.int8,
         )
-        loader = open_sizes(
-            self.loader,
-            card.preprocess,
-            sizes_of(self.tta, card.preprocess.size),
-            batch_size=self.batch_size,
-            device=self.device,
-            threads=self.threads,
-            max_pixels=self.max_pixels,
-        )
         return LocalEngine(
-            loader,
+            self.open_loader(card.preprocess),
             FixedBatcher(runtime, group=group),
             classes=len(card.classes),
             features=runtime.features,
+        )
+
+    def open_loader(self, preprocess: Preprocess, *, threads: int | None = None) -> ImageLoader:
+        """Open a loader.
+
+        Args:
+            preprocess: of the model.
+            threads: instead of its own.
+        """
+        from vocscore.config.tta import sizes_of
+        from vocscore.pipeline.several_sizes import open_sizes
+
+        return open_sizes(
+            self.loader,
+            preprocess,
+            sizes_of(self.tta, preprocess.size),
+            batch_size=self.batch_size,
+            device=self.device,
+            threads=threads or self.threads,
+            max_pixels=self.max_pixels,
         )
 
 

@@ -37,6 +37,7 @@ class OpenedEngine:
         machine: what the last bits of the rows depend on, on a cluster; empty elsewhere.
         notices: filled during the run: machines of the cluster that are of another kind.
         reason: why this precision, if `auto` had a choice; else ''.
+        processes: how many were started without being asked for, and why; None: none.
     """
 
     engine: LocalEngine | WorkerEngine
@@ -45,6 +46,7 @@ class OpenedEngine:
     machine: dict[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     reason: str = ""
+    processes: str | None = None
 
     @property
     def chosen(self) -> str | None:
