@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from shards.errors import StorageError
 
@@ -55,7 +56,7 @@ def s3_options(where: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
     endpoint = _first("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
     if endpoint:
-        options["endpoint"] = endpoint
+        options["endpoint"] = _address(endpoint, where)
     region = _first("AWS_REGION", "AWS_DEFAULT_REGION")
     if region:
         options["region"] = region
@@ -118,7 +119,22 @@ def _from_profile(where: str, *, has_region: bool) -> dict[str, Any]:
         named = core.get_scoped_config().get("endpoint_url")
     except BotoCoreError as error:
         raise StorageError(f"{where}: the AWS profile cannot be used: {error}.") from None
-    return {**options, "endpoint": named} if named else options
+    return {**options, "endpoint": _address(str(named), where)} if named else options
+
+
+def _address(endpoint: str, where: str) -> str:
+    """Return an endpoint, if it is a web address; it is not shown, as it may have a password."""
+    try:
+        parts = urlsplit(endpoint)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not endpoint.isascii() or " " in endpoint:
+        raise StorageError(
+            f"{where}: the endpoint is not an address. Write AWS_ENDPOINT_URL=https://HOST, or "
+            "http://HOST:PORT."
+        )
+    return endpoint
 
 
 def gs_options(where: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from shards.errors import StorageError
-from shards.remote.places import redacted, scheme
+from shards.remote.places import ODD, redacted, scheme
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,19 @@ if TYPE_CHECKING:
 _STATUS: Final = re.compile(
     r"(?:status|HTTP error|error)[^0-9<]{0,40}\b([45]\d\d)\b", re.IGNORECASE
 )
+_REQUEST: Final = re.compile(r"Error performing \S+ \S+ in \S+|https?://\S+")
+"""Address and duration of a request: their digits and words are none of an answer."""
+_CAUSES: Final = {
+    "dns error": "cannot be reached: its host is not known",
+    "InvalidCertificate": "cannot be reached: its certificate is not accepted",
+    "InvalidContentType": "cannot be reached: no TLS; is it http:// instead of https://?",
+    "ConnectionRefused": "cannot be reached: connection refused",
+    "TimedOut": "no answer in time",
+    "kind: Timeout": "no answer in time",
+    "Connection reset": "the connection breaks",
+    "ConnectionReset": "the connection breaks",
+}
+"""What the library's description of an error contains -> what has happened."""
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
@@ -57,7 +70,13 @@ def explained(url: str, *, but: type[Exception] = StorageError) -> Iterator[None
         raise FileNotFoundError(2, "No such key", redacted(url)) from None
     except exceptions.BaseError as error:
         raise _storage_error(url, error) from None
-    except (OSError, ValueError) as error:  # credential providers, the client's configuration
+    except ValueError as error:
+        kind = type(error).__name__
+        odd = "Could not parse path" in str(error)
+        raise StorageError(
+            f"{redacted(url)}: {ODD if odd else f'cannot be opened ({kind})'}."
+        ) from None
+    except OSError as error:  # of a credential provider
         kind = type(error).__name__
         raise StorageError(f"{redacted(url)}: cannot be opened ({kind}).") from None
 
@@ -70,7 +89,7 @@ def no_bucket(url: str) -> StorageError:
 
 
 def _storage_error(url: str, error: Exception) -> StorageError:
-    text = str(error).partition("Debug source")[0]
+    text, _, source = _REQUEST.sub("", str(error)).partition("Debug source")
     if any(sign in text for sign in _NO_BUCKET):
         return no_bucket(url)
     found, code = _STATUS.search(text), _CODE.search(text)
@@ -79,7 +98,7 @@ def _storage_error(url: str, error: Exception) -> StorageError:
     why = _by_class(url, error, answer) or _permanent(text, status, answer)
     if why:
         return StorageError(f"{redacted(url)}: {why}", status=status)
-    passing = f"the storage answers {answer}" if status else _unreachable(text.lower())
+    passing = f"the storage answers {answer}" if status else _unreachable(source or text)
     return StorageError(
         f"{redacted(url)}: {passing}, even after retries. Rerun the same command later.",
         passing=True,
@@ -95,10 +114,7 @@ def _by_class(url: str, error: Exception, answer: str) -> str:
         by = f" by {answer}" if answer else ""
         return f"access is denied{by}. Credentials come from the usual variables: {how}."
     if isinstance(error, exceptions.InvalidPathError):
-        return (
-            "a key in it cannot be read (an empty, '.' or '..' part, or a control character). "
-            "Rename it, or name a folder without it."
-        )
+        return f"{ODD}."
     if isinstance(error, exceptions.NotSupportedError):
         return "the server does not support what is needed (ranges of bytes)."
     return ""
@@ -114,9 +130,13 @@ def _permanent(text: str, status: int, answer: str) -> str:
     return f"the storage answers {answer}." if status and status not in _PASSING else ""
 
 
-def _unreachable(text: str) -> str:
-    if "dns" in text or "lookup" in text:
-        return "its host is not known"
-    if "timed out" in text:
-        return "no answer in time"
-    return "cannot be reached, or the connection breaks"
+def _unreachable(source: str) -> str:
+    """What happened to a request that no server has answered.
+
+    Args:
+        source: the library's own description, without the address.
+    """
+    return next(
+        (line for sign, line in _CAUSES.items() if sign in source),
+        "cannot be reached, or the connection breaks",
+    )

@@ -91,3 +91,17 @@ def test_machine_of_the_cloud(nothing: Bucket, tmp_path: Path) -> None:
     """On a machine of the cloud its own credentials are used; the machine says so in a file."""
     (tmp_path / "sys_vendor").write_text("Amazon EC2\n")
     assert credentials.s3_options("s3://b") == {"endpoint": nothing.server.url}
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["minio:9000", "http://", "https://user:SECRET@", "http://a b", "http://h:port"]
+)
+def test_an_endpoint_that_is_no_address(
+    storage: Bucket, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    """One line that does not show it, and no end of the library's thread."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    opening.forget()
+    with pytest.raises(StorageError, match="the endpoint is not an address") as error:
+        store.read(storage.url("k"))
+    assert "SECRET" not in str(error.value)

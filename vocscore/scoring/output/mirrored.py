@@ -67,9 +67,11 @@ def mirrored(url: str) -> Path:
     """Return the path of an output on object storage; nothing is asked or made.
 
     Raises:
-        ScoreError: it names no object.
+        ScoreError: it names no object, or has credentials.
     """
     url = url.rstrip("/")
+    if places.has_secret(url):
+        raise ScoreError(f"{places.redacted(url)}: {places.REFUSED}.")
     above, name = places.parent(url), places.name(url)
     if not name:
         raise ScoreError(f"{url}: a bucket. Name a file in it, such as {url}/predictions.csv.")
