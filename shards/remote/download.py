@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shards.errors import StorageError
 from shards.remote.failures import explained
 from shards.remote.opening import opened
+from shards.remote.patience import patiently
 from shards.remote.places import redacted
 
 if TYPE_CHECKING:
@@ -52,12 +53,12 @@ def fetch(
 
 
 def _copy(url: str, descriptor: int, told: Callable[[int], None]) -> int:
-    first, size, etag = _range(url, 0, None)
+    first, size, etag = patiently(lambda: _range(url, 0, None))
     _write(descriptor, first, 0)
     told(len(first))
 
     def copy(start: int) -> None:
-        data, whole, _ = _range(url, start, etag)
+        data, whole, _ = patiently(lambda: _range(url, start, etag))
         if whole != size or len(data) != min(_RANGE_BYTES, size - start):
             raise StorageError(f"{redacted(url)}: it changed while it was read.")
         _write(descriptor, data, start)

@@ -34,6 +34,21 @@ _CAUSES: Final = {
 """What the library's description of an error contains -> what has happened."""
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_REGION: Final = "the bucket is in another region. Set AWS_REGION."
+_EXPIRED: Final = (
+    "the credentials have expired. Renew them, then rerun the same command; a resume needs the new "
+    "ones only."
+)
+_BY_CODE: Final = {
+    "RequestTimeTooSkewed": "the storage refuses the time of this machine. Set its clock.",
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "TokenRefreshRequired": _EXPIRED,
+    "AuthorizationHeaderMalformed": _REGION,
+    "PermanentRedirect": _REGION,
+    "TemporaryRedirect": _REGION,
+}
+"""Code of S3 -> what is wrong, where the status does not tell."""
 _NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 _ACCESS: Final = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=1 where it is public",
@@ -76,9 +91,25 @@ def explained(url: str, *, but: type[Exception] = StorageError) -> Iterator[None
         raise StorageError(
             f"{redacted(url)}: {ODD if odd else f'cannot be opened ({kind})'}."
         ) from None
-    except OSError as error:  # of a credential provider
-        kind = type(error).__name__
-        raise StorageError(f"{redacted(url)}: cannot be opened ({kind}).") from None
+    except OSError as error:  # of an upload
+        raise _storage_error(url, error) from None
+
+
+@contextmanager
+def written(url: str) -> Iterator[None]:
+    """Do the same where something is written: what is missing is the bucket, or a begun upload.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    try:
+        with explained(url):
+            yield
+    except FileNotFoundError:
+        raise StorageError(
+            f"{redacted(url)}: there is no such bucket, or the storage has ended the upload.",
+            passing=True,
+        ) from None
 
 
 def no_bucket(url: str) -> StorageError:
@@ -89,15 +120,20 @@ def no_bucket(url: str) -> StorageError:
 
 
 def _storage_error(url: str, error: Exception) -> StorageError:
+    from obstore import exceptions
+
     text, _, source = _REQUEST.sub("", str(error)).partition("Debug source")
     if any(sign in text for sign in _NO_BUCKET):
         return no_bucket(url)
     found, code = _STATUS.search(text), _CODE.search(text)
     status = int(found[1]) if found else 0
     answer = " ".join([*([str(status)] if status else []), *([f"({code[1]})"] if code else [])])
-    why = _by_class(url, error, answer) or _permanent(text, status, answer)
+    by_code = _BY_CODE.get(code[1], "") if code else ""
+    why = by_code or _by_class(url, error, answer) or _permanent(url, text, status, answer)
     if why:
         return StorageError(f"{redacted(url)}: {why}", status=status)
+    if not status and not isinstance(error, exceptions.BaseError) and "error" not in text:
+        return StorageError(f"{redacted(url)}: cannot be opened ({type(error).__name__}).")
     passing = f"the storage answers {answer}" if status else _unreachable(source or text)
     return StorageError(
         f"{redacted(url)}: {passing}, even after retries. Rerun the same command later.",
@@ -109,10 +145,13 @@ def _storage_error(url: str, error: Exception) -> StorageError:
 def _by_class(url: str, error: Exception, answer: str) -> str:
     from obstore import exceptions
 
+    if isinstance(error, exceptions.UnauthenticatedError) and not answer:
+        return (
+            "the credentials cannot be loaded: a login has expired, or its program fails. Log in "
+            f"again, or set {_access(url)}."
+        )
     if isinstance(error, (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)):
-        how = _ACCESS.get(scheme(url) or "", "an address that needs no permission")
-        by = f" by {answer}" if answer else ""
-        return f"access is denied{by}. Credentials come from the usual variables: {how}."
+        return _denied(url, answer)
     if isinstance(error, exceptions.InvalidPathError):
         return f"{ODD}."
     if isinstance(error, exceptions.NotSupportedError):
@@ -120,11 +159,24 @@ def _by_class(url: str, error: Exception, answer: str) -> str:
     return ""
 
 
-def _permanent(text: str, status: int, answer: str) -> str:
+def _denied(url: str, answer: str) -> str:
+    by = f" by {answer}" if answer else ""
+    return f"access is denied{by}. Credentials come from the usual variables: {_access(url)}."
+
+
+def _access(url: str) -> str:
+    return _ACCESS.get(scheme(url) or "", "an address that needs no permission")
+
+
+def _permanent(url: str, text: str, status: int, answer: str) -> str:
     if "redirect" in text and "region" in text:
-        return "the bucket is in another region. Set AWS_REGION."
+        return _REGION
     if "builder error" in text:
         return "the endpoint is not an address."
+    if "Failed to read token file" in text:
+        return "the file named by AWS_WEB_IDENTITY_TOKEN_FILE cannot be read."
+    if status in (401, 403):  # of a listing or an upload, whose class does not say it
+        return _denied(url, answer)
     if status == 416:
         return "shorter than the range that is read (416); did it change after it was listed?"
     return f"the storage answers {answer}." if status and status not in _PASSING else ""

@@ -12,9 +12,9 @@ from mutations import mutants
 from tiny_network import make_checkpoint, make_images, read, run
 
 from shards.errors import StorageError
+from shards.remote import patience
 from vocscore import local_folders
 from vocscore.cli.main import main
-from vocscore.pipeline import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def photos(tmp_path: Path) -> Path:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No second thoughts about a request that failed."""
-    monkeypatch.setattr(fetch, "PAUSES", ())
+    monkeypatch.setattr(patience, "PAUSES", ())
     monkeypatch.setattr("shards.remote.opening.RETRY", {"max_retries": 0})
 
 
