@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _STATUS: Final = re.compile(
-    r"(?:status|HTTP error|error)[^0-9<]{0,40}\b([45]\d\d)\b", re.IGNORECASE
+    r"(?:status|HTTP error|error)[^0-9<]{0,40}\b([345]\d\d)\b", re.IGNORECASE
 )
 _REQUEST: Final = re.compile(r"Error performing \S+ \S+ in \S+|https?://\S+")
 """Address and duration of a request: their digits and words are none of an answer."""
@@ -49,6 +49,14 @@ _BY_CODE: Final = {
     "TemporaryRedirect": _REGION,
 }
 """Code of S3 -> what is wrong, where the status does not tell."""
+_BY_TEXT: Final = {
+    "builder error": "the endpoint is not an address.",
+    "Failed to read token file": "the file named by AWS_WEB_IDENTITY_TOKEN_FILE cannot be read.",
+    "Content-Length Header missing": "the server does not say how long it is (no Content-Length).",
+    "invalid utf-8": "the server answers with an error, by a page that is not UTF-8.",
+    "error following redirect": "its redirects lead nowhere.",
+}
+"""Words of the library -> what is wrong, for good."""
 _NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 _ACCESS: Final = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=1 where it is public",
@@ -171,10 +179,9 @@ def _access(url: str) -> str:
 def _permanent(url: str, text: str, status: int, answer: str) -> str:
     if "redirect" in text and "region" in text:
         return _REGION
-    if "builder error" in text:
-        return "the endpoint is not an address."
-    if "Failed to read token file" in text:
-        return "the file named by AWS_WEB_IDENTITY_TOKEN_FILE cannot be read."
+    for sign, line in _BY_TEXT.items():
+        if sign in text:
+            return line
     if status in (401, 403):  # of a listing or an upload, whose class does not say it
         return _denied(url, answer)
     if status == 416:

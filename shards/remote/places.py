@@ -112,11 +112,7 @@ def redacted(place: str) -> str:
     """Return a URL without user, password, query and fragment, for messages; a path as it is."""
     if scheme(place) is None:
         return place
-    base, query = _parts(place)
-    start = base.index("://") + 3
-    user = _user(base[start:])
-    rest = base[start + len(user) :] or ("..." if user else "")
-    return base[:start] + rest + ("?..." if query else "")
+    return source_name(place) + ("?..." if _parts(place)[1] else "")
 
 
 def has_secret(place: str) -> bool:
@@ -139,4 +135,9 @@ def _user(rest: str) -> str:
 
 def source_name(place: str) -> str:
     """Return the form of a URL that is recorded: as `redacted`, but nothing stands for a query."""
-    return redacted(place).removesuffix("?...")
+    if scheme(place) is None:
+        return place
+    base = _parts(place)[0]
+    start = base.index("://") + 3
+    user = _user(base[start:])
+    return base[:start] + (base[start + len(user) :] or ("..." if user else ""))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from shards.errors import StorageError
-from shards.remote import places
+from shards.remote import places, web
 from shards.remote.failures import explained, written
 from shards.remote.opening import opened
 from shards.remote.pages import keys_below
@@ -94,6 +94,7 @@ def read(
     """
     place = opened(url)
     import obstore
+    from obstore.exceptions import NotSupportedError
 
     if size == 0:
         return b""
@@ -103,10 +104,14 @@ def read(
     elif offset:
         options["range"] = {"offset": offset}
     try:
-        with explained(url):
+        with explained(url, but=NotSupportedError):
             answer = obstore.get(place.store, place.key, options=options)
+    except NotSupportedError:
+        return web.part(url, offset, size)
     except StorageError as error:
         # A range of an object without bytes is answered by 416, whatever it asks for.
+        if error.status == 416 and not offset and places.is_http(url):
+            return b""
         entry = None if offset or error.status != 416 else head(url)
         if entry is None or entry.size:
             raise
@@ -126,6 +131,8 @@ def head(url: str) -> Entry | None:
     """
     if places.scheme(url) == "hf":
         return _hub_head(url)
+    if places.is_http(url):
+        return _web_head(url)
     place = opened(url)
     import obstore
 
@@ -135,6 +142,18 @@ def head(url: str) -> Entry | None:
     except FileNotFoundError:
         return None
     return Entry(places.name(url), int(found["size"]), found.get("e_tag"))
+
+
+def _web_head(url: str) -> Entry | None:
+    """Find a file without HEAD, which some servers and most signed addresses refuse."""
+    try:
+        return Entry(places.name(url), *web.size_and_etag(url))
+    except FileNotFoundError:
+        return None
+    except StorageError as error:
+        if error.status != 416:  # of a file without bytes
+            raise
+        return Entry(places.name(url), 0, None)
 
 
 def _hub_head(url: str) -> Entry | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -180,3 +181,27 @@ def test_damaged_files(storage: Bucket, checkpoint: Path, tmp_path: Path) -> Non
     report = run(url, tmp_path / "remote.csv", checkpoint)
     assert (tmp_path / "remote.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
     assert report.errors > 100
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_tar_that_is_replaced_after_it_was_listed(
+    storage: Bucket, checkpoint: Path, tmp_path: Path
+) -> None:
+    """Its rows would be of another state than the listing: the run stops, whatever its size."""
+    photos = make_images(tmp_path, NAMES[:4], bad=set())
+    url, data = storage.url("set"), {}
+    for which in ("a", "b"):
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode="w") as tar:
+            tar.add(photos / NAMES["ab".index(which)], "x.jpg")
+        data[which] = file.getvalue()
+    for number in range(4):
+        storage.put(f"set/{number}.tar", data["a"])
+
+    def after_listing(_rows: int, _of: int | None, _errors: int) -> None:
+        storage.put("set/3.tar", data["b"])
+
+    storage.layer.latency = 0.05
+    with pytest.raises(StorageError, match=r"3\.tar: it has changed since it was listed"):
+        run(url, tmp_path / "p.csv", checkpoint, progress=after_listing)
+    assert not (tmp_path / "p.csv").exists()

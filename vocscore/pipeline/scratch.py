@@ -42,12 +42,13 @@ class LocalCopy:
         shutil.rmtree(Path(self.file).parent, ignore_errors=True)
 
 
-def local_copy(root: str, name: str) -> LocalCopy:
+def local_copy(root: str, name: str, *, etag: str | None = None) -> LocalCopy:
     """Fetch a tar, and the manifest beside it if there is one.
 
     Args:
         root: URL of the folder that `name` is relative to.
         name: path of the tar.
+        etag: what it must be; None: anything.
 
     Raises:
         FileNotFoundError: there is no such tar.
@@ -57,7 +58,7 @@ def local_copy(root: str, name: str) -> LocalCopy:
     folder = Path(tempfile.mkdtemp(dir=_folder()))
     file = folder / places.name(url)
     try:
-        fetch(url, file)
+        fetch(url, file, etag=etag)
         manifest = _manifest(places.parent(url))
         if manifest is not None:
             (folder / MANIFEST).write_bytes(manifest)
