@@ -1,7 +1,7 @@
 """Local copies of tars from object storage: one while it is scored, one while it is fetched.
 
-They are in $TMPDIR, below a folder of this process. What a killed process left is removed by the
-next one on the same machine.
+They, and the mirrors of outputs, are in $TMPDIR, below a folder of this process. What a killed
+process left is removed by the next one on the same machine.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def local_copy(root: str, name: str, *, etag: str | None = None) -> LocalCopy:
         StorageError: the storage does not give it, or it does not fit on the local disk.
     """
     url = places.join(root, name)
-    folder = Path(tempfile.mkdtemp(dir=_folder()))
+    folder = Path(tempfile.mkdtemp(dir=scratch_folder()))
     file = folder / places.name(url)
     try:
         fetch(url, file, etag=etag)
@@ -85,15 +85,19 @@ def _manifest(folder: str) -> bytes | None:
         return None
 
 
+def scratch_folder() -> str:
+    """Return the folder of this process for temporary files; it is made by the first call."""
+    return _folder(os.getpid())
+
+
 @cache
-def _folder() -> str:
-    """The folder of this process."""
+def _folder(pid: int) -> str:
     base = Path(tempfile.gettempdir())
     host = socket.gethostname()
     for left in base.glob(f"{_PREFIX}{host}-*"):
         if _is_left(left.name.removeprefix(f"{_PREFIX}{host}-").partition("-")[0]):
             shutil.rmtree(left, ignore_errors=True)
-    made = tempfile.mkdtemp(prefix=f"{_PREFIX}{host}-{os.getpid()}-")
+    made = tempfile.mkdtemp(prefix=f"{_PREFIX}{host}-{pid}-")
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     return made
 

@@ -8,7 +8,7 @@
 
 A copy gets its name when it is complete, and an existing one is not copied again, so a killed run
 can resume. The bad inputs are read from the ledger, so a quarantine can be requested when a run is
-resumed. One on object storage is made in the cache, and uploaded with the table.
+resumed. One on object storage is made in $TMPDIR, and uploaded with the table.
 """
 
 from __future__ import annotations
