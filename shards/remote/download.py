@@ -48,7 +48,8 @@ def fetch(
     """
     told = on_bytes or (lambda _count: None)
     target = Path(file)
-    partial = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    # Without the file's own name, which may be as long as a name can be.
+    partial = target.with_name(f".{os.getpid()}-{threading.get_ident()}.partial")
     try:
         with partial.open("wb") as out:
             size = _copy(url, out.fileno(), told, etag)

@@ -102,6 +102,14 @@ def parent(url: str) -> str:
     return base[:start] + (above or base[start:])
 
 
+def is_below(url: str, folder: str) -> bool:
+    """Whether a URL is that of a folder, or of something in it."""
+    kind, bucket, key = split(folder)
+    above = f"{key}/" if key else ""
+    found = split(url)
+    return found[:2] == (kind, bucket) and f"{found[2]}/".startswith(above)
+
+
 def name(url: str) -> str:
     """Return the last part of the key; '' for a bucket."""
     base = _parts(url)[0].rstrip("/")

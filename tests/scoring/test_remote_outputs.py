@@ -176,3 +176,13 @@ def test_the_mirror_of_another_process(storage: Bucket) -> None:
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert other.stdout.strip() != os.fspath(output)
     assert output.stat().st_size == 5
+
+
+def test_a_quarantine_in_the_source(storage: Bucket, photos: Path, checkpoint: Path) -> None:
+    """Its copies would be inputs of the next run: refused before anything is scored."""
+    url = storage.put_tree(photos, "set")
+    words = ("score", url, "-o", storage.url("p.csv"), *options(checkpoint))
+    code, told = command(*words, "--quarantine", f"{url}/bad")
+    assert code == 2
+    assert "would become inputs" in told
+    assert command(*words, "--quarantine", storage.url("settle"))[0] == 0

@@ -205,3 +205,18 @@ def test_a_tar_that_is_replaced_after_it_was_listed(
     with pytest.raises(StorageError, match=r"3\.tar: it has changed since it was listed"):
         run(url, tmp_path / "p.csv", checkpoint, progress=after_listing)
     assert not (tmp_path / "p.csv").exists()
+
+
+def test_a_tar_whose_name_is_longer_than_that_of_a_file(
+    storage: Bucket, checkpoint: Path, tmp_path: Path
+) -> None:
+    """A key may have 1,024 bytes; the rows have its name."""
+    photos = make_images(tmp_path, NAMES[:2], bad=set())
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        tar.add(photos / NAMES[0], "x.jpg")
+    names = [f"{'n' * length}.tar" for length in (251, 400)]
+    for name in names:
+        storage.put(f"set/a/{name}", file.getvalue())
+    run(storage.url("set"), tmp_path / "p.csv", checkpoint)
+    assert list(read(tmp_path / "p.csv")) == [f"a/{name}/x.jpg" for name in names]

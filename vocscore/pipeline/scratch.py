@@ -23,6 +23,8 @@ from shards.remote import places, store
 from shards.remote.download import fetch
 
 _PREFIX: Final = "vocscore-scratch-"
+_LONGEST: Final = 255
+"""Bytes of a file's name; the last part of a key may be longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ def local_copy(root: str, name: str, *, etag: str | None = None) -> LocalCopy:
     """
     url = places.join(root, name)
     folder = Path(tempfile.mkdtemp(dir=scratch_folder()))
-    file = folder / places.name(url)
+    name_here = places.name(url)
+    file = folder / (name_here if len(os.fsencode(name_here)) <= _LONGEST else "long-name.tar")
     try:
         fetch(url, file, etag=etag)
         manifest = _manifest(places.parent(url))

@@ -113,3 +113,13 @@ def test_keys_are_not_changed(key: str) -> None:
     with pytest.raises(ValueError, match=r"empty, '\.' or '\.\.' part"):
         places.split(f"s3://b/{key}")
     assert places.split("s3://b/k/") == ("s3", "b", "k")
+
+
+def test_below() -> None:
+    """By whole parts of a key, whatever the scheme is called."""
+    assert places.is_below("s3://b/set/bad", "s3a://b/set/")
+    assert places.is_below("s3://b/set", "s3://b/set")
+    assert places.is_below("s3://b/x", "s3://b")
+    assert not places.is_below("s3://b/settle", "s3://b/set")
+    assert not places.is_below("s3://c/set/bad", "s3://b/set")
+    assert not places.is_below("gs://b/set/bad", "s3://b/set")

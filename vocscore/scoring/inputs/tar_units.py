@@ -63,7 +63,15 @@ class TarUnit:
         except BaseException:
             copy.remove()
             raise
+        here = posixpath.join(posixpath.dirname(self.name), Path(copy.file).name)
         images = [replace(ref, file=copy.url) for ref in contents.images]
+        if here != self.name:  # a key may be longer than the name of a file
+            images = [
+                replace(ref, name=ref.name.replace(f"{here}/", f"{self.name}/", 1))
+                if ref.name.startswith(f"{here}/")
+                else ref
+                for ref in images
+            ]
         return replace(contents, images=images, copy=copy)
 
     def _listed(self, file: Path) -> Contents:
