@@ -50,10 +50,14 @@ def check(url: str) -> None:
     Raises:
         StorageError: there is no such bucket, or access is denied.
     """
+    try:
+        key = places.split(url)[2]
+    except ValueError as error:
+        raise StorageError(f"{places.redacted(url)}: {error}.") from None
     if places.scheme(url) == "hf":
         pinned(url)
         return
-    if not places.split(url)[2]:
+    if not key:
         next(listing(url), None)
         return
     try:

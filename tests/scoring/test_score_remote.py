@@ -82,9 +82,9 @@ def test_tars(storage: Bucket, photos: Path, checkpoint: Path, tmp_path: Path) -
     run(url, tmp_path / "remote.csv", checkpoint)
     assert (tmp_path / "remote.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
     assert [line for line in storage.layer.log if "jpg" in line] == []
-    from vocscore.pipeline.scratch import _folder
+    from vocscore.pipeline.scratch import scratch_folder
 
-    assert list(Path(_folder()).iterdir()) == []
+    assert list(Path(scratch_folder()).iterdir()) == []
 
 
 def test_list_of_urls(storage: Bucket, photos: Path, checkpoint: Path, tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ from vocscore.scoring.update.merging import UpdatedFormat
 from vocscore.scoring.update.reuse import plan_reuse
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from vocscore.config.scoring import InferenceConfig
     from vocscore.models.card import ModelCard
