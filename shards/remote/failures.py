@@ -54,7 +54,7 @@ _BY_TEXT: Final = {
     "Failed to read token file": "the file named by AWS_WEB_IDENTITY_TOKEN_FILE cannot be read.",
     "Content-Length Header missing": "the server does not say how long it is (no Content-Length).",
     "invalid utf-8": "the server answers with an error, by a page that is not UTF-8.",
-    "error following redirect": "its redirects lead nowhere.",
+    "error following redirect": "its redirects are not followed (to http://, or without end).",
 }
 """Words of the library -> what is wrong, for good."""
 _NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
