@@ -53,7 +53,7 @@ def header(data: bytes) -> tuple[int, int, str] | None:
     try:
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data, strict=False)
     except (ValueError, KeyError) as error:  # KeyError: damage left the color space unknown
-        if all(marker != _SOS for marker, _, _ in _segments(data)):
+        if all(marker != _SOS for marker, _, _ in segments(data)):
             raise BadImage(_headless(data)) from error
         if "subsampling" in str(error):
             return None
@@ -113,7 +113,7 @@ def decoding_bytes(data: bytes, *, width: int, height: int, reduced: int) -> int
         reduced: the pixels are 1/`reduced` of these, along each axis.
     """
     pixels = 3 * (width // reduced + 1) * (height // reduced + 1)
-    progressive = any(marker == _SOF2 for marker, _, _ in _segments(data))
+    progressive = any(marker == _SOF2 for marker, _, _ in segments(data))
     return pixels + (6 * width * height if progressive else 0)
 
 
@@ -203,7 +203,7 @@ def orientation(data: bytes) -> int:
     The last of several EXIF segments is used, as in Pillow and DALI.
     """
     found = 1
-    for marker, start, end in _segments(data):
+    for marker, start, end in segments(data):
         # A segment without a TIFF header continues the EXIF of the previous segment.
         if marker == _APP1 and data[start : start + 10] in _EXIF_STARTS:
             found = exif.orientation(data[start + 6 : end])
@@ -219,7 +219,7 @@ def _strict(data: bytes, colors: str, least: tuple[int, int]) -> NDArray[np.uint
 
 
 def _headless(data: bytes) -> Fault:
-    end = max((end for _, _, end in _segments(data)), default=2)
+    end = max((end for _, _, end in segments(data)), default=2)
     if end + 4 > len(data):
         return Fault(Reason.TRUNCATED, "the JPEG ends inside its header")
     return Fault(Reason.CORRUPT, f"the JPEG's header is damaged at byte {end}")
@@ -236,7 +236,7 @@ def _refusal(error: Exception, data: bytes) -> BadImage | MemoryError:
     return BadImage(Fault(Reason.CORRUPT, line))
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield (marker, start, end) of each segment's payload, up to and including the first SOS."""
     at, length = 2, len(data)
     while at + 4 <= length and data[at] == 0xFF:
@@ -254,7 +254,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 def _bare(data: bytes) -> bytes | None:
     """Remove the parts of the header that do not affect pixels; None if it is malformed."""
     parts = [_SOI]
-    for marker, start, end in _segments(data):
+    for marker, start, end in segments(data):
         if marker == _SOS:
             return b"".join([*parts, data[start - 4 :]])
         segment = data[start - 4 : end]

@@ -206,6 +206,7 @@ def score(
             features=written.features,
             tta=config.compute.tta,
             problems=(*report.problems, *opened.notices),
+            gpu=opened.gpu,
         )
         if reuse is not None:
             report = replace(report, images=report.images + reuse.stay, update=reuse.counts)

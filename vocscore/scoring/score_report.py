@@ -49,6 +49,8 @@ class ScoreReport(Printed):
         left: with `units`, how many units of all jobs were not committed yet.
         peak_memory_bytes: the most that this process has had in memory, or the largest of its
             workers on this machine that have ended; 0 if nothing was scored.
+        gpu: the GPU of this process and the number of its JPEG engines; None on the CPU and with
+            `devices`.
     """
 
     images: int
@@ -67,6 +69,7 @@ class ScoreReport(Printed):
     units: str | None = None
     left: int | None = None
     peak_memory_bytes: int = 0
+    gpu: str | None = None
 
     def __str__(self) -> str:
         """Return images, errors by reason, the rate, and the path of the rows."""
@@ -109,7 +112,7 @@ class ScoreReport(Printed):
     def to_json(self) -> dict[str, Any]:
         """Return plain values, with the rate, the errors and, if measured, the bottleneck."""
         value = {**stored(asdict(self)), "output": str(self.output), "errors": self.errors}
-        for name in ("features", "tta", "units", "left"):  # only if asked for
+        for name in ("features", "tta", "units", "left", "gpu"):  # only if asked for
             told = value.pop(name)
             plain = told if isinstance(told, int) else str(told)
             value.update({} if told is None else {name: plain})

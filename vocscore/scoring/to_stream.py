@@ -107,5 +107,5 @@ def score_to_stream(
         seconds = time.monotonic() - started
         report = report_of(inputs, rows, resumed=0, seconds=seconds, output=Path("-"))
         report = replace(report, tta=config.compute.tta)
-        report = replace(report, problems=(*report.problems, *opened.notices))
+        report = replace(report, problems=(*report.problems, *opened.notices), gpu=opened.gpu)
         return with_ceilings(report, engine, inputs, config, stage=stage)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from vocscore.device import Device
 from vocscore.machine import usable_cores
+from vocscore.pipeline.gpu_engines import described_gpu
 from vocscore.runtime import resolve_device
 from vocscore.runtime.precision import resolve_precision
 from vocscore.scoring.engines.cluster import open_cluster, seen_files
 from vocscore.scoring.engines.factory import EngineOpener, open_workers, resolve_devices
+from vocscore.scoring.engines.local import LocalEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +20,6 @@ if TYPE_CHECKING:
 
     from vocscore.config.scoring import ScoreConfig
     from vocscore.models.card import ModelCard
-    from vocscore.scoring.engines.local import LocalEngine
     from vocscore.scoring.engines.processes import WorkerEngine
     from vocscore.scoring.inputs.units import Inputs
 
@@ -44,6 +46,13 @@ class OpenedEngine:
     def described(self) -> dict[str, dict[str, str]]:
         """What it adds to the plan of a run."""
         return {"machine": self.machine} if self.machine else {}
+
+    @property
+    def gpu(self) -> str | None:
+        """The GPU of this process and its JPEG engines; None if it does not use one itself."""
+        if not isinstance(self.engine, LocalEngine) or not Device.parse(self.opener.device).is_gpu:
+            return None
+        return described_gpu(self.opener.device)
 
 
 def open_engine(
