@@ -110,7 +110,11 @@ def test_nothing_there(address: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("odd", "line"),
-    [("file", "answers 302"), ("loop", "redirects are not followed"), ("chunked", "how long it is")],
+    [
+        ("file", "answers 302"),
+        ("loop", "redirects are not followed"),
+        ("chunked", "how long it is"),
+    ],
 )
 def test_what_is_not_read(address: str, odd: str, line: str) -> None:
     """Neither a local file nor a guess; trying again would not help."""
