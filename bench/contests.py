@@ -129,5 +129,9 @@ CONTESTS = {
     "view": Contest("view:run", "the page over a million rows", in_all=False),
     "cluster": Contest("cluster:run", "workers of a Ray cluster that sleep", in_all=False),
     "remote": Contest("remote:run", "object storage behind 30 ms", in_all=False),
+    "cores": Contest("cores:run", "more cores, simulated by sleeping", in_all=False),
     "memory": Contest("processes:memory", "memory per additional input", in_all=False),
+    "large": Contest(
+        "large_images:large_images", "memory of large images, by threads", in_all=False
+    ),
 }

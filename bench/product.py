@@ -1,7 +1,7 @@
 """The program under test: the one place where bench packs, trains, scores and opens loaders.
 
-`python -m bench.product RUN SOURCE OUTPUT` scores a folder in a process of its own; with a fourth
-word the process ends at its first rows.
+`python -m bench.product RUN SOURCE OUTPUT` scores a folder in a process of its own; a fourth word
+is its number of decoding threads, or 'first': the process ends at its first rows.
 """
 
 from __future__ import annotations
@@ -64,8 +64,9 @@ def own_loader(
     *,
     batch_size: int = DecodeConfig.batch_size,
     device: str = "cpu",
+    threads: int | None = None,
 ) -> ImageLoader:
-    """One of the program's loaders, with a thread per core."""
+    """One of the program's loaders; by default with a thread per core."""
     from vocscore.pipeline.loaders import open_loader
 
     return open_loader(
@@ -73,14 +74,23 @@ def own_loader(
         preprocess,
         batch_size=batch_size,
         device=device,
-        threads=usable_cores(),
+        threads=threads or usable_cores(),
         max_pixels=DecodeConfig.max_pixels,
     )
 
 
-def score_words(model: Path, source: Path, output: Path, *, first_batch: bool = False) -> list[str]:
+def score_words(
+    model: Path,
+    source: Path,
+    output: Path,
+    *,
+    first_batch: bool = False,
+    threads: int | None = None,
+) -> list[str]:
     """The command of a process that scores; with `first_batch` it ends at its first rows."""
     words = [sys.executable, "-m", "bench.product", str(model), str(source), str(output)]
+    if threads is not None:
+        return [*words, str(threads)]
     return [*words, "first"] if first_batch else words
 
 
@@ -97,7 +107,14 @@ class _LeaveAtFirstRows:
 
 
 if __name__ == "__main__":
-    _run, _source, _output, *_first = map(Path, sys.argv[1:])
-    score(_source, _output, model=_run, progress=_LeaveAtFirstRows() if _first else False)
-    if _first:
+    _run, _source, _output = map(Path, sys.argv[1:4])
+    _how = "".join(sys.argv[4:])
+    score(
+        _source,
+        _output,
+        model=_run,
+        progress=_LeaveAtFirstRows() if _how == "first" else False,
+        workers=int(_how) if _how.isdecimal() else None,
+    )
+    if _how == "first":
         sys.exit("scoring ended without reporting a row")

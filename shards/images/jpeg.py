@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import simplejpeg
 
 from shards.errors import BadImage, Fault, Reason
-from shards.images import baseline, exif, memory, scans
+from shards.images import baseline, costs, exif, memory, scans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,6 @@ PLAIN_COLORS: Final = ("YCbCr", "Gray")
 _SOI: Final = b"\xff\xd8"
 _EOI: Final = b"\xff\xd9"
 _APP0, _APP1, _APP14, _APP15, _COM, _SOS = 0xE0, 0xE1, 0xEE, 0xEF, 0xFE, 0xDA
-_SOF2 = 0xC2
 _EXIF_STARTS: Final = (b"Exif\0\0II*\0", b"Exif\0\0MM\0*")
 _NOT_READ_HERE: Final = re.compile(
     r"unsupported jpeg (process|data precision)|not a jpeg|unsupported color conversion",
@@ -100,21 +99,21 @@ def reduction(width: int, height: int, *, side: int, of_longer: bool = False) ->
     return 1
 
 
-def decoding_bytes(data: bytes, *, width: int, height: int, reduced: int) -> int:
-    """Return the memory that decoding takes, for `budget`.
-
-    Pixels of 3 bytes; and of a progressive file, of which libjpeg keeps all coefficients at once,
-    2 bytes for each of them in up to 3 colors.
+def decoding_bytes(
+    data: bytes, *, width: int, height: int, reduced: int = 1, a_pixel: int = costs.PIXEL
+) -> int:
+    """Return the memory that decoding takes beside the file, for `budget`.
 
     Args:
         data: the whole file.
         width: pixels, as stored.
         height: pixels, as stored.
         reduced: the pixels are 1/`reduced` of these, along each axis.
+        a_pixel: bytes of each.
     """
-    pixels = 3 * (width // reduced + 1) * (height // reduced + 1)
-    progressive = any(marker == _SOF2 for marker, _, _ in segments(data))
-    return pixels + (6 * width * height if progressive else 0)
+    pixels = (width // reduced + 1) * (height // reduced + 1)
+    kept = sum(costs.coefficients(marker, data[start:end]) for marker, start, end in segments(data))
+    return a_pixel * pixels + kept
 
 
 def decode(

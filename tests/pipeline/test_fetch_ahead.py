@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,8 @@ from shards.errors import BadImage, Reason, StorageError
 from shards.images.reading import read_bytes
 from shards.sample import ImageRef
 from vocscore.pipeline import fetch
+
+FIVES = range(0, 40, 5)
 
 if TYPE_CHECKING:
     from s3_server import Bucket
@@ -55,6 +58,24 @@ def test_bounded(refs: list[ImageRef], monkeypatch: pytest.MonkeyPatch) -> None:
         assert ahead._held == 5000
         assert ahead[39].data == bytes([39]) * 1000  # not among the first five
         assert [ahead[row].data for row in range(39)] == [bytes([n]) * 1000 for n in range(39)]
+
+
+def test_one_row_exceeds_the_limit(refs: list[ImageRef], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if eight threads wait for rows that do not fit."""
+    monkeypatch.setattr(fetch, "MOST_BYTES", 1500)
+    held: list[int] = []
+    admit = fetch.FetchedRefs._admit
+
+    def counted(self: fetch.FetchedRefs, row: int, size: int) -> None:
+        admit(self, row, size)
+        held.append(self._held)
+        time.sleep(0.005)  # admitted, not taken
+
+    monkeypatch.setattr(fetch.FetchedRefs, "_admit", counted)
+    with fetch.fetched(refs) as ahead, ThreadPoolExecutor(8) as pool:
+        found = pool.map(lambda first: [ahead[row].data for row in range(first, first + 5)], FIVES)
+        assert [data for taken in found for data in taken] == [bytes([n]) * 1000 for n in range(40)]
+    assert max(held) == 2000
 
 
 def test_what_is_here_stays(storage: Bucket) -> None:

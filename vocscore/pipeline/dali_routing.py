@@ -56,6 +56,9 @@ Only long panoramas and networks for large images get there. A batch of 64 of th
 the GPU's memory, and three batches are there at a time; the host decodes them within its own bound
 (`shards.images.budget`).
 """
+_MOST_REDUCED: Final = 64
+"""Pixels of an image per pixel of its square. DALI decodes a whole batch before it resizes it, 805
+MB for 64 images at 256; twice as many pixels as any image has that is not long and narrow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +169,10 @@ def is_for_dali(data: bytes, preprocess: Preprocess, max_pixels: int) -> bool:
     if preprocess.fit == "crop" and max(width, height) > LONGEST * min(width, height):
         return False
     side = resized_side(preprocess)
-    if jpeg.reduction(width, height, side=side, of_longer=preprocess.fit == "pad") > 1:
+    if width * height > _MOST_REDUCED * side * side:
         return False
-    return suits_engines(data)
+    reduced = jpeg.reduction(width, height, side=side, of_longer=preprocess.fit == "pad")
+    return reduced == 1 and suits_engines(data)
 
 
 def inputs_of(jpegs: Sequence[Jpeg]) -> Inputs:
