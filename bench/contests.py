@@ -120,6 +120,7 @@ CONTESTS = {
     "score": Contest("score:run", "folder to CSV, beside other loops and the ceilings"),
     "start": Contest("processes:start", "process start to the first scored images"),
     "train": Contest("training:run", "ten epochs of a head, beside the usual loop"),
+    "finetune": Contest("finetune:run", "an epoch of every layer, beside the usual loop"),
     "dirty": Contest("loaders:dirty", "the cost of bad files"),
     "raw": Contest("raw:run", "raw shards to batches, beside JPEGs and the disk alone"),
     "pack": Contest("pack:run", "VOC tree to shards, beside tar and decoding once"),

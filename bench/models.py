@@ -208,6 +208,23 @@ def enough(ready: Sequence[torch.Tensor], runtime: Runtime, *, number: int) -> l
     return [ready[n % len(ready)] for n in range(batches)]
 
 
+def whole_rounds(number: int, runtime: Runtime, *, group: int, images: int) -> int:
+    """Round a number of images up to whole rounds of the batches that run at the same time.
+
+    For `score`, which ends as `enough` says: of five batches on two cores, as 160 images are, it
+    cannot reach more than 5/6 of what decoding and the network come to.
+
+    Args:
+        number: wanted.
+        runtime: its batches in flight tell how many run at the same time.
+        group: images per batch.
+        images: how many there are; if they are less than a round, all of them are used.
+    """
+    in_a_round = group * (runtime.in_flight - 1)
+    rounds = min(-(-number // in_a_round), images // in_a_round)
+    return rounds * in_a_round or images
+
+
 def run_through(runtime: Runtime, batches: Sequence[torch.Tensor]) -> int:
     """Run batches, as many in flight as the runtime allows; return the number of images."""
     in_flight: deque[Results] = deque()

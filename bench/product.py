@@ -6,17 +6,26 @@ is its number of decoding threads, or 'first': the process ends at its first row
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vocscore as vs
 from vocscore.config.compute import DecodeConfig
+from vocscore.config.training import DataConfig, OptimizationConfig, TrainConfig
+from vocscore.device import CPU
 from vocscore.machine import usable_cores
+from vocscore.ranks import ALONE
 
 if TYPE_CHECKING:
+    import torch
+
+    from shards.reader import LabeledImages
     from vocscore.api.progress import Progress
+    from vocscore.models.network import Network
     from vocscore.pipeline.batch import ImageLoader
     from vocscore.pipeline.preprocess import Preprocess
 
@@ -77,6 +86,58 @@ def own_loader(
         threads=threads or usable_cores(),
         max_pixels=DecodeConfig.max_pixels,
     )
+
+
+class Finetuning:
+    """The part of `train --tune all` that trains: an epoch per call, from a network's weights.
+
+    Args:
+        network: copied.
+        split: images and labels; the first image is also the validation split.
+        preprocess: of the images.
+        seed: of the order.
+    """
+
+    def __init__(
+        self, network: Network, split: LabeledImages, preprocess: Preprocess, *, seed: int
+    ) -> None:
+        from vocscore.training.setup import open_decoding, open_fit
+        from vocscore.training.splits import Splits
+
+        choice = OptimizationConfig(tune="all", precision="auto")
+        self._decoding = open_decoding(
+            "host",
+            preprocess,
+            choice=choice,
+            device=CPU,
+            threads=usable_cores(),
+            max_pixels=DecodeConfig.max_pixels,
+            ranks=ALONE,
+            on_images=lambda _more: None,
+        )
+        first = replace(split, images=split.images[:1], labels=split.labels[:1])
+        config = TrainConfig(data=DataConfig(seed=seed), optimization=choice)
+        trainer = open_fit(
+            copy.deepcopy(network), Splits(split, first), self._decoding, config, features=()
+        )
+        assert trainer is not None
+        self._trainer = trainer
+        self._images = len(split.images)
+        self._epoch = 0
+
+    def __call__(self) -> int:
+        """Train on every image once; return their number."""
+        self._epoch += 1
+        self._trainer.epoch(self._epoch)
+        return self._images
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The state of the trained network."""
+        return self._trainer.weights()
+
+    def close(self) -> None:
+        """End the loader's threads."""
+        self._decoding.loader.close()
 
 
 def score_words(

@@ -104,6 +104,23 @@ def test_every_stream_ends_with_the_same_number_of_batches(streams: int, images:
     assert 0 <= len(found) * 32 - images < 32 * streams
 
 
+@pytest.mark.parametrize(
+    ("streams", "wanted", "images", "used"),
+    [
+        (2, 160, 640, 192),  # 5 groups of 32 become 6
+        (2, 640, 640, 640),
+        (8, 640, 640, 512),  # 20 groups become 16: there are no more than 20
+        (8, 64, 640, 256),
+        (8, 64, 100, 100),  # less than a round
+        (1, 33, 640, 64),
+    ],
+)
+def test_a_turn_of_score_is_whole_rounds(streams: int, wanted: int, images: int, used: int) -> None:
+    """Every stream gets the same number of groups, if there are enough images."""
+    runtime = cast("Runtime", SimpleNamespace(in_flight=streams + 1))
+    assert models.whole_rounds(wanted, runtime, group=32, images=images) == used
+
+
 def test_ceilings_of_every_stage(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read, decode and batch; rows to the disk."""
     monkeypatch.setattr(ceilings, "WRITTEN_ROWS", 10)

@@ -10,6 +10,7 @@ import pytest
 
 from shards.errors import BadImage, Reason, StorageError
 from shards.images.reading import read_bytes
+from shards.remote import patience
 from shards.sample import ImageRef
 from vocscore.pipeline import fetch
 
@@ -115,7 +116,7 @@ def test_asked_again(
     storage: Bucket, refs: list[ImageRef], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the library gave up, a request is made again later."""
-    monkeypatch.setattr(fetch, "PAUSES", (0.0,))
+    monkeypatch.setattr(patience, "PAUSES", (0.0,))
     storage.layer.add("refuse", status=503, keys="/07$", times=8)
     monkeypatch.setattr("shards.remote.opening.RETRY", {"max_retries": 0})
     with fetch.fetched(refs[:8]) as ahead, pytest.raises(StorageError, match="503"):

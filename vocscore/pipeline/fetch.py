@@ -16,7 +16,7 @@ from threading import Condition
 from typing import TYPE_CHECKING, Final, overload
 
 from shards.errors import StorageError
-from shards.remote import places, store
+from shards.remote import patience, places, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +31,6 @@ of the rows that loaders wait for may exceed it."""
 LARGEST: Final = 32 << 20
 """Bytes; a larger image is left to the loader, which may refuse it unread, and waits for memory.
 Each thread of a loader has one that was fetched, beside the limit."""
-PAUSES: Final = (2.0, 8.0)
-"""Seconds before a request that failed, although it was repeated, is made once more."""
 
 
 class FetchedRefs(Sequence["ImageRef"]):
@@ -112,7 +110,7 @@ class FetchedRefs(Sequence["ImageRef"]):
 
     def _fetch(self, row: int, ref: ImageRef) -> bytes | None:
         """Return the bytes; None where the loader is to find out itself: missing, or very large."""
-        for pause in (*PAUSES, None):
+        for pause in (*patience.PAUSES, None):
             admitted = 0
 
             def look(size: int) -> None:

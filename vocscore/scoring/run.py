@@ -6,7 +6,6 @@ import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vocscore.config.scoring import ScoreConfig
@@ -21,7 +20,7 @@ from vocscore.scoring.formats.features_format import features_of
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
 from vocscore.scoring.inputs.packed import refuse_other_raw
-from vocscore.scoring.inputs.sources import given_name, is_url, read_source, source_name
+from vocscore.scoring.inputs.sources import given_name, read_source, source_name
 from vocscore.scoring.output.describe import describe
 from vocscore.scoring.output.earlier import refuse_other
 from vocscore.scoring.output.features_parts import facts, refuse_lost
@@ -40,6 +39,7 @@ from vocscore.scoring.update.reuse import plan_reuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from vocscore.config.scoring import InferenceConfig
     from vocscore.models.card import ModelCard
@@ -300,8 +300,7 @@ def quarantine_of(folder: Path | None, source: str | Path, inputs: Inputs) -> Qu
     """
     if folder is None:
         return None
-    if not is_url(source):
-        refuse_inside(folder, Path(source))
+    refuse_inside(folder, source)
     globs = {"include": list(inputs.globs.include), "exclude": list(inputs.globs.exclude)}
     run = {"source": source_name(source), "listing": inputs.digest(), **globs}
     return Quarantine(folder, run=run)
