@@ -102,10 +102,12 @@ def test_the_limit_is_where_the_host_decodes_less(fit: str) -> None:
 
 
 def test_no_image_for_the_graph_has_more_than_most_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A panorama, which the host has to decode in full, too: within its bound of memory."""
-    panorama = jpeg_of(6000, 200)
+    """Nor, for its square, than `_MOST_REDUCED`: a panorama that the host decodes in full, too."""
+    assert jpeg.reduction(6000, 200, side=SIZE) == 1
+    assert not is_for_dali(jpeg_of(6000, 200), PLAIN, MAX_PIXELS)
+    panorama = jpeg_of(1200, 200)
     assert is_for_dali(panorama, PLAIN, MAX_PIXELS)
-    monkeypatch.setattr(dali_routing, "MOST_PIXELS", 6000 * 200 - 1)
+    monkeypatch.setattr(dali_routing, "MOST_PIXELS", 1200 * 200 - 1)
     assert not is_for_dali(panorama, PLAIN, MAX_PIXELS)
 
 

@@ -1,9 +1,10 @@
 """The DALI loader: one graph from `Preprocess`, on GPU (`mixed` decoding) and on CPU.
 
-Strict fast path, tolerant slow path. Only JPEGs in the usual color spaces that libjpeg-turbo finds
-undamaged enter the graph: DALI decodes damaged ones to wrong pixels without an error, and stops at
-the first that it cannot decode. All other formats (PNG, WebP, CMYK, ...), most of which DALI would
-decode on the CPU too, are decoded by the host path, in the threads that read and check.
+Strict fast path, tolerant slow path. Only JPEGs that a GPU's engines decode (`dali_routing`) and
+that libjpeg-turbo finds undamaged enter the graph: DALI decodes damaged ones to wrong pixels
+without an error, and stops at the first that it cannot decode. All others (PNG, WebP, CMYK,
+progressive or large JPEGs, ...), most of which DALI would decode on the CPU too, are decoded by the
+host path, in the threads that read and check. Raw images are read by the host loader and copied.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 MOST_PIXELS: Final = 1 << 24
 """Pixels of the largest image for the graph, 50 MB when decoded.
 
-Only long panoramas and networks for large images get there. A batch of 64 of them takes 3.2 GB of
-the GPU's memory, and three batches are there at a time; the host decodes them within its own bound
+Only with networks for large images. A batch of 64 of them takes 3.2 GB of the GPU's memory, and
+three batches are there at a time; the host decodes them within its own bound
 (`shards.images.budget`).
 """
 _MOST_REDUCED: Final = 64
