@@ -33,6 +33,7 @@ from vocscore.config.training import (
     RunConfig,
     TrainConfig,
 )
+from vocscore.machine import peak_memory
 from vocscore.ranks import read_ranks
 from vocscore.text_width import wrap
 
@@ -210,6 +211,7 @@ def _summarize(
         )
     curves = f"curves{FORMATS[chart_format][0]}"
     charts = f", {curves}" if (out / curves).exists() else ""
+    click.echo(f"peak memory: {peak_memory() / 2**20:,.0f} MiB")
     click.echo(f"checkpoint, metrics.json, history.csv{charts} and more: {out}")
     if report.quantized is not None:
         click.echo(str(report.quantized))

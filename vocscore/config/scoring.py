@@ -34,7 +34,8 @@ class InferenceConfig(ComputeConfig):
     devices: tuple[str, ...] = option(
         (),
         help="Use several devices in parallel, each in its own process: GPU numbers ('0,1,2,3'), "
-        "or 'cpu,cpu' for two processes on the CPU, which is faster on machines with many cores. "
+        "or 'cpu,cpu' for two processes on the CPU, which pays on machines with many cores; "
+        "without {device}, {workers} and this, 'vocscore score' finds out how many pay. "
         "The threads of {workers} and the cores are divided among them; the output is the same for "
         "any number, and an interrupted run may be resumed with another number. A process that "
         "dies is restarted, and its units are scored again. Replaces {device}.",

@@ -24,7 +24,7 @@ from vocscore.models.weight_files import check_weights
 from vocscore.ranks import ALONE
 from vocscore.records.run_settings import FOLDS, SEED, recorded_settings
 from vocscore.training.history import EpochResult, TrainReport
-from vocscore.training.job import Job
+from vocscore.training.job import Job, bound_memory
 from vocscore.training.recipes import load_recipe
 from vocscore.training.run_folder import TENSORBOARD, check_room, check_same
 from vocscore.training.splits import check_best, check_lambda, load_splits
@@ -130,6 +130,7 @@ def train(
         on_epoch=on_epoch,
         on_stage=on_stage,
     )
+    bound_memory(compute, ranks)
     job.stage("reading labels")
     splits = load_splits(shards, config.data)
     check_best(splits, config.checkpoint)

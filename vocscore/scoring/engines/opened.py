@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from vocscore.config.tta import sizes_of
 from vocscore.device import Device
 from vocscore.machine import usable_cores
+from vocscore.pipeline.gpu_engines import described_gpu
 from vocscore.runtime import resolve_device
 from vocscore.runtime.auto_precision import Chosen, Wanted, choose_precision
 from vocscore.scoring.engines.batching import CPU_GROUP
 from vocscore.scoring.engines.cluster import open_cluster, seen_files
 from vocscore.scoring.engines.factory import EngineOpener, open_workers, resolve_devices
+from vocscore.scoring.engines.local import LocalEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
     from vocscore.config.scoring import ScoreConfig
     from vocscore.models.card import ModelCard
-    from vocscore.scoring.engines.local import LocalEngine
     from vocscore.scoring.engines.processes import WorkerEngine
     from vocscore.scoring.inputs.units import Inputs
 
@@ -36,6 +37,7 @@ class OpenedEngine:
         machine: what the last bits of the rows depend on, on a cluster; empty elsewhere.
         notices: filled during the run: machines of the cluster that are of another kind.
         reason: why this precision, if `auto` had a choice; else ''.
+        processes: how many were started without being asked for, and why; None: none.
     """
 
     engine: LocalEngine | WorkerEngine
@@ -44,6 +46,7 @@ class OpenedEngine:
     machine: dict[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     reason: str = ""
+    processes: str | None = None
 
     @property
     def chosen(self) -> str | None:
@@ -54,6 +57,13 @@ class OpenedEngine:
     def described(self) -> dict[str, dict[str, str]]:
         """What it adds to the plan of a run."""
         return {"machine": self.machine} if self.machine else {}
+
+    @property
+    def gpu(self) -> str | None:
+        """The GPU of this process and its JPEG engines; None if it does not use one itself."""
+        if not isinstance(self.engine, LocalEngine) or not Device.parse(self.opener.device).is_gpu:
+            return None
+        return described_gpu(self.opener.device)
 
 
 def open_engine(
@@ -149,6 +159,7 @@ def _template(config: ScoreConfig, *, checkpoint: Path, identity: str) -> Engine
         batch_size=config.decode.batch_size,
         threads=compute.workers or usable_cores(),
         max_pixels=config.decode.max_pixels,
+        image_memory=compute.image_memory,
         features=config.output.features is not None,
         tta=compute.views,
     )
