@@ -135,8 +135,9 @@ def test_it_is_compared_with_what_auto_would_take(
     chosen = choose(run, card)
     ((plain, quick),) = measured
     assert (plain.precision, quick.precision, quick.int8) == (than, "int8", "2" * 64)
-    assert str(chosen) == (
-        f"int8, 1.5 times as fast as {than} here; probabilities differ from float32's by at most "
+    assert chosen.precision == "int8"
+    assert chosen.reason == (
+        f"1.5 times as fast as {than} here; probabilities differ from float32's by at most "
         "0.011, 0.10% of the decisions (50 images)"
     )
 
@@ -169,7 +170,8 @@ def test_int8_that_cannot_be_computed_is_not_taken(
 
     monkeypatch.setattr(auto_precision, "open_files", fails)
     monkeypatch.setattr(openvino, "has_bf16", lambda: False)
-    assert str(choose(run)) == "float32, because int8 cannot be used: compiled 3 times"
+    because = "because int8 cannot be used: compiled 3 times"
+    assert choose(run) == Chosen("float32", because)
     assert not measured
 
 

@@ -71,7 +71,7 @@ def test_it_is_taken_and_said(source, checkpoint, tmp_path):
     report = run(source, output, checkpoint, **AUTO)
     assert report.precision == (
         "int8, 2.0 times as fast as float32 here; probabilities differ from float32's by at most "
-        "0.010, 0.10% of the decisions (100 images)"
+        "0.01, 0.10% of the decisions (100 images)"
     )
     assert report.to_json()["precision"] == report.precision
     exact = rows_in("float32", source, checkpoint, tmp_path)

@@ -82,10 +82,6 @@ class Chosen:
     reason: str = ""
     int8: str | None = None
 
-    def __str__(self) -> str:
-        """Return the line of the summary; '' if there was no choice."""
-        return f"{self.precision}, {self.reason}" if self.reason else ""
-
 
 def choose_precision(
     wanted: Wanted, card: ModelCard, *, folder: Path, identity: str, device: Device | str
@@ -165,7 +161,7 @@ def _obstacle(found: Quantized, wanted: Wanted) -> str:
 
 def _told(found: Quantized) -> str:
     return (
-        f"probabilities differ from float32's by at most {found.largest:.3f}, "
+        f"probabilities differ from float32's by at most {found.largest:.2g}, "
         f"{found.changed:.2%} of the decisions ({found.images} images)"
     )
 
