@@ -26,6 +26,14 @@ def pack(source: Path, output: Path, **options: Any) -> None:
     vs.pack(source, output, split="ratio", progress=False, **options)
 
 
+def pack_images(folder: Path, output: Path, **options: Any) -> None:
+    """Pack a folder of images, all with the same label and in one split, 'train'."""
+    labels = output.with_suffix(".csv")
+    rows = (f"{file.name},image\n" for file in sorted(folder.iterdir()))
+    labels.write_text("path,labels\n" + "".join(rows), encoding="utf-8")
+    pack(folder, output, labels=labels, train_fraction=1.0, **options)
+
+
 def train(shards: Path, output: Path, *, device: str = "cpu", **options: Any) -> None:
     """Train on packed shards."""
     vs.train(shards, output, device=device, progress=False, **options)

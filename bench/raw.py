@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.outcome import Outcome, held
-from bench.product import own_loader, pack
+from bench.product import own_loader, pack_images
 from bench.timing import Timed, interleave, timed_seconds
 from shards.reader import load_split
 from vocscore.machine import usable_cores
@@ -40,10 +40,7 @@ def run(options: Options) -> Iterator[Outcome]:
     """Images per second to uint8 batches of 256x256; pixels are compared first."""
     images = options.image_set(IMAGES)
     out = options.scratch / "raw"
-    labels = options.scratch / "raw.csv"
-    rows = (f"{ref.name},image\n" for ref in images.refs)
-    labels.write_text("path,labels\n" + "".join(rows), encoding="utf-8")
-    pack(images.folder, out, labels=labels, train_fraction=1.0, resize=256, raw=True)
+    pack_images(images.folder, out, resize=256, raw=True)
     refs, tars = load_split(out, "train").images, sorted(out.glob("*.tar"))
     order = np.random.default_rng(0).permutation(len(refs)).tolist()
     with ExitStack() as stack:
