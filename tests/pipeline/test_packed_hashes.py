@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from kinds import encoded, photo
-from workshop import MAX_PIXELS, make
+from workshop import MAX_PIXELS, by_row, make
 
 from shards.images import jpeg
 from shards.packing.pack import pack
@@ -89,20 +89,17 @@ def flip_one_bit_each(shards: Path, *, seed: int) -> None:
         flip(Path(ref.file), ref.offset + place, chance.randrange(8))
 
 
-def outcomes(name: str, refs: Sequence[ImageRef]) -> tuple[list[str | None], dict[int, np.ndarray]]:
+def outcomes(
+    name: str, refs: Sequence[ImageRef], *, device: str = "cpu"
+) -> tuple[list[str | None], dict[int, np.ndarray]]:
     """What is wrong with each row, and the pixels of the good ones."""
-    with make(name, PREPROCESS) as loader:
+    with make(name, PREPROCESS, device=device) as loader:
         batches = list(loader.batches(refs))
     faults: list[str | None] = [None] * len(refs)
     failures: list[Failure] = [failure for batch in batches for failure in batch.failures]
     for failure in failures:
         faults[failure.row] = str(failure.fault)
-    pixels = {
-        int(row): image
-        for batch in batches
-        for row, image in zip(batch.rows, batch.images.numpy(), strict=True)
-    }
-    return faults, pixels
+    return faults, by_row(batches)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -118,6 +115,15 @@ def test_a_flipped_bit_anywhere_is_corrupt_with_every_loader(
     blind = [replace(ref, sha256=None) for ref in refs]
     missed = outcomes("host", blind)[0].count(None)
     assert missed > IMAGES // 8
+
+
+@pytest.mark.gpu
+def test_a_flipped_bit_anywhere_is_corrupt_on_a_gpu(images: AnnotatedSet, tmp_path: Path) -> None:
+    """And intact images, which nothing else looks at, are all decoded."""
+    shards = packed(images, tmp_path / "out")
+    assert outcomes("dali", listed(shards), device="cuda:0")[0] == [None] * IMAGES
+    flip_one_bit_each(shards, seed=0)
+    assert outcomes("dali", listed(shards), device="cuda:0")[0] == [OTHER_BYTES] * IMAGES
 
 
 @pytest.mark.parametrize("name", LOADERS)
