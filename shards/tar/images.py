@@ -56,7 +56,8 @@ def list_tar(file: Path) -> TarListing:
 
     Images are recognized by name, else by their first bytes; a link stands for its target image.
     An image of a packed set (whose `dataset.json` is beside the tar) is named by its original
-    path; any other, and one whose description is missing or damaged, is named 'TAR/MEMBER'.
+    path, and has its hash if the set was packed with verification; any other, and one whose
+    description is missing or damaged, is named 'TAR/MEMBER'.
     Hidden members are skipped.
 
     Args:
