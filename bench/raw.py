@@ -46,15 +46,15 @@ def run(options: Options) -> Iterator[Outcome]:
     with ExitStack() as stack:
         loader = own_loader("host", Preprocess())
         stack.callback(loader.close)
-        _compare(loader, images.refs[:JPEGS], refs[:JPEGS])
-        load = partial(_count, loader, refs)
+        compare(loader, images.refs[:JPEGS], refs[:JPEGS])
+        load = partial(count, loader, refs)
         rates = interleave(
             {
-                FILES: partial(_count, loader, images.refs[:JPEGS]),
+                FILES: partial(count, loader, images.refs[:JPEGS]),
                 RAW: load,
-                SHUFFLED: partial(_count, loader, refs, order),
-                READ: partial(_read, tars, len(refs)),
-                DISK: partial(_cold, tars, partial(_read, tars, len(refs))),
+                SHUFFLED: partial(count, loader, refs, order),
+                READ: partial(read_shards, tars, len(refs)),
+                DISK: partial(_cold, tars, partial(read_shards, tars, len(refs))),
                 COLD: partial(_cold, tars, load),
             },
             repeats=options.repeats,
@@ -80,21 +80,22 @@ def run(options: Options) -> Iterator[Outcome]:
     )
 
 
-def _compare(loader: ImageLoader, files: Sequence[ImageRef], raw: Sequence[ImageRef]) -> None:
+def compare(loader: ImageLoader, files: Sequence[ImageRef], raw: Sequence[ImageRef]) -> None:
     """Raise ValueError unless both have the same pixels, to the bit."""
     for one, other in zip(loader.batches(files), loader.batches(raw), strict=True):
         if not (one.rows == other.rows).all() or not one.images.equal(other.images):
             raise ValueError("raw shards have other pixels than the images they were made of")
 
 
-def _count(loader: ImageLoader, refs: Sequence[ImageRef], order: list[int] | None = None) -> int:
+def count(loader: ImageLoader, refs: Sequence[ImageRef], order: list[int] | None = None) -> int:
+    """Load all images; return their number."""
     found = sum(len(batch.rows) for batch in loader.batches(refs, order=order))
     if found != len(refs):
         raise ValueError(f"{found} of {len(refs)} images were loaded")
     return found
 
 
-def _read(tars: Sequence[Path], images: int) -> int:
+def read_shards(tars: Sequence[Path], images: int) -> int:
     """Read the shards in blocks, with a thread per core, into memory that is used again."""
     jobs = [(tar, at) for tar in tars for at in range(0, tar.stat().st_size, _BLOCK_BYTES)]
     own = local()

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from shards import raw_images
 from shards.errors import BadImage, Fault, Reason
-from shards.files import open_regular
+from shards.files import open_sized
 from shards.image_formats import SNIFFED_BYTES
 from shards.images import jpeg, kinds
-from shards.images.budget import IMAGES
+from shards.images.budget import FILES
 from shards.remote import places, store
 from shards.tar.ustar import MAX_MEMBER_BYTES
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _OTHER_BYTES: Final = Fault(Reason.CORRUPT, "its bytes are not those that were packed (SHA-256)")
 _LARGE: Final = 64 << 20
 """Bytes; a larger file must begin as an image before the rest is read."""
+_ASKED_TWICE: Final = 8 << 20
+"""Bytes; of a larger object whose size was not known, the answer is dropped while memory is waited
+for, since it would not wait."""
 
 
 def most_bytes(max_pixels: int) -> int:
@@ -136,12 +139,11 @@ def _read(ref: ImageRef, limit: int) -> tuple[bytes, int]:
         return ref.data, len(ref.data)
     if places.is_remote(ref.file):
         return _read_remote(ref, limit)
-    descriptor = open_regular(ref.file)
+    descriptor, file_bytes = open_sized(ref.file)
     try:
-        size = ref.size if ref.size >= 0 else os.fstat(descriptor).st_size - ref.offset
-        wanted = max(0, size)
+        wanted = max(0, ref.size if ref.size >= 0 else file_bytes - ref.offset)
         _refuse_too_many(wanted, limit)
-        IMAGES.claim(wanted)
+        FILES.claim(wanted)
         if wanted > _LARGE:
             _look_first(descriptor, ref)
         pieces: list[bytes] = []
@@ -159,7 +161,9 @@ def _read(ref: ImageRef, limit: int) -> tuple[bytes, int]:
 
 def _read_remote(ref: ImageRef, limit: int) -> tuple[bytes, int]:
     """Do the same with an object of storage; its size comes with the answer, before its bytes."""
-    wanted = max(0, ref.size)
+    wanted = claimed = max(0, ref.size)
+    _refuse_too_many(wanted, limit)
+    FILES.claim(wanted)
 
     def look(size: int) -> None:
         nonlocal wanted
@@ -168,8 +172,19 @@ def _read_remote(ref: ImageRef, limit: int) -> tuple[bytes, int]:
         _refuse_too_many(size, limit)
         if size > _LARGE:
             _refuse_others(store.read(ref.file, ref.offset, SNIFFED_BYTES), ref.name)
+        if size > max(claimed, _ASKED_TWICE):
+            raise _UnclaimedError
 
+    try:
+        return store.read(ref.file, ref.offset, ref.size, look=look), wanted
+    except _UnclaimedError:
+        FILES.claim(wanted)
+        claimed = wanted
     return store.read(ref.file, ref.offset, ref.size, look=look), wanted
+
+
+class _UnclaimedError(Exception):
+    """The size of an object is known now, and its memory has to be claimed."""
 
 
 def _refuse_too_many(wanted: int, limit: int) -> None:
