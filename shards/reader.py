@@ -91,7 +91,7 @@ def _load_shard(
 ) -> Iterator[tuple[bytes, ImageRef, str]]:
     """Labels, location and hash of each sample in one shard."""
     tar, classes, raw = folder / shard.name, manifest.classes, manifest.raw
-    # A raw image takes half as long again to load if it is hashed, in every epoch; scoring does it.
+    # Hashing a raw image takes longer than loading it, in every epoch; scoring does it once.
     verified = manifest.verified and raw is None
     samples = read_index(folder / index_name(shard.name))
     try:

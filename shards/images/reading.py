@@ -118,8 +118,8 @@ def _stored_bytes(ref: ImageRef, max_pixels: int) -> bytes:
 def refuse_other_bytes(data: bytes, sha256: str) -> None:
     """Raise unless bytes are those that were packed, after they were decoded.
 
-    Any flipped bit shows, also where a damaged JPEG decodes without a warning; at a twentieth of
-    the cost of decoding.
+    Any flipped bit shows, also where a damaged JPEG decodes without a warning, at a tenth of the
+    cost of decoding.
 
     Args:
         data: the whole file.

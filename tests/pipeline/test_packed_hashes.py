@@ -175,7 +175,7 @@ def test_the_graph_gets_compared_images_without_the_strict_look(
     faults, _ = outcomes("dali", refs)
     assert (faults, checked) == ([None] * IMAGES, [])
     outcomes("dali", [replace(ref, sha256=None) for ref in refs])
-    assert len(checked) == sum(number % 5 != 4 for number in range(IMAGES))
+    assert len(checked) == sum(number % 5 in (0, 1, 3) for number in range(IMAGES))  # baseline
 
 
 def test_a_damaged_description_costs_the_comparison_or_the_image(
