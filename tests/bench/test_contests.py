@@ -125,7 +125,14 @@ def test_ceilings_of_every_stage(options: Options, monkeypatch: pytest.MonkeyPat
     """Read, decode and batch; rows to the disk."""
     monkeypatch.setattr(ceilings, "WRITTEN_ROWS", 10)
     stages, rows = ceilings.run(options)
-    assert list(stages.rates) == [ceilings.READ, ceilings.DECODE, ceilings.BATCH]
+    assert list(stages.rates) == [
+        ceilings.READ,
+        ceilings.DECODE,
+        ceilings.LOOK,
+        ceilings.HASH,
+        ceilings.BATCH,
+        ceilings.PACKED,
+    ]
     assert rows.unit == "rows/s"
     assert len((options.scratch / "rows.csv").read_text().splitlines()) == 10
 

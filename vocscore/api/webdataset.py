@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from shards.errors import BadImage, DamageError
-from shards.images import image_file
+from shards.images import image_file, reading
 from shards.manifest import NAME, read_manifest
-from shards.members import DESCRIPTION, LABELS
+from shards.members import DESCRIPTION, LABELS, hash_in
 from shards.paths import shown
 from shards.raw_images import pixels_of
 from vocscore.api import loader_arguments as arguments
@@ -99,6 +99,7 @@ def webdataset(
         refuse_other_form(manifest.raw, preprocess, str(shards))
     decode = _Decode(
         raw=manifest.raw,
+        verified=manifest.verified and manifest.raw is None,  # as in `load_split`
         kind=image,
         preprocess=preprocess,
         skip=on_error == "skip",
@@ -141,6 +142,7 @@ class _Decode:
 
     Attributes:
         raw: the form of raw images; None: they are files.
+        verified: compare each with the hash in its description.
         kind: one of `_KINDS`.
         preprocess: the size to resize to; None keeps each image's own.
         skip: leave out images that cannot be decoded.
@@ -148,6 +150,7 @@ class _Decode:
     """
 
     raw: RawForm | None
+    verified: bool
     kind: str
     preprocess: Preprocess | None
     skip: bool
@@ -159,6 +162,8 @@ class _Decode:
         (name,) = sample.keys() - about.keys() - {LABELS, DESCRIPTION}
         described = json.loads(sample[DESCRIPTION])
         try:
+            if self.verified and (sha256 := hash_in(described.get("sha256"))):
+                reading.refuse_other_bytes(sample[name], sha256)
             decoded = self._as_asked(self._pixels(sample[name]))
         except BadImage as bad:
             line = f"{shown(described['path'])}: {bad}"

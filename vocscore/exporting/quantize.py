@@ -184,10 +184,11 @@ def quantize(
 def _whole(batches: Iterator[Batch], images: LabeledImages) -> Iterator[Batch]:
     for batch in batches:
         for failure in batch.failures:
-            raise ExportError(
-                f"{images.images[failure.row].name}: {failure.fault}. The "
-                "shards hold an image that cannot be decoded; pack again without --no-verify."
-            )
+            ref = images.images[failure.row]
+            why = "hold an image that cannot be decoded; pack again without --no-verify."
+            if ref.sha256 is not None:  # it was decoded before it was packed
+                why = "were damaged after they were packed; copy them again, or pack again."
+            raise ExportError(f"{ref.name}: {failure.fault}. The shards {why}")
         yield batch
 
 
