@@ -18,7 +18,18 @@ README, PAGE, CHART = (
 )
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 DEFAULT, HOST = "vocscore score, default", "vocscore, host"
-ORDER = ("score", "loaders", "models", "train", "pack", "raw", "dirty", "start", "ceilings")
+ORDER = (
+    "score",
+    "loaders",
+    "models",
+    "train",
+    "finetune",
+    "pack",
+    "raw",
+    "dirty",
+    "start",
+    "ceilings",
+)
 """Contests on the page, in this order; others follow by name."""
 
 OURS, THEIRS, TEXT = "#1f6f8b", "#bdbdbd", "#333333"

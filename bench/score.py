@@ -15,7 +15,7 @@ import torch
 
 from bench import product
 from bench.agreement import Agreement, Limit, compare
-from bench.models import PRECISIONS, enough, open_precisions, run_through
+from bench.models import PRECISIONS, enough, open_precisions, run_through, whole_rounds
 from bench.outcome import Outcome
 from bench.peers.loops import DALI, RAY, TIMM, USUAL, Scorer, open_peers, usual_probabilities
 from bench.peers.task import Task
@@ -40,12 +40,14 @@ if TYPE_CHECKING:
 DECODE = "decode ceiling"
 SCORED = ("default", "float32", "int8")
 IMAGES, USUAL_BATCH = 640, 32
-_FEWER = {"usual": 8, "usual alexnet": 2, "float32": 4}
+_FEWER = {"usual": 8, "usual alexnet": 2, "float32": 2}
 """Divides the number of images of slow contestants, as rates are compared. Less for AlexNet, where
 filling the peers' pipelines would otherwise matter."""
 _RAY_WITH = "resnet18"
 """The only backbone for Ray Data, whose every turn takes seconds to start its actor."""
 _COMPARED = 96
+_READY_GROUPS = 4
+"""Decoded groups that the networks' ceilings are measured on, in turn."""
 OTHER_PIXELS = Limit(0.1, 0.01)
 """The usual loop resizes with Pillow: pixels differ by a gray level, and with SqueezeNet's ImageNet
 weights probabilities by up to 0.05."""
@@ -80,22 +82,24 @@ class ScoreContest:
     def work(self, loader: ImageLoader) -> dict[str, Callable[[], int | Timed]]:
         """Name -> one turn, of our own contestants and the ceilings."""
         refs, group = self.images.refs, self.options.group
-        few = loader.batches(refs[: self._fewer("float32")])
+        few = loader.batches(refs[: _READY_GROUPS * group])
         ready = [part for batch in few for part in torch.split(batch.images, group)]
         work: dict[str, Callable[[], int | Timed]] = {
             DECODE: lambda: consume(loader.batches(refs), self.options.device)
         }
         for name, runtime in self.runtimes.items():
             if ours(name) not in self.absent:
-                number = self._fewer(name)
+                number = self._number(name, runtime)
                 some = enough(ready, runtime, number=number)
                 work[ceiling(name)] = partial(run_through, runtime, some)
                 work[ours(name)] = partial(self._timed, name, self._folder(number))
         return work
 
-    def _fewer(self, contestant: str) -> int:
-        number = len(self.images.refs)
-        return max(min(number, DecodeConfig.batch_size), number // _FEWER.get(contestant, 1))
+    def _number(self, name: str, runtime: Runtime) -> int:
+        """Images of a turn."""
+        images = len(self.images.refs)
+        wanted = max(DecodeConfig.batch_size, images // _FEWER.get(name, 1))
+        return whole_rounds(wanted, runtime, group=self.options.group, images=images)
 
     def _folder(self, number: int) -> Path:
         """A folder with the first `number` images."""
@@ -160,12 +164,13 @@ class ScoreContest:
         return found
 
     def _truth(self, number: int) -> NDArray[np.float32]:
-        """Eager float32 on the host loader's pixels."""
+        """Eager float32 on the CPU, on the pixels of the loader that `score` uses on the device."""
         parts = []
-        with self.loader("cpu") as loader:
+        with self.loader(self.options.device) as loader:
             for batch in loader.batches(self.images.refs[:number]):
+                images = batch.images.cpu()
                 with torch.inference_mode():  # not around it: its threads write to its tensors
-                    parts.append(self.scorer(self.card.preprocess.normalize(batch.images)))
+                    parts.append(self.scorer(self.card.preprocess.normalize(images)))
         return torch.cat(parts).numpy()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -9,9 +10,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vocscore.machine import set_too_late, settle_threads, usable_cores
+from shards.images import budget
+from vocscore.machine import (
+    bound_images,
+    peak_memory,
+    processes_here,
+    set_too_late,
+    settle_threads,
+    usable_cores,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.connection import Connection
     from pathlib import Path
 
 
@@ -118,3 +129,47 @@ def test_the_import_sets_what_the_command_line_sets_and_loads_nothing_large() ->
     )
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, env=kept)
+
+
+@pytest.fixture
+def _limits() -> Iterator[None]:
+    """The limits of this process, as they were."""
+    yield
+    budget.set_limit(budget.LIMIT)
+
+
+@pytest.mark.usefixtures("_limits")
+def test_processes_share_the_memory_for_images() -> None:
+    """Three quarters of a share are for pixels; a share is never nothing."""
+    bound_images(1024, processes=4)
+    assert (budget.FILES.limit, budget.PIXELS.limit) == (64 << 20, 192 << 20)
+    bound_images(1, processes=1 << 30)
+    assert budget.PIXELS.limit == 1
+
+
+def test_processes_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as its cores are enough for, at least the one that asks."""
+    monkeypatch.setattr("vocscore.machine.usable_cores", lambda: 16)
+    assert [processes_here(cores) for cores in (1, 4, 5, 16, 64)] == [16, 4, 3, 1, 1]
+
+
+def _large(size: int, ready: Connection) -> None:
+    held = bytearray(b"1" * size)
+    ready.send(len(held))
+    ready.recv()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of other processes")
+def test_the_peak_of_a_process_that_works_counts() -> None:
+    """As that of workers does when the summary is made."""
+    size = peak_memory() + (64 << 20)
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_large, args=(size, there))
+    process.start()
+    try:
+        assert here.recv() == size
+        assert peak_memory() >= size
+    finally:
+        here.send(None)
+        process.join(20)

@@ -6,9 +6,11 @@ import os
 import resource
 import sys
 from contextlib import suppress
+from multiprocessing import active_children
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shards.images.budget import set_limit
 from vocscore.device import Device
 
 if TYPE_CHECKING:
@@ -117,11 +119,40 @@ def busy_with_others() -> str | None:
     return f"a load of {load:.1f} on {cores} cores" if load > 1.5 * cores else None
 
 
+def bound_images(mebibytes: int, *, processes: int = 1) -> None:
+    """Bound the memory of images that this process decodes at the same time.
+
+    Args:
+        mebibytes: of all processes together.
+        processes: how many share it, on this machine.
+    """
+    set_limit(max(1, (mebibytes << 20) // max(1, processes)))
+
+
+def processes_here(cores: int) -> int:
+    """Return how many processes of so many cores this machine has room for; at least 1."""
+    return max(1, usable_cores() // max(1, cores))
+
+
 def peak_memory() -> int:
-    """Return the most bytes that this process, or one of its ended children, has had in memory."""
+    """Return the most bytes that this process, or one of its children, has had in memory.
+
+    Children that have not ended are seen on Linux, if `multiprocessing` started them.
+    """
     who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     unit = 1 if sys.platform == "darwin" else 1024
-    return max(resource.getrusage(one).ru_maxrss for one in who) * unit
+    ended = max(resource.getrusage(one).ru_maxrss for one in who) * unit
+    return max([ended, *(_peak_of(child.pid) for child in active_children())])
+
+
+def _peak_of(process: int | None) -> int:
+    """The peak of a process that has not ended, bytes; 0 where it is not told."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    found = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return 1024 * int(next(found, 0))
 
 
 def available_memory() -> int | None:

@@ -11,7 +11,7 @@ from shards.errors import BadImage, Fault, Reason
 from shards.files import open_sized
 from shards.image_formats import SNIFFED_BYTES
 from shards.images import jpeg, kinds
-from shards.images.budget import IMAGES
+from shards.images.budget import FILES
 from shards.remote import places, store
 from shards.tar.ustar import MAX_MEMBER_BYTES
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _LARGE: Final = 64 << 20
 """Bytes; a larger file must begin as an image before the rest is read."""
+_ASKED_TWICE: Final = 8 << 20
+"""Bytes; of a larger object whose size was not known, the answer is dropped while memory is waited
+for, since it would not wait."""
 
 
 def most_bytes(max_pixels: int) -> int:
@@ -117,7 +120,7 @@ def _read(ref: ImageRef, limit: int) -> tuple[bytes, int]:
     try:
         wanted = max(0, ref.size if ref.size >= 0 else file_bytes - ref.offset)
         _refuse_too_many(wanted, limit)
-        IMAGES.claim(wanted)
+        FILES.claim(wanted)
         if wanted > _LARGE:
             _look_first(descriptor, ref)
         pieces: list[bytes] = []
@@ -135,7 +138,9 @@ def _read(ref: ImageRef, limit: int) -> tuple[bytes, int]:
 
 def _read_remote(ref: ImageRef, limit: int) -> tuple[bytes, int]:
     """Do the same with an object of storage; its size comes with the answer, before its bytes."""
-    wanted = max(0, ref.size)
+    wanted = claimed = max(0, ref.size)
+    _refuse_too_many(wanted, limit)
+    FILES.claim(wanted)
 
     def look(size: int) -> None:
         nonlocal wanted
@@ -144,8 +149,19 @@ def _read_remote(ref: ImageRef, limit: int) -> tuple[bytes, int]:
         _refuse_too_many(size, limit)
         if size > _LARGE:
             _refuse_others(store.read(ref.file, ref.offset, SNIFFED_BYTES), ref.name)
+        if size > max(claimed, _ASKED_TWICE):
+            raise _UnclaimedError
 
+    try:
+        return store.read(ref.file, ref.offset, ref.size, look=look), wanted
+    except _UnclaimedError:
+        FILES.claim(wanted)
+        claimed = wanted
     return store.read(ref.file, ref.offset, ref.size, look=look), wanted
+
+
+class _UnclaimedError(Exception):
+    """The size of an object is known now, and its memory has to be claimed."""
 
 
 def _refuse_too_many(wanted: int, limit: int) -> None:

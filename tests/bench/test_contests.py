@@ -13,7 +13,17 @@ import pytest
 import torch
 
 from bench import __main__ as program
-from bench import ceilings, checkpoints, contests, loaders, models, processes, score, training
+from bench import (
+    ceilings,
+    checkpoints,
+    contests,
+    large_images,
+    loaders,
+    models,
+    processes,
+    score,
+    training,
+)
 from bench.contests import CONTESTS, Contest
 from bench.outcome import Outcome
 from bench.timing import Rate
@@ -94,6 +104,23 @@ def test_every_stream_ends_with_the_same_number_of_batches(streams: int, images:
     assert 0 <= len(found) * 32 - images < 32 * streams
 
 
+@pytest.mark.parametrize(
+    ("streams", "wanted", "images", "used"),
+    [
+        (2, 160, 640, 192),  # 5 groups of 32 become 6
+        (2, 640, 640, 640),
+        (8, 640, 640, 512),  # 20 groups become 16: there are no more than 20
+        (8, 64, 640, 256),
+        (8, 64, 100, 100),  # less than a round
+        (1, 33, 640, 64),
+    ],
+)
+def test_a_turn_of_score_is_whole_rounds(streams: int, wanted: int, images: int, used: int) -> None:
+    """Every stream gets the same number of groups, if there are enough images."""
+    runtime = cast("Runtime", SimpleNamespace(in_flight=streams + 1))
+    assert models.whole_rounds(wanted, runtime, group=32, images=images) == used
+
+
 def test_ceilings_of_every_stage(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read, decode and batch; rows to the disk."""
     monkeypatch.setattr(ceilings, "WRITTEN_ROWS", 10)
@@ -165,6 +192,22 @@ def test_processes_are_watched(options: Options, monkeypatch: pytest.MonkeyPatch
     assert isinstance(runs, list)
     assert [run["inputs"] for run in runs] == [12, 24]
     assert all(run["peak_bytes"] > 10_000_000 for run in runs)
+
+
+@pytest.mark.slow
+def test_large_images_are_scored_with_every_number_of_threads(
+    options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each kind that is drawn has a row, and each process a peak."""
+    monkeypatch.setattr(large_images, "THREADS", (1, 3))
+    monkeypatch.setattr(large_images, "PHOTOGRAPH", (400, 300))
+    monkeypatch.setattr(large_images, "SCAN", (500, 300))
+    (outcome,) = large_images.large_images(options)
+    runs = outcome.facts["runs"]
+    assert isinstance(runs, list)
+    assert [run["threads"] for run in runs] == [1, 3]
+    assert all(run["peak_bytes"] > 10_000_000 for run in runs)
+    assert outcome.facts["files"] == 10 * (options.images or 0) + 9
 
 
 @pytest.fixture

@@ -194,6 +194,21 @@ def test_several_compiled_models_take_turns(network: Network) -> None:
     assert [model.requests for model in models] == [2, 2]
 
 
+@pytest.mark.parametrize("models", [1, 2])
+def test_no_request_is_created_while_a_stream_works(network: Network, models: int) -> None:
+    """OpenVINO would wait for the stream: what is in flight at a time was created before."""
+    shape = shape_for(group=2, size=SIZE, precision="float32", cores=2)
+    each = shape if models == 1 else shape.one_stream
+    graph = convert(network, CARD.preprocess, shape=shape)
+    compiled = tuple(Counted(compile_model(graph, shape=each)) for _ in range(models))
+    runtime = OpenVinoRuntime(compiled, shape=shape)
+    created = [model.requests for model in compiled]
+    waiting = [runtime.submit(random_images(2)) for _ in range(runtime.in_flight)]
+    for results in waiting:
+        assert results().shape == (2, len(CARD.classes))
+    assert [model.requests for model in compiled] == created
+
+
 class Counted:
     """A compiled model that counts its inference requests."""
 

@@ -23,6 +23,7 @@ from vocscore.api import loader_arguments as arguments
 from vocscore.api.loader_images import split_names
 from vocscore.api.messages import python_names
 from vocscore.errors import LoaderError
+from vocscore.local_folders import local_folder
 from vocscore.pipeline.batching import empty_images
 from vocscore.pipeline.host import decode_into
 from vocscore.pipeline.preprocess import Preprocess
@@ -92,7 +93,7 @@ def webdataset(
         preprocess = None if size is None else Preprocess(size=given["size"])
     except ValueError as error:
         raise LoaderError(str(error)) from error
-    folder = arguments.read_folder("shards", shards)
+    folder = local_folder(arguments.read_folder("shards", shards))
     manifest = read_manifest(folder)
     if manifest.raw is not None and preprocess is not None:
         refuse_other_form(manifest.raw, preprocess, str(shards))

@@ -26,8 +26,9 @@ class InferenceConfig(ComputeConfig):
     precision: str = option(
         "auto",
         help="The network's arithmetic. auto: bf16 if the device supports it and training has "
-        "measured that probabilities change by at most 0.02, else float32. int8: the fastest on a "
-        "CPU; needs the model that 'vocscore quantize RUN' writes.",
+        "measured that probabilities change by at most 0.02, else float32; or int8, for many "
+        "images on a CPU, if it is as close and faster here. int8: the fastest on a CPU; needs the "
+        "model that 'vocscore quantize RUN' (or {quantize} in training) writes.",
         choices=("auto", "float32", "bf16", "int8"),
     )
     devices: tuple[str, ...] = option(

@@ -15,10 +15,10 @@ import torch
 from shards import atomic
 from vocscore.errors import ExportError
 from vocscore.exporting.base import description
+from vocscore.exporting.decoded_images import decoded
 from vocscore.exporting.exported_model import ExportedModel, describe
 from vocscore.exporting.exported_onnx import ExportedOnnx
 from vocscore.exporting.formats import format_of
-from vocscore.exporting.images import decoded
 from vocscore.models.checkpoint import load_network
 from vocscore.models.checkpoint_files import read_checkpoint
 

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from vocscore.errors import ImportModelError
-from vocscore.exporting.images import decoded, drawn_in, found_below
+from vocscore.exporting.decoded_images import decoded
+from vocscore.exporting.images import drawn_in, found_below
 from vocscore.models.card import checkpoint_hash
 from vocscore.runtime.load import open_checkpoint
 

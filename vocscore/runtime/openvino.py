@@ -251,13 +251,19 @@ class OpenVinoRuntime(Runtime):
         finish: Finish | None = None,
         features: int = 0,
     ) -> None:
-        """Create no inference requests yet: as many are created as are in progress at a time."""
+        """Create the inference requests, as many as are in progress at a time.
+
+        Not when they are needed: OpenVINO would not create one before a stream is idle, and
+        meanwhile no other stream would get a batch.
+        """
         self._shape = shape
         self._finish = finish
         self.features = features
-        models = compiled if isinstance(compiled, tuple) else (compiled,)
-        self._turns = itertools.cycle([(model, list[Any]()) for model in models])
         self.in_flight = shape.streams + 1
+        models = compiled if isinstance(compiled, tuple) else (compiled,)
+        each = range(-(-self.in_flight // len(models)))
+        free = [(model, [model.create_infer_request() for _ in each]) for model in models]
+        self._turns = itertools.cycle(free)
         self._columns = sum(int(output.shape[1]) for output in models[0].outputs)
 
     def submit(self, images: torch.Tensor) -> Results:

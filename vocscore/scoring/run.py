@@ -6,8 +6,7 @@ import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.tta import sizes_of
@@ -21,12 +20,12 @@ from vocscore.scoring.formats.features_format import features_of
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
 from vocscore.scoring.inputs.packed import refuse_other_raw
-from vocscore.scoring.inputs.sources import given_name, is_url, read_source, source_name
+from vocscore.scoring.inputs.sources import given_name, read_source, source_name
 from vocscore.scoring.output.describe import describe
 from vocscore.scoring.output.earlier import refuse_other
 from vocscore.scoring.output.features_parts import facts, refuse_lost
-from vocscore.scoring.output.ledger import open_ledger
-from vocscore.scoring.plan import plan_of
+from vocscore.scoring.output.ledger import open_ledger, standing_plan
+from vocscore.scoring.plan import begun_precision, plan_of
 from vocscore.scoring.score_report import (
     ScoreReport,
     complete_report,
@@ -39,10 +38,13 @@ from vocscore.scoring.update.merging import UpdatedFormat
 from vocscore.scoring.update.reuse import plan_reuse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from vocscore.config.scoring import InferenceConfig
     from vocscore.models.card import ModelCard
+    from vocscore.records.score_record import ScoreRecord
+    from vocscore.scoring.formats.choice import Choice
     from vocscore.scoring.inputs.units import Inputs
     from vocscore.scoring.scoring import Progress
 
@@ -130,7 +132,13 @@ def score(
         activation=card.activation,
     )
     opened = open_engine(
-        config, card, checkpoint=checkpoint, identity=identity, inputs=inputs, stage=stage
+        config,
+        card,
+        checkpoint=checkpoint,
+        identity=identity,
+        inputs=inputs,
+        stage=stage,
+        begun=_begun(output, earlier, known, choice),
     )
     with ExitStack() as held:
         held.enter_context(closing(opened.engine))
@@ -216,14 +224,26 @@ def score(
             report,
             features=written.features,
             tta=config.compute.tta,
+            precision=opened.chosen,
             processes=opened.processes,
             problems=(*report.problems, *opened.notices),
+            gpu=opened.gpu,
         )
         if reuse is not None:
             report = replace(report, images=report.images + reuse.stay, update=reuse.counts)
         if not report.images - resumed - (reuse.stay if reuse else 0):
             return report
         return with_ceilings(report, opened.engine, inputs, config, stage=stage)
+
+
+def _begun(
+    output: Path, earlier: ScoreRecord | None, known: Mapping[str, Any], choice: Choice
+) -> str | None:
+    """The precision of the finished or unfinished run that this one continues."""
+    if earlier is not None:
+        return earlier.model.precision
+    suffix = f".{choice.name}"
+    return begun_precision(standing_plan(output, suffix=suffix, folder=choice.folder), known)
 
 
 def check_model(
@@ -280,8 +300,7 @@ def quarantine_of(folder: Path | None, source: str | Path, inputs: Inputs) -> Qu
     """
     if folder is None:
         return None
-    if not is_url(source):
-        refuse_inside(folder, Path(source))
+    refuse_inside(folder, source)
     globs = {"include": list(inputs.globs.include), "exclude": list(inputs.globs.exclude)}
     run = {"source": source_name(source), "listing": inputs.digest(), **globs}
     return Quarantine(folder, run=run)

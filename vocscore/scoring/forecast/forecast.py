@@ -98,7 +98,9 @@ def plan(
     stage("loading the model")
     from vocscore.scoring.engines.opened import open_here
 
-    used = open_here(config.scoring, card, checkpoint=checkpoint, identity=identity)
+    used = open_here(
+        config.scoring, card, checkpoint=checkpoint, identity=identity, images=inputs.images
+    )
     engine, opener = used.engine, used.opener
     opened = time.perf_counter()
     on_gpu = opener.device.startswith("cuda")
