@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,43 +14,49 @@ from vocscore.cli.main import main
 from vocscore.config.compute import DecodeConfig
 from vocscore.config.scoring import InferenceConfig, ScoreConfig, UpdateConfig
 from vocscore.pipeline.preprocess import Preprocess
+from vocscore.scoring import ceilings
 from vocscore.scoring.ceilings import Ceilings
 from vocscore.scoring.engines import more_processes
 from vocscore.scoring.engines.factory import EngineOpener
 from vocscore.scoring.engines.local import LocalEngine
-from vocscore.scoring.engines.more_processes import LOCK_SECONDS, Feeding, with_more_processes
+from vocscore.scoring.engines.more_processes import Feeding, with_more_processes
 from vocscore.scoring.engines.opened import OpenedEngine
 from vocscore.scoring.inputs.globs import EVERYTHING
 from vocscore.scoring.inputs.sources import read_source
 
-LIGHT = Ceilings(read=1e6, decode=5e4, model=5e5)
-"""Rates with which the lock binds on 8 cores: 36 microseconds of a core per image."""
+LIGHT = Feeding(8, seconds=0.001, limit=2000)
+"""One process feeds two of eight cores."""
 
 
-def test_a_process_feeds_what_the_lock_leaves_of_the_work_per_image():
-    """Decoding by one thread, and the network by all cores, make the work."""
-    feeding = Feeding.of(Ceilings(read=1e6, decode=700, model=1500), 16)
-    assert feeding.feeds == pytest.approx((1 / 700 + 16 / 1500) / LOCK_SECONDS)
-    assert feeding.processes == 1  # ResNet-18 on photographs: 30 cores
+@pytest.mark.parametrize(
+    ("one", "decode", "model", "feeds", "processes"),
+    [
+        (700, 11_000, 1500, 119.7, 1),
+        (700, 2900, 1500, 31.6, 1),
+        (700, 2900, 12_000, 7.2, 3),
+    ],
+    ids=["no limit in sight", "a heavy network", "a light network"],
+)
+def test_one_process_feeds_the_limit_times_the_work_per_image(one, decode, model, feeds, processes):
+    """16 cores: decoding by one thread, and the network by all of them, make the work."""
+    found = Feeding.of(one, Ceilings(read=1e6, decode=decode, model=model), 16)
+    assert found.feeds == pytest.approx(0.9 * decode * (1 / one + 16 / model), rel=1e-6)
+    assert found.feeds == pytest.approx(feeds, abs=0.1)
+    assert found.processes == processes
 
 
 @pytest.mark.parametrize(
     ("cores", "feeds", "processes"),
-    [(16, 16, 1), (16, 13, 1), (16, 12.5, 2), (16, 8, 2), (64, 30, 3), (2, 0.1, 1)],
+    [(16, 16, 1), (16, 13, 1), (16, 12.5, 2), (16, 8, 2), (64, 30, 3), (2, 0.1, 1), (16, 1, 4)],
 )
 def test_processes_are_the_cores_over_those_that_one_feeds(cores, feeds, processes):
-    """Rounded up; but one, if a second would bring less than a quarter."""
-    assert Feeding(cores, feeds * LOCK_SECONDS).processes == processes
-
-
-def test_every_process_has_four_cores():
-    """However little one feeds."""
-    assert Feeding(16, LOCK_SECONDS).processes == 4
+    """Rounded up; one, if a second would bring less than a quarter; each has four cores."""
+    assert Feeding(cores, feeds / 1000, 1000).processes == processes
 
 
 def test_what_is_said_names_the_cores_and_the_way_back():
     """'2 on 64 cores, because one can feed 40 of them (--device cpu: one process)'."""
-    feeding = Feeding(64, 40.5 * LOCK_SECONDS)
+    feeding = Feeding(64, 0.0405, 1000)
     assert feeding.told(feeding.processes) == (
         "2 on 64 cores, because one can feed 40 of them (--device cpu: one process)"
     )
@@ -75,7 +81,7 @@ def opened_engine(loader="HostLoader", device="cpu"):
 def decided(opened, *, allowed=True, images=5, done=0, **config):
     """What becomes of an engine; `config` has groups of options."""
     inputs = SimpleNamespace(images=images, units=lambda _size: iter(range(9)))
-    with contextlib.ExitStack() as held:
+    with ExitStack() as held:
         return with_more_processes(
             *(opened, replace(ScoreConfig(), **config), Preprocess()),
             allowed=allowed,
@@ -136,15 +142,15 @@ def test_as_many_as_the_rule_says(many_cores, monkeypatch):
 
     monkeypatch.setattr("vocscore.scoring.engines.factory.open_workers", start)
     found = decided(opened)
-    number = Feeding.of(LIGHT, 8).processes
+    number = LIGHT.processes
     assert number == 2
     assert told == ["closed", (opened.opener, ["cpu"] * number), "workers closed"]
     assert (found.engine, found.devices) == (workers, number)
-    assert found.processes == Feeding.of(LIGHT, 8).told(number)
+    assert found.processes == LIGHT.told(number)
 
 
-def test_the_trial_decodes_with_one_thread(tmp_path, monkeypatch):
-    """The loader that is measured has one, with the preprocessing of the run; it is closed."""
+def test_one_thread_is_measured_and_then_all(tmp_path, monkeypatch):
+    """With the preprocessing of the run; the network is measured as it is."""
     monkeypatch.setattr("vocscore.scoring.ceilings.SECONDS_PER_STAGE", 0.01)
     folder = make_images(tmp_path, [f"{n}.jpg" for n in range(4)], bad=[])
     opener = EngineOpener(
@@ -158,18 +164,21 @@ def test_the_trial_decodes_with_one_thread(tmp_path, monkeypatch):
         max_pixels=DecodeConfig.max_pixels,
     )
     unit = next(read_source(folder, globs=EVERYTHING).units(10))
-    asked = []
+    threads, rates = [], iter([1000.0, 3000.0])
 
-    class Batcher:
-        def ceiling(self, images):
-            asked.append(images.shape)
-            return 123.0
+    def rate(images, loader):
+        threads.append(len(loader._crew._threads))
+        assert {batch.images.shape for batch in loader.batches(images)} == {(2, 3, 32, 32)}
+        return next(rates)
 
-    engine = LocalEngine(None, Batcher(), classes=1)
-    found = more_processes._measure(OpenedEngine(engine, opener), Preprocess(size=32), unit)
-    assert found.model == 123.0
-    assert asked == [(2, 3, 32, 32)]
-    assert found.decode > 1
+    monkeypatch.setattr(more_processes, "decode_rate", rate)
+    monkeypatch.setattr(ceilings, "decode_rate", rate)
+    with closing(opener.open_loader(Preprocess(size=32))) as loader:
+        engine = LocalEngine(loader, SimpleNamespace(ceiling=lambda _images: 500.0), classes=1)
+        opened = OpenedEngine(engine, opener)
+        found = more_processes._measure(opened, Preprocess(size=32), unit, 3)
+    assert threads == [1, 3]
+    assert found == Feeding(3, 1 / 1000 + 3 / 500, 0.9 * 3000)
 
 
 @pytest.mark.slow
@@ -183,6 +192,6 @@ def test_bytes_are_those_of_one_process_and_the_summary_says_why(many_cores, voc
         output = tmp_path / f"{name}.csv"
         done[name] = CliRunner().invoke(main, [*words, "-o", str(output), *more])
         assert done[name].exit_code == 0, done[name].output
-    assert "processes: 2 on 8 cores, because one can feed 0 of them" in done["many"].stdout
+    assert "processes: 2 on 8 cores, because one can feed 2 of them" in done["many"].stdout
     assert "processes" not in done["one"].stdout
     assert (tmp_path / "many.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()

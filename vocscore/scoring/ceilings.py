@@ -136,10 +136,14 @@ def measure_ceilings(
     if ready is None:
         return None
     repeated = sample * -(-SAMPLE_IMAGES // len(sample))
-    decoded = _decoded(loader, repeated)
-    with closing(decoded):
-        decode = images_per_second(lambda: next(decoded))
+    decode = decode_rate(repeated, loader)
     return Ceilings(read=fetching or _read_rate(repeated), decode=decode, model=model(ready.images))
+
+
+def decode_rate(sample: Sequence[ImageRef], loader: ImageLoader) -> float:
+    """Measure for about a second how many images per second a loader reads and decodes."""
+    with closing(_decoded(loader, sample)) as decoded:
+        return images_per_second(lambda: next(decoded))
 
 
 def _fetched(sample: Sequence[ImageRef]) -> tuple[list[ImageRef], float]:

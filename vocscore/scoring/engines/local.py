@@ -80,11 +80,9 @@ class LocalEngine:
             for event in events:  # noqa: UP028
                 yield event
 
-    def ceilings(
-        self, images: Sequence[ImageRef], *, loader: ImageLoader | None = None
-    ) -> Ceilings | None:
-        """Measure each stage alone, or with another loader; see `Engine.ceilings`."""
-        return measure_ceilings(images, loader=loader or self._loader, model=self._batcher.ceiling)
+    def ceilings(self, images: Sequence[ImageRef]) -> Ceilings | None:
+        """Measure each stage alone; see `Engine.ceilings`."""
+        return measure_ceilings(images, loader=self._loader, model=self._batcher.ceiling)
 
 
 def _stop(units: Iterator[Unit]) -> None:

@@ -2,7 +2,8 @@
 
 Reading an image, its verdict, its row and its line hold the lock for some microseconds; decoding
 and the network do not. So one process scores at most as many images per second as the lock allows,
-whatever the number of cores. `python -m bench cores` measures how many.
+whatever the number of cores. Where threads that do nothing but decode reach that limit, it shows:
+they are not as many times as fast as one thread. `python -m bench cores` simulates it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from vocscore.machine import available_memory, peak_memory, usable_cores
+from vocscore.scoring.ceilings import SAMPLE_IMAGES, decode_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +27,8 @@ if TYPE_CHECKING:
     from vocscore.scoring.engines.opened import OpenedEngine
     from vocscore.scoring.inputs.units import Inputs, Unit
 
-LOCK_SECONDS: Final = 1 / 2500
-"""Per image, of one process at its limit (`bench cores`, part 'score'). A third of it is Python's
-own work; the rest is passing the lock from thread to thread."""
+SCORING: Final = 0.9
+"""Limit of one process when it scores, as a share of that when it loads (`bench cores`)."""
 PAYS_FROM: Final = 1.25
 """Cores, as a multiple of those that one process feeds, from which a second one pays."""
 LEAST_CORES: Final = 8
@@ -49,20 +50,30 @@ class Feeding:
     Attributes:
         cores: of this machine.
         seconds: core-seconds per image of decoding and the network.
+        limit: images per second that one process scores at most; if decoding does not reach the
+            lock's limit on these cores, it is larger than this.
     """
 
     cores: int
     seconds: float
+    limit: float
 
     @classmethod
-    def of(cls, ceilings: Ceilings, cores: int) -> Feeding:
-        """Judge by rates that were measured: decoding by one thread, the network on all cores."""
-        return cls(cores, 1 / ceilings.decode + cores / ceilings.model)
+    def of(cls, one_thread: float, all_threads: Ceilings, cores: int) -> Feeding:
+        """Judge by what was measured.
+
+        Args:
+            one_thread: images per second that one thread decodes.
+            all_threads: the rates with a thread per core.
+            cores: their number.
+        """
+        seconds = 1 / one_thread + cores / all_threads.model
+        return cls(cores, seconds, SCORING * all_threads.decode)
 
     @property
     def feeds(self) -> float:
         """The cores that one process can keep busy."""
-        return self.seconds / LOCK_SECONDS
+        return self.seconds * self.limit
 
     @property
     def processes(self) -> int:
@@ -114,13 +125,10 @@ def with_more_processes(
     if not (allowed and worth and _may(opened, config)):
         return opened
     stage("measuring whether more processes pay")
-    measured = _measure(opened, preprocess, next(inputs.units(config.inputs.unit_size)))
-    if measured is None:
-        return opened
-    feeding = Feeding.of(measured, cores)
+    feeding = _measure(opened, preprocess, next(inputs.units(config.inputs.unit_size)), cores)
     units = sum(1 for _ in islice(inputs.units(config.inputs.unit_size), LEAST_UNITS * cores))
-    number = min(feeding.processes, units // LEAST_UNITS, _fitting())
-    if number < 2:
+    number = min(feeding.processes, units // LEAST_UNITS, _fitting()) if feeding else 1
+    if feeding is None or number < 2:
         return opened
     from vocscore.scoring.engines.factory import open_workers
 
@@ -140,16 +148,20 @@ def _may(opened: OpenedEngine, config: ScoreConfig) -> bool:
     return opened.opener.device == "cpu" and opened.engine.loader == "HostLoader"
 
 
-def _measure(opened: OpenedEngine, preprocess: Preprocess, unit: Unit) -> Ceilings | None:
-    """Measure decoding by one thread, and the network on all cores; a second each."""
+def _measure(
+    opened: OpenedEngine, preprocess: Preprocess, unit: Unit, cores: int
+) -> Feeding | None:
+    """Measure one thread and then all, when the files are in memory; some seconds."""
     from vocscore.pipeline.fetch import needs_fetching
     from vocscore.scoring.engines.local import LocalEngine
 
-    images = unit.read().images
+    images = list(unit.read().images[:SAMPLE_IMAGES])
     if not isinstance(opened.engine, LocalEngine) or any(map(needs_fetching, images)):
         return None  # what is in object storage comes as fast as the network allows
     with closing(opened.opener.open_loader(preprocess, threads=1)) as loader:
-        return opened.engine.ceilings(images, loader=loader)
+        one_thread = decode_rate(images, loader)
+    all_threads = opened.engine.ceilings(images)
+    return None if all_threads is None else Feeding.of(one_thread, all_threads, cores)
 
 
 def _fitting() -> int:
