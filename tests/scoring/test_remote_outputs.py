@@ -56,8 +56,15 @@ def test_text() -> None:
     assert (path.suffix, path.name) == (".csv", "p.csv")
     assert os.fspath(path).startswith("/")
     assert url_of(Path("p.csv")) is None
-    with pytest.raises(ScoreError, match="a bucket"):
-        mirrored("s3://bucket")
+    for url in (
+        "s3://bucket",
+        "s3://bucket//p.csv",
+        "s3://k:SECRET@bucket/p.csv",
+        "s3://a b/p.csv",
+    ):
+        with pytest.raises(ScoreError, match=r"a bucket|cannot be read|a URL with cred") as error:
+            mirrored(url)
+        assert "SECRET" not in str(error.value)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])

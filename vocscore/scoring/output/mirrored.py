@@ -66,11 +66,13 @@ def mirrored(url: str) -> Path:
     """Return the path of an output on object storage; nothing is asked.
 
     Raises:
-        ScoreError: it names no object, or has credentials.
+        ScoreError: it names no object, or has credentials or a key that cannot be written.
     """
     url = url.rstrip("/")
-    if places.has_secret(url):
-        raise ScoreError(f"{places.redacted(url)}: {places.REFUSED}.")
+    try:
+        places.split(url)
+    except ValueError as error:
+        raise ScoreError(f"{places.redacted(url)}: {error}.") from None
     above, name = places.parent(url), places.name(url)
     if not name:
         raise ScoreError(f"{url}: a bucket. Name a file in it, such as {url}/predictions.csv.")
