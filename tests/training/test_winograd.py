@@ -31,6 +31,7 @@ def largest_error(found: torch.Tensor, truth: torch.Tensor) -> float:
     [
         pytest.param(64, 64, 20, 3, 1, id="only the gradient of weights"),
         pytest.param(128, 96, 15, 3, 1, id="tiles that reach beyond the image"),
+        pytest.param(128, 128, 16, 3, 1, id="tiles that fit"),
         pytest.param(96, 130, 31, 5, 2, id="5x5"),
         pytest.param(128, 128, 17, 3, 0, id="no padding"),
         pytest.param(128, 128, 9, 3, 2, id="more padding than usual"),

@@ -129,9 +129,7 @@ class Winograd:
             tiles = torch.bmm(self.transformed(images[some], padding), product)
             pixels = torch.mm(self.to_result, tiles.view(self.side**2, -1))
             shape = (_TILE, _TILE, -1, grid.down, grid.across, kernels)
-            part = pixels.view(shape).permute(2, 3, 0, 4, 1, 5)
-            whole = part.reshape(-1, grid.down * _TILE, grid.across * _TILE, kernels)
-            results[some] = whole[:, : grid.height, : grid.width]
+            _join(pixels.view(shape).permute(2, 3, 0, 4, 1, 5), results[some])
         return results
 
     def gradient_of_weights(
@@ -151,6 +149,17 @@ class Winograd:
         image = self.side**2 * grid.down * grid.across * channels * 4
         step = max(1, _CHUNK_BYTES // image)
         return (slice(at, at + step) for at in range(0, grid.images, step))
+
+
+def _join(tiles: torch.Tensor, results: torch.Tensor) -> None:
+    """Copy tiles (N, down, m, across, m, K) to their places in results (N, H', W', K)."""
+    number, down, _, across, _, kernels = tiles.shape
+    height, width = results.shape[1:3]
+    if (height, width) == (down * _TILE, across * _TILE):  # one copy less
+        results.view(tiles.shape).copy_(tiles)
+    else:
+        whole = tiles.reshape(number, down * _TILE, across * _TILE, kernels)
+        results.copy_(whole[:, :height, :width])
 
 
 @cache
