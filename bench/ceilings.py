@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.outcome import Outcome
-from bench.product import own_loader
+from bench.product import own_loader, pack_images
 from bench.timing import consume, interleave
 from shards import atomic
 from shards.classes import VOC_CLASSES
 from shards.images import image_file
+from shards.reader import load_split
 from vocscore.config.compute import MAX_PIXELS
 from vocscore.machine import usable_cores
 from vocscore.pipeline.preprocess import Preprocess
@@ -31,6 +33,9 @@ WRITTEN_ROWS = 10_000
 READ = "read"
 DECODE = "decode (libjpeg-turbo, strict)"
 BATCH = "decode + resize + batch"
+LOOK = "strict look"
+HASH = "SHA-256, instead of it for verified shards"
+PACKED = "decode + resize + batch, verified shards"
 
 
 def run(options: Options) -> Iterator[Outcome]:
@@ -40,32 +45,50 @@ def run(options: Options) -> Iterator[Outcome]:
 
 
 def measure_images(options: Options) -> Outcome:
-    """Rates of reading (from the page cache), decoding and batching, with a thread per core."""
+    """Rates of reading (from the page cache), decoding and batching, with a thread per core.
+
+    Before DALI decodes an image it is looked at strictly, or compared with its hash; shards are
+    batched as their images are from files, but for that.
+    """
     images, cores = options.image_set(256), usable_cores()
     refs, most = images.refs, MAX_PIXELS
     read = partial(image_file.read_bytes, max_pixels=most)
     decode = partial(image_file.decode, max_pixels=most)
     data = [read(ref) for ref in refs]
     size = sum(map(len, data)) / len(data)
+    look = partial(image_file.check, max_pixels=most, whole=True)
+    pack_images(images.folder, options.scratch / "verified")
+    packed = load_split(options.scratch / "verified", "train").images
     loader = own_loader("auto", Preprocess(), batch_size=options.batch_size, device=options.device)
     with ThreadPoolExecutor(cores) as pool, loader:
         rates = interleave(
             {
                 READ: lambda: sum(1 for _ in pool.map(read, refs)),
                 DECODE: lambda: sum(pool.map(lambda one: len(decode(one)[:1]), data)),
+                LOOK: lambda: sum(1 for _ in pool.map(look, data)),
+                HASH: lambda: sum(1 for _ in pool.map(_hashed, data)),
                 BATCH: lambda: consume(loader.batches(refs), options.device),
+                PACKED: lambda: consume(loader.batches(packed), options.device),
             },
             repeats=options.repeats,
         )
+    look_us, hash_us = (cores / rates[name].median * 1e6 for name in (LOOK, HASH))
     return Outcome(
         contest="ceilings",
         title=f"ceilings of images on {options.where}, {cores} threads",
         rates=rates,
-        ceilings={BATCH: DECODE},
+        ceilings={BATCH: DECODE, PACKED: DECODE},
         key={**images.key, "part": "pictures"},
         facts={**images.facts, "bytes_a_picture": size, "threads": cores},
-        lines=(f"read from the cache: {rates[READ].median * size / 1e6:.0f} MB/s",),
+        lines=(
+            f"read from the cache: {rates[READ].median * size / 1e6:.0f} MB/s",
+            f"strict look: {look_us:.0f} us of a core; SHA-256: {hash_us:.0f} us",
+        ),
     )
+
+
+def _hashed(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def measure_rows(folder: Path, *, repeats: int) -> Outcome:

@@ -120,6 +120,7 @@ CONTESTS = {
     "score": Contest("score:run", "folder to CSV, beside other loops and the ceilings"),
     "start": Contest("processes:start", "process start to the first scored images"),
     "train": Contest("training:run", "ten epochs of a head, beside the usual loop"),
+    "finetune": Contest("finetune:run", "an epoch of every layer, beside the usual loop"),
     "dirty": Contest("loaders:dirty", "the cost of bad files"),
     "raw": Contest("raw:run", "raw shards to batches, beside JPEGs and the disk alone"),
     "pack": Contest("pack:run", "VOC tree to shards, beside tar and decoding once"),
@@ -129,5 +130,9 @@ CONTESTS = {
     "view": Contest("view:run", "the page over a million rows", in_all=False),
     "cluster": Contest("cluster:run", "workers of a Ray cluster that sleep", in_all=False),
     "remote": Contest("remote:run", "object storage behind 30 ms", in_all=False),
+    "cores": Contest("cores:run", "more cores, simulated by sleeping", in_all=False),
     "memory": Contest("processes:memory", "memory per additional input", in_all=False),
+    "large": Contest(
+        "large_images:large_images", "memory of large images, by threads", in_all=False
+    ),
 }

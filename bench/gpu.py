@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from bench import gpu_decoding, gpu_raw
 from bench.contests import CONTESTS
 from bench.outcome import Outcome
 from bench.product import own_loader
@@ -59,6 +60,8 @@ def pixels(options: Options) -> Iterator[Outcome]:
 SECTIONS: Mapping[str, Section] = {
     "pixels": pixels,
     "bad files": CONTESTS["dirty"].run,
+    "engines": gpu_decoding.run,
+    "raw shards": gpu_raw.run,
     "ceilings": CONTESTS["ceilings"].run,
     "models": CONTESTS["models"].run,
     "score": CONTESTS["score"].run,
@@ -89,7 +92,9 @@ def run(options: Options, *, sections: Mapping[str, Section] = SECTIONS) -> Iter
                 if time.monotonic() > until:
                     yield _missing(name, f"cut short: the {options.seconds:.0f} s were up")
                     break
-        except Exception as error:  # noqa: BLE001 - the remaining sections must run
+        except Exception as error:  # noqa: BLE001
+            # Any error, of torch, DALI or a contest: it is an outcome, and the other sections run.
+            # What ends a process (KeyboardInterrupt, SystemExit) is not caught.
             why = " ".join(f"failed: {type(error).__name__}: {error}".split())
             yield _missing(name, why)
         if device != "cpu":

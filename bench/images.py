@@ -14,9 +14,10 @@ from shards.sample import ImageRef
 from shards.synthetic.voc import draw_photo
 
 DEFAULT_REAL = Path(__file__).parents[2] / "shared" / "data"
-KINDS = ("voc", "large", "mosaic", "progressive", "thumbnails", "png", "resized")
+KINDS = ("voc", "large", "mosaic", "progressive", "medium", "thumbnails", "png", "resized")
 """VOC photographs (real or drawn), drawn ones of 12 megapixels, mosaics of 64 photographs in as
-many, the same as progressive JPEG, 120x90 ones, PNG, and 256x256 JPEG."""
+many, the same as progressive JPEG, photographs enlarged to 2048x1536 (decoded at 1/4), 120x90 ones,
+PNG, and 256x256 JPEG."""
 
 _DRAWN_VOC = 20
 _DRAWN_LARGE = 4  # each takes seconds to draw
@@ -26,7 +27,7 @@ _MOSAICS, _MOSAIC_QUALITY = 4, 85  # about 3 MB each
 _SAME_FILE = 10_000
 """Images beyond this number are hard links to earlier ones. `tar` would store links as links, so
 smaller sets have none."""
-_SIZES = {"thumbnails": (120, 90), "resized": (256, 256)}
+_SIZES = {"medium": (2048, 1536), "thumbnails": (120, 90), "resized": (256, 256)}
 
 
 @dataclass(frozen=True)

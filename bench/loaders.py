@@ -40,6 +40,7 @@ IMAGES = {
     "large": 32,
     "mosaic": 32,
     "progressive": 32,
+    "medium": 64,
     "thumbnails": 1024,
     "png": 128,
     "resized": 512,
@@ -207,7 +208,7 @@ def _values_or_say(loader: Loader, task: Task, *, must: bool) -> torch.Tensor | 
     try:
         return pixel_values(loader, task)
     except Exception as error:
-        # any error: a peer that cannot read these images is absent
+        # Any error: a peer raises what its libraries do, and is absent; an own one is not caught.
         if must:
             raise
         first = str(error).strip().partition("\n")[0]

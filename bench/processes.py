@@ -96,9 +96,9 @@ class MemoryRun:
 def memory(options: Options) -> Iterator[Outcome]:
     """Peak memory of processes that score folders of tiny images."""
     smallest = options.images or SMALLEST
-    checkpoint = _tiny_checkpoint(options.scratch / "run")
+    checkpoint = tiny_checkpoint(options.scratch / "run")
     folders = (options.scratch / f"inputs-{turn}" for turn in itertools.count())
-    runs = [_score(_tiny_images(next(folders), smallest * n), checkpoint) for n in TIMES]
+    runs = [_score(tiny_images(next(folders), smallest * n), checkpoint) for n in TIMES]
     slope = bytes_per_input(runs)
     yield Outcome(
         contest="memory",
@@ -120,7 +120,8 @@ def bytes_per_input(runs: Sequence[MemoryRun]) -> float:
     return float(slope)
 
 
-def _tiny_checkpoint(folder: Path) -> Path:
+def tiny_checkpoint(folder: Path) -> Path:
+    """Save a small network without training, so that images are what takes memory."""
     torch.manual_seed(0)
     network = build_network("squeezenet1_1", classes=len(VOC_CLASSES), weights="none", size=32)
     card = ModelCard("squeezenet1_1", VOC_CLASSES, Preprocess(size=32), 0.5, "none")
@@ -128,7 +129,7 @@ def _tiny_checkpoint(folder: Path) -> Path:
     return folder
 
 
-def _tiny_images(folder: Path, number: int) -> Path:
+def tiny_images(folder: Path, number: int) -> Path:
     """16x16 JPEGs under many names each (hard links); a name has 40 characters."""
     folder.mkdir()
     noise = np.random.default_rng(0)
@@ -143,14 +144,23 @@ def _tiny_images(folder: Path, number: int) -> Path:
 
 
 def _score(source: Path, checkpoint: Path) -> MemoryRun:
-    """Score in a new process, and poll its memory until it ends.
+    """Score in a new process."""
+    output = source.with_suffix(".csv")
+    peak_bytes, seconds = watched(product.score_words(checkpoint, source, output), source, output)
+    return MemoryRun(sum(1 for _ in source.iterdir()), peak_bytes, seconds)
+
+
+def watched(words: Sequence[str], source: Path, output: Path) -> tuple[int, float]:
+    """Run a process that scores a folder, and poll its memory until it ends.
 
     The kernel's own peak (VmHWM) includes pages of libraries, 100 MB of which are touched only at
     exit; that hides the cost of a folder.
+
+    Returns:
+        The peak of its anonymous memory, bytes, and seconds.
     """
-    output = source.with_suffix(".csv")
     started, peak_bytes = time.perf_counter(), 0
-    process = subprocess.Popen(product.score_words(checkpoint, source, output))  # noqa: S603 - our own words
+    process = subprocess.Popen(words)  # noqa: S603 - our own words
     while process.poll() is None:
         peak_bytes = max(peak_bytes, _own_bytes(process.pid))
         time.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -159,7 +169,7 @@ def _score(source: Path, checkpoint: Path) -> MemoryRun:
     inputs = sum(1 for _ in source.iterdir())
     if process.returncode or rows != inputs:
         raise ValueError(f"exit code {process.returncode}, {rows} rows for {inputs} inputs")
-    return MemoryRun(inputs, peak_bytes, seconds)
+    return peak_bytes, seconds
 
 
 def _own_bytes(process: int) -> int:

@@ -1,22 +1,31 @@
 """The program under test: the one place where bench packs, trains, scores and opens loaders.
 
-`python -m bench.product RUN SOURCE OUTPUT` scores a folder in a process of its own; with a fourth
-word the process ends at its first rows.
+`python -m bench.product RUN SOURCE OUTPUT` scores a folder in a process of its own; a fourth word
+is its number of decoding threads, or 'first': the process ends at its first rows.
 """
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vocscore as vs
 from vocscore.config.compute import DecodeConfig
+from vocscore.config.training import DataConfig, OptimizationConfig, TrainConfig
+from vocscore.device import CPU
 from vocscore.machine import usable_cores
+from vocscore.ranks import ALONE
 
 if TYPE_CHECKING:
+    import torch
+
+    from shards.reader import LabeledImages
     from vocscore.api.progress import Progress
+    from vocscore.models.network import Network
     from vocscore.pipeline.batch import ImageLoader
     from vocscore.pipeline.preprocess import Preprocess
 
@@ -24,6 +33,14 @@ if TYPE_CHECKING:
 def pack(source: Path, output: Path, **options: Any) -> None:
     """Pack a VOC tree, or a folder with a CSV of labels; split by a ratio."""
     vs.pack(source, output, split="ratio", progress=False, **options)
+
+
+def pack_images(folder: Path, output: Path, **options: Any) -> None:
+    """Pack a folder of images, all with the same label and in one split, 'train'."""
+    labels = output.with_suffix(".csv")
+    rows = (f"{file.name},image\n" for file in sorted(folder.iterdir()))
+    labels.write_text("path,labels\n" + "".join(rows), encoding="utf-8")
+    pack(folder, output, labels=labels, train_fraction=1.0, **options)
 
 
 def train(shards: Path, output: Path, *, device: str = "cpu", **options: Any) -> None:
@@ -56,8 +73,9 @@ def own_loader(
     *,
     batch_size: int = DecodeConfig.batch_size,
     device: str = "cpu",
+    threads: int | None = None,
 ) -> ImageLoader:
-    """One of the program's loaders, with a thread per core."""
+    """One of the program's loaders; by default with a thread per core."""
     from vocscore.pipeline.loaders import open_loader
 
     return open_loader(
@@ -65,14 +83,75 @@ def own_loader(
         preprocess,
         batch_size=batch_size,
         device=device,
-        threads=usable_cores(),
+        threads=threads or usable_cores(),
         max_pixels=DecodeConfig.max_pixels,
     )
 
 
-def score_words(model: Path, source: Path, output: Path, *, first_batch: bool = False) -> list[str]:
+class Finetuning:
+    """The part of `train --tune all` that trains: an epoch per call, from a network's weights.
+
+    Args:
+        network: copied.
+        split: images and labels; the first image is also the validation split.
+        preprocess: of the images.
+        seed: of the order.
+    """
+
+    def __init__(
+        self, network: Network, split: LabeledImages, preprocess: Preprocess, *, seed: int
+    ) -> None:
+        from vocscore.training.setup import open_decoding, open_fit
+        from vocscore.training.splits import Splits
+
+        choice = OptimizationConfig(tune="all", precision="auto")
+        self._decoding = open_decoding(
+            "host",
+            preprocess,
+            choice=choice,
+            device=CPU,
+            threads=usable_cores(),
+            max_pixels=DecodeConfig.max_pixels,
+            ranks=ALONE,
+            on_images=lambda _more: None,
+        )
+        first = replace(split, images=split.images[:1], labels=split.labels[:1])
+        config = TrainConfig(data=DataConfig(seed=seed), optimization=choice)
+        trainer = open_fit(
+            copy.deepcopy(network), Splits(split, first), self._decoding, config, features=()
+        )
+        assert trainer is not None
+        self._trainer = trainer
+        self._images = len(split.images)
+        self._epoch = 0
+
+    def __call__(self) -> int:
+        """Train on every image once; return their number."""
+        self._epoch += 1
+        self._trainer.epoch(self._epoch)
+        return self._images
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The state of the trained network."""
+        return self._trainer.weights()
+
+    def close(self) -> None:
+        """End the loader's threads."""
+        self._decoding.loader.close()
+
+
+def score_words(
+    model: Path,
+    source: Path,
+    output: Path,
+    *,
+    first_batch: bool = False,
+    threads: int | None = None,
+) -> list[str]:
     """The command of a process that scores; with `first_batch` it ends at its first rows."""
     words = [sys.executable, "-m", "bench.product", str(model), str(source), str(output)]
+    if threads is not None:
+        return [*words, str(threads)]
     return [*words, "first"] if first_batch else words
 
 
@@ -89,7 +168,14 @@ class _LeaveAtFirstRows:
 
 
 if __name__ == "__main__":
-    _run, _source, _output, *_first = map(Path, sys.argv[1:])
-    score(_source, _output, model=_run, progress=_LeaveAtFirstRows() if _first else False)
-    if _first:
+    _run, _source, _output = map(Path, sys.argv[1:4])
+    _how = "".join(sys.argv[4:])
+    score(
+        _source,
+        _output,
+        model=_run,
+        progress=_LeaveAtFirstRows() if _how == "first" else False,
+        workers=int(_how) if _how.isdecimal() else None,
+    )
+    if _how == "first":
         sys.exit("scoring ended without reporting a row")

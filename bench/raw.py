@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.outcome import Outcome, held
-from bench.product import own_loader, pack
+from bench.product import own_loader, pack_images
 from bench.timing import Timed, interleave, timed_seconds
 from shards.reader import load_split
 from vocscore.machine import usable_cores
@@ -40,24 +40,21 @@ def run(options: Options) -> Iterator[Outcome]:
     """Images per second to uint8 batches of 256x256; pixels are compared first."""
     images = options.image_set(IMAGES)
     out = options.scratch / "raw"
-    labels = options.scratch / "raw.csv"
-    rows = (f"{ref.name},image\n" for ref in images.refs)
-    labels.write_text("path,labels\n" + "".join(rows), encoding="utf-8")
-    pack(images.folder, out, labels=labels, train_fraction=1.0, resize=256, raw=True)
+    pack_images(images.folder, out, resize=256, raw=True)
     refs, tars = load_split(out, "train").images, sorted(out.glob("*.tar"))
     order = np.random.default_rng(0).permutation(len(refs)).tolist()
     with ExitStack() as stack:
         loader = own_loader("host", Preprocess())
         stack.callback(loader.close)
-        _compare(loader, images.refs[:JPEGS], refs[:JPEGS])
-        load = partial(_count, loader, refs)
+        compare(loader, images.refs[:JPEGS], refs[:JPEGS])
+        load = partial(count, loader, refs)
         rates = interleave(
             {
-                FILES: partial(_count, loader, images.refs[:JPEGS]),
+                FILES: partial(count, loader, images.refs[:JPEGS]),
                 RAW: load,
-                SHUFFLED: partial(_count, loader, refs, order),
-                READ: partial(_read, tars, len(refs)),
-                DISK: partial(_cold, tars, partial(_read, tars, len(refs))),
+                SHUFFLED: partial(count, loader, refs, order),
+                READ: partial(read_shards, tars, len(refs)),
+                DISK: partial(_cold, tars, partial(read_shards, tars, len(refs))),
                 COLD: partial(_cold, tars, load),
             },
             repeats=options.repeats,
@@ -83,21 +80,22 @@ def run(options: Options) -> Iterator[Outcome]:
     )
 
 
-def _compare(loader: ImageLoader, files: Sequence[ImageRef], raw: Sequence[ImageRef]) -> None:
+def compare(loader: ImageLoader, files: Sequence[ImageRef], raw: Sequence[ImageRef]) -> None:
     """Raise ValueError unless both have the same pixels, to the bit."""
     for one, other in zip(loader.batches(files), loader.batches(raw), strict=True):
         if not (one.rows == other.rows).all() or not one.images.equal(other.images):
             raise ValueError("raw shards have other pixels than the images they were made of")
 
 
-def _count(loader: ImageLoader, refs: Sequence[ImageRef], order: list[int] | None = None) -> int:
+def count(loader: ImageLoader, refs: Sequence[ImageRef], order: list[int] | None = None) -> int:
+    """Load all images; return their number."""
     found = sum(len(batch.rows) for batch in loader.batches(refs, order=order))
     if found != len(refs):
         raise ValueError(f"{found} of {len(refs)} images were loaded")
     return found
 
 
-def _read(tars: Sequence[Path], images: int) -> int:
+def read_shards(tars: Sequence[Path], images: int) -> int:
     """Read the shards in blocks, with a thread per core, into memory that is used again."""
     jobs = [(tar, at) for tar in tars for at in range(0, tar.stat().st_size, _BLOCK_BYTES)]
     own = local()

@@ -18,14 +18,33 @@ README, PAGE, CHART = (
 )
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 DEFAULT, HOST = "vocscore score, default", "vocscore, host"
-ORDER = ("score", "loaders", "models", "train", "pack", "raw", "dirty", "start", "ceilings")
+ORDER = (
+    "score",
+    "loaders",
+    "models",
+    "train",
+    "finetune",
+    "pack",
+    "raw",
+    "dirty",
+    "start",
+    "ceilings",
+)
 """Contests on the page, in this order; others follow by name."""
 
 OURS, THEIRS, TEXT = "#1f6f8b", "#bdbdbd", "#333333"
+INSTRUCTIONS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512", "avx512f": "AVX-512", "avx2": "AVX2"}
+"""Flag of a processor -> the name of its instructions; the widest first."""
+LOADED = {
+    "voc": "loading alone",
+    "mosaic": "loading 12-megapixel JPEGs",
+    "progressive": "progressive ones",
+}
+"""Kind of images -> its words in the caption."""
 NAMES = {"alexnet": "AlexNet", "resnet18": "ResNet-18", "googlenet": "GoogLeNet"}
-_WIDTH_INCHES, _HEIGHT_INCHES, _DPI = 6.4, 2.5, 200
-_BAR, _ROOM = 0.38, 1.22
-"""Height of a bar; width of a panel, with its labels, in multiples of its longest bar."""
+_WIDTH_INCHES, _HEIGHT_INCHES, _DPI = 7.6, 2.7, 200
+_BAR, _FIGURES = 0.38, 0.28
+"""Height of a bar; width of the figures behind it, in multiples of the longest bar of one panel."""
 
 Row = dict[str, Any]
 
@@ -66,10 +85,17 @@ def machine(row: Row) -> str:
 
 
 def short_machine(row: Row) -> str:
-    """The processor's short name, and the cores."""
+    """The processor's short name and its instructions, and the cores."""
     processor, cores = row["environment"]["processor"], row["environment"]["cores"]
-    name = processor.partition(" (")[0].replace("(R)", "").replace(" Processor", "")
-    return f"{name}, {cores} cores"
+    name, _, flags = processor.partition(" (")
+    name = name.replace("(R)", "").replace(" Processor", "")
+    words = [word for flag, word in INSTRUCTIONS.items() if flag in flags]
+    return f"{name}{f' ({words[0]})' if words else ''}, {cores} cores"
+
+
+def default_precision(row: Row) -> str:
+    """The precision of `auto` on a machine for models that are not quantized."""
+    return "bf16" if "bf16" in row["environment"]["processor"] else "float32"
 
 
 def by_machine(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -81,9 +107,11 @@ def by_machine(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return {name: found[name] for name in sorted(found, key=lambda name: dates[name], reverse=True)}
 
 
-def beside_best(rows: Iterable[Row], contest: str, own: str) -> list[tuple[Row, Outcome]]:
-    """The outcomes of a contest on VOC images that have `own` and at least one peer."""
-    usual = [row for row in rows if row["contest"] == contest and row["key"].get("kind") == "voc"]
+def beside_best(
+    rows: Iterable[Row], contest: str, own: str, *, kind: str = "voc"
+) -> list[tuple[Row, Outcome]]:
+    """The outcomes of a contest on a kind of images that have `own` and at least one peer."""
+    usual = [row for row in rows if row["contest"] == contest and row["key"].get("kind") == kind]
     pairs = [(row, Outcome.from_row(row)) for row in usual]
     return [(row, one) for row, one in pairs if one.peers and own in one.rates]
 
@@ -95,14 +123,16 @@ def caption(rows: Sequence[Row]) -> str:
         text = (
             f"**{default} times the best peer of the same run** from folder to CSV on 2 CPU cores"
         )
-        text += ", with the default precision (bf16) beside PyTorch loops in eager float32"
+        text += ", with the default precision (bf16 where the processor has it) beside PyTorch "
+        text += "loops in eager float32"
         same = _range(rows, "vocscore score, float32")
-        parts.append(text + (f"; {same} times in float32" if same else ""))
-    if loaders := [
-        f"{one.ratio(HOST):.2f} times {one.best_peer} ({short_machine(row)})"
-        for row, one in beside_best(rows, "loaders", HOST)
-    ]:
-        parts.append(f"random weights; loading alone: {', '.join(loaders)}")
+        parts.append(text + (f"; {same} times in float32" if same else "") + "; random weights")
+    for kind, words in LOADED.items():
+        if loaders := [
+            f"{one.ratio(HOST):.2f} times {one.best_peer} on {short_machine(row)}"
+            for row, one in beside_best(rows, "loaders", HOST, kind=kind)
+        ]:
+            parts.append(f"{words}: {', '.join(loaders)}")
     return "; ".join(parts) + "."
 
 
@@ -195,9 +225,9 @@ def draw(panels: Mapping[str, Sequence[Outcome]], file: Path) -> None:
         1, max(1, len(panels)), figsize=size, squeeze=False, layout="constrained"
     )
     for axis, (machine, bars) in zip(axes[0], panels.items(), strict=False):
-        _panel(axis, machine, bars)
+        _panel(axis, machine, bars, room=1 + _FIGURES * len(panels))
     handles = [Patch(color=color) for color in (OURS, THEIRS)]
-    names = ["vocscore score (bf16)", "best other program in the same run (float32)"]
+    names = ["vocscore score, default", "best other program in the same run (float32)"]
     figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     figure.suptitle("Images per second, from a folder of JPEGs to a CSV of predictions", fontsize=9)
     # no date and no version in the file
@@ -205,7 +235,7 @@ def draw(panels: Mapping[str, Sequence[Outcome]], file: Path) -> None:
     plt.close(figure)
 
 
-def _panel(axis: Any, machine: str, bars: Sequence[Outcome]) -> None:
+def _panel(axis: Any, machine: str, bars: Sequence[Outcome], *, room: float) -> None:
     top = max(one.rates[DEFAULT].median for one in bars)
     for place, one in enumerate(bars):
         ours, theirs = one.rates[DEFAULT].median, one.rates[one.best_peer].median
@@ -221,7 +251,7 @@ def _panel(axis: Any, machine: str, bars: Sequence[Outcome]) -> None:
         fontsize=8,
     )
     axis.invert_yaxis()
-    axis.set_xlim(0, top * _ROOM)
+    axis.set_xlim(0, top * room)
     axis.set_title(machine, fontsize=8, color=TEXT)
     axis.tick_params(axis="y", length=0)
     axis.xaxis.set_visible(False)
@@ -236,7 +266,9 @@ def write_report(
     for file, part in ((readme, caption(rows)), (page, tables(rows))):
         file.write_text(between_markers(file.read_text(), part))
     panels = {
-        short_machine(its[0]): [one for _, one in beside_best(its, "score", DEFAULT)]
+        f"{short_machine(its[0])}\n{default_precision(its[0])}": [
+            one for _, one in beside_best(its, "score", DEFAULT)
+        ]
         for its in by_machine(rows).values()
     }
     draw({name: bars for name, bars in panels.items() if bars}, chart)

@@ -29,12 +29,15 @@ def environment() -> dict[str, Any]:
     """Date, processor, cores, GPU, Python, packages, commit; determined once per process."""
     import torch
 
+    from vocscore.pipeline.gpu_engines import jpeg_engines
+
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "date": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
         "processor": _processor(),
         "cores": usable_cores(),
         "gpu": gpu,
+        **({"jpeg_engines": jpeg_engines("cuda")} if gpu else {}),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "commit": _commit(),

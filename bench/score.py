@@ -164,12 +164,13 @@ class ScoreContest:
         return found
 
     def _truth(self, number: int) -> NDArray[np.float32]:
-        """Eager float32 on the host loader's pixels."""
+        """Eager float32 on the CPU, on the pixels of the loader that `score` uses on the device."""
         parts = []
-        with self.loader("cpu") as loader:
+        with self.loader(self.options.device) as loader:
             for batch in loader.batches(self.images.refs[:number]):
+                images = batch.images.cpu()
                 with torch.inference_mode():  # not around it: its threads write to its tensors
-                    parts.append(self.scorer(self.card.preprocess.normalize(batch.images)))
+                    parts.append(self.scorer(self.card.preprocess.normalize(images)))
         return torch.cat(parts).numpy()
 
 

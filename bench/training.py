@@ -139,7 +139,7 @@ def _answers(network: Network, card: ModelCard, images: torch.Tensor) -> NDArray
     return torch.cat(parts).numpy()
 
 
-def _loose(refs: Sequence[ImageRef], folder: Path) -> list[ImageRef]:
+def loose(refs: Sequence[ImageRef], folder: Path) -> list[ImageRef]:
     """The images of shards as loose files, for the usual loop."""
     folder.mkdir()
     found = []
@@ -173,7 +173,7 @@ def train_plainly(
                 features = network.backbone(ready.images.to(device))
             truth = labels[list(ready.rows)]
             counted = (labels if whole else truth) >= 0
-            (_loss(head(features), truth) / int(counted.sum())).backward()  # type: ignore[no-untyped-call]
+            (masked_sum(head(features), truth) / int(counted.sum())).backward()  # type: ignore[no-untyped-call]
             if not whole:
                 optimizer.step()
                 optimizer.zero_grad()
@@ -197,7 +197,7 @@ def prove_equal(
     _train(checkpoint, checkpoint.shards, out, batch_size=len(split.images))
     network, card = load_checkpoint(out)
     found = _answers(network, card, checkpoint.images)
-    refs = _loose(split.images, scratch / "loose")
+    refs = loose(split.images, scratch / "loose")
     with closing(_open_usual(card.preprocess, refs, scratch)) as loader:
         network.head = plain(network, loader, split.labels, epochs=EPOCHS)
     truth = _answers(network, card, checkpoint.images)
@@ -212,7 +212,7 @@ def _open_usual(preprocess: Preprocess, refs: Sequence[ImageRef], scratch: Path)
     return open_usual(Task(refs, preprocess, batch=batch, workers=workers, scratch=scratch))
 
 
-def _loss(logits: torch.Tensor, labels: NDArray[np.int8]) -> torch.Tensor:
+def masked_sum(logits: torch.Tensor, labels: NDArray[np.int8]) -> torch.Tensor:
     """Binary cross-entropy, summed; labels of -1 are ignored."""
     truth = torch.from_numpy(labels).to(logits.device)
     return functional.binary_cross_entropy_with_logits(

@@ -43,6 +43,20 @@ def open_regular(path: str | os.PathLike[str]) -> int:
         OSError: it cannot be opened.
         ValueError: not a valid file name.
     """
+    return open_sized(path)[0]
+
+
+def open_sized(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Open a regular file for reading, as `open_regular`.
+
+    Returns:
+        A descriptor, which the caller closes, and the size of the file, bytes.
+
+    Raises:
+        NotAFileError: it is not a regular file.
+        OSError: it cannot be opened.
+        ValueError: not a valid file name.
+    """
     # Without O_NONBLOCK, opening a pipe waits for a writer. It has no effect on regular files.
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -52,9 +66,10 @@ def open_regular(path: str | os.PathLike[str]) -> int:
         # A socket or an absent device: "no such device or address" does not say which.
         mode = os.stat(path).st_mode  # noqa: PTH116 - a Path refuses what no path can be
     else:
-        mode = os.fstat(descriptor).st_mode
+        found = os.fstat(descriptor)
+        mode = found.st_mode
         if stat.S_ISREG(mode):
-            return descriptor
+            return descriptor, found.st_size
         os.close(descriptor)
     kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
     raise NotAFileError(0, f"{kind}, not a file", os.fspath(path))

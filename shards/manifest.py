@@ -27,6 +27,8 @@ RAW_VERSION: Final = 2
 
 RAW: Final = "raw"
 """Key of the form of raw images in `config`."""
+VERIFY: Final = "verify"
+"""Key in `config`: whether every image was decoded strictly before it was stored."""
 
 JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
 
@@ -87,6 +89,11 @@ class Manifest:
         """The form of the images; None if they are image files."""
         form: Any = self.config.get(RAW)
         return None if form is None else RawForm.from_json(form)
+
+    @property
+    def verified(self) -> bool:
+        """Whether an image is undamaged if it has the hash in its description."""
+        return self.config.get(VERIFY) is True
 
     def shards(self) -> tuple[Shard, ...]:
         """Every shard of every split."""
@@ -218,6 +225,8 @@ def parse_manifest(value: Any) -> Manifest:
     )
     if (manifest.raw is not None) != (value["version"] == RAW_VERSION):  # checks the form, too
         raise ValueError(f"version {value['version']} does not fit the setting {RAW!r}")
+    if not isinstance(manifest.config.get(VERIFY, False), bool):
+        raise TypeError(f"the setting {VERIFY!r} is not true or false")
     return manifest
 
 

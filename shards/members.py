@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ LABELS: Final = "labels.npy"
 DESCRIPTION: Final = "json"
 NPY_HEADER_BYTES: Final = 128
 """Readers without .npy support (DALI) skip these; the rest is one int8 per class."""
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def npy_header(classes: int) -> bytes:
@@ -53,3 +56,8 @@ def parse_description(text: bytes) -> Description | None:
     except (ValueError, TypeError, KeyError):
         return None
     return found if isinstance(sample.path, str) and sample.path else None
+
+
+def hash_in(value: Any) -> str | None:
+    """The hash that a .json states, hexadecimal; None if it is not one."""
+    return value if isinstance(value, str) and _SHA256.fullmatch(value) else None

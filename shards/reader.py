@@ -19,6 +19,7 @@ from shards.members import (
     DESCRIPTION,
     LABELS,
     NPY_HEADER_BYTES,
+    hash_in,
     npy_header,
     parse_description,
 )
@@ -39,7 +40,8 @@ class LabeledImages:
     """Images with their labels.
 
     Attributes:
-        images: in the order of the shards; `name` is the original path.
+        images: in the order of the shards; `name` is the original path. Of a set packed with
+            verification they have their hashes, unless they are raw.
         labels: int8, shape (len(images), C): 1 present, 0 absent, -1 only difficult.
         sha256: hash of each image's bytes as packed, hexadecimal.
     """
@@ -89,6 +91,8 @@ def _load_shard(
 ) -> Iterator[tuple[bytes, ImageRef, str]]:
     """Labels, location and hash of each sample in one shard."""
     tar, classes, raw = folder / shard.name, manifest.classes, manifest.raw
+    # Hashing a raw image takes longer than loading it, in every epoch; scoring does it once.
+    verified = manifest.verified and raw is None
     samples = read_index(folder / index_name(shard.name))
     try:
         descriptor = open_regular(tar)
@@ -100,8 +104,9 @@ def _load_shard(
         head = npy_header(len(classes))
         for sample in samples:
             row, path, sha256 = _read_sample(descriptor, sample, head, classes, tar)
-            image = sample[0]
-            yield row, ImageRef(path, str(tar), image.offset, image.size, raw=raw), sha256
+            image, known = sample[0], hash_in(sha256) if verified else None
+            ref = ImageRef(path, str(tar), image.offset, image.size, raw=raw, sha256=known)
+            yield row, ref, sha256
     finally:
         os.close(descriptor)
 

@@ -104,6 +104,8 @@ class ImageRef:
         fault: why there is nothing to read, if that is known in advance; then `file` need not
             exist.
         raw: the form of a raw image; None: the bytes are an image file.
+        sha256: hash that the bytes must have, hexadecimal, if they were packed with verification;
+            None: there is nothing to compare them with.
     """
 
     name: str
@@ -114,6 +116,7 @@ class ImageRef:
     data: bytes | None = field(default=None, repr=False)
     pixels: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
     raw: RawForm | None = None
+    sha256: str | None = field(default=None, repr=False)
 
 
 class ImageStore(Protocol):

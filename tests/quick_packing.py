@@ -1,4 +1,4 @@
-"""Packing for tests: without a check afterwards, on one core."""
+"""Packing for tests: on one core, and without a look at the images unless it is asked for."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def pack_quickly(
     classes: Sequence[str] = VOC_CLASSES,
     shard_samples: int = 7,
     resize: int | None = None,
+    verify: bool = False,
 ) -> Path:
     """Pack a set in shards of a few images, and return their folder."""
     pack(
@@ -30,7 +31,7 @@ def pack_quickly(
         out,
         classes=classes,
         shard_samples=shard_samples,
-        verify=False,
+        verify=verify,
         max_bad=0,
         max_pixels=10**6,
         resize=resize,

@@ -36,6 +36,7 @@ class Fault:
         keys: a pattern searched in the path of a request.
         methods: of the requests.
         status: of the answer.
+        code: of S3 in the answer; '': what the status usually has.
         times: so many requests; -1: all.
         done: so many were met so far.
     """
@@ -44,6 +45,7 @@ class Fault:
     keys: str = ""
     methods: tuple[str, ...] = ("GET", "HEAD", "PUT", "POST", "DELETE")
     status: int = 503
+    code: str = ""
     times: int = -1
     done: int = 0
 
@@ -107,10 +109,10 @@ class FaultLayer:
         if fault.kind == "refuse":
             if length := int(environ.get("CONTENT_LENGTH") or 0):
                 environ["wsgi.input"].read(length)
-            return _refusal(fault.status, start_response)
+            return _refusal(fault, start_response)
         if fault.kind == "lose":
             b"".join(self._application(environ, lambda *_args: lambda _data: None))
-            return _refusal(fault.status, start_response)
+            return _refusal(fault, start_response)
         body = b"".join(self._application(environ, start_response))
         return _cut(body)
 
@@ -123,8 +125,9 @@ class FaultLayer:
         return None
 
 
-def _refusal(status: int, start_response: Any) -> Iterable[bytes]:
-    code = {503: "SlowDown", 403: "AccessDenied", 401: "AccessDenied"}.get(status, "Other")
+def _refusal(fault: Fault, start_response: Any) -> Iterable[bytes]:
+    status, usual = fault.status, {503: "SlowDown", 403: "AccessDenied", 401: "AccessDenied"}
+    code = fault.code or usual.get(status, "Other")
     body = f"<Error><Code>{code}</Code></Error>".encode()
     start_response(f"{status} {code}", [("Content-Length", str(len(body)))])
     return [body]

@@ -91,6 +91,8 @@ def _local(
     url = str(place)
     if not places.is_remote(url):
         return Path(place)
+    if places.has_secret(url):
+        raise StorageError(f"{places.redacted(url)}: {places.REFUSED}.")
     store.check(url)
     url = store.pinned(url).rstrip("/")
     entries = [entry for entry in _entries(url) if wanted(entry)]

@@ -11,7 +11,7 @@ from shards.packing.rejected import rejection_reasons
 from shards.paths import first_names, shown
 from vocscore.config.packing import ImagesConfig, LabelsConfig, PackConfig, SplitConfig
 from vocscore.errors import OptionError
-from vocscore.machine import usable_cores
+from vocscore.machine import bound_images, usable_cores
 from vocscore.printed import Printed
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def pack(
         rule["label_separator"] = config.labels.label_separator
     unlisted = len(annotated.samples) - sum(map(len, splits.values()))
     applied = _correct(splits, classes, config.labels.corrections, rule, warn=warn)
+    bound_images(config.output.image_memory)
     stage("packing")
     written = write_shards(
         annotated,

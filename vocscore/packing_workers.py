@@ -11,8 +11,9 @@ from platform import python_version_tuple
 from typing import TYPE_CHECKING, Any, Final
 
 from shards.errors import Error, PackError
+from vocscore.config.packing import ShardsConfig
 from vocscore.errors import ScoreError
-from vocscore.machine import usable_cores
+from vocscore.machine import bound_images, processes_here, usable_cores
 from vocscore.workers.dispatch import Dispatcher, Policy
 from vocscore.workers.messages import Done
 from vocscore.workers.processes import ProcessTransport
@@ -42,6 +43,9 @@ class PackingJob:
     Attributes:
         workshop: what workers need.
         threads: of each worker.
+        image_memory: MiB for images, of all workers of a machine.
+        cores: of each worker; 0: `processes` tells how many share the memory.
+        processes: number of workers, on this machine.
         device: name of the worker, for messages.
         program: version of this program.
     """
@@ -49,6 +53,9 @@ class PackingJob:
     workshop: Workshop
     threads: int
     device: str
+    image_memory: int = ShardsConfig.image_memory
+    cores: int = 0
+    processes: int = 1
     program: str = field(default_factory=partial(version, "vocscore"))
 
     def open(self) -> PackingWork:
@@ -61,6 +68,8 @@ class PackingJob:
             if version("vocscore") != self.program:
                 raise PackError(f"vocscore {version('vocscore')} instead of {self.program}.")
             self.workshop.enter()
+            sharing = processes_here(self.cores) if self.cores else self.processes
+            bound_images(self.image_memory, processes=sharing)
         except Error as error:
             raise PackError(
                 f"node {socket.gethostname()}: {error} Every machine needs SRC and SHARDS under "
@@ -185,12 +194,12 @@ def pool_of(
         stage: called with the name of the stage that begins.
         warn: called with a line about each unit or worker with a problem.
     """
-    options, threads = config.processes, config.output.workers
+    options, output = config.processes, config.output
     if options.on is not None:
-        return partial(_on_cluster, options=options, threads=threads, stage=stage, warn=warn)
+        return partial(_on_cluster, options=options, output=output, stage=stage, warn=warn)
     if options.processes is None:
         return None
-    return partial(_processes, processes=options.processes, threads=threads, stage=stage, warn=warn)
+    return partial(_processes, processes=options.processes, output=output, stage=stage, warn=warn)
 
 
 @contextmanager
@@ -198,14 +207,15 @@ def _processes(
     workshop: Workshop,
     *,
     processes: int,
-    threads: int | None,
+    output: ShardsConfig,
     stage: Callable[[str], None],
     warn: Callable[[str], None],
 ) -> Iterator[WorkerPool]:
-    """Start processes of this machine; without `threads`, each has its share of the cores."""
+    """Start processes of this machine; without `workers`, each has its share of the cores."""
     stage(f"starting {processes} process{'es' if processes > 1 else ''}")
-    threads = threads or max(1, usable_cores() // processes)
-    jobs = [PackingJob(workshop, threads, f"process {n}") for n in range(1, processes + 1)]
+    threads = output.workers or max(1, usable_cores() // processes)
+    job = PackingJob(workshop, threads, "", output.image_memory, processes=processes)
+    jobs = [replace(job, device=f"process {n}") for n in range(1, processes + 1)]
     transport = ProcessTransport(jobs, advice="fewer --processes or fewer --workers")
     with closing(WorkerPool(transport, Policy(wait_for=1), warn=warn)) as pool:
         yield pool
@@ -216,11 +226,11 @@ def _on_cluster(
     workshop: Workshop,
     *,
     options: PackWorkersConfig,
-    threads: int | None,
+    output: ShardsConfig,
     stage: Callable[[str], None],
     warn: Callable[[str], None],
 ) -> Iterator[WorkerPool]:
-    """Start actors of a Ray cluster; without `threads`, each has one for each of its cores.
+    """Start actors of a Ray cluster; without `workers`, each has one for each of its cores.
 
     Raises:
         OptionError: there is no such cluster, or it has no room.
@@ -238,7 +248,9 @@ def _on_cluster(
             processes=options.processes,
             cpus=options.cpus_per_process,
         )
-        job = PackingJob(workshop, threads or share.cpus, "actor")
+        job = PackingJob(
+            workshop, output.workers or share.cpus, "actor", output.image_memory, share.cpus
+        )
         transport = RayTransport(cluster, job, share)
     except BaseException:
         cluster.close()

@@ -211,6 +211,7 @@ def _dali_graph(task: Task, device: torch.device) -> Any:
             device="mixed" if on_gpu else "cpu",
             output_type=types.RGB,
             adjust_orientation=False,
+            jpeg_fancy_upsampling=True,  # as Pillow; on the CPU it always is
         )
         images = fn.resize(images, resize_x=wanted.size, resize_y=wanted.size)
         images = fn.crop_mirror_normalize(

@@ -36,6 +36,8 @@ DALI = "DALI's graph, eager float32"
 _SECONDS_FOR_AN_ACTOR = 300
 LARGEST_DIFFERENCE = 0.005
 """Of a probability, to the usual loop: all decode and resize with Pillow and run eager float32."""
+LARGEST_ON_GPU = 0.1
+"""The same where nvJPEG decodes, whose pixels are a gray level off, and eager float32 is TF32."""
 
 
 class Scorer(nn.Module):
@@ -216,6 +218,7 @@ def open_peers(
     work: dict[str, Callable[[], Timed]] = {}
     absent: dict[str, str] = {}
     differences: dict[str, float] = {}
+    most = LARGEST_DIFFERENCE if device == "cpu" else LARGEST_ON_GPU
     truth = None
     # in this order: worker processes are forked before Ray starts threads
     for name in (USUAL, *names):
@@ -227,7 +230,7 @@ def open_peers(
         found, _ = loop.run()
         truth = found if truth is None else truth
         differences[name] = float(np.abs(found - truth).max())
-        if not differences[name] <= LARGEST_DIFFERENCE:
+        if not differences[name] <= most:
             absent[name] = f"not the same work: probabilities differ by {differences[name]:.3f}"
         else:
             work[name] = partial(_turn, loop)

@@ -1,9 +1,10 @@
 """Bounds the memory of images that are decoded at the same time, whatever the number of threads.
 
 An image claims the bytes of its file before they are read and those of its pixels before they are
-decoded; both are given back when its square is finished. A thread that claims more than is left
-waits until others have finished. At least one image is always worked on, also one that alone is
-larger than the limit.
+decoded (`costs`); both are given back when its square is finished. A thread that claims more than
+is left waits until others have finished. Files have a quarter of the limit: if those that wait for
+pixels could fill it, the next image would exceed it. At least one image is always worked on, also
+one that alone is larger than the limit.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from shards.images import allocator
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LIMIT: Final = 1 << 30
-"""Bytes of all images of this process together."""
+"""Bytes of all images of this process together, if `set_limit` was not called."""
 
 
 class Budget:
@@ -25,15 +28,24 @@ class Budget:
 
     Args:
         limit: bytes in all.
+
+    Attributes:
+        limit: the same.
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._changed = threading.Condition()
         self._used = 0
         self._working = 0  # images that have claimed something and do not wait
         self._waiting: deque[object] = deque()  # the first of them is the next to go on
         self._own = threading.local()
+
+    def set_limit(self, limit: int) -> None:
+        """Change the limit, also while threads wait."""
+        with self._changed:
+            self.limit = limit
+            self._changed.notify_all()
 
     @contextmanager
     def image(self) -> Iterator[None]:
@@ -74,9 +86,45 @@ class Budget:
             self._own.bytes += size
             self._working += 1
 
+    def claimed(self) -> int:
+        """Return what this thread has claimed in its block of `image`."""
+        return self._own.bytes if getattr(self._own, "open", False) else 0
+
     def _fits(self, size: int) -> bool:
-        return self._used + size <= self._limit or self._working == 0
+        return self._used + size <= self.limit or self._working == 0
 
 
-IMAGES: Final = Budget(LIMIT)
-"""The budget of this process."""
+_TRIMMED: Final = 64 << 20
+"""Bytes of an image after which the allocator gives back what it keeps: some milliseconds beside a
+tenth of a second or more of decoding."""
+
+
+def _of_files(limit: int) -> int:
+    return limit // 4
+
+
+FILES: Final = Budget(_of_files(LIMIT))
+"""Of the files of this process."""
+PIXELS: Final = Budget(LIMIT - _of_files(LIMIT))
+"""Of what is decoded in this process."""
+
+
+def set_limit(limit: int) -> None:
+    """Bound files and pixels of this process together.
+
+    Args:
+        limit: bytes.
+    """
+    FILES.set_limit(_of_files(limit))
+    PIXELS.set_limit(limit - _of_files(limit))
+
+
+@contextmanager
+def image() -> Iterator[None]:
+    """Give back, at the end, what this thread claims for an image inside the block."""
+    with FILES.image(), PIXELS.image():
+        try:
+            yield
+        finally:
+            if PIXELS.claimed() >= _TRIMMED:  # before others take it
+                allocator.trim()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from shards.images import exif, jpeg, pillow, scans
-from shards.images.budget import IMAGES
+from shards.images import costs, exif, jpeg, pillow, scans
+from shards.images.budget import PIXELS
 from shards.images.reading import most_bytes, read_bytes, read_content
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def check(data: bytes, *, max_pixels: int, whole: bool) -> Header:
     if known is None:
         opened = _opened(data, max_pixels)
         if whole:
+            PIXELS.claim(opened.needs)
             pillow.decode(opened, data, upright=False)
         else:
             pillow.look(opened, data)
@@ -113,6 +114,7 @@ def check(data: bytes, *, max_pixels: int, whole: bool) -> Header:
     width, height, colors = known
     pillow.refuse_too_large(width, height, max_pixels)
     if whole and colors in jpeg.PLAIN_COLORS:
+        PIXELS.claim(jpeg.decoding_bytes(data, width=width, height=height, reduced=8, a_pixel=1))
         jpeg.check(data)
     elif whole:
         decode(data, upright=False, max_pixels=max_pixels)
@@ -234,12 +236,13 @@ def _decode(
     known = jpeg.header(data) if data.startswith(jpeg.SIGNATURE) else None
     if known is None:
         opened = _opened(data, max_pixels)
-        IMAGES.claim(pillow.BYTES_A_PIXEL * opened.coded[0] * opened.coded[1])
+        PIXELS.claim(opened.needs)
         return _in_full(pillow.decode(opened, data, upright=upright))
     width, height, colors = known
     pillow.refuse_too_large(width, height, max_pixels)
     if colors in _INKS:
-        IMAGES.claim(pillow.BYTES_A_PIXEL * width * height)
+        needs = jpeg.decoding_bytes(data, width=width, height=height, a_pixel=costs.PILLOW)
+        PIXELS.claim(needs)
         # Pillow knows the convention by which inks are stored inverted, TurboJPEG does not;
         # TurboJPEG only checks that the image is intact.
         jpeg.decode(data, colors="CMYK")
@@ -247,13 +250,19 @@ def _decode(
     reduced = 1
     if side is not None:
         reduced = jpeg.reduction(width, height, side=side, of_longer=of_longer)
-    IMAGES.claim(jpeg.decoding_bytes(data, width=width, height=height, reduced=reduced))
+    orientation = jpeg.orientation(data) if upright else 1
+    needs = jpeg.decoding_bytes(data, width=width, height=height, reduced=reduced)
+    if reduced == 1:
+        # A copy: of the image turned upright or cropped, or of it resized along one axis.
+        whole = side is None or orientation != 1
+        narrow = (side or 0) * max(width, height)
+        needs += costs.PIXEL * max(narrow, width * height if whole else 0)
+    PIXELS.claim(needs)
     if reduced == 8 and not thorough:
         pixels = jpeg.decode_eighth(data, colors, width=width, height=height)
     else:
         least = (-(-width // reduced), -(-height // reduced)) if reduced > 1 else (0, 0)
         pixels = jpeg.decode(data, least=least)
-    orientation = jpeg.orientation(data) if upright else 1
     if reduced == 1:
         return _in_full(exif.turned(pixels, orientation))
     return Decoded(pixels, width / reduced, height / reduced, reduced, orientation)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import simplejpeg
 
 from shards.errors import BadImage, Fault, Reason
-from shards.images import baseline, exif, memory, scans
+from shards.images import baseline, costs, exif, memory, scans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,6 @@ PLAIN_COLORS: Final = ("YCbCr", "Gray")
 _SOI: Final = b"\xff\xd8"
 _EOI: Final = b"\xff\xd9"
 _APP0, _APP1, _APP14, _APP15, _COM, _SOS = 0xE0, 0xE1, 0xEE, 0xEF, 0xFE, 0xDA
-_SOF2 = 0xC2
 _EXIF_STARTS: Final = (b"Exif\0\0II*\0", b"Exif\0\0MM\0*")
 _NOT_READ_HERE: Final = re.compile(
     r"unsupported jpeg (process|data precision)|not a jpeg|unsupported color conversion",
@@ -53,7 +52,7 @@ def header(data: bytes) -> tuple[int, int, str] | None:
     try:
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data, strict=False)
     except (ValueError, KeyError) as error:  # KeyError: damage left the color space unknown
-        if all(marker != _SOS for marker, _, _ in _segments(data)):
+        if all(marker != _SOS for marker, _, _ in segments(data)):
             raise BadImage(_headless(data)) from error
         if "subsampling" in str(error):
             return None
@@ -100,21 +99,21 @@ def reduction(width: int, height: int, *, side: int, of_longer: bool = False) ->
     return 1
 
 
-def decoding_bytes(data: bytes, *, width: int, height: int, reduced: int) -> int:
-    """Return the memory that decoding takes, for `budget`.
-
-    Pixels of 3 bytes; and of a progressive file, of which libjpeg keeps all coefficients at once,
-    2 bytes for each of them in up to 3 colors.
+def decoding_bytes(
+    data: bytes, *, width: int, height: int, reduced: int = 1, a_pixel: int = costs.PIXEL
+) -> int:
+    """Return the memory that decoding takes beside the file, for `budget`.
 
     Args:
         data: the whole file.
         width: pixels, as stored.
         height: pixels, as stored.
         reduced: the pixels are 1/`reduced` of these, along each axis.
+        a_pixel: bytes of each.
     """
-    pixels = 3 * (width // reduced + 1) * (height // reduced + 1)
-    progressive = any(marker == _SOF2 for marker, _, _ in _segments(data))
-    return pixels + (6 * width * height if progressive else 0)
+    pixels = (width // reduced + 1) * (height // reduced + 1)
+    kept = sum(costs.coefficients(marker, data[start:end]) for marker, start, end in segments(data))
+    return a_pixel * pixels + kept
 
 
 def decode(
@@ -203,7 +202,7 @@ def orientation(data: bytes) -> int:
     The last of several EXIF segments is used, as in Pillow and DALI.
     """
     found = 1
-    for marker, start, end in _segments(data):
+    for marker, start, end in segments(data):
         # A segment without a TIFF header continues the EXIF of the previous segment.
         if marker == _APP1 and data[start : start + 10] in _EXIF_STARTS:
             found = exif.orientation(data[start + 6 : end])
@@ -219,7 +218,7 @@ def _strict(data: bytes, colors: str, least: tuple[int, int]) -> NDArray[np.uint
 
 
 def _headless(data: bytes) -> Fault:
-    end = max((end for _, _, end in _segments(data)), default=2)
+    end = max((end for _, _, end in segments(data)), default=2)
     if end + 4 > len(data):
         return Fault(Reason.TRUNCATED, "the JPEG ends inside its header")
     return Fault(Reason.CORRUPT, f"the JPEG's header is damaged at byte {end}")
@@ -236,7 +235,7 @@ def _refusal(error: Exception, data: bytes) -> BadImage | MemoryError:
     return BadImage(Fault(Reason.CORRUPT, line))
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield (marker, start, end) of each segment's payload, up to and including the first SOS."""
     at, length = 2, len(data)
     while at + 4 <= length and data[at] == 0xFF:
@@ -254,7 +253,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 def _bare(data: bytes) -> bytes | None:
     """Remove the parts of the header that do not affect pixels; None if it is malformed."""
     parts = [_SOI]
-    for marker, start, end in _segments(data):
+    for marker, start, end in segments(data):
         if marker == _SOS:
             return b"".join([*parts, data[start - 4 :]])
         segment = data[start - 4 : end]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 
 from shards.errors import BadImage, Fault, Reason
-from shards.images.budget import IMAGES
+from shards.images.budget import image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,7 @@ def spared(work: Callable[[], _T]) -> _T:
     # The second attempt is not made inside `except`: an exception being handled keeps the objects
     # of the failed attempt in memory.
     for beside in (nullcontext(), _ALONE):
-        with beside, IMAGES.image():
+        with beside, image():
             try:
                 return work()
             except BadImage:

@@ -20,9 +20,9 @@ from PIL import (
 )
 
 from shards.errors import BadImage, Fault, Reason
-from shards.images import exif, heif, isobmff, kinds, libtiff, memory, png, spng, tiff, webp
+from shards.images import costs, exif, heif, isobmff, kinds, libtiff, memory, png, spng, tiff, webp
 from shards.images.rgb import to_rgb
-from shards.images.tiff_directory import Directory
+from shards.images.tiff_directory import BITS, Directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,8 +45,6 @@ warnings.filterwarnings("ignore", module=r"PIL\..*")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-BYTES_A_PIXEL: Final = 8
-"""Memory of the most demanding decoder, libwebp with its two canvases."""
 _UNKNOWN_TIFF: Final = re.compile(r"unknown (pixel mode|data organization)|\d+")
 """Pillow's message for an unknown layout or, as a number, an unknown compression."""
 
@@ -64,6 +62,7 @@ class Opened:
         width: pixels, as stored, before it is turned upright.
         height: pixels, as stored, before it is turned upright.
         coded: width and height of the largest intermediate image of decoding.
+        needs: memory that decoding takes beside the file, bytes.
         pixels: decodes: uint8, shape (H, W, 3), as stored, and the orientation, 1 to 8, that
             turns them upright.
         look: raises what can be detected without decoding but not from the header.
@@ -73,6 +72,7 @@ class Opened:
     width: int
     height: int
     coded: tuple[int, int]
+    needs: int
     pixels: Callable[[], tuple[NDArray[np.uint8], int]]
     look: Callable[[], object] = _nothing
 
@@ -126,7 +126,7 @@ def decode(opened: Opened, data: bytes, *, upright: bool) -> NDArray[np.uint8]:
     except BadImage as bad:
         # libwebp and dav1d report only that they failed
         if bad.fault.reason is Reason.CORRUPT:
-            memory.look_for(BYTES_A_PIXEL * opened.coded[0] * opened.coded[1])
+            memory.look_for(opened.needs)
         raise
     return exif.turned(pixels, orientation) if upright else pixels
 
@@ -189,9 +189,13 @@ def _image(data: bytes, form: str) -> Image.Image:
 
 
 def _opened(
-    form: str, size: tuple[int, int], pixels: Callable[[], tuple[NDArray[np.uint8], int]]
+    form: str,
+    size: tuple[int, int],
+    pixels: Callable[[], tuple[NDArray[np.uint8], int]],
+    *,
+    a_pixel: int = costs.PILLOW,
 ) -> Opened:
-    return Opened(form, *size, size, pixels)
+    return Opened(form, *size, size, a_pixel * size[0] * size[1], pixels)
 
 
 # Openers: one per format.
@@ -200,13 +204,20 @@ def _opened(
 def _open_plain(data: bytes, form: str) -> Opened:
     """Open a file that Pillow reads unmodified."""
     image = _image(data, form)
-    return _opened(image.format or form, image.size, partial(_loaded, image))
+    return _opened(image.format or form, image.size, partial(_taken, image))
 
 
 def _loaded(image: Image.Image) -> tuple[NDArray[np.uint8], int]:
     image.load()
     tiff_of_exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
     return to_rgb(image), exif.orientation(tiff_of_exif)
+
+
+def _taken(image: Image.Image) -> tuple[NDArray[np.uint8], int]:
+    """Do the same with an image that nobody else has, and free its memory."""
+    found = _loaded(image)
+    image.close()
+    return found
 
 
 def _open_png(data: bytes) -> Opened:
@@ -220,16 +231,17 @@ def _decode_png(data: bytes) -> tuple[NDArray[np.uint8], int]:
         pixels = spng.decode(plain, *size) if parts.usual else None
         if pixels is not None:
             return pixels, exif.orientation(parts.exif)
-    return _loaded(_image(plain, "PNG"))
+    return _taken(_image(plain, "PNG"))
 
 
 def _open_webp(data: bytes) -> Opened:
-    return _opened("WEBP", webp.size(data), lambda: _first_frame(data))
+    size = webp.size(data)
+    return _opened("WEBP", size, lambda: _first_frame(data), a_pixel=costs.WEBP)
 
 
 def _first_frame(data: bytes) -> tuple[NDArray[np.uint8], int]:
     plain, found = webp.plain(data)
-    pixels, _ = _loaded(_image(plain, "WEBP"))
+    pixels, _ = _taken(_image(plain, "WEBP"))
     return pixels, exif.orientation(found.removeprefix(b"Exif\0\0"))
 
 
@@ -238,7 +250,9 @@ def _open_tiff(data: bytes) -> Opened:
     size = directory.size()
     # Deferred: the size must be checked first.
     image = cache(lambda: _readable_tiff(directory, data))
-    return Opened("TIFF", *size, size, lambda: _decode_tiff(*image()), image)
+    a_pixel = costs.DEEP_TIFF if directory.value(BITS, 1) > 8 else costs.PILLOW
+    needs = a_pixel * size[0] * size[1] + len(data)
+    return Opened("TIFF", *size, size, needs, lambda: _decode_tiff(*image()), image)
 
 
 def _readable_tiff(directory: Directory, data: bytes) -> tuple[Image.Image, tiff.Readable]:
@@ -262,7 +276,9 @@ def _decode_tiff(image: Image.Image, readable: tiff.Readable) -> tuple[NDArray[n
             raise tiff.refusal(error, messages) from error
     if damage := tiff.damage(messages):
         raise BadImage(damage)
-    return to_rgb(image, highest=readable.highest, negative=readable.negative), readable.orientation
+    pixels = to_rgb(image, highest=readable.highest, negative=readable.negative)
+    image.close()
+    return pixels, readable.orientation
 
 
 def _open_avif(data: bytes) -> Opened:
@@ -278,7 +294,8 @@ def _open_avif(data: bytes) -> Opened:
         return _open_plain(data, "AVIF")
     plain = isobmff.without_exif(data)
     # Pillow does not crop the padding that encoders add to fill their blocks.
-    return Opened("AVIF", *still.filled, still.coded, lambda: _loaded(_image(plain, "AVIF")))
+    needs = costs.AV1 * still.coded[0] * still.coded[1]
+    return Opened("AVIF", *still.filled, still.coded, needs, lambda: _taken(_image(plain, "AVIF")))
 
 
 def _open_heic(data: bytes) -> Opened:
@@ -288,9 +305,11 @@ def _open_heic(data: bytes) -> Opened:
         image = heif.decode(data)  # already upright
         bits = image.info["bit_depth"]
         upright = to_rgb(image, highest=((1 << bits) - 1) << (16 - bits))
+        image.close()
         return exif.turned(upright, exif.undone(still.orientation)), still.orientation
 
-    return Opened(heif.FORMAT, still.width, still.height, still.coded, pixels)
+    needs = costs.HEVC * still.coded[0] * still.coded[1]
+    return Opened(heif.FORMAT, still.width, still.height, still.coded, needs, pixels)
 
 
 _OPENERS: Final[dict[str, Callable[[bytes], Opened]]] = {

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shards.errors import PackError
-from shards.manifest import NAME, RAW, UNFINISHED, read_manifest
+from shards.manifest import NAME, RAW, UNFINISHED, VERIFY, read_manifest
 from shards.packing.ending import Ending, Packed, PackReport
 from shards.packing.journal import count_finished, packing
 from shards.packing.packer import Commits, SplitPacker
@@ -94,7 +94,7 @@ def pack(
     config = {
         **settings,
         "shard_samples": shard_samples,
-        "verify": verify,
+        VERIFY: verify,
         "max_pixels": max_pixels,
         "resize": resize,
         "quality": quality if resize is not None and raw is None else None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from shards import raw_images
 from shards.errors import BadImage
 from shards.images import image_file
+from shards.images.budget import FILES
 from shards.images.memory import spared
 from shards.sample import Rejection, Sample
 
@@ -28,7 +29,7 @@ _Result = TypeVar("_Result")
 _CHUNK_IMAGES: Final = 16
 _CHUNK_BYTES: Final = 4 << 20
 _CHUNKS_A_WORKER: Final = 3
-"""Prefetched chunks: limits memory to about 12 MiB per thread, or three images if larger."""
+"""Prefetched chunks: limits memory to about 12 MiB per thread; `in_threads` bounds larger files."""
 
 _EXTENSIONS: Final = {"JPEG": "jpg", "TIFF": "tif"}
 
@@ -106,22 +107,45 @@ def prepare_all(
         Lists of consecutive results, in order. Only a few lists are in memory at a time.
     """
     work = partial(_prepare_chunk, locate=locate, handling=handling)
-    return in_threads(work, chunked(candidates), workers=workers)
+    return in_threads(work, chunked(candidates), workers=workers, size=bytes_of)
+
+
+def bytes_of(candidates: Sequence[Candidate]) -> int:
+    """Return the size of some files when they were listed, bytes."""
+    return sum(max(0, candidate.size) for candidate in candidates)
 
 
 def in_threads(
-    work: Callable[[_Chunk], _Result], chunks: Iterable[_Chunk], *, workers: int
+    work: Callable[[_Chunk], _Result],
+    chunks: Iterable[_Chunk],
+    *,
+    workers: int,
+    size: Callable[[_Chunk], int],
 ) -> Generator[_Result]:
-    """Work on chunks in several threads; the results come in order, a few ahead of the reader."""
-    window: deque[Future[_Result]] = deque()
+    """Work on chunks in several threads; the results come in order, a few ahead of the reader.
+
+    Args:
+        work: called with each chunk, in any thread.
+        chunks: taken one by one.
+        workers: number of threads.
+        size: bytes that a chunk or its result holds; those in progress, or read and not yielded
+            yet, have at most the memory for files (`budget`), or are one chunk.
+    """
+    window: deque[tuple[Future[_Result], int]] = deque()
+    held = 0
     pool = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
     try:
         for chunk in chunks:
-            window.append(pool.submit(work, chunk))
-            if len(window) > workers * _CHUNKS_A_WORKER:
-                yield window.popleft().result()
+            more = size(chunk)
+            while window and (
+                len(window) > workers * _CHUNKS_A_WORKER or held + more > FILES.limit
+            ):
+                held -= window[0][1]
+                yield window.popleft()[0].result()
+            window.append((pool.submit(work, chunk), more))
+            held += more
         while window:
-            yield window.popleft().result()
+            yield window.popleft()[0].result()
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -18,7 +18,13 @@ from shards.images import image_file
 from shards.images.memory import spared
 from shards.packing.borders import Accepted, Made, Verdict
 from shards.packing.journal import MADE, STAGED
-from shards.packing.prepare import PreparedSample, chunked, in_threads, prepare_all
+from shards.packing.prepare import (
+    PreparedSample,
+    bytes_of,
+    chunked,
+    in_threads,
+    prepare_all,
+)
 from shards.packing.writer import ShardWriter
 from shards.sample import Rejection
 
@@ -176,7 +182,12 @@ class Workshop:
         folder.mkdir()
         writer = ShardWriter(folder, span.name, classes=self.classes)
         try:
-            runs = in_threads(self._again, _paired(span), workers=workers)
+            runs = in_threads(
+                self._again,
+                _paired(span),
+                workers=workers,
+                size=lambda images: bytes_of([candidate for candidate, _ in images]),
+            )
             with closing(runs):
                 for serial, image in enumerate((i for run in runs for i in run), span.serial):
                     writer.add(image, key=f"{span.split}-{serial:08d}")

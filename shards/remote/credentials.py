@@ -9,10 +9,20 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from shards.errors import StorageError
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_CONTAINER: Final = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
+"""Without a file for its token, obstore ignores it; boto3 does not."""
+_PAIRS: Final = (
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"),
+    ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",),
+    (_CONTAINER, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+)
+"""Variables that are enough together, in the order in which they count."""
 _DMI: Final = Path("/sys/class/dmi/id")
 _MACHINES: Final = {
     "s3": ("sys_vendor", "Amazon EC2"),
@@ -55,19 +65,15 @@ def s3_options(where: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
     endpoint = _first("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
     if endpoint:
-        options["endpoint"] = endpoint
+        options["endpoint"] = _address(endpoint, where)
     region = _first("AWS_REGION", "AWS_DEFAULT_REGION")
     if region:
         options["region"] = region
     if is_on("AWS_SKIP_SIGNATURE", "AWS_NO_SIGN_REQUEST"):
         return {**options, "skip_signature": True}
-    if _is_set("AWS_ACCESS_KEY_ID") and _is_set("AWS_SECRET_ACCESS_KEY"):
+    if any(all(_is_set(one) for one in pair) for pair in _PAIRS):
         return options
-    if _is_set("AWS_WEB_IDENTITY_TOKEN_FILE") and _is_set("AWS_ROLE_ARN"):
-        return options
-    if _is_set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"):
-        return options
-    if _has_profile():
+    if _is_set(_CONTAINER) or _has_profile():
         return {**_from_profile(where, has_region=bool(region)), **options}
     disabled = is_on("AWS_EC2_METADATA_DISABLED")
     if not disabled and (_is_set("AWS_METADATA_ENDPOINT") or _on_machine_of("s3")):
@@ -117,8 +123,27 @@ def _from_profile(where: str, *, has_region: bool) -> dict[str, Any]:
             options["region"] = session.region_name
         named = core.get_scoped_config().get("endpoint_url")
     except BotoCoreError as error:
-        raise StorageError(f"{where}: the AWS profile cannot be used: {error}.") from None
-    return {**options, "endpoint": named} if named else options
+        line = str(error).rstrip(". :")
+        raise StorageError(f"{where}: the AWS profile cannot be used: {line}.") from None
+    except (OSError, ValueError) as error:  # of the program that it names
+        line = str(getattr(error, "strerror", None) or "its program prints no credentials").lower()
+        raise StorageError(f"{where}: the AWS profile cannot be used: {line}.") from None
+    return {**options, "endpoint": _address(str(named), where)} if named else options
+
+
+def _address(endpoint: str, where: str) -> str:
+    """Return an endpoint, if it is a web address; it is not shown, as it may have a password."""
+    try:
+        parts = urlsplit(endpoint)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not endpoint.isascii() or " " in endpoint:
+        raise StorageError(
+            f"{where}: the endpoint is not an address. Write AWS_ENDPOINT_URL=https://HOST, or "
+            "http://HOST:PORT."
+        )
+    return endpoint
 
 
 def gs_options(where: str) -> dict[str, Any]:

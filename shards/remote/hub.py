@@ -128,6 +128,12 @@ def _ask_no_more(hub: Any) -> None:
             detection._registry = detection._EMPTY_REGISTRY  # noqa: SLF001
 
 
+def _of_requests(errors: Any) -> tuple[type[Exception], ...]:
+    """What a request may raise: OSError, and the base of all errors of the library's own client."""
+    bases = errors.HfHubHTTPError.__mro__
+    return (OSError, *(base for base in bases if base.__name__ == "HTTPError"))
+
+
 @contextmanager
 def _explained(where: str, hub: Any) -> Iterator[None]:
     errors = hub.errors
@@ -147,7 +153,7 @@ def _explained(where: str, hub: Any) -> Iterator[None]:
         raise FileNotFoundError(2, "No such folder", where) from None
     except errors.OfflineModeIsEnabled:
         raise StorageError(f"{where}: HF_HUB_OFFLINE=1 forbids it.") from None
-    except (errors.HfHubHTTPError, OSError) as error:
+    except _of_requests(errors) as error:
         answer = getattr(getattr(error, "response", None), "status_code", None)
         why = f"the hub answers {answer}" if answer else "the hub cannot be reached"
         raise StorageError(f"{where}: {why}.", passing=answer not in (401, 403)) from None

@@ -12,18 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from shards.errors import StorageError
-from shards.remote import places
-from shards.remote.failures import explained
+from shards.remote import places, web
+from shards.remote.failures import explained, written
 from shards.remote.opening import opened
+from shards.remote.pages import keys_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    _Listed = tuple[str, int, str | None]
-    """Key, size, etag."""
-
-_CHUNK: Final = 1000
-"""Entries of a listing in memory: as many as one answer of the storage has."""
+_KEYS: Final = 1000
+"""Of one request to delete."""
 _PART_BYTES: Final = 16 << 20
 """Of a part of an upload; 10,000 parts at most make 160 GB."""
 
@@ -52,10 +50,14 @@ def check(url: str) -> None:
     Raises:
         StorageError: there is no such bucket, or access is denied.
     """
+    try:
+        key = places.split(url)[2]
+    except ValueError as error:
+        raise StorageError(f"{places.redacted(url)}: {error}.") from None
     if places.scheme(url) == "hf":
         pinned(url)
         return
-    if not places.split(url)[2]:
+    if not key:
         next(listing(url), None)
         return
     try:
@@ -96,6 +98,7 @@ def read(
     """
     place = opened(url)
     import obstore
+    from obstore.exceptions import NotSupportedError
 
     if size == 0:
         return b""
@@ -105,10 +108,14 @@ def read(
     elif offset:
         options["range"] = {"offset": offset}
     try:
-        with explained(url):
+        with explained(url, but=NotSupportedError):
             answer = obstore.get(place.store, place.key, options=options)
+    except NotSupportedError:
+        return web.part(url, offset, size)
     except StorageError as error:
         # A range of an object without bytes is answered by 416, whatever it asks for.
+        if error.status == 416 and not offset and places.is_http(url):
+            return b""
         entry = None if offset or error.status != 416 else head(url)
         if entry is None or entry.size:
             raise
@@ -128,6 +135,8 @@ def head(url: str) -> Entry | None:
     """
     if places.scheme(url) == "hf":
         return _hub_head(url)
+    if places.is_http(url):
+        return _web_head(url)
     place = opened(url)
     import obstore
 
@@ -137,6 +146,18 @@ def head(url: str) -> Entry | None:
     except FileNotFoundError:
         return None
     return Entry(places.name(url), int(found["size"]), found.get("e_tag"))
+
+
+def _web_head(url: str) -> Entry | None:
+    """Find a file without HEAD, which some servers and most signed addresses refuse."""
+    try:
+        return Entry(places.name(url), *web.size_and_etag(url))
+    except FileNotFoundError:
+        return None
+    except StorageError as error:
+        if error.status != 416:  # of a file without bytes
+            raise
+        return Entry(places.name(url), 0, None)
 
 
 def _hub_head(url: str) -> Entry | None:
@@ -169,51 +190,10 @@ def listing(url: str, after: str | None = None) -> Iterator[Entry]:
         yield from _hub_listing(url, after)
         return
     place = opened(url)
-    import obstore
-
     above = f"{place.key}/" if place.key else ""
-    offset = None if after is None else above + after
-    with explained(url):
-        chunks = obstore.list(place.store, place.key or None, offset=offset, chunk_size=_CHUNK)
-    for key, size, etag in _without_folders(_listed(chunks, url, offset)):
+    for key, size, etag in keys_below(url, None if after is None else above + after):
         if len(key) > len(above):
             yield Entry(key[len(above) :], size, etag)
-
-
-def _listed(chunks: Any, url: str, offset: str | None) -> Iterator[_Listed]:
-    from obstore.exceptions import InvalidPathError
-
-    last = offset
-    while True:
-        try:
-            with explained(url, but=InvalidPathError):
-                chunk = next(chunks, None)
-        except FileNotFoundError:
-            return
-        except InvalidPathError:
-            from shards.remote.odd_keys import keys_behind
-
-            yield from keys_behind(url, last)
-            return
-        if chunk is None:
-            return
-        for meta in chunk:
-            last = str(meta["path"])
-            yield last, int(meta["size"]), meta.get("e_tag")
-
-
-def _without_folders(listed: Iterator[_Listed]) -> Iterator[_Listed]:
-    """Leave out keys such as 'photos/', which consoles make for folders.
-
-    obstore drops their '/', so one is known by what follows it.
-    """
-    held: _Listed | None = None
-    for key in listed:
-        if held is not None and (held[1] or not key[0].startswith(f"{held[0].rstrip('/')}/")):
-            yield held
-        held = key
-    if held is not None:
-        yield held
 
 
 def _hub_listing(url: str, after: str | None) -> Iterator[Entry]:
@@ -236,7 +216,7 @@ def put(url: str, data: bytes) -> None:
     place = _writable(url)
     import obstore
 
-    with explained(url):
+    with written(url):
         obstore.put(place.store, place.key, data, use_multipart=False)
 
 
@@ -253,14 +233,11 @@ def put_new(url: str, data: bytes) -> bool:
     import obstore
     from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-    try:
-        with explained(url):
-            try:
-                obstore.put(place.store, place.key, data, mode="create", use_multipart=False)
-            except (AlreadyExistsError, PreconditionError):
-                return False
-    except FileNotFoundError:
-        raise StorageError(f"{places.redacted(url)}: there is no such bucket.") from None
+    with written(url):
+        try:
+            obstore.put(place.store, place.key, data, mode="create", use_multipart=False)
+        except (AlreadyExistsError, PreconditionError):
+            return False
     return True
 
 
@@ -274,13 +251,15 @@ def writer(url: str) -> Iterator[BinaryIO]:
     place = _writable(url)
     from shards.remote.uploads import Upload
 
-    upload = Upload(place, url, part_bytes=_PART_BYTES)
+    with written(url):
+        upload = Upload(place, url, part_bytes=_PART_BYTES)
     try:
         yield cast("BinaryIO", upload)
     except BaseException as error:
         upload.abort(error)
         raise
-    upload.complete()
+    with written(url):
+        upload.complete()
 
 
 def delete(urls: Iterable[str]) -> None:
@@ -296,9 +275,9 @@ def delete(urls: Iterable[str]) -> None:
         place = _writable(url)
         waiting.setdefault(id(place.store), (place.store, url, []))[2].append(place.key)
     for store, url, keys in waiting.values():
-        for start in range(0, len(keys), _CHUNK):
+        for start in range(0, len(keys), _KEYS):
             with suppress(FileNotFoundError), explained(url):
-                obstore.delete(store, keys[start : start + _CHUNK])
+                obstore.delete(store, keys[start : start + _KEYS])
 
 
 def _writable(url: str) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from shards.remote.failures import explained
+from shards.errors import StorageError
+from shards.remote.failures import written
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -27,7 +29,7 @@ class Upload(io.RawIOBase):
 
         self._url = url
         self._written = 0
-        with explained(url):
+        with written(url):
             self._writer: Any = obstore.open_writer(
                 place.store, place.key, buffer_size=part_bytes, max_concurrency=4
             )
@@ -43,7 +45,7 @@ class Upload(io.RawIOBase):
         Raises:
             StorageError: a part could not be uploaded.
         """
-        with explained(self._url):
+        with written(self._url):
             self._writer.write(data)
         size = memoryview(data).nbytes
         self._written += size
@@ -59,9 +61,10 @@ class Upload(io.RawIOBase):
         Raises:
             StorageError: it could not be completed.
         """
-        with explained(self._url):
+        with written(self._url):
             self._writer.close()
 
     def abort(self, error: BaseException) -> None:
-        """Drop what was uploaded."""
-        self._writer.__exit__(type(error), error, error.__traceback__)
+        """Drop what was uploaded; where the storage does not answer, some pieces stay hidden."""
+        with suppress(StorageError), written(self._url):
+            self._writer.__exit__(type(error), error, error.__traceback__)

@@ -13,7 +13,7 @@ from shards.errors import DamageError, Fault, Reason
 from shards.file_kinds import Nature, count, is_hidden, kind_of, nature_of
 from shards.files import open_regular
 from shards.index import group
-from shards.members import DESCRIPTION
+from shards.members import DESCRIPTION, hash_in
 from shards.packed_set import is_own_shard, manifest_of
 from shards.paths import first_names, is_image
 from shards.sample import ImageRef
@@ -56,7 +56,8 @@ def list_tar(file: Path) -> TarListing:
 
     Images are recognized by name, else by their first bytes; a link stands for its target image.
     An image of a packed set (whose `dataset.json` is beside the tar) is named by its original
-    path; any other, and one whose description is missing or damaged, is named 'TAR/MEMBER'.
+    path, and has its hash if the set was packed with verification; any other, and one whose
+    description is missing or damaged, is named 'TAR/MEMBER'.
     Hidden members are skipped.
 
     Args:
@@ -93,22 +94,30 @@ def list_tar(file: Path) -> TarListing:
 def _read_own(found: _Found, descriptor: int) -> None:
     manifest = manifest_of(found.file.parent)
     raw = None if manifest is None else manifest.raw
+    verified = manifest is not None and manifest.verified
     for sample in group(members(found.file)):
-        path = None
+        path = sha256 = None
         if sample[-1].extension == DESCRIPTION:
-            path = _path(os.pread(descriptor, sample[-1].size, sample[-1].offset))
+            path, sha256 = _told(os.pread(descriptor, sample[-1].size, sample[-1].offset))
         image = sample[0]
-        found.add(image.name, image.offset, image.size, path=path, raw=raw)
+        found.add(
+            image.name,
+            image.offset,
+            image.size,
+            path=path,
+            raw=raw,
+            sha256=sha256 if verified else None,
+        )
 
 
-def _path(description: bytes) -> str | None:
-    """The original path in a .json member; None if there is none."""
+def _told(description: bytes) -> tuple[str | None, str | None]:
+    """The original path and the image's hash in a .json member; None for what is not there."""
     try:
         value: Any = json.loads(description)
-        path = value["path"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    return path if isinstance(path, str) and path else None
+        path, sha256 = value["path"], hash_in(value.get("sha256"))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None, None
+    return (path if isinstance(path, str) and path else None), sha256
 
 
 def _read_any(found: _Found, descriptor: int) -> None:
@@ -146,10 +155,11 @@ class _Found:
         path: str | None = None,
         fault: Fault | None = None,
         raw: RawForm | None = None,
+        sha256: str | None = None,
     ) -> None:
         """Add a member as an image."""
         path = path or self._prefix + name
-        self.refs.append(ImageRef(path, self._file, offset, size, fault, raw=raw))
+        self.refs.append(ImageRef(path, self._file, offset, size, fault, raw=raw, sha256=sha256))
 
     def take(self, member: Member, descriptor: int) -> None:
         """Classify a member of a tar that is not part of a packed set."""

@@ -16,8 +16,11 @@ import pytest
 import torch
 from loader_sets import damaged
 from PIL import Image
+from quick_packing import pack_quickly
 
 from shards.errors import DamageError
+from shards.reader import load_split
+from shards.sources.voc.read import read_voc
 from vocscore.api.loader import loader
 from vocscore.api.webdataset import webdataset
 from vocscore.errors import LoaderError
@@ -178,3 +181,21 @@ def test_splits_may_be_a_list(packed: Path) -> None:
         for s in (["val", "train"], "val,train")
     ]
     assert keys[0] == keys[1]
+
+
+def test_an_image_of_a_verified_set_is_compared_with_its_hash(
+    voc_tree: Path, tmp_path: Path
+) -> None:
+    """A changed byte is an error before anything is decoded; intact sets give every sample."""
+    annotated = read_voc(voc_tree)
+    splits = {"train": annotated.samples[:5]}
+    shards = pack_quickly(annotated, splits, tmp_path / "out", verify=True)
+    assert len(list(webdataset(shards))) == 5
+    ref = load_split(shards, "train").images[2]
+    with open(ref.file, "r+b") as tar:  # noqa: PTH123 - the name is text
+        tar.seek(ref.offset + ref.size - 1)
+        tar.write(b"\xd8")
+    with pytest.raises(LoaderError, match=r"corrupt: its bytes are not those that were packed"):
+        list(webdataset(shards))
+    with pytest.warns(RuntimeWarning, match="not those that were packed"):
+        assert len(list(webdataset(shards, on_error="skip"))) == 4

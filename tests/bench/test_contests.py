@@ -13,7 +13,17 @@ import pytest
 import torch
 
 from bench import __main__ as program
-from bench import ceilings, checkpoints, contests, loaders, models, processes, score, training
+from bench import (
+    ceilings,
+    checkpoints,
+    contests,
+    large_images,
+    loaders,
+    models,
+    processes,
+    score,
+    training,
+)
 from bench.contests import CONTESTS, Contest
 from bench.outcome import Outcome
 from bench.timing import Rate
@@ -115,7 +125,14 @@ def test_ceilings_of_every_stage(options: Options, monkeypatch: pytest.MonkeyPat
     """Read, decode and batch; rows to the disk."""
     monkeypatch.setattr(ceilings, "WRITTEN_ROWS", 10)
     stages, rows = ceilings.run(options)
-    assert list(stages.rates) == [ceilings.READ, ceilings.DECODE, ceilings.BATCH]
+    assert list(stages.rates) == [
+        ceilings.READ,
+        ceilings.DECODE,
+        ceilings.LOOK,
+        ceilings.HASH,
+        ceilings.BATCH,
+        ceilings.PACKED,
+    ]
     assert rows.unit == "rows/s"
     assert len((options.scratch / "rows.csv").read_text().splitlines()) == 10
 
@@ -182,6 +199,22 @@ def test_processes_are_watched(options: Options, monkeypatch: pytest.MonkeyPatch
     assert isinstance(runs, list)
     assert [run["inputs"] for run in runs] == [12, 24]
     assert all(run["peak_bytes"] > 10_000_000 for run in runs)
+
+
+@pytest.mark.slow
+def test_large_images_are_scored_with_every_number_of_threads(
+    options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each kind that is drawn has a row, and each process a peak."""
+    monkeypatch.setattr(large_images, "THREADS", (1, 3))
+    monkeypatch.setattr(large_images, "PHOTOGRAPH", (400, 300))
+    monkeypatch.setattr(large_images, "SCAN", (500, 300))
+    (outcome,) = large_images.large_images(options)
+    runs = outcome.facts["runs"]
+    assert isinstance(runs, list)
+    assert [run["threads"] for run in runs] == [1, 3]
+    assert all(run["peak_bytes"] > 10_000_000 for run in runs)
+    assert outcome.facts["files"] == 10 * (options.images or 0) + 9
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench import __main__ as command
-from bench import gpu, models
+from bench import gpu, gpu_decoding, gpu_raw, models
 from bench.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -82,7 +82,10 @@ def test_without_a_gpu_there_is_one_line_and_exit_code_2(
 def test_every_section_runs_on_the_cpu(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a few images, no section fails; int8, which was not made, is absent."""
     monkeypatch.setattr(models, "best_product", lambda *_: 100.0)
-    found = list(gpu.run(options))
+    small = options.checkpoint("resnet18").load()[1].preprocess
+    monkeypatch.setattr(gpu_raw, "Preprocess", lambda: small)
+    monkeypatch.setattr(gpu_decoding, "IMAGES", {"thumbnails": 12})
+    found = list(gpu.run(replace(options, seconds=1800.0)))
     assert not [outcome for outcome in found if outcome.title.startswith("section")]
     assert {outcome.contest for outcome in found} == {
         *("gpu", "dirty", "ceilings", "models", "score", "train")

@@ -37,6 +37,7 @@ def drawn_ones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             "large", "JPEG", (4000, 3000), marks=pytest.mark.slow
         ),  # drawing takes seconds
         ("resized", "JPEG", (256, 256)),
+        ("medium", "JPEG", (2048, 1536)),
     ],
 )
 def test_each_kind(kind: str, form: str, size: tuple[int, int], tmp_path: Path) -> None:

@@ -99,9 +99,15 @@ def test_the_machine_measured_last_comes_first() -> None:
     """Every machine has its tables."""
     text = report.tables([_row(40.0), _row(30.0, processor="Q", date="2026-02-01")])
     assert 0 <= text.index("## Q, 2 cores") < text.index("## P, 2 cores")
-    assert report.short_machine(_row(1.0, processor="Intel(R) Xeon(R) Processor (amx)")) == (
-        "Intel Xeon, 2 cores"
-    )
+    known = {
+        "Intel(R) Xeon(R) Processor (amx_bf16, avx512f)": ("Intel Xeon (AMX), 2 cores", "bf16"),
+        "AMD EPYC (avx512f, avx512_bf16)": ("AMD EPYC (AVX-512), 2 cores", "bf16"),
+        "AMD EPYC (avx2)": ("AMD EPYC (AVX2), 2 cores", "float32"),
+        "another": ("another, 2 cores", "float32"),
+    }
+    for processor, words in known.items():
+        row = _row(1.0, processor=processor)
+        assert (report.short_machine(row), report.default_precision(row)) == words
 
 
 def test_equal_rows_give_equal_charts(files: dict[str, Path]) -> None:
@@ -114,7 +120,7 @@ def test_equal_rows_give_equal_charts(files: dict[str, Path]) -> None:
     assert charts[0] == charts[1]
     assert len(charts[0]) < 100_000
     with Image.open(files["chart"]) as image:
-        assert image.width == 1280
+        assert image.width == 1520
 
 
 def test_a_file_without_markers_is_refused() -> None:

@@ -143,3 +143,14 @@ def test_a_url_that_names_no_bucket_or_repository_is_one_line(url):
     written = ("score", "x", "-m", "run", "-o", url), ("merge", url)
     for words in (*given, ("plan", url, "-m", "run"), ("pack", url, "-o", "shards"), *written):
         assert refused(*words).startswith(f"Error: {url}: it names no ")
+
+
+@pytest.mark.usefixtures("place")
+def test_a_mistake_in_the_rest_of_the_line_costs_no_download(monkeypatch):
+    """A model or shards are fetched when the whole line was understood."""
+    monkeypatch.setattr("vocscore.cli.paths.fetch_typed", pytest.fail)
+    run, shards = ("score", "x", "-m", "s3://b/run"), ("train", "s3://b/shards", "-o", "out")
+    for words in (run, (*run, "-o", "o.csv", "--batch-size", "many"), (*shards, "--epochs", "-3")):
+        assert "Error: " in CliRunner().invoke(main, words).output
+    for words in (run, shards):
+        assert CliRunner().invoke(main, [*words, "--help"]).exit_code == 0

@@ -335,6 +335,24 @@ def test_work_ahead_is_bounded() -> None:
     crew.close()
 
 
+@pytest.mark.parametrize(
+    ("threads", "length", "begun"), [(2, 64, 3), (8, 64, 3), (16, 64, 4), (16, 8, 32), (8, 9, 8)]
+)
+def test_every_thread_has_two_tasks(threads: int, length: int, begun: int) -> None:
+    """Three batches are begun at once, or as many as have two tasks of 8 images per thread."""
+    taken: list[range] = []
+
+    def jobs() -> Iterator[range]:
+        for _ in range(100):
+            taken.append(range(length))
+            yield taken[-1]
+
+    crew = OrderedThreadPool(threads)
+    crew.ahead(jobs(), work=lambda _, position: position)
+    assert len(taken) == begun
+    crew.close()
+
+
 def test_stopping_early_drops_the_work() -> None:
     """What no thread has begun when the consumer stops is not done."""
     begun: list[int] = []

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from shards.errors import BadImage, Reason, StorageError
 from shards.images.reading import read_bytes
+from shards.remote import patience
 from shards.sample import ImageRef
 from vocscore.pipeline import fetch
+
+FIVES = range(0, 40, 5)
 
 if TYPE_CHECKING:
     from s3_server import Bucket
@@ -57,6 +61,24 @@ def test_bounded(refs: list[ImageRef], monkeypatch: pytest.MonkeyPatch) -> None:
         assert [ahead[row].data for row in range(39)] == [bytes([n]) * 1000 for n in range(39)]
 
 
+def test_one_row_exceeds_the_limit(refs: list[ImageRef], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if eight threads wait for rows that do not fit."""
+    monkeypatch.setattr(fetch, "MOST_BYTES", 1500)
+    held: list[int] = []
+    admit = fetch.FetchedRefs._admit
+
+    def counted(self: fetch.FetchedRefs, row: int, size: int) -> None:
+        admit(self, row, size)
+        held.append(self._held)
+        time.sleep(0.005)  # admitted, not taken
+
+    monkeypatch.setattr(fetch.FetchedRefs, "_admit", counted)
+    with fetch.fetched(refs) as ahead, ThreadPoolExecutor(8) as pool:
+        found = pool.map(lambda first: [ahead[row].data for row in range(first, first + 5)], FIVES)
+        assert [data for taken in found for data in taken] == [bytes([n]) * 1000 for n in range(40)]
+    assert max(held) == 2000
+
+
 def test_what_is_here_stays(storage: Bucket) -> None:
     """Local images, those in memory and faulty ones pass as they are; nothing is requested."""
     local = [ImageRef("a", "/no/such/a"), ImageRef("b", "s3://b/k", data=b"1")]
@@ -94,7 +116,7 @@ def test_asked_again(
     storage: Bucket, refs: list[ImageRef], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the library gave up, a request is made again later."""
-    monkeypatch.setattr(fetch, "PAUSES", (0.0,))
+    monkeypatch.setattr(patience, "PAUSES", (0.0,))
     storage.layer.add("refuse", status=503, keys="/07$", times=8)
     monkeypatch.setattr("shards.remote.opening.RETRY", {"max_retries": 0})
     with fetch.fetched(refs[:8]) as ahead, pytest.raises(StorageError, match="503"):

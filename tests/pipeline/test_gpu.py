@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import kinds
 import numpy as np
 import pytest
 import torch
+from raw_sets import GOOD, pack_raw, written
 from tolerances import assert_close, fitted_tolerance, recolored_tolerance, tolerance
 from workshop import FITTED, by_row, make, rows_in_order, write
 
 from shards.images import jpeg
+from shards.reader import load_split
 from shards.sample import ImageRef
 from vocscore.config.training import AugmentationConfig
+from vocscore.pipeline import dali
 from vocscore.pipeline.augment import Views
 from vocscore.pipeline.dali import DaliLoader
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.gpu
@@ -136,3 +141,64 @@ def test_batches_outlive_the_graph(tmp_path: Path) -> None:
             kept.append(batch.images)
             copies.append(batch.images.clone())
     assert all(torch.equal(one, copy) for one, copy in zip(kept, copies, strict=True))
+
+
+@contextmanager
+def nothing_waits() -> Iterator[None]:
+    """Forbids torch to wait for the GPU, in this thread and every other."""
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_raw_shards_need_no_decoder_and_wait_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their pixels are the host's to the bit, on the GPU, while the GPU is busy; no graph."""
+
+    def refuse(**_: object) -> None:
+        raise AssertionError("a graph was built")
+
+    monkeypatch.setattr(dali, "_graph", refuse)
+    preprocess = Preprocess(size=SIZE)
+    packed = pack_raw(written(tmp_path / "in"), tmp_path / "raw", preprocess)
+    refs = list(load_split(packed, "train").images) * 20
+    with make("host", preprocess) as loader:
+        expected = by_row(loader.batches(refs))
+    busy = torch.rand(2048, 2048, device=DEVICE)
+    found: dict[int, torch.Tensor] = {}
+    with make("auto", preprocess, device=DEVICE, batch_size=4) as loader:
+        list(loader.batches(refs))  # page-locked memory is there
+        with nothing_waits():
+            for batch in loader.batches(refs):
+                busy = busy @ busy / busy.amax()
+                assert batch.images.device == torch.device(DEVICE)
+                assert batch.images.is_contiguous(memory_format=torch.channels_last)
+                for row, image in zip(batch.rows.tolist(), batch.images, strict=True):
+                    found[row] = image.clone()  # read when its turn comes, after the batch is freed
+                del batch
+    assert len(found) == 20 * GOOD
+    for row, image in found.items():
+        np.testing.assert_array_equal(image.cpu().numpy(), expected[row])
+
+
+def test_what_the_host_decodes_is_the_hosts_to_the_bit(tmp_path: Path) -> None:
+    """Other formats, progressive and large JPEGs, beside those of the graph, and alone."""
+    good = kinds.good()
+    files = {
+        "baseline": good["jpeg"],
+        "progressive": good["jpeg progressive"],
+        "large": kinds.encoded(kinds.photo(1000, 750), "JPEG"),
+        "png": good["png"],
+        "webp": good["webp"],
+    }
+    refs = write(tmp_path, files)
+    with make("host", Preprocess(size=SIZE)) as loader:
+        expected = by_row(loader.batches(refs))
+    for batch_size in (1, 2, 5):
+        with make("dali", Preprocess(size=SIZE), device=DEVICE, batch_size=batch_size) as loader:
+            found = by_row(loader.batches(refs))
+        for row in range(1, len(files)):
+            np.testing.assert_array_equal(found[row], expected[row])

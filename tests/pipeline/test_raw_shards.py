@@ -252,7 +252,7 @@ def test_too_many_pixels_are_the_same_fault_with_every_loader(raw: tuple[ImageRe
 def test_verify_accepts_the_set_and_finds_a_changed_pixel(
     images: AnnotatedSet, tmp_path: Path
 ) -> None:
-    """Loading does not: the pixels have no check of their own."""
+    """Scoring does, with every loader; loading for training does not: each epoch would pay."""
     packed = pack_raw(images, tmp_path / "out", SQUASHED)
     assert verify(packed, decode=True) == []
     refs = load_split(packed, "train").images
@@ -262,11 +262,19 @@ def test_verify_accepts_the_set_and_finds_a_changed_pixel(
     lines = "\n".join(verify(packed, decode=True))
     assert "sample train-00000004: its image's sha256 differs" in lines
     assert len(decoded("host", refs)) == GOOD
+    scored = list_tar(packed / "train-000000.tar").images
+    for name in LOADERS:
+        with make(name, SQUASHED) as loader:
+            (bad,) = [failure for batch in loader.batches(scored) for failure in batch.failures]
+        assert bad.row == 4
+        assert str(bad.fault) == "corrupt: its bytes are not those that were packed (SHA-256)"
 
 
 def test_a_tar_of_the_set_is_listed_with_its_form(packed: Path, raw: tuple[ImageRef, ...]) -> None:
-    """As scoring lists it; for thumbnails, its images are files that Pillow reads."""
-    assert list_tar(packed / "train-000000.tar").images == raw
+    """As scoring lists it, with hashes; for thumbnails, its images are files that Pillow reads."""
+    listed = list_tar(packed / "train-000000.tar").images
+    assert all(ref.sha256 for ref in listed)
+    assert tuple(replace(ref, sha256=None) for ref in listed) == raw
     from PIL import Image
 
     data = image_file.read_bytes(raw[0], max_pixels=10**6)

@@ -15,7 +15,8 @@ from written_predictions import HOSTILE, Drawn, draw
 
 import vocscore as vs
 from vocscore.cli.main import main
-from vocscore.errors import ReportError
+from vocscore.columns.open import open_table
+from vocscore.errors import EvalError, ReportError
 from vocscore.records.trained_on import TrainedOn
 
 if TYPE_CHECKING:
@@ -306,16 +307,27 @@ def test_outputs_that_are_refused(predictions: Path, tmp_path: Path) -> None:
         assert len(done.stderr.splitlines()) == 1
 
 
+def full(*_: object) -> None:
+    """A disk that is full, in the place of `os.fsync`."""
+    raise OSError(28, "No space left on device")
+
+
+def test_a_full_cache_is_named(predictions: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """Where the columns do not fit, the line says where that is; nothing is left there."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(EvalError, match=r"cannot be written to .*cache/vocscore/columns: no space"):
+        vs.report(predictions, tmp_path / "r.html", images_per_class=0)
+    assert not list((tmp_path / "cache" / "vocscore" / "columns").iterdir())
+
+
 def test_a_failed_report_leaves_the_old_one(
     predictions: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """A full disk is one line; the file is the old one, and no other file is left."""
     file = tmp_path / "r.html"
     file.write_text("old")
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
+    open_table(predictions)  # its columns are in the cache from here on
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(ReportError, match="cannot be written: no space left on device"):
         vs.report(predictions, file, overwrite=True, images_per_class=0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -162,3 +164,25 @@ def test_quarantine(storage: Bucket, photos: Path, checkpoint: Path, tmp_path: P
     )
     assert code == 2
     assert f"{storage.url('q')}: not empty" in told
+
+
+def test_the_mirror_of_another_process(storage: Bucket) -> None:
+    """Jobs on one machine begin at once: none sees the output vanish that another looks up."""
+    storage.put("p.csv", b"12345")
+    output = mirrored(storage.url("p.csv"))
+    refresh(output)
+    asks = "import os; from vocscore.scoring.output.mirrored import mirrored as m"
+    code = f"{asks}; print(os.fspath(m('{storage.url('p.csv')}')))"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert other.stdout.strip() != os.fspath(output)
+    assert output.stat().st_size == 5
+
+
+def test_a_quarantine_in_the_source(storage: Bucket, photos: Path, checkpoint: Path) -> None:
+    """Its copies would be inputs of the next run: refused before anything is scored."""
+    url = storage.put_tree(photos, "set")
+    words = ("score", url, "-o", storage.url("p.csv"), *options(checkpoint))
+    code, told = command(*words, "--quarantine", f"{url}/bad")
+    assert code == 2
+    assert "would become inputs" in told
+    assert command(*words, "--quarantine", storage.url("settle"))[0] == 0

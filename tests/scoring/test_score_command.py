@@ -180,3 +180,17 @@ def test_a_model_that_is_a_pipe_is_refused(source, tmp_path):
     code, told = command(source, "-m", tmp_path / "run", "-o", tmp_path / "o.csv")
     assert code == 2
     assert "model.json: a named pipe, not a file" in told
+
+
+def test_memory_for_images_changes_no_byte(source, checkpoint, tmp_path):
+    """Neither rows, nor what a finished output has to agree with."""
+    words = [source, "-m", checkpoint, "--workers", 4]
+    assert command(*words, "-o", tmp_path / "a.csv")[0] == 0
+    assert command(*words, "-o", tmp_path / "b.csv", "--image-memory", 1)[0] == 0
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    code, told = command(*words, "-o", tmp_path / "a.csv", "--image-memory", 7)
+    assert code == 0
+    assert "already complete" in told
+    code, told = command(*words, "-o", tmp_path / "a.csv", "--image-memory", 0)
+    assert code == 2
+    assert "--image-memory" in told.splitlines()[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,9 @@ from mutations import mutants
 from tiny_network import make_checkpoint, make_images, read, run
 
 from shards.errors import StorageError
+from shards.remote import patience
 from vocscore import local_folders
 from vocscore.cli.main import main
-from vocscore.pipeline import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def photos(tmp_path: Path) -> Path:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No second thoughts about a request that failed."""
-    monkeypatch.setattr(fetch, "PAUSES", ())
+    monkeypatch.setattr(patience, "PAUSES", ())
     monkeypatch.setattr("shards.remote.opening.RETRY", {"max_retries": 0})
 
 
@@ -81,9 +82,9 @@ def test_tars(storage: Bucket, photos: Path, checkpoint: Path, tmp_path: Path) -
     run(url, tmp_path / "remote.csv", checkpoint)
     assert (tmp_path / "remote.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
     assert [line for line in storage.layer.log if "jpg" in line] == []
-    from vocscore.pipeline.scratch import _folder
+    from vocscore.pipeline.scratch import scratch_folder
 
-    assert list(Path(_folder()).iterdir()) == []
+    assert list(Path(scratch_folder()).iterdir()) == []
 
 
 def test_list_of_urls(storage: Bucket, photos: Path, checkpoint: Path, tmp_path: Path) -> None:
@@ -180,3 +181,42 @@ def test_damaged_files(storage: Bucket, checkpoint: Path, tmp_path: Path) -> Non
     report = run(url, tmp_path / "remote.csv", checkpoint)
     assert (tmp_path / "remote.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()
     assert report.errors > 100
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_tar_that_is_replaced_after_it_was_listed(
+    storage: Bucket, checkpoint: Path, tmp_path: Path
+) -> None:
+    """Its rows would be of another state than the listing: the run stops, whatever its size."""
+    photos = make_images(tmp_path, NAMES[:4], bad=set())
+    url, data = storage.url("set"), {}
+    for which in ("a", "b"):
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode="w") as tar:
+            tar.add(photos / NAMES["ab".index(which)], "x.jpg")
+        data[which] = file.getvalue()
+    for number in range(4):
+        storage.put(f"set/{number}.tar", data["a"])
+
+    def after_listing(_rows: int, _of: int | None, _errors: int) -> None:
+        storage.put("set/3.tar", data["b"])
+
+    storage.layer.latency = 0.05
+    with pytest.raises(StorageError, match=r"3\.tar: it has changed since it was listed"):
+        run(url, tmp_path / "p.csv", checkpoint, progress=after_listing)
+    assert not (tmp_path / "p.csv").exists()
+
+
+def test_a_tar_whose_name_is_longer_than_that_of_a_file(
+    storage: Bucket, checkpoint: Path, tmp_path: Path
+) -> None:
+    """A key may have 1,024 bytes; the rows have its name."""
+    photos = make_images(tmp_path, NAMES[:2], bad=set())
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        tar.add(photos / NAMES[0], "x.jpg")
+    names = [f"{'n' * length}.tar" for length in (251, 400)]
+    for name in names:
+        storage.put(f"set/a/{name}", file.getvalue())
+    run(storage.url("set"), tmp_path / "p.csv", checkpoint)
+    assert list(read(tmp_path / "p.csv")) == [f"a/{name}/x.jpg" for name in names]

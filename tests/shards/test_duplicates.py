@@ -15,6 +15,7 @@ from small_sets import pack_small
 from shards.duplicates import Duplicates, find_duplicates, write_duplicates
 from shards.errors import DamageError
 from shards.sample import AnnotatedSet, Sample
+from shards.tar.images import list_tar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +55,9 @@ VAL = {
 }
 
 
-def packed(root: Path, **splits: dict[str, tuple[bytes, tuple[str, ...]]]) -> Path:
+def packed(
+    root: Path, *, verify: bool = False, **splits: dict[str, tuple[bytes, tuple[str, ...]]]
+) -> Path:
     (root / "in").mkdir()
     samples: dict[str, list[Sample]] = {name: [] for name in splits}
     for split, files in splits.items():
@@ -63,7 +66,7 @@ def packed(root: Path, **splits: dict[str, tuple[bytes, tuple[str, ...]]]) -> Pa
             samples[split].append(Sample(name, labels, ("cat",) if name == STRANGE else ()))
     every = sorted((s for part in samples.values() for s in part), key=lambda s: s.path)
     annotated = AnnotatedSet(root / "in", tuple(every))
-    pack_small(annotated, root / "out", splits=samples, verify=False)
+    pack_small(annotated, root / "out", splits=samples, verify=verify)
     return root / "out"
 
 
@@ -134,6 +137,22 @@ def test_a_set_of_bad_images(tmp_path: Path) -> None:
     cut = {f"{i}.jpg": (blurred(i)[:-300], ("cat",)) for i in range(3)}
     found = find_duplicates(packed(tmp_path, train=cut), distance=6, max_pixels=10**6)
     assert (found.pairs, len(found.unreadable)) == ((), 3)
+
+
+def test_an_image_that_was_damaged_after_packing_is_unreadable(tmp_path: Path) -> None:
+    """A flipped bit shows in a set that was packed with verification; its copy is left alone."""
+    same = {f"{i}.jpg": (blurred(1), ("cat",)) for i in range(3)}
+    folder = packed(tmp_path, verify=True, train=same)
+    tar = folder / "train-000000.tar"
+    ref = list_tar(tar).images[1]
+    data = bytearray(tar.read_bytes())
+    data[ref.offset + ref.size // 2] ^= 1
+    tar.write_bytes(data)
+    found = find_duplicates(folder, distance=6, max_pixels=10**6)
+    assert [str(bad.fault.reason) for bad in found.unreadable] == ["corrupt"]
+    assert [bad.path for bad in found.unreadable] == ["1.jpg"]
+    # equal by the hashes of what was packed
+    assert {(p.path, p.other_path) for p in found.pairs} >= {("2.jpg", "0.jpg")}
 
 
 def test_a_damaged_set_is_an_error(tmp_path: Path) -> None:

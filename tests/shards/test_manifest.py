@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,6 +53,13 @@ def test_a_manifest_is_read_back(tmp_path: Path) -> None:
     assert value["splits"]["train"]["samples"] == 4
 
 
+@pytest.mark.parametrize("config", [{}, {"verify": False}])
+def test_a_set_is_verified_only_if_it_says_so(config: dict[str, bool]) -> None:
+    """Sets without the setting are older."""
+    assert not replace(MANIFEST, config=config).verified
+    assert replace(MANIFEST, config=config | {"verify": True}).verified
+
+
 def test_names_of_files_tell_their_split() -> None:
     """Shards and indexes are told from other files by their names alone."""
     names = ["train-000000.tar", "train-000000.idx", "a_1-1234567.tar", "train-00000.tar", "x.tar"]
@@ -95,6 +103,7 @@ def change(*path: str | int, to: Any) -> Callable[[Any], None]:
         (change("splits", to=["train"]), "'list' object has no"),
         (change("splits", to={}), "no split"),
         (change("rejected", to="1"), "'1' is not an integer"),
+        (change("config", "verify", to="yes"), "the setting 'verify' is not true or false"),
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_refused(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from small_training import fit, pack_set
 
+from shards.reader import load_split
 from shards.sample import AnnotatedSet
 from shards.sources.voc.read import read_voc
 from vocscore.errors import CheckpointError, DeviceError, OptionError, TrainError
@@ -105,6 +106,22 @@ def test_image_that_cannot_be_decoded(
         fit(shards, tmp_path / "run", loader=loader, tune=tune)
     assert bad in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_image_that_was_damaged_after_packing(voc_tree: Path, tmp_path: Path) -> None:
+    """In shards that were packed with verification, the cure is another copy."""
+    annotated = read_voc(voc_tree)
+    some = annotated.samples
+    shards = pack_set(annotated, {"train": some[:4], "val": some[4:6]}, tmp_path / "set")
+    ref = load_split(shards, "train").images[2]
+    with open(ref.file, "r+b") as tar:  # noqa: PTH123 - the name is text
+        tar.seek(ref.offset + ref.size // 2)
+        byte = tar.read(1)[0]
+        tar.seek(ref.offset + ref.size // 2)
+        tar.write(bytes([byte ^ 1]))
+    with pytest.raises(TrainError, match=r"damaged after they were packed.*vocscore verify") as bad:
+        fit(shards, tmp_path / "run")
+    assert str(bad.value).startswith(f"{ref.name}: corrupt: its bytes are not those that")
 
 
 def test_interrupted_training_is_no_finished_run(few_shards: Path, tmp_path: Path) -> None:

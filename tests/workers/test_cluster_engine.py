@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 import socket
 from dataclasses import replace
 from importlib.metadata import version
 
 import pytest
 
+from shards.images import budget
 from vocscore.config.cluster import ClusterConfig
 from vocscore.config.jobs import JobsConfig
 from vocscore.config.scoring import InferenceConfig, ScoreConfig
-from vocscore.errors import OptionError, ScoreError
+from vocscore.errors import CheckpointError, OptionError, ScoreError
+from vocscore.scoring.engines import factory
 from vocscore.scoring.engines.cluster import ClusterJob, ClusterOpener, seen_files
 from vocscore.scoring.engines.factory import EngineOpener
 from vocscore.scoring.inputs.sources import read_source
@@ -113,3 +116,27 @@ def test_devices_of_this_machine_and_a_cluster_exclude_each_other():
     with pytest.raises(OptionError, match="Ray chooses the GPU"):
         ScoreConfig(cluster=cluster, compute=InferenceConfig(device="cuda:1"))
     assert ScoreConfig(cluster=cluster, compute=InferenceConfig(device="cuda"))
+
+
+def test_memory_for_images_is_divided_among_workers(opener, monkeypatch):
+    """Processes of this machine by their number; on a cluster by the cores of the machine."""
+    made = []
+    monkeypatch.setattr(factory, "ProcessEngine", made.extend)
+    template = replace(opener.engine, image_memory=600, threads=8)
+    factory.open_workers(template, ["cpu"] * 3)
+    assert [pickle.loads(pickle.dumps(one)).engine.image_memory for one in made] == [200] * 3
+
+    monkeypatch.setattr("vocscore.machine.usable_cores", lambda: 16)
+    monkeypatch.setattr("vocscore.models.card.load_card", lambda _folder: None)
+    monkeypatch.setattr("vocscore.runtime.precision.resolve_precision", lambda *_, **__: "float32")
+    assert replace(opener, engine=template, cores=4)._resolved().image_memory == 150
+
+
+def test_a_worker_bounds_its_images(opener):
+    """When it opens its engine, even before it finds that there is no model."""
+    try:
+        with pytest.raises(CheckpointError):
+            replace(opener.engine, image_memory=100).open()
+        assert budget.PIXELS.limit == 75 << 20
+    finally:
+        budget.set_limit(budget.LIMIT)

@@ -11,6 +11,7 @@ from typing import Any
 from vocscore.config.option import Group
 from vocscore.errors import OptionError
 from vocscore.local_folders import local_folder, local_run
+from vocscore.scoring.inputs.urls import refuse_url
 from vocscore.scoring.output.mirrored import is_written, mirrored
 
 
@@ -45,8 +46,15 @@ def path_text(name: str, value: Any, *, what: str = "folder") -> str:
 
 
 def path(name: str, value: Any, *, what: str = "folder") -> Path:
-    """Return a path; see `path_text`."""
-    return Path(path_text(name, value, what=what))
+    """Return a path on the disk.
+
+    Raises:
+        OptionError: as for `path_text`.
+        ScoreError: it is a URL, and there is no such file.
+    """
+    text = path_text(name, value, what=what)
+    refuse_url(text, written=name == "output")
+    return Path(text)
 
 
 def place(name: str, value: Any, *, what: str = "folder") -> Path:
@@ -69,10 +77,10 @@ def output_place(name: str, value: Any) -> Path:
 
     Raises:
         OptionError: as for `path_text`.
-        ScoreError: it names a bucket.
+        ScoreError: it names a bucket, or a place that cannot be written.
     """
     text = path_text(name, value, what="file")
-    return mirrored(text) if is_written(text) else Path(text)
+    return mirrored(text) if is_written(text) else path(name, text, what="file")
 
 
 def refuse_file_as_folder(name: str, folder: Path) -> None:

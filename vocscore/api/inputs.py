@@ -22,6 +22,7 @@ from shards.file_kinds import is_tar
 from shards.image_formats import format_of_name
 from shards.images.memory import spared
 from shards.images.pillow import pixels_of
+from shards.remote.places import is_remote
 from shards.sample import ImageRef
 from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.lists import fault_of, is_plain
@@ -143,6 +144,9 @@ def _of_path(path: str) -> Iterator[Entry]:
         yield from _of_source(path)
         return
     fault = fault_of(path)
+    if fault is not None and is_remote(path):
+        detail = "a URL: vocscore.score and vocscore.loader read it; or download it first"
+        fault = Fault(Reason.UNSUPPORTED, detail)
     if fault is not None:
         fault = replace(fault, detail=_without_lists(fault.detail))
     yield Entry(ImageRef(path, path, fault=fault), path)

@@ -177,6 +177,7 @@ def train(
             resume=kept.resume,
             folds=kept.folds,
             tensorboard=kept.tensorboard,
+            quantize=kept.quantize,
             recipe=recipe,
             chart_format=build(ChartConfig, given).chart_format,
             on_step=shown,

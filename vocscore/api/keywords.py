@@ -55,6 +55,7 @@ class PackKeywords(TypedDict, total=False):
     pad_color: str | None
     shard_samples: int
     workers: int | None
+    image_memory: int
     overwrite: bool
     processes: int | None
     on: str | None
@@ -121,10 +122,12 @@ class TrainKeywords(TypedDict, total=False):
     folds: int | None
     resume: bool
     overwrite: bool
+    quantize: bool
     tensorboard: bool
     device: str
     loader: Literal["auto", "dali", "host", "reference"]
     workers: int | None
+    image_memory: int
     chart_format: Literal["png", "svg", "both"]
 
 
@@ -156,6 +159,7 @@ class PlanKeywords(TypedDict, total=False):
     device: str
     loader: Literal["auto", "dali", "host", "reference"]
     workers: int | None
+    image_memory: int
     precision: Literal["auto", "float32", "bf16", "int8"]
     devices: Sequence[str]
     tta: str | None
@@ -187,6 +191,7 @@ class ScoreKeywords(TypedDict, total=False):
     device: str
     loader: Literal["auto", "dali", "host", "reference"]
     workers: int | None
+    image_memory: int
     precision: Literal["auto", "float32", "bf16", "int8"]
     devices: Sequence[str]
     tta: str | None

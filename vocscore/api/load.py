@@ -42,7 +42,7 @@ def load(
         device: 'auto' (the first GPU, else the CPU), 'cpu', 'cuda' or 'cuda:N'.
         precision: 'auto' (bf16 if training has shown that it preserves the model's probabilities
             and the device computes in it, else float32), 'float32', 'bf16', or 'int8' (after
-            `vocscore quantize`).
+            `vocscore quantize`), which 'auto' takes only in `vocscore score`, for many images.
         workers: threads that read and decode; None: one per usable core.
         loader: 'auto' (DALI on a GPU, else the host), 'host', 'dali' or 'reference'.
         batch_size: images decoded together. On a CPU it does not change a bit of any result; on a

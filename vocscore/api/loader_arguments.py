@@ -126,13 +126,13 @@ def read_source(source: Any, *, name: str = "source") -> str | tuple[str, ...]:
     return tuple(_file(one, f"{name}[{at}]") for at, one in enumerate(source))
 
 
-def read_folder(name: str, folder: Any) -> Path:
-    """Return a folder's path.
+def read_folder(name: str, folder: Any) -> str:
+    """Return a folder's path or URL.
 
     Raises:
         LoaderError: it is not a path, is empty or contains a NUL character.
     """
-    return Path(_path(folder, name))
+    return _path(folder, name)
 
 
 def _file(file: Any, name: str) -> str:

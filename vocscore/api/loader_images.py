@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shards.manifest import NAME as MANIFEST
 from shards.manifest import read_manifest
 from shards.packed_set import manifest_of
 from shards.paths import shown
 from shards.reader import load_split
+from shards.remote import places, store
 from shards.sample import ImageRef
 from vocscore.errors import EvalError, LoaderError
 from vocscore.evaluation.difficult import DIFFICULT_RULES, apply_difficult
-from vocscore.scoring.inputs.sources import read_source
+from vocscore.local_folders import local_folder
+from vocscore.scoring.inputs.sources import is_url, read_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +82,8 @@ def choose_images(
         found = ChosenImages(tuple(ImageRef(os.fspath(file), os.fspath(file)) for file in source))
         where = "the list"
     else:
-        folder, where = Path(source), shown(os.fspath(source))
+        source, where = _fetched(source), shown(os.fspath(source))
+        folder = Path(source)
         manifest = manifest_of(folder)
         if manifest is None and split is not None and folder.is_dir():
             manifest = read_manifest(folder)  # its error says what is missing
@@ -90,6 +94,16 @@ def choose_images(
     if not found.refs:
         raise LoaderError(f"{where}: contains no image.")
     return found
+
+
+def _fetched(source: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """The local copy of packed shards on object storage; any other source as it is."""
+    url = os.fspath(source)
+    if not is_url(url) or places.is_http(url) or places.has_secret(url):
+        return source
+    store.check(url)
+    packed = store.head(places.join(url, MANIFEST)) is not None
+    return local_folder(url) if packed else source
 
 
 def _refuse_split(split: str | None, where: str) -> None:

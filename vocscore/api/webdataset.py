@@ -14,15 +14,16 @@ import torch
 from PIL import Image
 
 from shards.errors import BadImage, DamageError
-from shards.images import image_file
+from shards.images import image_file, reading
 from shards.manifest import NAME, read_manifest
-from shards.members import DESCRIPTION, LABELS
+from shards.members import DESCRIPTION, LABELS, hash_in
 from shards.paths import shown
 from shards.raw_images import pixels_of
 from vocscore.api import loader_arguments as arguments
 from vocscore.api.loader_images import split_names
 from vocscore.api.messages import python_names
 from vocscore.errors import LoaderError
+from vocscore.local_folders import local_folder
 from vocscore.pipeline.batching import empty_images
 from vocscore.pipeline.host import decode_into
 from vocscore.pipeline.preprocess import Preprocess
@@ -92,12 +93,13 @@ def webdataset(
         preprocess = None if size is None else Preprocess(size=given["size"])
     except ValueError as error:
         raise LoaderError(str(error)) from error
-    folder = arguments.read_folder("shards", shards)
+    folder = local_folder(arguments.read_folder("shards", shards))
     manifest = read_manifest(folder)
     if manifest.raw is not None and preprocess is not None:
         refuse_other_form(manifest.raw, preprocess, str(shards))
     decode = _Decode(
         raw=manifest.raw,
+        verified=manifest.verified and manifest.raw is None,  # as in `load_split`
         kind=image,
         preprocess=preprocess,
         skip=on_error == "skip",
@@ -140,6 +142,7 @@ class _Decode:
 
     Attributes:
         raw: the form of raw images; None: they are files.
+        verified: compare each with the hash in its description.
         kind: one of `_KINDS`.
         preprocess: the size to resize to; None keeps each image's own.
         skip: leave out images that cannot be decoded.
@@ -147,6 +150,7 @@ class _Decode:
     """
 
     raw: RawForm | None
+    verified: bool
     kind: str
     preprocess: Preprocess | None
     skip: bool
@@ -158,6 +162,8 @@ class _Decode:
         (name,) = sample.keys() - about.keys() - {LABELS, DESCRIPTION}
         described = json.loads(sample[DESCRIPTION])
         try:
+            if self.verified and (sha256 := hash_in(described.get("sha256"))):
+                reading.refuse_other_bytes(sample[name], sha256)
             decoded = self._as_asked(self._pixels(sample[name]))
         except BadImage as bad:
             line = f"{shown(described['path'])}: {bad}"

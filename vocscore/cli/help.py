@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -43,10 +44,25 @@ class PanelContext(click.Context):
     formatter_class = Formatter
 
 
+class Later(ABC):
+    """A value that takes long to get: it is got when the whole command line was understood."""
+
+    @abstractmethod
+    def get(self) -> object:
+        """Return it."""
+
+
 class PanelCommand(click.Command):
     """A command whose `--help` groups the options under titles."""
 
     context_class = PanelContext
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, with the values that were left for later."""
+        for name, value in ctx.params.items():
+            if isinstance(value, Later):
+                ctx.params[name] = value.get()
+        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section per panel, in the order of the options; untitled ones last."""

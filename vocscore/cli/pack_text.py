@@ -11,6 +11,7 @@ from shards.packing.rejected import rejection_reasons
 from shards.paths import shown
 from vocscore.cli.shown_commands import free_path, typed_again, vocscore_command
 from vocscore.config.packing import SplitConfig
+from vocscore.machine import peak_memory
 from vocscore.text_width import shorten, wrap
 
 if TYPE_CHECKING:
@@ -114,7 +115,10 @@ def summarize(ctx: click.Context, out: Path, report: PackReport, *, seconds: flo
         click.echo(f"rejected: {rejection_reasons(report.rejected)}; see {out / 'rejected.csv'}")
     samples = {name: split.samples for name, split in manifest.splits.items()}
     if not report.unchanged:
-        click.echo(f"{seconds:.1f} s, {sum(samples.values()) / seconds:.0f} images/s")
+        click.echo(
+            f"{seconds:.1f} s, {sum(samples.values()) / seconds:.0f} images/s, peak memory "
+            f"{peak_memory() / 2**20:,.0f} MiB"
+        )
     click.echo(next_step(ctx, out, samples))
 
 

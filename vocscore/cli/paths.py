@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import click
 from tqdm import tqdm
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from shards.errors import Error
 from shards.remote.places import is_remote, redacted
 from vocscore.cli.common import KnownError
+from vocscore.cli.help import Later
 from vocscore.errors import ScoreError
 from vocscore.local_folders import local_folder, local_run
 from vocscore.scoring.inputs.urls import refuse_nameless_url, refuse_url
@@ -80,7 +82,7 @@ class PathType(click.Path):
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: Any
     ) -> Path:
-        """Return the path.
+        """Return the path; of what is to be fetched, a `ToFetch`, which the command replaces.
 
         Raises:
             KnownError: it is not what the option expects.
@@ -92,7 +94,7 @@ class PathType(click.Path):
             raise KnownError(f"{label} '': an empty path. {label} takes {self._takes}.")
         refuse_nameless_url(text)
         if self._fetched is not None and is_remote(text):
-            return fetch_typed(text, self._fetched)
+            return cast("Path", ToFetch(text, self._fetched))
         if self._uploaded and is_written(text):
             return mirrored(text)
         refuse_typed_url(text, written=self._written)
@@ -167,6 +169,27 @@ class SourceType(click.ParamType):  # type: ignore[type-arg]
         from click.shell_completion import CompletionItem
 
         return [CompletionItem(incomplete, type="file")]
+
+
+@dataclass(frozen=True)
+class ToFetch(Later):
+    """A URL that is fetched when no error was found in the rest of the command line.
+
+    Attributes:
+        url: as typed.
+        fetched: fetches it.
+    """
+
+    url: str
+    fetched: Fetched
+
+    def get(self) -> Path:
+        """Fetch it.
+
+        Raises:
+            KnownError: it cannot be fetched.
+        """
+        return fetch_typed(self.url, self.fetched)
 
 
 def fetch_typed(url: str, fetched: Fetched) -> Path:

@@ -46,11 +46,7 @@ def quantize(checkpoint: Path, *, quiet: bool, **settings: Any) -> None:
     if not quiet:
         click.echo(f"images: {result.images} of split {config.data.split!r}")
         click.echo(_seen_line(checkpoint, config.data))
-        click.echo(f"mAP: float32 {result.map_float32:.4f}, int8 {result.map_int8:.4f}")
-        click.echo(
-            f"decisions changed: {result.changed:.2%}; largest difference in probability: "
-            f"{result.largest:.3f}"
-        )
+        click.echo(str(result))
         click.echo(f"int8 model: {checkpoint / 'int8'} (preset {result.preset})")
 
 

@@ -176,6 +176,7 @@ def _score_to_file(
             progress=shown,
             listing=shown.listing,
             on_stage=shown.stage,
+            may_spawn=True,
             on_share=None if quiet else lambda share: click.echo(f"units: {share}", err=True),
         )
 

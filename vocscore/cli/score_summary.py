@@ -67,8 +67,14 @@ def _summary(report: ScoreReport) -> Iterator[str]:
     if report.skipped:
         yield f"files skipped: {report.skipped} ({listed(report.skipped_kinds)})"
     yield f"{report.seconds:.1f} s, {report.images_per_second:.1f} images/s"
+    if report.precision is not None:
+        yield f"precision: {report.precision}"
+    if report.processes:
+        yield f"processes: {report.processes}"
     if report.peak_memory_bytes:
         yield f"peak memory: {report.peak_memory_bytes / 2**20:,.0f} MiB"
+    if report.gpu:
+        yield f"GPU: {report.gpu}"
     if report.ceilings:
         yield f"ceilings, images/s: {report.ceilings}"
     if report.reached:

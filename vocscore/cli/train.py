@@ -33,6 +33,7 @@ from vocscore.config.training import (
     RunConfig,
     TrainConfig,
 )
+from vocscore.machine import peak_memory
 from vocscore.ranks import read_ranks
 from vocscore.text_width import wrap
 
@@ -117,6 +118,7 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
       vocscore train shards/ -o run/ --recipe strong --tune all --backbone googlenet
       vocscore train shards/ -o run/ --weights resnet18.pth      # offline
       vocscore train shards/ -o run/ --folds 5                   # to find wrong labels
+      vocscore train shards/ -o run/ --quantize                  # faster scoring on CPUs
     """
     from shards.manifest import read_manifest
     from vocscore.machine import usable_cores
@@ -131,6 +133,7 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
         check_finished(shards, out, config, folds=kept.folds)
         if ranks.first:
             click.echo(f"{out}: already finished; nothing to resume.")
+            _tell_missing(out, wanted=kept.quantize)
         return
     compute, charts = build(ComputeConfig, settings), build(ChartConfig, settings)
     # If another program (the demo, a benchmark) runs this command, that program is rerun.
@@ -158,6 +161,7 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
             resume=kept.resume,
             folds=kept.folds,
             tensorboard=kept.tensorboard,
+            quantize=kept.quantize,
             recipe=recipe,
             ranks=ranks,
             chart_format=charts.chart_format,
@@ -170,6 +174,12 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
         click.echo(f"warning: {problem}", err=True)
     if not quiet:
         _summarize(report, config, shards, chart_format=charts.chart_format)
+
+
+def _tell_missing(out: Path, *, wanted: bool) -> None:
+    """Name the command that makes the 8-bit model of a finished run, if it has none."""
+    if wanted and not (out / "int8" / "report.json").exists():
+        click.echo(f"its int8 model is made by: {vocscore_command('quantize', out)}")
 
 
 def _summarize(
@@ -201,7 +211,11 @@ def _summarize(
         )
     curves = f"curves{FORMATS[chart_format][0]}"
     charts = f", {curves}" if (out / curves).exists() else ""
+    click.echo(f"peak memory: {peak_memory() / 2**20:,.0f} MiB")
     click.echo(f"checkpoint, metrics.json, history.csv{charts} and more: {out}")
+    if report.quantized is not None:
+        click.echo(str(report.quantized))
+        click.echo(f"int8 model: {out / 'int8'} (preset {report.quantized.preset})")
     if report.out_of_fold is not None:
         _tell_folds(report, shards, config.model.threshold)
     predictions = free_path(Path("predictions.csv"))

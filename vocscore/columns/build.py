@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from vocscore.columns import cache
 from vocscore.columns.collect import ColumnCollector
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.columns.layout import Columns
+
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def read_file(file: Path, into: ColumnCollector) -> None:
@@ -51,8 +54,8 @@ def finished_columns(
         on_rows: called with the number of rows read so far.
 
     Raises:
-        EvalError: it is not predictions.
-        OSError: it cannot be read, or there is no space for the columns.
+        EvalError: it is not predictions, or there is no space for the columns.
+        OSError: it cannot be read.
     """
     files = parts_of(source) if source.is_dir() else [source]
     key, place = cache.key_of(files), cache.place_of(source)
@@ -65,6 +68,28 @@ def finished_columns(
         else:
             cache.remove_old(place)
             return columns
+    try:
+        return _built(source, files, place, key=key, known=known, on_rows=on_rows)
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        raise EvalError(
+            f"{source}: its columns cannot be written to {place.parent}: "
+            f"{str(error.strerror).lower()}. Free some space there, or set XDG_CACHE_HOME to a "
+            "folder on another disk."
+        ) from error
+
+
+def _built(
+    source: Path,
+    files: Sequence[Path],
+    place: Path,
+    *,
+    key: str,
+    known: Sequence[str] | None,
+    on_rows: Callable[[int], None] | None,
+) -> Columns:
+    """Read predictions, and write their columns to the cache."""
     place.parent.mkdir(parents=True, exist_ok=True)
     working = cache.working_folder(place)
     try:

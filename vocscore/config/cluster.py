@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from vocscore.config.option import Group, option
 from vocscore.errors import OptionError
 
 _ADDRESS: Final = re.compile(r"(ray://)?[^\s/]+:\d+")
+
+
+def address_option(about: str) -> Any:
+    """Declare the option that names a Ray cluster."""
+    return option(None, help=about, metavar="ray|ADDRESS", unset="this machine, without Ray")
+
+
+def cores_option() -> Any:
+    """Declare the option of the cores of each process."""
+    return option(
+        None,
+        help="CPU cores of each process on the cluster, which are also its {workers}.",
+        metavar="CORES",
+        unset="the cores of the smallest machine, shared by its processes",
+        minimum=1,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,16 +34,13 @@ class ClusterConfig(Group):
 
     title: ClassVar[str] = "Cluster"
 
-    on: str | None = option(
-        None,
-        help="Score on a Ray cluster. ray: the one whose address is in RAY_ADDRESS, else one of "
+    on: str | None = address_option(
+        "Score on a Ray cluster. ray: the one whose address is in RAY_ADDRESS, else one of "
         "this machine alone, which ends with the command. HOST:PORT (of the head node, usually "
         "port 6379): from a machine of the cluster. ray://HOST:PORT (usually port 10001): from "
         "elsewhere, by Ray's client. Every machine must see SRC and RUN under the same paths, and "
         "have the same versions of vocscore, Ray and Python. This process alone writes the output; "
-        "its bytes are those of one process on such a machine.",
-        metavar="ray|ADDRESS",
-        unset="this machine, without Ray",
+        "its bytes are those of one process on such a machine."
     )
     processes: int | None = option(
         None,
@@ -38,13 +51,7 @@ class ClusterConfig(Group):
         unset="one per GPU, or as many as the machines that are there have room for",
         minimum=1,
     )
-    cpus_per_process: int | None = option(
-        None,
-        help="CPU cores of each process on the cluster, which are also its {workers}.",
-        metavar="CORES",
-        unset="the cores of the smallest machine, shared by its processes",
-        minimum=1,
-    )
+    cpus_per_process: int | None = cores_option()
     gpus_per_process: float | None = option(
         None,
         help="GPUs of each process on the cluster: 0, 1, or a fraction for several processes on "

@@ -21,6 +21,24 @@ def max_pixels_option(outcome: str) -> int:
     return option(MAX_PIXELS, help=larger, metavar="PIXELS", minimum=1)  # type: ignore[no-any-return]
 
 
+IMAGE_MEMORY = 1024
+"""MiB of the images that are read and decoded at the same time."""
+
+
+def image_memory_option(note: str) -> int:
+    """Declare the bound of memory for images, for every command that decodes in threads.
+
+    Args:
+        note: the end of a sentence: what it is a bound of, such as 'of this process'.
+    """
+    text = (
+        "Memory for files and pixels of images that are decoded at the same time, with any number "
+        f"of {{workers}}, {note}. Threads wait for it. One image is always decoded, whatever its "
+        "size. It changes no result."
+    )
+    return option(IMAGE_MEMORY, help=text, metavar="MIB", minimum=1)  # type: ignore[no-any-return]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ComputeConfig(Group):
     """The device, the threads and the loader."""
@@ -45,6 +63,7 @@ class ComputeConfig(Group):
         unset="one per usable core",
         minimum=1,
     )
+    image_memory: int = image_memory_option("divided among the processes of a machine")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from vocscore.config.cluster import check_address
+from vocscore.config.cluster import address_option, check_address, cores_option
 from vocscore.config.option import Group, option
 from vocscore.errors import OptionError
 
@@ -25,20 +25,11 @@ class PackWorkersConfig(Group):
         unset="this process alone; on a cluster, one per machine",
         minimum=1,
     )
-    on: str | None = option(
-        None,
-        help="Pack on a Ray cluster, named as for score. Every machine must see SRC and SHARDS "
-        "under the same paths, and have the same versions of vocscore, Ray and Python.",
-        metavar="ray|ADDRESS",
-        unset="this machine, without Ray",
+    on: str | None = address_option(
+        "Pack on a Ray cluster, named as for score. Every machine must see SRC and SHARDS "
+        "under the same paths, and have the same versions of vocscore, Ray and Python."
     )
-    cpus_per_process: int | None = option(
-        None,
-        help="CPU cores of each process on the cluster, which are also its {workers}.",
-        metavar="CORES",
-        unset="the cores of the smallest machine, shared by its processes",
-        minimum=1,
-    )
+    cpus_per_process: int | None = cores_option()
     mixed_machines: bool = option(
         False,
         help="Also use machines of the cluster that have other versions of the image libraries. "

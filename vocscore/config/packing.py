@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from shards.sources.names import NAMES, WITH_COLUMN, WITH_FILE, WITH_SEPARATOR
-from vocscore.config.compute import max_pixels_option
+from vocscore.config.compute import image_memory_option, max_pixels_option
 from vocscore.config.model import FITS, INTERPOLATIONS, MAX_SIZE, enlarges, parse_color
 from vocscore.config.option import Group, option
 from vocscore.config.pack_workers import PackWorkersConfig
@@ -251,6 +251,7 @@ class ShardsConfig(Group):
         unset="one per usable core",
         minimum=1,
     )
+    image_memory: int = image_memory_option("divided among the processes of a machine")
     overwrite: bool = option(False, help="Replace an existing set in SHARDS.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from vocscore.config.compute import DecodeConfig
 from vocscore.config.option import Group, option
@@ -14,6 +14,11 @@ from vocscore.config.scoring import (
     OutputConfig,
     ScoreConfig,
 )
+
+
+def _price(about: str) -> Any:
+    """Declare a price, in any currency."""
+    return option(None, help=about, metavar="PRICE", unset="no price", minimum=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,27 +40,11 @@ class PlanningConfig(Group):
         metavar="SECONDS",
         above=0,
     )
-    price_per_hour: float | None = option(
-        None,
-        help="Price of one process for an hour (of its machine, or its share of one).",
-        metavar="PRICE",
-        unset="no price",
-        minimum=0,
+    price_per_hour: float | None = _price(
+        "Price of one process for an hour (of its machine, or its share of one)."
     )
-    price_per_1000_requests: float | None = option(
-        None,
-        help="Price of 1,000 requests to object storage.",
-        metavar="PRICE",
-        unset="no price",
-        minimum=0,
-    )
-    price_per_gb: float | None = option(
-        None,
-        help="Price of reading 10^9 bytes from object storage.",
-        metavar="PRICE",
-        unset="no price",
-        minimum=0,
-    )
+    price_per_1000_requests: float | None = _price("Price of 1,000 requests to object storage.")
+    price_per_gb: float | None = _price("Price of reading 10^9 bytes from object storage.")
 
 
 @dataclass(frozen=True, kw_only=True)

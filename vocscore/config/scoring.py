@@ -26,14 +26,16 @@ class InferenceConfig(ComputeConfig):
     precision: str = option(
         "auto",
         help="The network's arithmetic. auto: bf16 if the device supports it and training has "
-        "measured that probabilities change by at most 0.02, else float32. int8: the fastest on a "
-        "CPU; needs the model that 'vocscore quantize RUN' writes.",
+        "measured that probabilities change by at most 0.02, else float32; or int8, for many "
+        "images on a CPU, if it is as close and faster here. int8: the fastest on a CPU; needs the "
+        "model that 'vocscore quantize RUN' (or {quantize} in training) writes.",
         choices=("auto", "float32", "bf16", "int8"),
     )
     devices: tuple[str, ...] = option(
         (),
         help="Use several devices in parallel, each in its own process: GPU numbers ('0,1,2,3'), "
-        "or 'cpu,cpu' for two processes on the CPU, which is faster on machines with many cores. "
+        "or 'cpu,cpu' for two processes on the CPU, which pays on machines with many cores; "
+        "without {device}, {workers} and this, 'vocscore score' finds out how many pay. "
         "The threads of {workers} and the cores are divided among them; the output is the same for "
         "any number, and an interrupted run may be resumed with another number. A process that "
         "dies is restarted, and its units are scored again. Replaces {device}.",

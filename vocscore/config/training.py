@@ -322,6 +322,12 @@ class RunConfig(Group):
         "settings and the same result; start a new run if there is none.",
     )
     overwrite: bool = option(False, help="Replace an existing run in RUN.")
+    quantize: bool = option(
+        False,
+        help="At the end, also make the 8-bit model that 'score' takes on a CPU where it is faster "
+        "and close enough, as 'vocscore quantize RUN' does. If it is not close enough, there is "
+        "none, and a warning. Needs pip install 'vocscore[int8]'.",
+    )
     tensorboard: bool = option(
         False,
         help="Write the figures and the learning rate of every epoch to RUN/tensorboard; view them "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,16 +13,14 @@ import numpy as np
 import torch
 
 from shards import atomic
-from vocscore.device import CPU
 from vocscore.errors import ExportError
 from vocscore.exporting.base import description
+from vocscore.exporting.decoded_images import decoded
 from vocscore.exporting.exported_model import ExportedModel, describe
 from vocscore.exporting.exported_onnx import ExportedOnnx
 from vocscore.exporting.formats import format_of
-from vocscore.machine import usable_cores
 from vocscore.models.checkpoint import load_network
 from vocscore.models.checkpoint_files import read_checkpoint
-from vocscore.pipeline.loaders import open_loader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -147,7 +145,7 @@ def _compare(
         The number of images, and the largest difference of a probability (maybe nan).
     """
     checked, largest = 0, 0.0
-    for pixels in _decoded(images, card, max_pixels=max_pixels):
+    for pixels in decoded(images, card, batch_size=GROUP, max_pixels=max_pixels, refuse=_refuse):
         largest = float(np.maximum(largest, _difference(pixels, model, card, run)))
         checked += len(pixels)
         if on_images is not None:
@@ -155,32 +153,10 @@ def _compare(
     return checked, largest
 
 
-def _decoded(
-    images: Sequence[ImageRef], card: ModelCard, *, max_pixels: int
-) -> Iterator[torch.Tensor]:
-    """Yield batches of the images that can be decoded, uint8 (N, 3, S, S); at least one."""
-    some, last = False, ""
-    with closing(
-        open_loader(
-            "host",
-            card.preprocess,
-            batch_size=GROUP,
-            device=CPU,
-            threads=usable_cores(),
-            max_pixels=max_pixels,
-        )
-    ) as loader:
-        for batch in loader.batches(images):
-            for failure in batch.failures:
-                last = f"{images[failure.row].name}: {failure.fault}"
-            if len(batch.rows):
-                some = True
-                yield batch.images
-    if not some:
-        raise ExportError(
-            f"none of {len(images)} images can be decoded ({last}), and the export is checked "
-            "on images. Name others with --images, or use --drawn."
-        )
+def _refuse(why: str) -> ExportError:
+    return ExportError(
+        f"{why}, and the export is checked on images. Name others with --images, or use --drawn."
+    )
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Images for comparing an exported model with its checkpoint."""
+"""Images for comparing a model with its original."""
 
 from __future__ import annotations
 

@@ -44,10 +44,19 @@ def load_measured(checkpoint: Path, shards: Path, *, split: str) -> LabeledImage
             f"{shards}: the classes differ from the model's. Name the shards that it was trained "
             "on."
         )
+    require_nncf()
+    images = load_split(shards, split)
+    columns = [classes.index(name) for name in card.classes]
+    return replace(images, labels=images.labels[:, columns])
+
+
+def require_nncf() -> None:
+    """Check, without importing it, that NNCF is installed.
+
+    Raises:
+        CheckpointError: it is not.
+    """
     if find_spec("nncf") is None:
         raise CheckpointError(
             "quantizing needs NNCF, which is not installed. pip install 'vocscore[int8]'."
         )
-    images = load_split(shards, split)
-    columns = [classes.index(name) for name in card.classes]
-    return replace(images, labels=images.labels[:, columns])

@@ -15,6 +15,7 @@ from vocscore.evaluation.metrics import report
 from vocscore.exporting.quantizable import load_measured
 from vocscore.exporting.run_images import trained_on, validated_on
 from vocscore.machine import usable_cores
+from vocscore.printed import Printed
 from vocscore.records.keys import stored
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ GROUP = 32
 
 
 @dataclass(frozen=True)
-class QuantizeReport:
+class QuantizeReport(Printed):
     """An 8-bit network compared with the checkpoint's, on the same images.
 
     Attributes:
@@ -52,6 +53,27 @@ class QuantizeReport:
     map_int8: float
     changed: float
     largest: float
+
+    @property
+    def faithful(self) -> bool:
+        """Whether it is close enough for `score --precision auto`."""
+        from vocscore.runtime.precision import Fidelity
+
+        return Fidelity(self.images, self.largest, self.changed).faithful
+
+    def __str__(self) -> str:
+        """Return both figures, and what `score` does with it, one line each."""
+        use = (
+            "by default, where it is faster"
+            if self.faithful
+            else "with --precision int8 only: auto takes less of a difference"
+        )
+        return (
+            f"mAP: float32 {self.map_float32:.4f}, int8 {self.map_int8:.4f}\n"
+            f"decisions changed: {self.changed:.2%}; largest difference in probability: "
+            f"{self.largest:.3f}\n"
+            f"'vocscore score' takes the int8 model {use}"
+        )
 
     def holds(self, limits: AcceptanceConfig) -> bool:
         """Whether the 8-bit network is within the limits."""
@@ -162,10 +184,11 @@ def quantize(
 def _whole(batches: Iterator[Batch], images: LabeledImages) -> Iterator[Batch]:
     for batch in batches:
         for failure in batch.failures:
-            raise ExportError(
-                f"{images.images[failure.row].name}: {failure.fault}. The "
-                "shards hold an image that cannot be decoded; pack again without --no-verify."
-            )
+            ref = images.images[failure.row]
+            why = "hold an image that cannot be decoded; pack again without --no-verify."
+            if ref.sha256 is not None:  # it was decoded before it was packed
+                why = "were damaged after they were packed; copy them again, or pack again."
+            raise ExportError(f"{ref.name}: {failure.fault}. The shards {why}")
         yield batch
 
 

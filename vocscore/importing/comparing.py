@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from vocscore.device import CPU
 from vocscore.errors import ImportModelError
+from vocscore.exporting.decoded_images import decoded
 from vocscore.exporting.images import drawn_in, found_below
-from vocscore.machine import usable_cores
 from vocscore.models.card import checkpoint_hash
-from vocscore.pipeline.loaders import open_loader
 from vocscore.runtime.load import open_checkpoint
 
 if TYPE_CHECKING:
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from shards.sample import ImageRef
     from vocscore.config.importing import ComparisonConfig
     from vocscore.importing.imported import Imported
-    from vocscore.models.card import ModelCard
 
 MOST_DIFFERENCE = 1e-3
 """Largest accepted difference of a probability in float32; outputs without an activation may be
@@ -80,7 +77,9 @@ def compare(
         )
         compared, largest = 0, 0.0
         low, high = np.full(len(card.classes), np.inf), np.full(len(card.classes), -np.inf)
-        for pixels in _decoded(images, card, max_pixels=config.max_pixels):
+        for pixels in decoded(
+            images, card, batch_size=GROUP, max_pixels=config.max_pixels, refuse=_refuse
+        ):
             outputs = torch.from_numpy(np.ascontiguousarray(imported.original(pixels)))
             expected = (outputs if imported.activated else card.probabilities(outputs)).numpy()
             found = runtime.probabilities(pixels)
@@ -111,32 +110,11 @@ def _images(config: ComparisonConfig) -> Iterator[tuple[Sequence[ImageRef], str]
         yield drawn_in(Path(place), number=config.check_images), "drawn by the program"
 
 
-def _decoded(
-    images: Sequence[ImageRef], card: ModelCard, *, max_pixels: int
-) -> Iterator[torch.Tensor]:
-    """Yield batches of the images that can be decoded, uint8 (N, 3, S, S); at least one."""
-    some, last = False, ""
-    with closing(
-        open_loader(
-            "host",
-            card.preprocess,
-            batch_size=GROUP,
-            device=CPU,
-            threads=usable_cores(),
-            max_pixels=max_pixels,
-        )
-    ) as loader:
-        for batch in loader.batches(images):
-            for failure in batch.failures:
-                last = f"{images[failure.row].name}: {failure.fault}"
-            if len(batch.rows):
-                some = True
-                yield batch.images
-    if not some:
-        raise ImportModelError(
-            f"none of {len(images)} images can be decoded ({last}), and the run is compared with "
-            "the original on images. Name others with --images, or omit it."
-        )
+def _refuse(why: str) -> ImportModelError:
+    return ImportModelError(
+        f"{why}, and the run is compared with the original on images. Name others with --images, "
+        "or omit it."
+    )
 
 
 def _refuse_shapes(expected: np.ndarray, found: np.ndarray) -> None:

@@ -1,9 +1,10 @@
 """The DALI loader: one graph from `Preprocess`, on GPU (`mixed` decoding) and on CPU.
 
-Strict fast path, tolerant slow path. Only JPEGs in the usual color spaces that libjpeg-turbo finds
-undamaged enter the graph: DALI decodes damaged ones to wrong pixels without an error, and stops at
-the first that it cannot decode. All other formats (PNG, WebP, CMYK, ...), most of which DALI would
-decode on the CPU too, are decoded by the host path, in the threads that read and check.
+Strict fast path, tolerant slow path. Only JPEGs that a GPU's engines decode (`dali_routing`) and
+that libjpeg-turbo finds undamaged enter the graph: DALI decodes damaged ones to wrong pixels
+without an error, and stops at the first that it cannot decode. All others (PNG, WebP, CMYK,
+progressive or large JPEGs, ...), most of which DALI would decode on the CPU too, are decoded by the
+host path, in the threads that read and check. Raw images are read by the host loader and copied.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ from vocscore.pipeline.dali_decoder import (
     Decoder,
 )
 from vocscore.pipeline.dali_routing import Jpeg, Router, complete, inputs_of
-from vocscore.pipeline.devices import bring, find_device, index, is_gpu, on_device
+from vocscore.pipeline.devices import find_device, index, is_gpu, on_device
 from vocscore.pipeline.raw import refuse_other_refs
 from vocscore.pipeline.thread_pool import OrderedThreadPool
+from vocscore.pipeline.upload import Uploader
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -65,7 +67,6 @@ class DaliLoader(ImageLoader):
 
     Raises:
         DaliMissingError: DALI is not installed.
-        DeviceError: the graph cannot be built on the device.
     """
 
     def __init__(
@@ -78,16 +79,18 @@ class DaliLoader(ImageLoader):
         max_pixels: int,
         tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
-        """Build the graph and start the threads."""
+        """Start the threads."""
         self._tuning = tuning
         self._preprocess = preprocess
         self._batch_size = batch_size
         self._device = torch.device(str(find_device(Device.parse(device))))
         self._threads = threads
+        _dali()  # before anything is begun
         self._router = Router(preprocess, max_pixels)
         # Idle graphs, by whether they crop; most work needs those that do not.
-        self._idle: dict[bool, list[Decoder]] = {False: [self.open_decoder()], True: []}
+        self._idle: dict[bool, list[Decoder]] = {False: [], True: []}
         self._crew = OrderedThreadPool(threads)
+        self._upload = Uploader(self._device)
         self._raw_loader: host.HostLoader | None = None
 
     def batches(
@@ -103,6 +106,7 @@ class DaliLoader(ImageLoader):
         Raises:
             RuntimeError: an error other than a bad image; the message names the image.
             PreprocessError: as for the host loader.
+            DeviceError: the graph cannot be built on the device.
         """
         if refs and all(ref.raw is not None for ref in refs[:]):  # a slice fetches nothing
             return self._raw(self._host().batches(refs, labels=labels, order=order, views=views))
@@ -133,8 +137,7 @@ class DaliLoader(ImageLoader):
         """Copy batches to the device."""
         with closing(cast("Generator[Batch]", batches)):
             for batch in batches:
-                with on_device(self._device):
-                    yield replace(batch, images=bring(batch.images, self._device))
+                yield replace(batch, images=self._upload(batch.images))
 
     def _decoded(
         self,
@@ -175,27 +178,39 @@ class DaliLoader(ImageLoader):
 
     def _joined(self, decoded: torch.Tensor | None, items: list[Prepared]) -> torch.Tensor:
         """Join the images of the graph and of the host path in the order of the rows."""
-        at = [i for i, item in enumerate(items) if isinstance(item, Jpeg)]
-        if decoded is not None:
-            complete(decoded, [item for item in items if isinstance(item, Jpeg)])
-            if len(at) == len(items):
-                return decoded
+        if decoded is None:
+            return self._from_host(items)
+        places = [i for i, item in enumerate(items) if isinstance(item, Jpeg)]
+        complete(decoded, [item for item in items if isinstance(item, Jpeg)])
+        if len(places) == len(items):
+            return decoded
         images = batching.empty_images(len(items), self._preprocess.size, device=self._device)
-        if decoded is not None:
-            images[index(at, self._device)] = decoded
-        for slot, item in zip(images, items, strict=True):
-            if isinstance(item, torch.Tensor):
-                slot.copy_(bring(item, self._device))
+        images[index(places, self._device)] = decoded
+        others = [i for i, item in enumerate(items) if isinstance(item, torch.Tensor)]
+        if others:
+            images[index(others, self._device)] = self._from_host([items[i] for i in others])
         return images
 
+    def _from_host(self, items: list[Prepared]) -> torch.Tensor:
+        """Gather images of the host path, and copy them to the device at once.
+
+        Places of items that have no image stay blank.
+        """
+        size, pinned = self._preprocess.size, is_gpu(self._device)
+        images = batching.empty_images(len(items), size, pinned=pinned)
+        for slot, item in zip(images, items, strict=True):
+            if isinstance(item, torch.Tensor):
+                slot.copy_(item)
+        return self._upload(images)
+
     def open_decoder(self, *, crops: bool = False) -> Decoder:
-        """Build a graph, for files known to be good; the benchmark measures it alone.
+        """Return a decoder of files known to be good; the benchmark measures it alone.
 
         Args:
             crops: whether each image is cropped to a box.
 
         Raises:
-            DaliMissingError, DeviceError: as for the loader.
+            DaliMissingError: DALI is not installed.
         """
 
         def build() -> Graph:
@@ -236,15 +251,8 @@ def _graph(
     Raises:
         DaliMissingError: DALI is not installed.
     """
-    try:
-        import nvidia.dali
-    except ImportError as error:
-        raise DaliMissingError(
-            "DALI is not installed. Install it with 'pip install nvidia-dali-cuda130', "
-            "or choose '--loader host'."
-        ) from error
     on_gpu = is_gpu(device)
-    dali: Any = nvidia.dali
+    dali = _dali()
     fn, types = dali.fn, dali.types
     pipeline = dali.Pipeline(
         batch_size=batch_size,
@@ -293,3 +301,19 @@ def _graph(
         pipeline.set_outputs(square)
     pipeline.build()
     return cast("Graph", pipeline)
+
+
+def _dali() -> Any:
+    """Import DALI.
+
+    Raises:
+        DaliMissingError: it is not installed.
+    """
+    try:
+        import nvidia.dali
+    except ImportError as error:
+        raise DaliMissingError(
+            "DALI is not installed. Install it with 'pip install nvidia-dali-cuda130', "
+            "or choose '--loader host'."
+        ) from error
+    return nvidia.dali

@@ -78,12 +78,12 @@ class Decoder:
     `collect` returns the batches in the order of `submit`. When DALI fails, the oldest batch is
     returned as None, the graph is rebuilt, and the batches after it are submitted again.
 
+    The graph is built for the first JPEG: on a GPU it takes a second and much memory, and a source
+    of other images needs none.
+
     Args:
         build: builds a graph; raises RuntimeError if it cannot be built on the device.
         device: device of the graph's output.
-
-    Raises:
-        DeviceError: the graph cannot be built.
     """
 
     def __init__(self, build: Callable[[], Graph], *, device: torch.device) -> None:
@@ -93,7 +93,7 @@ class Decoder:
         # Bytes that a GPU may still be reading, with the events after which it no longer does.
         self._lent: deque[tuple[torch.cuda.Event, list[bytes]]] = deque()
         self._failure: RuntimeError | None = None
-        self._graph = self._built()
+        self._graph: Graph | None = None
 
     def submit(self, data: list[bytes], inputs: Inputs | None = None) -> None:
         """Start decoding a batch of JPEGs, which may be empty.
@@ -101,6 +101,9 @@ class Decoder:
         Args:
             data: whole files.
             inputs: the graph's other inputs, by name, with a value for each file.
+
+        Raises:
+            DeviceError: the graph cannot be built.
         """
         self._queue.append((data, inputs or {}))
         self._feed(*self._queue[-1])
@@ -135,6 +138,8 @@ class Decoder:
     def _feed(self, data: list[bytes], inputs: Inputs) -> None:
         if not data or self._failure is not None:
             return
+        if self._graph is None:
+            self._graph = self._built()
         try:
             self._graph.feed_input(INPUT, [np.frombuffer(one, np.uint8) for one in data])
             for name, values in inputs.items():
@@ -144,6 +149,7 @@ class Decoder:
             self._failure = error
 
     def _outputs(self) -> torch.Tensor:
+        assert self._graph is not None  # the batch was fed to it
         if not is_gpu(self._device):
             (images,) = self._graph.outputs()
             return from_dlpack(images.as_tensor()).permute(0, 3, 1, 2)
@@ -161,8 +167,7 @@ class Decoder:
 
     def _start_again(self) -> None:
         self._failure = None
-        del self._graph  # frees its memory before the next one is built
-        self._graph = self._built()
+        self._graph = None  # frees its memory before the next one is built
         for data, inputs in self._queue:
             self._feed(data, inputs)
 

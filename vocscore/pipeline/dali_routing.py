@@ -1,14 +1,37 @@
-"""Decides which images DALI's graph decodes; the reading threads decode the others."""
+"""Decides which images DALI's graph decodes; the reading threads decode the others.
+
+The choice depends on the file and the preprocessing alone: one that depended on the batch would let
+pixels depend on it. The graph gets the JPEGs that a GPU's engines decode and that the host would
+decode in full, too; `jpeg.reduction` is the limit, 2.1 megapixels for squares of 256x256.
+
+The reasons, in milliseconds of a core (measured on an AMD EPYC) and images per second of 16 cores
+or of an H100's seven engines (by arithmetic: 4.1 gigapixels per second, from the published rate of
+an A100's five; `python -m bench gpu` measures them):
+
+    JPEG                      check      host, with resize    engines
+    12 megapixels, at 1/8     31  510    22   730              340
+    3.1 megapixels, at 1/4    11 1500    16  1000             1300
+    1.9 megapixels, in full   6.9 2300   14  1100             2100
+    VOC, in full              0.9 19000  2.0 8200            23000
+    VOC, progressive          2.6 6200   3.5 4500                -
+
+Before the graph decodes an image, the check has read every coefficient. At 1/8 the check alone
+takes longer than the host. At 1/4 the engines may be a little faster, but then images of that size
+would have other pixels on a GPU than on a CPU. Progressive files are not for engines: the graph
+would read their coefficients on the CPU a second time. Large images that are cropped at random
+(only in training) are decoded in full on the host as well, so that the GPU's memory stays free.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
 
 from shards.images import image_file, jpeg
+from shards.images.jpeg_engines import suits_engines
 from vocscore.pipeline import batching, host
 from vocscore.pipeline.batch import Failure
 from vocscore.pipeline.color import recolor
@@ -25,6 +48,17 @@ if TYPE_CHECKING:
     from vocscore.pipeline.dali_decoder import Inputs
     from vocscore.pipeline.geometry import Placement
     from vocscore.pipeline.preprocess import Preprocess
+
+MOST_PIXELS: Final = 1 << 24
+"""Pixels of the largest image for the graph, 50 MB when decoded.
+
+Only with networks for large images. A batch of 64 of them takes 3.2 GB of the GPU's memory, and
+three batches are there at a time; the host decodes them within its own bound
+(`shards.images.budget`).
+"""
+_MOST_REDUCED: Final = 64
+"""Pixels of an image per pixel of its square. DALI decodes a whole batch before it resizes it, 805
+MB for 64 images at 256; twice as many pixels as any image has that is not long and narrow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +104,8 @@ class Router:
         def read() -> Jpeg | torch.Tensor:
             data = image_file.read_content(ref, max_pixels=self.max_pixels)
             if isinstance(data, bytes) and is_for_dali(data, self.preprocess, self.max_pixels):
-                jpeg.check(data)
+                if ref.sha256 is None:  # else reading compared the bytes with those packed
+                    jpeg.check(data)
                 return self._for_dali(data, ref, view)
             return self._on_host(data, view, fitted=ref.raw is not None)
 
@@ -129,15 +164,16 @@ def is_for_dali(data: bytes, preprocess: Preprocess, max_pixels: int) -> bool:
     if header is None:
         return False
     width, height, colors = header
-    if colors not in jpeg.PLAIN_COLORS or width * height > max_pixels:
+    if colors not in jpeg.PLAIN_COLORS or width * height > min(max_pixels, MOST_PIXELS):
         return False
     # The graph resizes whole images; of these the middle is used.
     if preprocess.fit == "crop" and max(width, height) > LONGEST * min(width, height):
         return False
-    # For a large one, the check alone costs as much as decoding it at 1/8 on the host, and DALI
-    # can only decode in full.
     side = resized_side(preprocess)
-    return jpeg.reduction(width, height, side=side, of_longer=preprocess.fit == "pad") == 1
+    if width * height > _MOST_REDUCED * side * side:
+        return False
+    reduced = jpeg.reduction(width, height, side=side, of_longer=preprocess.fit == "pad")
+    return reduced == 1 and suits_engines(data)
 
 
 def inputs_of(jpegs: Sequence[Jpeg]) -> Inputs:

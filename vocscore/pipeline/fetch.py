@@ -16,7 +16,7 @@ from threading import Condition
 from typing import TYPE_CHECKING, Final, overload
 
 from shards.errors import StorageError
-from shards.remote import places, store
+from shards.remote import patience, places, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from shards.sample import ImageRef
 
 THREADS: Final = 64
-MOST_BYTES: Final = 256 << 20
-"""Fetched and not taken yet, or on the way; the row that a loader waits for may exceed it."""
-LARGEST: Final = 64 << 20
-"""Bytes; a larger image is left to the loader, which may refuse it unread."""
-PAUSES: Final = (2.0, 8.0)
-"""Seconds before a request that failed, although it was repeated, is made once more."""
+MOST_BYTES: Final = 128 << 20
+"""Fetched and not taken yet, or on the way, of one unit; two units are in progress. Only the first
+of the rows that loaders wait for may exceed it."""
+LARGEST: Final = 32 << 20
+"""Bytes; a larger image is left to the loader, which may refuse it unread, and waits for memory.
+Each thread of a loader has one that was fetched, beside the limit."""
 
 
 class FetchedRefs(Sequence["ImageRef"]):
@@ -48,6 +48,8 @@ class FetchedRefs(Sequence["ImageRef"]):
         self._changed = Condition()
         self._held = 0  # bytes admitted and not released
         self._awaited: set[int] = set()
+        self._waiting: set[int] = set()  # rows of which the bytes are not admitted yet
+        self._beyond: int | None = None  # the row that exceeds the limit, until it is taken
         self._closed = False
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="vocscore-fetch")
         self._rows: dict[int, Future[bytes | None]] = {
@@ -97,6 +99,7 @@ class FetchedRefs(Sequence["ImageRef"]):
 
     def _take(self, row: int, size: int) -> None:
         with self._changed:
+            self._no_longer_beyond(row)
             self._left[row] = self._left.get(row, 1) - 1
             if self._left[row] > 0:
                 return
@@ -107,7 +110,7 @@ class FetchedRefs(Sequence["ImageRef"]):
 
     def _fetch(self, row: int, ref: ImageRef) -> bytes | None:
         """Return the bytes; None where the loader is to find out itself: missing, or very large."""
-        for pause in (*PAUSES, None):
+        for pause in (*patience.PAUSES, None):
             admitted = 0
 
             def look(size: int) -> None:
@@ -122,22 +125,39 @@ class FetchedRefs(Sequence["ImageRef"]):
             except (FileNotFoundError, _TooLargeError):
                 return None
             except StorageError as error:
-                self._give_back(admitted)
+                self._give_back(row, admitted)
                 if pause is None or not error.passing or self._closed:
                     raise
                 time.sleep(pause)
         raise AssertionError
 
     def _admit(self, row: int, size: int) -> None:
-        """Wait until so many bytes fit, or a loader waits for them: then they must come."""
+        """Wait until so many bytes fit, or a loader waits for them first: they must come."""
         with self._changed:
+            self._waiting.add(row)
             self._changed.wait_for(
-                lambda: self._closed or row in self._awaited or self._held + size <= MOST_BYTES
+                lambda: self._closed or self._held + size <= MOST_BYTES or self._is_next(row)
             )
+            self._waiting.discard(row)
+            if self._held + size > MOST_BYTES:
+                self._beyond = row
             self._held += size
+            self._changed.notify_all()
 
-    def _give_back(self, size: int) -> None:
+    def _is_next(self, row: int) -> bool:
+        """Whether a row may exceed the limit: the first that is waited for, if no other does."""
+        if self._beyond is not None or row not in self._awaited:
+            return False
+        return row == min(self._awaited & self._waiting)
+
+    def _no_longer_beyond(self, row: int) -> None:
+        if self._beyond == row:
+            self._beyond = None
+            self._changed.notify_all()
+
+    def _give_back(self, row: int, size: int) -> None:
         with self._changed:
+            self._no_longer_beyond(row)
             self._held -= size
             self._changed.notify_all()
 

@@ -60,4 +60,10 @@ def open_loader(
             if name == "dali":
                 raise
             warnings.warn(f"{missing} Decoding on the CPU.", RuntimeWarning, stacklevel=2)
-    return HostLoader(preprocess, batch_size=batch_size, threads=threads, max_pixels=max_pixels)
+    return HostLoader(
+        preprocess,
+        batch_size=batch_size,
+        threads=threads,
+        max_pixels=max_pixels,
+        pinned=place.is_gpu,
+    )

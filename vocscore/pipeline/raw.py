@@ -6,6 +6,7 @@ are read by one system call, straight into the memory of their batch.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import fields
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -161,5 +162,15 @@ def _read_run(run: _Run, pixels: NDArray[np.uint8], head: bytes) -> Iterator[int
     except (OSError, ValueError):
         return
     for position, ref, before in zip(run.positions, run.refs, between, strict=True):
-        if ref.offset + ref.size - first.offset <= read and before.endswith(head):
+        complete = ref.offset + ref.size - first.offset <= read and before.endswith(head)
+        if complete and _is_as_packed(ref, head, pixels[position]):
             yield position
+
+
+def _is_as_packed(ref: ImageRef, head: bytes, pixels: NDArray[np.uint8]) -> bool:
+    """Compare header and pixels with the hash of the reference, if it has one."""
+    if ref.sha256 is None:
+        return True
+    found = hashlib.sha256(head)
+    found.update(pixels.data)
+    return found.hexdigest() == ref.sha256

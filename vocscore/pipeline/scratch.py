@@ -1,7 +1,7 @@
 """Local copies of tars from object storage: one while it is scored, one while it is fetched.
 
-They are in $TMPDIR, below a folder of this process. What a killed process left is removed by the
-next one on the same machine.
+They, and the mirrors of outputs, are in $TMPDIR, below a folder of this process. What a killed
+process left is removed by the next one on the same machine.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from shards.remote import places, store
 from shards.remote.download import fetch
 
 _PREFIX: Final = "vocscore-scratch-"
+_LONGEST: Final = 255
+"""Bytes of a file's name; the last part of a key may be longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +44,24 @@ class LocalCopy:
         shutil.rmtree(Path(self.file).parent, ignore_errors=True)
 
 
-def local_copy(root: str, name: str) -> LocalCopy:
+def local_copy(root: str, name: str, *, etag: str | None = None) -> LocalCopy:
     """Fetch a tar, and the manifest beside it if there is one.
 
     Args:
         root: URL of the folder that `name` is relative to.
         name: path of the tar.
+        etag: what it must be; None: anything.
 
     Raises:
         FileNotFoundError: there is no such tar.
         StorageError: the storage does not give it, or it does not fit on the local disk.
     """
     url = places.join(root, name)
-    folder = Path(tempfile.mkdtemp(dir=_folder()))
-    file = folder / places.name(url)
+    folder = Path(tempfile.mkdtemp(dir=scratch_folder()))
+    name_here = places.name(url)
+    file = folder / (name_here if len(os.fsencode(name_here)) <= _LONGEST else "long-name.tar")
     try:
-        fetch(url, file)
+        fetch(url, file, etag=etag)
         manifest = _manifest(places.parent(url))
         if manifest is not None:
             (folder / MANIFEST).write_bytes(manifest)
@@ -84,15 +88,19 @@ def _manifest(folder: str) -> bytes | None:
         return None
 
 
+def scratch_folder() -> str:
+    """Return the folder of this process for temporary files; it is made by the first call."""
+    return _folder(os.getpid())
+
+
 @cache
-def _folder() -> str:
-    """The folder of this process."""
+def _folder(pid: int) -> str:
     base = Path(tempfile.gettempdir())
     host = socket.gethostname()
     for left in base.glob(f"{_PREFIX}{host}-*"):
         if _is_left(left.name.removeprefix(f"{_PREFIX}{host}-").partition("-")[0]):
             shutil.rmtree(left, ignore_errors=True)
-    made = tempfile.mkdtemp(prefix=f"{_PREFIX}{host}-{os.getpid()}-")
+    made = tempfile.mkdtemp(prefix=f"{_PREFIX}{host}-{pid}-")
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     return made
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sized
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from threading import Barrier, get_ident
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,8 +21,9 @@ Result = TypeVar("Result")
 # milliseconds), few enough that all threads finish at about the same time.
 _POSITIONS_A_TASK = 8
 # Jobs (batches) started before the consumer requests them: one is returned immediately, two keep
-# the threads busy while it is used.
+# the threads busy while it is used. More of them if many threads would run out of tasks.
 _JOBS_AHEAD = 3
+_TASKS_A_THREAD = 2
 
 
 class OrderedThreadPool:
@@ -76,7 +76,14 @@ class OrderedThreadPool:
             Each job, in order, with its results, in order.
         """
         left = iter(jobs)
-        waiting = deque((job, self._submit(job, work)) for job in islice(left, _JOBS_AHEAD))
+        waiting: deque[tuple[Job, list[Future[list[Result]]]]] = deque()
+        tasks = 0
+        while len(waiting) < _JOBS_AHEAD or tasks < _TASKS_A_THREAD * len(self._threads):
+            job = next(left, None)
+            if job is None:
+                break
+            waiting.append((job, self._submit(job, work)))
+            tasks += len(waiting[-1][1])
         return self._collected(waiting, left, work)
 
     def _collected(

@@ -20,6 +20,7 @@ class Asked:
         size: height and width of the images, pixels; None: as in the card.
         features: whether the results are (N, C + F), with the backbone's features.
         logits: whether the results have logits in place of probabilities.
+        int8: hash of the quantized model when it was chosen; None: any of these weights.
     """
 
     device: Device
@@ -28,3 +29,4 @@ class Asked:
     size: int | None = None
     features: bool = False
     logits: bool = False
+    int8: str | None = None

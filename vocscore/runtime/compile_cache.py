@@ -39,6 +39,7 @@ def load_or_compile(
     load: Callable[[bytes], Any],
     make: Callable[[], Any],
     dump: Callable[[Any], bytes],
+    suffix: str = _SUFFIX,
 ) -> Any:
     """Load the model that an earlier run has cached under a name, or compile and cache it.
 
@@ -50,11 +51,12 @@ def load_or_compile(
         load: makes the model from bytes; raises RuntimeError if they are for another machine.
         make: compiles the model.
         dump: returns the bytes for `load`.
+        suffix: of the file; the files of each suffix are counted by themselves.
     """
     base = folder()
     if base is None:
         return make()
-    file = base / f"{name}{_SUFFIX}"
+    file = base / f"{name}{suffix}"
     blob = _read(file)
     if blob is not None:
         with suppress(RuntimeError):
@@ -81,6 +83,6 @@ def _write(file: Path, blob: bytes) -> None:
     lock = file.parent / ".lock"
     with atomic.exclusive(lock):
         atomic.write(file, hashlib.sha256(blob).digest() + blob)
-        every = sorted(file.parent.glob(f"*{_SUFFIX}"), key=lambda f: f.stat().st_mtime)
+        every = sorted(file.parent.glob(f"*{file.suffix}"), key=lambda f: f.stat().st_mtime)
         for old in every[:-MOST_KEPT]:
             old.unlink(missing_ok=True)

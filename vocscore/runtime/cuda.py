@@ -199,7 +199,7 @@ class CudaRuntime(Runtime):
         return captured.scores[:count]
 
     def _run(self, images: torch.Tensor) -> torch.Tensor:
-        with _convolutions(exact=self._exact):
+        with convolutions(exact=self._exact):
             return self._step(images)
 
     def _captured_or_none(self, batch_size: int) -> Captured | None:
@@ -278,7 +278,7 @@ def fetched_later(scores: torch.Tensor, images: torch.Tensor) -> Results:
 
 
 @contextmanager
-def _convolutions(*, exact: bool) -> Iterator[None]:
+def convolutions(*, exact: bool) -> Iterator[None]:
     """Let cuDNN compute float32 convolutions in float32; its default is TF32."""
     conv = torch.backends.cudnn.conv  # type: ignore[attr-defined]
     before = conv.fp32_precision

@@ -13,6 +13,7 @@ import json
 import logging
 import shlex
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shards import atomic
@@ -97,34 +98,83 @@ def write(folder: Path, graph: Any, *, identity: str, report: Mapping[str, Any])
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     (folder / FOLDER).mkdir()
     model = folder / FOLDER / MODEL
-    openvino.save_model(graph, model, compress_to_fp16=False)
+    openvino.save_model(_numbered(graph), model, compress_to_fp16=False)
     digest = hashlib.sha256(model.read_bytes() + model.with_suffix(".bin").read_bytes())
     written = {"checkpoint": identity, "sha256": digest.hexdigest(), **report}
     # last: the quantized model is valid only with its report
     atomic.write(folder / FOLDER / REPORT, (json.dumps(written, indent=2) + "\n").encode())
 
 
-def quantized(folder: Path, *, identity: str) -> tuple[Path, str]:
+def _numbered(graph: Any) -> Any:
+    """Name the layers by their place: OpenVINO's names count all layers that the process made.
+
+    So a model that is quantized again has the same bytes, and the same hash.
+    """
+    named = graph.clone()
+    for number, layer in enumerate(named.get_ordered_ops()):
+        layer.set_friendly_name(f"{layer.get_type_name()}_{number}")
+        for output in layer.outputs():
+            output.get_tensor().set_names(set())
+    return named
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """The quantized model of a checkpoint.
+
+    Attributes:
+        file: in OpenVINO's format.
+        sha256: of its bytes.
+        made_from: hash of the checkpoint.
+        images: number of images that it was compared with float32 on; 0: the report does not say.
+        largest: largest difference of a probability on them.
+        changed: share of the decisions that differ.
+    """
+
+    file: Path
+    sha256: str
+    made_from: str
+    images: int
+    largest: float
+    changed: float
+
+
+def has_quantized(folder: Path) -> bool:
+    """Whether a checkpoint has a quantized model, usable or not."""
+    return (folder / FOLDER / REPORT).exists()
+
+
+def quantized(folder: Path, *, identity: str, sha256: str | None = None) -> Quantized:
     """Find the quantized model of a checkpoint.
 
-    Returns:
-        Its file, in OpenVINO's format, and its hash.
+    Args:
+        folder: folder of the checkpoint.
+        identity: hash of the checkpoint.
+        sha256: of the quantized model when it was chosen; None: any.
 
     Raises:
-        CheckpointError: there is none, or it was made from other weights.
+        CheckpointError: there is none, it was made from other weights, or it was replaced.
     """
     cure = f"Make it with: {shlex.join(['vocscore', 'quantize', str(folder)])}"
     try:
         report = json.loads(read_regular(folder / FOLDER / REPORT))
-        made_from, digest = report["checkpoint"], report["sha256"]
+        made_from, digest = report["checkpoint"], str(report["sha256"])
+        told = {name: float(report.get(name, 0)) for name in ("pictures", "largest", "changed")}
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder}: has no int8 model. {cure}") from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{folder / FOLDER / REPORT}: damaged ({error}). {cure}") from error
     if made_from != identity:
         raise CheckpointError(f"{folder}: its int8 model was made from other weights. {cure}")
+    if sha256 not in (None, digest):
+        raise CheckpointError(
+            f"{folder}: its int8 model was replaced while it was in use. Finished units are kept: "
+            "put the old one back to continue with them."
+        )
     model = folder / FOLDER / MODEL
     for file in (model, model.with_suffix(".bin")):
         if file.exists() and not file.is_file():  # OpenVINO would block on a FIFO
             raise CheckpointError(f"{file}: not a file. {cure}")
-    return model, str(digest)
+    return Quantized(
+        model, digest, identity, int(told["pictures"]), told["largest"], told["changed"]
+    )

@@ -101,7 +101,7 @@ def _open_cached(files: CheckpointFiles, card: ModelCard, asked: Asked) -> Runti
     """Prepare a checkpoint for scoring on the CPU; compile it unless it is cached."""
     shape = shape_of(card, precision=asked.precision, group=asked.group)
     if asked.precision == "int8":
-        return _open_int8(files, shape=shape, logits=asked.logits)
+        return _open_int8(files, asked, shape=shape)
 
     def restore(blob: bytes) -> Any:
         files.release()
@@ -125,17 +125,17 @@ def _open_cached(files: CheckpointFiles, card: ModelCard, asked: Asked) -> Runti
     return OpenVinoRuntime(compiled, shape=shape, finish=finish, features=width)
 
 
-def _open_int8(files: CheckpointFiles, *, shape: Shape, logits: bool) -> Runtime:
+def _open_int8(files: CheckpointFiles, asked: Asked, *, shape: Shape) -> Runtime:
     """Prepare a checkpoint's quantized network; what is cached is checked each time."""
-    file, name = quantized(files.folder, identity=files.identity)
+    found = quantized(files.folder, identity=files.identity, sha256=asked.int8)
     files.release()
     model: ProvenModel = load_or_compile(
-        cache_key({**_facts(name, shape), "proven": FORMAT}),
+        cache_key({**_facts(found.sha256, shape), "proven": FORMAT}),
         load=partial(load_proven, shape=shape),
-        make=lambda: compile_proven(read_model(file, shape=shape), shape=shape),
+        make=lambda: compile_proven(read_model(found.file, shape=shape), shape=shape),
         dump=dump_proven,
     )
-    finish = None if logits else finish_of(files.card)
+    finish = None if asked.logits else finish_of(files.card)
     return OpenVinoRuntime(model.streams, shape=shape, finish=finish)
 
 
@@ -270,6 +270,11 @@ def _network(files: CheckpointFiles, card: ModelCard) -> Network:
 
 def _facts(identity: str, shape: Shape) -> dict[str, Any]:
     """Return everything that a compiled model depends on."""
+    return {**machine_facts(identity), **asdict(shape)}
+
+
+def machine_facts(identity: str) -> dict[str, Any]:
+    """Return what every compiled form of a network depends on, and its speed."""
     processor = core().get_property("CPU", "FULL_DEVICE_NAME")
     import openvino
 
@@ -278,5 +283,4 @@ def _facts(identity: str, shape: Shape) -> dict[str, Any]:
         "checkpoint": identity,
         "openvino": openvino.get_version(),
         "processor": processor,
-        **asdict(shape),
     }

@@ -38,6 +38,7 @@ def open_scorer(
     group: int,
     features: bool = False,
     tta: Tta | None = None,
+    int8: str | None = None,
 ) -> tuple[Runtime, ModelCard]:
     """Prepare a checkpoint for scoring; see `open_checkpoint`.
 
@@ -50,6 +51,7 @@ def open_scorer(
         features: whether the results are (N, C + F): the features come after the probabilities,
             which have the bits that they have without features.
         tta: the views; None: the image as it is.
+        int8: as for `Asked`.
 
     Raises:
         CheckpointError: it is damaged, was replaced after it was chosen, does not accept a size, or
@@ -60,7 +62,7 @@ def open_scorer(
     files = take(folder, identity=identity)
     if features:
         require_features(files.card, folder)
-    asked = Asked(Device.parse(device), parse_precision(precision), group)
+    asked = Asked(Device.parse(device), parse_precision(precision), group, int8=int8)
     plain = _open(files, asked, tta)
     if not features:
         return plain, files.card

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from vocscore.records.keys import stored_loader
@@ -43,7 +44,21 @@ def plan_of(
         "maker": stored_loader(loader),
         "device": opener.device.partition(":")[0],
         "precision": opener.precision,
+        **({"int8": opener.int8} if opener.int8 else {}),
         "max_pixels": config.decode.max_pixels,
         "output": output,
         **({"tta": config.compute.tta} if config.compute.tta else {}),
     }
+
+
+def begun_precision(plan: Mapping[str, Any] | None, known: Mapping[str, Any]) -> str | None:
+    """The precision of an unfinished run; None if there is none, or it is of another command.
+
+    Args:
+        plan: of the unfinished run.
+        known: what this run's plan will have, before the model is loaded.
+    """
+    if plan is None or any(plan.get(n) != v for n, v in json.loads(json.dumps(known)).items()):
+        return None
+    found = plan.get("precision")
+    return found if isinstance(found, str) else None

@@ -6,8 +6,7 @@ import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.tta import sizes_of
@@ -15,17 +14,18 @@ from vocscore.records.thresholds_file import read_thresholds
 from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
 from vocscore.scoring.bad_inputs.quarantine import Quarantine, refuse_inside
 from vocscore.scoring.earlier_output import earlier_output, stamped_inputs
+from vocscore.scoring.engines.more_processes import with_more_processes
 from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.features_format import features_of
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
 from vocscore.scoring.inputs.packed import refuse_other_raw
-from vocscore.scoring.inputs.sources import given_name, is_url, read_source, source_name
+from vocscore.scoring.inputs.sources import given_name, read_source, source_name
 from vocscore.scoring.output.describe import describe
 from vocscore.scoring.output.earlier import refuse_other
 from vocscore.scoring.output.features_parts import facts, refuse_lost
-from vocscore.scoring.output.ledger import open_ledger
-from vocscore.scoring.plan import plan_of
+from vocscore.scoring.output.ledger import open_ledger, standing_plan
+from vocscore.scoring.plan import begun_precision, plan_of
 from vocscore.scoring.score_report import (
     ScoreReport,
     complete_report,
@@ -38,10 +38,13 @@ from vocscore.scoring.update.merging import UpdatedFormat
 from vocscore.scoring.update.reuse import plan_reuse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from vocscore.config.scoring import InferenceConfig
     from vocscore.models.card import ModelCard
+    from vocscore.records.score_record import ScoreRecord
+    from vocscore.scoring.formats.choice import Choice
     from vocscore.scoring.inputs.units import Inputs
     from vocscore.scoring.scoring import Progress
 
@@ -56,6 +59,7 @@ def score(
     progress: Progress | None = None,
     listing: Callable[[int], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
+    may_spawn: bool = False,
 ) -> ScoreReport:
     """Write one row for every image of a source.
 
@@ -75,6 +79,8 @@ def score(
             state it), and the errors so far.
         listing: called with the number of files found so far, while a folder is listed.
         on_stage: called with the name of the stage that begins.
+        may_spawn: start more processes where they pay (`with_more_processes`); the same condition
+            holds for the script.
 
     Raises:
         StoppedOnPurposeError: more bad inputs than `max_bad` allows; finished units are kept.
@@ -126,7 +132,13 @@ def score(
         activation=card.activation,
     )
     opened = open_engine(
-        config, card, checkpoint=checkpoint, identity=identity, inputs=inputs, stage=stage
+        config,
+        card,
+        checkpoint=checkpoint,
+        identity=identity,
+        inputs=inputs,
+        stage=stage,
+        begun=_begun(output, earlier, known, choice),
     )
     with ExitStack() as held:
         held.enter_context(closing(opened.engine))
@@ -172,16 +184,15 @@ def score(
                 ),
             )
         )
-        resumed, started = rows_of(ledger), time.monotonic()
-        record = describe(
-            plan,
-            ledger,
-            card=card,
-            checkpoint=checkpoint,
-            source=given_name(source),
-            command=command,
-            update=None if reuse is None else reuse.counts,
+        opened = with_more_processes(
+            *(opened, config, card.preprocess),
+            allowed=may_spawn,
+            inputs=inputs,
+            done=rows_of(ledger),
+            held=held,
+            stage=stage,
         )
+        resumed, started = rows_of(ledger), time.monotonic()
         scoring = Scoring(
             inputs,
             ledger,
@@ -194,7 +205,15 @@ def score(
                 quarantine=kept,
                 reused=reuse.stay if reuse else 0,
             ),
-            record=record,
+            record=describe(
+                plan,
+                ledger,
+                card=card,
+                checkpoint=checkpoint,
+                source=given_name(source),
+                command=command,
+                update=None if reuse is None else reuse.counts,
+            ),
             on_stage=stage,
             reuse=reuse,
         )
@@ -205,13 +224,26 @@ def score(
             report,
             features=written.features,
             tta=config.compute.tta,
+            precision=opened.chosen,
+            processes=opened.processes,
             problems=(*report.problems, *opened.notices),
+            gpu=opened.gpu,
         )
         if reuse is not None:
             report = replace(report, images=report.images + reuse.stay, update=reuse.counts)
         if not report.images - resumed - (reuse.stay if reuse else 0):
             return report
         return with_ceilings(report, opened.engine, inputs, config, stage=stage)
+
+
+def _begun(
+    output: Path, earlier: ScoreRecord | None, known: Mapping[str, Any], choice: Choice
+) -> str | None:
+    """The precision of the finished or unfinished run that this one continues."""
+    if earlier is not None:
+        return earlier.model.precision
+    suffix = f".{choice.name}"
+    return begun_precision(standing_plan(output, suffix=suffix, folder=choice.folder), known)
 
 
 def check_model(
@@ -268,8 +300,7 @@ def quarantine_of(folder: Path | None, source: str | Path, inputs: Inputs) -> Qu
     """
     if folder is None:
         return None
-    if not is_url(source):
-        refuse_inside(folder, Path(source))
+    refuse_inside(folder, source)
     globs = {"include": list(inputs.globs.include), "exclude": list(inputs.globs.exclude)}
     run = {"source": source_name(source), "listing": inputs.digest(), **globs}
     return Quarantine(folder, run=run)

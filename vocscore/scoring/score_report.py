@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from vocscore.scoring.output.destination import Destination
     from vocscore.scoring.update.reuse import Reuse
 
+_SOMETIMES = ("features", "tta", "precision", "processes", "units", "left", "gpu")
+"""Fields that are left out of the JSON where they do not apply."""
+
 
 @dataclass(frozen=True)
 class ScoreReport(Printed):
@@ -45,10 +48,14 @@ class ScoreReport(Printed):
             error), 'dropped' (their images are gone) and 'kept' (though their images are gone).
         features: path of the features; None if they were not asked for.
         tta: the views of each image; None: one.
+        precision: the arithmetic that `auto` took, and why; None if it had no choice.
+        processes: how many were started without being asked for, and why; None: none.
         units: the share of a job, such as '3/16' or 'any'; None: the output was written.
         left: with `units`, how many units of all jobs were not committed yet.
         peak_memory_bytes: the most that this process has had in memory, or the largest of its
             workers on this machine that have ended; 0 if nothing was scored.
+        gpu: the GPU of this process and the number of its JPEG engines; None on the CPU and with
+            `devices`.
     """
 
     images: int
@@ -64,9 +71,12 @@ class ScoreReport(Printed):
     update: Mapping[str, int] | None = None
     features: Path | None = None
     tta: str | None = None
+    precision: str | None = None
+    processes: str | None = None
     units: str | None = None
     left: int | None = None
     peak_memory_bytes: int = 0
+    gpu: str | None = None
 
     def __str__(self) -> str:
         """Return images, errors by reason, the rate, and the path of the rows."""
@@ -109,7 +119,7 @@ class ScoreReport(Printed):
     def to_json(self) -> dict[str, Any]:
         """Return plain values, with the rate, the errors and, if measured, the bottleneck."""
         value = {**stored(asdict(self)), "output": str(self.output), "errors": self.errors}
-        for name in ("features", "tta", "units", "left"):  # only if asked for
+        for name in _SOMETIMES:
             told = value.pop(name)
             plain = told if isinstance(told, int) else str(told)
             value.update({} if told is None else {name: plain})

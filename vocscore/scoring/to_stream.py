@@ -106,6 +106,6 @@ def score_to_stream(
         scoring.run(engine)
         seconds = time.monotonic() - started
         report = report_of(inputs, rows, resumed=0, seconds=seconds, output=Path("-"))
-        report = replace(report, tta=config.compute.tta)
+        report = replace(report, tta=config.compute.tta, precision=opened.chosen, gpu=opened.gpu)
         report = replace(report, problems=(*report.problems, *opened.notices))
         return with_ceilings(report, engine, inputs, config, stage=stage)

@@ -175,7 +175,13 @@ def compute_features(
 
 
 def _undecodable(image: ImageRef, failure: Failure) -> str:
-    command = shlex.join(["vocscore", "verify", str(Path(image.file).parent), "--decode"])
+    verify = ["vocscore", "verify", str(Path(image.file).parent)]
+    if image.sha256 is not None:  # it was decoded before it was packed
+        return (
+            f"{image.name}: {failure.fault}. The shards were damaged after they were packed: copy "
+            f"them again, or pack again. To list every problem: {shlex.join(verify)}"
+        )
+    command = shlex.join([*verify, "--decode"])
     return (
         f"{image.name}: {failure.fault}. The shards hold an image that cannot "
         f"be decoded: pack again without --no-verify. To list all such images: {command}"

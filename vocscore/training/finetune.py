@@ -9,8 +9,9 @@ import torch
 
 from vocscore.pipeline.augment import Views
 from vocscore.pipeline.batch import Batch
-from vocscore.pipeline.devices import bring
+from vocscore.pipeline.devices import bring, is_gpu
 from vocscore.runtime.precision import computes_in_bf16
+from vocscore.training.allocation import reused_memory
 from vocscore.training.distributed import from_first, gather, with_shared_gradients
 from vocscore.training.learner import Learner
 from vocscore.training.losses import Losses, mean_loss
@@ -106,7 +107,10 @@ class FinetuneTrainer:
 
     def _pass(self, number: int) -> tuple[Visit, Visit]:
         """Run this process's part of an epoch: the training split, then the validation split."""
-        return self._train(number), self._validate()
+        if is_gpu(self._decoding.device):
+            return self._train(number), self._validate()
+        with reused_memory():
+            return self._train(number), self._validate()
 
     def _train(self, number: int) -> Visit:
         split, ranks = self._splits.train, self._decoding.ranks

@@ -26,8 +26,9 @@ from vocscore.training.finetune import FinetuneTrainer, in_bf16
 from vocscore.training.folds import divide, select, train_folds
 from vocscore.training.head_fits import settled
 from vocscore.training.map_memory import check_room_for_maps
+from vocscore.training.quantizing import Quantizing
 from vocscore.training.run import TrainingRun, set_generators
-from vocscore.training.run_folder import OUT_OF_FOLD, load_state, start_run
+from vocscore.training.run_folder import OUT_OF_FOLD, QUANTIZE, load_state, start_run
 from vocscore.training.setup import (
     Start,
     choose_device,
@@ -42,7 +43,7 @@ from vocscore.training.setup import (
 from vocscore.training.splits import used_images
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from vocscore.config.training import OptimizationConfig
     from vocscore.device import Device
@@ -57,6 +58,12 @@ if TYPE_CHECKING:
 
 def fit(job: Job, splits: Splits) -> TrainReport:
     """Fit a network to the splits and write a run; see `vocscore.training.train.train`."""
+    quantizing = Quantizing(job)
+    return quantizing.added(_fit(job, splits, quantizing.steps))
+
+
+def _fit(job: Job, splits: Splits, steps: Sequence[Callable[[ModelCard], None]]) -> TrainReport:
+    """Fit the network; `steps` come last."""
     device = choose_device(job.compute.device, job.ranks)
     if not device.is_gpu and job.config.optimization.tune == "head":
         core()  # a missing dependency is reported before the folder is made
@@ -76,7 +83,7 @@ def fit(job: Job, splits: Splits) -> TrainReport:
         over = so_far.is_over(epochs=job.config.passes, patience=job.config.checkpoint.patience)
         if over and division is None:
             from_first(None, job.ranks)
-            return run.finish()
+            return run.finish(*steps)
         job.stage("preparing the network")
         decoding = open_decoding(
             job.compute.loader,
@@ -95,8 +102,8 @@ def fit(job: Job, splits: Splits) -> TrainReport:
             from_first(Start(config["shards_sha256"], begun), job.ranks)
             features = _train(job, run, decoding, state, division=division)
         if division is None or features is None:
-            return run.finish()
-        return _finish_with_folds(job, run, features, division, decoding)
+            return run.finish(*steps)
+        return _finish_with_folds(job, run, features, division, decoding, steps=steps)
 
 
 def _divide(job: Job, splits: Splits, classes: tuple[str, ...]) -> Division | None:
@@ -148,9 +155,15 @@ def _train(
 
 
 def _finish_with_folds(
-    job: Job, run: TrainingRun, features: Features, division: Division, decoding: Decoding
+    job: Job,
+    run: TrainingRun,
+    features: Features,
+    division: Division,
+    decoding: Decoding,
+    *,
+    steps: Sequence[Callable[[ModelCard], None]],
 ) -> TrainReport:
-    """Train the heads of the folds, then finish the run.
+    """Train the heads of the folds, then finish the run; `steps` come last.
 
     Raises:
         DivergedError: a head's loss is NaN or infinite; the run is finished without predictions.
@@ -190,7 +203,7 @@ def _finish_with_folds(
         )
 
     lone = tuple(run.card.classes[c] for c in division.lone)
-    return replace(run.finish(write), out_of_fold=job.out / OUT_OF_FOLD, lone=lone)
+    return replace(run.finish(write, *steps), out_of_fold=job.out / OUT_OF_FOLD, lone=lone)
 
 
 def _config(
@@ -206,6 +219,7 @@ def _config(
         "weights_from": card.weights,
         SEED: job.config.data.seed,
         FOLDS: job.folds,
+        **({QUANTIZE: True} if job.quantize else {}),
         **stored({"loader": job.compute.loader}),
         "device": str(device),
         "threads": job.threads,

@@ -9,7 +9,7 @@ from shards.manifest import manifest_hash, read_manifest
 from vocscore.errors import TrainError
 from vocscore.training.distributed import from_first
 from vocscore.training.finetune import FinetuneTrainer
-from vocscore.training.job import loader_threads
+from vocscore.training.job import bound_memory, loader_threads
 from vocscore.training.setup import (
     choose_device,
     frozen_features,
@@ -51,6 +51,7 @@ def follow(shards: Path, config: TrainConfig, compute: ComputeConfig, *, ranks: 
         return
     if manifest_hash(shards) != start.shards:
         raise TrainError(f"{shards}: differs from the dataset of the first process.")
+    bound_memory(compute, ranks)
     place = choose_device(compute.device, ranks)
     splits = load_splits(shards, config.data)
     with seeded(config.data.seed, device=place):

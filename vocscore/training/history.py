@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.evaluation.metrics import Report
+    from vocscore.exporting.quantize import QuantizeReport
     from vocscore.training.converged import Converged
 
 FIGURES = ("loss", "iou", "precision", "recall", "f1", "mean_average_precision")
@@ -112,6 +113,8 @@ class TrainReport(Printed):
             seen another one.
         solved: how the head was solved with --solver lbfgs; None if it was trained in steps.
         residual: CSRA's lambda, if the validation split chose it.
+        quantized: the 8-bit model compared with float32; None if it was not asked for, or not
+            close enough, of which `problems` has a line.
         problems: warnings that did not stop the run, one line each.
     """
 
@@ -126,6 +129,7 @@ class TrainReport(Printed):
     lone: tuple[str, ...] = ()
     solved: Converged | None = None
     residual: float | None = None
+    quantized: QuantizeReport | None = None
 
     def __str__(self) -> str:
         """Summarize the kept epoch on the validation split, and name the run's folder."""

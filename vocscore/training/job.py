@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vocscore.machine import usable_cores
+from vocscore.machine import bound_images, usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ class Job:
     compute: ComputeConfig
     resume: bool
     folds: int | None
+    quantize: bool
     recipe: str | None
     ranks: Ranks
     chart_format: str
@@ -44,6 +45,11 @@ class Job:
         """Report the stage that starts now."""
         if self.on_stage is not None:
             self.on_stage(name)
+
+
+def bound_memory(compute: ComputeConfig, ranks: Ranks) -> None:
+    """Bound the memory for images of this process: its share of what was asked for."""
+    bound_images(compute.image_memory, processes=ranks.local_size)
 
 
 def loader_threads(compute: ComputeConfig, ranks: Ranks) -> int:

@@ -89,12 +89,12 @@ class TrainingRun:
                 f"{error} {self.out} holds the checkpoint of epoch {self.so_far.kept.epoch}."
             ) from error
 
-    def finish(self, write_more: Callable[[ModelCard], None] | None = None) -> TrainReport:
+    def finish(self, *write_more: Callable[[ModelCard], None]) -> TrainReport:
         """Write the kept epoch's network, with the thresholds and temperature fitted to it.
 
         Args:
-            write_more: called with the network's card when everything else is written; if it is
-                interrupted, the run can be resumed.
+            *write_more: each is called with the network's card when everything else is written;
+                if it is interrupted, the run can be resumed.
         """
         kept = self.so_far.kept
         assert kept is not None
@@ -146,8 +146,8 @@ class TrainingRun:
             charts=not problems,
             chart_format=self.chart_format,
         )
-        if write_more is not None:
-            write_more(card)
+        for write in write_more:
+            write(card)
         end_run(self.out)
         unseen = tuple(card.classes[c] for c in without_positives(self.splits.train))
         return TrainReport(

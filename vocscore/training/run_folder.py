@@ -42,10 +42,12 @@ RUN_FILES = (
     *(OUT_OF_FOLD, record_file(Path(OUT_OF_FOLD)).name),
     *(WEIGHTS_FILE, ONNX_FILE, CARD_FILE, STATE),
 )
-_ANYWHERE = ("shards", "threads", "recipe", PACKED)
+QUANTIZE = "quantize"
+"""The key of `--quantize`, in the settings of runs that were trained with it."""
+_ANYWHERE = ("shards", "threads", "recipe", PACKED, QUANTIZE)
 """Settings that may differ in a resume: the dataset is identified by its manifest, wherever it is;
-the number of threads changes no result; a recipe is the settings that it gave; and older runs
-record less about their dataset."""
+the number of threads changes no result; a recipe is the settings that it gave; older runs record
+less about their dataset; and an 8-bit model is made of the result."""
 
 
 def check_room(out: Path, *, overwrite: bool, resume: bool) -> None:

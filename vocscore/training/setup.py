@@ -28,6 +28,7 @@ from vocscore.training.linear_probe import measure
 from vocscore.training.losses import open_loss
 from vocscore.training.train_head import open_head_fit
 from vocscore.training.trainer import largest_share
+from vocscore.training.winograd import with_fewer_multiplications
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -224,6 +225,8 @@ def open_fit(
     """
     if config.optimization.tune == "all":
         network = with_shared_statistics(network, decoding.ranks, device=decoding.device)
+        bf16 = in_bf16(config.optimization.precision, device=decoding.device)
+        network = with_fewer_multiplications(network, device=decoding.device, bf16=bf16)
         network.to(decoding.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         opened = open_loss(config.loss, splits.train.labels, device=decoding.device)
         return FinetuneTrainer(

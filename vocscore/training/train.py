@@ -18,12 +18,13 @@ from vocscore.config.training import TrainConfig
 from vocscore.device import Device
 from vocscore.errors import TrainError
 from vocscore.evaluation.thresholds import parse_rule
+from vocscore.exporting.quantizable import require_nncf
 from vocscore.models.backbones import check_backbone
 from vocscore.models.weight_files import check_weights
 from vocscore.ranks import ALONE
 from vocscore.records.run_settings import FOLDS, SEED, recorded_settings
 from vocscore.training.history import EpochResult, TrainReport
-from vocscore.training.job import Job
+from vocscore.training.job import Job, bound_memory
 from vocscore.training.recipes import load_recipe
 from vocscore.training.run_folder import TENSORBOARD, check_room, check_same
 from vocscore.training.splits import check_best, check_lambda, load_splits
@@ -53,6 +54,7 @@ def train(
     resume: bool = False,
     folds: int | None = None,
     tensorboard: bool = False,
+    quantize: bool = False,
     recipe: str | None = None,
     ranks: Ranks = ALONE,
     chart_format: str = "png",
@@ -81,6 +83,7 @@ def train(
         folds: also write out-of-fold predictions (`OUT_OF_FOLD` in the run's folder), by heads of
             this many folds; None: do not.
         tensorboard: also write every epoch to the run's folder `tensorboard`.
+        quantize: also write the 8-bit model that `vocscore quantize` makes of the run.
         recipe: the source of the settings, for the record.
         ranks: the first of the processes that train together; the others are in `follow`.
         chart_format: of the run's charts: 'png', 'svg' or 'both'.
@@ -95,7 +98,7 @@ def train(
             unusable, the images cannot be divided into folds, or one cannot be decoded.
         DivergedError: the loss is NaN or infinite; if an epoch was finished, the run holds the
             last kept network.
-        CheckpointError: the backbone or its weights are not available.
+        CheckpointError: the backbone or its weights, or with `quantize` NNCF, are not available.
         DeviceError: the device does not exist.
         EvalError: an unknown rule for thresholds or difficult labels.
         DamageError: the shards are incomplete or damaged.
@@ -104,6 +107,8 @@ def train(
     check_room(out, overwrite=overwrite, resume=resume)
     if folds is not None and config.optimization.tune != "head":
         raise TrainError("--folds needs --tune head: other heads are trained on the same features.")
+    if quantize:
+        require_nncf()
     parse_rule(config.checkpoint.thresholds)
     Device.parse(compute.device)
     check_backbone(config.model.backbone)
@@ -116,6 +121,7 @@ def train(
         compute=compute,
         resume=resume,
         folds=folds,
+        quantize=quantize,
         recipe=recipe,
         ranks=ranks,
         chart_format=chart_format,
@@ -124,6 +130,7 @@ def train(
         on_epoch=on_epoch,
         on_stage=on_stage,
     )
+    bound_memory(compute, ranks)
     job.stage("reading labels")
     splits = load_splits(shards, config.data)
     check_best(splits, config.checkpoint)

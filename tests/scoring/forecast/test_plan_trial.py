@@ -119,3 +119,10 @@ def test_without_two_batches_there_is_no_rate() -> None:
     """Nothing is predicted from nothing."""
     with pytest.raises(ScoreError, match="less than two batches"):
         trial_of([Mark(1.0, 10, 0)])
+
+
+def test_what_the_first_images_take_longer_is_a_delay() -> None:
+    """Two seconds until the stages are full, at 20 images/s: 1.5 s more than ten images take."""
+    trial, _ = run(FakeEngine([2.0, *repeat(0.5, 100)]), seconds=8)
+    assert trial.delay == pytest.approx(1.5)
+    assert run(FakeEngine(repeat(0.5)), seconds=8)[0].delay == pytest.approx(0, abs=1e-9)

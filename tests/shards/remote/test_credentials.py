@@ -91,3 +91,51 @@ def test_machine_of_the_cloud(nothing: Bucket, tmp_path: Path) -> None:
     """On a machine of the cloud its own credentials are used; the machine says so in a file."""
     (tmp_path / "sys_vendor").write_text("Amazon EC2\n")
     assert credentials.s3_options("s3://b") == {"endpoint": nothing.server.url}
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["minio:9000", "http://", "https://user:SECRET@", "http://a b", "http://h:port"]
+)
+def test_an_endpoint_that_is_no_address(
+    storage: Bucket, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    """One line that does not show it, and no end of the library's thread."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    opening.forget()
+    with pytest.raises(StorageError, match="the endpoint is not an address") as error:
+        store.read(storage.url("k"))
+    assert "SECRET" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("/no/such/program", "no such file"),
+        ("/bin/false", "custom-process"),
+        ("/bin/echo SECRET", "prints no credentials"),
+    ],
+)
+def test_a_program_of_a_profile_that_fails(
+    nothing: Bucket, tmp_path: Path, program: str, why: str
+) -> None:
+    """A line, and not a missing image, for which it would be taken as FileNotFoundError."""
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "config").write_text(f"[default]\ncredential_process = {program}\n")
+    url = nothing.put("k", b"1")
+    with pytest.raises(StorageError, match=f"profile cannot be used: .*{why}") as error:
+        store.read(url)
+    assert "SECRET" not in str(error.value)
+
+
+def test_a_login_that_has_expired(nothing: Bucket, tmp_path: Path) -> None:
+    """Credentials that cannot be renewed are no denied access."""
+    (tmp_path / ".aws").mkdir()
+    old = (
+        '{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c", '
+        '"Expiration": "2020-01-01T00:00:00Z"}'
+    )
+    (tmp_path / ".aws" / "config").write_text(
+        f"[default]\ncredential_process = /bin/echo '{old}'\n"
+    )
+    with pytest.raises(StorageError, match="a login has expired"):
+        store.read(nothing.url("k"))

@@ -144,3 +144,14 @@ def test_without_extras(monkeypatch: pytest.MonkeyPatch, module: str, url: str, 
     with pytest.raises(StorageError) as error:
         store.read(url)
     assert f"pip install '{extra}'" in str(error.value)
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "junk"])
+def test_a_hub_that_is_not_reached(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """One line, whatever the library's client raises."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    hub._looked_up.cache_clear()
+    with pytest.raises(StorageError, match="the hub cannot be reached") as error:
+        store.check("hf://datasets/org/set")
+    assert error.value.passing

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shards.errors import StorageError
-from shards.remote import opening, store
+from shards.remote import opening, pages, store
 from shards.remote.download import fetch
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def test_listing(storage: Bucket) -> None:
 def test_listing_streams(storage: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first entries come before the last page was asked for."""
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")
-    monkeypatch.setattr(store, "_CHUNK", 10)
+    monkeypatch.setattr(pages, "CHUNK", 10)
     for number in range(95):
         storage.put(f"{number:02d}")
     entries = store.listing(storage.url())

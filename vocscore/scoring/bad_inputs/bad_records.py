@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from shards.files import open_binary
+from shards.remote.places import has_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,7 +40,8 @@ def bad_records(images: Sequence[ImageRef], failures: Mapping[int, Fault]) -> It
     """Yield the failed rows of a unit, in order."""
     for row, fault in sorted(failures.items(), key=lambda failure: failure[0]):
         ref = images[row]
-        file = ref.file if ref.fault is None else ""
+        # A signed address is stored nowhere, so such an input is listed but not copied.
+        file = "" if ref.fault is not None or has_secret(ref.file) else ref.file
         yield BadRecord(ref.name, str(fault.reason), fault.detail, file, ref.offset, ref.size)
 
 

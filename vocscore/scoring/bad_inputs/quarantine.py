@@ -8,7 +8,7 @@
 
 A copy gets its name when it is complete, and an existing one is not copied again, so a killed run
 can resume. The bad inputs are read from the ledger, so a quarantine can be requested when a run is
-resumed. One on object storage is made in the cache, and uploaded with the table.
+resumed. One on object storage is made in $TMPDIR, and uploaded with the table.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ import io
 import json
 import os
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shards import atomic
 from shards.files import open_regular, read_regular
 from shards.remote import store
-from shards.remote.places import is_remote
+from shards.remote.places import is_below, is_remote
 from vocscore.errors import ScoreError
 from vocscore.scoring.bad_inputs import bad_records, remote_copies
 from vocscore.scoring.bad_inputs.places import Places
@@ -32,7 +33,6 @@ from vocscore.scoring.output.mirrored import url_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from vocscore.scoring.bad_inputs.bad_records import BadRecord
 
@@ -283,14 +283,23 @@ def _cannot_write(path: Path, error: OSError) -> ScoreError:
     )
 
 
-def refuse_inside(folder: Path, source: Path) -> None:
+def refuse_inside(folder: Path, source: str | Path) -> None:
     """Raise if the copies would become inputs of the next run.
+
+    Args:
+        folder: of the quarantine.
+        source: a path, or a URL as text.
 
     Raises:
         ScoreError: `folder` is in `source` or is the same folder.
     """
-    inside, outside = folder.resolve(), source.resolve()
-    if source.is_dir() and (inside == outside or outside in inside.parents):
+    url, text = url_of(folder), os.fspath(source)
+    if url is not None or is_remote(text):
+        is_inside = url is not None and is_remote(text) and is_below(url, text)
+    else:
+        inside, outside = folder.resolve(), Path(source).resolve()
+        is_inside = outside.is_dir() and (inside == outside or outside in inside.parents)
+    if is_inside:
         raise ScoreError(
             f"{folder}: inside {source}, so the copies would become inputs. Name a folder "
             "elsewhere with --quarantine."

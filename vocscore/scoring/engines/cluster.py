@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from shards.errors import Error, Reason
 from vocscore.errors import ScoreError
-from vocscore.machine import settle_threads
+from vocscore.machine import processes_here, settle_threads
 from vocscore.scoring.engines.processes import WorkerEngine
 from vocscore.scoring.engines.worker import ScoringWork
 from vocscore.workers.dispatch import Policy
@@ -80,7 +80,7 @@ class ClusterOpener:
         return not all(os.path.exists(p) or _has_files(posixpath.dirname(p)) for p in self.sees)  # noqa: PTH110
 
     def _resolved(self) -> EngineOpener:
-        """The opener with this machine's arithmetic."""
+        """The opener with this machine's arithmetic, and its share of the memory for images."""
         from vocscore.models.card import load_card
         from vocscore.runtime import resolve_device
         from vocscore.runtime.precision import resolve_precision
@@ -88,7 +88,8 @@ class ClusterOpener:
         device = resolve_device(self.engine.device)
         card = load_card(self.engine.checkpoint)
         precision = resolve_precision(self.engine.precision, card, device=device)
-        return replace(self.engine, device=device, precision=precision)
+        memory = max(1, self.engine.image_memory // processes_here(self.cores))
+        return replace(self.engine, device=device, precision=precision, image_memory=memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,7 @@ def open_cluster(
     config: ClusterConfig,
     *,
     sees: Sequence[str],
+    settled: Callable[[EngineOpener], EngineOpener],
     notice: Callable[[str], None],
     stage: Callable[[str], None],
 ) -> ClusterEngine:
@@ -181,6 +183,7 @@ def open_cluster(
             worker, 0 for one per core of its share.
         config: the cluster and the shares; `on` is given.
         sees: files that every machine must see.
+        settled: decides what is the same on all machines, when the device is known.
         notice: see `Dispatcher`.
         stage: called with the name of the stage that begins.
 
@@ -203,7 +206,7 @@ def open_cluster(
             gpus=config.gpus_per_process,
         )
         device = "cuda:0" if share.gpus else "cpu"  # Ray shows a process only its own GPUs
-        engine = replace(template, device=device, threads=template.threads or share.cpus)
+        engine = settled(replace(template, device=device, threads=template.threads or share.cpus))
         opener = ClusterOpener(engine, share.cpus, tuple(sees), version("vocscore"))
         transport = RayTransport(cluster, ClusterJob(opener), share)
     except BaseException:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vocscore.config.compute import ComputeConfig
 from vocscore.errors import ScoreError
-from vocscore.machine import parse_device, settle_threads, usable_cores
+from vocscore.machine import bound_images, parse_device, settle_threads, usable_cores
 from vocscore.scoring.engines.local import LocalEngine
 from vocscore.scoring.engines.processes import ProcessEngine
 from vocscore.workers.kind import kind_of
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vocscore.config.tta import Tta
+    from vocscore.pipeline.batch import ImageLoader
+    from vocscore.pipeline.preprocess import Preprocess
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,10 @@ class EngineOpener:
         threads: number of threads that read and decode.
         precision: as returned by `resolve_precision`.
         max_pixels: width times height of the largest image that is decoded.
+        image_memory: MiB for the images that its process decodes at the same time.
         features: whether the backbone's features are computed too.
         tta: the views of each image; None: as it is.
+        int8: hash of the quantized model, with precision 'int8'.
     """
 
     checkpoint: Path
@@ -43,8 +48,10 @@ class EngineOpener:
     batch_size: int
     threads: int
     max_pixels: int
+    image_memory: int = ComputeConfig.image_memory
     features: bool = False
     tta: Tta | None = None
+    int8: str | None = None
 
     def open(self) -> LocalEngine:
         """Load the network and open the loader.
@@ -53,11 +60,10 @@ class EngineOpener:
             CheckpointError: the checkpoint has changed or is damaged.
             DeviceError: the device cannot be used.
         """
-        from vocscore.config.tta import sizes_of
-        from vocscore.pipeline.several_sizes import open_sizes
         from vocscore.runtime.scorer import open_scorer
         from vocscore.scoring.engines.batching import CPU_GROUP, FixedBatcher
 
+        bound_images(self.image_memory)
         group = CPU_GROUP if self.device == "cpu" else self.batch_size
         runtime, card = open_scorer(
             self.checkpoint,
@@ -67,21 +73,33 @@ class EngineOpener:
             group=group,
             features=self.features,
             tta=self.tta,
-        )
-        loader = open_sizes(
-            self.loader,
-            card.preprocess,
-            sizes_of(self.tta, card.preprocess.size),
-            batch_size=self.batch_size,
-            device=self.device,
-            threads=self.threads,
-            max_pixels=self.max_pixels,
+            int8=self.int8,
         )
         return LocalEngine(
-            loader,
+            self.open_loader(card.preprocess),
             FixedBatcher(runtime, group=group),
             classes=len(card.classes),
             features=runtime.features,
+        )
+
+    def open_loader(self, preprocess: Preprocess, *, threads: int | None = None) -> ImageLoader:
+        """Open a loader.
+
+        Args:
+            preprocess: of the model.
+            threads: instead of its own.
+        """
+        from vocscore.config.tta import sizes_of
+        from vocscore.pipeline.several_sizes import open_sizes
+
+        return open_sizes(
+            self.loader,
+            preprocess,
+            sizes_of(self.tta, preprocess.size),
+            batch_size=self.batch_size,
+            device=self.device,
+            threads=threads or self.threads,
+            max_pixels=self.max_pixels,
         )
 
 
@@ -167,17 +185,14 @@ def open_workers(template: EngineOpener, devices: Sequence[str]) -> ProcessEngin
     """Start a worker on each device and wait until all have loaded.
 
     Args:
-        template: its threads and the machine's cores are divided among the workers; its device
-            is ignored.
+        template: its threads, its memory for images and the machine's cores are divided among
+            the workers; its device is ignored.
         devices: as returned by `resolve_devices`.
     """
     from dataclasses import replace
 
     number = len(devices)
     threads, cores = max(1, template.threads // number), max(1, usable_cores() // number)
-    return ProcessEngine(
-        [
-            WorkerOpener(replace(template, device=device, threads=threads), cores)
-            for device in devices
-        ]
-    )
+    memory = max(1, template.image_memory // number)
+    each = replace(template, threads=threads, image_memory=memory)
+    return ProcessEngine([WorkerOpener(replace(each, device=d), cores) for d in devices])

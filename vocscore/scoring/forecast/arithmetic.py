@@ -46,7 +46,7 @@ class Times:
 
     Attributes:
         listing: of the source.
-        start: for loading the libraries and the model.
+        start: for loading the libraries and the model, and until all stages have something to do.
         ceilings: what the measurement of the ceilings takes.
         ceilings_after: duration of a run after which it measures them; infinite: never.
     """

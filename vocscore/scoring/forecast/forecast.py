@@ -83,9 +83,11 @@ def plan(
     """
     stage = on_stage or (lambda _name: None)
     config = config or PlanConfig()
+    began = time.perf_counter()
     choice = choose(output, folder_format=config.output.format)
     card, identity = check_model(checkpoint, config.compute)
     rows_format = _rows_format(choice, card, config)
+    checked = time.perf_counter() - began  # PyTorch is loaded, which takes seconds
     busy = busy_with_others()
     stage("listing inputs")
     started = time.perf_counter()
@@ -96,7 +98,9 @@ def plan(
     stage("loading the model")
     from vocscore.scoring.engines.opened import open_here
 
-    used = open_here(config.scoring, card, checkpoint=checkpoint, identity=identity)
+    used = open_here(
+        config.scoring, card, checkpoint=checkpoint, identity=identity, images=inputs.images
+    )
     engine, opener = used.engine, used.opener
     opened = time.perf_counter()
     on_gpu = opener.device.startswith("cuda")
@@ -106,7 +110,7 @@ def plan(
             stamped_inputs(inputs, config.scoring, choice),
             config,
             parts=partial(TrialParts, rows_format=rows_format, joined=not choice.folder),
-            times=Times(listing=listed - started, start=opened - listed),
+            times=Times(listing=listed - started, start=checked + opened - listed),
             machine=Machine(usable_cores(), used.devices if on_gpu else 0),
             remote=is_url(source),
             stage=stage,
@@ -183,6 +187,7 @@ def _measure(
         batch_size=batch_size,
         times=replace(
             times,
+            start=times.start + trial.delay,
             ceilings=time.perf_counter() - started,
             ceilings_after=CEILINGS_AFTER if asked is None else 0.0 if asked else math.inf,
         ),

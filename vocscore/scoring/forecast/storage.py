@@ -7,7 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -105,7 +105,8 @@ def _read_for(
 def _read(ref: ImageRef, max_pixels: int) -> int:
     """Read one image; return its size, for a bad one as far as it is known."""
     try:
-        return len(read_bytes(ref, max_pixels=max_pixels))
+        # not compared with a hash, which would not be the storage's time
+        return len(read_bytes(replace(ref, sha256=None), max_pixels=max_pixels))
     except BadImage:
         if ref.size >= 0:
             return ref.size

@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from vocscore.errors import ScoreError
@@ -56,12 +56,15 @@ class Trial:
         errors: how many of these are errors.
         seconds: time that they took.
         deviation: standard error of the rate, as a share of it: of its changes during the trial.
+        delay: seconds by which the first images came later than at this rate, while the stages
+            had nothing to do yet.
     """
 
     images: int
     errors: int
     seconds: float
     deviation: float
+    delay: float = 0.0
 
     @property
     def images_per_second(self) -> float:
@@ -92,6 +95,7 @@ def try_out(
     running: dict[int, Advance] = {}
     finished = errors = 0
     marks: list[Mark] = []
+    begun = clock()
     with closing(engine.score(units)) as events:
         for event in events:
             if isinstance(event, Advance):
@@ -107,7 +111,9 @@ def try_out(
                 marks.append(Mark(clock(), done, bad))
             if _is_over(marks, seconds):
                 break
-    return trial_of(_counted(marks, seconds))
+    trial = trial_of(_counted(marks, seconds))
+    at_rate = marks[0].images / trial.images_per_second
+    return replace(trial, delay=max(0.0, marks[0].seconds - begun - at_rate))
 
 
 def _counted(marks: Sequence[Mark], seconds: float) -> Sequence[Mark]:

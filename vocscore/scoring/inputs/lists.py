@@ -15,7 +15,8 @@ from shards.archives import ARCHIVE_SUFFIXES, archive_of_name
 from shards.errors import Fault, Reason
 from shards.file_kinds import count
 from shards.paths import shown
-from shards.remote.places import is_remote
+from shards.remote.places import REFUSED, has_secret, is_http, is_remote, redacted
+from shards.remote.signed import is_signed
 from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.collector import NAMES_BETWEEN_CALLS, Collector
 from vocscore.scoring.inputs.urls import refusal_of_url, scheme_of
@@ -52,12 +53,14 @@ class Listed:
         faults: faults of those names that clearly cannot be read.
         skipped: kind -> number of lines that are not paths.
         notes: warnings for the user, one line each.
+        signed: whether some names are web addresses with signatures or secrets.
     """
 
     names: Sequence[str] = ()
     faults: dict[str, Fault] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    signed: bool = False
 
 
 def read_list(lines: Iterable[bytes], where: str, *, root: str) -> Listed:
@@ -81,9 +84,11 @@ def read_list(lines: Iterable[bytes], where: str, *, root: str) -> Listed:
     for number, line in _lines(lines, where):
         if number % NAMES_BETWEEN_CALLS == 0:
             names.relieve()
-        if is_plain(line):
+        if is_plain(line) and not ("?" in line and is_http(root)):
             names.recent.append(line)
             continue
+        if is_remote(line) and not is_http(line) and has_secret(line):
+            raise ScoreError(f"{where}, line {number}: {shown(redacted(line))}: {REFUSED}.")
         name = _read_line(line, root, found)
         if name is None:
             continue
@@ -142,6 +147,7 @@ def _read_line(line: str, root: str, found: Listed) -> str | None:
         return None
     elif remote or is_remote(line):  # a look at every unusual line would take a request each
         name, fault = line, _unfit_name(line)
+        found.signed = found.signed or is_signed(line if is_remote(line) else f"{root}/{line}")
     else:
         name, fault = _interpreted(line, root)
     if fault is not None:

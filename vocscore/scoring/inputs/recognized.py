@@ -115,7 +115,9 @@ def list_of(file: BinaryIO, where: str, *, root: str) -> LooseFiles:
         ScoreError: as for `read_list`.
     """
     found = read_list(_lines(file), where, root=root)
-    return LooseFiles(root, found.names, found.skipped, found.notes, found.faults)
+    return LooseFiles(
+        root, found.names, found.skipped, found.notes, found.faults, signed=found.signed
+    )
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

@@ -42,11 +42,8 @@ def read_remote(url: str, *, listing: Listing = None) -> LooseFiles | Tars:
         StorageError: there is no such bucket, access is denied, or the storage cannot be reached.
         DamageError: the manifest of packed shards is damaged.
     """
-    if url != places.source_name(url):
-        raise ScoreError(
-            f"{shown(places.redacted(url))}: a URL with credentials or a query is not read: they "
-            "would be stored with the run. Set the credentials in the environment, or download it."
-        )
+    if places.has_secret(url):
+        raise ScoreError(f"{shown(places.redacted(url))}: {places.REFUSED}.")
     store.check(url)
     url = store.pinned(url)
     is_folder = url.endswith("/") or not places.name(url)

@@ -41,6 +41,8 @@ def write_inputs(inputs: Inputs, file: BinaryIO) -> None:
     if isinstance(inputs, LooseFiles):
         faults = {name: [str(one.reason), one.detail] for name, one in inputs.faults.items()}
         head |= {"root": _absolute(inputs.root), "stamps": inputs.stamps, "faults": faults}
+        if inputs.signed:
+            head |= {"digest": inputs.names_digest(), "signed": True}
         file.write(_line(head))
         freeze(inputs.names, file)
         return
@@ -75,7 +77,13 @@ def read_inputs(file: Path) -> LooseFiles | Tars:
         }
         names = read_frozen(opened, file, digest=head["digest"])
         held.pop_all()  # the names are read from it later
-        return LooseFiles(names=names, faults=faults, stamps=head["stamps"], **shared)
+        return LooseFiles(
+            names=names,
+            faults=faults,
+            stamps=head["stamps"],
+            signed=head.get("signed", False),
+            **shared,
+        )
 
 
 def _absolute(root: str) -> str:

@@ -22,7 +22,7 @@ from vocscore.scoring.inputs.globs import EVERYTHING
 from vocscore.scoring.inputs.packed import packed_tars
 from vocscore.scoring.inputs.recognized import SOURCES, kind_of_file, list_of, problems_of
 from vocscore.scoring.inputs.tar_units import Tars, open_tars
-from vocscore.scoring.inputs.units import LooseFiles
+from vocscore.scoring.inputs.units import LooseFiles, path_of
 from vocscore.scoring.inputs.urls import refuse_url
 from vocscore.scoring.inputs.walk import walk
 
@@ -106,12 +106,15 @@ def _chosen(inputs: LooseFiles | Tars, globs: Globs, source: str | Path) -> Inpu
             globs=globs,
         )
     else:
-        chosen = replace(inputs, names=kept(inputs.names, globs.keeps), globs=globs)
+        root = inputs.root
+        names = kept(inputs.names, lambda name: globs.keeps(path_of(name, root)))
+        chosen = replace(inputs, names=names, globs=globs)
     if not chosen.names:
         kind = "tars" if isinstance(inputs, Tars) else "images"
+        first = shown(path_of(inputs.names[0], inputs.root))
         raise ScoreError(
             f"{shown(given_name(source))}: {globs} leaves none of its {len(inputs.names)} {kind} "
-            f"(the first is {shown(inputs.names[0])}). A pattern matches the whole path: '*.jpg', "
+            f"(the first is {first}). A pattern matches the whole path: '*.jpg', "
             "'cats/*'."
         )
     return chosen

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from shards.errors import DamageError, Fault, Reason
 from shards.files import open_binary
 from shards.paths import shown
-from shards.remote.places import is_remote
+from shards.remote.places import is_remote, scheme
 from shards.sample import ImageRef
 from shards.tar.images import TarListing, list_tar
 from shards.tar.walk import CompressedTarError
@@ -33,6 +33,7 @@ class TarUnit:
         weight: size in bytes.
         samples: number of images it must contain; None if unknown.
         globs: which of its images are inputs.
+        etag: what it must be when it is read; None: anything.
     """
 
     number: int
@@ -41,6 +42,7 @@ class TarUnit:
     weight: int
     samples: int | None
     globs: Globs = EVERYTHING
+    etag: str | None = None
 
     def read(self) -> Contents:
         """List the tar; one that cannot be read at all becomes a single row.
@@ -53,7 +55,7 @@ class TarUnit:
         if not is_remote(self.root):
             return self._listed(Path(self.root, self.name))
         try:
-            copy = local_copy(self.root, self.name)
+            copy = local_copy(self.root, self.name, etag=self.etag)
         except FileNotFoundError:
             return self._refused(Fault(Reason.VANISHED, "no such file"))
         try:
@@ -61,7 +63,15 @@ class TarUnit:
         except BaseException:
             copy.remove()
             raise
+        here = posixpath.join(posixpath.dirname(self.name), Path(copy.file).name)
         images = [replace(ref, file=copy.url) for ref in contents.images]
+        if here != self.name:  # a key may be longer than the name of a file
+            images = [
+                replace(ref, name=ref.name.replace(f"{here}/", f"{self.name}/", 1))
+                if ref.name.startswith(f"{here}/")
+                else ref
+                for ref in images
+            ]
         return replace(contents, images=images, copy=copy)
 
     def _listed(self, file: Path) -> Contents:
@@ -142,10 +152,12 @@ class Tars:
     def units(self, unit_size: int) -> Iterator[TarUnit]:  # noqa: ARG002 - a tar is never divided
         """Yield one unit per tar."""
         samples = self.samples or [None] * len(self.names)
-        for number, (name, size, count) in enumerate(
-            zip(self.names, self.sizes, samples, strict=True)
+        tags = self.changed if scheme(self.root) == "s3" else [None] * len(self.names)
+        for number, (name, size, count, tag) in enumerate(
+            zip(self.names, self.sizes, samples, tags, strict=True)
         ):
-            yield TarUnit(number, self.root, name, size, count, self.globs)
+            etag = tag if tag and isinstance(tag, str) else None
+            yield TarUnit(number, self.root, name, size, count, self.globs, etag)
 
     def digest(self) -> str:
         """Hash names, sizes and modification times, in order."""

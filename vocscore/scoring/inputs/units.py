@@ -7,14 +7,15 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from shards.remote.places import is_remote
+from shards.remote.places import is_http, is_remote
+from shards.remote.signed import public
 from shards.sample import ImageRef
 from vocscore.scoring.inputs.frozen import FrozenNames, joined_names
 from vocscore.scoring.inputs.globs import EVERYTHING, Globs
 from vocscore.scoring.inputs.stamps import stamped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from shards.errors import Fault
     from vocscore.pipeline.scratch import LocalCopy
@@ -123,17 +124,25 @@ class FileUnit:
         if self.stamps is not None:
             stamps = stamped(root, self.names, hashed=self.stamps == "hash").tobytes()
         if not faults:
-            refs = [ImageRef(name, _file(root, name)) for name in self.names]
+            refs = [_ref(root, name) for name in self.names]
         else:
-            refs = [
-                ImageRef(name, _file(root, name), fault=faults.get(name)) for name in self.names
-            ]
+            refs = [_ref(root, name, faults.get(name)) for name in self.names]
         return Contents(refs, stamps=stamps)
 
 
-def _file(root: str, name: str) -> str:
-    """The file of a name; a list may also have URLs."""
-    return name if "://" in name and is_remote(name) else posixpath.join(root, name)
+def _ref(root: str, name: str, fault: Fault | None = None) -> ImageRef:
+    """The image of a name; a list may also have URLs, whose signatures are not written."""
+    if "://" in name and is_remote(name):
+        return ImageRef(public(name), name, fault=fault)
+    file = posixpath.join(root, name)
+    return ImageRef(path_of(name, root), file, fault=fault)
+
+
+def path_of(name: str, root: str) -> str:
+    """The path of an image in the output: its name, but for what is secret in a web address."""
+    if "://" in name:
+        return public(name)
+    return public(f"{root}/{name}")[len(root) + 1 :] if "?" in name and is_http(root) else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +158,7 @@ class LooseFiles:
         globs: which images are inputs.
         stamps: what is recorded of each file: 'size' for size and modification time, 'hash' for
             also the hash of its bytes; None: nothing.
+        signed: whether some names are web addresses with signatures, which are no part of a path.
     """
 
     root: str
@@ -158,6 +168,7 @@ class LooseFiles:
     faults: Mapping[str, Fault] = field(default_factory=dict)
     globs: Globs = EVERYTHING
     stamps: StampKind | None = None
+    signed: bool = False
 
     @property
     def images(self) -> int:
@@ -180,13 +191,25 @@ class LooseFiles:
 
     def digest(self) -> str:
         """Hash the names, in order; not sizes or dates: checking a million files takes too long."""
+        if self.signed:  # a list that is signed again stays the same list
+            return digest_of(self.names, shown=lambda name: path_of(name, self.root))
+        return self.names_digest()
+
+    def names_digest(self) -> str:
+        """Hash the names as they are, in order."""
         names = self.names
         return names.digest if isinstance(names, FrozenNames) else digest_of(names)
 
 
-def digest_of(lines: Sequence[str]) -> str:
-    """Return the SHA-256 hash, in hexadecimal, of lines that contain no NUL."""
+def digest_of(lines: Sequence[str], *, shown: Callable[[str], str] | None = None) -> str:
+    """Return the SHA-256 hash, in hexadecimal, of lines that contain no NUL.
+
+    Args:
+        lines: some lines.
+        shown: what is hashed of each; None: the line.
+    """
     digest = hashlib.sha256()
     for start in range(0, len(lines), _NAMES_A_CHUNK):
-        digest.update(joined_names(lines[start : start + _NAMES_A_CHUNK]))
+        some = lines[start : start + _NAMES_A_CHUNK]
+        digest.update(joined_names(some if shown is None else map(shown, some)))
     return digest.hexdigest()

@@ -51,7 +51,7 @@ def refusal_of_url(text: str) -> str | None:
     fetch = _OBJECT_STORES.get(scheme)
     if fetch is None:
         return "a URL, but only files are read. Download it first"
-    whole = re.sub(r":/+", "://", text, count=1)
+    whole = places.redacted(_whole(text))
     return (
         "object storage is not read directly. Copy it first, or mount it: "
         f"{fetch} {shlex.quote(whole)} FOLDER"
@@ -72,11 +72,23 @@ def refuse_url(place: str | Path, *, written: bool = False) -> None:
     why = refusal_of_url(text)
     if why is None or (not written and os.path.lexists(text)):
         return
+    safe = _safe(text)
     if written:
         raise ScoreError(
-            f"{text}: a URL, but only files are written. Name a local file, and copy it afterwards."
+            f"{safe}: a URL, but only files are written. Name a local file, and copy it afterwards."
         )
-    raise ScoreError(f"{text}: {why}.")
+    raise ScoreError(f"{safe}: {refusal_of_url(safe)}.")
+
+
+def _safe(text: str) -> str:
+    """Return a URL as it was typed; without what may be secret, if there is some."""
+    whole = _whole(text)
+    return places.redacted(whole) if places.has_secret(whole) else text
+
+
+def _whole(text: str) -> str:
+    """Return a URL with the slash that `Path` drops."""
+    return re.sub(r":/+", "://", text, count=1)
 
 
 def refuse_nameless_url(place: str) -> None:

@@ -23,6 +23,7 @@ from vocscore.scoring.inputs.sources import (
     read_source,
     source_name,
 )
+from vocscore.scoring.jobs.agreed_engine import AgreedEngine
 from vocscore.scoring.jobs.missing import different
 from vocscore.scoring.jobs.share import share_of
 from vocscore.scoring.jobs.shared_inputs import SharedInputs
@@ -32,7 +33,7 @@ from vocscore.scoring.output.earlier import refuse_other
 from vocscore.scoring.output.features_parts import facts
 from vocscore.scoring.output.ledger import opened_store
 from vocscore.scoring.output.marked_run import PARTS, LeftBehindError
-from vocscore.scoring.plan import plan_of
+from vocscore.scoring.plan import begun_precision, plan_of
 from vocscore.scoring.run import check_model, thresholds_of
 from vocscore.scoring.score_report import (
     ScoreReport,
@@ -143,18 +144,14 @@ class _Job:
         listing: Callable[[int], None] | None,
     ) -> ScoreReport:
         """Score the units of the share that are not committed."""
-        self._stage("loading the model")
-        from vocscore.scoring.engines.opened import open_here
-
-        opened = open_here(
-            self._config, self._card, checkpoint=self._checkpoint, identity=self._identity
-        )
-        engine, opener = opened.engine, opened.opener
         with ExitStack() as held:
-            held.enter_context(closing(engine))
-            rows_format, described = self._format(opener)
+            agreed = held.enter_context(closing(self._engine()))
+            agreed.opened()  # before the listing: errors of the model come at once
             for first in (True, False):
                 inputs, begun = self._inputs(listing)
+                opened = agreed.opened()
+                engine, opener = opened.engine, opened.opener
+                rows_format, described = self._format(opener)
                 plan = self._plan(inputs, opener, loader=engine.loader, output=described)
                 if self._earlier is not None and not begun:
                     refuse_other(self._output, self._earlier, {"tta": None, **plan})
@@ -163,7 +160,8 @@ class _Job:
                     ledger = held.enter_context(self._opened(inputs, plan, opener, begun=begun))
                     break
                 except ScoreError:
-                    # Another job has listed the folder at another moment, and its list stands.
+                    # Another job has listed the folder at another moment, or chosen another
+                    # precision: its list and its choice stand.
                     if begun or not first or self._store.plan() is None:
                         raise
             describe(
@@ -175,7 +173,24 @@ class _Job:
                 command=command,
             )
             inputs = self._store.run.inputs()  # also in the first job: its places are absolute
-            return self._score(engine, ledger, inputs, rows_format, progress=progress)
+            report = self._score(engine, ledger, inputs, rows_format, progress=progress)
+            return replace(report, precision=opened.chosen)
+
+    def _engine(self) -> AgreedEngine:
+        return AgreedEngine(
+            self._config,
+            self._card,
+            checkpoint=self._checkpoint,
+            identity=self._identity,
+            begun=self._begun,
+            stage=self._stage,
+        )
+
+    def _begun(self) -> str | None:
+        """The precision of the run that other jobs, or earlier ones, have begun."""
+        if self._earlier is not None:
+            return self._earlier.model.precision
+        return begun_precision(self._store.plan(), self._origin())
 
     def _inputs(self, listing: Callable[[int], None] | None) -> tuple[Inputs, bool]:
         """Return the inputs of the run that was begun, if one was; otherwise list them."""

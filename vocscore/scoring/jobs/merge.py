@@ -215,7 +215,7 @@ class _Merging:
         folder, source = self._config.limits.quarantine, self._plan["source"]
         if folder is None:
             return None
-        refuse_inside(folder, type(folder)(source))
+        refuse_inside(folder, source)
         globs = {"include": list(inputs.globs.include), "exclude": list(inputs.globs.exclude)}
         return Quarantine(folder, run={"source": source, "listing": inputs.digest(), **globs})
 

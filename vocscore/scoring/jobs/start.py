@@ -26,6 +26,7 @@ def start(
     listing: Callable[[int], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
     on_share: Callable[[str], None] | None = None,
+    may_spawn: bool = False,
 ) -> ScoreReport:
     """Score; the arguments are those of `run.score` and `job.score_share`, as are the errors."""
     refresh(output)
@@ -41,6 +42,7 @@ def start(
             progress=progress,
             listing=listing,
             on_stage=on_stage,
+            may_spawn=may_spawn,
         )
     from vocscore.scoring.jobs.job import score_share
 

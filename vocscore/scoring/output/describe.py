@@ -36,7 +36,7 @@ LIBRARIES: Final = (
 """Libraries that decode, compute or write; another version may change the last bits."""
 _SOURCE: Final = ("listing", "include", "exclude")
 _SETTINGS: Final = ("maker", "device", "unit_size", "max_pixels")
-_SOME_SETTINGS: Final = ("tta", "machine")
+_SOME_SETTINGS: Final = ("tta", "machine", "int8")
 """Settings that a plan and a record only have if they are given."""
 _SIZES: Final = ("bytes", BYTES)
 

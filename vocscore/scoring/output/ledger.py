@@ -55,15 +55,37 @@ def open_ledger(
         ScoreError: another run is writing it, it exists, there is an unfinished run with another
             plan or a folder of other files in its place, or it cannot be written.
     """
+    store = _store(output, suffix=suffix, folder=folder, features=features)
+    with opened_store(
+        store, plan, overwrite=overwrite, discard=overwrite if discard is None else discard
+    ) as ledger:
+        yield ledger
+
+
+def standing_plan(output: Path, *, suffix: str, folder: bool) -> dict[str, Any] | None:
+    """Return the plan of the unfinished run of an output; None if there is none.
+
+    The arguments are those of `open_ledger`. Another run may be writing it.
+
+    Raises:
+        ScoreError: it is damaged.
+    """
+    return _store(output, suffix=suffix, folder=folder).plan()
+
+
+def _store(
+    output: Path,
+    *,
+    suffix: str,
+    folder: bool,
+    features: tuple[Path, FeaturesFormat] | None = None,
+) -> PartStore:
     store: PartStore | None = object_store(
         output, suffix=suffix, folder=folder, features_file=features and features[0]
     )
     if store is None:
         store = PosixStore(output, suffix=suffix, folder=folder, features=features)
-    with opened_store(
-        store, plan, overwrite=overwrite, discard=overwrite if discard is None else discard
-    ) as ledger:
-        yield ledger
+    return store
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """Outputs on object storage as paths: what a path does on the disk happens in a mirror.
 
-    CACHE/outputs/<hash>/predictions.csv        as large as the object, without bytes
-    CACHE/outputs/<hash>/predictions.csv.json   the record beside it
-    CACHE/outputs/<hash>/predictions.csv.parts  there if an unfinished run is
+    SCRATCH/outputs/<hash>/predictions.csv        as large as the object, without bytes
+    SCRATCH/outputs/<hash>/predictions.csv.json   the record beside it
+    SCRATCH/outputs/<hash>/predictions.csv.parts  there if an unfinished run is
 
 `refresh` makes the mirror like the storage, so that whether an output exists, is finished or
-differs is found out as for any other. Rows never pass through it.
+differs is found out as for any other. Rows never pass through it. Each process has its own, so that
+jobs on one machine do not change what another one is looking at.
 """
 
 from __future__ import annotations
@@ -13,13 +14,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from pathlib import Path, PosixPath
 from typing import TYPE_CHECKING, Final
 
 from shards.errors import StorageError
 from shards.remote import places, store
-from vocscore import caches
 from vocscore.errors import ScoreError
 from vocscore.records.score_record import record_file
 from vocscore.scoring.output.work_folder import work_folder
@@ -64,18 +63,21 @@ def is_written(place: str) -> bool:
 
 
 def mirrored(url: str) -> Path:
-    """Return the path of an output on object storage; nothing is asked or made.
+    """Return the path of an output on object storage; nothing is asked.
 
     Raises:
-        ScoreError: it names no object.
+        ScoreError: it names no object, or has credentials.
     """
     url = url.rstrip("/")
+    if places.has_secret(url):
+        raise ScoreError(f"{places.redacted(url)}: {places.REFUSED}.")
     above, name = places.parent(url), places.name(url)
     if not name:
         raise ScoreError(f"{url}: a bucket. Name a file in it, such as {url}/predictions.csv.")
+    from vocscore.pipeline.scratch import scratch_folder  # it imports NumPy
+
     digest = hashlib.sha256(above.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    base = caches.folder() or Path(tempfile.gettempdir(), "vocscore")
-    folder = os.fspath(base / "outputs" / digest)
+    folder = os.path.join(scratch_folder(), "outputs", digest)  # noqa: PTH118
     _ABOVE[folder] = above
     return MirroredPath(folder, name)
 
@@ -102,7 +104,7 @@ def refresh(output: Path) -> None:
     except OSError as error:
         why = str(error.strerror or error).lower()
         raise StorageError(
-            f"{url}: {os.fspath(output.parent)} cannot be written: {why}. Set XDG_CACHE_HOME."
+            f"{url}: {os.fspath(output.parent)} cannot be written: {why}. Set TMPDIR."
         ) from error
 
 

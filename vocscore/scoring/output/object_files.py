@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from shards.remote import places, store
 from shards.remote.download import fetch
+from shards.remote.patience import patiently
 from vocscore.scoring.output.marks import BAD
 
 if TYPE_CHECKING:
@@ -34,24 +35,30 @@ class ObjectFiles:
 
     def create(self, name: str, data: bytes) -> bool:
         """Write an object whose key is free."""
-        return store.put_new(self._of(name), data)
+        return patiently(lambda: store.put_new(self._of(name), data))
 
     def put(self, name: str, data: bytes) -> None:
         """Write an object."""
-        store.put(self._of(name), data)
+        patiently(lambda: store.put(self._of(name), data))
 
     def put_file(self, name: str, source: BinaryIO) -> None:
         """Copy a local file, in parts."""
-        with store.writer(self._of(name)) as file:
-            shutil.copyfileobj(source, file, 1 << 20)
+        start = source.tell()
+
+        def copy() -> None:
+            source.seek(start)
+            with store.writer(self._of(name)) as file:
+                shutil.copyfileobj(source, file, 1 << 20)
+
+        patiently(copy)
 
     def exists(self, name: str) -> bool:
         """Whether there is an object of this name."""
-        return store.head(self._of(name)) is not None
+        return patiently(lambda: store.head(self._of(name))) is not None
 
     def read(self, name: str) -> bytes:
         """Read a whole object."""
-        return store.read(self._of(name))
+        return patiently(lambda: store.read(self._of(name)))
 
     def local(self, name: str) -> Path:
         """Fetch an object; the copy is kept until the next call, that of bad records longer."""
@@ -70,7 +77,8 @@ class ObjectFiles:
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove objects."""
-        store.delete(self._of(name) for name in names)
+        urls = [self._of(name) for name in names]
+        patiently(lambda: store.delete(urls))
 
     def close(self) -> None:
         """Remove the local copy."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from shards.files import open_binary
 from shards.remote import places, store
+from shards.remote.patience import patiently
 from vocscore.errors import ScoreError
 from vocscore.records.input_stamps import stamps_file
 from vocscore.records.score_record import record_file
@@ -75,12 +76,16 @@ class ObjectPublisher:
         """Upload the output, then what describes it."""
         del features
         beside, stamps = str(record_file(self._output)), str(stamps_file(self._output))
-        store.delete([beside, stamps])
-        size = self._put_parts(parts()) if self._folder else self._put_file(parts(), write)
+        patiently(lambda: store.delete([beside, stamps]))
+        if self._folder:
+            size = patiently(lambda: self._put_parts(parts()))
+        else:
+            size = patiently(lambda: self._put_file(parts(), write))
         if files is not None:
-            store.put(stamps, files)
+            patiently(lambda: store.put(stamps, files))
         if record is not None:
-            store.put(beside, record(size))
+            told = record(size)
+            patiently(lambda: store.put(beside, told))
         with suppress(OSError):
             mirrored.forget(self._output)
 

@@ -1,0 +1,123 @@
+"""Web servers with odd manners: what can be read is read, the rest is one line."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from shards.errors import StorageError
+from shards.remote import opening, patience, store
+from shards.remote.download import fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DATA = bytes(range(256)) * 50_000  # more than one range
+
+
+class _Odd(BaseHTTPRequestHandler):
+    """The first part of a path is what is odd."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self._send(405, b"")
+
+    def do_GET(self) -> None:
+        odd = self.path.split("/")[1]
+        moved = f"http://localhost:{self.server.server_address[1]}/ranges/x"
+        to = {"file": "file:///etc/passwd", "loop": self.path, "moved": moved}
+        if odd in to:
+            self._send(302, b"", Location=to[odd])
+        elif odd == "gone":
+            self._send(404, b"<html>")
+        elif odd == "chunked":
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"3\r\nabc\r\n0\r\n\r\n")
+        else:
+            self._part(odd, b"" if odd == "empty" else DATA)
+
+    def _part(self, odd: str, data: bytes) -> None:
+        spec = self.headers.get("range")
+        if odd == "plain" or spec is None:
+            return self._send(200, data)
+        first, _, last = spec.removeprefix("bytes=").partition("-")
+        part = data[int(first) : int(last) + 1]
+        if not part:
+            return self._send(416, b"")
+        end = int(first) + len(part) - 1
+        return self._send(206, part, **{"Content-Range": f"bytes {first}-{end}/{len(data)}"})
+
+    def _send(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"ETag": '"e"', **headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        try:
+            self.wfile.write(body)
+        except OSError:  # no more is read than is needed
+            self.close_connection = True
+
+    def log_message(self, *_args: Any) -> None:
+        """Log nothing."""
+
+
+@pytest.fixture
+def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of the server."""
+    pytest.importorskip("obstore")
+    monkeypatch.setattr(patience, "PAUSES", ())
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Odd)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    opening.forget()
+    yield f"http://127.0.0.1:{server.server_port}"
+    opening.forget()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("odd", ["ranges", "plain", "moved"])
+def test_a_server_without_ranges_or_head(address: str, odd: str, tmp_path: Path) -> None:
+    """As `python -m http.server`: size, beginning, middle and whole file are had by GET."""
+    url = f"{address}/{odd}/x.tar"
+    store.check(url)
+    entry = store.head(url)
+    assert entry is not None
+    assert (entry.size, entry.etag) == (len(DATA), '"e"')
+    assert store.read(url, 0, 500) == DATA[:500]
+    assert store.read(url, 1000, 500) == DATA[1000:1500]
+    assert store.read(url) == DATA
+    assert fetch(url, tmp_path / "x.tar") == len(DATA)
+    assert (tmp_path / "x.tar").read_bytes() == DATA
+
+
+def test_nothing_there(address: str, tmp_path: Path) -> None:
+    """A missing file is missing; one without bytes has none."""
+    assert store.head(f"{address}/gone/x") is None
+    assert store.head(f"{address}/empty/x") == store.Entry("x", 0, None)
+    assert store.read(f"{address}/empty/x", 0, 100) == b""
+    assert fetch(f"{address}/empty/x", tmp_path / "x") == 0
+
+
+@pytest.mark.parametrize(
+    ("odd", "line"),
+    [
+        ("file", "answers 302"),
+        ("loop", "redirects are not followed"),
+        ("chunked", "how long it is"),
+    ],
+)
+def test_what_is_not_read(address: str, odd: str, line: str) -> None:
+    """Neither a local file nor a guess; trying again would not help."""
+    with pytest.raises(StorageError, match=line) as error:
+        store.read(f"{address}/{odd}/x")
+    assert not error.value.passing
