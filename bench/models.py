@@ -199,12 +199,12 @@ def open_precisions(
 
 
 def enough(ready: Sequence[torch.Tensor], runtime: Runtime, *, number: int) -> list[torch.Tensor]:
-    """Repeat batches to at least `number` images and a multiple of the batches in flight.
+    """Repeat batches to at least `number` images and a multiple of those computed at once.
 
     Otherwise a core idles at the end: five batches on two cores take as long as six.
     """
-    at_work = runtime.in_flight - 1
-    batches = -(-max(1, number // len(ready[0])) // at_work) * at_work
+    at_once = runtime.at_once
+    batches = -(-max(1, number // len(ready[0])) // at_once) * at_once
     return [ready[n % len(ready)] for n in range(batches)]
 
 
@@ -216,11 +216,11 @@ def whole_rounds(number: int, runtime: Runtime, *, group: int, images: int) -> i
 
     Args:
         number: wanted.
-        runtime: its batches in flight tell how many run at the same time.
+        runtime: tells how many run at the same time.
         group: images per batch.
         images: how many there are; if they are less than a round, all of them are used.
     """
-    in_a_round = group * (runtime.in_flight - 1)
+    in_a_round = group * runtime.at_once
     rounds = min(-(-number // in_a_round), images // in_a_round)
     return rounds * in_a_round or images
 

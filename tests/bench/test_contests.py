@@ -96,7 +96,7 @@ def test_a_matrix_product_has_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("images", [1, 64, 160, 640])
 def test_every_stream_ends_with_the_same_number_of_batches(streams: int, images: int) -> None:
     """Batches are repeated, in order, to a multiple of those that run at once."""
-    runtime = cast("Runtime", SimpleNamespace(in_flight=streams + 1))
+    runtime = cast("Runtime", SimpleNamespace(at_once=streams))
     ready = [torch.full((32,), number) for number in range(5)]
     found = [int(batch[0]) for batch in models.enough(ready, runtime, number=images)]
     assert len(found) % streams == 0
@@ -117,7 +117,7 @@ def test_every_stream_ends_with_the_same_number_of_batches(streams: int, images:
 )
 def test_a_turn_of_score_is_whole_rounds(streams: int, wanted: int, images: int, used: int) -> None:
     """Every stream gets the same number of groups, if there are enough images."""
-    runtime = cast("Runtime", SimpleNamespace(in_flight=streams + 1))
+    runtime = cast("Runtime", SimpleNamespace(at_once=streams))
     assert models.whole_rounds(wanted, runtime, group=32, images=images) == used
 
 

@@ -203,6 +203,7 @@ def test_no_request_is_created_while_a_stream_works(network: Network, models: in
     compiled = tuple(Counted(compile_model(graph, shape=each)) for _ in range(models))
     runtime = OpenVinoRuntime(compiled, shape=shape)
     created = [model.requests for model in compiled]
+    assert (runtime.at_once, runtime.in_flight) == (2, 2 + models)  # one more for each model
     waiting = [runtime.submit(random_images(2)) for _ in range(runtime.in_flight)]
     for results in waiting:
         assert results().shape == (2, len(CARD.classes))

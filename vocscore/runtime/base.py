@@ -20,11 +20,13 @@ class Runtime(Protocol):
 
     Attributes:
         in_flight: number of batches to submit before the first one is fetched: those being
-            computed, and one more.
+            computed, and at least one more.
+        at_once: number of batches that are computed at the same time.
         features: columns of features after the probabilities; their results are (N, C + F).
     """
 
     in_flight: int = 2
+    at_once: int = 1
     features: int = 0
 
     def submit(self, images: torch.Tensor) -> Results:

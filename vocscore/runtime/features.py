@@ -89,6 +89,7 @@ class TwoPasses(Runtime):
         self._features = features
         self.features = width
         self.in_flight = min(scores.in_flight, features.in_flight)
+        self.at_once = min(scores.at_once, features.at_once)
 
     def submit(self, images: torch.Tensor) -> Results:
         """Start computing a batch; see `Runtime.submit`."""

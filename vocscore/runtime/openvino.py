@@ -259,8 +259,11 @@ class OpenVinoRuntime(Runtime):
         self._shape = shape
         self._finish = finish
         self.features = features
-        self.in_flight = shape.streams + 1
+        self.at_once = shape.streams
         models = compiled if isinstance(compiled, tuple) else (compiled,)
+        # Streams of one model take the next batch when they are free. Several models get theirs
+        # in advance, so each of them needs one more, or it would wait for the slower ones.
+        self.in_flight = shape.streams + len(models)
         each = range(-(-self.in_flight // len(models)))
         free = [(model, [model.create_infer_request() for _ in each]) for model in models]
         self._turns = itertools.cycle(free)

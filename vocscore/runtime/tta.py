@@ -47,6 +47,7 @@ class TtaRuntime(Runtime):
         passes = len(self._runtimes) * (2 if flip else 1)
         most = max(runtime.in_flight for runtime in self._runtimes.values())
         self.in_flight = 1 + max(1, -(-(most - 1) // passes))  # each of them is several batches
+        self.at_once = self.in_flight - 1
 
     def submit(self, images: torch.Tensor) -> Results:
         """Start computing every view; see `Runtime.submit`.

@@ -80,7 +80,7 @@ class Inference:
 
     def ceiling(self, rows: NDArray[np.int64], images: torch.Tensor) -> float:
         """Measure how many images per second the network scores, by repeating one batch."""
-        at_work = self._runtime.in_flight - 1
+        at_work = self._runtime.at_once
         for _ in range(self._runtime.in_flight):
             self.submit(rows, images)
 

@@ -37,6 +37,7 @@ class OomRetry(Runtime):
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self.in_flight = runtime.in_flight
+        self.at_once = runtime.at_once
         self.features = runtime.features
         self._most: int | None = None
         self._problems: list[str] = []
