@@ -74,7 +74,7 @@ def many_cores(monkeypatch):
 
 def opened_engine(loader="HostLoader", device="cpu"):
     """An engine that must not be closed."""
-    opener = SimpleNamespace(device=device)
+    opener = SimpleNamespace(device=device, image_memory=1024)
     return OpenedEngine(SimpleNamespace(loader=loader), opener)
 
 

@@ -39,8 +39,6 @@ CORES_EACH: Final = 4
 """At least, of each process: its threads for decoding and for the network share them."""
 LEAST_UNITS: Final = 4
 """Units per process, so that all of them end at about the same time."""
-IMAGE_BYTES: Final = 1 << 30
-"""What a process may have in memory for images, in addition to its network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,7 @@ def with_more_processes(
     stage("measuring whether more processes pay")
     feeding = _measure(opened, preprocess, next(inputs.units(config.inputs.unit_size)), cores)
     units = sum(1 for _ in islice(inputs.units(config.inputs.unit_size), LEAST_UNITS * cores))
-    number = min(feeding.processes, units // LEAST_UNITS, _fitting()) if feeding else 1
+    number = min(feeding.processes, units // LEAST_UNITS, _fitting(opened)) if feeding else 1
     if feeding is None or number < 2:
         return opened
     from vocscore.scoring.engines.factory import open_workers
@@ -164,7 +162,8 @@ def _measure(
     return None if all_threads is None else Feeding.of(one_thread, all_threads, cores)
 
 
-def _fitting() -> int:
-    """How many processes fit into half of the memory that is free."""
+def _fitting(opened: OpenedEngine) -> int:
+    """How many processes fit into half of the memory that is free; they share that for images."""
     free = available_memory()
-    return 1 if free is None else free // 2 // (peak_memory() + IMAGE_BYTES)
+    images = opened.opener.image_memory << 20
+    return 1 if free is None else max(0, free // 2 - images) // peak_memory()
