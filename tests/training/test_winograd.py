@@ -112,3 +112,18 @@ def test_bf16_and_gpus_keep_their_convolutions() -> None:
     assert with_fewer_multiplications(network, device=CPU, bf16=True) is network
     cuda = torch.device("cuda", 0)
     assert with_fewer_multiplications(network, device=cuda, bf16=False) is network
+
+
+def test_equal_steps_give_equal_bits() -> None:
+    """A training that is resumed has the bytes of one that was not interrupted."""
+    torch.manual_seed(0)
+    fast = replaced(nn.Conv2d(128, 128, 3, padding=1))
+    images = torch.randn(20, 128, 17, 17).contiguous(memory_format=torch.channels_last)
+    gradient = torch.randn(20, 128, 17, 17)
+
+    def step() -> tuple[torch.Tensor, ...]:
+        given = images.clone().requires_grad_()
+        return torch.autograd.grad(fast(given), [given, *fast.parameters()], gradient)
+
+    for one, other in zip(step(), step(), strict=True):
+        assert torch.equal(one, other)
