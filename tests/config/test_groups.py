@@ -71,7 +71,7 @@ def test_built_from_names_and_back() -> None:
     assert config.optimization == OptimizationConfig(epochs=3, optimizer="adamw")
     assert config.model.size == 64
     assert build(TrainConfig, flat(config)) == config
-    assert names_of(ComputeConfig) == {"device", "loader", "workers"}
+    assert names_of(ComputeConfig) == {"device", "image_memory", "loader", "workers"}
 
 
 def test_an_unknown_name_has_a_nearest_one() -> None:

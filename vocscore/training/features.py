@@ -175,13 +175,14 @@ def compute_features(
 
 
 def _undecodable(image: ImageRef, failure: Failure) -> str:
-    verify = ["vocscore", "verify", str(Path(image.file).parent)]
+    shards = str(Path(image.file).parent)
     if image.sha256 is not None:  # it was decoded before it was packed
+        command = shlex.join(["vocscore", "verify", shards])
         return (
             f"{image.name}: {failure.fault}. The shards were damaged after they were packed: copy "
-            f"them again, or pack again. To list every problem: {shlex.join(verify)}"
+            f"them again, or pack again. To list every problem: {command}"
         )
-    command = shlex.join([*verify, "--decode"])
+    command = shlex.join(["vocscore", "verify", shards, "--decode"])
     return (
         f"{image.name}: {failure.fault}. The shards hold an image that cannot "
         f"be decoded: pack again without --no-verify. To list all such images: {command}"

@@ -163,7 +163,7 @@ def test_tars_on_object_storage_are_fetched_and_removed(
     with tarfile.open(tmp_path / "tars/0.tar", "w") as tar:
         tar.add(source, arcname="in")
     (tmp_path / "scratch").mkdir()
-    monkeypatch.setattr("vocscore.pipeline.scratch._folder", lambda: str(tmp_path / "scratch"))
+    monkeypatch.setattr("vocscore.pipeline.scratch._folder", lambda _pid: str(tmp_path / "scratch"))
     value = remote_plan(storage.put_tree(tmp_path / "tars", "t"), checkpoint, tmp_path)
     assert value["measured"]["bytes"] == (tmp_path / "tars/0.tar").stat().st_size
     assert value["requests"] == 3
