@@ -23,8 +23,7 @@ def test_memory_is_reused_inside_and_returned_after() -> None:
 
     before = resident()
     with reused_memory():
-        pages()
-        pages()  # the first block may be followed by a small one
-        assert pages() < 1000  # of 19,531
+        # of 19,531; a block that is followed by a small one may not fit the next time
+        assert min(pages() for _ in range(8)) < 1000
         assert resident() - before > 60_000_000
     assert resident() - before < 20_000_000
