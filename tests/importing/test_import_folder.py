@@ -139,7 +139,7 @@ def test_options_take_precedence(tmp_path: Path) -> None:
     folder, run = tmp_path / "hf", tmp_path / "run"
     timm_folder(folder, "test_resnet")
     other = tuple("vwxyz")
-    with pytest.raises(vs.Error, match="backbone is timm/test_vit"):
+    with pytest.raises(vs.Error, match="`backbone` is timm/test_vit"):
         vs.import_model(folder, run, backbone="timm/test_vit")
     with pytest.raises(vs.Error, match="enlarge the shorter side to more than 16384 pixels"):
         vs.import_model(folder, run, crop_fraction=1e-9)

@@ -145,7 +145,7 @@ def test_another_result_is_refused(
         vs.import_model(weights, run, overwrite=True, **options)
     assert {file.name: file.read_bytes() for file in run.iterdir()} == before
     monkeypatch.undo()
-    with pytest.raises(ImportModelError, match=r"already holds a run .*--overwrite"):
+    with pytest.raises(ImportModelError, match=r"already holds a run .*`overwrite=True`"):
         invoke_python(weights, run, **options)
     with pytest.raises(ImportModelError, match="is a run already"):
         vs.import_model(run, tmp_path / "other")

@@ -142,10 +142,10 @@ def test_a_gpu_needs_the_cuda_provider(run: Path, monkeypatch: pytest.MonkeyPatc
     gpu = Device("cuda", 0)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(
-        DeviceError, match=r"pip install 'vocscore\[onnx-gpu\]'; or use --device cpu"
+        DeviceError, match=r"pip install 'vocscore\[onnx-gpu\]'; or use `device='cpu'`"
     ):
         open_on_gpu(files, CARD, Asked(gpu, "float32", 8))
-    with pytest.raises(DeviceError, match=r"--precision bf16: .* Use --precision float32"):
+    with pytest.raises(DeviceError, match=r"`precision='bf16'`: .* Use `precision='float32'`"):
         open_on_gpu(files, CARD, Asked(gpu, "bf16", 8))
 
 

@@ -122,7 +122,7 @@ def test_a_wrong_model_is_compiled_again(compiler: Compiler, number: int, by: fl
 def test_a_model_that_stays_wrong_is_refused(compiler: Compiler, cache: Path) -> None:
     """After a few compilations, with what to do; and the cache is empty."""
     compiler.wrong = lambda number: number % ROUND == ROUND - 1
-    with pytest.raises(DeviceError, match="Use --precision bf16 or float32"):
+    with pytest.raises(DeviceError, match="Use `precision='bf16'` or `precision='float32'`"):
         opened()
     assert len(compiler.built) == ATTEMPTS * ROUND
     assert not list(cache.glob("*.blob"))

@@ -87,7 +87,7 @@ def test_every_length_of_a_warm_up_and_a_training(schedule: str) -> None:
 
 def test_warm_up_longer_than_training_is_refused() -> None:
     """One line, with the cure."""
-    with pytest.raises(OptionError, match=r"warm-up of 3 epochs.*smaller warmup"):
+    with pytest.raises(OptionError, match=r"warm-up of 3 epochs.*smaller `warmup`"):
         OptimizationConfig(epochs=3, warmup=3)
 
 

@@ -199,7 +199,7 @@ def test_a_fold_that_diverges_costs_only_the_predictions(
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"tune": "all"}, "--folds needs --tune head"),
+        ({"tune": "all"}, "`folds` needs `tune='head'`"),
         ({"folds": 10}, "9 different images cannot be divided into 10 folds"),
     ],
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vocscore.api.checks import run_place
-from vocscore.api.messages import python_names
 from vocscore.api.model import Model
 from vocscore.api.setup import Setup
 from vocscore.config.compute import DecodeConfig
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     import os
 
 
-@python_names()
 def load(
     run: str | os.PathLike[str],
     *,

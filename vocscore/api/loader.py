@@ -10,7 +10,6 @@ from vocscore.api import loader_arguments as arguments
 from vocscore.api.batch_loader import BatchLoader
 from vocscore.api.loader_batches import BatchPlan
 from vocscore.api.loader_images import choose_images
-from vocscore.api.messages import python_names
 from vocscore.config.training import AugmentationConfig
 from vocscore.errors import LoaderError
 from vocscore.machine import usable_cores
@@ -32,7 +31,6 @@ _SIZE = 256
 _PLANNED = ("batch_size", "shuffle", "seed", "drop_last", "rank", "world_size")
 
 
-@python_names()
 def loader(
     source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,

@@ -20,6 +20,7 @@ from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
 from vocscore.cli.score_summary import say_all_bad, summarize
 from vocscore.cli.streams import rows_to_stdout
+from vocscore.cli.typed_options import echo
 from vocscore.config.cluster import ClusterConfig
 from vocscore.config.compute import DecodeConfig
 from vocscore.config.groups import build
@@ -144,7 +145,7 @@ def score(
             else _score_to_file(src, out, config, checkpoint=checkpoint, shown=shown, quiet=quiet)
         )
     for problem in report.problems:  # also with --quiet: something in the source was not scored
-        click.echo(f"warning: {problem}", err=True)
+        echo(f"warning: {problem}", err=True)
     if not quiet:
         summarize(report, quarantine=config.limits.quarantine, err=to_stdout)
     if json_file:
@@ -158,7 +159,7 @@ def _say_cost(views: Tta, checkpoint: Path) -> None:
     from vocscore.models.card import load_card
 
     cost = views.cost(load_card(checkpoint).preprocess.size)
-    click.echo(f"tta {views}: {cost}", err=True)
+    echo(f"tta {views}: {cost}", err=True)
 
 
 def _score_to_file(
@@ -177,7 +178,7 @@ def _score_to_file(
             listing=shown.listing,
             on_stage=shown.stage,
             may_spawn=True,
-            on_share=None if quiet else lambda share: click.echo(f"units: {share}", err=True),
+            on_share=None if quiet else lambda share: echo(f"units: {share}", err=True),
         )
 
 

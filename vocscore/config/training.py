@@ -131,10 +131,8 @@ class OptimizationConfig(Group):
         super().__post_init__()
         if self.warmup >= self.epochs:
             raise OptionError(
-                "a warm-up of {warmup_epochs:g} epochs is not shorter than the training of "
-                "{all_epochs}. Use a smaller {warmup} or more {epochs}.",
-                warmup_epochs=self.warmup,
-                all_epochs=self.epochs,
+                f"a warm-up of {self.warmup:g} epochs is not shorter than the training of "
+                f"{self.epochs}. Use a smaller `warmup` or more `epochs`."
             )
 
 
@@ -262,31 +260,31 @@ class TrainConfig:
         """Refuse what contradicts frozen features; see docs/training.md."""
         if self.optimization.tune == "all" and self.model.head != "linear":
             raise OptionError(
-                "{head} {kind} needs {tune} head: it is trained on features of a frozen backbone.",
-                kind=self.model.head,
+                f"`head={self.model.head!r}` needs `tune='head'`: it is trained on features of a "
+                "frozen backbone."
             )
         if self.optimization.tune == "head" and self.augmentation != AugmentationConfig():
             raise OptionError(
-                "{crop_scale}, {flip} and {jitter} need {tune} all: with {tune} head each image "
-                "passes through the backbone once, unchanged."
+                "`crop_scale`, `flip` and `jitter` need `tune='all'`: with `tune='head'` each "
+                "image passes through the backbone once, unchanged."
             )
         if self.optimization.solver == "lbfgs" and self.optimization.tune == "all":
             raise OptionError(
-                "{solver} lbfgs needs {tune} head: a whole network is no convex problem. Use "
-                "{solver} sgd."
+                "`solver='lbfgs'` needs `tune='head'`: a whole network is no convex problem. Use "
+                "`solver='sgd'`."
             )
         if self.optimization.solver == "lbfgs" and self.loss.loss != "bce":
             raise OptionError(
-                "{solver} lbfgs needs {loss} bce: {loss} {chosen} is not convex. Use {solver} sgd.",
-                chosen=self.loss.loss,
+                f"`solver='lbfgs'` needs `loss='bce'`: `loss={self.loss.loss!r}` is not convex. "
+                "Use `solver='sgd'`."
             )
         if self.optimization.solver == "lbfgs" and self.model.head != "linear":
             raise OptionError(
-                "{solver} lbfgs needs {head} linear; for {head} {kind} use {solver} sgd.",
-                kind=self.model.head,
+                f"`solver='lbfgs'` needs `head='linear'`; for `head={self.model.head!r}` use "
+                "`solver='sgd'`."
             )
         if self.optimization.l2 is not None and not self.converges:
-            raise OptionError("{l2} needs {solver} lbfgs; {solver} sgd has {weight_decay}.")
+            raise OptionError("`l2` needs `solver='lbfgs'`; `solver='sgd'` has `weight_decay`.")
 
     @property
     def converges(self) -> bool:
@@ -309,9 +307,9 @@ class RunConfig(Group):
     folds: int | None = option(
         None,
         help="Also write RUN/out_of_fold.csv: predictions for every image of training and "
-        "validation by a head that was not trained on it, for finding wrong labels with 'eval "
-        "--suspects'. The images are divided into this many folds, and as many further heads are "
-        "trained on the same features. Needs {tune} head.",
+        "validation by a head that was not trained on it, for finding wrong labels with "
+        "{suspects} of 'vocscore eval'. The images are divided into this many folds, and as many "
+        "further heads are trained on the same features. Needs {tune} head.",
         metavar="K",
         unset="none",
         minimum=2,
@@ -338,4 +336,4 @@ class RunConfig(Group):
         """Check the values, and refuse two that contradict each other."""
         super().__post_init__()
         if self.resume and self.overwrite:
-            raise OptionError("{resume} keeps what {overwrite} removes: give only one of them.")
+            raise OptionError("`resume` keeps what `overwrite` removes: give only one of them.")

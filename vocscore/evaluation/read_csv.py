@@ -124,8 +124,8 @@ def _read(stream: TextIO, file: Path, into: TakesRows) -> None:
 def _add_rows(rows: Iterable[list[str]], table: _Table, file: Path, into: TakesRows) -> None:
     if table.pairs and not into.partial:
         raise EvalError(
-            f"{file}: has only the largest probabilities of each image (written with --top-k), but "
-            "all are needed. Score again without --top-k."
+            f"{file}: has only the largest probabilities of each image (written with `top_k`), but "
+            "all are needed. Score again without `top_k`."
         )
     classes = into.expect(table.classes, file=file)
     for row in rows:

@@ -232,7 +232,7 @@ def _check_model(
     if record is not None and checkpoint_hash(model) != record.model.sha256:
         raise EvalError(
             f"{model}: not the model that made these predictions, according to {beside} "
-            f"(its model was {record.model.path}). Leave out --model, or score with this one."
+            f"(its model was {record.model.path}). Leave out `model`, or score with this one."
         )
 
 
@@ -284,7 +284,7 @@ def _alike(
 ) -> tuple[str, ...]:
     """Notes on a comparison of images one by one."""
     if not by_content:
-        how = "images were compared by path: the training dataset has another --resize"
+        how = "images were compared by path: the training dataset has another `resize`"
         return (how,)
     alike = sum(name in used for name, was in zip(labeled.names, trained, strict=True) if not was)
     if not alike:

@@ -76,7 +76,7 @@ def _check_images(checkpoint: Path, check: CheckConfig) -> Iterator[tuple[Sequen
         yield found_below(check.images, most=most), "a folder of images"
         return
     shards = check.shards or trained_on(
-        checkpoint, instead="Check the export on others with {shards}, {images} or {drawn}."
+        checkpoint, instead="Check the export on others with `shards`, `images` or `drawn=True`."
     )
     split = check.split or validated_on(checkpoint, shards)
     yield load_split(shards, split).images[:most], f"split {split!r} of the shards"

@@ -112,7 +112,7 @@ def _images(config: ComparisonConfig) -> Iterator[tuple[Sequence[ImageRef], str]
 
 def _refuse(why: str) -> ImportModelError:
     return ImportModelError(
-        f"{why}, and the run is compared with the original on images. Name others with --images, "
+        f"{why}, and the run is compared with the original on images. Name others with `images`, "
         "or omit it."
     )
 

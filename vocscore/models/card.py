@@ -206,7 +206,7 @@ def require_features(card: ModelCard, folder: Path) -> None:
     if card.head.get("kind") == OWN:
         raise CheckpointError(
             f"{folder}: an imported classifier whose own last layers are kept, so that it has no "
-            "features before a head. Train a head on its weights: 'vocscore train' with --weights."
+            "features before a head. Train a head on its weights: 'vocscore train' with `weights`."
         )
 
 
@@ -263,7 +263,8 @@ def _instead(folder: Path) -> str:
     """Return what a folder without a finished model is, if it is recognized."""
     if (folder / "resume.pt").exists():
         return (
-            "The training there is not finished: continue it with 'vocscore train' and --resume. "
+            "The training there is not finished: continue it with 'vocscore train' and "
+            "`resume=True`. "
         )
     if (folder / "dataset.json").exists():
         return "These are packed images, not a model. "

@@ -24,7 +24,7 @@ WORDS = ("imagenet", "none")
 _SNIFFED = 512
 _LENGTH_BYTES = 8
 """Size of the length field at the start of a safetensors file."""
-_TAKES = "--weights takes 'imagenet', 'none', a file of weights or a run of this program."
+_TAKES = "`weights` takes 'imagenet', 'none', a file of weights or a run of this program."
 _SAVE = "Save a state dict with torch.save(model.state_dict(), FILE) or as safetensors."
 
 _TEXTS = (
@@ -82,8 +82,8 @@ def run_card(folder: Path, *, backbone: str) -> ModelCard:
         )
     if card.backbone != backbone:
         raise CheckpointError(
-            f"{folder}: a run of the backbone {card.backbone}, but --backbone is {backbone}. "
-            f"Add --backbone {card.backbone}, or start from other weights."
+            f"{folder}: a run of the backbone {card.backbone}, but `backbone` is {backbone}. "
+            f"Add `backbone={card.backbone!r}`, or start from other weights."
         )
     return card
 

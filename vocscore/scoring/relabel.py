@@ -108,15 +108,17 @@ def relabel(
     folder_format = _format_of(predictions) if predictions.is_dir() else None
     choice = choose(output, folder_format=folder_format)
     if output.absolute() == predictions.absolute():
-        raise ScoreError(f"{output}: these are the predictions themselves. Choose another -o.")
+        raise ScoreError(
+            f"{output}: these are the predictions themselves. Choose another `output`."
+        )
     refuse_existing(output, overwrite=overwrite, folder=choice.folder)
     stage("reading predictions")
     table = open_table(predictions)
     if not table.complete or not table.columns.about.has_all or _has_pairs(table):
         raise ScoreError(
-            f"{predictions}: has not every probability (written with --top-k, --min-probability or "
-            "--columns labels, or unfinished), so labels cannot be decided. Score with "
-            "--thresholds-file instead."
+            f"{predictions}: has not every probability (written with `top_k`, `min_probability` or "
+            "`columns='labels'`, or unfinished), so labels cannot be decided. Score with "
+            "`thresholds_file` instead."
         )
     given = read_thresholds(thresholds_file, table.classes)
     thresholds = [

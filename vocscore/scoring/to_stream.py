@@ -59,13 +59,15 @@ def score_to_stream(
     config = config or ScoreConfig()
     written = config.output
     if written.overwrite or config.update.update:
-        raise OptionError("{overwrite} and {update} need a file. Name one with -o, or omit them.")
+        raise OptionError(
+            "`overwrite` and `update` need a file. Name one with `output`, or omit them."
+        )
     if config.jobs.units is not None:
-        raise OptionError("{units} needs a file that the jobs share. Name one with -o.")
+        raise OptionError("`units` needs a file that the jobs share. Name one with `output`.")
     if written.features is not None:
         raise OptionError(
-            "{features} needs predictions in a file, which can be resumed. Name one with -o, or "
-            "omit it."
+            "`features` needs predictions in a file, which can be resumed. Name one with "
+            "`output`, or omit it."
         )
     choice = choose_stream(written.format)
     card, identity = check_model(checkpoint, config.compute, here=config.cluster.on is None)

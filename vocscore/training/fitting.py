@@ -268,8 +268,8 @@ def _check_batches(network: Network, splits: Splits, choice: OptimizationConfig)
     if choice.tune == "all" and normalized and min(choice.batch_size, images) < 2:
         raise TrainError(
             f"{images} images in batches of {choice.batch_size}: this backbone uses batch "
-            f"normalization and needs two images in each batch. Use a larger --batch-size, more "
-            f"images, or --tune head."
+            f"normalization and needs two images in each batch. Use a larger `batch_size`, more "
+            f"images, or `tune='head'`."
         )
 
 

@@ -77,7 +77,7 @@ def choose_device(name: str, ranks: Ranks) -> Device:
         return find_device(wanted)
     if wanted.index is not None:
         raise DeviceError(
-            f"device {name!r} names one GPU for {ranks.size} processes. Use --device cuda: each "
+            f"device {name!r} names one GPU for {ranks.size} processes. Use `device='cuda'`: each "
             f"process takes the GPU of its own rank."
         )
     found = find_device(wanted)

@@ -65,7 +65,7 @@ class Quarantine:
         if taken:
             raise ScoreError(
                 f"{folder}: not empty, and not the quarantine of these inputs. Name another folder "
-                "with --quarantine, or remove it."
+                "with `quarantine`, or remove it."
             )
 
     def begin(self) -> None:
@@ -279,7 +279,7 @@ def _line(*fields: str) -> bytes:
 def _cannot_write(path: Path, error: OSError) -> ScoreError:
     return ScoreError(
         f"{path}: cannot be written: {str(error.strerror).lower()}. Finished units are kept. Free "
-        "some space, or name another folder with --quarantine, and rerun the same command."
+        "some space, or name another folder with `quarantine`, and rerun the same command."
     )
 
 
@@ -302,5 +302,5 @@ def refuse_inside(folder: Path, source: str | Path) -> None:
     if is_inside:
         raise ScoreError(
             f"{folder}: inside {source}, so the copies would become inputs. Name a folder "
-            "elsewhere with --quarantine."
+            "elsewhere with `quarantine`."
         )

@@ -303,13 +303,13 @@ class _Job:
 def _refuse(source: str | Path, config: ScoreConfig) -> None:
     """Refuse what jobs cannot do."""
     if config.update.update:
-        raise OptionError("{update} is not supported with {units}. Omit one of them.")
+        raise OptionError("`update` is not supported with `units`. Omit one of them.")
     if config.limits.quarantine is not None:
         raise OptionError(
-            "{quarantine} is not an option of a job with {units}: give it to 'vocscore merge'."
+            "`quarantine` is not an option of a job with `units`: give it to 'vocscore merge'."
         )
     if Path(source) == STANDARD_INPUT:
         raise OptionError(
-            "{units} needs a source that every job can read, not standard input. Write the list to "
-            "a file and name that."
+            "`units` needs a source that every job can read, not standard input. Write the list "
+            "to a file and name that."
         )
