@@ -39,6 +39,7 @@ def quantize(checkpoint: Path, *, quiet: bool, **settings: Any) -> None:
       vocscore score photos/ -m run/ -o predictions.csv --precision int8
     """
     from vocscore.exporting.quantize import measured_on, quantize
+    from vocscore.runtime.int8 import FOLDER
 
     config = build(QuantizeConfig, settings)
     config = replace(config, data=measured_on(checkpoint, config.data))
@@ -48,7 +49,7 @@ def quantize(checkpoint: Path, *, quiet: bool, **settings: Any) -> None:
         echo(f"images: {result.images} of split {config.data.split!r}")
         echo(_seen_line(checkpoint, config.data))
         echo(str(result))
-        echo(f"int8 model: {checkpoint / 'int8'} (preset {result.preset})")
+        echo(f"int8 model: {checkpoint / FOLDER} (preset {result.preset})")
 
 
 def _seen_line(run: Path, data: CalibrationConfig) -> str:

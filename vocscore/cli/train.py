@@ -179,7 +179,9 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
 
 def _tell_missing(out: Path, *, wanted: bool) -> None:
     """Name the command that makes the 8-bit model of a finished run, if it has none."""
-    if wanted and not (out / "int8" / "report.json").exists():
+    from vocscore.runtime.int8 import FOLDER, REPORT
+
+    if wanted and not (out / FOLDER / REPORT).exists():
         echo(f"its int8 model is made by: {vocscore_command('quantize', out)}")
 
 
@@ -189,6 +191,7 @@ def _summarize(
     from vocscore.charts.canvas import FORMATS
     from vocscore.records.run_settings import recorded_settings
     from vocscore.records.trained_on import chosen_on_validation
+    from vocscore.runtime.int8 import FOLDER
 
     out = report.out
     if report.weights != "none" and not report.weights.startswith(("torchvision ", "timm ")):
@@ -216,7 +219,7 @@ def _summarize(
     echo(f"checkpoint, metrics.json, history.csv{charts} and more: {out}")
     if report.quantized is not None:
         echo(str(report.quantized))
-        echo(f"int8 model: {out / 'int8'} (preset {report.quantized.preset})")
+        echo(f"int8 model: {out / FOLDER} (preset {report.quantized.preset})")
     if report.out_of_fold is not None:
         _tell_folds(report, shards, config.model.threshold)
     predictions = free_path(Path("predictions.csv"))
