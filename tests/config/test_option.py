@@ -12,16 +12,11 @@ import pytest
 from vocscore.config.evaluating import JudgedConfig, MetricsConfig
 from vocscore.config.exporting import CheckConfig
 from vocscore.config.model import ModelConfig
+from vocscore.config.optimization import OptimizationConfig
 from vocscore.config.option import options_of
 from vocscore.config.packing import LabelsConfig
 from vocscore.config.scoring import InferenceConfig, InputsConfig, OutputConfig
-from vocscore.config.training import (
-    AugmentationConfig,
-    LossConfig,
-    OptimizationConfig,
-    RunConfig,
-    TrainConfig,
-)
+from vocscore.config.training import AugmentationConfig, LossConfig, RunConfig, TrainConfig
 from vocscore.errors import OptionError
 
 

@@ -14,7 +14,7 @@ from originals import CLASSES, classes_file, images, logits, timm_folder, varied
 import vocscore as vs
 from vocscore.errors import CheckpointError, ImportModelError
 from vocscore.importing.preprocessing import fraction_of, timm_preprocess
-from vocscore.models.card import load_card
+from vocscore.models.card_file import load_card
 from vocscore.pipeline.geometry import resized_side
 from vocscore.pipeline.preprocess import Preprocess
 

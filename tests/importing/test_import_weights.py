@@ -22,7 +22,7 @@ from originals import (
 import vocscore as vs
 from vocscore.errors import ImportModelError
 from vocscore.importing import classifier
-from vocscore.models.card import load_card
+from vocscore.models.card_file import load_card
 
 if TYPE_CHECKING:
     from pathlib import Path

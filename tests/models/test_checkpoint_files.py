@@ -14,7 +14,8 @@ import torch
 from vocscore.config.scoring import InferenceConfig
 from vocscore.errors import CheckpointError
 from vocscore.models import checkpoint_files
-from vocscore.models.card import ModelCard, checkpoint_hash, load_card
+from vocscore.models.card import ModelCard
+from vocscore.models.card_file import checkpoint_hash, load_card
 from vocscore.models.checkpoint import load_checkpoint, load_network, save_checkpoint
 from vocscore.models.checkpoint_files import hold, read_checkpoint, take
 from vocscore.models.network import build_network

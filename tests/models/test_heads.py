@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from vocscore.errors import CheckpointError
-from vocscore.models.card import ModelCard, load_card
+from vocscore.models.card import ModelCard
+from vocscore.models.card_file import load_card
 from vocscore.models.checkpoint import load_checkpoint, save_checkpoint
 from vocscore.models.head_spec import HeadSpec, parse_head
 from vocscore.models.heads import reference

@@ -27,7 +27,8 @@ from tiny_onnx import (
 
 from vocscore.device import Device
 from vocscore.errors import CheckpointError, DeviceError
-from vocscore.models.card import ModelCard, load_card
+from vocscore.models.card import ModelCard
+from vocscore.models.card_file import load_card
 from vocscore.models.checkpoint_files import read_checkpoint
 from vocscore.models.onnx_checkpoint import save_onnx_checkpoint
 from vocscore.models.onnx_external import has_external_data

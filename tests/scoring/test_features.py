@@ -19,7 +19,8 @@ from shards.sample import ImageRef
 from vocscore.cli.main import main
 from vocscore.config.scoring import OutputConfig
 from vocscore.errors import CheckpointError, OptionError, ScoreError
-from vocscore.models.card import ModelCard, checkpoint_hash
+from vocscore.models.card import ModelCard
+from vocscore.models.card_file import checkpoint_hash
 from vocscore.models.checkpoint import load_checkpoint, save_checkpoint
 from vocscore.models.own_head import build_whole, wrapped
 from vocscore.pipeline.loaders import open_loader

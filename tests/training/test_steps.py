@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from vocscore.config.training import OptimizationConfig
+from vocscore.config.optimization import OptimizationConfig
 from vocscore.errors import OptionError
 from vocscore.training.learner import Learner
 from vocscore.training.optimizer import open_optimizer

@@ -23,7 +23,7 @@ from vocscore.cli.main import main
 from vocscore.config.groups import build
 from vocscore.config.training import DataConfig, TrainConfig
 from vocscore.errors import DivergedError, TrainError
-from vocscore.models.card import checkpoint_hash
+from vocscore.models.card_file import checkpoint_hash
 from vocscore.training import folds
 from vocscore.training.features import Features
 from vocscore.training.folds import Division, divide, train_folds

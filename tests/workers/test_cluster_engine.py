@@ -127,7 +127,7 @@ def test_memory_for_images_is_divided_among_workers(opener, monkeypatch):
     assert [pickle.loads(pickle.dumps(one)).engine.image_memory for one in made] == [200] * 3
 
     monkeypatch.setattr("vocscore.machine.usable_cores", lambda: 16)
-    monkeypatch.setattr("vocscore.models.card.load_card", lambda _folder: None)
+    monkeypatch.setattr("vocscore.models.card_file.load_card", lambda _folder: None)
     monkeypatch.setattr("vocscore.runtime.precision.resolve_precision", lambda *_, **__: "float32")
     assert replace(opener, engine=template, cores=4)._resolved().image_memory == 150
 

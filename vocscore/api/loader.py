@@ -14,7 +14,7 @@ from vocscore.config.compute import IMAGE_MEMORY, MAX_PIXELS
 from vocscore.config.training import AugmentationConfig
 from vocscore.errors import LoaderError
 from vocscore.machine import bound_images, usable_cores
-from vocscore.models.card import load_card
+from vocscore.models.card_file import load_card
 from vocscore.pipeline.loaders import NAMES
 from vocscore.pipeline.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from vocscore.pipeline.raw import preprocess_of, refuse_other_form

@@ -18,6 +18,7 @@ from vocscore.cli.common import (
 )
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
+from vocscore.cli.path_types import STANDARD_OUTPUT, SourceType
 from vocscore.cli.score_summary import say_all_bad, summarize
 from vocscore.cli.streams import rows_to_stdout
 from vocscore.cli.typed_options import echo
@@ -55,7 +56,7 @@ def split_names(_ctx: click.Context, _param: click.Parameter, value: str | None)
 
 
 @click.command(cls=PanelCommand)
-@click.argument("src", type=paths.SourceType())
+@click.argument("src", type=SourceType())
 @panel_option(
     "-m",
     "--model",
@@ -135,7 +136,7 @@ def score(
     """
     config = build(ScoreConfig, settings)
     refuse_summary(json_file, beside=checkpoint, of=out)
-    to_stdout = out is paths.STANDARD_OUTPUT
+    to_stdout = out is STANDARD_OUTPUT
     if not quiet and config.compute.views is not None:
         _say_cost(config.compute.views, checkpoint)
     with progress("score", quiet=quiet) as shown:
@@ -156,7 +157,7 @@ def score(
 
 def _say_cost(views: Tta, checkpoint: Path) -> None:
     """Say, before any image is scored, what the views cost."""
-    from vocscore.models.card import load_card
+    from vocscore.models.card_file import load_card
 
     cost = views.cost(load_card(checkpoint).preprocess.size)
     echo(f"tta {views}: {cost}", err=True)

@@ -25,12 +25,12 @@ from vocscore.config.charts import ChartConfig
 from vocscore.config.compute import ComputeConfig
 from vocscore.config.groups import build
 from vocscore.config.model import ModelConfig
+from vocscore.config.optimization import OptimizationConfig
 from vocscore.config.training import (
     AugmentationConfig,
     CheckpointConfig,
     DataConfig,
     LossConfig,
-    OptimizationConfig,
     RunConfig,
     TrainConfig,
 )

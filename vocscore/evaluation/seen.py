@@ -222,7 +222,7 @@ def _check_model(
     model: Path, record: ScoreRecord | None, found: Predictions, *, beside: str
 ) -> None:
     """Refuse a model that is known not to have made the predictions."""
-    from vocscore.models.card import checkpoint_hash, load_card
+    from vocscore.models.card_file import checkpoint_hash, load_card
 
     if set(load_card(model).classes) != set(found.classes):
         raise EvalError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vocscore.config.exporting import ExportConfig
 from vocscore.exporting.formats import check_place
 from vocscore.exporting.run_images import trained_on, validated_on
-from vocscore.models.card import load_card
+from vocscore.models.card_file import load_card
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

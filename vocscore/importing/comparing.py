@@ -14,7 +14,7 @@ import torch
 from vocscore.errors import ImportModelError
 from vocscore.exporting.decoded_images import decoded
 from vocscore.exporting.images import drawn_in, found_below
-from vocscore.models.card import checkpoint_hash
+from vocscore.models.card_file import checkpoint_hash
 from vocscore.runtime.load import open_checkpoint
 
 if TYPE_CHECKING:

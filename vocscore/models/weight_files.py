@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from shards.files import open_regular
 from shards.image_formats import sniff
 from vocscore.errors import CheckpointError
-from vocscore.models.card import CARD_FILE, ONNX_FILE, WEIGHTS_FILE, load_card
+from vocscore.models.card import CARD_FILE, ONNX_FILE, WEIGHTS_FILE
+from vocscore.models.card_file import load_card
 
 if TYPE_CHECKING:
     from typing import BinaryIO

@@ -264,7 +264,7 @@ def check_model(
         DeviceError, ScoreError: there is no such device, or it does not compute in int8.
         OptionError: the other size of the views is the model's own.
     """
-    from vocscore.models.card import load_card
+    from vocscore.models.card_file import load_card
     from vocscore.models.checkpoint_files import hold, read_checkpoint
     from vocscore.runtime.int8 import check_kind, quantized
     from vocscore.scoring.engines.factory import check_devices

@@ -45,7 +45,7 @@ from vocscore.training.splits import used_images
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from vocscore.config.training import OptimizationConfig
+    from vocscore.config.optimization import OptimizationConfig
     from vocscore.device import Device
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network

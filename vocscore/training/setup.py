@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from shards.reader import LabeledImages
     from vocscore.config.model import ModelConfig
-    from vocscore.config.training import LossConfig, OptimizationConfig, TrainConfig
+    from vocscore.config.optimization import OptimizationConfig
+    from vocscore.config.training import LossConfig, TrainConfig
     from vocscore.models.network import Network
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.ranks import Ranks
