@@ -21,7 +21,7 @@ from vocscore.models.checkpoint_files import hold, read_checkpoint, take
 from vocscore.models.network import build_network
 from vocscore.pipeline.preprocess import Preprocess
 from vocscore.runtime.load import open_checkpoint
-from vocscore.scoring.run import check_model
+from vocscore.scoring.chosen_model import check_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,8 @@ from vocscore.pipeline.preprocess import Preprocess
 from vocscore.runtime import proven_int8
 from vocscore.runtime.compile_cache import folder, load_or_compile
 from vocscore.runtime.int8 import quantize
-from vocscore.runtime.openvino import OpenVinoRuntime, convert, shape_for
+from vocscore.runtime.openvino import OpenVinoRuntime, shape_for
+from vocscore.runtime.openvino_graph import convert
 from vocscore.runtime.proven_int8 import (
     ATTEMPTS,
     compile_proven,

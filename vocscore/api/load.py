@@ -13,8 +13,8 @@ from vocscore.machine import bound_images, usable_cores
 from vocscore.pipeline.several_sizes import open_sizes
 from vocscore.runtime import resolve_device
 from vocscore.runtime.precision import resolve_precision
+from vocscore.scoring.chosen_model import check_model
 from vocscore.scoring.engines.batching import CPU_GROUP
-from vocscore.scoring.run import check_model
 
 if TYPE_CHECKING:
     import os

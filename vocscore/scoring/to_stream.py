@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, BinaryIO
 from vocscore.config.scoring import ScoreConfig
 from vocscore.errors import OptionError
 from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
+from vocscore.scoring.chosen_model import check_model, thresholds_of
 from vocscore.scoring.formats.choice import choose_stream
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
 from vocscore.scoring.inputs.sources import read_source
 from vocscore.scoring.output.rows_stream import RowsStream
-from vocscore.scoring.run import check_model, quarantine_of, thresholds_of
+from vocscore.scoring.run import quarantine_of
 from vocscore.scoring.score_report import report_of, with_ceilings
 from vocscore.scoring.scoring import Scoring
 

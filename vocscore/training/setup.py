@@ -28,7 +28,7 @@ from vocscore.training.linear_probe import measure
 from vocscore.training.losses import open_loss
 from vocscore.training.train_head import open_head_fit
 from vocscore.training.trainer import largest_share
-from vocscore.training.winograd import with_fewer_multiplications
+from vocscore.training.winograd_layers import with_fewer_multiplications
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
