@@ -166,7 +166,7 @@ def test_a_stopped_run_resumes_with_its_folds(
         raise StopError
 
     with monkeypatch.context() as patch:
-        patch.setattr("vocscore.training.fitting.write_out_of_fold", stop)
+        patch.setattr("vocscore.training.fitting_folds.write_out_of_fold", stop)
         with pytest.raises(StopError):
             fit(few_shards, tmp_path / "cut", folds=2)
     for other in (3, None):
