@@ -25,17 +25,21 @@ class Agreement:
         largest_difference: of a probability.
         changed: share of the decisions (images times classes) that differ.
         positive: share that is 'present' in the reference; if 0, `changed` means little.
+        spread: standard deviation of a class's probability over the images, in the reference; the
+            mean of all classes. A larger `largest_difference` would not even tell images apart.
     """
 
     largest_difference: float
     changed: float
     positive: float
+    spread: float
 
     def __str__(self) -> str:
         """One sentence."""
         present = f"{self.positive:.1%} are" if self.positive else "none is"
         return (
-            f"largest difference in probability {self.largest_difference:.4f}, "
+            f"largest difference in probability {self.largest_difference:.4f} (they vary by "
+            f"{self.spread:.3f} from image to image), "
             f"{self.changed:.2%} of the decisions changed ({present} 'present')"
         )
 
@@ -80,6 +84,7 @@ def agreement(
         float(np.abs(truth - found).max()),
         float((present != (found >= at)).mean()),
         float(present.mean()),
+        float(truth.std(0).mean()),
     )
 
 

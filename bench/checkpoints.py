@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torchvision.models
+from safetensors.torch import save_file
 from torch.hub import get_dir
 
 from bench import product
 from bench.images import real_data
+from bench.settled_weights import settled_weights
 from shards.errors import Error
 from shards.reader import load_split
 from shards.synthetic.voc import draw_voc
 from vocscore.config.model import ModelConfig
 from vocscore.models.checkpoint import load_checkpoint
+from vocscore.models.network import input_preprocess
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 CALIBRATION = 32
 """Calibration images: speed does not depend on them, and the default number takes minutes."""
 _DRAWN = 60
+_SETTLED_ON = 32
+"""Images that random weights are scaled on."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +78,23 @@ def make_checkpoint(backbone: str, scratch: Path, *, size: int = ModelConfig.siz
     if not shards.exists():
         product.pack(source, shards)
     if not run.exists():
-        product.train(shards, run, backbone=backbone, weights=weights, size=size)
+        start = weights
+        if weights == "none":
+            start = str(scratch / f"{backbone}.safetensors")
+            _settle(backbone, shards, size=size, file=Path(start))
+        product.train(shards, run, backbone=backbone, weights=start, size=size)
         _quantize(run, shards)
     described = "random weights" if weights == "none" else "ImageNet weights"
     return Checkpoint(backbone, run, shards, weights, f"{described}, head trained on {images}")
+
+
+def _settle(backbone: str, shards: Path, *, size: int, file: Path) -> None:
+    """Write random weights that tell the images apart."""
+    preprocess = input_preprocess(backbone, weights="none", size=size)
+    refs = load_split(shards, "train,val").images[:_SETTLED_ON]
+    with product.own_loader("host", preprocess, batch_size=len(refs)) as loader:
+        images = preprocess.normalize(next(iter(loader.batches(refs))).images)
+    save_file({**settled_weights(backbone, images)}, file)
 
 
 def _quantize(run: Path, shards: Path) -> None:

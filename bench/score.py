@@ -51,6 +51,8 @@ _READY_GROUPS = 4
 OTHER_PIXELS = Limit(0.1, 0.01)
 """The usual loop resizes with Pillow: pixels differ by a gray level, and with SqueezeNet's ImageNet
 weights probabilities by up to 0.05."""
+LEAST_SPREAD = 0.001
+"""Probabilities that vary less do not show that contestants agree."""
 
 
 @dataclass(kw_only=True)
@@ -160,6 +162,8 @@ class ScoreContest:
         for name in (USUAL, ours("default")):
             if name in refused:
                 raise ValueError(f"{name} {refused[name]}")
+        if found[USUAL].spread < LEAST_SPREAD:
+            raise ValueError(f"all images have about the same probabilities: {found[USUAL]}")
         self.absent |= refused
         return found
 

@@ -16,6 +16,12 @@ MOST_ERROR = 4e-5
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True)
+def _avx2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if this processor had no AVX-512."""
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX2")
+
+
 def replaced(layer: nn.Conv2d) -> nn.Module:
     """The layer as it is trained, by way of a network that has only this one."""
     network = Network(nn.Sequential(layer), nn.Linear(1, 1))
@@ -106,12 +112,14 @@ def test_network_trains_as_before_with_the_same_names() -> None:
     assert largest_error(gradients[1], gradients[0]) < 1e-3
 
 
-def test_bf16_and_gpus_keep_their_convolutions() -> None:
-    """There direct convolutions are faster: the network itself is returned."""
+def test_others_keep_their_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bf16, on a GPU and with AVX-512 direct convolutions are faster: nothing is replaced."""
     network = Network(nn.Sequential(nn.Conv2d(128, 128, 3, padding=1)), nn.Linear(1, 1))
     assert with_fewer_multiplications(network, device=CPU, bf16=True) is network
     cuda = torch.device("cuda", 0)
     assert with_fewer_multiplications(network, device=cuda, bf16=False) is network
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX512")
+    assert with_fewer_multiplications(network, device=CPU, bf16=False) is network
 
 
 def test_equal_steps_give_equal_bits() -> None:
