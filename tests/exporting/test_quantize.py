@@ -71,6 +71,7 @@ def test_the_fastest_faithful_preset_is_kept(
     run: Path,
     packed: Path,
     monkeypatch: pytest.MonkeyPatch,
+    *,
     performance: tuple[float, float],
     precise: tuple[float, float] | None,
     kept: str | None,

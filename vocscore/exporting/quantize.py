@@ -102,8 +102,8 @@ def quantize(
 ) -> QuantizeReport:
     """Make the 8-bit network of a checkpoint, which `score --precision int8` runs.
 
-    Presets are tried, the fastest first, until one is faithful, so that `score` takes it by default.
-    If none is, the first one within the limits is written.
+    Presets are tried, the fastest first, until one is faithful; `score` then takes it by default. If
+    none is, the first one within the limits is written.
 
     Args:
         checkpoint: the folder of a trained network; the result is written there.
