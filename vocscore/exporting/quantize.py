@@ -102,7 +102,7 @@ def quantize(
 ) -> QuantizeReport:
     """Make the 8-bit network of a checkpoint, which `score --precision int8` runs.
 
-    Presets are tried, the fastest first, until one is faithful; `score` then takes it by default. If
+    Presets are tried, the fastest first, until one is faithful, which `score` takes by default. If
     none is, the first one within the limits is written.
 
     Args:
