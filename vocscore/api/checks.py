@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from shards.remote.places import is_remote
 from vocscore.config.option import Group
 from vocscore.errors import OptionError
-from vocscore.local_folders import local_folder, local_run
+from vocscore.local_folders import local_folder, local_predictions, local_results, local_run
 from vocscore.scoring.inputs.urls import refuse_url
 from vocscore.scoring.output.mirrored import is_written, mirrored
 
@@ -70,6 +71,18 @@ def place(name: str, value: Any, *, what: str = "folder") -> Path:
 def run_place(name: str, value: Any) -> Path:
     """Return the folder of a run; one on object storage is fetched."""
     return local_run(path_text(name, value))
+
+
+def predictions_place(name: str, value: Any) -> Path:
+    """Return the path of predictions; those on object storage are fetched."""
+    text = path_text(name, value, what="file")
+    return local_predictions(text) if is_remote(text) else path(name, text)
+
+
+def results_place(name: str, value: Any) -> Path:
+    """Return the path of anything that vocscore writes; what is on object storage is fetched."""
+    text = path_text(name, value, what="file or folder")
+    return local_results(text) if is_remote(text) else path(name, text)
 
 
 def output_place(name: str, value: Any) -> Path:

@@ -17,7 +17,7 @@ from shards.remote.places import is_remote, redacted
 from vocscore.cli.common import KnownError
 from vocscore.cli.help import Later
 from vocscore.errors import ScoreError
-from vocscore.local_folders import local_folder, local_run
+from vocscore.local_folders import local_folder, local_predictions, local_results, local_run
 from vocscore.scoring.inputs.urls import refuse_nameless_url, refuse_url
 from vocscore.scoring.output.mirrored import is_written, mirrored
 
@@ -309,18 +309,31 @@ SHARDS = PathType(
     fetched=local_folder,
 )
 IMAGES = PathType("a folder with images", exists=True, folder=True)
-PREDICTIONS = PathType("what 'vocscore score' wrote", exists=True, folder=None)
+PREDICTIONS = PathType(
+    "what 'vocscore score' wrote", exists=True, folder=None, fetched=local_predictions
+)
 PREDICTIONS_OR_RUN = PathType(
-    "what 'vocscore score' wrote, or the folder of a run", exists=True, folder=None
+    "what 'vocscore score' wrote, or the folder of a run",
+    exists=True,
+    folder=None,
+    fetched=local_results,
 )
 UNFINISHED_PREDICTIONS = PathType(
-    "what 'vocscore score' wrote or is writing", exists=False, folder=None, written=False
+    "what 'vocscore score' wrote or is writing",
+    exists=False,
+    folder=None,
+    written=False,
+    fetched=local_predictions,
 )
 IMAGES_OF_PREDICTIONS = PathType(
     "a folder of images, packed shards, a tar or a list", exists=True, folder=None
 )
 ANYTHING = PathType(
-    "predictions, a run, shards or an exported model", exists=False, folder=None, written=False
+    "predictions, a run, shards or an exported model",
+    exists=False,
+    folder=None,
+    written=False,
+    fetched=local_results,
 )
 SOURCE = PathType(
     "a folder of images to pack, or with --download a folder for the download",
@@ -337,6 +350,12 @@ ROWS = RowsType(
 )
 OUTPUT = PathType(
     "a file for the predictions, or with --format a folder", exists=False, folder=None
+)
+PLANNED_OUTPUT = PathType(
+    "a file for the predictions, or with --format a folder",
+    exists=False,
+    folder=None,
+    uploaded=True,
 )
 OUTPUT_OF_JOBS = PathType(
     "the file or folder that jobs wrote predictions for", exists=False, folder=None, uploaded=True
