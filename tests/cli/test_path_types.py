@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from vocscore.cli.main import COMMANDS, main
-from vocscore.cli.paths import PathType
+from vocscore.cli.path_types import PathType
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,9 +148,22 @@ def test_a_url_that_names_no_bucket_or_repository_is_one_line(url):
 @pytest.mark.usefixtures("place")
 def test_a_mistake_in_the_rest_of_the_line_costs_no_download(monkeypatch):
     """A model or shards are fetched when the whole line was understood."""
-    monkeypatch.setattr("vocscore.cli.paths.fetch_typed", pytest.fail)
+    monkeypatch.setattr("vocscore.cli.path_types.fetch_typed", pytest.fail)
     run, shards = ("score", "x", "-m", "s3://b/run"), ("train", "s3://b/shards", "-o", "out")
     for words in (run, (*run, "-o", "o.csv", "--batch-size", "many"), (*shards, "--epochs", "-3")):
         assert "Error: " in CliRunner().invoke(main, words).output
     for words in (run, shards):
         assert CliRunner().invoke(main, [*words, "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["info", "view", "report", "merge", "eval", "compare"])
+def test_a_place_without_a_name(command, tmp_path, monkeypatch):
+    """'.' is the folder that it stands for, since files beside it are asked for; '/' is refused."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    words = {"report": ["-o", "r.html"], "eval": ["."], "compare": ["."]}.get(command, [])
+    for place, line in ((".", str(tmp_path / "here")), ("/", "Error: /: not the place of")):
+        done = CliRunner().invoke(main, [command, place, *words])
+        assert done.exit_code == 2
+        assert line in done.output
+        assert "Traceback" not in done.output

@@ -17,6 +17,7 @@ from vocscore.cli.common import (
 )
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
+from vocscore.cli.path_types import SourceType
 from vocscore.cli.score import score, split_names
 from vocscore.cli.shown_commands import typed_as, vocscore_command
 from vocscore.config.groups import build, groups_of
@@ -33,7 +34,7 @@ _FILE, _FOLDER = Path("predictions.csv"), Path("predictions")
 
 
 @click.command(cls=PanelCommand)
-@click.argument("src", type=paths.SourceType())
+@click.argument("src", type=SourceType())
 @panel_option(
     "-m",
     "--model",

@@ -18,6 +18,7 @@ from vocscore.cli.common import (
 )
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
+from vocscore.cli.path_types import STANDARD_OUTPUT, SourceType
 from vocscore.cli.score_summary import say_all_bad, summarize
 from vocscore.cli.streams import rows_to_stdout
 from vocscore.config.cluster import ClusterConfig
@@ -54,7 +55,7 @@ def split_names(_ctx: click.Context, _param: click.Parameter, value: str | None)
 
 
 @click.command(cls=PanelCommand)
-@click.argument("src", type=paths.SourceType())
+@click.argument("src", type=SourceType())
 @panel_option(
     "-m",
     "--model",
@@ -134,7 +135,7 @@ def score(
     """
     config = build(ScoreConfig, settings)
     refuse_summary(json_file, beside=checkpoint, of=out)
-    to_stdout = out is paths.STANDARD_OUTPUT
+    to_stdout = out is STANDARD_OUTPUT
     if not quiet and config.compute.views is not None:
         _say_cost(config.compute.views, checkpoint)
     with progress("score", quiet=quiet) as shown:
