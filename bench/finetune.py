@@ -20,7 +20,8 @@ from bench.timing import interleave
 from bench.training import TRAINED, loose, masked_sum, pack
 from shards.reader import load_split
 from vocscore.config.model import ModelConfig
-from vocscore.config.training import DataConfig, OptimizationConfig
+from vocscore.config.optimization import OptimizationConfig
+from vocscore.config.training import DataConfig
 from vocscore.machine import usable_cores
 from vocscore.models.network import build_network, input_preprocess
 from vocscore.training.trainer import epoch_order

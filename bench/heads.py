@@ -29,7 +29,8 @@ from shards.synthetic.voc import draw_voc
 from vocscore.config.compute import DecodeConfig
 from vocscore.config.groups import build
 from vocscore.config.model import ModelConfig
-from vocscore.config.training import DataConfig, OptimizationConfig, TrainConfig
+from vocscore.config.optimization import OptimizationConfig
+from vocscore.config.training import DataConfig, TrainConfig
 from vocscore.device import Device
 from vocscore.errors import CheckpointError
 from vocscore.evaluation.metrics import report

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import vocscore as vs
 from vocscore.config.compute import DecodeConfig
-from vocscore.config.training import DataConfig, OptimizationConfig, TrainConfig
+from vocscore.config.optimization import OptimizationConfig
+from vocscore.config.training import DataConfig, TrainConfig
 from vocscore.device import CPU
 from vocscore.machine import usable_cores
 from vocscore.ranks import ALONE

@@ -24,7 +24,8 @@ from shards.reader import load_split
 from shards.sample import ImageRef
 from vocscore.config.compute import MAX_PIXELS
 from vocscore.config.model import ModelConfig
-from vocscore.config.training import DataConfig, OptimizationConfig
+from vocscore.config.optimization import OptimizationConfig
+from vocscore.config.training import DataConfig
 from vocscore.machine import usable_cores
 from vocscore.models.checkpoint import load_checkpoint
 

@@ -197,8 +197,8 @@ def _of_predictions(above: str, name: str) -> list[Entry]:
         parts = places.join(above, f"{name}{_PARTS}")
         if not found and next(store.listing(parts), None) is not None:
             raise StorageError(
-                f"{url}: an unfinished run. Rerun its command to finish it, or where it has "
-                f"--units: vocscore merge {shlex.quote(url)}"
+                f"{url}: an unfinished run. Rerun its command to finish it, or with "
+                f"`units`: vocscore merge {shlex.quote(url)}"
             )
     return [*found, *_those_there(above, [f"{name}{_RECORD}"])] if found else []
 

@@ -1,4 +1,4 @@
-"""Classes of path options and arguments; their errors are one line, with the remedy."""
+"""Types of path options and arguments; their errors are one line, with the remedy."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from shards.errors import Error
 from shards.remote.places import is_remote, redacted
 from vocscore.cli.common import KnownError
 from vocscore.cli.help import Later
+from vocscore.cli.typed_options import echo
 from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.urls import refuse_nameless_url, refuse_url
 from vocscore.scoring.output.mirrored import is_written, mirrored
@@ -201,7 +202,7 @@ def fetch_typed(url: str, fetched: Fetched) -> Path:
 
     def told(done: int, whole: int) -> None:
         if not bar:
-            click.echo(f"fetching {redacted(url)} ({whole / 1e6:,.1f} MB)", err=True)
+            echo(f"fetching {redacted(url)} ({whole / 1e6:,.1f} MB)", err=True)
             bar.append(tqdm(total=whole, unit="B", unit_scale=True, leave=False, disable=None))
         bar[0].update(done - bar[0].n)
 

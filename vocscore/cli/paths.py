@@ -1,4 +1,4 @@
-"""The paths that options and arguments take, each with advice for a wrong one."""
+"""The paths that commands take, as types of options and arguments."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def _about_bad_images(measured: Measured) -> Iterator[str]:
     if measured.trial.images and measured.trial.errors == measured.trial.images:
         yield (
             "no image of the sample could be decoded, so good ones would take longer than planned. "
-            "Is this the right source? Score some of it (--include) to see the reasons."
+            "Is this the right source? Score some of it (`include`) to see the reasons."
         )
 
 
@@ -63,12 +63,12 @@ def _about_the_stage(measured: Measured, precision: str) -> Iterator[str]:
     elif bottleneck == "decode":
         yield (
             "decoding binds. Images that are read more than once can be packed at the size of the "
-            "network (pack --resize), which quarters it; else more cores help, a faster network "
+            "network (`resize` of pack), which quarters it; else more cores help, a faster network "
             "does not."
         )
     elif bottleneck == "model" and not measured.machine.gpus and precision != "int8":
         yield (
-            "the network binds. On a CPU 'vocscore quantize RUN' and --precision int8 are the "
+            "the network binds. On a CPU 'vocscore quantize RUN' and `precision='int8'` are the "
             "fastest; a GPU is faster still."
         )
 
@@ -89,7 +89,7 @@ def _about_processes(measured: Measured, planned: Forecast) -> Iterator[str]:
     if measured.tars is not None and measured.tars < UNITS_A_PROCESS * processes > UNITS_A_PROCESS:
         yield (
             f"a tar is a unit, and {measured.tars:,} tars are few for {processes:,} processes: "
-            "some will wait for others. Smaller shards (pack --shard-samples) even it out."
+            "some will wait for others. Smaller shards (`shard_samples` of pack) even it out."
         )
     if planned.seconds > LONG:
         more = round(processes * planned.seconds / 3600)

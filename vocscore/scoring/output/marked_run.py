@@ -86,7 +86,7 @@ class MarkedRun:
             if other is not None:
                 raise ScoreError(
                     f"{self._files.place}: needed for the parts of this run, but it contains "
-                    f"{other}. Move it away, or choose another -o."
+                    f"{other}. Move it away, or choose another `output`."
                 )
             whole = {**plan, _RUN: secrets.token_hex(6), _LISTING: self._listing}
             self._files.create(PLAN, json.dumps(whole, indent=1).encode("ascii"))
@@ -158,7 +158,7 @@ class MarkedRun:
         return found
 
     def _cure(self) -> str:
-        return f"Remove {self._files.place} to start over, or choose another -o."
+        return f"Remove {self._files.place} to start over, or choose another `output`."
 
     @contextmanager
     def using(self) -> Iterator[None]:
@@ -175,7 +175,7 @@ class MarkedRun:
             raise ScoreError(
                 f"{self._files.place}: its file system has no links "
                 f"({str(error.strerror).lower()}), so two processes could commit one unit. Choose "
-                "an -o on another file system."
+                "an `output` on another file system."
             ) from error
         except FileNotFoundError as error:
             if self.number and not self._files.exists(PLAN):
