@@ -17,7 +17,7 @@ from bench.peers.task import (
     ReadyBatch,
     Task,
     mean_difference,
-    open_or_say,
+    open_agreeing,
     pixel_values,
     turn,
 )
@@ -28,12 +28,13 @@ from vocscore.machine import usable_cores
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import torch
 
     from bench.contests import Options
-    from vocscore.pipeline.batch import ImageLoader
+    from bench.peers.task import Agreeing
+    from vocscore.pipeline.batch import Batch, ImageLoader
 
 IMAGES = {
     "voc": 512,
@@ -61,37 +62,43 @@ BAD_SHARE, LEAST_RATE = 0.3, 1 / 3
 
 
 class OwnLoader(Loader):
-    """One of vocscore's loaders, then the normalization, which runs on the network's device."""
+    """One of vocscore's loaders, then the normalization, which runs on the network's device.
 
-    def __init__(self, task: Task, name: str) -> None:
-        self._task = task
-        self._loader = own_loader(name, task.preprocess, batch_size=task.batch)
+    Args:
+        loader: is closed.
+        epoch: its batches, in order.
+        normalize: uint8 to float32.
+    """
+
+    def __init__(
+        self,
+        loader: ImageLoader | vs.BatchLoader,
+        epoch: Callable[[], Iterable[Batch]],
+        normalize: Callable[[torch.Tensor], torch.Tensor],
+    ) -> None:
+        self._loader, self._epoch, self._normalize = loader, epoch, normalize
 
     def batches(self) -> Iterator[ReadyBatch]:
         """In order."""
-        for batch in self._loader.batches(self._task.refs):
-            yield ReadyBatch(self._task.preprocess.normalize(batch.images), batch.rows.tolist())
+        for batch in self._epoch():
+            yield ReadyBatch(self._normalize(batch.images), batch.rows.tolist())
 
     def close(self) -> None:
         """End the threads."""
         self._loader.close()
 
 
-class PublicLoader(Loader):
+def open_own(task: Task, name: str) -> Loader:
+    """The loader that `score` and `train` use."""
+    loader = own_loader(name, task.preprocess, batch_size=task.batch)
+    return OwnLoader(loader, partial(loader.batches, task.refs), task.preprocess.normalize)
+
+
+def open_public(task: Task) -> Loader:
     """`vocscore.loader`, as a user's training loop calls it."""
-
-    def __init__(self, task: Task) -> None:
-        settings = {"preprocess": task.preprocess, "workers": task.workers, "device": "cpu"}
-        self._loader = vs.loader(task.files, batch_size=task.batch, **settings)  # type: ignore[arg-type]
-
-    def batches(self) -> Iterator[ReadyBatch]:
-        """One epoch, in order."""
-        for batch in self._loader:
-            yield ReadyBatch(self._loader.normalize(batch.images), batch.rows.tolist())
-
-    def close(self) -> None:
-        """End the threads."""
-        self._loader.close()
+    settings = {"preprocess": task.preprocess, "workers": task.workers, "device": "cpu"}
+    loader = vs.loader(task.files, batch_size=task.batch, **settings)  # type: ignore[arg-type]
+    return OwnLoader(loader, loader.__iter__, loader.normalize)
 
 
 USUAL, HOST = "DataLoader, PIL, torchvision v1", "vocscore, host"
@@ -104,9 +111,9 @@ CONTESTANTS: Mapping[str, Callable[[Task], Loader]] = {
     "webdataset": WebDatasetLoader,
     "SPDL": SpdlLoader,
     "DALI, CPU graph": DaliLoader,
-    "vocscore, DALI (CPU)": partial(OwnLoader, name="dali"),
-    HOST: partial(OwnLoader, name="host"),
-    "vocscore.loader": PublicLoader,
+    "vocscore, DALI (CPU)": partial(open_own, name="dali"),
+    HOST: partial(open_own, name="host"),
+    "vocscore.loader": open_public,
 }
 """Name -> function that opens it for a task; names that start with 'vocscore' are our own."""
 NEVER = {
@@ -122,22 +129,22 @@ def run(options: Options) -> Iterator[Outcome]:
     images = options.image_set(IMAGES[options.kind])
     with ExitStack() as closing:
         task = make_task(images.refs, options.scratch / "loaders")
-        opened, absent, differences = open_agreeing(task, closing)
+        found = open_contestants(task, closing)
         rates = interleave(
-            {name: partial(turn, loader, task) for name, loader in opened.items()},
+            {name: partial(turn, loader, task) for name, loader in found.opened.items()},
             repeats=options.repeats,
         )
-    listed = ", ".join(f"{name} {value:.2f}" for name, value in differences.items())
+    listed = ", ".join(f"{name} {value:.2f}" for name, value in found.differences.items())
     yield Outcome(
         contest="loaders",
         title="loaders: files to normalized float32 batches of 256x256 on the CPU",
         rates=rates,
         peers=tuple(name for name in rates if not name.startswith(OWN)),
-        absent={**absent, **NEVER},
+        absent={**found.absent, **NEVER},
         key=images.key,
         facts={
             **images.facts,
-            "mean_differences": differences,
+            "mean_differences": found.differences,
             "workers": task.workers,
             "batch": task.batch,
             "start_up": "not in the clock, for any",
@@ -159,60 +166,21 @@ def make_task(refs: list[ImageRef], scratch: Path) -> Task:
     )
 
 
-def open_agreeing(
+def open_contestants(
     task: Task,
-    closing: ExitStack,
+    stack: ExitStack,
     *,
     contestants: Mapping[str, Callable[[Task], Loader]] = CONTESTANTS,
-) -> tuple[dict[str, Loader], dict[str, str], dict[str, float]]:
-    """Open each contestant and compare its pixels with the first one's.
-
-    Returns:
-        The loaders; why others are absent (they cannot run, or give other pixels); and the mean
-        difference of each to the first, in gray levels.
-
-    Raises:
-        ValueError: the first, or one of vocscore's own, is wrong: a bug, not an absent peer.
-    """
-    opened: dict[str, Loader] = {}
-    absent: dict[str, str] = {}
-    differences: dict[str, float] = {}
-    truth = None
-    for name, opener in contestants.items():
-        loader = open_or_say(partial(opener, task))
-        if isinstance(loader, str):
-            absent[name] = loader
-            continue
-        closing.callback(loader.close)
-        own = name.startswith(OWN)
-        values = _values_or_say(loader, task, must=truth is None or own)
-        if isinstance(values, str):
-            absent[name] = values
-            continue
-        truth = values if truth is None else truth
-        differences[name] = found = mean_difference(values, truth)
-        if found <= LARGEST_MEAN_DIFFERENCE:
-            opened[name] = loader
-            continue
-        absent[name] = (
-            f"not the same work: {found:.2f} gray levels from {next(iter(contestants))} (at most "
-            f"{LARGEST_MEAN_DIFFERENCE})"
-        )
-        if own:
-            raise ValueError(f"{name}: {absent[name]}")
-    return opened, absent, differences
-
-
-def _values_or_say(loader: Loader, task: Task, *, must: bool) -> torch.Tensor | str:
-    """The pixels; if a peer fails, the reason in one line."""
-    try:
-        return pixel_values(loader, task)
-    except Exception as error:
-        # Any error: a peer raises what its libraries do, and is absent; an own one is not caught.
-        if must:
-            raise
-        first = str(error).strip().partition("\n")[0]
-        return f"failed on these images: {type(error).__name__}: {first}"
+) -> Agreeing[Loader]:
+    """Open each contestant and compare its pixels with the first one's."""
+    return open_agreeing(
+        {name: partial(opener, task) for name, opener in contestants.items()},
+        stack,
+        answers=lambda loader: pixel_values(loader, task),
+        difference=mean_difference,
+        most=LARGEST_MEAN_DIFFERENCE,
+        unit="gray levels",
+    )
 
 
 def dirty(options: Options) -> Iterator[Outcome]:

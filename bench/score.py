@@ -6,7 +6,7 @@ import csv
 import itertools
 import shutil
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,16 +24,14 @@ from vocscore.config.compute import DecodeConfig
 from vocscore.machine import usable_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from bench.checkpoints import Checkpoint
     from bench.contests import Options
-    from bench.images import ImageSet
+    from bench.peers.loops import Loop
     from bench.timing import Rate
-    from vocscore.models.card import ModelCard
     from vocscore.pipeline.batch import ImageLoader
     from vocscore.runtime import Runtime
 
@@ -55,26 +53,21 @@ LEAST_SPREAD = 0.001
 """Probabilities that vary less do not show that contestants agree."""
 
 
-@dataclass(kw_only=True)
 class ScoreContest:
-    """One network, one folder of images.
+    """One network, one folder of images, and a runtime for some of the `PRECISIONS`."""
 
-    Attributes:
-        scratch: folder for outputs and subsets.
-        scorer: the network in eager float32, on the CPU.
-        runtimes: precision -> the runtime that `score` uses.
-        absent: contestant -> why it is absent.
-    """
-
-    options: Options
-    checkpoint: Checkpoint
-    images: ImageSet
-    scratch: Path
-    scorer: Scorer
-    card: ModelCard
-    runtimes: Mapping[str, Runtime]
-    absent: dict[str, str]
-    _outputs: Iterator[int] = field(default_factory=itertools.count)
+    def __init__(self, options: Options, backbone: str, *, names: Sequence[str] = SCORED) -> None:
+        self.options, self.images = options, options.image_set(IMAGES)
+        self.checkpoint = options.checkpoint(backbone)
+        self.scratch = options.scratch / f"score-{backbone}"  # for outputs and subsets
+        self.scratch.mkdir(parents=True)
+        network, self.card = self.checkpoint.load()
+        self.scorer = Scorer(network.eval(), self.card)
+        self.runtimes, missing = open_precisions(
+            self.checkpoint, names, device=options.device, group=options.group
+        )
+        self.absent = {ours(name): reason for name, reason in missing.items()}
+        self._outputs = itertools.count()
 
     def loader(self, device: str) -> ImageLoader:
         """The loader that `score` uses on a device."""
@@ -94,7 +87,7 @@ class ScoreContest:
                 number = self._number(name, runtime)
                 some = enough(ready, runtime, number=number)
                 work[ceiling(name)] = partial(run_through, runtime, some)
-                work[ours(name)] = partial(self._timed, name, self._folder(number))
+                work[ours(name)] = partial(self.timed, name, self._folder(number))
         return work
 
     def _number(self, name: str, runtime: Runtime) -> int:
@@ -117,19 +110,21 @@ class ScoreContest:
     def _score(self, name: str, folder: Path) -> tuple[Path, Timed]:
         """Score; the report's clock excludes listing and loading, which 'start' measures."""
         output = self.scratch / f"{next(self._outputs)}.csv"
-        precision, _ = PRECISIONS[name]
         report = product.score(
             folder,
             output,
             model=self.checkpoint.run,
-            precision=precision,
+            precision=PRECISIONS[name][0],
             batch_size=self.options.batch_size,
             device=self.options.device,
         )
+        if report.errors:
+            raise ValueError(f"{output}: {report.errors} of {report.images} images are errors")
         return output, Timed(report.images, report.seconds)
 
-    def _timed(self, name: str, folder: Path) -> Timed:
-        return self._score(name, folder)[1]
+    def timed(self, name: str, source: Path) -> Timed:
+        """One turn of `score` in a precision."""
+        return self._score(name, source)[1]
 
     def others_task(self, number: int | None = None) -> Task:
         """The task of the peers: the first `number` images, by default those of a turn."""
@@ -178,26 +173,6 @@ class ScoreContest:
         return torch.cat(parts).numpy()
 
 
-def open_contest(options: Options, backbone: str) -> ScoreContest:
-    """Load everything that the contestants need."""
-    checkpoint, scratch = options.checkpoint(backbone), options.scratch / f"score-{backbone}"
-    scratch.mkdir(parents=True)
-    network, card = checkpoint.load()
-    runtimes, missing = open_precisions(
-        checkpoint, SCORED, device=options.device, group=options.group
-    )
-    return ScoreContest(
-        options=options,
-        checkpoint=checkpoint,
-        images=options.image_set(IMAGES),
-        scratch=scratch,
-        scorer=Scorer(network.eval(), card),
-        card=card,
-        runtimes=runtimes,
-        absent={ours(name): reason for name, reason in missing.items()},
-    )
-
-
 def read_probabilities(file: Path, names: list[str]) -> NDArray[np.float32]:
     """The probabilities (N, C) of a CSV with the columns path, status, error, classes, labels.
 
@@ -229,7 +204,7 @@ def bottleneck(name: str, rates: Mapping[str, Rate]) -> str:
 def run(options: Options) -> Iterator[Outcome]:
     """An outcome per backbone."""
     for backbone in options.backbones:
-        yield compare_scoring(open_contest(options, backbone))
+        yield compare_scoring(ScoreContest(options, backbone))
 
 
 def compare_scoring(contest: ScoreContest) -> Outcome:
@@ -241,14 +216,15 @@ def compare_scoring(contest: ScoreContest) -> Outcome:
     with ExitStack() as stack, contest.loader(device) as loader:
         scorer = contest.scorer.to(device)
         peers = open_peers(contest.others_task(), scorer, stack, names=others, device=device)
-        rates = interleave({**peers.work, **contest.work(loader)}, repeats=options.repeats)
+        theirs = {name: partial(_turn, loop) for name, loop in peers.opened.items()}
+        rates = interleave({**theirs, **contest.work(loader)}, repeats=options.repeats)
     names = [name for name in PRECISIONS if ours(name) in rates]
     both = {name: _one_after_the_other(name, rates) for name in names}
     return Outcome(
         contest="score",
         title=f"score, {checkpoint.backbone}: folder to CSV on {options.where}",
         rates=rates,
-        peers=tuple(peers.work),
+        peers=tuple(theirs),
         ceilings={ours(name): bottleneck(name, rates) for name in names},
         absent={**contest.absent, **peers.absent},
         key={**images.key, "backbone": checkpoint.backbone},
@@ -257,7 +233,7 @@ def compare_scoring(contest: ScoreContest) -> Outcome:
             "weights": checkpoint.weights,
             "agreement": {name: asdict(one) for name, one in found.items()},
             "decode_and_model_one_after_the_other": both,
-            "peers_from_the_usual_loop": dict(peers.differences),
+            "peers_from_the_usual_loop": peers.differences,
         },
         lines=(
             f"{checkpoint.weights}; compared with eager float32 on the pixels that score sees:",
@@ -269,6 +245,10 @@ def compare_scoring(contest: ScoreContest) -> Outcome:
             ),
         ),
     )
+
+
+def _turn(loop: Loop) -> Timed:
+    return loop.run()[1]
 
 
 def _one_after_the_other(name: str, rates: Mapping[str, Rate]) -> float:

@@ -42,7 +42,8 @@ def settled_weights(backbone: str, images: torch.Tensor) -> Mapping[str, torch.T
             module.register_forward_hook(_to_unit_variance)
     with torch.no_grad():
         network(images)
-    return network.state_dict()
+    state: Mapping[str, torch.Tensor] = network.state_dict()
+    return state
 
 
 def _to_unit_variance(

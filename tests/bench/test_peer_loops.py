@@ -115,7 +115,7 @@ def test_loops_that_are_not_installed_are_listed_with_the_reason(
         monkeypatch.setitem(sys.modules, module, None)
     with ExitStack() as stack:
         peers = open_peers(make_task(photos, tmp_path), small_network(), stack, names=(TIMM, RAY))
-    assert list(peers.work) == [USUAL]
+    assert list(peers.opened) == [USUAL]
     assert set(peers.absent) == {TIMM, RAY}
     assert all("pip install 'vocscore[bench]'" in reason for reason in peers.absent.values())
 
@@ -138,7 +138,7 @@ def test_a_loop_with_other_probabilities_takes_no_part(
     """It is listed with its difference; the usual loop stays."""
     with ExitStack() as stack:
         peers = open_peers(make_task(photos, tmp_path), Shifted(), stack, names=(DALI,))
-    assert list(peers.work) == [USUAL]
+    assert list(peers.opened) == [USUAL]
     assert peers.absent[DALI].startswith("not the same work: ")
     assert peers.differences[DALI] > 0.1
 
@@ -149,10 +149,10 @@ def test_a_loop_with_the_same_probabilities_takes_part(
     """And a turn of it scores every image."""
     with ExitStack() as stack:
         peers = open_peers(make_task(photos, tmp_path), small_network(), stack, names=(USUAL,))
-        assert list(peers.work) == [USUAL]
+        assert list(peers.opened) == [USUAL]
         assert not peers.absent
         assert peers.differences[USUAL] < 1e-4
-        assert [work().images for work in peers.work.values()] == [IMAGES]
+        assert [loop.run()[1].images for loop in peers.opened.values()] == [IMAGES]
 
 
 def test_a_scorer_ends_as_the_checkpoint_does() -> None:
