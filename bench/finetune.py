@@ -21,7 +21,8 @@ from bench.timing import interleave
 from bench.training import CLASSES, TRAINED, loose, probabilities
 from shards.reader import load_split
 from vocscore.config.model import ModelConfig
-from vocscore.config.training import DataConfig, OptimizationConfig, TrainConfig
+from vocscore.config.optimization import OptimizationConfig
+from vocscore.config.training import DataConfig, TrainConfig
 from vocscore.models.network import build_network, input_preprocess
 from vocscore.training.setup import open_fit
 from vocscore.training.splits import Splits

@@ -28,7 +28,8 @@ from shards.splitting.stratify import stratify
 from shards.synthetic.voc import draw_voc
 from vocscore.config.groups import build
 from vocscore.config.model import ModelConfig
-from vocscore.config.training import DataConfig, OptimizationConfig, TrainConfig
+from vocscore.config.optimization import OptimizationConfig
+from vocscore.config.training import DataConfig, TrainConfig
 from vocscore.errors import CheckpointError
 from vocscore.evaluation.metrics import report
 from vocscore.pipeline.preprocess import Preprocess

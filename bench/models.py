@@ -17,7 +17,7 @@ from bench.agreement import BF16, EXACT, FAITHFUL, QUANTIZED, Limit, compare
 from bench.outcome import Outcome
 from bench.timing import interleave_values, timed_rate
 from shards.errors import Error
-from vocscore.models.card import checkpoint_hash
+from vocscore.models.card_file import checkpoint_hash
 from vocscore.runtime.cuda import convolutions
 from vocscore.runtime.load import open_checkpoint
 from vocscore.runtime.precision import resolve_precision

@@ -17,7 +17,7 @@ from vocscore.machine import usable_cores
 
 if TYPE_CHECKING:
     from vocscore.api.progress import Progress
-    from vocscore.config.training import OptimizationConfig
+    from vocscore.config.optimization import OptimizationConfig
     from vocscore.pipeline.batch import ImageLoader
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.training.features import Decoding

@@ -19,7 +19,7 @@ from unittest import mock
 import numpy as np
 import simplejpeg
 
-from vocscore.models.card import load_card
+from vocscore.models.card_file import load_card
 from vocscore.pipeline import host
 from vocscore.runtime import scorer
 from vocscore.runtime.base import Results, Runtime

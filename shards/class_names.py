@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import unicodedata
 from collections import Counter
 from functools import lru_cache
@@ -55,7 +54,7 @@ def name_fault(name: str) -> str | None:
     shown = repr(name if len(name) <= LONGEST else f"{name[:40]}...")
     cure = "Rename it at the source"
     if name.isprintable() and len(name) <= LONGEST and name.strip():
-        cure += f", or use --rename {shlex.quote(name)} NEW"
+        cure += f", or use `rename=[({name!r}, 'NEW')]`"
     return f"{shown} cannot be a class: it {why}. {cure}."
 
 

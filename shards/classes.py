@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -84,7 +83,7 @@ def choose_classes(
         fits = known is not None and names and names <= set(known)
         chosen = tuple(known if known is not None and fits else sorted(names))
     if not chosen:
-        raise LabelError("no image has a label, so there are no classes. Use --classes.")
+        raise LabelError("no image has a label, so there are no classes. Use `classes`.")
     if given is None and declared is not None:
         _refuse_undeclared(set(found) - set(chosen), len(chosen), where)
     counts = Counter(chosen)
@@ -101,7 +100,7 @@ def _refuse_undeclared(names: Collection[str], declared: int, where: Callable[[s
         name = min(names)
         raise LabelError(
             f"{where(name)}: class {name!r} is not among the {declared} classes that the set "
-            f"declares. Correct one of them, or use --rename {shlex.quote(name)} NEW."
+            f"declares. Correct one of them, or use `rename=[({name!r}, 'NEW')]`."
         )
 
 
@@ -169,7 +168,7 @@ def encode(sample: Sample, classes: Sequence[str]) -> NDArray[np.int8]:
             if column is None:
                 raise LabelError(
                     f"{shown(sample.path)}: class {name!r} is not among the {len(classes)} "
-                    "classes. Add it to the --classes file, or omit --classes."
+                    "classes. Add it to the `classes` file, or omit `classes`."
                 )
             row[column] = value
     return row

@@ -7,7 +7,6 @@ decide, packing stops and shows every spelling, its count, its location and the 
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -119,11 +118,11 @@ def _wanted(
     for old, new in renames.items():
         if old not in names and canonical(old) not in names.values():
             raise LabelError(
-                f"{annotated.root}: --rename {shlex.join((old, new))}: there is no class "
+                f"{annotated.root}: `rename=[{(old, new)!r}]`: there is no class "
                 f"{old!r} (found: {_some(sorted(map(repr, set(names.values()))))})."
             )
         if fault := name_fault(canonical(new)):
-            raise LabelError(f"--rename {shlex.join((old, new))}: {fault}")
+            raise LabelError(f"`rename=[{(old, new)!r}]`: {fault}")
         wanted[old] = wanted[canonical(old)] = canonical(new)
     return wanted
 
@@ -147,7 +146,7 @@ def _merged(
         chosen.update(dict.fromkeys(group, target))
         others = ", ".join(repr(name) for name in group if name != target and name in counts)
         if others:
-            notes.append(f"--merge-case: {others} merged into {target!r}")
+            notes.append(f"`merge_case=True`: {others} merged into {target!r}")
     return {name: chosen.get(one, one) for name, one in names.items()}, notes
 
 
@@ -200,10 +199,10 @@ def question_names(annotated: AnnotatedSet, given: Sequence[str] | None) -> list
         raise LabelError(
             f"{annotated.root}: labels that look like several in one, or quoted: "
             f"{_with_places(annotated, several)}. Separate them at the source (in a table, "
-            "set --label-separator), or list them in the --classes file to keep them as they are."
+            "set `label_separator`), or list them in the `classes` file to keep them as they are."
         )
     doubts = [
-        f"these look alike but are separate classes (to merge them: --rename OLD NEW): "
+        f"these look alike but are separate classes (to merge them: `rename=[('OLD', 'NEW')]`): "
         f"{_with_places(annotated, group)}"
         for group in joined_otherwise(names)
     ]
@@ -219,11 +218,11 @@ def _refuse_unknown(annotated: AnnotatedSet, given: Sequence[str]) -> None:
         return
     listed = {folded(name): name for name in given}
     close = [(name, listed[folded(name)]) for name in unknown if folded(name) in listed]
-    cure = "add them to that file, or rename them: --rename OLD NEW."
+    cure = "add them to that file, or rename them: `rename=[('OLD', 'NEW')]`."
     if close:
-        cure = f"with --merge-case, {close[0][0]!r} becomes {close[0][1]!r}. Otherwise, {cure}"
+        cure = f"with `merge_case=True`, {close[0][0]!r} becomes {close[0][1]!r}. Otherwise, {cure}"
     raise LabelError(
-        f"{annotated.root}: not among the {len(given)} classes of --classes: "
+        f"{annotated.root}: not among the {len(given)} classes of `classes`: "
         f"{_with_places(annotated, unknown)}. {cure[0].upper()}{cure[1:]}"
     )
 
@@ -236,8 +235,8 @@ def _refuse_look_alikes(annotated: AnnotatedSet, names: Iterable[str]) -> None:
     more = f"; and {len(groups) - _SHOWN} more" if len(groups) > _SHOWN else ""
     raise LabelError(
         f"{annotated.root}: class names that differ only in case: {shown}{more}. Merge each group "
-        "with --merge-case (or single names with --rename OLD NEW), or list every spelling in "
-        "the --classes file to keep them separate."
+        "with `merge_case=True` (or single names with `rename=[('OLD', 'NEW')]`), or list every "
+        "spelling in the `classes` file to keep them separate."
     )
 
 

@@ -41,7 +41,7 @@ def test_an_earlier_demo_is_replaced_only_if_asked(tmp_path: Path) -> None:
     make_room(tmp_path / "demo", overwrite=False)
     (tmp_path / "demo" / "shards").mkdir()
     (tmp_path / "demo" / "notes.txt").write_text("mine")
-    with pytest.raises(OptionError, match="shards already exists: add overwrite"):
+    with pytest.raises(OptionError, match="shards already exists: add `overwrite=True`"):
         make_room(tmp_path / "demo", overwrite=False)
     make_room(tmp_path / "demo", overwrite=True)
     assert [file.name for file in sorted((tmp_path / "demo").iterdir())] == [MARK, "notes.txt"]

@@ -202,7 +202,7 @@ def test_a_unit_that_kills_every_process_ends_the_run_with_its_name(tmp_path: Pa
     line = str(caught.value)
     assert line.startswith("unit 1 (split 'train', images class0/")
     assert "3 workers died while packing it (the last one by SIGKILL" in line
-    assert line.endswith("Rerun with fewer --processes or fewer --workers.")
+    assert line.endswith("Rerun with fewer `processes` or fewer `workers`.")
 
 
 def test_the_stages_are_named(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def printed(found: Iterable[Text]) -> list[tuple[str, str]]:
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which everything that the examples name exists; URLs are not asked for."""
-    monkeypatch.setattr("vocscore.cli.paths.fetch_typed", lambda _url, _fetched: tmp_path)
+    monkeypatch.setattr("vocscore.cli.path_types.fetch_typed", lambda _url, _fetched: tmp_path)
     for name in (
         PLACE,
         "shards",

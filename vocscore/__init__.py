@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from vocscore.api.loader import loader
     from vocscore.api.merging import merge
     from vocscore.api.model import Model
-    from vocscore.api.predictions import Prediction, Predictions
+    from vocscore.api.prediction import Prediction
+    from vocscore.api.predictions import Predictions
     from vocscore.api.results import compare, evaluate, info, relabel, report, view
     from vocscore.api.webdataset import webdataset
     from vocscore.comparing import CompareReport
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     )
     from vocscore.config.jobs import JobLimitsConfig, JobsConfig, MergedConfig
     from vocscore.config.model import ModelConfig
+    from vocscore.config.optimization import OptimizationConfig
     from vocscore.config.pack_workers import PackWorkersConfig
     from vocscore.config.packing import ImagesConfig, LabelsConfig, ShardsConfig, SplitConfig
     from vocscore.config.planning import PlanningConfig
@@ -78,7 +80,6 @@ if TYPE_CHECKING:
         CheckpointConfig,
         DataConfig,
         LossConfig,
-        OptimizationConfig,
         RunConfig,
     )
     from vocscore.config.verifying import ChecksConfig, DuplicatesConfig

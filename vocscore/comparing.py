@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shards import atomic
-from vocscore.columns.comparison import change_rows, class_figures, compare_datasets
+from vocscore.columns.compare import change_rows, compare_datasets
+from vocscore.columns.comparison import class_figures
 from vocscore.columns.comparison_text import comparison_text, run_comparison_text
 from vocscore.columns.dataset import Dataset, open_dataset
 from vocscore.columns.labels import find_labels, labels_if_any

@@ -26,19 +26,17 @@ def make_room(out: Path, *, overwrite: bool) -> None:
             folder is a file, a packed set or a run.
     """
     if out.exists() and not out.is_dir():
-        raise OptionError("{file}: is a file. Name a folder.", file=out)
+        raise OptionError(f"{out}: is a file. Name a folder.")
     other = next((out / name for name in _OTHERS if (out / name).exists()), None)
     if other is not None:
-        raise OptionError("{file} exists: a demo needs a folder of its own.", file=other)
+        raise OptionError(f"{other} exists: a demo needs a folder of its own.")
     old = [out / name for name in (*OWN_FOLDERS, *OWN_FILES)]
     found = [path for path in old if path.exists()]
     if found and not (out / MARK).exists():
-        raise OptionError(
-            "{file} already exists, and no demo made it. Name another folder.", file=found[0]
-        )
+        raise OptionError(f"{found[0]} already exists, and no demo made it. Name another folder.")
     if found and not overwrite:
         raise OptionError(
-            "{file} already exists: add {overwrite} or name another folder.", file=found[0]
+            f"{found[0]} already exists: add `overwrite=True` or name another folder."
         )
     for path in found:
         shutil.rmtree(path) if path.is_dir() else path.unlink()

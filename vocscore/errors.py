@@ -1,41 +1,16 @@
-"""Expected failures above the byte level: the command line prints their line and exits with 2."""
+"""Expected failures above the byte level: the command line prints their line and exits with 2.
+
+Their lines name options as keywords of the API's functions, between backquotes: `overwrite=True`.
+The command line respells these as they are typed.
+"""
 
 from __future__ import annotations
 
-from functools import partial
-from string import Formatter
-from typing import TYPE_CHECKING
-
 from shards.errors import Error
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class OptionError(Error):
-    """An option's value is out of its range, or contradicts another option.
-
-    Args:
-        template: the line, with `{name}` for an option's name, and `{key}` for each value.
-        values: the values of the keys.
-    """
-
-    def __init__(self, template: str, **values: object) -> None:
-        """Spell option names as Python does; `naming` respells them."""
-        self._template = template
-        self._values = values
-        super().__init__(self.naming(str))
-
-    def __reduce__(self) -> tuple[Callable[..., OptionError], tuple[str]]:
-        """Pickle the template: its line may contain braces that are not names."""
-        make: Callable[..., OptionError] = type(self)
-        return partial(make, **self._values), (self._template,)
-
-    def naming(self, spell: Callable[[str], str]) -> str:
-        """The line with every option's name spelled by a function, such as '--top-k' for top_k."""
-        keys = {key for _, key, _, _ in Formatter().parse(self._template) if key}
-        names = {key: spell(key) for key in keys - self._values.keys()}
-        return self._template.format(**names, **self._values)
+    """An option's value is out of its range, or contradicts another option."""
 
 
 class FetchError(Error):

@@ -169,8 +169,7 @@ def _refuse_file(out: Path) -> None:
     there = next((path for path in (out, *out.parents) if path.exists()), None)
     if there is not None and not there.is_dir():
         raise OptionError(
-            "{file}: is a file, but the shards need a folder. Name another with {output}.",
-            file=there,
+            f"{there}: is a file, but the shards need a folder. Name another with `output`."
         )
 
 
@@ -185,11 +184,10 @@ def _source(
         folder = source or named.with_name(f"{named.name}-download")
         return fetch_voc(year, folder, say=say or (lambda _line: None), quiet=say is None)
     if source is None:
-        raise OptionError("Name the folder to pack ({source}), or {download} a year of VOC.")
+        raise OptionError("Name the folder to pack (`source`), or `download` a year of VOC.")
     if not source.is_dir():
         raise OptionError(
-            "{source} {folder}: no such folder. {source} takes a folder of images to pack.",
-            folder=source,
+            f"`source={str(source)!r}`: no such folder. `source` takes a folder of images to pack."
         )
     return source
 
@@ -293,8 +291,6 @@ def _refuse_nothing(annotated: AnnotatedSet, *, classes_known: bool) -> None:
     if not classes_known and not annotated.names():
         number = len(annotated.samples)
         raise OptionError(
-            "{root}: none of its {images} has a label, so there are no classes. Name them: "
-            "{classes} FILE.",
-            root=annotated.root,
-            images=f"{number} image" if number == 1 else f"{number} images",
+            f"{annotated.root}: none of its {number} image{'s' * (number != 1)} has a label, so "
+            "there are no classes. Name them: `classes=FILE`."
         )

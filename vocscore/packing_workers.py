@@ -216,7 +216,7 @@ def _processes(
     threads = output.workers or max(1, usable_cores() // processes)
     job = PackingJob(workshop, threads, "", output.image_memory, processes=processes)
     jobs = [replace(job, device=f"process {n}") for n in range(1, processes + 1)]
-    transport = ProcessTransport(jobs, advice="fewer --processes or fewer --workers")
+    transport = ProcessTransport(jobs, advice="fewer `processes` or fewer `workers`")
     with closing(WorkerPool(transport, Policy(wait_for=1), warn=warn)) as pool:
         yield pool
 
@@ -255,7 +255,7 @@ def _on_cluster(
     except BaseException:
         cluster.close()
         raise
-    transport.advice = "more --cpus-per-process or fewer --workers"
+    transport.advice = "more `cpus_per_process` or fewer `workers`"
     stage(f"starting {share.processes} processes of {share.cpus} cores")
     policy = Policy(wait_for=1, twice=True, mixed=options.mixed_machines)
     pool = WorkerPool(transport, policy, warn=warn, waiting=Waiting(stage))

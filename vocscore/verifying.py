@@ -101,7 +101,7 @@ def duplicates_text(found: Duplicates) -> list[str]:
         lines.append(f"near duplicates {title}: {_counts(pairs)}")
         lines += [f"  {_line(pair)}" for pair in pairs[:_LISTED]]
         if len(pairs) > _LISTED:
-            lines.append(f"  and {len(pairs) - _LISTED} more; --csv FILE.csv lists all")
+            lines.append(f"  and {len(pairs) - _LISTED} more")
     return lines
 
 

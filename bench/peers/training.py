@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from bench.peers.dataloader import open_usual
 from bench.peers.task import Task
-from vocscore.config.training import OptimizationConfig
+from vocscore.config.optimization import OptimizationConfig
 from vocscore.machine import usable_cores
 
 if TYPE_CHECKING:

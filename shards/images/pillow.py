@@ -157,7 +157,7 @@ def pixels_of(image: Image.Image, *, upright: bool, max_pixels: int) -> NDArray[
 def refuse_too_large(width: int, height: int, max_pixels: int) -> None:
     """Raise BadImage (TOO_LARGE) for more pixels than are decoded."""
     if width * height > max_pixels:
-        line = f"{width} x {height} is more than {max_pixels} pixels (--max-pixels)"
+        line = f"{width} x {height} is more than {max_pixels} pixels (max_pixels)"
         raise BadImage(Fault(Reason.TOO_LARGE, line))
 
 

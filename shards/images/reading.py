@@ -189,7 +189,7 @@ class _UnclaimedError(Exception):
 
 def _refuse_too_many(wanted: int, limit: int) -> None:
     if wanted > limit:
-        line = f"a file of {wanted} bytes; at most {limit} are read (--max-pixels)"
+        line = f"a file of {wanted} bytes; at most {limit} are read (max_pixels)"
         raise BadImage(Fault(Reason.TOO_LARGE, line))
 
 

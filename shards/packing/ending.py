@@ -70,8 +70,8 @@ class Ending:
             raise PackError(
                 f"{file}: {len(rejected)} of {total} images ({len(rejected) / total:.1%}) cannot "
                 f"be used ({', '.join(f'{count} {reason}' for reason, count in reasons)}), more "
-                f"than --max-bad {self.max_bad:g} allows. Raise it and rerun to resume, or fix "
-                "the images and rerun with --overwrite."
+                f"than `max_bad={self.max_bad:g}` allows. Raise it and rerun to resume, or fix "
+                "the images and rerun with `overwrite=True`."
             )
 
     def finish(self, packed: Packed) -> PackReport:
@@ -86,7 +86,7 @@ class Ending:
             if not shards:
                 raise PackError(
                     f"split '{split}': none of its {len(those)} images can be used; the reasons "
-                    f"are in {self.out / REJECTED}. Fix them and rerun with --overwrite."
+                    f"are in {self.out / REJECTED}. Fix them and rerun with `overwrite=True`."
                 )
         manifest = Manifest(
             classes=self.plan.classes,

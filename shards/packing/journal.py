@@ -184,7 +184,7 @@ class Journal:
         if not overwrite:
             raise PackError(
                 f"{self._folder}: contains an unfinished set, started with {difference}. "
-                "Use --overwrite to start over, or choose another folder with -o."
+                "Use `overwrite=True` to start over, or choose another folder with `output`."
             )
         # Every file with such a name is ours: others were refused before the plan was written.
         self._remove(_shard_files(self._folder, old.splits))
@@ -215,7 +215,7 @@ class Journal:
         if found:
             raise PackError(
                 f"{self._folder / found[0]} already exists and is not part of a set packed here. "
-                "Choose another folder with -o, or move it away."
+                "Choose another folder with `output`, or move it away."
             )
 
     def _read_plan(self) -> Plan | None:
@@ -226,7 +226,7 @@ class Journal:
         except (ValueError, TypeError, KeyError) as error:
             raise DamageError(
                 f"{self._plan}: damaged ({error}), so packing cannot resume. Choose another folder "
-                "with -o."
+                "with `output`."
             ) from error
 
     def _read_records(self) -> list[ShardRecord]:
@@ -283,6 +283,6 @@ def _names(manifest: Path) -> list[str]:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamageError(
             f"{manifest}: damaged ({error}), so its shards cannot be told from other files. "
-            "Remove the set by hand, or choose another folder with -o."
+            "Remove the set by hand, or choose another folder with `output`."
         ) from error
     return [name for shard in shards for name in (shard.name, index_name(shard.name))]

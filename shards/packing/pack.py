@@ -201,8 +201,8 @@ def _finished(out: Path, plan: Plan) -> PackReport:
     manifest = read_manifest(out)
     if difference := plan.differs(manifest):
         raise PackError(
-            f"{out}: contains a finished set, packed with {difference}. Use --overwrite "
-            "to replace it, or choose another folder with -o."
+            f"{out}: contains a finished set, packed with {difference}. Use `overwrite=True` "
+            "to replace it, or choose another folder with `output`."
         )
     return PackReport(manifest, (), unchanged=True)
 
@@ -259,7 +259,7 @@ def _one_line(out: Path) -> Iterator[None]:
     except BlockingIOError:
         raise PackError(
             f"{out}: another 'vocscore pack' is running there. Wait for it, or choose another "
-            "folder with -o."
+            "folder with `output`."
         ) from None
     except OSError as error:
         raise PackError(_refused(out, error)) from error
@@ -272,5 +272,5 @@ def _refused(out: Path, error: OSError) -> str:
         cure = f"{kept} finished shard{'s are' if kept > 1 else ' is'} kept: {cure.lower()}"
     return (
         f"{error.filename or out}: {error.strerror}. {cure} and rerun the same command, or "
-        "choose another folder with -o."
+        "choose another folder with `output`."
     )

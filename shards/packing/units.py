@@ -268,6 +268,6 @@ def _paired(span: Span) -> Iterator[Sequence[tuple[Candidate, Accepted]]]:
 
 def _changed(path: str, what: str) -> PackError:
     return PackError(
-        f"{path}: has changed since it was checked ({what}). Rerun with --overwrite when nothing "
-        "changes the images any more."
+        f"{path}: has changed since it was checked ({what}). Rerun with `overwrite=True` when "
+        "nothing changes the images any more."
     )

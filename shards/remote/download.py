@@ -127,7 +127,7 @@ def _range(url: str, start: int, etag: str | None) -> tuple[bytes, int, str | No
 def _changed(url: str) -> StorageError:
     return StorageError(
         f"{redacted(url)}: it has changed since it was listed, or while it was read. Start again "
-        "when it is complete, with --overwrite."
+        "when it is complete, with `overwrite=True`."
     )
 
 

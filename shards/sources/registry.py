@@ -54,13 +54,13 @@ def read_source(root: Path, request: Request, *, name: str | None = None) -> Ann
     tree = Tree(root)
     source, why = choose(tree, request, name=name)
     for option, given, takers in (
-        ("--label-column", request.columns, WITH_COLUMN),
-        ("--label-separator", request.separator, WITH_SEPARATOR),
+        ("`label_column`", request.columns, WITH_COLUMN),
+        ("`label_separator`", request.separator, WITH_SEPARATOR),
     ):
         if given and source.name not in takers:
             raise SourceError(
                 f"{root}: {option} is for {', '.join(takers)}, but this is {source.name} ({why}). "
-                "Omit it, or name the source with --from."
+                "Omit it, or name the source with `from_`."
             )
     return replace(source.read(tree, request), layout=f"{source.name} ({why})")
 
@@ -76,15 +76,15 @@ def choose(tree: Tree, request: Request, *, name: str | None = None) -> tuple[So
             folder in this one does.
     """
     if name is not None:
-        return SOURCES[name], "as given with --from"
+        return SOURCES[name], "as given with `from_`"
     if request.coco:
-        return COCO, "--coco"
+        return COCO, "`coco`"
     if request.labels is not None:
-        return _of_file(request.labels), f"--labels {request.labels}"
+        return _of_file(request.labels), f"`labels={str(request.labels)!r}`"
     found = _that_look_right(tree)
     if len(found) > 1:
         told = "; ".join(f"{source.name} ({why})" for source, why in found)
-        names = " or ".join(f"--from {source.name}" for source, _ in found)
+        names = " or ".join(f"`from_={source.name!r}`" for source, _ in found)
         raise SourceError(f"{tree.root}: looks like several sources: {told}. Choose one: {names}.")
     if not found:
         _refuse_deeper(tree)

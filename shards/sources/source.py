@@ -106,7 +106,7 @@ class Tree:
         if len(files) == 1:
             return self.root / files[0]
         there = f"several {several} ({first_names(files)})" if files else f"no {none}"
-        raise SourceError(f"{self.root}: {there}. Name the one to read: --labels FILE{suffix}.")
+        raise SourceError(f"{self.root}: {there}. Name the one to read: `labels=FILE`{suffix}.")
 
     def head(self, name: str, size: int = HEAD_BYTES) -> bytes:
         """The first bytes of a file; b'' if it cannot be read."""

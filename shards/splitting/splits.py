@@ -45,7 +45,7 @@ def split_by_lists(annotated: AnnotatedSet) -> dict[str, tuple[Sample, ...]]:
     if not lists:
         raise SourceError(
             f"{annotated.root}: defines no splits (no lists in ImageSets/Main, no split folders, "
-            "no column 'split', no second --coco). Use --split ratio."
+            "no column 'split', no second `coco`). Use `split='ratio'`."
         )
     _refuse_leaks(annotated, lists)
     splits = {
@@ -56,8 +56,8 @@ def split_by_lists(annotated: AnnotatedSet) -> dict[str, tuple[Sample, ...]]:
         if not samples:
             raise SourceError(
                 f"{annotated.root}: the list '{name}' names no usable image. Correct or "
-                f"remove it (ImageSets/Main/{name}.txt, the column 'split', the --coco file), "
-                f"or use --split ratio.{_first_reason(annotated)}"
+                f"remove it (ImageSets/Main/{name}.txt, the column 'split', the `coco` file), "
+                f"or use `split='ratio'`.{_first_reason(annotated)}"
             )
     return splits
 
@@ -69,7 +69,7 @@ def _refuse_leaks(annotated: AnnotatedSet, lists: Mapping[str, frozenset[str]]) 
         if both:
             raise SourceError(
                 f"{annotated.root}: {shown(min(both))} is in the lists '{one}' and '{other}' "
-                f"({len(both)} images in all). Remove it from one, or use --split ratio."
+                f"({len(both)} images in all). Remove it from one, or use `split='ratio'`."
             )
 
 

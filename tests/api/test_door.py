@@ -138,7 +138,7 @@ def test_an_unknown_keyword_names_the_nearest(tmp_path: Path) -> None:
 
 def test_a_value_out_of_range_is_named_as_python_does(tmp_path: Path) -> None:
     """The keyword, not the flag."""
-    with pytest.raises(vs.Error, match=r"^top_k is 0, but must be at least 1\.$"):
+    with pytest.raises(vs.Error, match=r"^`top_k` is 0, but must be at least 1\.$"):
         vs.score("photos", tmp_path / "p.csv", model="run", top_k=0)
 
 

@@ -33,6 +33,7 @@ WRONG: dict[str, list[Any]] = {
     "shuffle": [1, "yes", None],
     "drop_last": [0, "no", None],
     "max_pixels": [0, -1, "x", None, 1e6],
+    "image_memory": [0, "x", None, 1.5],
     "workers": ["2", 0, 1.5, True],
     "rank": ["0", None, 0.0],
     "world_size": ["1", None, 1.0],

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from shards.errors import Fault, Reason
-from vocscore.api.predictions import Block, Predictions
+from vocscore.api.prediction import Block
+from vocscore.api.predictions import Predictions
 from vocscore.errors import ScoreError
 
 CLASSES = ("cat", "dog")

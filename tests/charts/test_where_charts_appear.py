@@ -19,7 +19,7 @@ from vocscore.charts.evaluation_charts import STEMS
 from vocscore.cli.main import main
 from vocscore.config.evaluating import BootstrapConfig
 from vocscore.evaluation.evaluate import evaluate
-from vocscore.models.card import load_card
+from vocscore.models.card_file import load_card
 from vocscore.training import plots
 from vocscore.training.run_folder import RUN_FILES
 from vocscore.training.trainer import SplitOutcome

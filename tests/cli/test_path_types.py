@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from vocscore.cli.main import COMMANDS, main
-from vocscore.cli.paths import PathType
+from vocscore.cli.path_types import PathType
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,7 +148,7 @@ def test_a_url_that_names_no_bucket_or_repository_is_one_line(url):
 @pytest.mark.usefixtures("place")
 def test_a_mistake_in_the_rest_of_the_line_costs_no_download(monkeypatch):
     """A model or shards are fetched when the whole line was understood."""
-    monkeypatch.setattr("vocscore.cli.paths.fetch_typed", pytest.fail)
+    monkeypatch.setattr("vocscore.cli.path_types.fetch_typed", pytest.fail)
     run, shards = ("score", "x", "-m", "s3://b/run"), ("train", "s3://b/shards", "-o", "out")
     for words in (run, (*run, "-o", "o.csv", "--batch-size", "many"), (*shards, "--epochs", "-3")):
         assert "Error: " in CliRunner().invoke(main, words).output

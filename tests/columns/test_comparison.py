@@ -219,7 +219,7 @@ def test_images_that_were_trained_on_are_left_out(packed: Path, tmp_path: Path) 
     found = vs.compare(*files, labels=packed, resamples=0)
     assert found.comparison.judged is None
     assert found.comparison.left_out == len(images)
-    assert "--all-images" in str(found)
+    assert "`all_images=True`" in str(found)
     everything = vs.compare(*files, labels=packed, resamples=0, all_images=True).comparison
     assert len(everything.judged.places) == len(images)
     assert everything.left_out == 0

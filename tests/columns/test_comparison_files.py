@@ -14,7 +14,7 @@ from drawn_tables import draw as draw_labeled
 from written_predictions import HOSTILE, draw
 
 from vocscore.cli.main import main
-from vocscore.columns.comparison import compare_datasets
+from vocscore.columns.compare import compare_datasets
 from vocscore.columns.dataset import open_dataset
 from vocscore.evaluation.bootstrap import POINTS, RATIOS, bootstrap_difference
 from vocscore.evaluation.metrics import report

@@ -14,9 +14,10 @@ from vocscore.config.evaluating import EvalConfig
 from vocscore.config.exporting import ExportConfig, QuantizeConfig
 from vocscore.config.groups import build, declared, flat, groups_of, names_of, refuse_unknown
 from vocscore.config.importing import ImportConfig
+from vocscore.config.optimization import OptimizationConfig
 from vocscore.config.packing import PackConfig
 from vocscore.config.scoring import ScoreConfig
-from vocscore.config.training import OptimizationConfig, RunConfig, TrainConfig
+from vocscore.config.training import RunConfig, TrainConfig
 from vocscore.config.verifying import VerifyConfig
 from vocscore.errors import OptionError
 

@@ -67,7 +67,7 @@ def test_without_labels_a_threshold_is_asked_for(packed: Path, scored: Path) -> 
     """A table without decisions is refused with the cure, and taken with a threshold."""
     lines = scored.read_text().splitlines()
     scored.write_text("".join(line.rpartition(",")[0] + "\n" for line in lines))
-    with pytest.raises(EvalError, match=r"no labels to compare .* --threshold 0\.5"):
+    with pytest.raises(EvalError, match=r"no labels to compare .* `threshold=0\.5`"):
         evaluate(scored, packed, split="val", threshold=None)
     assert evaluate(scored, packed, split="val", threshold=0.5).figures.images == 16
 

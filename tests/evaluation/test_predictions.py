@@ -91,7 +91,7 @@ def test_a_column_behind_the_labels_is_refused(tmp_path: Path) -> None:
         ("b.jpg,ok,,0.5,", "line 3: 5 columns instead of 6 .truncated"),
         ("b.jpg,fine,,0.5,0.5,", "line 3: status 'fine' is neither 'ok' nor 'error'"),
         ("b.jpg,ok,,0.5,x,", "line 3: could not convert"),
-        ("b.jpg,ok,,0.5,,", "line 3: no probability for dog .written with --top-k or"),
+        ("b.jpg,ok,,0.5,,", "line 3: no probability for dog .written with `top_k` or"),
         ("b.jpg,ok,,0.5,1.5,", "b.jpg has 1.5 for dog, which is not a probability"),
         ("b.jpg,ok,,nan,0.5,", "b.jpg has nan for cat, which is not a probability"),
         ("b.jpg,ok,,-0.1,0.5,", "b.jpg has -0.1.* for cat"),

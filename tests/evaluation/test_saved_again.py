@@ -159,7 +159,7 @@ HALF = text(ROWS[:2])
         (text(commas(ROWS)).replace('"', "").encode(), "line 2: 9 columns instead of 7 (decimal"),
         (text([*ROWS, ROWS[0]]).encode(), "line 6: a.jpg is a duplicate (keep one of its rows)"),
         (HALF.encode()[:70], "line 2: 6 columns instead of 7 (truncated?)"),
-        (HALF.encode()[:-5], "line 3: no probability for potted p (written with --top-k or"),
+        (HALF.encode()[:-5], "line 3: no probability for potted p (written with `top_k` or"),
         (
             text().replace("0.75", "75%").encode(),
             "line 2: could not convert string to float: '75%'",

@@ -14,7 +14,7 @@ from originals import CLASSES, classes_file, images, logits, timm_folder, varied
 import vocscore as vs
 from vocscore.errors import CheckpointError, ImportModelError
 from vocscore.importing.preprocessing import fraction_of, timm_preprocess
-from vocscore.models.card import load_card
+from vocscore.models.card_file import load_card
 from vocscore.pipeline.geometry import resized_side
 from vocscore.pipeline.preprocess import Preprocess
 
@@ -139,7 +139,7 @@ def test_options_take_precedence(tmp_path: Path) -> None:
     folder, run = tmp_path / "hf", tmp_path / "run"
     timm_folder(folder, "test_resnet")
     other = tuple("vwxyz")
-    with pytest.raises(vs.Error, match="backbone is timm/test_vit"):
+    with pytest.raises(vs.Error, match="`backbone` is timm/test_vit"):
         vs.import_model(folder, run, backbone="timm/test_vit")
     with pytest.raises(vs.Error, match="enlarge the shorter side to more than 16384 pixels"):
         vs.import_model(folder, run, crop_fraction=1e-9)

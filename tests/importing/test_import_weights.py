@@ -22,7 +22,7 @@ from originals import (
 import vocscore as vs
 from vocscore.errors import ImportModelError
 from vocscore.importing import classifier
-from vocscore.models.card import load_card
+from vocscore.models.card_file import load_card
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,7 +145,7 @@ def test_another_result_is_refused(
         vs.import_model(weights, run, overwrite=True, **options)
     assert {file.name: file.read_bytes() for file in run.iterdir()} == before
     monkeypatch.undo()
-    with pytest.raises(ImportModelError, match=r"already holds a run .*--overwrite"):
+    with pytest.raises(ImportModelError, match=r"already holds a run .*`overwrite=True`"):
         invoke_python(weights, run, **options)
     with pytest.raises(ImportModelError, match="is a run already"):
         vs.import_model(run, tmp_path / "other")

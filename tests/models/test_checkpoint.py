@@ -18,7 +18,8 @@ import torch
 
 from shards import atomic
 from vocscore.errors import CheckpointError
-from vocscore.models.card import ModelCard, checkpoint_hash
+from vocscore.models.card import ModelCard
+from vocscore.models.card_file import checkpoint_hash
 from vocscore.models.checkpoint import load_checkpoint, save_checkpoint
 from vocscore.models.network import Network, build_network
 from vocscore.pipeline.preprocess import Preprocess

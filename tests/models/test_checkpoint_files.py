@@ -14,13 +14,14 @@ import torch
 from vocscore.config.scoring import InferenceConfig
 from vocscore.errors import CheckpointError
 from vocscore.models import checkpoint_files
-from vocscore.models.card import ModelCard, checkpoint_hash, load_card
+from vocscore.models.card import ModelCard
+from vocscore.models.card_file import checkpoint_hash, load_card
 from vocscore.models.checkpoint import load_checkpoint, load_network, save_checkpoint
 from vocscore.models.checkpoint_files import hold, read_checkpoint, take
 from vocscore.models.network import build_network
 from vocscore.pipeline.preprocess import Preprocess
 from vocscore.runtime.load import open_checkpoint
-from vocscore.scoring.run import check_model
+from vocscore.scoring.chosen_model import check_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from vocscore.errors import CheckpointError
-from vocscore.models.card import ModelCard, load_card
+from vocscore.models.card import ModelCard
+from vocscore.models.card_file import load_card
 from vocscore.models.checkpoint import load_checkpoint, save_checkpoint
 from vocscore.models.head_spec import HeadSpec, parse_head
 from vocscore.models.heads import reference
@@ -239,7 +240,7 @@ def test_tokens_become_maps_in_batches_of_any_size() -> None:
 
 def test_a_backbone_without_a_map_is_one_clear_line() -> None:
     flat = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 5))
-    with pytest.raises(CheckpointError, match=r"'flat' has no map of places .* --head linear"):
+    with pytest.raises(CheckpointError, match=r"'flat' has no map of places .* `head='linear'`"):
         cut_before_pooling(flat, name="flat", size=8)
 
 

@@ -154,7 +154,7 @@ def test_detectors_are_not_backbones() -> None:
 )
 def test_size_that_a_backbone_cannot_take(name: str, size: int, cure: int) -> None:
     """A size that does not fit the backbone is one line that names one that does."""
-    with pytest.raises(CheckpointError, match=rf"{name}.*{size}x{size}.*--size {cure}") as caught:
+    with pytest.raises(CheckpointError, match=rf"{name}.*{size}x{size}.*`size={cure}`") as caught:
         build_network(name, classes=2, weights="none", size=size)
     assert "\n" not in str(caught.value)
 
@@ -316,7 +316,7 @@ def test_imagenet_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         build_network("resnet18", classes=2, weights="imagenet", size=SIZE)
     line = str(caught.value)
     assert "\n" not in line
-    for part in ("resnet18-f37072fd.pth", str(tmp_path), "no route to host", "--weights FILE"):
+    for part in ("resnet18-f37072fd.pth", str(tmp_path), "no route to host", "`weights=FILE`"):
         assert part in line
 
 

@@ -190,10 +190,10 @@ def test_nothing_is_requested(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("backbone", "size", "cures"),
     [
-        (DINO, 256, ("multiples of 14", "--size 252 or --size 266", "--size 518")),
-        ("timm/vit_tiny_patch16_224", 100, ("multiples of 16", "--size 96", "--size 224")),
-        ("timm/vit_tiny_patch16_224", 5, ("multiples of 16", "--size 16", "--size 224")),
-        ("timm/levit_128s", 100, ("--size 224",)),
+        (DINO, 256, ("multiples of 14", "`size=252` or `size=266`", "`size=518`")),
+        ("timm/vit_tiny_patch16_224", 100, ("multiples of 16", "`size=96`", "`size=224`")),
+        ("timm/vit_tiny_patch16_224", 5, ("multiples of 16", "`size=16`", "`size=224`")),
+        ("timm/levit_128s", 100, ("`size=224`",)),
     ],
 )
 def test_size_that_a_model_cannot_take(backbone: str, size: int, cures: tuple[str, ...]) -> None:
@@ -214,7 +214,7 @@ def test_unknown_names() -> None:
     assert "timm/resnet18" in refusal("timm/resnet81")
     assert "timm/tf_efficientnet_lite0" in refusal("timm/")
     assert "Some that it has: timm/resnet50.a1_in1k" in refusal("timm/resnet50.a1_in2k")
-    assert f"--backbone {LITE}" in refusal("tf_efficientnet_lite0")
+    assert f"`backbone='{LITE}'`" in refusal("tf_efficientnet_lite0")
     with pytest.raises(CheckpointError, match=r"'timm/ResNet_18' .*timm/resnet18"):
         check_backbone("timm/ResNet_18")
     check_backbone("timm/resnet50.a1_in1k")

@@ -65,7 +65,7 @@ def test_weights_of_the_other_library(tmp_path: Path) -> None:
     """Names of timm for a torchvision backbone are told which backbone to name."""
     state = timm_model(LITE, size=64).state_dict()
     safetensors.torch.save_file(state, tmp_path / "w.safetensors")
-    assert "use --backbone timm/NAME" in refusal("resnet18", tmp_path / "w.safetensors")
+    assert "use `backbone='timm/NAME'`" in refusal("resnet18", tmp_path / "w.safetensors")
 
 
 def test_file_for_another_size_of_images(tmp_path: Path) -> None:
@@ -132,8 +132,8 @@ def test_imagenet_weights_without_a_network(cache: Path, capfd: pytest.CaptureFi
         str(cache),
         "https://huggingface.co/timm/resnet18.a1_in1k",
         "Name or service not known",
-        "--weights FILE",
-        "--weights none",
+        "`weights=FILE`",
+        "`weights='none'`",
     ):
         assert part in line
     assert "gcvit_tiny" in refusal("timm/gcvit_tiny", "imagenet", size=224)

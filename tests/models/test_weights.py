@@ -391,7 +391,7 @@ def test_a_run_of_this_program(run: Path, name: str, state: State) -> None:
         check_weights,
         lambda w, backbone: input_preprocess(backbone, weights=w, size=64),
     ):
-        with pytest.raises(CheckpointError, match=f"Add --backbone {SMALL}"):
+        with pytest.raises(CheckpointError, match=f"Add `backbone='{SMALL}'`"):
             refuse(weights, backbone="resnet18")
 
 

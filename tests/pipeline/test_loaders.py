@@ -151,7 +151,7 @@ def test_a_device_that_is_not_there_is_one_line(device: str) -> None:
 def test_missing_dali_is_one_line_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where DALI is not installed, asking for it says what to install and what else to do."""
     monkeypatch.setitem(sys.modules, "nvidia.dali", None)
-    with pytest.raises(DeviceError, match=r"pip install nvidia-dali-cuda130.*--loader host"):
+    with pytest.raises(DeviceError, match=r"pip install nvidia-dali-cuda130.*`loader='host'`"):
         make("dali", Preprocess())
 
 

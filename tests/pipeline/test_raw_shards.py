@@ -210,7 +210,7 @@ def test_another_preprocessing_is_refused(
         loader.batches(raw)
     line = str(told.value)
     assert line.startswith(f"{packed}: raw shards of 64 x 64 pixels, squash, bilinear, but ")
-    assert f"--raw --resize {other.size}" in line
+    assert f"`raw=True, resize={other.size}" in line
     assert "\n" not in line
 
 

@@ -55,9 +55,9 @@ def test_huge_and_foreign_files(loader: str, refs: list[ImageRef], tmp_path: Pat
     found, good = _failures(loader, [*refs[:4], *odd, *refs[4:]])
     limit = 8 * MAX_PIXELS + (64 << 20)
     assert found == {
-        "m.jpg": f"too_large: a file of {1 << 40} bytes; at most {limit} are read (--max-pixels)",
+        "m.jpg": f"too_large: a file of {1 << 40} bytes; at most {limit} are read (max_pixels)",
         "x.tar/m.jpg": (
-            f"too_large: a file of {1 << 39} bytes; at most {limit} are read (--max-pixels)"
+            f"too_large: a file of {1 << 39} bytes; at most {limit} are read (max_pixels)"
         ),
         "a.tga": "unsupported: TGA is not decoded. Convert it to JPEG or PNG.",
     }

@@ -211,7 +211,7 @@ def test_without_labels_and_images(tmp_path: Path) -> None:
     assert "mAP" not in read.cards
     assert any(note.startswith("No labels were named or found") for note in read.notes)
     shown = sum(map(len, read.strips.values()))
-    assert read.text.count("the images are unknown; name them with --images") == shown == 13
+    assert read.text.count("the folder of the images is unknown; name it (images)") == shown == 13
     assert "no record beside the predictions" in read.text
     fine = np.delete(drawn.probabilities, 3, axis=0)
     for c, name in enumerate(drawn.classes):

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 from tiny_onnx import (
     MEAN,
     SIZE,
@@ -27,10 +27,10 @@ from tiny_onnx import (
 
 from vocscore.device import Device
 from vocscore.errors import CheckpointError, DeviceError
-from vocscore.models.card import ModelCard, load_card
+from vocscore.models.card import ModelCard
+from vocscore.models.card_file import load_card
 from vocscore.models.checkpoint_files import read_checkpoint
 from vocscore.models.onnx_checkpoint import save_onnx_checkpoint
-from vocscore.models.onnx_external import has_external_data
 from vocscore.models.onnx_signature import OnnxSignature
 from vocscore.pipeline.preprocess import Preprocess
 from vocscore.runtime.load import Asked, open_checkpoint
@@ -142,10 +142,10 @@ def test_a_gpu_needs_the_cuda_provider(run: Path, monkeypatch: pytest.MonkeyPatc
     gpu = Device("cuda", 0)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(
-        DeviceError, match=r"pip install 'vocscore\[onnx-gpu\]'; or use --device cpu"
+        DeviceError, match=r"pip install 'vocscore\[onnx-gpu\]'; or use `device='cpu'`"
     ):
         open_on_gpu(files, CARD, Asked(gpu, "float32", 8))
-    with pytest.raises(DeviceError, match=r"--precision bf16: .* Use --precision float32"):
+    with pytest.raises(DeviceError, match=r"`precision='bf16'`: .* Use `precision='float32'`"):
         open_on_gpu(files, CARD, Asked(gpu, "bf16", 8))
 
 
@@ -343,58 +343,6 @@ def strip_metadata(file: Path) -> None:
     model = onnx.load(file)
     del model.metadata_props[:]
     file.write_bytes(model.SerializeToString())
-
-
-def nested(tensor: TensorProto) -> dict[str, Any]:
-    """Models that hold a tensor at every place where there may be one."""
-    sparse = helper.make_sparse_tensor(
-        numpy_helper.from_array(np.ones(1, np.float32)),
-        numpy_helper.from_array(np.zeros(1, np.int64)),
-        [4],
-    )
-    sparse.values.CopyFrom(tensor)
-    constant = helper.make_node("Constant", [], ["c"], value=tensor)
-    inner = helper.make_graph([constant], "inner", [], [])
-    branch = helper.make_node("If", ["x"], ["y"], then_branch=inner, else_branch=inner)
-    function = helper.make_function(
-        "own", "F", [], ["c"], [constant], [helper.make_opsetid("", 17)]
-    )
-    graphs = {
-        "weights": helper.make_graph([], "g", [], [], [tensor]),
-        "a constant": helper.make_graph([constant], "g", [], []),
-        "a branch": helper.make_graph([branch], "g", [], []),
-        "sparse weights": helper.make_graph([], "g", [], [], sparse_initializer=[sparse]),
-    }
-    models = {name: helper.make_model(graph) for name, graph in graphs.items()}
-    empty = helper.make_graph([], "g", [], [])
-    return {**models, "a function": helper.make_model(empty, functions=[function])}
-
-
-def test_external_data_is_found_wherever_it_is() -> None:
-    """Without the package onnx: by a location, or by the mark alone."""
-    for way in ("neither", "location", "mark"):
-        tensor = numpy_helper.from_array(np.ones(1, np.float32), "weights")
-        if way == "location":
-            tensor.external_data.add(key="location", value="x")
-        elif way == "mark":
-            tensor.data_location = TensorProto.EXTERNAL
-        for name, model in nested(tensor).items():
-            assert has_external_data(model.SerializeToString()) is (way != "neither"), (name, way)
-
-
-def test_damaged_bytes_end_in_an_error_of_their_own() -> None:
-    """Truncated or changed anywhere: an answer or ValueError, and at once."""
-    data = classifier(flatten="Reshape", batch=1).SerializeToString()
-    random = np.random.default_rng(0)
-    for _ in range(300):
-        broken = bytearray(data[: random.integers(len(data) + 1)])
-        for at in random.integers(0, max(len(broken), 1), 3):
-            if broken:
-                broken[at] = random.integers(256)
-        try:
-            assert has_external_data(bytes(broken)) in (True, False)
-        except ValueError:
-            continue
 
 
 def test_eval_reads_the_rows_of_a_run_in_onnx(run: Path) -> None:

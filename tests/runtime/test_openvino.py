@@ -17,12 +17,11 @@ from vocscore.runtime.load import open_backbone, open_runtime
 from vocscore.runtime.openvino import (
     MOST_STREAMS,
     OpenVinoRuntime,
-    _windows,
     compile_model,
-    convert,
     has_bf16,
     shape_for,
 )
+from vocscore.runtime.openvino_graph import _windows, convert
 
 SIZE = 64
 CARD = ModelCard(

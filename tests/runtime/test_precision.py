@@ -43,7 +43,7 @@ def test_what_a_device_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino, "has_bf16", lambda: False)
     with pytest.raises(DeviceError, match="cpu does not support bf16"):
         resolve_precision("bf16", CARD, device="cpu")
-    with pytest.raises(DeviceError, match="int8 runs on the CPU only"):
+    with pytest.raises(DeviceError, match="`precision='int8'` runs on the CPU only"):
         resolve_precision("int8", CARD, device="cuda:0")
 
 

@@ -16,7 +16,8 @@ from vocscore.pipeline.preprocess import Preprocess
 from vocscore.runtime import proven_int8
 from vocscore.runtime.compile_cache import folder, load_or_compile
 from vocscore.runtime.int8 import quantize
-from vocscore.runtime.openvino import OpenVinoRuntime, convert, shape_for
+from vocscore.runtime.openvino import OpenVinoRuntime, shape_for
+from vocscore.runtime.openvino_graph import convert
 from vocscore.runtime.proven_int8 import (
     ATTEMPTS,
     compile_proven,
@@ -122,7 +123,7 @@ def test_a_wrong_model_is_compiled_again(compiler: Compiler, number: int, by: fl
 def test_a_model_that_stays_wrong_is_refused(compiler: Compiler, cache: Path) -> None:
     """After a few compilations, with what to do; and the cache is empty."""
     compiler.wrong = lambda number: number % ROUND == ROUND - 1
-    with pytest.raises(DeviceError, match="Use --precision bf16 or float32"):
+    with pytest.raises(DeviceError, match="Use `precision='bf16'` or `precision='float32'`"):
         opened()
     assert len(compiler.built) == ATTEMPTS * ROUND
     assert not list(cache.glob("*.blob"))

@@ -282,5 +282,5 @@ def test_cpu_and_gpus_are_not_mixed(monkeypatch):
     """Rows must not depend on which device had a unit."""
     monkeypatch.setattr("vocscore.runtime.resolve_device", lambda name: name)
     assert resolve_devices(["0", "cuda:1"]) == ("cuda:0", "cuda:1")
-    with pytest.raises(ScoreError, match="--devices 0,cpu: CPU and GPU results differ"):
+    with pytest.raises(ScoreError, match="`devices='0,cpu'`: CPU and GPU results differ"):
         resolve_devices(["0", "cpu"])

@@ -19,7 +19,8 @@ from shards.sample import ImageRef
 from vocscore.cli.main import main
 from vocscore.config.scoring import OutputConfig
 from vocscore.errors import CheckpointError, OptionError, ScoreError
-from vocscore.models.card import ModelCard, checkpoint_hash
+from vocscore.models.card import ModelCard
+from vocscore.models.card_file import checkpoint_hash
 from vocscore.models.checkpoint import load_checkpoint, save_checkpoint
 from vocscore.models.own_head import build_whole, wrapped
 from vocscore.pipeline.loaders import open_loader
@@ -195,7 +196,7 @@ def test_bad_names_and_combinations_are_refused_before_anything_is_scored(
     for name, message in (
         ("o.csv.files.npy", "belongs to the predictions"),
         ("o.csv.parts/f.npy", "belongs to the predictions"),
-        ("there.npy", "there.npy: already exists. Use --overwrite"),
+        ("there.npy", "there.npy: already exists. Use `overwrite=True`"),
         ("folder.npy", "a folder. Name a file"),
         ("there.npy/f.npy", "cannot be written"),
     ):
@@ -203,7 +204,7 @@ def test_bad_names_and_combinations_are_refused_before_anything_is_scored(
         (tmp_path / "there.npy").write_bytes(b"mine")
         with pytest.raises(ScoreError, match=message):
             scored(source, tmp_path, checkpoint, name)
-    with pytest.raises(ScoreError, match="--update is not supported with --features"):
+    with pytest.raises(ScoreError, match="`update=True` is not supported with `features`"):
         scored(source, tmp_path, checkpoint, "f.npy", update=True)
     with pytest.raises(OptionError, match=r"end[s]? in .npy or .parquet"):
         OutputConfig(features=Path("f.csv"))

@@ -65,7 +65,7 @@ def test_what_differs_is_named_and_nothing_is_touched(source, checkpoint, tmp_pa
     (source / "new.jpg").unlink()
     assert state(output) == before
     output.write_bytes(output.read_bytes() + b"\n")
-    with pytest.raises(ScoreError, match=r"already exists\. Use --overwrite"):
+    with pytest.raises(ScoreError, match=r"already exists\. Use `overwrite=True`"):
         run(source, output, checkpoint)
 
 

@@ -60,7 +60,7 @@ def test_nothing_left_says_which_patterns_and_how_many_there_were(tmp_path):
     with pytest.raises(ScoreError) as error:
         listed(tmp_path, include=("*.JPEG",), exclude=("x*",))
     line = str(error.value)
-    assert "--include '*.JPEG' --exclude 'x*' leaves none of its 6 images" in line
+    assert "`include=['*.JPEG'], exclude=['x*']` leaves none of its 6 images" in line
     assert "the first is A.JPG" in line
 
 
@@ -77,7 +77,7 @@ def test_in_tars_the_rows_names_are_matched(tmp_path):
     assert listed(tmp_path, include=("*/s/*",)) == ["t/a.tar/s/1.jpg", "t/a.tar/s/2.png"]
     assert listed(tmp_path, exclude=("*b.tar", "*.png")) == ["t/a.tar/s/1.jpg", "t/a.tar/3.jpg"]
     assert len(list(read_source(tmp_path, globs=Globs((), ("*/b.tar",))).units(1))) == 1
-    with pytest.raises(ScoreError, match=r"--exclude '\*\.tar' leaves none of its 2 tars"):
+    with pytest.raises(ScoreError, match=r"`exclude=\['\*\.tar'\]` leaves none of its 2 tars"):
         listed(tmp_path, exclude=("*.tar",))
 
 
@@ -93,7 +93,7 @@ def test_a_broken_tar_stays_a_row_whatever_is_included(tmp_path):
 def test_tars_of_which_nothing_is_left_are_an_error_that_names_the_patterns(tmp_path):
     """Where only reading shows that nothing is left, the error names the patterns as well."""
     make_tar(tmp_path / "in/a.tar", ["x.jpg"])
-    with pytest.raises(ScoreError, match=r"no image that --include '\*\.png' leaves in 1 tars"):
+    with pytest.raises(ScoreError, match=r"no image that `include=\['\*\.png'\]` leaves in 1 tars"):
         score_fake(tmp_path / "in", tmp_path / "out.csv", globs=Globs(("*.png",)))
 
 

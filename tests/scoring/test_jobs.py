@@ -121,8 +121,8 @@ def test_what_is_missing_is_named_as_units_and_as_shares(source, checkpoint, tmp
         merged(output)
     line = str(caught.value)
     assert "4 of 5 units are not scored yet: 0, 2-4." in line
-    assert "Of the 4 jobs: --array=1,3-4 (--units I/4)." in line
-    assert "--units any" in line
+    assert "Of the 4 jobs: --array=1,3-4 (`units='I/4'`)." in line
+    assert "`units='any'`" in line
     assert "\n" not in line
     assert not output.exists()
 
@@ -138,7 +138,7 @@ def test_slurm_reads_its_own_numbers(source, checkpoint, tmp_path, monkeypatch):
         return share(source, output, checkpoint, "auto").units
 
     assert task(20, 3, 10, 30, 10) == "2/3"
-    with pytest.raises(UnfinishedError, match=r"--array=10,30 \(--units I/3\)"):
+    with pytest.raises(UnfinishedError, match=r"--array=10,30 \(`units='I/3'`\)"):
         merged(output)
     assert task(30, 2, 10, 30, 20) == "3/3"
     assert task(10, 1, 10, 10, 1) == "1/3"
@@ -198,11 +198,11 @@ def test_a_job_whose_parts_were_merged_meanwhile_is_done(source, checkpoint, tmp
 def test_nothing_to_merge_is_one_line(tmp_path, source, checkpoint):
     """No run; a run of one process; and an output that would be replaced."""
     output = tmp_path / "o.csv"
-    with pytest.raises(ScoreError, match=r"nothing to merge: .*--units"):
+    with pytest.raises(ScoreError, match=r"nothing to merge: .*`units`"):
         merged(output)
     with pytest.raises(StoppedOnPurposeError):
         run(source, output, checkpoint, unit_size=6, max_bad=0.0)
-    with pytest.raises(ScoreError, match=r"of one process, without --units"):
+    with pytest.raises(ScoreError, match=r"of one process, without `units`"):
         merged(output)
     with pytest.raises(ScoreError, match="without jobs of their own"):
         share(source, output, checkpoint, "1/2")
@@ -221,7 +221,7 @@ def test_nothing_to_merge_is_one_line(tmp_path, source, checkpoint):
         merged(output)
     plan.write_text(good)
     output.write_text("mine")
-    with pytest.raises(ScoreError, match=r"already exists\. Use --overwrite"):
+    with pytest.raises(ScoreError, match=r"already exists\. Use `overwrite=True`"):
         merged(output)
     assert output.read_text() == "mine"
     assert merged(output, overwrite=True).images == 26
@@ -272,7 +272,7 @@ def test_another_model_is_refused(source, checkpoint, tmp_path):
     [
         ({"update": True}, "update.*not supported with"),
         ({"quarantine": "q"}, "quarantine.*give it to 'vocscore merge'"),
-        ({"on": "ray"}, "units 1/2 and on: jobs share"),
+        ({"on": "ray"}, "`units='1/2'` and `on`: jobs share"),
     ],
 )
 def test_what_jobs_cannot_do_is_refused(source, checkpoint, tmp_path, changes, said):

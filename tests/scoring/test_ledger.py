@@ -112,7 +112,7 @@ def test_another_plan_is_refused_with_what_differs_and_the_cure(output, change, 
         pass
     line = str(error.value)
     assert f"differs in {said}. " in line
-    assert "--overwrite" in line
+    assert "`overwrite=True`" in line
     assert "-o" in line
     assert str(output) in line
     with opened(output) as ledger:
@@ -150,7 +150,7 @@ def test_an_output_that_exists_is_refused_and_left_alone(output):
     """A finished output, or any file of that name, is not touched, and nothing is left behind."""
     output.parent.mkdir()
     output.write_text("mine")
-    with pytest.raises(ScoreError, match=r"already exists.*--overwrite"), opened(output):
+    with pytest.raises(ScoreError, match=r"already exists.*`overwrite=True`"), opened(output):
         pass
     assert output.read_text() == "mine"
     assert names(output) == ["out.csv"]
@@ -304,7 +304,7 @@ def test_a_file_system_without_locks_is_refused_with_the_cure(output, monkeypatc
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
     monkeypatch.setattr("fcntl.flock", flock)
-    with pytest.raises(ScoreError, match=r"has no locks .* --units 1/1 .*merge"), opened(output):
+    with pytest.raises(ScoreError, match=r"has no locks .* `units='1/1'` .*merge"), opened(output):
         pass
 
 

@@ -55,10 +55,10 @@ def test_processes_are_the_cores_over_those_that_one_feeds(cores, feeds, process
 
 
 def test_what_is_said_names_the_cores_and_the_way_back():
-    """'2 on 64 cores, because one can feed 40 of them (--device cpu: one process)'."""
+    """'2 on 64 cores, because one can feed 40 of them (`device='cpu'`: one process)'."""
     feeding = Feeding(64, 0.0405, 1000)
     assert feeding.told(feeding.processes) == (
-        "2 on 64 cores, because one can feed 40 of them (--device cpu: one process)"
+        "2 on 64 cores, because one can feed 40 of them (`device='cpu'`: one process)"
     )
 
 

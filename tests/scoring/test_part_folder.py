@@ -93,7 +93,7 @@ def test_a_finished_folder_is_kept_unless_overwritten(output):
     """A second run is refused with the cure; with overwrite, no part of the old one is left."""
     with opened(output) as ledger:
         finish(ledger, "abc")
-    with pytest.raises(ScoreError, match=r"already exists\. Use --overwrite"), opened(output):
+    with pytest.raises(ScoreError, match=r"already exists\. Use `overwrite=True`"), opened(output):
         pass
     with opened(output, overwrite=True) as ledger:
         assert len(contents(output)) == 3  # until the new one is whole
@@ -155,7 +155,7 @@ def test_a_file_is_not_replaced_by_a_folder(output):
     """--format with the name of a file is refused, even to overwrite."""
     output.parent.mkdir()
     output.write_text("mine")
-    with pytest.raises(ScoreError, match="a file, but --format writes a folder"):
+    with pytest.raises(ScoreError, match="a file, but `format` writes a folder"):
         refuse_existing(output, overwrite=True, folder=True)
 
 

@@ -89,7 +89,9 @@ def test_patterns_choose_among_keys(put) -> None:
     url = put(TREE)
     found = read_source(url, globs=Globs(("*.png", "b/*")))
     assert list(found.names) == ["a.png", "b/x.JPG"]
-    with pytest.raises(ScoreError, match=r"s3://.*/some/set: --include 'q\*' leaves none of its 6"):
+    with pytest.raises(
+        ScoreError, match=r"s3://.*/some/set: `include=\['q\*'\]` leaves none of its 6"
+    ):
         read_source(url, globs=Globs(("q*",)))
 
 
@@ -202,7 +204,7 @@ def test_a_bucket_is_a_folder(storage) -> None:
 def test_an_update_from_a_url_is_refused_before_anything_is_listed(tmp_path) -> None:
     """Sizes and times of objects are not recorded; one line, and no request."""
     config = ScoreConfig(update=UpdateConfig(update=True))
-    with pytest.raises(ScoreError, match=r"^s3://b/p: --update compares files"):
+    with pytest.raises(ScoreError, match=r"^s3://b/p: `update=True` compares files"):
         score("s3://b/p", tmp_path / "o.csv", config, checkpoint=tmp_path)
 
 

@@ -16,7 +16,7 @@ from tiny_network import CLASSES, make_checkpoint, run
 from vocscore.cli.main import main
 from vocscore.errors import ScoreError
 from vocscore.evaluation.predictions import read_predictions
-from vocscore.models.card import checkpoint_hash
+from vocscore.models.card_file import checkpoint_hash
 from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.output.ledger import open_ledger

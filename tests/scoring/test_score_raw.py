@@ -74,7 +74,7 @@ def test_shards_of_another_size_are_refused_before_anything_is_written(
 ):
     """One line that says what to do."""
     shards = packed(photos, SIZE + 1)
-    with pytest.raises(PreprocessError, match=f"--raw --resize {SIZE}"):
+    with pytest.raises(PreprocessError, match=f"`raw=True, resize={SIZE}`"):
         run(shards, tmp_path / "raw.csv", checkpoint)
     assert list(tmp_path.iterdir()) == []
 
@@ -87,5 +87,5 @@ def test_raw_shards_in_object_storage_are_scored_as_files(photos, checkpoint, tm
     run(url, tmp_path / "away.csv", checkpoint)
     assert (tmp_path / "away.csv").read_bytes() == (tmp_path / "raw.csv").read_bytes()
     other = storage.put_tree(packed(photos, SIZE + 1), "other")
-    with pytest.raises(PreprocessError, match=f"--raw --resize {SIZE}"):
+    with pytest.raises(PreprocessError, match=f"`raw=True, resize={SIZE}`"):
         run(other, tmp_path / "other.csv", checkpoint)

@@ -38,7 +38,7 @@ def test_any_is_no_share():
 @pytest.mark.parametrize("given", ["0/3", "4/3", "3", "1/0", "-1/3", "a/b", "1/3/5", "", "1 / 3"])
 def test_what_is_no_share_is_refused(given):
     """Shares count from 1 and end at their number."""
-    with pytest.raises(OptionError, match=r"units .*counts from 1"):
+    with pytest.raises(OptionError, match=r"^`units=.*counts from 1"):
         JobsConfig(units=given)
 
 
@@ -83,7 +83,7 @@ def test_a_part_of_an_array_that_is_started_again_keeps_its_shares():
     ("environ", "said"),
     [
         ({}, "none of its variables is set: SLURM_ARRAY_TASK_ID"),
-        (slurm(7, 4, 3, 9), "not evenly spaced.*--units 7/N"),
+        (slurm(7, 4, 3, 9), "not evenly spaced.*`units='7/N'`"),
         ({"SLURM_ARRAY_TASK_ID": "3"}, "SLURM_ARRAY_TASK_COUNT is not"),
         ({"JOB_COMPLETION_INDEX": "3"}, "JOB_COMPLETIONS, the number of jobs, is not set"),
         ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK is 2, but WORLD_SIZE is 2"),

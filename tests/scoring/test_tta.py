@@ -16,7 +16,7 @@ from vocscore.cli.main import main
 from vocscore.config.scoring import InferenceConfig
 from vocscore.config.tta import Tta, parse_tta
 from vocscore.errors import CheckpointError, OptionError, ScoreError
-from vocscore.models.card import checkpoint_hash
+from vocscore.models.card_file import checkpoint_hash
 from vocscore.models.checkpoint import load_checkpoint
 from vocscore.pipeline.loaders import open_loader
 from vocscore.pipeline.preprocess import Preprocess

@@ -51,7 +51,7 @@ def test_given_then_declared() -> None:
 @pytest.mark.parametrize(("given", "declared"), [(None, None), ([], None), (None, ())])
 def test_no_classes(given: list[str] | None, declared: tuple[str, ...] | None) -> None:
     """A set without any label has no classes unless the user names them."""
-    with pytest.raises(LabelError, match="--classes"):
+    with pytest.raises(LabelError, match="`classes`"):
         choose_classes([], given, declared)
 
 
@@ -63,7 +63,9 @@ def test_two_classes_of_one_name() -> None:
 
 def test_a_class_that_is_not_declared() -> None:
     """A source that names its classes in one place and others in another contradicts itself."""
-    with pytest.raises(LabelError, match=r"class 'cow' is not among the 2 classes .* --rename cow"):
+    with pytest.raises(
+        LabelError, match=r"class 'cow' is not among the 2 classes .* `rename=\[\('cow', 'NEW'\)\]`"
+    ):
         choose_classes({"cat", "cow"}, None, ("cat", "dog"))
 
 
@@ -118,5 +120,5 @@ def test_encode() -> None:
 )
 def test_encode_unknown(sample: Sample) -> None:
     """An unknown class is an error that names the image, the class and the option."""
-    with pytest.raises(LabelError, match=r"x/a\.jpg.*'zebra'.*--classes"):
+    with pytest.raises(LabelError, match=r"x/a\.jpg.*'zebra'.*`classes`"):
         encode(sample, ("cat",))

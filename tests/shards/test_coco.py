@@ -254,7 +254,7 @@ def test_no_path_matches(tmp_path: Path) -> None:
         ({"shapes": [], "imagePath": "a.jpg"}, "LabelMe"),
         (b"<?xml version='1.0'?><annotations/>", "It is XML: export it as COCO"),
         (b"PK\x03\x04", "It is an archive: unpack it"),
-        (b"path,labels\na.jpg,cat\n", "use --labels"),
+        (b"path,labels\na.jpg,cat\n", "use `labels`"),
         ({**content(), "annotations": None}, "so its images have no labels (a test-info file?)"),
         ({**content(), "annotations": [{"image_id": 30, "caption": "x"}]}, "captions or panoptic"),
         ({**content(), "images": []}, "the list 'images' is empty"),

@@ -83,7 +83,7 @@ def test_names_that_tell_nothing(names: list[str], said: str) -> None:
     with pytest.raises(SourceError) as caught:
         name_splits([CocoFile(Path("/set") / name) for name in names])
     assert said in str(caught.value)
-    assert "--coco" in str(caught.value)
+    assert "`coco=[" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def test_json_min(tmp_path: Path) -> None:
 def test_json_min_asks_which_text_is_the_label(tmp_path: Path) -> None:
     """Two fields of text and nothing else: the line names both and the option."""
     records = [{"image": "a.jpg", "id": 1, "animal": "cat", "source": "web"}]
-    with pytest.raises(SourceError, match=r"may be in animal, source\. .*--label-column"):
+    with pytest.raises(SourceError, match=r"may be in animal, source\. .*`label_column`"):
         read(tmp_path, records, "a.jpg")
     found = read(tmp_path, records, "a.jpg", controls=("animal",))
     assert labels(found) == {"a.jpg": ("cat",)}

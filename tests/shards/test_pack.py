@@ -237,7 +237,7 @@ def test_another_plan_says_in_what_it_differs(
     pack_small(annotated, tmp_path / "finished", max_bad=1)
     for folder in ("unfinished", "finished"):
         before = content(tmp_path / folder)
-        with pytest.raises(PackError, match=line + ".* --overwrite"):
+        with pytest.raises(PackError, match=line + ".* `overwrite=True`"):
             pack_small(annotated, tmp_path / folder, max_bad=1, **changes)
         assert content(tmp_path / folder) == before
 
@@ -264,7 +264,7 @@ def test_another_source_is_not_mixed_in(change: str, tmp_path: Path) -> None:
         os.utime(tmp_path / "in" / "000.jpg", ns=(1, 1))
     other = AnnotatedSet(annotated.root, tuple(samples), rejected=rejected)
     line = "images that have changed" if change == "touched" else "different images, labels or"
-    with pytest.raises(PackError, match=f"started with {line}.* --overwrite"):
+    with pytest.raises(PackError, match=f"started with {line}.* `overwrite=True`"):
         pack_small(other, tmp_path / "out", max_bad=1, **changes)
 
 
@@ -275,7 +275,7 @@ def test_too_many_bad_images_are_an_error_that_a_higher_limit_undoes(tmp_path: P
         pack_small(annotated, tmp_path / "out", max_bad=0.14)
     line = str(caught.value)
     assert line.startswith(f"{tmp_path / 'out' / 'rejected.csv'}: 3 of 20 images (15.0%) cannot")
-    assert "(3 truncated), more than --max-bad 0.14 allows" in line
+    assert "(3 truncated), more than `max_bad=0.14` allows" in line
     assert [row["path"] for row in rows(tmp_path / "out")] == ["002.jpg", "011.jpg", "019.jpg"]
     assert not (tmp_path / "out" / "dataset.json").exists()
     inode = (tmp_path / "out" / "val-000000.tar").stat().st_ino

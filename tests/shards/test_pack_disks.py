@@ -55,7 +55,7 @@ def test_a_full_disk_is_one_line_for_workers_as_well(tmp_path: Path) -> None:
     )
     line, left, same = in_a_small_disk(tmp_path, "200k", program, beside=HERE).splitlines()
     assert re.search(r"(train-00000|checked).*No space left on device\. ", line)
-    assert line.endswith("rerun the same command, or choose another folder with -o.")
+    assert line.endswith("rerun the same command, or choose another folder with `output`.")
     assert set(json.loads(left.replace("'", '"'))) <= {
         "journal.jsonl",
         "lock",

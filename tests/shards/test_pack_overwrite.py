@@ -91,7 +91,9 @@ def test_a_finished_set_is_left_alone(tmp_path: Path) -> None:
     again = pack_small(annotated, tmp_path / "out", workers=1, max_bad=0.3)
     assert again.unchanged
     assert again.manifest == first.manifest
-    with pytest.raises(PackError, match=r"packed with shard_samples 3, now 4\. Use --overwrite"):
+    with pytest.raises(
+        PackError, match=r"packed with shard_samples 3, now 4\. Use `overwrite=True`"
+    ):
         pack_small(annotated, tmp_path / "out", shard_samples=4)
     assert content(tmp_path / "out") == before
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == times

@@ -45,11 +45,11 @@ def test_each_is_recognized(tmp_path: Path, name: str) -> None:
     "both", [("voc", "roboflow"), ("hf", "google"), ("coco", "table"), ("table", "folders")]
 )
 def test_several_are_refused(tmp_path: Path, both: tuple[str, str]) -> None:
-    """One line names those that look right, and --from."""
+    """One line names those that look right, and the keyword that decides."""
     tree = put(tmp_path, *both)
     with pytest.raises(SourceError, match="looks like several sources") as caught:
         choose(tree, Request())
-    assert all(f"--from {name}" in str(caught.value) for name in both)
+    assert all(f"`from_='{name}'`" in str(caught.value) for name in both)
     assert "\n" not in str(caught.value)
     assert all(choose(tree, Request(), name=name)[0].name == name for name in both)
 

@@ -106,8 +106,8 @@ def test_what_would_be_a_guess(tmp_path: Path, texts: list[str], example: str) -
     message = str(caught.value)
     assert message.startswith(f"{tmp_path / 'labels.csv'}, line ")
     assert example in message
-    assert "--label-separator" in message
-    assert message.count("--label-separator") == 2
+    assert "`label_separator=" in message
+    assert message.count("`label_separator=") == 2
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_the_user_says_one_name_a_cell(tmp_path: Path) -> None:
 def test_the_user_says_something_else(tmp_path: Path) -> None:
     """A separator that no cell has is noted, or refused where cells have another one."""
     assert cells(tmp_path, "cat", "dog", label_separator="|").notes == (
-        "labels.csv: no cell of 'labels' contains '|' (--label-separator)",
+        "labels.csv: no cell of 'labels' contains '|' (`label_separator`)",
     )
     with pytest.raises(SourceError, match=r"line 3, .*: 'cat,dog': no cell contains the '\|'"):
         cells(tmp_path, "cat", "cat,dog", label_separator="|")

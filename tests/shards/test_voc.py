@@ -352,7 +352,7 @@ def test_devkit(tmp_path: Path) -> None:
 
 def test_other_layouts(tmp_path: Path) -> None:
     """A folder of another layout, and an incomplete year, are refused by name."""
-    with pytest.raises(SourceError, match=r"no JPEGImages/ and Annotations/.*--labels"):
+    with pytest.raises(SourceError, match=r"no JPEGImages/ and Annotations/.*`labels="):
         read_voc(tmp_path)
     add(tmp_path / "VOC2012", "x", annotation())
     (tmp_path / "VOC2007" / "JPEGImages").mkdir(parents=True)

@@ -216,13 +216,19 @@ def test_places_of_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        (("images/a.jpg", "annotations/instances.json"), r"--coco \S+/annotations/instances\.json"),
-        (("a.jpg", "labels.csv"), r"--labels \S+/labels\.csv"),
+        (
+            ("images/a.jpg", "annotations/instances.json"),
+            r"`coco=\['\S+/annotations/instances\.json'\]`",
+        ),
+        (("a.jpg", "labels.csv"), r"`labels='\S+/labels\.csv'`"),
         (("images/a.jpg", "labels/a.txt"), r"YOLO's labels also need a data\.yaml"),
         (("images/a.jpg", "labels/a.txt", "classes.txt", "notes.json"), "lines of classes.txt"),
         (("data-00000-of-00001.arrow", "state.json"), "save_to_disk"),
         (("pets.zip",), r"There is pets\.zip: unpack it"),
-        (("cat/a.jpg", "dog/b.jpg"), r"no JPEGImages/ and Annotations/.*--labels.*--coco"),
+        (
+            ("cat/a.jpg", "dog/b.jpg"),
+            r"no JPEGImages/ and Annotations/.*`labels='FILE.csv'`.*`coco=",
+        ),
         (("VOCdevkit/VOC2012/JPEGImages/a.jpg",), "one folder deeper. Give .*/VOCdevkit"),
         (("my/JPEGImages/a.jpg", "my/Annotations/a.xml"), "one folder deeper. Give .*/my"),
         (("a.jpg", "a.jpg.aux.xml"), "no .xml beside images"),

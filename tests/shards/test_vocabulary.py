@@ -84,9 +84,9 @@ def test_case_is_a_persons_decision() -> None:
         "'cat' (1 image, 0.jpg)",
         "'Person' (1 image, 1.jpg)",
         "'person' (2 images, 2.jpg)",
-        "--merge-case",
-        "--rename",
-        "--classes",
+        "`merge_case=True`",
+        "`rename=",
+        "`classes`",
     ):
         assert part in said
     assert said.startswith("root: ")
@@ -150,8 +150,11 @@ def test_places_follow_the_names() -> None:
 @pytest.mark.parametrize(
     ("renames", "said"),
     [
-        ({"Cat": "dog"}, r"--rename Cat dog: there is no class 'Cat' \(found: 'cat'\)"),
-        ({"cat": "a;b"}, r"--rename cat 'a;b': 'a;b' cannot be a class"),
+        (
+            {"Cat": "dog"},
+            r"`rename=\[\('Cat', 'dog'\)\]`: there is no class 'Cat' \(found: 'cat'\)",
+        ),
+        ({"cat": "a;b"}, r"`rename=\[\('cat', 'a;b'\)\]`: 'a;b' cannot be a class"),
         ({"cat": " "}, "is blank"),
     ],
 )
@@ -167,7 +170,7 @@ def test_separators_in_names() -> None:
     Declared names are what the source says that they are: a warning.
     """
     with pytest.raises(
-        LabelError, match=r"'cat,dog' \(1 image, 1\.jpg\).*--label-separator.*--classes"
+        LabelError, match=r"'cat,dog' \(1 image, 1\.jpg\).*`label_separator`.*`classes`"
     ):
         question_names(named("cat", "cat,dog"), None)
     (doubt,) = question_names(named("tench, Tinca tinca", "dog"), None)
@@ -185,8 +188,8 @@ def test_unknown_names_are_told_at_once() -> None:
     said = str(caught.value)
     assert "'yak' (2 images, t.csv, line 9)" in said
     assert "'Cat' (1 image, 3.jpg)" in said
-    assert "With --merge-case, 'Cat' becomes 'cat'" in said
-    assert said.endswith("--rename OLD NEW.")
+    assert "With `merge_case=True`, 'Cat' becomes 'cat'" in said
+    assert said.endswith("`rename=[('OLD', 'NEW')]`.")
 
 
 def test_long_lists_are_cut() -> None:

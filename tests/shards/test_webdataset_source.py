@@ -195,7 +195,9 @@ def test_a_member_is_chosen(tmp_path: Path) -> None:
     assert labels(found) == {"0.tar/s0000000.jpg": ("dog",)}
     assert found.notes == ("1 tar: labels are in .cls", "members ignored: .json 1, .txt 1")
     write(tmp_path / "0.tar", {"jpg": image(), "y.npy": multi_hot(0), "z.npy": multi_hot(1)})
-    with pytest.raises(SourceError, match=r"may be in \.y\.npy, \.z\.npy.*--label-column"):
+    with pytest.raises(
+        SourceError, match=r"may be in \.y\.npy, \.z\.npy.*`label_column=\['y\.npy'\]`"
+    ):
         read(tmp_path)
     assert labels(read(tmp_path, "z.npy")) == {"0.tar/s0000000.jpg": ("dog",)}
 

@@ -294,7 +294,7 @@ def test_links_in_the_folder_are_followed_as_when_scoring(tmp_path: Path) -> Non
 
 def test_unknown_images_are_a_fault_that_names_the_option() -> None:
     """Without a place, the line says how to name one."""
-    assert "--images" in missing(ImageSource(None), "plain.jpg")
+    assert "name it (images)" in missing(ImageSource(None), "plain.jpg")
 
 
 @pytest.mark.parametrize("make", SOURCES)

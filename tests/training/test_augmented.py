@@ -142,7 +142,7 @@ def test_a_resume_with_other_crops_is_refused(few_shards: Path, tmp_path: Path) 
 @pytest.mark.parametrize("setting", AUGMENTED)
 def test_a_head_is_not_augmented(setting: str, few_shards: Path, tmp_path: Path) -> None:
     """Features are computed once, so the options are refused, before anything is made."""
-    with pytest.raises(OptionError, match="crop_scale, flip and jitter need tune all"):
+    with pytest.raises(OptionError, match="`crop_scale`, `flip` and `jitter` need `tune='all'`"):
         fit(few_shards, tmp_path / "run", tune="head", **{setting: AUGMENTED[setting]})
     assert not (tmp_path / "run").exists()
 

@@ -154,12 +154,12 @@ def test_same_bytes_for_any_number_of_threads() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"solver": "lbfgs", "tune": "all"}, "solver lbfgs needs tune head"),
-        ({"solver": "lbfgs", "loss": "asl"}, "solver lbfgs needs loss bce"),
-        ({"solver": "lbfgs", "head": "gcn"}, "solver lbfgs needs head linear"),
-        ({"l2": 3.0}, "l2 needs solver lbfgs"),
-        ({"solver": "auto", "l2": 3.0, "loss": "asl"}, "l2 needs solver lbfgs"),
-        ({"solver": "lbfgs", "l2": 0.0}, "l2 is 0.0"),
+        ({"solver": "lbfgs", "tune": "all"}, "`solver='lbfgs'` needs `tune='head'`"),
+        ({"solver": "lbfgs", "loss": "asl"}, "`solver='lbfgs'` needs `loss='bce'`"),
+        ({"solver": "lbfgs", "head": "gcn"}, "`solver='lbfgs'` needs `head='linear'`"),
+        ({"l2": 3.0}, "`l2` needs `solver='lbfgs'`"),
+        ({"solver": "auto", "l2": 3.0, "loss": "asl"}, "`l2` needs `solver='lbfgs'`"),
+        ({"solver": "lbfgs", "l2": 0.0}, "`l2` is 0.0"),
     ],
 )
 def test_options_that_contradict(options: dict[str, Any], message: str) -> None:

@@ -183,15 +183,15 @@ def test_another_head_needs_a_new_run(few_shards: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("head", ["csra", "gcn", "chain"])
 def test_heads_need_a_frozen_backbone(head: str) -> None:
-    with pytest.raises(OptionError, match=f"head {head} needs tune head"):
+    with pytest.raises(OptionError, match=f"`head='{head}'` needs `tune='head'`"):
         build(TrainConfig, {"head": head, "tune": "all"})
 
 
 def test_settings_of_csra_need_it() -> None:
     for name, value in {"csra_lambda": 0.0, "csra_temperature": 2.0}.items():
-        with pytest.raises(OptionError, match=f"{name} needs head csra"):
+        with pytest.raises(OptionError, match=f"`{name}` needs `head='csra'`"):
             build(TrainConfig, {"head": "chain", name: value})
-    with pytest.raises(OptionError, match=r"csra_lambda is -0.1, but must be at least 0"):
+    with pytest.raises(OptionError, match=r"`csra_lambda` is -0.1, but must be at least 0"):
         build(TrainConfig, {"head": "csra", "csra_lambda": -0.1})
 
 
@@ -221,7 +221,7 @@ def test_maps_that_do_not_fit_leave_the_earlier_run(
     assert files(tmp_path) == before
     monkeypatch.setattr(vocscore.training.map_memory, "available_memory", lambda: 1_152)
     assert check_room_for_maps((16, 2, 2), 9, folds=False) == "1.2 KB of maps in memory"
-    with pytest.raises(TrainError, match="with --folds"):
+    with pytest.raises(TrainError, match="with `folds`"):
         check_room_for_maps((16, 2, 2), 9, folds=True)
     monkeypatch.setattr(vocscore.training.map_memory, "available_memory", lambda: None)
     assert check_room_for_maps((512, 8, 8), 10**6, folds=False) == "65.5 GB of maps in memory"
@@ -242,7 +242,7 @@ def test_lambda_needs_positives_in_validation(few_shards: Path, tmp_path: Path) 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "load_splits", without_positives)
-        with pytest.raises(TrainError, match=r"no positive label.*--csra-lambda"):
+        with pytest.raises(TrainError, match=r"no positive label.*`csra_lambda`"):
             fit(few_shards, tmp_path, **settings)
         fit(few_shards, tmp_path, **settings, csra_lambda=0.2)
     assert load_checkpoint(tmp_path)[1].head["lambda"] == 0.2

@@ -9,7 +9,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from vocscore.config.training import LossConfig, OptimizationConfig
+from vocscore.config.optimization import OptimizationConfig
+from vocscore.config.training import LossConfig
 from vocscore.training.feature_scaling import measure_standard, no_standard
 from vocscore.training.features import Features
 from vocscore.training.linear_probe import HeadTrainer

@@ -207,7 +207,7 @@ def test_one_gpu_for_several_processes_is_refused() -> None:
     """A GPU by its number is one; the CPU is for all."""
     ranks = Ranks(rank=1, size=2, local_rank=1, local_size=2)
     assert choose_device("cpu", ranks) == CPU
-    with pytest.raises(DeviceError, match=r"cuda:0.*--device cuda:"):
+    with pytest.raises(DeviceError, match=r"cuda:0.*`device='cuda'`:"):
         choose_device("cuda:0", ranks)
 
 

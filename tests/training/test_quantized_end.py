@@ -61,7 +61,7 @@ def test_not_close_enough(
     report = fit(few_shards, tmp_path / "run", quantize=True)
     assert report.quantized is None
     (problem,) = report.problems
-    assert "--max-map-drop (now 0.005) and --max-changed (now 0.01)" in problem
+    assert "`max_map_drop` (now 0.005) and `max_changed` (now 0.01)" in problem
     assert problem.endswith(f"Both are options of: vocscore quantize {tmp_path / 'run'}")
     assert (tmp_path / "run/model.json").exists()
     assert not (tmp_path / "run/resume.pt").exists()

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from vocscore.cli.main import main
 from vocscore.config.groups import flat
-from vocscore.config.training import OptimizationConfig, TrainConfig
+from vocscore.config.optimization import OptimizationConfig
+from vocscore.config.training import TrainConfig
 from vocscore.errors import TrainError
 from vocscore.records.keys import STORED
 from vocscore.training.recipes import load_recipe, recipe_names

@@ -21,7 +21,7 @@ def test_batch_normalization_over_one_image_is_refused(
     changes: dict[str, Any], few_shards: Path, tmp_path: Path
 ) -> None:
     """Where every batch has one image, batch normalization is refused in one line."""
-    with pytest.raises(TrainError, match=r"uses batch normalization.*--batch-size"):
+    with pytest.raises(TrainError, match=r"uses batch normalization.*`batch_size`"):
         fit(few_shards, tmp_path / "run", tune="all", **changes)
     assert not (tmp_path / "run").exists()
     fit(few_shards, tmp_path / "head", tune="head", epochs=1, **changes)
@@ -32,7 +32,7 @@ def test_run_that_is_there_is_kept(few_shards: Path, tmp_path: Path) -> None:
     fit(few_shards, tmp_path, epochs=3)
     (tmp_path / "mine.txt").write_text("kept")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(TrainError, match=r"already holds a.*--overwrite"):
+    with pytest.raises(TrainError, match=r"already holds a.*`overwrite=True`"):
         fit(few_shards, tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     fit(few_shards, tmp_path, epochs=1, overwrite=True)
@@ -50,9 +50,9 @@ def test_output_that_is_a_file(few_shards: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"val_split": "test"}, TrainError, r"no split 'test'.*train, val, one.*--val-split"),
-        ({"train_split": "trainval"}, TrainError, r"no split 'trainval'.*--train-split"),
-        ({"warmup": 2}, OptionError, r"warm-up of 2 epochs.*smaller warmup"),
+        ({"val_split": "test"}, TrainError, r"no split 'test'.*train, val, one.*`val_split`"),
+        ({"train_split": "trainval"}, TrainError, r"no split 'trainval'.*`train_split`"),
+        ({"warmup": 2}, OptionError, r"warm-up of 2 epochs.*smaller `warmup`"),
         ({"backbone": "resnet81"}, CheckpointError, "resnet18"),
         ({"weights": "no/file.pth"}, CheckpointError, "no/file.pth"),
         ({"backbone": "alexnet", "size": 32}, CheckpointError, "32x32"),
@@ -80,7 +80,7 @@ def test_loss_that_is_not_a_number(
 ) -> None:
     """A training that diverges says in which epoch and step, and leaves no checkpoint."""
     with pytest.raises(
-        TrainError, match=r"epoch \d, step \d: the loss is (nan|inf).*learning-rate"
+        TrainError, match=r"epoch \d, step \d: the loss is (nan|inf).*`learning_rate`"
     ):
         fit(few_shards, tmp_path, tune=tune, backbone=backbone, learning_rate=1e38, batch_size=2)
     assert not (tmp_path / "model.json").exists()

@@ -138,7 +138,7 @@ def test_finished_run_says_so(few_shards: Path, tmp_path: Path) -> None:
     fit(few_shards, tmp_path)
     before = content(tmp_path)
     for resume in (True, False):
-        with pytest.raises(TrainError, match=r"finished run.*--overwrite"):
+        with pytest.raises(TrainError, match=r"finished run.*`overwrite=True`"):
             fit(few_shards, tmp_path, resume=resume)
     assert content(tmp_path) == before
 
@@ -147,7 +147,7 @@ def test_unfinished_run_is_not_replaced(few_shards: Path, tmp_path: Path) -> Non
     """A start over an unfinished run is refused with both ways out; overwriting is done."""
     with pytest.raises(StopError):
         fit(few_shards, tmp_path, on_epoch=stop_after(1))
-    with pytest.raises(TrainError, match=r"--resume.*--overwrite"):
+    with pytest.raises(TrainError, match=r"`resume=True`.*`overwrite=True`"):
         fit(few_shards, tmp_path)
     fit(few_shards, tmp_path, overwrite=True)
     assert not (tmp_path / "resume.pt").exists()
@@ -201,6 +201,6 @@ def test_damaged_state_is_refused(damage: str, few_shards: Path, tmp_path: Path)
         torch.save({"so_far": Path("x")}, file)
     else:
         file.write_bytes(file.read_bytes()[:200] if damage == "cut" else b"garbage")
-    with pytest.raises(TrainError, match=r"resume\.pt: damaged.*--overwrite") as caught:
+    with pytest.raises(TrainError, match=r"resume\.pt: damaged.*`overwrite=True`") as caught:
         fit(few_shards, tmp_path, resume=True)
     assert "\n" not in str(caught.value)

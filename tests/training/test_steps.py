@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from vocscore.config.training import OptimizationConfig
+from vocscore.config.optimization import OptimizationConfig
 from vocscore.errors import OptionError
 from vocscore.training.learner import Learner
 from vocscore.training.optimizer import open_optimizer
@@ -87,7 +87,7 @@ def test_every_length_of_a_warm_up_and_a_training(schedule: str) -> None:
 
 def test_warm_up_longer_than_training_is_refused() -> None:
     """One line, with the cure."""
-    with pytest.raises(OptionError, match=r"warm-up of 3 epochs.*smaller warmup"):
+    with pytest.raises(OptionError, match=r"warm-up of 3 epochs.*smaller `warmup`"):
         OptimizationConfig(epochs=3, warmup=3)
 
 

@@ -23,7 +23,7 @@ from vocscore.cli.main import main
 from vocscore.config.groups import build
 from vocscore.config.training import DataConfig, TrainConfig
 from vocscore.errors import DivergedError, TrainError
-from vocscore.models.card import checkpoint_hash
+from vocscore.models.card_file import checkpoint_hash
 from vocscore.training import folds
 from vocscore.training.features import Features
 from vocscore.training.folds import Division, divide, train_folds
@@ -166,7 +166,7 @@ def test_a_stopped_run_resumes_with_its_folds(
         raise StopError
 
     with monkeypatch.context() as patch:
-        patch.setattr("vocscore.training.fitting.write_out_of_fold", stop)
+        patch.setattr("vocscore.training.fitting_folds.write_out_of_fold", stop)
         with pytest.raises(StopError):
             fit(few_shards, tmp_path / "cut", folds=2)
     for other in (3, None):
@@ -199,7 +199,7 @@ def test_a_fold_that_diverges_costs_only_the_predictions(
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"tune": "all"}, "--folds needs --tune head"),
+        ({"tune": "all"}, "`folds` needs `tune='head'`"),
         ({"folds": 10}, "9 different images cannot be divided into 10 folds"),
     ],
 )

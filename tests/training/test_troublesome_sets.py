@@ -105,7 +105,7 @@ def test_empty_split(few_shards: Path, tmp_path: Path) -> None:
     import shutil
 
     shutil.copytree(few_shards, tmp_path / "set")
-    with pytest.raises(TrainError, match=r"no split 'none'.*train, val, one.*--val-split"):
+    with pytest.raises(TrainError, match=r"no split 'none'.*train, val, one.*`val_split`"):
         fit(tmp_path / "set", tmp_path / "run", val_split="none")
     manifest = tmp_path / "set" / "dataset.json"
     written = json.loads(manifest.read_text())
@@ -121,7 +121,9 @@ def test_empty_split(few_shards: Path, tmp_path: Path) -> None:
 def test_training_split_of_difficult_labels(few_shards: Path, relabel: Any, tmp_path: Path) -> None:
     """Without a label that counts nothing can be learnt; as positives the same labels can."""
     relabel(train=all_difficult)
-    with pytest.raises(TrainError, match=r"'train': every label is 'difficult'.*--difficult"):
+    with pytest.raises(
+        TrainError, match=r"'train': every label is 'difficult'.*`difficult='positive'`"
+    ):
         fit(few_shards, tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert fit(few_shards, tmp_path, difficult="positive").train.loss < math.log(2)
@@ -137,7 +139,7 @@ def test_validation_split_without_a_positive(
     assert math.isnan(done.val.mean_average_precision)
     assert done.kept == 2
     for choice in ({"keep": "best"}, {"patience": 1}):
-        with pytest.raises(TrainError, match=r"no positive label.*--keep last"):
+        with pytest.raises(TrainError, match=r"no positive label.*`keep='last'`"):
             fit(few_shards, tmp_path / "other", **choice)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vocscore.models.network import Network, empty_network
-from vocscore.training.winograd import WinogradConv2d, with_fewer_multiplications
+from vocscore.training.winograd_layers import WinogradConv2d, with_fewer_multiplications
 
 MOST_ERROR = 4e-5
 """Of the largest value; float32 itself gives 1e-6."""

@@ -54,7 +54,7 @@ def listen() -> None:
 
 def test_a_port_in_use_is_said(taken: int) -> None:
     """In one line with the cure."""
-    with pytest.raises(ViewError, match=rf"127\.0\.0\.1:{taken}: .*in use.*--port"):
+    with pytest.raises(ViewError, match=rf"127\.0\.0\.1:{taken}: .*in use.*`port`"):
         bind("127.0.0.1", taken)
 
 
@@ -68,7 +68,7 @@ def test_the_next_port_is_taken(monkeypatch: pytest.MonkeyPatch, taken: int) -> 
 @pytest.mark.parametrize("host", ["192.0.2.1", "nothing.invalid"])
 def test_other_machines_hosts_are_refused(host: str) -> None:
     """With the address that cannot be listened on."""
-    with pytest.raises(ViewError, match=rf"{re.escape(host)}: .*--host"):
+    with pytest.raises(ViewError, match=rf"{re.escape(host)}: .*`host`"):
         bind(host, None)
 
 

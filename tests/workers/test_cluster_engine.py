@@ -83,8 +83,8 @@ def test_a_file_of_the_inputs_is_looked_for_by_its_absolute_path(tmp_path, monke
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"on": "cluster"}, "on cluster: name 'ray', HOST:PORT or ray://HOST:PORT."),
-        ({"processes": 2}, "processes needs on. Add it."),
+        ({"on": "cluster"}, "`on='cluster'`: name 'ray', HOST:PORT or ray://HOST:PORT."),
+        ({"processes": 2}, "`processes` needs `on`. Add it."),
     ],
 )
 def test_options_of_a_cluster(options, line):
@@ -97,7 +97,7 @@ def test_options_of_a_cluster(options, line):
 def test_machines_are_mixed_on_a_cluster_or_among_jobs():
     """Elsewhere there is only one."""
     mixed = ClusterConfig(mixed_machines=True)
-    with pytest.raises(OptionError, match=r"mixed_machines needs on or units\."):
+    with pytest.raises(OptionError, match=r"`mixed_machines` needs `on` or `units`\."):
         ScoreConfig(cluster=mixed)
     assert ScoreConfig(cluster=mixed, jobs=JobsConfig(units="1/2")).cluster.mixed_machines
 
@@ -127,7 +127,7 @@ def test_memory_for_images_is_divided_among_workers(opener, monkeypatch):
     assert [pickle.loads(pickle.dumps(one)).engine.image_memory for one in made] == [200] * 3
 
     monkeypatch.setattr("vocscore.machine.usable_cores", lambda: 16)
-    monkeypatch.setattr("vocscore.models.card.load_card", lambda _folder: None)
+    monkeypatch.setattr("vocscore.models.card_file.load_card", lambda _folder: None)
     monkeypatch.setattr("vocscore.runtime.precision.resolve_precision", lambda *_, **__: "float32")
     assert replace(opener, engine=template, cores=4)._resolved().image_memory == 150
 

@@ -39,8 +39,8 @@ def test_what_is_not_given_follows_from_the_machines(nodes, asked, share):
         ([HEAD], {}, "no machine of the cluster has room"),
         ([HEAD], {"processes": 3}, "no machine of the cluster has room"),
         ([Node(4)], {"device": "cuda"}, "no machine of the cluster has room"),
-        ([Node(4, 1)], {"device": "cpu", "gpus": 1.0}, "gpus_per_process 1 and device cpu"),
-        ([Node(4, 1)], {"device": "cuda", "gpus": 0.0}, "gpus_per_process 0 and device cuda"),
+        ([Node(4, 1)], {"device": "cpu", "gpus": 1.0}, "`gpus_per_process=1` and `device='cpu'`"),
+        ([Node(4, 1)], {"device": "cuda", "gpus": 0.0}, "`gpus_per_process=0` and `device='cuda'`"),
     ],
 )
 def test_what_cannot_be_is_one_line(nodes, asked, line):

@@ -28,19 +28,12 @@ def path_text(name: str, value: Any, *, what: str = "folder") -> str:
     """
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else value
     if not isinstance(text, str):
-        raise OptionError(
-            "{argument} is {value}, but must be a path: text or a Path.",
-            argument=name,
-            value=shortened(value),
-        )
+        raise OptionError(f"{name} is {shortened(value)}, but must be a path: text or a Path.")
     if not text:
-        raise OptionError("{argument} is empty. Name a {what}.", argument=name, what=what)
+        raise OptionError(f"{name} is empty. Name a {what}.")
     if "\0" in text:
         raise OptionError(
-            "{argument} is {text!r}, and no path contains a NUL character. Name a {what}.",
-            argument=name,
-            text=text,
-            what=what,
+            f"{name} is {text!r}, and no path contains a NUL character. Name a {what}."
         )
     return text
 
@@ -91,12 +84,7 @@ def refuse_file_as_folder(name: str, folder: Path) -> None:
     """
     there = next((one for one in (folder, *folder.parents) if one.exists()), None)
     if there is not None and not there.is_dir():
-        raise OptionError(
-            "{argument} {folder}: {there} is not a folder. Name another folder.",
-            argument=name,
-            folder=folder,
-            there=there,
-        )
+        raise OptionError(f"{name} {folder}: {there} is not a folder. Name another folder.")
 
 
 def check_shared(keywords: Mapping[str, Any]) -> None:
@@ -142,7 +130,7 @@ def groups_in(options: Any) -> tuple[Group, ...]:
     for group in groups:
         if inspect.isclass(group) and issubclass(group, Group):
             raise OptionError(
-                "options: vs.{group} is a class; make one: vs.{group}(...)", group=group.__name__
+                f"options: vs.{group.__name__} is a class; make one: vs.{group.__name__}(...)"
             )
         if not isinstance(group, Group):
             raise _wrong("options", group, "a group, such as vs.InferenceConfig(...), or several")
@@ -156,9 +144,4 @@ def shortened(value: object) -> str:
 
 
 def _wrong(name: str, value: object, wanted: str) -> OptionError:
-    return OptionError(
-        "{argument} is {value}, but must be {wanted}.",
-        argument=name,
-        value=shortened(value),
-        wanted=wanted,
-    )
+    return OptionError(f"{name} is {shortened(value)}, but must be {wanted}.")

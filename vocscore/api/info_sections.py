@@ -13,7 +13,8 @@ import numpy as np
 from shards.files import open_binary, read_regular
 from shards.reader import load_split
 from vocscore.errors import InfoError, RecordError
-from vocscore.models.card import CARD_FILE, checkpoint_hash, read_card, to_card, weights_file_of
+from vocscore.models.card import CARD_FILE
+from vocscore.models.card_file import checkpoint_hash, read_card, to_card, weights_file_of
 from vocscore.records.keys import current_settings
 from vocscore.records.score_record import (
     STARTED,

@@ -111,7 +111,7 @@ def verify(
     config = build(VerifyConfig, settings(keywords, options, VerifyConfig))
     folder = place("shards", shards)
     if not folder.is_dir():
-        raise OptionError("{shards} {folder}: not a folder.", folder=folder)
+        raise OptionError(f"`shards={str(folder)!r}`: not a folder.")
     with opened("verify", progress) as shown:
         return run(folder, config, on_stage=shown.stage, progress=shown)
 

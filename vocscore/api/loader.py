@@ -10,11 +10,11 @@ from vocscore.api import loader_arguments as arguments
 from vocscore.api.batch_loader import BatchLoader
 from vocscore.api.loader_batches import BatchPlan
 from vocscore.api.loader_images import choose_images
-from vocscore.api.messages import python_names
+from vocscore.config.compute import IMAGE_MEMORY, MAX_PIXELS
 from vocscore.config.training import AugmentationConfig
 from vocscore.errors import LoaderError
-from vocscore.machine import usable_cores
-from vocscore.models.card import load_card
+from vocscore.machine import bound_images, usable_cores
+from vocscore.models.card_file import load_card
 from vocscore.pipeline.loaders import NAMES
 from vocscore.pipeline.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from vocscore.pipeline.raw import preprocess_of, refuse_other_form
@@ -32,7 +32,6 @@ _SIZE = 256
 _PLANNED = ("batch_size", "shuffle", "seed", "drop_last", "rank", "world_size")
 
 
-@python_names()
 def loader(
     source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
@@ -53,7 +52,8 @@ def loader(
     workers: int | None = None,
     loader: str = "auto",
     device: str = "auto",
-    max_pixels: int = 200_000_000,
+    max_pixels: int = MAX_PIXELS,
+    image_memory: int = IMAGE_MEMORY,
 ) -> BatchLoader:
     """Open a loader: every `for batch in ...` over it is one epoch.
 
@@ -90,6 +90,8 @@ def loader(
         device: of the images in a batch: 'auto' (the first GPU, else the CPU), 'cpu', 'cuda' or
             'cuda:N'.
         max_pixels: largest width times height of an image; a larger one counts as undecodable.
+        image_memory: MiB for files and pixels of the images that this process decodes at the same
+            time; as for `vocscore.load`.
 
     Raises:
         LoaderError: the source has no image or no split of that name, or an argument has the
@@ -120,6 +122,7 @@ def loader(
         loader=loader,
         device=device,
         max_pixels=max_pixels,
+        image_memory=image_memory,
     )
     if on_error not in ("raise", "skip"):
         raise LoaderError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
@@ -134,6 +137,7 @@ def loader(
     made = _preprocess(given["preprocess"], chosen.raw, **wanted)
     if chosen.raw is not None:
         refuse_other_form(chosen.raw, made, str(source))
+    bound_images(given["image_memory"])
     return BatchLoader(
         chosen,
         plan,

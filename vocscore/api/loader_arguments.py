@@ -73,7 +73,7 @@ _WHOLE, _FLAG, _TEXT = (_whole, "a whole number"), (_flag, "True or False"), (_t
 _THREE = (_three, "three finite numbers")
 _KINDS: dict[str, tuple[Callable[[Any], Any], str]] = {
     **dict.fromkeys(("batch_size", "seed", "size", "rank", "world_size", "workers"), _WHOLE),
-    **dict.fromkeys(("max_pixels", "epoch"), _WHOLE),
+    **dict.fromkeys(("max_pixels", "image_memory", "epoch"), _WHOLE),
     **dict.fromkeys(("shuffle", "drop_last"), _FLAG),
     **dict.fromkeys(("difficult", "on_error", "loader", "device", "image"), _TEXT),
     **dict.fromkeys(("mean", "std"), _THREE),
@@ -84,7 +84,7 @@ _KINDS: dict[str, tuple[Callable[[Any], Any], str]] = {
 """Argument -> what reads it, and what it must be."""
 
 _OPTIONAL = {"split", "size", "mean", "std", "preprocess", "augmentation", "workers"}
-_LEAST = {"workers": 1, "max_pixels": 1}
+_LEAST = {"workers": 1, "max_pixels": 1, "image_memory": 1}
 
 
 def read(name: str, value: Any) -> Any:

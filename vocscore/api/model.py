@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import chain
 from math import prod
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
-from weakref import WeakSet
 
 import numpy as np
 
-from shards.errors import Fault
 from vocscore.api.backbone import open_features
+from vocscore.api.calls import Calls, SharedRuntime
 from vocscore.api.heatmaps import column_of, full_pixels, one_image, open_class_maps, write_overlay
-from vocscore.api.inputs import entries, is_one
-from vocscore.api.predictions import Block, Predictions
+from vocscore.api.inputs import is_one
+from vocscore.api.predictions import Predictions
 from vocscore.api.small import MOST_IMAGES, SmallCalls
-from vocscore.api.stream import Jobs, cut, scored
 from vocscore.errors import ScoreError
 from vocscore.pipeline.several_sizes import shape_of, unpack
-from vocscore.runtime.base import Runtime
-from vocscore.scoring.engines.batching import FixedBatcher
-from vocscore.scoring.engines.local import LocalEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    import os
 
-    import torch
     from numpy.typing import NDArray
     from typing_extensions import Self
 
@@ -39,7 +31,7 @@ if TYPE_CHECKING:
     from vocscore.api.setup import Setup
     from vocscore.models.card import ModelCard
     from vocscore.pipeline.batch import ImageLoader
-    from vocscore.runtime.base import Results
+    from vocscore.runtime.base import Runtime
 
 
 class Model:
@@ -59,8 +51,7 @@ class Model:
     ) -> None:
         self.card = card
         self.setup = setup
-        self._runtime = _Shared(runtime)
-        self._decoding = decoding
+        self._runtime = SharedRuntime(runtime)
         self._small = SmallCalls(
             self._runtime,
             self._open_single,
@@ -70,10 +61,7 @@ class Model:
         self._features: tuple[Runtime, int] | None = None
         self._maps: tuple[Runtime, tuple[int, ...]] | None = None
         self._opening = Lock()
-        self._running: WeakSet[Jobs] = WeakSet()
-        self._counting = Lock()
-        self._closed = False
-        self._process = os.getpid()
+        self._calls = Calls(card, setup, decoding)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -132,10 +120,10 @@ class Model:
             ScoreError: the model is closed, or was loaded before a fork; while results are
                 consumed: a folder has no image, or the model returns NaN.
         """
-        self._refuse_unusable()
+        self._calls.refuse_unusable()
         is_one(inputs)
         return Predictions(
-            self._blocks(inputs, self._fitting, columns=len(self.classes)),
+            self._calls.blocks(inputs, self._fitting, columns=len(self.classes)),
             classes=self.classes,
             thresholds=self.thresholds,
             activation=self.card.activation,
@@ -167,7 +155,7 @@ class Model:
         with self._opening:
             if self._features is None:
                 runtime, width = open_features(self.setup)
-                self._features = _Shared(runtime), width
+                self._features = SharedRuntime(runtime), width
         return self._rows(inputs, *self._features, on_error=on_error)
 
     def heatmaps(
@@ -198,7 +186,7 @@ class Model:
         with self._opening:
             if self._maps is None:
                 runtime, shape = open_class_maps(self.setup)
-                self._maps = _Shared(runtime), shape
+                self._maps = SharedRuntime(runtime), shape
         runtime, shape = self._maps
         return self._rows(inputs, runtime, prod(shape), on_error=on_error).reshape(-1, *shape)
 
@@ -229,7 +217,7 @@ class Model:
         preprocess = self.card.preprocess
         if preprocess.fit == "squash":
             return full_pixels(ref, upright=preprocess.upright, max_pixels=self.setup.max_pixels)
-        (batch,) = self._decoding.batches([ref])
+        (batch,) = self._calls.decoding.batches([ref])
         own = unpack(batch.images, self.setup.sizes(self.card))[0]
         view: NDArray[np.uint8] = own[0].permute(1, 2, 0).cpu().numpy()
         return view
@@ -240,7 +228,7 @@ class Model:
         """The rows, float32 (N, width), that a part of the network computes."""
         whole = runtime, self.setup.group
         parts = [np.empty((0, width), np.float32)]
-        with closing(self._blocks(inputs, lambda _images: whole, columns=width)) as blocks:
+        with closing(self._calls.blocks(inputs, lambda _images: whole, columns=width)) as blocks:
             for block in blocks:
                 if block.errors and on_error == "raise":
                     row = min(block.errors)
@@ -250,18 +238,11 @@ class Model:
 
     def close(self) -> None:
         """End the decoding threads; results that are not yet consumed are lost."""
-        self._closed = True
-        if self._process != os.getpid():
-            return  # a fork has none of the threads
-        self._decoding.close()  # first: the jobs end sooner
-        with self._counting:
-            running = list(self._running)
-        for jobs in running:
-            jobs.end()
+        self._calls.close()
 
     def __enter__(self) -> Self:
         """Return the model itself; `close` is called at the end of the `with` block."""
-        self._refuse_unusable()
+        self._calls.refuse_unusable()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -273,23 +254,15 @@ class Model:
         setup = self.setup
         return (
             f"<Model {setup.run}: {self.backbone}, {len(self.classes)} classes, {self.size} px, "
-            f"{setup.precision} on {setup.device}{', closed' if self._closed else ''}>"
+            f"{setup.precision} on {setup.device}{', closed' if self._calls.closed else ''}>"
         )
 
     def _refuse_arguments(self, inputs: Inputs, on_error: str) -> None:
         """Check what `features` and `heatmaps` take, before anything is opened."""
         if on_error not in ("raise", "nan"):
             raise ValueError(f"on_error must be 'raise' or 'nan', got {on_error!r}")
-        self._refuse_unusable()
+        self._calls.refuse_unusable()
         is_one(inputs)
-
-    def _refuse_unusable(self) -> None:
-        if self._closed:
-            raise ScoreError(f"{self.setup.run}: the model is closed. Load it again.")
-        if self._process != os.getpid():
-            raise ScoreError(
-                f"{self.setup.run}: the model was loaded in another process. Load it in this one."
-            )
 
     def _fitting(self, images: int) -> tuple[Runtime, int]:
         """The network for a number of images, and its batch size."""
@@ -300,54 +273,4 @@ class Model:
         return self._runtime, self.setup.group
 
     def _open_single(self) -> Runtime:
-        return _Shared(self.setup.open(group=1)[0])
-
-    def _blocks(
-        self, inputs: Inputs, fitting: Callable[[int], tuple[Runtime, int]], *, columns: int
-    ) -> Generator[Block]:
-        """Results from this call's own engines: they share only the loader and the network."""
-        self._refuse_unusable()
-        setup, patient = self.setup, isinstance(inputs, Iterator)
-        found = entries(inputs, upright=self.card.preprocess.upright, max_pixels=setup.max_pixels)
-        chunks = cut(found, group=setup.group, patient=patient)
-        first = next(chunks, None)
-        if first is None:
-            return
-        runtime, group = fitting(len(first))
-
-        def engine() -> LocalEngine:
-            return LocalEngine(self._decoding, FixedBatcher(runtime, group=group), classes=columns)
-
-        running = Jobs()
-        with self._counting:
-            self._running.add(running)
-        every = chain([first], chunks)
-        with closing(scored(every, engine, patient=patient, running=running)) as results:
-            while True:
-                self._refuse_unusable()
-                try:
-                    done = next(results, None)
-                except Exception:
-                    self._refuse_unusable()  # closed meanwhile: what failed is its consequence
-                    raise
-                if done is None:
-                    return
-                chunk, rows = done
-                rows.probabilities[list(rows.failures)] = np.nan
-                errors = {row: Fault(why.reason, why.detail) for row, why in rows.failures.items()}
-                paths = [entry.path for entry in chunk.entries]
-                yield Block(rows.names, paths, rows.probabilities, errors)
-
-
-class _Shared(Runtime):
-    """A runtime that several threads may use."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._one_at_a_time = Lock()
-        self.in_flight = runtime.in_flight
-
-    def submit(self, images: torch.Tensor) -> Results:
-        """Start a batch; see `Runtime.submit`."""
-        with self._one_at_a_time:
-            return self._runtime.submit(images)
+        return SharedRuntime(self.setup.open(group=1)[0])

@@ -4,104 +4,27 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import compress, islice
+from itertools import islice
 from operator import index
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar, overload
 
 import numpy as np
 
+from vocscore.api.prediction import Block, LabelRule, Prediction, html_row, rows_of
 from vocscore.errors import ScoreError
-from vocscore.models.probabilities import decide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     import pandas as pd
     from numpy.typing import NDArray
 
-    from shards.errors import Fault
 
 Item = TypeVar("Item")
 
 ROWS_SHOWN = 5
 """Rows of `Predictions` that a notebook shows."""
-_CLASSES_SHOWN = 3
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Prediction:
-    """The result for one image.
-
-    Attributes:
-        path: the path that was given; for an image in a folder, the folder's and its own joined,
-            which can be opened; for one in a tar, its name there. None if it came from memory.
-        classes: the model's, in column order.
-        vector: float32, shape (C,): probabilities, 0 to 1; NaN if there is an error. Read-only if
-            the results are stored.
-        labels: the classes whose probability is at or above their threshold, in column order;
-            none if there is an error.
-        error: why there are no probabilities: `error.reason` is one of the stable codes ('empty',
-            'truncated', 'vanished', ...), `error.detail` a one-line explanation. None if there is
-            no error.
-    """
-
-    path: str | None
-    classes: tuple[str, ...]
-    vector: NDArray[np.float32]
-    labels: tuple[str, ...]
-    error: Fault | None
-
-    @property
-    def probabilities(self) -> dict[str, float]:
-        """Class -> probability, in column order; NaN if there is an error."""
-        return dict(zip(self.classes, self.vector.tolist(), strict=True))
-
-    def top(self, number: int) -> list[tuple[str, float]]:
-        """The most probable classes and their probabilities, descending; none if there is an error.
-
-        Args:
-            number: maximum number of classes, 0 or more.
-
-        Raises:
-            TypeError: `number` is not an integer.
-            ValueError: it is negative.
-        """
-        try:
-            number = index(number)
-        except TypeError:
-            raise TypeError(f"number must be an integer, got {number!r}") from None
-        if number < 0:
-            raise ValueError(f"number must be 0 or more, got {number}")
-        if self.error is not None:
-            return []
-        order = np.argsort(-self.vector, kind="stable")[:number]
-        return [(self.classes[column], float(self.vector[column])) for column in order]
-
-    def __repr__(self) -> str:
-        """Show the path, and the error or the most probable classes."""
-        if self.error is not None:
-            return f"Prediction({self.path!r}, error={str(self.error)!r})"
-        shown = ", ".join(f"{name} {value:.3f}" for name, value in self.top(_CLASSES_SHOWN))
-        return f"Prediction({self.path!r}, labels={self.labels!r}, top: {shown})"
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Some results, in order.
-
-    Attributes:
-        names: one per row, for messages.
-        paths: one per row, as `Prediction.path`.
-        numbers: float32, shape (len(paths), C); NaN in rows with an error.
-        errors: row -> its error.
-    """
-
-    names: Sequence[str]
-    paths: Sequence[str | None]
-    numbers: NDArray[np.float32]
-    errors: Mapping[int, Fault]
 
 
 class Predictions(Iterable[Prediction]):
@@ -130,18 +53,18 @@ class Predictions(Iterable[Prediction]):
         remember: bool,
         activation: str = "sigmoid",
     ) -> None:
-        self._rule = _Rule(classes, thresholds, activation)
+        self._rule = LabelRule(classes, thresholds, activation)
         self._known: list[Block] | None = [] if remember else None
         # Functions without a reference to this object: a reference cycle would keep the work
         # running.
         self._blocks = _Once(blocks, keep=_keeper(self._known))
-        self._stream = None if remember else _Once(_rows(blocks, self._rule))
+        self._stream = None if remember else _Once(rows_of(blocks, self._rule))
 
     def __iter__(self) -> Iterator[Prediction]:
         """Iterate from the first result; for a stream, from the next one."""
         if self._stream is not None:
             return self._stream
-        return _rows(self._all_blocks(), self._rule)
+        return rows_of(self._all_blocks(), self._rule)
 
     @overload
     def __getitem__(self, number: int) -> Prediction: ...
@@ -219,7 +142,7 @@ class Predictions(Iterable[Prediction]):
         if self._known is None:
             return f"<p>{html.escape(repr(self))}</p>"
         shown, end = self._first()
-        rows = [_html_row(one) for one in shown]
+        rows = [html_row(one) for one in shown]
         if end:
             rows.append(f"<tr><td colspan='3'>{html.escape(end)}</td></tr>")
         head = "<tr><th>path</th><th>labels</th><th>most probable</th></tr>"
@@ -312,32 +235,3 @@ def _keeper(known: list[Block] | None) -> Callable[[Block], None] | None:
         known.append(block)
 
     return keep
-
-
-def _rows(blocks: Iterator[Block], rule: _Rule) -> Iterator[Prediction]:
-    classes = rule.classes
-    for block in blocks:
-        labels = rule.labels(block)
-        for row, path in enumerate(block.paths):
-            yield Prediction(path, classes, block.numbers[row], labels[row], block.errors.get(row))
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """Decides labels: the classes in column order, their thresholds (C,), the activation."""
-
-    classes: tuple[str, ...]
-    thresholds: NDArray[np.float32]
-    activation: str
-
-    def labels(self, block: Block) -> list[tuple[str, ...]]:
-        """Return the labels of each row; none for rows of NaN."""
-        above = decide(block.numbers, self.thresholds, self.activation).tolist()
-        return [tuple(compress(self.classes, row)) for row in above]
-
-
-def _html_row(one: Prediction) -> str:
-    shown = "" if one.path is None else one.path
-    top = ", ".join(f"{name} {value:.3f}" for name, value in one.top(_CLASSES_SHOWN))
-    cells = [shown, ", ".join(one.labels), top if one.error is None else str(one.error)]
-    return "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"

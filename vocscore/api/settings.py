@@ -9,7 +9,6 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from vocscore.api.checks import check_shared, groups_in
-from vocscore.api.messages import python_names
 from vocscore.config.groups import declared, flat, refuse_unknown
 from vocscore.errors import OptionError
 
@@ -27,7 +26,7 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 def takes(*kinds: type[Any]) -> Callable[[Function], Function]:
     """Show every option of some groups in the signature and docstring of a function.
 
-    The function takes them as `**keywords`. Its errors name options as Python does.
+    The function takes them as `**keywords`.
     """
 
     def show(function: Function) -> Function:
@@ -45,10 +44,9 @@ def takes(*kinds: type[Any]) -> Callable[[Function], Function]:
 
         @wraps(function)
         def called(*arguments: Any, **keywords: Any) -> Any:
-            with python_names():
-                refuse_unknown(keywords, *kinds, others=others, cure=cure)
-                check_shared(keywords)
-                return function(*arguments, **keywords)
+            refuse_unknown(keywords, *kinds, others=others, cure=cure)
+            check_shared(keywords)
+            return function(*arguments, **keywords)
 
         called.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
         lines = [f"{one.name}: {one.help.format_map(_Plain())}" for one in options]
@@ -104,8 +102,6 @@ def settings(
     for group in groups_in(options):
         values = flat(group)
         if not values.keys() <= names:
-            raise OptionError(
-                "{group} has no options of this function.", group=type(group).__name__
-            )
+            raise OptionError(f"{type(group).__name__} has no options of this function.")
         found.update(values)
     return {**found, **keywords}

@@ -21,7 +21,6 @@ from shards.paths import shown
 from shards.raw_images import pixels_of
 from vocscore.api import loader_arguments as arguments
 from vocscore.api.loader_images import split_names
-from vocscore.api.messages import python_names
 from vocscore.errors import LoaderError
 from vocscore.local_folders import local_folder
 from vocscore.pipeline.batching import empty_images
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 _KINDS = ("pil", "numpy", "torch")
 
 
-@python_names()
 def webdataset(
     shards: str | os.PathLike[str],
     *,

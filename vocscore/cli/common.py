@@ -15,12 +15,13 @@ import click
 
 from shards.errors import Error
 from vocscore.cli.libraries import cannot_be_loaded
-from vocscore.cli.options import flag, panel_option
+from vocscore.cli.options import panel_option
 from vocscore.cli.progress import Progress, progress
 from vocscore.cli.shown_commands import program
 from vocscore.cli.status_line import is_terminal
 from vocscore.cli.streams import lost_output
-from vocscore.errors import OptionError, StoppedOnPurposeError, UnfinishedError
+from vocscore.cli.typed_options import as_typed, echo
+from vocscore.errors import StoppedOnPurposeError, UnfinishedError
 from vocscore.ranks import read_ranks
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "progress"]  # re-exported, in addition to what is defined here
 
-_ARGUMENTS = {"source": "src"}
-"""Name of a value in functions -> its name on the command line."""
 LAST_WORDS = 30.0
 """Seconds that a process waits for torchrun to end it, if the first process has the same error."""
 
@@ -41,8 +40,8 @@ class KnownError(click.ClickException):
     exit_code = 2
 
     def __init__(self, message: object) -> None:
-        """Escape line breaks and control characters, which file names may contain."""
-        text = str(message)
+        """Spell options as typed; escape control characters, which file names may contain."""
+        text = as_typed(str(message))
         super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
 
 
@@ -66,7 +65,7 @@ class OneLineErrors(click.Group):
         try:
             return super().invoke(ctx)
         except Error as error:
-            raise _known(error)(_line(error, ctx)) from error
+            raise _known(error)(error) from error
         except (click.UsageError, KnownError):
             if _is_follower():
                 time.sleep(LAST_WORDS)  # the first process prints it; torchrun ends this one
@@ -92,26 +91,6 @@ def _known(error: Error) -> type[KnownError]:
     return StoppedError if isinstance(error, StoppedOnPurposeError) else KnownError
 
 
-def _line(error: Exception, ctx: click.Context) -> str:
-    """Return the line of a known error, with options and arguments named as they are typed."""
-    if not isinstance(error, OptionError):
-        return str(error)
-    command = isinstance(ctx.command, click.Group) and ctx.command.get_command(
-        ctx, str(ctx.invoked_subcommand)
-    )
-    parameters = command.params if command else []
-
-    def typed(name: str) -> str:
-        known = {name, _ARGUMENTS.get(name)}
-        for parameter in parameters:
-            if parameter.name in known or flag(name) in parameter.opts:
-                is_option = isinstance(parameter, click.Option)
-                return parameter.opts[0] if is_option else parameter.human_readable_name
-        return flag(name)
-
-    return error.naming(typed)
-
-
 def _is_follower() -> bool:
     """Whether another torchrun process prints the same error."""
     try:
@@ -135,7 +114,7 @@ def tell_lost_output(*, is_the_result: bool) -> None:
         return
     if is_the_result:
         raise KnownError(f"standard output: {lost.strerror}")
-    click.echo(
+    echo(
         f"warning: standard output: {lost.strerror}. Only the summary is lost.",
         err=True,
     )
@@ -162,7 +141,7 @@ def interruptible(advice: str) -> Iterator[None]:
 
 def _interrupted(line: str) -> click.exceptions.Exit:
     """Print a line over the '^C' that a terminal has echoed."""
-    click.echo(f"\r{line}" if is_terminal(sys.stderr) else line, err=True)
+    echo(f"\r{line}" if is_terminal(sys.stderr) else line, err=True)
     return click.exceptions.Exit(130)
 
 

@@ -16,6 +16,7 @@ from vocscore.cli.common import (
 )
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
+from vocscore.cli.typed_options import echo
 from vocscore.config.comparing import CompareConfig
 from vocscore.config.groups import build
 
@@ -89,6 +90,6 @@ def compare(
     if csv_file:
         report.write_classes(csv_file)
     if not quiet:
-        click.echo(str(report))
+        echo(str(report))
         if changes:
-            click.echo(f"changed decisions: {count}, in {changes}")
+            echo(f"changed decisions: {count}, in {changes}")

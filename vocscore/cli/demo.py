@@ -13,6 +13,7 @@ from vocscore.cli.common import progress
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
 from vocscore.cli.shown_commands import vocscore_command
+from vocscore.cli.typed_options import echo
 from vocscore.config.demo import BACKBONE, LEARNING_RATE, SIZE, DemoConfig
 from vocscore.config.groups import build
 
@@ -44,7 +45,7 @@ def demo(out: Path, **settings: Any) -> None:
     config = build(DemoConfig, settings)
     make_room(out, overwrite=config.overwrite)
     voc = out / "VOCdrawn"
-    click.echo(f"drawing {config.images} images of 20 classes in {voc}")
+    echo(f"drawing {config.images} images of 20 classes in {voc}")
     with progress("demo", quiet=False) as shown:
         shown.stage("drawing")
         draw_voc(voc, images=config.images, seed=1)
@@ -52,17 +53,17 @@ def demo(out: Path, **settings: Any) -> None:
     _show(["pack", voc, "-o", shards])
     _show(["train", shards, "-o", run, *_from_nothing(), "--epochs", config.epochs])
     bad = spoil_one_image(voc / "JPEGImages")
-    click.echo(f"\n(a truncated image was added to the folder: {bad.name})")
+    echo(f"\n(a truncated image was added to the folder: {bad.name})")
     _show(["score", voc / "JPEGImages", "-m", run, "-o", predictions])
     _show(["eval", predictions, shards, "--json", out / "eval.json"])
     _show(["report", predictions, "--labels", shards, "-o", out / "report.html"])
-    click.echo(f"\npredictions: {predictions}\nmetrics:     {out / 'eval.json'}")
-    click.echo(f"report:      {out / 'report.html'}")
+    echo(f"\npredictions: {predictions}\nmetrics:     {out / 'eval.json'}")
+    echo(f"report:      {out / 'report.html'}")
     if (run / "curves.png").exists():  # missing if matplotlib is not installed
-        click.echo(f"curves:      {run / 'curves.png'}")
-    click.echo(f"page:        {vocscore_command('view', predictions, '--labels', shards)}")
+        echo(f"curves:      {run / 'curves.png'}")
+    echo(f"page:        {vocscore_command('view', predictions, '--labels', shards)}")
     if find_spec("nicegui") is None:
-        click.echo("             (needs NiceGUI: pip install 'vocscore[view]')")
+        echo("             (needs NiceGUI: pip install 'vocscore[view]')")
 
 
 def _from_nothing() -> list[object]:
@@ -76,7 +77,7 @@ def _show(words: list[object]) -> None:
     from vocscore.cli.main import PART_OF_ANOTHER, main
 
     arguments = [str(word) for word in words]
-    click.echo(f"\n$ vocscore {shlex.join(arguments)}")
+    echo(f"\n$ vocscore {shlex.join(arguments)}")
     code = main.main(arguments, prog_name="vocscore", standalone_mode=False, obj=PART_OF_ANOTHER)
     if code:  # interrupted: the next command would lack its input
         raise click.exceptions.Exit(code)

@@ -10,6 +10,7 @@ from vocscore.cli import paths
 from vocscore.cli.common import quiet_option, refuse_outputs, refuse_summary, write_summary
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
+from vocscore.cli.typed_options import echo
 from vocscore.config.charts import ChartConfig
 from vocscore.config.evaluating import EvalConfig
 from vocscore.config.groups import build
@@ -132,9 +133,9 @@ def evaluate(
             chart_format=charts.chart_format,
         )
     if not quiet:
-        click.echo(eval_text(report))
+        echo(eval_text(report))
         for line in lines:
-            click.echo(line)
+            echo(line)
 
 
 def _write_tables(report: EvalReport, *, mistakes: Path | None, suspects: Path | None) -> list[str]:

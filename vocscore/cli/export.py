@@ -10,6 +10,7 @@ from vocscore.cli import paths
 from vocscore.cli.common import progress, quiet_option
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
+from vocscore.cli.typed_options import echo
 from vocscore.config.exporting import CheckConfig, ExportConfig, ModelFileConfig
 from vocscore.config.groups import build
 
@@ -60,8 +61,8 @@ def export(checkpoint: Path, out: Path, *, quiet: bool, **settings: Any) -> None
     with progress("export", quiet=quiet) as shown:
         result = write(checkpoint, out, config, on_images=shown, on_stage=shown.stage)
     if not quiet:
-        click.echo(
+        echo(
             f"largest difference in probability from {result.original}: {result.largest:.1g}, "
             f"on {result.images} images ({result.source})"
         )
-        click.echo(f"model: {', '.join(map(str, result.files))}")
+        echo(f"model: {', '.join(map(str, result.files))}")

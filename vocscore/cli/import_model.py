@@ -12,6 +12,7 @@ from vocscore.cli.common import progress, quiet_option
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
 from vocscore.cli.shown_commands import free_path, vocscore_command
+from vocscore.cli.typed_options import echo
 from vocscore.config.groups import build
 from vocscore.config.importing import ImportConfig, RunFolderConfig
 
@@ -63,6 +64,6 @@ def import_model(file: Path, out: Path, *, quiet: bool, **settings: Any) -> None
 
 def _summarize(report: ImportReport) -> None:
     """Print the summary, and the command that scores images with the run."""
-    click.echo(str(report))
+    echo(str(report))
     predictions = free_path(Path("predictions.csv"))
-    click.echo(f"next: {vocscore_command('score', 'DIR', '-m', report.run, '-o', predictions)}")
+    echo(f"next: {vocscore_command('score', 'DIR', '-m', report.run, '-o', predictions)}")

@@ -11,6 +11,7 @@ from vocscore.cli import paths
 from vocscore.cli.common import refuse_summary, write_summary
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import panel_option
+from vocscore.cli.typed_options import echo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,4 +51,4 @@ def info(path: Path, *, json_file: Path | None) -> None:
         return
     if json_file is not None:
         write_summary(json_file, found.to_json())
-    click.echo(str(found))
+    echo(str(found))

@@ -11,6 +11,7 @@ from vocscore.cli.common import progress, quiet_option, refuse_summary, write_su
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
 from vocscore.cli.score_summary import say_all_bad, summarize
+from vocscore.cli.typed_options import echo
 from vocscore.config.groups import build
 from vocscore.config.jobs import JobLimitsConfig, MergeConfig, MergedConfig
 
@@ -55,9 +56,9 @@ def merge(out: Path, *, json_file: Path | None, quiet: bool, **settings: Any) ->
         report = run(out, config, on_stage=shown.stage)
     quarantine = config.limits.quarantine
     if report.complete and quarantine is not None:
-        click.echo(f"warning: nothing is copied to {quarantine}: {out} was merged before", err=True)
+        echo(f"warning: nothing is copied to {quarantine}: {out} was merged before", err=True)
     for problem in report.problems:
-        click.echo(f"warning: {problem}", err=True)
+        echo(f"warning: {problem}", err=True)
     if not quiet:
         summarize(report, quarantine=None if report.complete else quarantine, err=False)
     if json_file:

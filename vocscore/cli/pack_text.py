@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from shards.packing.rejected import rejection_reasons
 from shards.paths import shown
 from vocscore.cli.shown_commands import free_path, typed_again, vocscore_command
+from vocscore.cli.typed_options import echo
 from vocscore.config.packing import SplitConfig
 from vocscore.machine import peak_memory
 from vocscore.text_width import shorten, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+
+    import click
 
     from shards.sample import AnnotatedSet
     from shards.vocabulary import LabelCounts
@@ -35,24 +36,24 @@ def show_classes(annotated: AnnotatedSet, classes: Sequence[str]) -> None:
     from shards.vocabulary import count_labels
 
     if annotated.layout:
-        click.echo(f"source: {shown(annotated.layout)}")
+        echo(f"source: {shown(annotated.layout)}")
     counts = count_labels(annotated)
     absent = sum(not counts.of(name) for name in classes)
-    click.echo(f"classes: {len(classes)}, with the number of images that show each:")
+    echo(f"classes: {len(classes)}, with the number of images that show each:")
     for line in _lines(classes, counts):
-        click.echo(line)
+        echo(line)
     if absent and tuple(classes) == annotated.vocabulary:
-        click.echo(
+        echo(
             f"  {absent} of PASCAL VOC's {len(classes)} classes are in no image;\n"
             "  for fewer columns, list the classes in a file: --classes FILE"
         )
     elif absent and len(classes) > _ALL:
-        click.echo(f"  {absent} of them are in no image")
-    click.echo(f"images: {counts.images} ({counts.unlabeled} without labels)")
+        echo(f"  {absent} of them are in no image")
+    echo(f"images: {counts.images} ({counts.unlabeled} without labels)")
     if annotated.splits:
-        click.echo(f"splits: {_splits(annotated)}")
+        echo(f"splits: {_splits(annotated)}")
     if annotated.rejected:
-        click.echo(f"cannot be used: {_rejected(annotated)}")
+        echo(f"cannot be used: {_rejected(annotated)}")
 
 
 def _splits(annotated: AnnotatedSet) -> str:
@@ -99,27 +100,27 @@ def summarize(ctx: click.Context, out: Path, report: PackReport, *, seconds: flo
     """
     unlisted, manifest = report.unlisted, report.manifest
     if report.unchanged:
-        click.echo(f"{out} already contains exactly this set; nothing was written.")
+        echo(f"{out} already contains exactly this set; nothing was written.")
     for name, split in manifest.splits.items():
         size = sum(shard.bytes for shard in split.shards)
         images, shards = _count(split.samples, "image"), _count(len(split.shards), "shard")
-        click.echo(f"{name}: {images} in {shards}, {size / 1e6:.1f} MB")
+        echo(f"{name}: {images} in {shards}, {size / 1e6:.1f} MB")
     if report.corrected or report.dropped:
-        click.echo(
+        echo(
             f"corrections: {_count(report.corrected, 'label')} changed, "
             f"{_count(report.dropped, 'image')} left out"
         )
     if unlisted:
-        click.echo(f"left out, in none of these splits: {_count(unlisted, 'image')}")
+        echo(f"left out, in none of these splits: {_count(unlisted, 'image')}")
     if report.rejected:
-        click.echo(f"rejected: {rejection_reasons(report.rejected)}; see {out / 'rejected.csv'}")
+        echo(f"rejected: {rejection_reasons(report.rejected)}; see {out / 'rejected.csv'}")
     samples = {name: split.samples for name, split in manifest.splits.items()}
     if not report.unchanged:
-        click.echo(
+        echo(
             f"{seconds:.1f} s, {sum(samples.values()) / seconds:.0f} images/s, peak memory "
             f"{peak_memory() / 2**20:,.0f} MiB"
         )
-    click.echo(next_step(ctx, out, samples))
+    echo(next_step(ctx, out, samples))
 
 
 def _count(number: int, noun: str) -> str:

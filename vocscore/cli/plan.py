@@ -17,8 +17,10 @@ from vocscore.cli.common import (
 )
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
+from vocscore.cli.path_types import SourceType
 from vocscore.cli.score import score, split_names
 from vocscore.cli.shown_commands import typed_as, vocscore_command
+from vocscore.cli.typed_options import echo
 from vocscore.config.groups import build, groups_of
 from vocscore.config.planning import PlanConfig, PlanningConfig
 
@@ -33,7 +35,7 @@ _FILE, _FOLDER = Path("predictions.csv"), Path("predictions")
 
 
 @click.command(cls=PanelCommand)
-@click.argument("src", type=paths.SourceType())
+@click.argument("src", type=SourceType())
 @panel_option(
     "-m",
     "--model",
@@ -111,11 +113,11 @@ def plan(
             on_stage=shown.stage,
         )
     for problem in report.problems:
-        click.echo(f"warning: {problem}", err=True)
+        echo(f"warning: {problem}", err=True)
     commands = list(_commands(click.get_current_context(), report))
     if not quiet:
-        click.echo(str(report))
-        click.echo("\n".join(["run:", *(f"  {line}" for line in commands)]))
+        echo(str(report))
+        echo("\n".join(["run:", *(f"  {line}" for line in commands)]))
     if json_file:
         write_summary(json_file, {**report.to_json(), "commands": commands})
 

@@ -15,9 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-import click
-
 from vocscore.cli.status_line import StatusLine, is_terminal
+from vocscore.cli.typed_options import echo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -217,7 +216,7 @@ class _Logged:
 
     def show(self, doing: _Doing) -> None:
         """Write a line."""
-        click.echo(f"{self._label}: {doing.words}{self._rate(doing)}", err=True)
+        echo(f"{self._label}: {doing.words}{self._rate(doing)}", err=True)
 
     def _rate(self, doing: _Doing) -> str:
         if doing.done is None or not doing.total:

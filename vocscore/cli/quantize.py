@@ -11,6 +11,7 @@ from vocscore.cli import paths
 from vocscore.cli.common import progress, quiet_option
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options
+from vocscore.cli.typed_options import echo
 from vocscore.config.exporting import QuantizeConfig
 from vocscore.config.groups import build
 
@@ -38,16 +39,17 @@ def quantize(checkpoint: Path, *, quiet: bool, **settings: Any) -> None:
       vocscore score photos/ -m run/ -o predictions.csv --precision int8
     """
     from vocscore.exporting.quantize import measured_on, quantize
+    from vocscore.runtime.int8 import FOLDER
 
     config = build(QuantizeConfig, settings)
     config = replace(config, data=measured_on(checkpoint, config.data))
     with progress("quantize", quiet=quiet) as shown:
         result = quantize(checkpoint, config, on_images=shown, on_stage=shown.stage)
     if not quiet:
-        click.echo(f"images: {result.images} of split {config.data.split!r}")
-        click.echo(_seen_line(checkpoint, config.data))
-        click.echo(str(result))
-        click.echo(f"int8 model: {checkpoint / 'int8'} (preset {result.preset})")
+        echo(f"images: {result.images} of split {config.data.split!r}")
+        echo(_seen_line(checkpoint, config.data))
+        echo(str(result))
+        echo(f"int8 model: {checkpoint / FOLDER} (preset {result.preset})")
 
 
 def _seen_line(run: Path, data: CalibrationConfig) -> str:

@@ -10,6 +10,7 @@ from vocscore.cli import paths
 from vocscore.cli.common import progress, quiet_option, refuse_summary, write_summary
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
+from vocscore.cli.typed_options import echo
 from vocscore.config.relabeling import RelabelConfig
 
 if TYPE_CHECKING:
@@ -78,11 +79,11 @@ def relabel(
             progress=shown,
         )
     if not quiet:
-        click.echo(f"images: {report.rows}, errors: {report.errors}")
-        click.echo(f"decisions changed: {report.changed} in {report.changed_rows} images")
-        click.echo(f"predictions: {report.output}")
+        echo(f"images: {report.rows}, errors: {report.errors}")
+        echo(f"decisions changed: {report.changed} in {report.changed_rows} images")
+        echo(f"predictions: {report.output}")
         if report.decimals is not None:
-            click.echo(
+            echo(
                 f"note: the probabilities are rounded to {report.decimals} decimals; next to a "
                 "new threshold, scoring with --thresholds-file may decide differently",
                 err=True,

@@ -10,6 +10,7 @@ from vocscore.cli import paths
 from vocscore.cli.common import progress, quiet_option
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
+from vocscore.cli.typed_options import echo
 from vocscore.config.groups import build
 from vocscore.config.reporting import ContentsConfig, ReportConfig
 
@@ -60,13 +61,13 @@ def report(predictions: Path, *, out: Path, quiet: bool, **settings: Any) -> Non
         )
     if quiet:
         return
-    click.echo(f"images: {done.images}, errors: {done.errors}")
+    echo(f"images: {done.images}, errors: {done.errors}")
     if done.mean_average_precision is None:
-        click.echo("no metrics; the report says why (--labels SHARDS names the labels)")
+        echo("no metrics; the report says why (--labels SHARDS names the labels)")
     else:
-        click.echo(f"mAP {done.mean_average_precision:.3f} of {done.judged} labeled images")
+        echo(f"mAP {done.mean_average_precision:.3f} of {done.judged} labeled images")
     if done.failed:
-        click.echo(f"images without a thumbnail: {done.failed}; the report says why")
+        echo(f"images without a thumbnail: {done.failed}; the report says why")
     if done.left_out:
-        click.echo(f"examples left out, to stay below 30 MB: {done.left_out}")
-    click.echo(f"report: {done.output} ({done.bytes / 1e6:.1f} MB)")
+        echo(f"examples left out, to stay below 30 MB: {done.left_out}")
+    echo(f"report: {done.output} ({done.bytes / 1e6:.1f} MB)")

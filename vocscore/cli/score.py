@@ -18,8 +18,10 @@ from vocscore.cli.common import (
 )
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
+from vocscore.cli.path_types import STANDARD_OUTPUT, SourceType
 from vocscore.cli.score_summary import say_all_bad, summarize
 from vocscore.cli.streams import rows_to_stdout
+from vocscore.cli.typed_options import echo
 from vocscore.config.cluster import ClusterConfig
 from vocscore.config.compute import DecodeConfig
 from vocscore.config.groups import build
@@ -54,7 +56,7 @@ def split_names(_ctx: click.Context, _param: click.Parameter, value: str | None)
 
 
 @click.command(cls=PanelCommand)
-@click.argument("src", type=paths.SourceType())
+@click.argument("src", type=SourceType())
 @panel_option(
     "-m",
     "--model",
@@ -134,7 +136,7 @@ def score(
     """
     config = build(ScoreConfig, settings)
     refuse_summary(json_file, beside=checkpoint, of=out)
-    to_stdout = out is paths.STANDARD_OUTPUT
+    to_stdout = out is STANDARD_OUTPUT
     if not quiet and config.compute.views is not None:
         _say_cost(config.compute.views, checkpoint)
     with progress("score", quiet=quiet) as shown:
@@ -144,7 +146,7 @@ def score(
             else _score_to_file(src, out, config, checkpoint=checkpoint, shown=shown, quiet=quiet)
         )
     for problem in report.problems:  # also with --quiet: something in the source was not scored
-        click.echo(f"warning: {problem}", err=True)
+        echo(f"warning: {problem}", err=True)
     if not quiet:
         summarize(report, quarantine=config.limits.quarantine, err=to_stdout)
     if json_file:
@@ -155,10 +157,10 @@ def score(
 
 def _say_cost(views: Tta, checkpoint: Path) -> None:
     """Say, before any image is scored, what the views cost."""
-    from vocscore.models.card import load_card
+    from vocscore.models.card_file import load_card
 
     cost = views.cost(load_card(checkpoint).preprocess.size)
-    click.echo(f"tta {views}: {cost}", err=True)
+    echo(f"tta {views}: {cost}", err=True)
 
 
 def _score_to_file(
@@ -177,7 +179,7 @@ def _score_to_file(
             listing=shown.listing,
             on_stage=shown.stage,
             may_spawn=True,
-            on_share=None if quiet else lambda share: click.echo(f"units: {share}", err=True),
+            on_share=None if quiet else lambda share: echo(f"units: {share}", err=True),
         )
 
 

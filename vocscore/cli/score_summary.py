@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vocscore.cli.shown_commands import program
+from vocscore.cli.typed_options import echo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ ALL_BAD = 3
 def say_all_bad(report: ScoreReport, output: str) -> None:
     """Warn, also with --quiet, that no row has probabilities, and leave with the code for it."""
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.reasons.items()))
-    click.echo(
+    echo(
         f"warning: every row is an error ({reasons}): nothing was scored. The column 'error' of "
         f"{output} has the reasons.",
         err=True,
@@ -42,7 +43,7 @@ def summarize(report: ScoreReport, *, quarantine: Path | None, err: bool) -> Non
     if quarantine is not None:
         lines.append(f"copies of bad inputs: {quarantine} (reasons: quarantine.csv in it)")
     for line in lines:
-        click.echo(line, err=err)
+        echo(line, err=err)
 
 
 def _job(report: ScoreReport) -> Iterator[str]:

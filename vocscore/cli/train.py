@@ -20,16 +20,17 @@ from vocscore.cli.common import (
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
 from vocscore.cli.shown_commands import free_path, vocscore_command
+from vocscore.cli.typed_options import echo
 from vocscore.config.charts import ChartConfig
 from vocscore.config.compute import ComputeConfig
 from vocscore.config.groups import build
 from vocscore.config.model import ModelConfig
+from vocscore.config.optimization import OptimizationConfig
 from vocscore.config.training import (
     AugmentationConfig,
     CheckpointConfig,
     DataConfig,
     LossConfig,
-    OptimizationConfig,
     RunConfig,
     TrainConfig,
 )
@@ -132,7 +133,7 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
     if kept.resume and is_finished(out):
         check_finished(shards, out, config, folds=kept.folds)
         if ranks.first:
-            click.echo(f"{out}: already finished; nothing to resume.")
+            echo(f"{out}: already finished; nothing to resume.")
             _tell_missing(out, wanted=kept.quantize)
         return
     compute, charts = build(ComputeConfig, settings), build(ChartConfig, settings)
@@ -171,15 +172,17 @@ def train(shards: Path, out: Path, *, recipe: str, quiet: bool, **settings: Any)
             on_stage=None if quiet else shown.stage,
         )
     for problem in report.problems:  # also with --quiet
-        click.echo(f"warning: {problem}", err=True)
+        echo(f"warning: {problem}", err=True)
     if not quiet:
         _summarize(report, config, shards, chart_format=charts.chart_format)
 
 
 def _tell_missing(out: Path, *, wanted: bool) -> None:
     """Name the command that makes the 8-bit model of a finished run, if it has none."""
-    if wanted and not (out / "int8" / "report.json").exists():
-        click.echo(f"its int8 model is made by: {vocscore_command('quantize', out)}")
+    from vocscore.runtime.int8 import FOLDER, REPORT
+
+    if wanted and not (out / FOLDER / REPORT).exists():
+        echo(f"its int8 model is made by: {vocscore_command('quantize', out)}")
 
 
 def _summarize(
@@ -188,39 +191,40 @@ def _summarize(
     from vocscore.charts.canvas import FORMATS
     from vocscore.records.run_settings import recorded_settings
     from vocscore.records.trained_on import chosen_on_validation
+    from vocscore.runtime.int8 import FOLDER
 
     out = report.out
     if report.weights != "none" and not report.weights.startswith(("torchvision ", "timm ")):
-        click.echo(f"started from: {report.weights}")  # with the keys in the file
+        echo(f"started from: {report.weights}")  # with the keys in the file
     if report.unseen:
         named = wrap(report.unseen, begin="no training image shows: ", indent="  ")
-        click.echo("\n".join(named))
+        echo("\n".join(named))
     if len(report.epochs) > report.kept:
-        click.echo(f"kept: epoch {report.kept} of {len(report.epochs)}, the best on validation")
+        echo(f"kept: epoch {report.kept} of {len(report.epochs)}, the best on validation")
     if report.solved is not None:
-        click.echo(report.solved)
+        echo(report.solved)
     if report.residual is not None:
-        click.echo(f"lambda {report.residual:g}, the best on validation of those that were tried")
+        echo(f"lambda {report.residual:g}, the best on validation of those that were tried")
     judged = report.reports["val"]
-    click.echo(f"validation mAP {judged.mean_average_precision:.3f} (chance {judged.chance:.3f})")
+    echo(f"validation mAP {judged.mean_average_precision:.3f} (chance {judged.chance:.3f})")
     if chosen := chosen_on_validation(recorded_settings(config)):
         were = "were" if len(chosen) > 1 or chosen == ("thresholds",) else "was"
-        click.echo(
+        echo(
             f"the {' and the '.join(chosen)} {were} chosen on the validation split, so figures on "
             "it are too optimistic; evaluate on a third split"
         )
     curves = f"curves{FORMATS[chart_format][0]}"
     charts = f", {curves}" if (out / curves).exists() else ""
-    click.echo(f"peak memory: {peak_memory() / 2**20:,.0f} MiB")
-    click.echo(f"checkpoint, metrics.json, history.csv{charts} and more: {out}")
+    echo(f"peak memory: {peak_memory() / 2**20:,.0f} MiB")
+    echo(f"checkpoint, metrics.json, history.csv{charts} and more: {out}")
     if report.quantized is not None:
-        click.echo(str(report.quantized))
-        click.echo(f"int8 model: {out / 'int8'} (preset {report.quantized.preset})")
+        echo(str(report.quantized))
+        echo(f"int8 model: {out / FOLDER} (preset {report.quantized.preset})")
     if report.out_of_fold is not None:
         _tell_folds(report, shards, config.model.threshold)
     predictions = free_path(Path("predictions.csv"))
-    click.echo(f"next: {vocscore_command('score', shards, '-m', out, '-o', predictions)}")
-    click.echo(f"(scores the packed images; for other images, replace {shards} by their folder)")
+    echo(f"next: {vocscore_command('score', shards, '-m', out, '-o', predictions)}")
+    echo(f"(scores the packed images; for other images, replace {shards} by their folder)")
 
 
 def _tell_folds(report: TrainReport, shards: Path, threshold: float) -> None:
@@ -228,10 +232,10 @@ def _tell_folds(report: TrainReport, shards: Path, threshold: float) -> None:
     from shards.manifest import read_manifest
     from shards.paths import shown
 
-    click.echo(f"out-of-fold predictions of every image: {report.out_of_fold}")
+    echo(f"out-of-fold predictions of every image: {report.out_of_fold}")
     if report.lone:
         begin = "in one fold only, so the head that judged these images has not seen the class: "
-        click.echo("\n".join(wrap([*map(shown, report.lone)], begin=begin, indent="  ")))
+        echo("\n".join(wrap([*map(shown, report.lone)], begin=begin, indent="  ")))
     words: list[object] = [
         "eval",
         report.out_of_fold,
@@ -241,7 +245,7 @@ def _tell_folds(report: TrainReport, shards: Path, threshold: float) -> None:
     ]
     if any(";" in name for name in read_manifest(shards).classes):
         words += ["--threshold", threshold]  # labels cannot be read from the CSV file
-    click.echo(f"suspicious labels: {vocscore_command(*words)}")
+    echo(f"suspicious labels: {vocscore_command(*words)}")
 
 
 class _Table:
@@ -253,10 +257,10 @@ class _Table:
     def __call__(self, result: EpochResult) -> None:
         """Print one epoch; the first time with a header."""
         if not self._begun:
-            click.echo("epoch  split    loss    IoU  precision  recall     F1    mAP")
+            echo("epoch  split    loss    IoU  precision  recall     F1    mAP")
         self._begun = True
         for split, figures in (("train", result.train), ("val", result.val)):
-            click.echo(
+            echo(
                 f"{result.epoch:5d}  {split:5s} {figures.loss:7.4f} {figures.iou:6.3f} "
                 f"{figures.precision:10.3f} {figures.recall:7.3f} {figures.f1:6.3f} "
                 f"{figures.mean_average_precision:6.3f}"

@@ -16,6 +16,7 @@ from vocscore.cli.common import (
 )
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options, panel_option
+from vocscore.cli.typed_options import echo
 from vocscore.config.groups import build
 from vocscore.config.verifying import VerifyConfig
 
@@ -73,12 +74,12 @@ def verify(
     if json_file:
         write_summary(json_file, report.to_json())
     for problem in report.problems:
-        click.echo(problem)
+        echo(problem)
     if not quiet and not report.problems:
-        click.echo(f"{shards}: no problems found")
+        echo(f"{shards}: no problems found")
     if not quiet and report.duplicates:
         for line in duplicates_text(report.duplicates):
-            click.echo(line)
+            echo(line)
     if report.problems:
         raise click.exceptions.Exit(1)
 

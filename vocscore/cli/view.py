@@ -10,6 +10,7 @@ from vocscore.cli import paths
 from vocscore.cli.common import interruptible, progress, quiet_option
 from vocscore.cli.help import PanelCommand
 from vocscore.cli.options import config_options
+from vocscore.cli.typed_options import echo
 from vocscore.config.groups import build
 from vocscore.config.viewing import ViewConfig
 
@@ -54,7 +55,7 @@ def view(predictions: tuple[Path, ...], *, quiet: bool, **settings: Any) -> None
 
     require_nicegui()
     if config.server.host not in _HERE:
-        click.echo(
+        echo(
             f"warning: --host {config.server.host}: everybody who has the address and can reach "
             "this machine sees the images and the predictions; the connection is not encrypted.",
             err=True,
@@ -74,8 +75,8 @@ def view(predictions: tuple[Path, ...], *, quiet: bool, **settings: Any) -> None
         PageServer(subjects, host=config.server.host, port=config.server.port) as page,
     ):
         if config.server.port is None and page.access.port != PORT and not quiet:
-            click.echo(f"note: port {PORT} is in use; this page has another one.", err=True)
-        click.echo(page.address)
+            echo(f"note: port {PORT} is in use; this page has another one.", err=True)
+        echo(page.address)
         if config.server.open and has_display():
             import webbrowser  # here, since `vocscore --help` imports this module
 

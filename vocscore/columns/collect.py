@@ -69,7 +69,7 @@ class ColumnCollector:
         found = tuple(classes) or self.known
         if not found:
             raise EvalError(
-                f"{file}: does not name its classes (written with '--columns labels' or --top-k), "
+                f"{file}: does not name its classes (written with `columns='labels'` or `top_k`), "
                 "and there is no record beside it that does. Score again."
             )
         if self.writer.classes is None:

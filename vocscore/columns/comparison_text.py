@@ -64,11 +64,11 @@ def _unjudged(found: Comparison) -> str:
     if found.left_out:
         return (
             f"Not judged: a model was trained on each of the {found.left_out} labeled images.\n"
-            "Judge by them anyway with --all-images."
+            "Judge by them anyway with `all_images=True`."
         )
     if found.incomplete:
-        return f"Not judged: {found.incomplete} labeled images lack probabilities (--top-k?)."
-    return "No labels: name a packed set with --labels to see which one is better."
+        return f"Not judged: {found.incomplete} labeled images lack probabilities (`top_k`?)."
+    return "No labels: name a packed set with `labels` to see which one is better."
 
 
 def _judged(found: Comparison, judged: JudgedChanges) -> Iterator[str]:

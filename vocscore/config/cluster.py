@@ -76,10 +76,10 @@ class ClusterConfig(Group):
             return
         for name in ("processes", "cpus_per_process", "gpus_per_process"):
             if getattr(self, name) is not None:
-                raise OptionError(f"{{{name}}} needs {{on}}. Add it.")
+                raise OptionError(f"`{name}` needs `on`. Add it.")
 
 
 def check_address(on: str) -> None:
     """Raise an OptionError if this is not a place of a Ray cluster."""
     if on != "ray" and not _ADDRESS.fullmatch(on):
-        raise OptionError("{on} {given}: name 'ray', HOST:PORT or ray://HOST:PORT.", given=on)
+        raise OptionError(f"`on={on!r}`: name 'ray', HOST:PORT or ray://HOST:PORT.")

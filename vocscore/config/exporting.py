@@ -98,7 +98,7 @@ class CheckConfig(Group):
         """Check the values, and that there is one source of images."""
         super().__post_init__()
         if sum((self.shards is not None, self.images is not None, self.drawn)) > 1:
-            raise OptionError("{shards}, {images} and {drawn}: give only one of them.")
+            raise OptionError("`shards`, `images` and `drawn`: give only one of them.")
 
 
 @dataclass(frozen=True, kw_only=True)

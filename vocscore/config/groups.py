@@ -82,6 +82,4 @@ def refuse_unknown(
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
             hint = f"Did you mean {near[0]!r}?" if near else cure
-            raise OptionError(
-                "no option is called {name!r}.{hint}", name=name, hint=f" {hint}" if hint else ""
-            )
+            raise OptionError(f"no option is called {name!r}. {hint}".rstrip())

@@ -174,15 +174,13 @@ def three_numbers(text: str, *, name: str) -> tuple[float, float, float]:
     numbers = numbers * 3 if len(numbers) == 1 else numbers
     if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
         raise OptionError(
-            f"{{{name}}} is {{text!r}}, but must be three numbers with commas: 0.485,0.456,0.406.",
-            text=text,
+            f"`{name}` is {text!r}, but must be three numbers with commas: 0.485,0.456,0.406."
         )
     if max(map(abs, numbers)) > _LARGEST:
         raise OptionError(
-            f"{{{name}}} is {{text!r}}, but is of pixel values from 0 to 1: divide by 255.",
-            text=text,
+            f"`{name}` is {text!r}, but is of pixel values from 0 to 1: divide by 255."
         )
     if name == "std" and min(numbers) <= 0:
-        raise OptionError("{std} is {text!r}, but must be above 0.", text=text)
+        raise OptionError(f"`std` is {text!r}, but must be above 0.")
     red, green, blue = numbers
     return red, green, blue

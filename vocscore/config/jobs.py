@@ -39,8 +39,8 @@ class JobsConfig(Group):
         found = _SHARE.fullmatch(str(self.units))
         if found is None or int(found[1]) > int(found[2]):
             raise OptionError(
-                "{units} {given}: name a share that counts from 1, such as 3/16, or auto or any.",
-                given=self.units,
+                f"`units={self.units!r}`: name a share that counts from 1, such as 3/16, or auto "
+                "or any."
             )
 
 

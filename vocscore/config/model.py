@@ -114,20 +114,18 @@ class ModelConfig(Group):
         if self.head != "csra":
             for name in ("csra_lambda", "csra_temperature"):
                 if getattr(self, name) != getattr(ModelConfig, name):
-                    raise OptionError(f"{{{name}}} needs {{head}} csra.")
+                    raise OptionError(f"`{name}` needs `head='csra'`.")
         if self.crop_fraction is not None and self.fit not in (None, "crop"):
-            raise OptionError("{crop_fraction} needs {fit} crop.")
+            raise OptionError("`crop_fraction` needs `fit='crop'`.")
         if enlarges(self.size, self.crop_fraction or 1.0):
             raise OptionError(
-                "{crop_fraction} {given:g} would enlarge the shorter side to more than {most} "
-                "pixels.",
-                given=self.crop_fraction,
-                most=MAX_SIZE,
+                f"`crop_fraction={self.crop_fraction:g}` would enlarge the shorter side to more "
+                f"than {MAX_SIZE} pixels."
             )
         if self.pad_color is not None:
             parse_color(self.pad_color)
             if self.fit not in (None, "pad"):
-                raise OptionError("{pad_color} needs {fit} pad.")
+                raise OptionError("`pad_color` needs `fit='pad'`.")
 
 
 def parse_color(text: str) -> tuple[int, int, int]:
@@ -142,7 +140,6 @@ def parse_color(text: str) -> tuple[int, int, int]:
         if max(red, green, blue) <= 255:
             return red, green, blue
     raise OptionError(
-        "{pad_color} is {value!r}, but must be three whole numbers from 0 to 255, such as "
-        "124,116,104.",
-        value=text,
+        f"`pad_color` is {text!r}, but must be three whole numbers from 0 to 255, such as "
+        "124,116,104."
     )

@@ -117,7 +117,7 @@ class Option:
         return _KINDS[self.kind]
 
     def _error(self, value: object, wanted: str) -> OptionError:
-        return OptionError(f"{{{self.name}}} is {{value!r}}, but must be {wanted}.", value=value)
+        return OptionError(f"`{self.name}` is {value!r}, but must be {wanted}.")
 
 
 def option(

@@ -44,4 +44,4 @@ class PackWorkersConfig(Group):
             return
         for name in ("cpus_per_process", "mixed_machines"):
             if getattr(self, name):
-                raise OptionError(f"{{{name}}} needs {{on}}. Add it.")
+                raise OptionError(f"`{name}` needs `on`. Add it.")

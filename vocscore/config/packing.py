@@ -94,15 +94,15 @@ class LabelsConfig(Group):
         """Check the values, and that there is one source of labels."""
         super().__post_init__()
         if self.labels and self.coco:
-            raise OptionError("{labels} and {coco}: two sources of labels; give only one.")
+            raise OptionError("`labels` and `coco`: two sources of labels; give only one.")
         if self.label_separator is not None and not self.labels and self.from_ is None:
-            raise OptionError("{label_separator} is for the table of {labels}; name the table.")
+            raise OptionError("`label_separator` is for the table of `labels`; name the table.")
         if self.download and (self.labels or self.coco):
-            raise OptionError("{download} brings its own labels: omit {labels} and {coco}.")
+            raise OptionError("`download` brings its own labels: omit `labels` and `coco`.")
         self._check_from()
         if self.label_separator == "":
             raise OptionError(
-                "{label_separator} is empty; give the text between the names, such as '|'."
+                "`label_separator` is empty; give the text between the names, such as '|'."
             )
 
     def _check_from(self) -> None:
@@ -114,18 +114,17 @@ class LabelsConfig(Group):
         if self.from_ is None:
             return
         if self.download and self.from_ != "voc":
-            raise OptionError("{download} is PASCAL VOC: omit {from_}.")
+            raise OptionError("`download` is PASCAL VOC: omit `from_`.")
         for name, given, takers in (
-            ("{labels}", self.labels, WITH_FILE),
-            ("{coco}", self.coco, ("coco",)),
-            ("{label_separator}", self.label_separator, WITH_SEPARATOR),
-            ("{label_column}", self.label_column, WITH_COLUMN),
+            ("`labels`", self.labels, WITH_FILE),
+            ("`coco`", self.coco, ("coco",)),
+            ("`label_separator`", self.label_separator, WITH_SEPARATOR),
+            ("`label_column`", self.label_column, WITH_COLUMN),
         ):
             if given and self.from_ not in takers:
                 sources = ", ".join(takers)
                 raise OptionError(
-                    f"{name} is for {{from_}} {sources}, not {{chosen}}; omit one of the two.",
-                    chosen=self.from_,
+                    f"{name} is for `from_` {sources}, not {self.from_}; omit one of the two."
                 )
 
 
@@ -216,23 +215,21 @@ class ImagesConfig(Group):
         """Check the values, and that the options of raw images are given together."""
         super().__post_init__()
         if self.raw and self.resize is None:
-            raise OptionError("{raw} needs {resize}: the height and width of the images.")
+            raise OptionError("`raw` needs `resize`: the height and width of the images.")
         for name in ("fit", "interpolation", "crop_fraction", "pad_color"):
             if getattr(self, name) is not None and not self.raw:
-                raise OptionError(f"{{{name}}} needs {{raw}}.")
+                raise OptionError(f"`{name}` needs `raw`.")
         for name, fit in (("crop_fraction", "crop"), ("pad_color", "pad")):
             if getattr(self, name) is not None and self.fit != fit:
-                raise OptionError(f"{{{name}}} needs {{fit}} {fit}.")
+                raise OptionError(f"`{name}` needs `fit={fit!r}`.")
         if self.pad_color is not None:
             parse_color(self.pad_color)
         if self.raw and self.resize is not None and self.resize > MAX_SIZE:
-            raise OptionError("{raw}: {resize} may be at most {most}.", most=MAX_SIZE)
+            raise OptionError(f"`raw`: `resize` may be at most {MAX_SIZE}.")
         if self.resize is not None and enlarges(self.resize, self.crop_fraction or 1.0):
             raise OptionError(
-                "{crop_fraction} {given:g} would enlarge the shorter side to more than {most} "
-                "pixels.",
-                given=self.crop_fraction,
-                most=MAX_SIZE,
+                f"`crop_fraction={self.crop_fraction:g}` would enlarge the shorter side to more "
+                f"than {MAX_SIZE} pixels."
             )
 
 

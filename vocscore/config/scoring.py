@@ -57,15 +57,13 @@ class InferenceConfig(ComputeConfig):
             object.__setattr__(self, "tta", str(self.views))
             if self.views.size is not None and self.precision == "int8":
                 raise OptionError(
-                    "{tta} {text}: an int8 model was calibrated and checked for one size only. Use "
-                    "another {precision}, or only flip.",
-                    text=self.tta,
+                    f"`tta={self.tta!r}`: an int8 model was calibrated and checked for one size "
+                    "only. Use another `precision`, or only flip."
                 )
         if self.devices and self.device != "auto":
             raise OptionError(
-                "{device} {one} and {devices} {several}: both name devices. Give only one of them.",
-                one=self.device,
-                several=",".join(self.devices),
+                f"`device={self.device!r}` and `devices={','.join(self.devices)!r}`: both name "
+                "devices. Give only one of them."
             )
 
     @property
@@ -156,7 +154,7 @@ class UpdateConfig(Group):
         """Check the values, and refuse options of an update without one."""
         super().__post_init__()
         if not self.update and (self.update_by != "size" or self.keep_removed):
-            raise OptionError("{update_by} and {keep_removed} need {update}. Add it.")
+            raise OptionError("`update_by` and `keep_removed` need `update`. Add it.")
 
     def plan(self) -> dict[str, str]:
         """What an update adds to the plan of a first run: nothing, unless hashes are kept."""
@@ -172,8 +170,8 @@ class OutputConfig(Group):
     format: str | None = option(
         None,
         help="Write a folder of parts, one file per unit, which DuckDB, pandas, Polars and Spark "
-        "read as one table. With -o -, the format of the rows: csv or jsonl.",
-        unset="one file; with -o - csv",
+        "read as one table. For standard output, the format of the rows: csv or jsonl.",
+        unset="one file; standard output: csv",
         choices=("csv", "parquet", "jsonl"),
     )
     columns: str = option(
@@ -240,16 +238,15 @@ class OutputConfig(Group):
         super().__post_init__()
         if self.features is not None and self.features.suffix.lower() not in FEATURES_SUFFIXES:
             raise OptionError(
-                "{features} {file}: name a file that ends in .npy or .parquet.",
-                file=self.features,
+                f"`features={str(self.features)!r}`: name a file that ends in .npy or .parquet."
             )
         if self.features_dtype != "float32" and self.features is None:
-            raise OptionError("{features_dtype} needs {features}. Name a file.")
+            raise OptionError("`features_dtype` needs `features`. Name a file.")
         given = self.top_k is not None or self.min_probability > 0 or self.decimals is not None
         if self.columns == "labels" and given:
             raise OptionError(
-                "{top_k}, {min_probability} and {decimals} apply to probabilities, but {columns} "
-                "labels writes none. Omit one or the other."
+                "`top_k`, `min_probability` and `decimals` apply to probabilities, but "
+                "`columns='labels'` writes none. Omit one or the other."
             )
 
 
@@ -271,17 +268,17 @@ class ScoreConfig:
         compute = self.compute
         if self.cluster.on is None:
             if self.cluster.mixed_machines and self.jobs.units is None:
-                raise OptionError("{mixed_machines} needs {on} or {units}. Add one of them.")
+                raise OptionError("`mixed_machines` needs `on` or `units`. Add one of them.")
             return
         if self.jobs.units is not None:
             raise OptionError(
-                "{units} {given} and {on}: jobs share the work without a cluster. Omit one.",
-                given=self.jobs.units,
+                f"`units={self.jobs.units!r}` and `on`: jobs share the work without a cluster. "
+                "Omit one."
             )
         if compute.devices:
-            raise OptionError("{devices} and {on}: a cluster has its own. Use {processes}.")
+            raise OptionError("`devices` and `on`: a cluster has its own. Use `processes`.")
         if compute.device.startswith("cuda:"):
             raise OptionError(
-                "{device} {given}: on a cluster, Ray chooses the GPU. Use cuda.",
-                given=compute.device,
+                f"`device={compute.device!r}`: on a cluster, Ray chooses the GPU. Use "
+                "`device='cuda'`."
             )

@@ -41,10 +41,8 @@ class Tta:
             return (own,)
         if self.size == own:
             raise OptionError(
-                "{tta} {text}: {own} pixels is the size that the model has anyway. Name another "
-                "size, or omit it.",
-                text=str(self),
-                own=own,
+                f"`tta={str(self)!r}`: {own} pixels is the size that the model has anyway. Name "
+                "another size, or omit it."
             )
         return own, self.size
 
@@ -90,11 +88,9 @@ def parse_tta(text: str) -> Tta:
         name, _, value = part.strip().partition("=")
         known = part.strip() == "flip" or (name == "size" and value.isascii() and value.isdigit())
         if not known or name in found:
-            raise OptionError("{tta} is {text!r}, but must be {form}.", text=text, form=_FORM)
+            raise OptionError(f"`tta` is {text!r}, but must be {_FORM}.")
         found[name] = int(value[:9]) if value else 1
     size = found.get("size")
     if size is not None and not 1 <= size <= MAX_SIZE:
-        raise OptionError(
-            "{tta} is {text!r}: a size must be 1 to {most} pixels.", text=text, most=MAX_SIZE
-        )
+        raise OptionError(f"`tta` is {text!r}: a size must be 1 to {MAX_SIZE} pixels.")
     return Tta(flip="flip" in found, size=size)

@@ -99,7 +99,7 @@ class Collector:
         """
         if not classes:
             raise EvalError(
-                f"{file}: contains no probabilities (written with '--columns labels'?). Score "
+                f"{file}: contains no probabilities (written with `columns='labels'`?). Score "
                 "again without that option."
             )
         self.classes = same_columns(tuple(classes), self.classes, file=file)
@@ -202,7 +202,7 @@ def same_columns(
 def left_out(name: str) -> BadRowError:
     """Make the error of a row that lacks a probability."""
     return BadRowError(
-        f"no probability for {name} (written with --top-k or --min-probability, or truncated?), "
+        f"no probability for {name} (written with `top_k` or `min_probability`, or truncated?), "
         "and evaluation needs all"
     )
 

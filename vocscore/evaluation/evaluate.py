@@ -149,9 +149,9 @@ def _predicted(
         return decide(found.probabilities, threshold, activation)
     if found.predicted is None:
         raise EvalError(
-            f"{predictions}: has no labels to compare (written with --columns probabilities, or as "
-            "CSV with ';' in the name of a class). Set the probability at which a class counts "
-            "as predicted, e.g. --threshold 0.5."
+            f"{predictions}: has no labels to compare (written with `columns='probabilities'`, or "
+            "as CSV with ';' in the name of a class). Set the probability at which a class counts "
+            "as predicted, e.g. `threshold=0.5`."
         )
     return found.predicted
 

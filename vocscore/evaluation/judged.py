@@ -117,7 +117,7 @@ def _held_out(judged: Judged, predictions: Path) -> Judged:
         raise EvalError(
             f"{predictions}: all {sum(left_out.values())} scored images that have labels "
             f"({_listed(left_out)}) {_were_trained_on(judged.seen)}. Score images that were held "
-            f"out, or evaluate these anyway with --split {','.join(left_out)}."
+            f"out, or evaluate these anyway with `split={','.join(left_out)!r}`."
         )
     return replace(judged.only(~trained), left_out=left_out)
 
@@ -126,7 +126,7 @@ def _were_trained_on(seen: Seen) -> str:
     if seen.known_by == "assumption":
         return (
             f"are assumed to be trained on, by the name of the split, because {seen.source} (to "
-            "be certain, name the model's run with --model)"
+            "be certain, name the model's run with `model`)"
         )
     return f"were trained on, according to {seen.source}"
 

@@ -54,7 +54,7 @@ def parts_of(folder: Path) -> list[Path]:
         found = f"it contains {strangers[0]}" if strangers else "it is empty"
         raise EvalError(
             f"{folder}: not a complete folder of parts as 'vocscore score' writes it with "
-            f"--format ({found})."
+            f"`format` ({found})."
         )
     if [number for number, _ in parts] != list(range(len(parts))):
         raise EvalError(
@@ -101,7 +101,7 @@ def _add_line(row: dict[str, Any], file: Path, into: TakesRows) -> None:
             if odd[0] in classes
             else BadRowError(
                 f"a probability for {odd[0]}, which is not in the rows before it (written with "
-                "--top-k or --min-probability?), and evaluation needs all"
+                "`top_k` or `min_probability`?), and evaluation needs all"
             )
         )
     into.add(path, status, [found[name] for name in classes], row.get("labels"))

@@ -222,7 +222,7 @@ def _check_model(
     model: Path, record: ScoreRecord | None, found: Predictions, *, beside: str
 ) -> None:
     """Refuse a model that is known not to have made the predictions."""
-    from vocscore.models.card import checkpoint_hash, load_card
+    from vocscore.models.card_file import checkpoint_hash, load_card
 
     if set(load_card(model).classes) != set(found.classes):
         raise EvalError(
@@ -232,7 +232,7 @@ def _check_model(
     if record is not None and checkpoint_hash(model) != record.model.sha256:
         raise EvalError(
             f"{model}: not the model that made these predictions, according to {beside} "
-            f"(its model was {record.model.path}). Leave out --model, or score with this one."
+            f"(its model was {record.model.path}). Leave out `model`, or score with this one."
         )
 
 
@@ -284,7 +284,7 @@ def _alike(
 ) -> tuple[str, ...]:
     """Notes on a comparison of images one by one."""
     if not by_content:
-        how = "images were compared by path: the training dataset has another --resize"
+        how = "images were compared by path: the training dataset has another `resize`"
         return (how,)
     alike = sum(name in used for name, was in zip(labeled.names, trained, strict=True) if not was)
     if not alike:

@@ -18,7 +18,7 @@ def training_lines(report: EvalReport) -> Iterator[str]:
     yield _seen(training, images)
     if training.left_out:
         many = ", ".join(f"{number} of {name}" for name, number in training.left_out.items())
-        yield f"left out, because trained on: {many} (--split all includes them)"
+        yield f"left out, because trained on: {many} (`split='all'` includes them)"
     if len(training.splits) > 1:
         counts = (
             f"{name} {split.compared} of {split.labeled}"
@@ -53,7 +53,7 @@ def _seen(training: Training, images: int) -> str:
     if training.known_by == "assumption":
         return (
             f"ASSUMED by the names of the splits, because {shown(training.source)}: {count} (to "
-            "be certain, name the model's run with --model)"
+            "be certain, name the model's run with `model`)"
         )
     return f"{count} (according to {shown(training.source)})"
 

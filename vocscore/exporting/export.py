@@ -121,7 +121,7 @@ def write_checked(
 
 
 def _other(made: Format) -> str:
-    return "try -o FILE.xml" if made.suffixes[0] == ".onnx" else "try -o FILE.onnx"
+    return "try `output='FILE.xml'`" if made.suffixes[0] == ".onnx" else "try `output='FILE.onnx'`"
 
 
 def _model(read: CheckpointFiles, out: Path) -> ExportedModel | ExportedOnnx:
@@ -155,7 +155,8 @@ def _compare(
 
 def _refuse(why: str) -> ExportError:
     return ExportError(
-        f"{why}, and the export is checked on images. Name others with --images, or use --drawn."
+        f"{why}, and the export is checked on images. Name others with `images`, or use "
+        "`drawn=True`."
     )
 
 

@@ -39,7 +39,7 @@ class ExportedOnnx:
         if out.suffix == ".onnx":
             raise ExportError(
                 f"{files.weights_file}: is the network, in ONNX already. "
-                "Use that file, or write OpenVINO's format with -o FILE.xml."
+                "Use that file, or write OpenVINO's format with `output='FILE.xml'`."
             )
         if card.onnx is not None and card.onnx.batch is not None:
             raise ExportError(

@@ -43,7 +43,7 @@ def check_place(out: Path, *, overwrite: bool) -> None:
     """
     made = format_of(out)
     if not out.parent.is_dir():
-        raise ExportError(f"{out.parent}: no such folder. Make it, or name another with -o.")
+        raise ExportError(f"{out.parent}: no such folder. Make it, or name another with `output`.")
     there = next((file for file in made.files(out) if file.exists()), None)
     if there is not None and not overwrite:
-        raise ExportError(f"{there}: already exists. Replace it with --overwrite.")
+        raise ExportError(f"{there}: already exists. Replace it with `overwrite=True`.")

@@ -21,7 +21,7 @@ def found_below(folder: Path, *, most: int) -> tuple[ImageRef, ...]:
     """
     files = sorted(file for file in folder.rglob("*") if is_image(file.name))
     if not files:
-        raise ExportError(f"{folder}: contains no images. Name another folder with --images.")
+        raise ExportError(f"{folder}: contains no images. Name another folder with `images`.")
     return tuple(ImageRef(str(file.relative_to(folder)), str(file)) for file in files[:most])
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vocscore.config.exporting import ExportConfig
 from vocscore.exporting.formats import check_place
 from vocscore.exporting.run_images import trained_on, validated_on
-from vocscore.models.card import load_card
+from vocscore.models.card_file import load_card
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -76,7 +76,7 @@ def _check_images(checkpoint: Path, check: CheckConfig) -> Iterator[tuple[Sequen
         yield found_below(check.images, most=most), "a folder of images"
         return
     shards = check.shards or trained_on(
-        checkpoint, instead="Check the export on others with {shards}, {images} or {drawn}."
+        checkpoint, instead="Check the export on others with `shards`, `images` or `drawn=True`."
     )
     split = check.split or validated_on(checkpoint, shards)
     yield load_split(shards, split).images[:most], f"split {split!r} of the shards"

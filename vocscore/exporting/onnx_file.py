@@ -33,7 +33,7 @@ def require() -> None:
     if missing:
         raise ExportError(
             f"an ONNX file needs {', '.join(missing)}, not installed here. "
-            "pip install 'vocscore[export]', or write OpenVINO's format with -o FILE.xml."
+            "pip install 'vocscore[export]', or write OpenVINO's format with `output='FILE.xml'`."
         )
 
 
@@ -55,7 +55,7 @@ def write(model: ExportedModel, file: Path, facts: Mapping[str, Any]) -> None:
     if weights >= LARGEST:
         raise ExportError(
             f"{weights / 2**30:.1f} GiB of weights: the limit of an ONNX file is 2 GiB. Write "
-            "OpenVINO's format with -o FILE.xml."
+            "OpenVINO's format with `output='FILE.xml'`."
         )
     images = torch.export.Dim("pictures")
     try:
@@ -73,7 +73,7 @@ def write(model: ExportedModel, file: Path, facts: Mapping[str, Any]) -> None:
         reason = str(error).strip().splitlines()[0]
         raise ExportError(
             f"torch cannot write this network as ONNX ({reason}). Write OpenVINO's format with "
-            "-o FILE.xml."
+            "`output='FILE.xml'`."
         ) from error
     assert program is not None  # only the old exporter returned None
     program.model.metadata_props.update(as_text(facts))

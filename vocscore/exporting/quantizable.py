@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from shards.manifest import read_manifest
 from shards.reader import load_split
 from vocscore.errors import CheckpointError, ExportError
-from vocscore.models.card import load_card, read_card, weights_file_of
+from vocscore.models.card_file import load_card, read_card, weights_file_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -66,7 +66,7 @@ class QuantizeReport(Printed):
         use = (
             "by default, where it is faster"
             if self.faithful
-            else "with --precision int8 only: auto takes less of a difference"
+            else "with `precision='int8'` only: auto takes less of a difference"
         )
         return (
             f"mAP: float32 {self.map_float32:.4f}, int8 {self.map_int8:.4f}\n"
@@ -89,7 +89,7 @@ def measured_on(checkpoint: Path, data: CalibrationConfig) -> CalibrationConfig:
         OptionError: the run does not name its shards, or they no longer exist.
         Error: the shards cannot be read.
     """
-    shards = data.shards or trained_on(checkpoint, instead="Use {shards}.")
+    shards = data.shards or trained_on(checkpoint, instead="Use `shards`.")
     return replace(data, shards=shards, split=data.split or validated_on(checkpoint, shards))
 
 
@@ -169,15 +169,10 @@ def quantize(
                 f"{result.changed:.1%} of the decisions changed"
             )
     raise AcceptanceError(
-        "{folder}: int8 is not close enough on the {number} images of {where!r} ({tried}). Nothing "
-        "was written; score in bf16 or float32, or allow more with {max_map_drop} (now {drop}) and "
-        "{max_changed} (now {changed}).",
-        folder=checkpoint,
-        number=len(images.images),
-        where=data.split,
-        tried="; ".join(tried),
-        drop=limits.max_map_drop,
-        changed=limits.max_changed,
+        f"{checkpoint}: int8 is not close enough on the {len(images.images)} images of "
+        f"{data.split!r} ({'; '.join(tried)}). Nothing was written; score in bf16 or float32, or "
+        f"allow more with `max_map_drop` (now {limits.max_map_drop}) and `max_changed` (now "
+        f"{limits.max_changed})."
     )
 
 
@@ -185,7 +180,7 @@ def _whole(batches: Iterator[Batch], images: LabeledImages) -> Iterator[Batch]:
     for batch in batches:
         for failure in batch.failures:
             ref = images.images[failure.row]
-            why = "hold an image that cannot be decoded; pack again without --no-verify."
+            why = "hold an image that cannot be decoded; pack again without `verify=False`."
             if ref.sha256 is not None:  # it was decoded before it was packed
                 why = "were damaged after they were packed; copy them again, or pack again."
             raise ExportError(f"{ref.name}: {failure.fault}. The shards {why}")

@@ -17,7 +17,7 @@ def trained_on(run: Path, *, instead: str) -> Path:
 
     Args:
         run: the folder.
-        instead: the hint if they cannot be found; `{name}` is replaced by an option.
+        instead: the hint if they cannot be found.
 
     Raises:
         ExportError: it is not a finished run.
@@ -29,14 +29,12 @@ def trained_on(run: Path, *, instead: str) -> Path:
     try:
         shards = Path(json.loads(read_regular(file))["shards"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        line = f"{{file}}: does not name its training data. {instead}"
-        raise OptionError(line, file=file) from error
+        raise OptionError(f"{file}: does not name its training data. {instead}") from error
     told = read_trained_on(run)
     if not shards.is_dir() and told is not None:
         shards = Path(told.shards)  # absolute: the run may be used from another folder
     if not shards.is_dir():
-        line = f"{{folder}}: the training data of {{run}} is missing. {instead}"
-        raise OptionError(line, folder=shards, run=run)
+        raise OptionError(f"{shards}: the training data of {run} is missing. {instead}")
     return shards
 
 

@@ -160,7 +160,7 @@ def _check_size(whole: nn.Module, backbone: str, *, size: int) -> None:
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise ImportModelError(
-            f"{backbone} does not accept {size}x{size} pixels ({reason}). Omit --size, or choose "
+            f"{backbone} does not accept {size}x{size} pixels ({reason}). Omit `size`, or choose "
             "one that it accepts."
         ) from error
 
@@ -184,7 +184,7 @@ def _refuse_other_outputs(whole: nn.Module, weights: Weights, *, classes: int) -
     if len(outputs) == 1 and misfits:
         raise ImportModelError(
             f"{weights.origin}: has {outputs.pop()} outputs, but there are {classes} classes. Name "
-            "one class per output with --classes."
+            "one class per output with `classes`."
         )
 
 

@@ -14,7 +14,7 @@ import torch
 from vocscore.errors import ImportModelError
 from vocscore.exporting.decoded_images import decoded
 from vocscore.exporting.images import drawn_in, found_below
-from vocscore.models.card import checkpoint_hash
+from vocscore.models.card_file import checkpoint_hash
 from vocscore.runtime.load import open_checkpoint
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _images(config: ComparisonConfig) -> Iterator[tuple[Sequence[ImageRef], str]
 
 def _refuse(why: str) -> ImportModelError:
     return ImportModelError(
-        f"{why}, and the run is compared with the original on images. Name others with --images, "
+        f"{why}, and the run is compared with the original on images. Name others with `images`, "
         "or omit it."
     )
 

@@ -52,11 +52,8 @@ def read(file: Path, request: Request) -> Imported:
     given = request.config.model.backbone
     if given is not None and given.partition(".")[0] not in (backbone, backbone.removeprefix(TIMM)):
         raise OptionError(
-            "{file}: its architecture is {backbone_found}, but {backbone} is {given}. Omit "
-            "{backbone}.",
-            file=str(folder / CONFIG),
-            backbone_found=backbone,
-            given=given,
+            f"{folder / CONFIG}: its architecture is {backbone}, but `backbone` is {given}. Omit "
+            "`backbone`."
         )
     check_backbone(backbone)
     settings = found.get("pretrained_cfg")
@@ -103,9 +100,7 @@ def _classes(found: dict[str, Any], request: Request, config: Path) -> tuple[str
             else f"has a class name that cannot be a column ({faults[0].partition('.')[0]})"
         )
     raise OptionError(
-        "{file}: {why}. Give {classes} FILE, one name per line, in the order of the outputs.",
-        file=str(config),
-        why=why,
+        f"{config}: {why}. Give `classes=FILE`, one name per line, in the order of the outputs."
     )
 
 
@@ -122,7 +117,7 @@ def _configuration(file: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise ImportModelError(
             f"{file.parent}: has no {CONFIG}, so it is not a model in timm's form. Name a file of "
-            "weights, and its architecture with --backbone."
+            "weights, and its architecture with `backbone`."
         ) from error
     except OSError as error:
         raise ImportModelError(f"{file}: {str(error.strerror).lower()}.") from error
@@ -161,7 +156,7 @@ def _other_library(config: Path, found: dict[str, Any]) -> str:
             f"{config}: {names[0]} is a model of Hugging Face transformers. Only timm's are read; "
             "export it to ONNX (optimum-cli export onnx) and import that file."
         )
-    return f"{config}: names no architecture of timm. Name the weights, and --backbone."
+    return f"{config}: names no architecture of timm. Name the weights, and `backbone`."
 
 
 def _origin(settings: dict[str, Any]) -> dict[str, str]:

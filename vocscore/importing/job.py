@@ -146,7 +146,7 @@ def _flat(found: Comparison) -> list[str]:
         return []
     line = (
         f"much, because the probabilities of these images differ by {found.range:.1g} at most. "
-        "Compare on photographs with --images."
+        "Compare on photographs with `images`."
     )
     return [line]
 
@@ -160,7 +160,7 @@ def _reader(file: Path) -> Callable[[Path, Request], Imported]:
     if not file.exists():
         raise ImportModelError(f"{file}: no such file or folder.")
     if (file / CARD_FILE).exists():
-        raise ImportModelError(f"{file}: is a run already. Score with it: -m {file}")
+        raise ImportModelError(f"{file}: is a run already. Score with it: `model={str(file)!r}`")
     if file.suffix.lower() == ".onnx":
         from vocscore.importing.onnx_model import read as read_onnx
 

@@ -72,11 +72,7 @@ def image_input(model: Any, file: Path, *, layout: str | None) -> ImageInput:
     told = _layout(sides, chain)
     if layout is not None and told is not None and layout != told:
         raise OptionError(
-            "{layout} is {given}, but the input {name!r} of {file} is {told}.",
-            given=layout,
-            name=found.name,
-            file=file,
-            told=told,
+            f"`layout` is {layout}, but the input {found.name!r} of {file} is {told}."
         )
     known = layout or told
     size = _size(sides, known, found.name, file)

@@ -38,7 +38,7 @@ _NONE = (0.0, 0.0, 0.0)
 _ONE = (1.0, 1.0, 1.0)
 _FIT = (
     "how images were resized in training: an ONNX file does not say it. Compare with its own "
-    "program, and see --fit, --interpolation and --crop-fraction."
+    "program, and see `fit`, `interpolation` and `crop_fraction`."
 )
 
 
@@ -134,19 +134,16 @@ def _classes(file: Path, told: Description | None, request: Request) -> tuple[st
     given = request.classes
     if told is None and given is None:
         raise OptionError(
-            "{file}: an ONNX file does not name its classes. Give {classes} FILE, one name per "
-            "line, in the order of the outputs.",
-            file=str(file),
+            f"{file}: an ONNX file does not name its classes. Give `classes=FILE`, one name per "
+            "line, in the order of the outputs."
         )
     if told is None:
         assert given is not None
         return given
     if given is not None and given != told.classes:
         raise OptionError(
-            "{file}: names other classes than {given}. Omit {classes}: vocscore exported the file "
-            "with its classes.",
-            file=str(file),
-            given=request.config.model.classes,
+            f"{file}: names other classes than {request.config.model.classes}. Omit `classes`: "
+            "vocscore exported the file with its classes."
         )
     return told.classes
 
@@ -154,9 +151,8 @@ def _classes(file: Path, told: Description | None, request: Request) -> tuple[st
 def _needed_layout(file: Path, taken: ImageInput) -> str:
     if taken.layout is None:
         raise OptionError(
-            "{file}: the graph does not say the order of its input's axes. Add {layout} NCHW "
-            "(PyTorch's) or {layout} NHWC (TensorFlow's).",
-            file=str(file),
+            f"{file}: the graph does not say the order of its input's axes. Add `layout='NCHW'` "
+            "(PyTorch's) or `layout='NHWC'` (TensorFlow's)."
         )
     return taken.layout
 
@@ -180,16 +176,13 @@ def _size(file: Path, taken: ImageInput, config: ImportConfig) -> int:
     given = config.preprocessing.size
     if taken.size is None and given is None:
         raise OptionError(
-            "{file}: takes images of any size. Name the one that it was trained with: {size} "
-            "PIXELS.",
-            file=str(file),
+            f"{file}: takes images of any size. Name the one that it was trained with: "
+            "`size=PIXELS`."
         )
     if None not in (taken.size, given) and taken.size != given:
         raise OptionError(
-            "{size} is {given}, but {file} takes images of {own} x {own} pixels only. Omit {size}.",
-            given=given,
-            file=str(file),
-            own=taken.size,
+            f"`size` is {given}, but {file} takes images of {taken.size} x {taken.size} pixels "
+            "only. Omit `size`."
         )
     found = given if taken.size is None else taken.size
     assert found is not None
@@ -205,23 +198,21 @@ def _normalization(
     if mean is not None or std is not None:
         if not taken.type.startswith("float"):
             raise _normalizes_itself(file)
-        raise OptionError("{mean} and {std} belong together. Add the other one.")
+        raise OptionError("`mean` and `std` belong together. Add the other one.")
     if taken.pixels == "bytes":
         return _NONE, AS_BYTES
     if taken.pixels == "unit":
         return _NONE, _ONE
     raise OptionError(
-        "{file}: does not say how its pixels are normalized. Add {mean} and {std}, as in training: "
-        "0.485,0.456,0.406 and 0.229,0.224,0.225 (ImageNet), 0 and 1 (pixels from 0 to 1), 0 and "
-        "0.003921569 (from 0 to 255).",
-        file=str(file),
+        f"{file}: does not say how its pixels are normalized. Add `mean` and `std`, as in "
+        "training: 0.485,0.456,0.406 and 0.229,0.224,0.225 (ImageNet), 0 and 1 (pixels from 0 to "
+        "1), 0 and 0.003921569 (from 0 to 255)."
     )
 
 
 def _normalizes_itself(file: Path) -> OptionError:
     return OptionError(
-        "{file}: takes pixels from 0 to 255 and normalizes them itself. Omit {mean} and {std}.",
-        file=str(file),
+        f"{file}: takes pixels from 0 to 255 and normalizes them itself. Omit `mean` and `std`."
     )
 
 
@@ -244,10 +235,8 @@ def _output(model: Any, name: str, *, wanted: str | None, file: Path) -> _Output
     kind, node = own
     if wanted is not None and wanted != kind:
         raise OptionError(
-            "{activation} is {wanted}, but {file} ends in {kind} itself. Omit {activation}.",
-            wanted=wanted,
-            file=str(file),
-            kind=node.op_type,
+            f"`activation` is {wanted}, but {file} ends in {node.op_type} itself. Omit "
+            "`activation`."
         )
     return _Output(name, kind, inside=node.op_type != "LogSoftmax")
 

@@ -35,12 +35,7 @@ def choose_output(
     """
     names = ", ".join(columns)
     if wanted is not None and wanted not in columns:
-        raise OptionError(
-            "{output_name} is {wanted!r}, but {file} has the outputs {names}.",
-            wanted=wanted,
-            file=file,
-            names=names,
-        )
+        raise OptionError(f"`output_name` is {wanted!r}, but {file} has the outputs {names}.")
     fitting = {
         name: count
         for name, count in columns.items()
@@ -56,15 +51,13 @@ def choose_output(
         )
     if len(fitting) > 1:
         raise OptionError(
-            "{file}: the outputs {names} all fit. Name one with {output_name}.",
-            file=file,
-            names=", ".join(fitting),
+            f"{file}: the outputs {', '.join(fitting)} all fit. Name one with `output_name`."
         )
     name, count = next(iter(fitting.items()))
     if classes is not None and count != classes:
         raise ImportModelError(
             f"{file}: gives {count} values per image, but there are {classes} classes. Name the "
-            "classes of this model with --classes, one per line."
+            "classes of this model with `classes`, one per line."
         )
     return name
 

@@ -88,7 +88,7 @@ def timm_preprocess(
     if fit is None:
         raise ImportModelError(
             f"{origin}: fits images by crop_mode {found['crop_mode']!r} with crop_pct {share:g}, "
-            "which is not supported. Choose another with --fit."
+            "which is not supported. Choose another with `fit`."
         )
     interpolation = (asked and asked.interpolation) or str(found["interpolation"])
     try:
@@ -139,7 +139,7 @@ def changed(own: Preprocess, config: PreprocessingConfig) -> Preprocess:
             given[name] = three_numbers(getattr(config, name), name=name)
     fit = given.get("fit", own.fit)
     if fit != "crop" and config.crop_fraction is not None:
-        raise OptionError("{crop_fraction} needs {fit} crop.")
+        raise OptionError("`crop_fraction` needs `fit='crop'`.")
     if fit != "crop":
         given["crop_fraction"] = 1.0
     if fit != own.fit:  # the border has the mean color, which becomes 0
@@ -147,7 +147,7 @@ def changed(own: Preprocess, config: PreprocessingConfig) -> Preprocess:
     try:
         return replace(own, **given)
     except ValueError as error:
-        raise OptionError("{told}.", told=str(error)) from error
+        raise OptionError(f"{error}.") from error
 
 
 def in_words(preprocess: Preprocess) -> str:

@@ -30,17 +30,17 @@ def check_place(out: Path, *, file: Path, overwrite: bool) -> None:
         ImportModelError: it holds a run, or what is imported, or it is not a folder.
     """
     if out.exists() and not out.is_dir():
-        raise ImportModelError(f"{out}: is a file, not a folder. Name another one with -o.")
+        raise ImportModelError(f"{out}: is a file, not a folder. Name another one with `output`.")
     inside = file if file.is_dir() else file.parent
     if out.exists() and inside.exists() and out.samefile(inside):
         raise ImportModelError(
-            f"{out}: holds the model that is imported. Name another folder with -o."
+            f"{out}: holds the model that is imported. Name another folder with `output`."
         )
     found = next((name for name in FILES if (out / name).exists()), None)
     if found and not overwrite:
         raise ImportModelError(
-            f"{out}: already holds a run ({found}). Replace it with --overwrite, or name another "
-            "folder with -o."
+            f"{out}: already holds a run ({found}). Replace it with `overwrite=True`, or name "
+            "another folder with `output`."
         )
 
 

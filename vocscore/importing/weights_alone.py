@@ -31,15 +31,13 @@ def read(file: Path, request: Request) -> Imported:
     backbone, classes = request.config.model.backbone, request.classes
     if backbone is None:
         raise OptionError(
-            "{file}: weights do not say their architecture. Name it with {backbone}, such as "
-            "resnet18 or timm/NAME.",
-            file=str(file),
+            f"{file}: weights do not say their architecture. Name it with `backbone`, such as "
+            "resnet18 or timm/NAME."
         )
     if classes is None:
         raise OptionError(
-            "{file}: weights do not name their classes. Give {classes} FILE, one name per line, in "
-            "the order of the outputs.",
-            file=str(file),
+            f"{file}: weights do not name their classes. Give `classes=FILE`, one name per line, "
+            "in the order of the outputs."
         )
     return read_classifier(
         file, Architecture(backbone, classes, default_preprocess(backbone, request)), request

@@ -120,5 +120,5 @@ def refuse_unknown(name: str, known: Collection[str]) -> None:
     near = ", ".join(difflib.get_close_matches(name.lower(), sorted(known), n=3, cutoff=0.5))
     hint = f"Similar: {near}" if near else f"Some that are: {', '.join(sorted(known)[:3])}"
     if name.partition(".")[0] in timm_names_in_source():
-        hint = f"timm has it: --backbone {TIMM}{name}"
+        hint = f"timm has it: `backbone={TIMM + name!r}`"
     raise CheckpointError(f"backbone {name!r} is not a torchvision classifier. {hint}.")

@@ -122,5 +122,5 @@ def _fill(network: Network, weights: bytes, files: CheckpointFiles) -> None:
         if not math.isclose(kept, told, rel_tol=1e-5):
             raise CheckpointError(
                 f"{files.folder / CARD_FILE}: lambda is {told:g}, but the weights were trained "
-                f"with {kept:g}. Copy the run again, or train with --csra-lambda {told:g}."
+                f"with {kept:g}. Copy the run again, or train with `csra_lambda={told:g}`."
             )

@@ -12,14 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vocscore.errors import CheckpointError
-from vocscore.models.card import (
-    CARD_FILE,
-    identity_of,
-    parse_card,
-    read_file,
-    to_card,
-    weights_file_of,
-)
+from vocscore.models.card import CARD_FILE
+from vocscore.models.card_file import identity_of, parse_card, read_file, to_card, weights_file_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -34,7 +34,7 @@ def chosen_preprocess(choice: ModelConfig) -> Preprocess:
         (choice.pad_color, "pad", "pad_color"),
     ):
         if value is not None and fit != needs:
-            raise OptionError(f"{{{name}}} needs {{fit}} {needs}.")
+            raise OptionError(f"`{name}` needs `fit={needs!r}`.")
     own = expected
     if fit not in ("squash", expected.fit) and is_timm(choice.backbone):
         own = model_preprocess(choice.backbone)

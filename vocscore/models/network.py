@@ -247,6 +247,6 @@ def _check_size(network: Network, backbone: str, *, size: int) -> None:
         preset = torchvision.models.get_model_weights(backbone).DEFAULT.transforms()
         raise CheckpointError(
             f"backbone {backbone!r} does not accept {size}x{size} pixels ({reason}). "
-            f"Use --size {preset.crop_size[0]}, for which it was designed."
+            f"Use `size={preset.crop_size[0]}`, for which it was designed."
         ) from error
     network.train()

@@ -103,7 +103,7 @@ def _timm_whole(backbone: str, classes: int, size: int, arguments: Mapping[str, 
     except SIZE_ERRORS as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise CheckpointError(
-            f"timm cannot build {name} for {size}x{size} pixels ({reason}). Choose another --size."
+            f"timm cannot build {name} for {size}x{size} pixels ({reason}). Choose another `size`."
         ) from error
     built: nn.Module = model.eval()
     return built

@@ -124,10 +124,10 @@ def refused_size(backbone: str, *, size: int, reason: str) -> CheckpointError:
     steps = [patch] if patch else _STEPS
     accepted = [near for near in _near(size, steps) if _accepts(backbone, near)][:2]
     multiples = f" It takes multiples of {patch}." if patch and accepted else ""
-    others = " or ".join(f"--size {near}" for near in accepted if near != own)
+    others = " or ".join(f"`size={near}`" for near in accepted if near != own)
     return CheckpointError(
         f"backbone {backbone!r} does not accept {size}x{size} pixels ({reason}).{multiples} Use "
-        f"{f'{others}, or ' if others else ''}--size {own}, for which it was designed."
+        f"{f'{others}, or ' if others else ''}`size={own}`, for which it was designed."
     )
 
 

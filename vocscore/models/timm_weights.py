@@ -53,8 +53,8 @@ def timm_weights_file(backbone: str, *, on_stage: Callable[[str], None] | None =
     if found.get("url"):
         return _from_url(backbone, found["url"], on_stage=on_stage)
     raise CheckpointError(
-        f"timm has no pretrained weights of {architecture(backbone)}. Use --weights FILE, "
-        "--weights none for random weights, or another --backbone."
+        f"timm has no pretrained weights of {architecture(backbone)}. Use `weights=FILE`, "
+        "`weights='none'` for random weights, or another `backbone`."
     )
 
 
@@ -129,8 +129,8 @@ def _from_hub(
         raise CheckpointError(
             f"{weights_name(backbone)} is not in Hugging Face's cache ({constants.HF_HUB_CACHE}) "
             f"and cannot be downloaded from {constants.ENDPOINT}/{repository} "
-            f"({first_line(_root(error))}). Get its {names[0]} and use --weights FILE, or start "
-            "from random weights with --weights none."
+            f"({first_line(_root(error))}). Get its {names[0]} and use `weights=FILE`, or start "
+            "from random weights with `weights='none'`."
         ) from error
 
 
@@ -184,8 +184,8 @@ def _from_url(backbone: str, url: Any, *, on_stage: Callable[[str], None] | None
     except (OSError, RuntimeError) as error:
         raise CheckpointError(
             f"{weights_name(backbone)}: {name} is not in {file.parent} and cannot be downloaded "
-            f"from {address} ({first_line(error)}). Copy it there, use --weights FILE, or start "
-            "from random weights with --weights none."
+            f"from {address} ({first_line(error)}). Copy it there, use `weights=FILE`, or start "
+            "from random weights with `weights='none'`."
         ) from error
     return file
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from shards.files import open_regular
 from shards.image_formats import sniff
 from vocscore.errors import CheckpointError
-from vocscore.models.card import CARD_FILE, ONNX_FILE, WEIGHTS_FILE, load_card
+from vocscore.models.card import CARD_FILE, ONNX_FILE, WEIGHTS_FILE
+from vocscore.models.card_file import load_card
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -24,7 +25,7 @@ WORDS = ("imagenet", "none")
 _SNIFFED = 512
 _LENGTH_BYTES = 8
 """Size of the length field at the start of a safetensors file."""
-_TAKES = "--weights takes 'imagenet', 'none', a file of weights or a run of this program."
+_TAKES = "`weights` takes 'imagenet', 'none', a file of weights or a run of this program."
 _SAVE = "Save a state dict with torch.save(model.state_dict(), FILE) or as safetensors."
 
 _TEXTS = (
@@ -82,8 +83,8 @@ def run_card(folder: Path, *, backbone: str) -> ModelCard:
         )
     if card.backbone != backbone:
         raise CheckpointError(
-            f"{folder}: a run of the backbone {card.backbone}, but --backbone is {backbone}. "
-            f"Add --backbone {card.backbone}, or start from other weights."
+            f"{folder}: a run of the backbone {card.backbone}, but `backbone` is {backbone}. "
+            f"Add `backbone={card.backbone!r}`, or start from other weights."
         )
     return card
 

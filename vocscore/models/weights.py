@@ -77,7 +77,7 @@ def imagenet_weights(backbone: str, *, on_stage: Callable[[str], None] | None = 
     if not folder.is_absolute():  # '~', which torch would create as a folder
         raise CheckpointError(
             f"{name}: this user has no home folder to download it to. Set TORCH_HOME to a folder "
-            "for it, use --weights FILE, or start from random weights with --weights none."
+            "for it, use `weights=FILE`, or start from random weights with `weights='none'`."
         )
     if on_stage is not None and not (folder / name).exists():
         on_stage(f"downloading {name}")
@@ -89,8 +89,8 @@ def imagenet_weights(backbone: str, *, on_stage: Callable[[str], None] | None = 
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise CheckpointError(
             f"{name} is not in {folder} and cannot be downloaded, or is damaged "
-            f"({first_line(error)}). Copy it there, use --weights FILE, or start from random "
-            f"weights with --weights none."
+            f"({first_line(error)}). Copy it there, use `weights=FILE`, or start from random "
+            f"weights with `weights='none'`."
         ) from error
     return Weights(state, name)
 
@@ -246,7 +246,7 @@ def _misfit(misfits: Sequence[str], found: Tensors, origin: str, backbone: str) 
     place = f" ({found.where})" if found.where else ""
     example = next(iter(found.values), "")
     if library == "timm" and not is_timm(backbone):
-        cure = f"Its names are those of timm, such as {example}: use --backbone timm/NAME."
+        cure = f"Its names are those of timm, such as {example}: use `backbone='timm/NAME'`."
     elif library and library != "timm":
         cure = (
             f"Its names are those of {library}, such as {example}; only models of torchvision and "
@@ -254,7 +254,7 @@ def _misfit(misfits: Sequence[str], found: Tensors, origin: str, backbone: str) 
         )
     else:
         owner = "timm" if is_timm(backbone) else "torchvision"
-        cure = f"It must be {owner}'s state dict of the same --backbone."
+        cure = f"It must be {owner}'s state dict of the same `backbone`."
     return (
         f"{origin}{place} does not fit {backbone}: {first}"
         f"{f' and {more} more' if more > 0 else ''}. {cure}"

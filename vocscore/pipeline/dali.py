@@ -314,6 +314,6 @@ def _dali() -> Any:
     except ImportError as error:
         raise DaliMissingError(
             "DALI is not installed. Install it with 'pip install nvidia-dali-cuda130', "
-            "or choose '--loader host'."
+            "or choose `loader='host'`."
         ) from error
     return nvidia.dali

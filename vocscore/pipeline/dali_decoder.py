@@ -177,7 +177,7 @@ class Decoder:
         except RuntimeError as error:
             raise DeviceError(
                 f"DALI cannot start on {self._device} ({_cause(error)}). "
-                "Choose another device, or '--loader host'."
+                "Choose another device, or `loader='host'`."
             ) from error
 
 

@@ -34,7 +34,9 @@ def find_device(wanted: Device) -> Device:
     number = wanted.index or 0
     if number >= there:
         seen = f"{there} visible: cuda:0 to cuda:{there - 1}" if there else "none visible to torch"
-        raise DeviceError(f"device '{wanted}' not found ({seen}). Use --device auto or cpu.")
+        raise DeviceError(
+            f"device '{wanted}' not found ({seen}). Use `device='auto'` or `device='cpu'`."
+        )
     return Device("cuda", number)
 
 

@@ -56,8 +56,8 @@ def refuse_other_form(form: RawForm, preprocess: Preprocess, where: str) -> None
     turned = "" if preprocess.upright else ", not turned upright"
     raise PreprocessError(
         f"{where}: raw shards of {form}, but {wanted}{turned} is needed. Use a model of the "
-        "shards' form, or pack the original images again, either without --raw or with --raw "
-        f"{_flags(wanted)}."
+        "shards' form, or pack the original images again, either without `raw=True` or "
+        f"with `{_keywords(wanted)}`."
     )
 
 
@@ -76,16 +76,16 @@ def refuse_other_refs(refs: Sequence[ImageRef], preprocess: Preprocess) -> None:
             refuse_other_form(seen, preprocess, os.path.dirname(ref.file) or ".")  # noqa: PTH120
 
 
-def _flags(form: RawForm) -> str:
-    """The options of `vocscore pack` for a form."""
-    flags = f"--resize {form.size}"
+def _keywords(form: RawForm) -> str:
+    """The options of `pack` for a form, as keywords."""
+    given = f"raw=True, resize={form.size}"
     if form.fit != "squash":
-        flags += f" --fit {form.fit}"
+        given += f", fit={form.fit!r}"
     if form.fit == "crop":
-        flags += f" --crop-fraction {form.crop_fraction:g}"
+        given += f", crop_fraction={form.crop_fraction:g}"
     elif form.fit == "pad":
-        flags += f" --pad-color {','.join(map(str, form.pad_color))}"
-    return flags if form.interpolation == "bilinear" else f"{flags} --interpolation bicubic"
+        given += f", pad_color={','.join(map(str, form.pad_color))!r}"
+    return given if form.interpolation == "bilinear" else f"{given}, interpolation='bicubic'"
 
 
 class _Run(NamedTuple):

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from shards.files import read_regular
-from vocscore.config.training import converges
+from vocscore.config.optimization import converges
 from vocscore.records.images import paths_hash
 
 if TYPE_CHECKING:

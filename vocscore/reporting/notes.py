@@ -25,7 +25,7 @@ def notes(table: Table, labels: Labels | None, quality: Quality | None) -> Itera
         yield "The run is still scoring; this report covers the images that were done."
     yield from map(visible, table.columns.about.notes)
     if not table.columns.about.has_all:
-        yield "Some probabilities were not written (--top-k, --min-probability or --columns)."
+        yield "Some probabilities were not written: only the largest ones, or only labels."
     if labels is None:
         yield "No labels were named or found, so there are no metrics."
         return

@@ -140,7 +140,7 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
     if not output.parent.is_dir():
         raise ReportError(f"{output.parent}: no such folder. Create it, or name another.")
     if not overwrite and (output.exists() or output.is_symlink()):
-        raise ReportError(f"{output} already exists. Add --overwrite, or name another file.")
+        raise ReportError(f"{output} already exists. Add `overwrite=True`, or name another file.")
 
 
 def _strips(

@@ -81,7 +81,9 @@ def check_kind(kind: str) -> None:
         DeviceError: it is a GPU.
     """
     if Device.parse(kind).is_gpu:
-        raise DeviceError("--precision int8 runs on the CPU only. Use --device cpu, or bf16.")
+        raise DeviceError(
+            "`precision='int8'` runs on the CPU only. Use `device='cpu'`, or `precision='bf16'`."
+        )
 
 
 def write(folder: Path, graph: Any, *, identity: str, report: Mapping[str, Any]) -> None:

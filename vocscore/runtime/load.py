@@ -20,13 +20,13 @@ from vocscore.runtime.openvino import (
     GRAPH,
     OpenVinoRuntime,
     compile_model,
-    convert,
     core,
     dump,
     load,
     read_model,
     shape_for,
 )
+from vocscore.runtime.openvino_graph import convert
 from vocscore.runtime.proven_int8 import FORMAT, compile_proven, dump_proven, load_proven
 
 if TYPE_CHECKING:

@@ -43,10 +43,10 @@ def open_on_gpu(files: CheckpointFiles, card: ModelCard, asked: Asked) -> OnnxRu
     """
     if asked.precision != "float32":
         raise DeviceError(
-            f"--precision {asked.precision}: on a GPU, a model in ONNX is computed as it was "
-            "written. Use --precision float32, or --device cpu."
+            f"`precision={asked.precision!r}`: on a GPU, a model in ONNX is computed as it was "
+            "written. Use `precision='float32'`, or `device='cpu'`."
         )
-    cure = "Install it: pip install 'vocscore[onnx-gpu]'; or use --device cpu."
+    cure = "Install it: pip install 'vocscore[onnx-gpu]'; or use `device='cpu'`."
     try:
         import onnxruntime
     except ImportError as error:

@@ -8,7 +8,8 @@ import numpy as np
 
 from vocscore.errors import CheckpointError
 from vocscore.models.onnx_external import has_external_data
-from vocscore.runtime.openvino import core, normalized
+from vocscore.runtime.openvino import core
+from vocscore.runtime.openvino_graph import normalized
 
 if TYPE_CHECKING:
     from collections.abc import Callable

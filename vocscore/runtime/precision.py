@@ -119,7 +119,9 @@ def resolve_precision(name: str, card: ModelCard, *, device: Device | str) -> Pr
         return wanted
     if name == "auto":
         return "float32"
-    raise DeviceError(f"{device} does not support bf16. Use --precision float32 or auto.")
+    raise DeviceError(
+        f"{device} does not support bf16. Use `precision='float32'` or `precision='auto'`."
+    )
 
 
 def computes_in_bf16(device: Device | str) -> bool:

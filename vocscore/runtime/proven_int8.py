@@ -82,7 +82,8 @@ def compile_proven(graph: Any, *, shape: Shape) -> ProvenModel:
             continue
     raise DeviceError(
         f"OpenVINO compiled the int8 model {ATTEMPTS} times, and each time two copies of it "
-        "computed different numbers from the same images. Use --precision bf16 or float32."
+        "computed different numbers from the same images. Use `precision='bf16'` or "
+        "`precision='float32'`."
     )
 
 

@@ -39,20 +39,20 @@ def earlier_output(
     features = config.output.features
     if update and url_of(output) is not None:
         raise ScoreError(
-            f"{output}: --update is not supported for an output on object storage. Use --overwrite "
-            "to score everything again, or update a local copy."
+            f"{output}: `update=True` is not supported for an output on object storage. Use "
+            "`overwrite=True` to score everything again, or update a local copy."
         )
     if update and features is not None:
         raise ScoreError(
-            f"{output}: --update is not supported with --features. Use --overwrite without "
-            "--update to write both again."
+            f"{output}: `update=True` is not supported with `features`. Use `overwrite=True` "
+            "without `update=True` to write both again."
         )
     if features is not None:
         check_file(features, output)
     if update and choice.folder:
         raise ScoreError(
-            f"{output}: --update is not supported for a folder of parts. Omit --format and write "
-            "one file."
+            f"{output}: `update=True` is not supported for a folder of parts. Omit `format` and "
+            "write one file."
         )
     settle(output, suffix=f".{choice.name}", folder=choice.folder)
     if update:

@@ -30,7 +30,7 @@ def check_out_of_fold(classes: Sequence[str]) -> None:
     if taken:
         raise ScoreError(
             f"the class {taken[0]!r} has the name of another column of out-of-fold predictions. "
-            "Leave out --folds, or rename the class and pack again."
+            "Leave out `folds`, or rename the class and pack again."
         )
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from vocscore.config.scoring import ScoreConfig
 from vocscore.config.tta import sizes_of
-from vocscore.records.thresholds_file import read_thresholds
 from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
 from vocscore.scoring.bad_inputs.quarantine import Quarantine, refuse_inside
+from vocscore.scoring.chosen_model import check_model, thresholds_of
 from vocscore.scoring.earlier_output import earlier_output, stamped_inputs
 from vocscore.scoring.engines.more_processes import with_more_processes
 from vocscore.scoring.formats.choice import choose
@@ -38,11 +38,9 @@ from vocscore.scoring.update.merging import UpdatedFormat
 from vocscore.scoring.update.reuse import plan_reuse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from vocscore.config.scoring import InferenceConfig
-    from vocscore.models.card import ModelCard
     from vocscore.records.score_record import ScoreRecord
     from vocscore.scoring.formats.choice import Choice
     from vocscore.scoring.inputs.units import Inputs
@@ -244,52 +242,6 @@ def _begun(
         return earlier.model.precision
     suffix = f".{choice.name}"
     return begun_precision(standing_plan(output, suffix=suffix, folder=choice.folder), known)
-
-
-def check_model(
-    checkpoint: Path, compute: InferenceConfig, *, here: bool = True
-) -> tuple[ModelCard, str]:
-    """Check that a model can be used for scoring, before importing torch and listing inputs.
-
-    Args:
-        checkpoint: as for `score`.
-        compute: the devices and the precision.
-        here: whether this machine will run it.
-
-    Returns:
-        The model's card and its hash.
-
-    Raises:
-        CheckpointError: not a checkpoint, or int8 is requested and it has no int8 model.
-        DeviceError, ScoreError: there is no such device, or it does not compute in int8.
-        OptionError: the other size of the views is the model's own.
-    """
-    from vocscore.models.card import load_card
-    from vocscore.models.checkpoint_files import hold, read_checkpoint
-    from vocscore.runtime.int8 import check_kind, quantized
-    from vocscore.scoring.engines.factory import check_devices
-
-    load_card(checkpoint)  # before the weights, which may be large
-    kinds = check_devices(compute.devices or (compute.device,))
-    files = read_checkpoint(checkpoint)
-    if compute.precision == "int8":
-        for kind in kinds:
-            check_kind(kind)
-        quantized(checkpoint, identity=files.identity)
-    sizes_of(compute.views, files.card.preprocess.size)
-    if here and not compute.devices:  # workers read them in their own processes
-        hold(files)
-    return files.card, files.identity
-
-
-def thresholds_of(card: ModelCard, file: Path | None) -> float | Sequence[float]:
-    """The thresholds of the labels: the model's, or those of a file for the classes in it."""
-    own = card.decision_threshold
-    if file is None:
-        return own
-    given = read_thresholds(file, card.classes)
-    every = [own] * len(card.classes) if isinstance(own, (int, float)) else own
-    return [given.get(name, value) for name, value in zip(card.classes, every, strict=True)]
 
 
 def quarantine_of(folder: Path | None, source: str | Path, inputs: Inputs) -> Quarantine | None:

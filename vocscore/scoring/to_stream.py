@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, BinaryIO
 from vocscore.config.scoring import ScoreConfig
 from vocscore.errors import OptionError
 from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
+from vocscore.scoring.chosen_model import check_model, thresholds_of
 from vocscore.scoring.formats.choice import choose_stream
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
 from vocscore.scoring.inputs.sources import read_source
 from vocscore.scoring.output.rows_stream import RowsStream
-from vocscore.scoring.run import check_model, quarantine_of, thresholds_of
+from vocscore.scoring.run import quarantine_of
 from vocscore.scoring.score_report import report_of, with_ceilings
 from vocscore.scoring.scoring import Scoring
 
@@ -59,13 +60,15 @@ def score_to_stream(
     config = config or ScoreConfig()
     written = config.output
     if written.overwrite or config.update.update:
-        raise OptionError("{overwrite} and {update} need a file. Name one with -o, or omit them.")
+        raise OptionError(
+            "`overwrite` and `update` need a file. Name one with `output`, or omit them."
+        )
     if config.jobs.units is not None:
-        raise OptionError("{units} needs a file that the jobs share. Name one with -o.")
+        raise OptionError("`units` needs a file that the jobs share. Name one with `output`.")
     if written.features is not None:
         raise OptionError(
-            "{features} needs predictions in a file, which can be resumed. Name one with -o, or "
-            "omit it."
+            "`features` needs predictions in a file, which can be resumed. Name one with "
+            "`output`, or omit it."
         )
     choice = choose_stream(written.format)
     card, identity = check_model(checkpoint, config.compute, here=config.cluster.on is None)

@@ -56,7 +56,7 @@ class ImageSource:
             BadImage: it cannot be found or read; the fault says why.
         """
         if self.place is None:
-            line = "the images are unknown; name them with --images"
+            line = "the folder of the images is unknown; name it (images)"
             raise BadImage(Fault(Reason.VANISHED, line))
         for name in filter(None, names):
             ref = self._find(name)

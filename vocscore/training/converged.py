@@ -79,7 +79,7 @@ class Converged:
         how = {0: "as given", 1: "the default for a single image"}.get(
             self.folds, f"chosen in {self.folds} folds of the training split"
         )
-        end = "converged" if self.gradient <= TOLERANCE else "NOT converged; use a larger --l2"
+        end = "converged" if self.gradient <= TOLERANCE else "NOT converged; use a larger `l2`"
         return f"L2 strength {self.l2:g}, {how}; {end} in {self.steps} steps"
 
 
@@ -116,8 +116,8 @@ class ConvergedTrainer:
             self._standard = measure_standard(train.values)
         if not bool(train.values.isfinite().all()):
             raise DivergedError(
-                "features of the training split are NaN or infinite. Use --precision float32, or "
-                "other --weights."
+                "features of the training split are NaN or infinite. Use `precision='float32'`, or "
+                "other `weights`."
             )
         labels = torch.from_numpy(train.labels)
         self._head = head

@@ -66,7 +66,7 @@ def _one_line(what: str) -> Iterator[None]:
             raise  # gloo errors have no class of their own
         time.sleep(_LAST_WAIT)
         raise TrainError(
-            f"{what} ({str(error).splitlines()[0]}). Continue with --resume."
+            f"{what} ({str(error).splitlines()[0]}). Continue with `resume=True`."
         ) from error
 
 

@@ -163,7 +163,7 @@ def compute_features(
         if shape is not None and not bool(own.isfinite().all()):
             raise TrainError(
                 f"a feature of the backbone is above {torch.finfo(dtype).max:g}, the largest "
-                f"number of float16, in which maps are stored. Use --head linear, or another "
+                f"number of float16, in which maps are stored. Use `head='linear'`, or another "
                 f"backbone."
             )
         parts = gather(own, decoding.ranks)
@@ -185,7 +185,7 @@ def _undecodable(image: ImageRef, failure: Failure) -> str:
     command = shlex.join(["vocscore", "verify", shards, "--decode"])
     return (
         f"{image.name}: {failure.fault}. The shards hold an image that cannot "
-        f"be decoded: pack again without --no-verify. To list all such images: {command}"
+        f"be decoded: pack again without `verify=False`. To list all such images: {command}"
     )
 
 

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from shards.reader import LabeledImages
-    from vocscore.config.training import AugmentationConfig, OptimizationConfig
+    from vocscore.config.optimization import OptimizationConfig
+    from vocscore.config.training import AugmentationConfig
     from vocscore.models.network import Network
     from vocscore.ranks import Ranks
     from vocscore.training.features import Decoding

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,24 +10,21 @@ import torch
 from torch import nn
 
 from shards.manifest import manifest_hash, read_manifest
-from vocscore.errors import DivergedError, TrainError
-from vocscore.models.probabilities import probabilities_of
+from vocscore.errors import TrainError
 from vocscore.pipeline.raw import refuse_other_set
-from vocscore.records.keys import stored, stored_loader
+from vocscore.records.keys import stored
 from vocscore.records.run_settings import FOLDS, SEED, recorded_settings
 from vocscore.records.trained_on import PACKED, chosen_on_validation, packed_facts
 from vocscore.runtime.openvino import core
-from vocscore.scoring.out_of_fold import check_out_of_fold, write_out_of_fold
-from vocscore.scoring.output.rows import Rows
 from vocscore.training.distributed import from_first
 from vocscore.training.epochs import SoFar
 from vocscore.training.finetune import FinetuneTrainer, in_bf16
-from vocscore.training.folds import divide, select, train_folds
-from vocscore.training.head_fits import settled
+from vocscore.training.fitting_folds import division_of, finish_with_folds
+from vocscore.training.folds import select
 from vocscore.training.map_memory import check_room_for_maps
 from vocscore.training.quantizing import Quantizing
 from vocscore.training.run import TrainingRun, set_generators
-from vocscore.training.run_folder import OUT_OF_FOLD, QUANTIZE, load_state, start_run
+from vocscore.training.run_folder import QUANTIZE, load_state, start_run
 from vocscore.training.setup import (
     Start,
     choose_device,
@@ -45,7 +41,7 @@ from vocscore.training.splits import used_images
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from vocscore.config.training import OptimizationConfig
+    from vocscore.config.optimization import OptimizationConfig
     from vocscore.device import Device
     from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
@@ -74,7 +70,7 @@ def _fit(job: Job, splits: Splits, steps: Sequence[Callable[[ModelCard], None]])
         refuse_other_set(manifest, card.preprocess, str(job.shards))
         _check_batches(net, splits, job.config.optimization)
         _check_maps(job, net, splits)
-        division = _divide(job, splits, manifest.classes)
+        division = division_of(job, splits, manifest.classes)
         packed = packed_facts(job.shards, manifest, used.train)
         config = _config(job, card, packed, device=device)
         state = load_state(job.out, config) if job.resume else None
@@ -103,21 +99,7 @@ def _fit(job: Job, splits: Splits, steps: Sequence[Callable[[ModelCard], None]])
             features = _train(job, run, decoding, state, division=division)
         if division is None or features is None:
             return run.finish(*steps)
-        return _finish_with_folds(job, run, features, division, decoding, steps=steps)
-
-
-def _divide(job: Job, splits: Splits, classes: tuple[str, ...]) -> Division | None:
-    """Divide the images into folds, if requested.
-
-    Raises:
-        TrainError: there are too few.
-        ScoreError: the predictions cannot be written with these classes.
-    """
-    if job.folds is None:
-        return None
-    check_out_of_fold(classes)
-    job.stage("dividing the images into folds")
-    return divide(splits, folds=job.folds, seed=job.config.data.seed)
+        return finish_with_folds(job, run, features, division, decoding, steps=steps)
 
 
 def _train(
@@ -152,58 +134,6 @@ def _train(
     if isinstance(trained, FinetuneTrainer):
         trained.end()
     return kept
-
-
-def _finish_with_folds(
-    job: Job,
-    run: TrainingRun,
-    features: Features,
-    division: Division,
-    decoding: Decoding,
-    *,
-    steps: Sequence[Callable[[ModelCard], None]],
-) -> TrainReport:
-    """Train the heads of the folds, then finish the run; `steps` come last.
-
-    Raises:
-        DivergedError: a head's loss is NaN or infinite; the run is finished without predictions.
-    """
-    assert run.so_far.kept is not None
-    job.stage(f"training {division.folds} heads, each without one fold")
-    try:
-        found = train_folds(
-            features,
-            division,
-            replace(job.config, model=settled(job.config.model, run.so_far.kept.weights)),
-            epochs=run.so_far.kept.epoch,
-        )
-    except DivergedError as error:
-        run.finish()
-        raise DivergedError(
-            f"{error} {job.out} holds the checkpoint, without out-of-fold predictions."
-        ) from error
-    rounded = in_bf16(job.config.optimization.precision, device=decoding.device)
-    settings = {
-        "precision": "bf16" if rounded else "float32",
-        **stored({"loader": stored_loader(type(decoding.loader).__name__)}),
-        "device": decoding.device.type,
-        "max_pixels": job.config.data.max_pixels,
-    }
-
-    def write(card: ModelCard) -> None:
-        write_out_of_fold(
-            job.out / OUT_OF_FOLD,
-            Rows(found.names, probabilities_of(found.logits, temperature=card.temperature), {}),
-            card,
-            shards=job.shards,
-            folds=division.folds,
-            settings=settings,
-            started=found.started,
-            command=job.command,
-        )
-
-    lone = tuple(run.card.classes[c] for c in division.lone)
-    return replace(run.finish(write, *steps), out_of_fold=job.out / OUT_OF_FOLD, lone=lone)
 
 
 def _config(
@@ -268,8 +198,8 @@ def _check_batches(network: Network, splits: Splits, choice: OptimizationConfig)
     if choice.tune == "all" and normalized and min(choice.batch_size, images) < 2:
         raise TrainError(
             f"{images} images in batches of {choice.batch_size}: this backbone uses batch "
-            f"normalization and needs two images in each batch. Use a larger --batch-size, more "
-            f"images, or --tune head."
+            f"normalization and needs two images in each batch. Use a larger `batch_size`, more "
+            f"images, or `tune='head'`."
         )
 
 

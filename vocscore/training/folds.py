@@ -97,7 +97,7 @@ def divide(splits: Splits, *, folds: int, seed: int) -> Division:
     if len(set(keys)) < folds:
         raise TrainError(
             f"{len(set(keys))} different images cannot be divided into {folds} folds. Use fewer "
-            f"--folds."
+            f"`folds`."
         )
     fold = assign_folds(labels == 1, folds, keys=keys, seed=seed)
     return Division(tuple(first), rows, labels, fold, folds, tuple(keys))

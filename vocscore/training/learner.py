@@ -13,7 +13,7 @@ from vocscore.training.schedule import open_schedule
 if TYPE_CHECKING:
     import torch
 
-    from vocscore.config.training import OptimizationConfig
+    from vocscore.config.optimization import OptimizationConfig
 
 
 class Learner:

@@ -18,7 +18,7 @@ from vocscore.training.trainer import SplitOutcome, copied, epoch_order, row_bat
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from vocscore.config.training import OptimizationConfig
+    from vocscore.config.optimization import OptimizationConfig
     from vocscore.models.heads.attach import Head
     from vocscore.training.features import Features
     from vocscore.training.losses import Loss

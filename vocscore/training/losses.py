@@ -179,6 +179,6 @@ def mean_loss(sums: torch.Tensor, *, epoch: int) -> float:
     if len(bad):
         raise DivergedError(
             f"epoch {epoch}, step {int(bad[0]) + 1}: the loss is "
-            f"{float(totals[bad[0]])}. Use a smaller --learning-rate."
+            f"{float(totals[bad[0]])}. Use a smaller `learning_rate`."
         )
     return float(totals.sum() / counts.sum().clamp(min=1))

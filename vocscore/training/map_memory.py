@@ -33,9 +33,9 @@ def check_room_for_maps(shape: Sequence[int], images: int, *, folds: bool) -> st
     free = available_memory()
     if free is not None and needed > free:
         raise TrainError(
-            f"--head csra keeps the maps of {images:,} images in memory, which takes "
-            f"{_words(needed)}{' with --folds' if folds else ''}, and {_words(free)} are free. Use "
-            f"--head linear, a smaller --size, or fewer images."
+            f"`head='csra'` keeps the maps of {images:,} images in memory, which takes "
+            f"{_words(needed)}{' with `folds`' if folds else ''}, and {_words(free)} are free. Use "
+            f"`head='linear'`, a smaller `size`, or fewer images."
         )
     return f"{_words(needed)} of maps in memory"
 

@@ -9,7 +9,7 @@ import torch
 if TYPE_CHECKING:
     from torch import nn
 
-    from vocscore.config.training import OptimizationConfig
+    from vocscore.config.optimization import OptimizationConfig
 
 _ADAMW_SECOND_BETA = 0.999
 

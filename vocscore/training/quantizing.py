@@ -49,5 +49,4 @@ class Quantizing:
             )
         except AcceptanceError as error:
             command = shlex.join(["vocscore", "quantize", str(self._job.out)])
-            line = error.naming(lambda name: f"--{name.replace('_', '-')}")
-            self._problems = (f"{line} Both are options of: {command}",)
+            self._problems = (f"{error} Both are options of: {command}",)

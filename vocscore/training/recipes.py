@@ -50,7 +50,8 @@ def load_recipe(recipe: str) -> dict[str, Any]:
             o.name: o.checked(settings[o.name]) for o in declared(TrainConfig) if o.name in settings
         }
     except OptionError as error:
-        raise TrainError(f"recipe {recipe}: {error}") from error
+        line = str(error).replace("`", "")  # named as in the file
+        raise TrainError(f"recipe {recipe}: {line}") from error
 
 
 def _text(recipe: str) -> str:

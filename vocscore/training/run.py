@@ -82,7 +82,7 @@ class TrainingRun:
         except DivergedError as error:
             if self.so_far.kept is None:
                 raise DivergedError(
-                    f"{error} No epoch was finished: restart {self.out} with --overwrite."
+                    f"{error} No epoch was finished: restart {self.out} with `overwrite=True`."
                 ) from error
             self.finish()
             raise DivergedError(

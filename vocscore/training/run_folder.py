@@ -57,19 +57,19 @@ def check_room(out: Path, *, overwrite: bool, resume: bool) -> None:
         TrainError: it already holds a run, or it is not a folder.
     """
     if out.exists() and not out.is_dir():
-        raise TrainError(f"{out}: is a file, not a folder. Name another one with -o.")
+        raise TrainError(f"{out}: is a file, not a folder. Name another one with `output`.")
     if overwrite:
         return
     if is_finished(out):
         raise TrainError(
-            f"{out}: already holds a finished run. Replace it with --overwrite, or name another "
-            f"folder with -o."
+            f"{out}: already holds a finished run. Replace it with `overwrite=True`, or name "
+            "another folder with `output`."
         )
     found = next((name for name in RUN_FILES if (out / name).exists()), None)
     if found and not resume:
         raise TrainError(
-            f"{out}: already holds a run ({found}). Continue it with --resume, replace it with "
-            f"--overwrite, or name another folder with -o."
+            f"{out}: already holds a run ({found}). Continue it with `resume=True`, replace it "
+            "with `overwrite=True`, or name another folder with `output`."
         )
 
 
@@ -144,7 +144,7 @@ def load_state(out: Path, config: Mapping[str, object]) -> dict[str, Any] | None
         # without torch's own message, which advises executing the code in the file
         raise TrainError(
             f"{file}: damaged, or not a training state ({type(error).__name__}). Start over with "
-            f"--overwrite."
+            f"`overwrite=True`."
         ) from error
     return state
 
@@ -163,7 +163,7 @@ def check_same(out: Path, config: Mapping[str, object]) -> None:
         before = json.loads(read_regular(out / CONFIG))
     except (OSError, ValueError) as error:
         raise TrainError(
-            f"{out / CONFIG}: cannot be read ({error}). Start over with --overwrite."
+            f"{out / CONFIG}: cannot be read ({error}). Start over with `overwrite=True`."
         ) from error
     usual = unrecorded_settings()
     before = {**usual, **before}
@@ -172,7 +172,7 @@ def check_same(out: Path, config: Mapping[str, object]) -> None:
             raise TrainError(
                 f"{out}: cannot be resumed: {shown(name)} was {before.get(name)!r} and is "
                 f"{value!r}. "
-                f"Use the settings of the run, or start over with --overwrite."
+                f"Use the settings of the run, or start over with `overwrite=True`."
             )
 
 

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import (
 if TYPE_CHECKING:
     import torch
 
-    from vocscore.config.training import OptimizationConfig
+    from vocscore.config.optimization import OptimizationConfig
 
 _FIRST_FACTOR = 0.01
 """Factor on the learning rate at the first step of a warm-up."""

@@ -28,14 +28,15 @@ from vocscore.training.linear_probe import measure
 from vocscore.training.losses import open_loss
 from vocscore.training.train_head import open_head_fit
 from vocscore.training.trainer import largest_share
-from vocscore.training.winograd import with_fewer_multiplications
+from vocscore.training.winograd_layers import with_fewer_multiplications
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from shards.reader import LabeledImages
     from vocscore.config.model import ModelConfig
-    from vocscore.config.training import LossConfig, OptimizationConfig, TrainConfig
+    from vocscore.config.optimization import OptimizationConfig
+    from vocscore.config.training import LossConfig, TrainConfig
     from vocscore.models.network import Network
     from vocscore.pipeline.preprocess import Preprocess
     from vocscore.ranks import Ranks
@@ -77,7 +78,7 @@ def choose_device(name: str, ranks: Ranks) -> Device:
         return find_device(wanted)
     if wanted.index is not None:
         raise DeviceError(
-            f"device {name!r} names one GPU for {ranks.size} processes. Use --device cuda: each "
+            f"device {name!r} names one GPU for {ranks.size} processes. Use `device='cuda'`: each "
             f"process takes the GPU of its own rank."
         )
     found = find_device(wanted)

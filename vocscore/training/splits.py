@@ -43,7 +43,7 @@ def load_splits(shards: Path, choice: DataConfig) -> Splits:
     if not (train.labels >= 0).any():
         raise TrainError(
             f"split '{choice.train_split}': every label is 'difficult', so there is nothing to "
-            f"learn from. Choose other images, or --difficult positive."
+            f"learn from. Choose other images, or `difficult='positive'`."
         )
     return Splits(train, val)
 
@@ -57,7 +57,7 @@ def check_best(splits: Splits, keeping: CheckpointConfig) -> None:
     if (keeping.keep == "best" or keeping.patience) and not (splits.val.labels == 1).any():
         raise TrainError(
             "the validation split has no positive label, so there is no mAP to choose the best "
-            "epoch. Use --keep last without --patience, or another --val-split."
+            "epoch. Use `keep='last'` without `patience`, or another `val_split`."
         )
 
 
@@ -71,7 +71,7 @@ def check_lambda(splits: Splits, model: ModelConfig) -> None:
     if chosen and not (splits.val.labels == 1).any():
         raise TrainError(
             "the validation split has no positive label, so there is no mAP to choose the lambda "
-            "of --head csra. Give --csra-lambda, or another --val-split."
+            "of `head='csra'`. Give `csra_lambda`, or another `val_split`."
         )
 
 
@@ -95,9 +95,9 @@ def _check_names(choice: DataConfig) -> None:
     for name in names:
         if names.count(name) > 1:
             raise TrainError(
-                f"split '{name}' is named twice (--train-split {choice.train_split}, --val-split "
-                f"{choice.val_split}): metrics on training images do not predict those on "
-                f"others. Name it once."
+                f"split '{name}' is named twice (`train_split={choice.train_split!r}`, "
+                f"`val_split={choice.val_split!r}`): metrics on training images do not predict "
+                "those on others. Name it once."
             )
 
 
@@ -105,5 +105,5 @@ def _load(shards: Path, split: str, *, difficult: str) -> LabeledImages:
     try:
         found = load_split(shards, split)
     except SourceError as error:
-        raise TrainError(f"{error} Choose with --train-split and --val-split.") from error
+        raise TrainError(f"{error} Choose with `train_split` and `val_split`.") from error
     return replace(found, labels=apply_difficult(found.labels, difficult))

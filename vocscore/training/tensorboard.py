@@ -28,7 +28,7 @@ class TensorBoardLog:
     def __init__(self, folder: Path) -> None:
         if find_spec("tensorboard") is None:  # not imported yet: it would load torch
             raise TrainError(
-                "--tensorboard needs TensorBoard, which is not installed. "
+                "`tensorboard=True` needs TensorBoard, which is not installed. "
                 "pip install 'vocscore[tensorboard]'."
             )
         self._folder = folder

@@ -106,7 +106,9 @@ def train(
     config, compute = config or TrainConfig(), compute or ComputeConfig()
     check_room(out, overwrite=overwrite, resume=resume)
     if folds is not None and config.optimization.tune != "head":
-        raise TrainError("--folds needs --tune head: other heads are trained on the same features.")
+        raise TrainError(
+            "`folds` needs `tune='head'`: other heads are trained on the same features."
+        )
     if quantize:
         require_nncf()
     parse_rule(config.checkpoint.thresholds)
@@ -157,7 +159,7 @@ def _without_effect(config: TrainConfig, recipe: str | None) -> tuple[str, ...]:
         return ()
     have = "has" if len(named) == 1 else "have"
     line = f"{', '.join(named)} {have} no effect: the head is solved to convergence in one pass."
-    return (f"{line} Use --solver sgd to train it in steps.",)
+    return (f"{line} Use `solver='sgd'` to train it in steps.",)
 
 
 def _noted(report: TrainReport, notes: tuple[str, ...]) -> TrainReport:

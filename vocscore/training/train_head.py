@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vocscore.config.model import ModelConfig
-    from vocscore.config.training import LossConfig, OptimizationConfig
+    from vocscore.config.optimization import OptimizationConfig
+    from vocscore.config.training import LossConfig
     from vocscore.models.heads.attach import Head
     from vocscore.training.features import Features
     from vocscore.training.trainer import SplitOutcome

@@ -49,7 +49,7 @@ def bind(host: str, port: int | None) -> socket.socket:
     where = f"{host}:{port}" if port is not None else host
     raise ViewError(
         f"{where}: {what} cannot be used ({str(last.strerror).lower()}). Choose another one with "
-        "--port, or another --host."
+        "`port`, or another `host`."
     ) from last
 
 

@@ -186,7 +186,7 @@ class Dispatcher:
         if other and not self._policy.mixed:
             self._notice(
                 f"{worker.link.name}: not used, because it is of another kind than the first "
-                f"worker: {other}. Results would differ in the last bits; --mixed-machines "
+                f"worker: {other}. Results would differ in the last bits; `mixed_machines=True` "
                 "allows that."
             )
             self.workers.remove(worker)

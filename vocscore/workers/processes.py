@@ -46,7 +46,7 @@ class ProcessTransport:
         self,
         jobs: Sequence[Job],
         *,
-        advice: str = "fewer --devices, fewer --workers or a smaller --batch-size",
+        advice: str = "fewer `devices`, fewer `workers` or a smaller `batch_size`",
     ) -> None:
         self.advice = advice
         self.links = [ProcessLink(job) for job in jobs]

@@ -43,7 +43,7 @@ class RayTransport:
         share: what each may use.
     """
 
-    advice = "more --cpus-per-process, fewer --workers or a smaller --batch-size"
+    advice = "more `cpus_per_process`, fewer `workers` or a smaller `batch_size`"
 
     def __init__(self, cluster: RayCluster, job: Job, share: Share) -> None:
         import ray

@@ -49,8 +49,7 @@ class RayCluster:
             import ray
         except ImportError as error:
             raise OptionError(
-                "{on} {given}: Ray is not installed. Install it: pip install 'vocscore[ray]'",
-                given=on,
+                f"`on={on!r}`: Ray is not installed. Install it: pip install 'vocscore[ray]'"
             ) from error
         self._folder: Path | None = None
         self._own_token = False
@@ -120,11 +119,9 @@ def _connect(address: str) -> None:
         except (OSError, ValueError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise OptionError(
-                "{on} {given}: no Ray cluster answers there ({reason}). Name HOST:PORT of the head "
-                "node (usually port 6379) on a machine of the cluster, or ray://HOST:PORT (usually "
-                "port 10001) from elsewhere.",
-                given=address,
-                reason=reason,
+                f"`on={address!r}`: no Ray cluster answers there ({reason}). Name HOST:PORT of the "
+                "head node (usually port 6379) on a machine of the cluster, or ray://HOST:PORT "
+                "(usually port 10001) from elsewhere."
             ) from error
     _init(address)
 
@@ -135,11 +132,9 @@ def _init(address: str, **options: Any) -> None:
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise OptionError(
-            "{on} {given}: Ray does not connect: {line}",
-            given="ray" if address == "local" else address,
-            line=" ".join(str(error).split())[:500],
-        ) from error
+        given = "ray" if address == "local" else address
+        line = " ".join(str(error).split())[:500]
+        raise OptionError(f"`on={given!r}`: Ray does not connect: {line}") from error
 
 
 @contextmanager

@@ -67,9 +67,9 @@ def share_out(
         there = any(node.gpus for node in nodes)
         gpus = 1.0 if device == "cuda" or (device == "auto" and there) else 0.0
     if gpus and device == "cpu":
-        raise OptionError("{gpus_per_process} {gpus:g} and {device} cpu: omit one.", gpus=gpus)
+        raise OptionError(f"`gpus_per_process={gpus:g}` and `device='cpu'`: omit one.")
     if device == "cuda" and not gpus:
-        raise OptionError("{gpus_per_process} 0 and {device} cuda: omit one.")
+        raise OptionError("`gpus_per_process=0` and `device='cuda'`: omit one.")
     usable = [node for node in nodes if node.cpus and (not gpus or node.gpus)]
     if cpus is None:
         cpus = _cores(usable, processes, gpus)
@@ -77,8 +77,8 @@ def share_out(
         processes = sum(_fit(node, cpus, gpus) for node in usable)
     if not cpus or not processes:
         raise OptionError(
-            "{on}: no machine of the cluster has room for a process now. Give both {processes} and "
-            "{cpus_per_process}; an autoscaler then adds machines for them."
+            "`on`: no machine of the cluster has room for a process now. Give both `processes` "
+            "and `cpus_per_process`; an autoscaler then adds machines for them."
         )
     return Share(processes, cpus, gpus)
 

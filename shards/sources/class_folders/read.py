@@ -42,7 +42,7 @@ def read_class_folders(tree: Tree) -> AnnotatedSet:
     if not found.images:
         raise SourceError(
             f"{tree.root}: no image is in a folder of its class. Make a folder per class, such as "
-            "cat/ and dog/, or give the labels: --labels FILE.csv."
+            "cat/ and dog/, or give the labels: `labels='FILE.csv'`."
         )
     copies = find_copies(tree.root, found.images)
     samples = [

@@ -140,7 +140,7 @@ def _other_data(data: bytes) -> str:
         return " It is an archive: unpack it."
     first = data.split(b"\n", 1)[0]
     if first[:1].isalpha() and any(mark in first for mark in (b",", b";", b"\t")):
-        return " It looks like a table: use --labels."
+        return " It looks like a table: use `labels`."
     return ""
 
 

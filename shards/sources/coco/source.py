@@ -45,7 +45,7 @@ def _read(tree: Tree, request: Request) -> AnnotatedSet:
         tree.all_files()  # or a split in a folder that cannot be listed would be left out
         files = [CocoFile(tree.root / name) for name in _files(tree)]
     if not files:
-        raise SourceError(f"{tree.root}: no COCO file in it. Name it: --coco FILE.json.")
+        raise SourceError(f"{tree.root}: no COCO file in it. Name it: `coco=['FILE.json']`.")
     return read_coco(tree.root, files)
 
 

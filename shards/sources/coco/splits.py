@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -52,7 +51,7 @@ def name_splits(files: Sequence[CocoFile]) -> list[CocoFile]:
         if counts[one.split] > 1:
             raise SourceError(
                 f"{one.file}: a second file for split '{one.split}'. Name the split of each: "
-                "--coco SPLIT=FILE."
+                "`coco=['SPLIT=FILE']`."
             )
     return named
 
@@ -67,6 +66,5 @@ def _split_of(file: Path) -> str:
     if len(found) == 1:
         return found.pop()
     raise SourceError(
-        f"{file}: its name does not tell which split it is. Name it: --coco "
-        f"{shlex.quote(f'train={file}')}."
+        f"{file}: its name does not tell which split it is. Name it: `coco={[f'train={file}']!r}`."
     )

@@ -135,7 +135,7 @@ class _Images:
         if 0 < free < len(self.splits):
             yield (
                 f"{name}: {counted(free, 'image')} UNASSIGNED: in no split of the set, so left "
-                "out; --split ratio takes all images"
+                "out; `split='ratio'` takes all images"
             )
 
 
@@ -159,7 +159,7 @@ def _local_paths(root: Path, file: Path, rows: Sequence[ImportRow], finder: Find
         raise SourceError(
             f"{file}, line {first.line}: {shown(first.path)} is not below {root}, not even without "
             "its first folders. Download the images (gcloud storage cp -r), and give their folder "
-            "as SRC and this file with --labels."
+            "as SRC and this file with `labels`."
         )
     return [
         "/".join(_parts(row.path)[skip:] or _parts(row.path)[-1:])

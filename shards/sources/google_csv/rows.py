@@ -87,7 +87,7 @@ def _parsed(cells: list[str], where: str, line: int) -> ImportRow:
         raise SourceError(
             f"{where}: {quoted(cells[0])} is neither a path of an image nor one of TRAIN, "
             "VALIDATION, TEST and UNASSIGNED. Correct it; a table with a header is read with "
-            "--from table."
+            "`from_='table'`."
         )
     path, *labels = rest
     box = len(labels) == 1 + _BOX_CELLS and all(map(_is_coordinate, labels[1:]))

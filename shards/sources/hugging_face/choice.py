@@ -54,7 +54,7 @@ class Choice:
             for name in given:
                 if name not in self._columns:
                     raise SourceError(
-                        f"{self._files[0].file}: no column {name!r} (--label-column); there are "
+                        f"{self._files[0].file}: no column {name!r} (`label_column`); there are "
                         f"{first_names(self._columns, most=20)}."
                     )
             return list(dict.fromkeys(given))
@@ -101,13 +101,13 @@ class Choice:
                 raise SourceError(
                     f"{one.place(row)}, column {name!r}: {quoted(str(value))} in a column of "
                     "mostly 1 and 0. Write 1 or 0 (true or false), or name the classes: "
-                    "--label-column NAME."
+                    "`label_column=['NAME']`."
                 )
 
     def _refuse(self, why: str) -> NoReturn:
         raise SourceError(
             f"{self._files[0].file}: {why} (columns: {first_names(self._columns, most=20)}). Name "
-            "the column of labels, or each class: --label-column NAME."
+            "the column of labels, or each class: `label_column=['NAME']`."
         )
 
 

@@ -148,7 +148,7 @@ def _read(file: Path) -> tuple[Rows, list[str]]:
         why = f", but {several[0]!r}: several images per row" if several else ""
         raise SourceError(
             f"{file}: no column '{_FILE_NAME}'{why}. Name the image of each row in '{_FILE_NAME}'; "
-            "another table is read with --from table --labels FILE.csv."
+            "another table is read with `from_='table', labels='FILE.csv'`."
         )
     for row, name in enumerate(names):
         if not isinstance(name, str):

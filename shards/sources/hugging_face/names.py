@@ -75,11 +75,10 @@ class Names:
         try:
             return find_separator(list(cells), several=several, one_a_row=lambda: False)
         except UncertainError as error:
-            mark = error.separator.encode("unicode_escape").decode()
             raise SourceError(
                 f"{files[0].file}, column {self._column!r}: {quoted(error.cell)} may be one class, "
-                f'or several. Say which: --label-separator "{mark}" for several, '
-                '--label-separator ";" for one.'
+                f"or several. Say which: `label_separator={error.separator!r}` for several, "
+                "`label_separator=';'` for one."
             ) from None
 
     def read(self, rows: Rows) -> list[tuple[str, ...] | None]:
@@ -118,7 +117,7 @@ class Names:
         if self._text and not self._given and value.strip() in MISSING_VALUES:
             raise SourceError(
                 f"{where}: {quoted(value)} usually means a missing value. Leave the cell blank "
-                "where an image has no label; if it is a class, use --label-separator ';'."
+                "where an image has no label; if it is a class, use `label_separator=';'`."
             )
 
     def _list(self, cell: str, where: str) -> list[str] | None:
@@ -153,7 +152,7 @@ class Names:
 
 def _other(files: Sequence[Rows], column: str) -> str:
     """The message for a column that has no labels."""
-    cure = "Name another column: --label-column NAME."
+    cure = "Name another column: `label_column=['NAME']`."
     for one in files:
         for row, value in enumerate(one.columns[column]):
             if value is not None and kind_of(value) is Kind.OTHER:

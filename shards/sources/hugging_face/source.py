@@ -46,7 +46,7 @@ def _read(tree: Tree, request: Request) -> AnnotatedSet:
     if len({name.lower().rpartition(".")[2] for name in metadata}) > 1:
         raise SourceError(
             f"{tree.root}: metadata in several formats: {first_names(metadata)}. Keep one, or name "
-            "it: --labels FILE."
+            "it: `labels=FILE`."
         )
     if metadata:
         return read_metadata(tree, [tree.root / name for name in metadata], request)

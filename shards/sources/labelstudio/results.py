@@ -129,7 +129,7 @@ class Controls:
         if absent := sorted(self._chosen - there):
             raise SourceError(
                 f"{file}: no results of {first_names(absent)}; there are those of "
-                f"{first_names(sorted(there)) or 'none'}. Correct --label-column."
+                f"{first_names(sorted(there)) or 'none'}. Correct `label_column`."
             )
         sure = [one for one in results if one.sure and is_label_kind(one.kind)]
         self._regions = any(one.kind not in (CHOICES, TAXONOMY) for one in sure)
@@ -147,7 +147,7 @@ class Controls:
             return texts
         raise SourceError(
             f"{file}: labels may be in {first_names(sorted(texts))}. Name the field with "
-            "--label-column, or export as JSON, which says which are labels."
+            "`label_column`, or export as JSON, which says which are labels."
         )
 
     def takes(self, one: Result) -> bool:

@@ -140,7 +140,7 @@ class _Part:
         if value is None:
             raise SourceError(
                 f"{self.file}, line {line}, column {self.classes[at - 1]!r}: {quoted(cell)} is "
-                "neither 1 nor 0. Correct it; a table of another kind is read with --labels."
+                "neither 1 nor 0. Correct it; a table of another kind is read with `labels`."
             )
         return value
 
@@ -159,7 +159,7 @@ def _classes(text: TableText) -> tuple[str, ...]:
     if first.lower() != "filename" or not names:
         raise SourceError(
             f"{where}: not Roboflow's _classes.csv, which begins with 'filename' and the classes. "
-            "Give another table with --labels."
+            "Give another table with `labels`."
         )
     for at, name in enumerate(names, 2):
         if not name:

@@ -24,7 +24,7 @@ def _read(tree: Tree, request: Request) -> AnnotatedSet:
         tree.all_files()  # or a split in a folder that cannot be listed would be left out
         files = [tree.root / name for name in tree.named(NAME)]
     if not files:
-        raise SourceError(f"{tree.root}: no {NAME} in it. Name the table: --labels FILE.csv.")
+        raise SourceError(f"{tree.root}: no {NAME} in it. Name the table: `labels='FILE.csv'`.")
     return read_classes_csv(tree, files)
 
 

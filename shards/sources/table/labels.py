@@ -77,7 +77,7 @@ class LabelCells:
         parted = [cell for cell in self._read if self._separator in cell]
         mark = MARKS.get(self._separator, repr(self._separator))
         if self._given not in {None, DEFAULT} and not parted:
-            yield f"{name}: no cell of {column} contains {mark} (--label-separator)"
+            yield f"{name}: no cell of {column} contains {mark} (`label_separator`)"
         elif self._given is None and self._separator != DEFAULT:
             yield f"{name}: the names in {column} are separated by {mark}, as in {min(parted)!r}"
 
@@ -103,7 +103,7 @@ class LabelCells:
         if cell in MISSING_VALUES and self._given is None:
             raise SourceError(
                 f"{self._where(cell)} usually means a missing value. Leave the cell blank where "
-                "an image has no label; if it is a class, use --label-separator ';'."
+                "an image has no label; if it is a class, use `label_separator=';'`."
             )
         names = split_names(_one_line_end(cell), self._separator)
         for name in names:
@@ -124,11 +124,11 @@ class LabelCells:
             return find_separator(by_text, several=several, one_a_row=self._one_a_row)
         except UncertainError as error:
             cell = next(c for text, c in by_text.items() if error.cell in text)
-            mark = error.separator.encode("unicode_escape").decode()
             parts = MARKS.get(error.separator, repr(error.separator))
             raise SourceError(
                 f"{self._where(cell)} may be one class, or several separated by {parts}. Say "
-                f'which: --label-separator "{mark}" for several, --label-separator ";" for one.'
+                f"which: `label_separator={error.separator!r}` for several, `label_separator=';'` "
+                "for one."
             ) from None
 
     def _refuse_other(self, cells: Sequence[str], separator: str) -> None:
@@ -139,7 +139,7 @@ class LabelCells:
             if any(mark in cell for mark in (DEFAULT, *COMMON)):
                 raise SourceError(
                     f"{self._where(cell)}: no cell contains the {separator!r} of "
-                    "--label-separator. Give the separator that the cells use."
+                    "`label_separator`. Give the separator that the cells use."
                 )
 
     def _one_a_row(self) -> bool:

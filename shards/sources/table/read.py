@@ -85,7 +85,7 @@ class _Reader:
                 )
         elif separator is not None:
             raise SourceError(
-                f"{text.file}: --label-separator is for a column 'labels', but this table has one "
+                f"{text.file}: `label_separator` is for a column 'labels', but this table has one "
                 "column per class. Omit the option."
             )
 

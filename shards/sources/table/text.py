@@ -31,7 +31,7 @@ _OTHER_FILES: Final = (
     (b"\x28\xb5\x2f\xfd", "compressed by zstd. Unpack it"),
 )
 _MARKUP: Final = {
-    b"{": "JSON. If it is COCO, use --coco",
+    b"{": "JSON. If it is COCO, use `coco`",
     b"[": "JSON. Export it as CSV",
     b"<": "XML or HTML. Export it as CSV",
 }

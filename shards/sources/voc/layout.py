@@ -8,7 +8,6 @@ the same folders as their images, as written by Roboflow and labelImg.
 from __future__ import annotations
 
 import re
-import shlex
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shards.errors import SourceError
@@ -197,12 +196,13 @@ def _instead(root: Path, folders: Sequence[str]) -> str:
             "'train: images' and, under 'names:', the lines of classes.txt in their order."
         )
     for ends, kind, option in (
-        ((".json",), "if it is COCO, use", "--coco"),
-        ((".csv", ".tsv"), "use", "--labels"),
+        ((".json",), "if it is COCO, use", "coco"),
+        ((".csv", ".tsv"), "use", "labels"),
     ):
         found = next((name for name in files if name.lower().endswith(ends)), None)
         if found is not None:
-            return f". There is {shown(found)}: {kind} {option} {shlex.quote(str(root / found))}."
+            given = [str(root / found)] if option == "coco" else str(root / found)
+            return f". There is {shown(found)}: {kind} `{option}={given!r}`."
     if yolo:
         return (
             ". There is labels/: YOLO's labels also need a data.yaml with 'names' and 'train'. See "
@@ -212,6 +212,6 @@ def _instead(root: Path, folders: Sequence[str]) -> str:
     if archive is not None and not any(is_image(name.rpartition("/")[2]) for name in files):
         return f". There is {shown(archive)}: unpack it."
     return (
-        ". For another layout, give the labels: --labels FILE.csv or --coco FILE.json; or name the "
-        "source: --from (folders, hf, ...)."
+        ". For another layout, give the labels: `labels='FILE.csv'` or `coco=['FILE.json']`; or "
+        "name the source: `from_` (folders, hf, ...)."
     )

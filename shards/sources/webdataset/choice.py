@@ -90,13 +90,13 @@ def choose(root: Path, files: Sequence[Path], listing: Listing, columns: Sequenc
     if usable:
         told = first_names([f".{one}" for one in usable])
         raise SourceError(
-            f"{root}: labels may be in {told}. Choose one: --label-column {usable[0]}."
+            f"{root}: labels may be in {told}. Choose one: `label_column=[{usable[0]!r}]`."
         )
     there = first_names([f".{one}" for one in listing.others]) or "nothing else"
     raise SourceError(
         f"{root}: no sample has labels (a member .cls, .npy or .json"
         f"{' with a field ' + shown(columns[0]) if columns else ''}; found: {there}). Give another "
-        "set, or --labels with a table."
+        "set, or `labels` with a table."
     )
 
 
@@ -123,5 +123,5 @@ def _with_field(files: Sequence[Path], listing: Listing, choice: Choice) -> Choi
     what = "several fields of labels" if fields else "no field of labels"
     raise SourceError(
         f"{files[0].parent}: .{choice.extension}: {what} ({first_names(list(fields or keys))}). "
-        "Name it: --label-column NAME."
+        "Name it: `label_column=['NAME']`."
     )

@@ -31,7 +31,7 @@ def test_a_run_stops_behind_the_unit_that_exceeds_the_share(
         score_fake(source, output, max_bad=max_bad)
         assert output.exists()
         return
-    with pytest.raises(StoppedOnPurposeError, match="more than --max-bad") as error:
+    with pytest.raises(StoppedOnPurposeError, match="more than `max_bad=") as error:
         score_fake(source, output, max_bad=max_bad)
     first = next(n for n, s in zip((4, 8, 12, 16, 20, 22), shares, strict=True) if s > max_bad)
     assert f"of {first} inputs so far are bad" in str(error.value)

@@ -10,7 +10,7 @@ from quarantines import BAD, RUN, check, copies, table
 from score_doubles import FakeForward, make_files, score_fake
 
 from vocscore.errors import ScoreError, StoppedOnPurposeError
-from vocscore.scoring.bad_inputs import bad_inputs, quarantine
+from vocscore.scoring.bad_inputs import bad_inputs, copy_bytes
 from vocscore.scoring.bad_inputs.quarantine import Quarantine, refuse_inside
 from vocscore.scoring.output.work_folder import work_folder
 
@@ -102,7 +102,7 @@ def test_bytes_that_the_disk_does_not_hand_out_are_listed(source, output, folder
             raise OSError(5, "Input/output error")
         return real(descriptor, size, offset)
 
-    monkeypatch.setattr(quarantine.os, "pread", pread)
+    monkeypatch.setattr(copy_bytes.os, "pread", pread)
     score_fake(source, output, quarantine=folder)
     assert [bool(row["copy"]) for row in table(folder)] == [True, False, *[True] * (len(BAD) - 2)]
     assert sorted(copies(folder)) == [BAD[0], *BAD[2:]]
@@ -135,7 +135,7 @@ def test_a_disk_that_will_not_have_the_copies_is_one_line(source, output, folder
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(quarantine, "_pour", full)
+        patch.setattr(copy_bytes, "_pour", full)
         with pytest.raises(ScoreError, match=r"q/0/01bad\.jpg: cannot be written: no space left"):
             score_fake(source, output, quarantine=folder)
     score_fake(source, output, quarantine=folder)

@@ -153,8 +153,8 @@ def test_suggestions_follow_from_the_figures() -> None:
         return "\n".join(advice(measured, planned, precision="bf16"))
 
     assert said(replace(MEASURED, images=10_000, bytes=10**9)) == (
-        "the network binds. On a CPU 'vocscore quantize RUN' and --precision int8 are the fastest; "
-        "a GPU is faster still."
+        "the network binds. On a CPU 'vocscore quantize RUN' and `precision='int8'` are the "
+        "fastest; a GPU is faster still."
     )
     assert "with 28 processes it would take about an hour" in said(
         replace(MEASURED, images=10_000_000)

@@ -100,7 +100,7 @@ def test_the_function_is_the_command(source, checkpoint):
     assert report.planned == report.alone
     assert report.unit_size == 2048
     assert str(report).startswith("images: 100, ")
-    with pytest.raises(vs.Error, match="processes is 0"):
+    with pytest.raises(vs.Error, match="`processes` is 0"):
         vs.plan(source, model=checkpoint, processes=0)
 
 

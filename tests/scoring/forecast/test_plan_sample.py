@@ -71,6 +71,15 @@ def test_the_images_of_few_tars_are_counted(tmp_path) -> None:
     assert (sample.images, sample.counted) == (12, True)
 
 
+def test_units_of_tars_have_the_size_of_a_tar(tmp_path) -> None:
+    """Each ends with a part of a batch, as in a run; large ones are not larger than asked for."""
+    names = write_tars(tmp_path, [100, 102, 98])
+    sample = sample_of(open_tars(tmp_path, names), seconds=60)
+    sizes = [unit.weight for unit in islice(sample.units_of(repeat(512)), 5)]
+    assert sizes == [100] * 5
+    assert [unit.weight for unit in islice(sample.units_of(repeat(64)), 2)] == [64, 64]
+
+
 def test_tars_without_an_image_are_refused(tmp_path) -> None:
     """One line says how many were looked at."""
     inputs = open_tars(tmp_path, write_tars(tmp_path, [0, 0]))

@@ -122,7 +122,7 @@ def test_eval_refuses_what_lacks_probabilities(tmp_path, rows, name, selection, 
         read_predictions(file)
     assert str(caught.value).startswith(str(file))
     assert "\n" not in str(caught.value)
-    assert "--" in str(caught.value)
+    assert "`" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["csv", "jsonl", "parquet"])

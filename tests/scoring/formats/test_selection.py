@@ -120,6 +120,6 @@ def test_a_limit_is_compared_as_float32():
 def test_choosing_among_nothing_is_refused():
     """Labels alone have no probabilities to choose from."""
     for choice in ({"top_k": 1}, {"min_probability": 0.1}, {"decimals": 3}):
-        with pytest.raises(ScoreError, match="--columns labels"):
+        with pytest.raises(ScoreError, match="`columns='labels'`"):
             Selection(columns="labels", **choice)
     assert EVERYTHING.is_everything

@@ -115,7 +115,7 @@ def test_eval_names_the_cure(tmp_path: Path) -> None:
         output = tmp_path / (f"{number}" if folder_format else f"{number}.csv")
         selection = Selection(("all", "probabilities")[number % 2], top_k=k)
         source = drawn.write(output, folder_format=folder_format, selection=selection)
-        with pytest.raises(EvalError, match=r"Score again without --top-k\.$") as caught:
+        with pytest.raises(EvalError, match=r"Score again without `top_k`\.$") as caught:
             read_predictions(source)
         assert str(source) in str(caught.value)
         assert "\n" not in str(caught.value)

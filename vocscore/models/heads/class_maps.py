@@ -59,7 +59,7 @@ def class_maps(backbone: nn.Module, head: nn.Module, *, name: str, size: int) ->
     if not hasattr(head, "weight"):
         raise CheckpointError(
             f"{name}: an imported classifier with its own last layers has no heat maps. Train "
-            "a head on its weights: 'vocscore train' with --weights."
+            "a head on its weights: 'vocscore train' with `weights`."
         )
     cut, _ = cut_before_pooling(backbone, name=name, size=size)
     noise = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
@@ -68,6 +68,6 @@ def class_maps(backbone: nn.Module, head: nn.Module, *, name: str, size: int) ->
     if mean.shape != pooled.shape or not torch.allclose(mean, pooled, rtol=_CLOSE, atol=_CLOSE):
         raise CheckpointError(
             f"backbone {name!r} has layers between its map and its features, so a head on features "
-            f"has no heat maps. Train one on maps: --head csra."
+            f"has no heat maps. Train one on maps: `head='csra'`."
         )
     return ClassMaps(cut, head)

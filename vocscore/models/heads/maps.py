@@ -41,8 +41,8 @@ def cut_before_pooling(backbone: nn.Module, *, name: str, size: int) -> tuple[nn
         return _measured(_traced(backbone), size=size)
     except Exception as error:
         raise CheckpointError(
-            f"backbone {name!r} has no map of places before its features, which --head csra and "
-            "heat maps need. Use --head linear, or a convolutional backbone such as resnet18."
+            f"backbone {name!r} has no map of places before its features, which `head='csra'` and "
+            "heat maps need. Use `head='linear'`, or a convolutional backbone such as resnet18."
         ) from error
 
 

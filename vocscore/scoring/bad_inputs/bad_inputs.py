@@ -95,15 +95,16 @@ class BadInputs:
         if finished or self._rows >= LEAST_ROWS:
             self._write_table()
             told = ", ".join(f"{count} {reason}" for reason, count in self._reasons.most_common())
-            cure = "Their rows were written. Rerun the command with a higher --max-bad to score all"
+            cure = "Their rows were written. Rerun the command with a higher `max_bad` to score all"
             if self._ledger.resumable:
                 cure = (
-                    "Finished units are kept. Rerun the same command with a higher --max-bad to "
+                    "Finished units are kept. Rerun the same command with a higher `max_bad` to "
                     "resume"
                 )
             raise StoppedOnPurposeError(
-                f"{bad} of {self._rows} inputs so far are bad ({told}), more than --max-bad "
-                f"{self._max_bad:g} allows. {cure}; --quarantine DIR copies the bad inputs."
+                f"{bad} of {self._rows} inputs so far are bad ({told}), more than "
+                f"`max_bad={self._max_bad:g}` allows. {cure}; `quarantine=DIR` copies the bad "
+                "inputs."
             )
 
     def _write_table(self) -> None:

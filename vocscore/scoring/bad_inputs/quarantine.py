@@ -14,13 +14,12 @@ resumed. One on object storage is made in $TMPDIR, and uploaded with the table.
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import json
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from shards import atomic
 from shards.files import open_regular, read_regular
@@ -28,6 +27,7 @@ from shards.remote import store
 from shards.remote.places import is_below, is_remote
 from vocscore.errors import ScoreError
 from vocscore.scoring.bad_inputs import bad_records, remote_copies
+from vocscore.scoring.bad_inputs.copy_bytes import ReadError, is_copy, write_copy
 from vocscore.scoring.bad_inputs.places import Places
 from vocscore.scoring.output.mirrored import url_of
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 TABLE = "quarantine.csv"
 _MARK = ".vocscore.json"
-_CHUNK_BYTES = 1 << 20
 
 
 class Quarantine:
@@ -65,7 +64,7 @@ class Quarantine:
         if taken:
             raise ScoreError(
                 f"{folder}: not empty, and not the quarantine of these inputs. Name another folder "
-                "with --quarantine, or remove it."
+                "with `quarantine`, or remove it."
             )
 
     def begin(self) -> None:
@@ -144,11 +143,11 @@ class Quarantine:
             target = self._folder / place
             try:
                 there = self._is_file(place) and target.stat().st_size == size
-                if not there or (compare and not _is_copy(target, source, offset, size)):
-                    _write(target, source, offset, size)
+                if not there or (compare and not is_copy(target, source, offset, size)):
+                    write_copy(target, source, offset, size)
             except (FileExistsError, NotADirectoryError, IsADirectoryError):
                 continue  # another input's file is where this one needs a folder, or vice versa
-            except _ReadError:
+            except ReadError:
                 return
             except OSError as error:
                 raise _cannot_write(target, error) from error
@@ -165,86 +164,6 @@ def _fetched(bad: BadRecord) -> int:
         file.write(data)
         file.flush()
         return os.dup(file.fileno())
-
-
-class _ReadError(Exception):
-    """The source cannot be read, so nothing can be copied."""
-
-
-def _write(target: Path, source: int, offset: int, size: int) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.is_dir():
-        raise IsADirectoryError
-    atomic.sweep(target.parent)
-    working = atomic.temporary(target)
-    # No fsync: a copy that a power failure has truncated has the wrong size, and is rewritten.
-    try:
-        with working.open("wb") as file:
-            _pour(file, source, offset, size)
-        working.replace(target)
-    except BaseException:
-        working.unlink(missing_ok=True)
-        raise
-
-
-def _pour(file: BinaryIO, source: int, offset: int, size: int) -> None:
-    """Copy a range; holes are kept, otherwise one sparse file could fill the disk."""
-    for at, piece in _pieces(source, offset, size):
-        file.seek(at)
-        file.write(piece)
-    there = max(0, os.fstat(source).st_size - offset)  # it may have shrunk meanwhile
-    file.truncate(min(size, there))
-
-
-def _pieces(source: int, offset: int, size: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the data of a range, each with its offset in it; holes (zeros) are left out.
-
-    Raises:
-        _ReadError: it cannot be read.
-    """
-    at, end = offset, offset + size
-    try:
-        while at < end:
-            at, stop = _data_from(source, at, end)
-            while at < stop:
-                piece = os.pread(source, min(_CHUNK_BYTES, stop - at), at)
-                if not piece:
-                    return
-                yield at - offset, piece
-                at += len(piece)
-    except OSError as error:
-        raise _ReadError from error
-
-
-def _data_from(source: int, at: int, end: int) -> tuple[int, int]:
-    """Return where the next data begins and ends; both are `end` if only a hole is left."""
-    try:
-        start = os.lseek(source, at, os.SEEK_DATA)
-        return start, min(os.lseek(source, start, os.SEEK_HOLE), end)
-    except OSError as error:
-        if error.errno == errno.ENXIO:  # no data from there on
-            return end, end
-        return at, end  # a file system without holes: everything is data
-
-
-def _is_copy(target: Path, source: int, offset: int, size: int) -> bool:
-    """Whether a file of the right size has the same bytes."""
-    try:
-        copy = open_regular(target)
-    except OSError:
-        return False
-    try:
-        # Data in one may be a hole in the other.
-        return all(
-            os.pread(copy, len(piece), at) == piece for at, piece in _pieces(source, offset, size)
-        ) and all(
-            os.pread(source, len(piece), offset + at) == piece
-            for at, piece in _pieces(copy, 0, size)
-        )
-    except (OSError, _ReadError):
-        return False
-    finally:
-        os.close(copy)
 
 
 def _read(file: Path) -> bytes | None:
@@ -279,7 +198,7 @@ def _line(*fields: str) -> bytes:
 def _cannot_write(path: Path, error: OSError) -> ScoreError:
     return ScoreError(
         f"{path}: cannot be written: {str(error.strerror).lower()}. Finished units are kept. Free "
-        "some space, or name another folder with --quarantine, and rerun the same command."
+        "some space, or name another folder with `quarantine`, and rerun the same command."
     )
 
 
@@ -302,5 +221,5 @@ def refuse_inside(folder: Path, source: str | Path) -> None:
     if is_inside:
         raise ScoreError(
             f"{folder}: inside {source}, so the copies would become inputs. Name a folder "
-            "elsewhere with --quarantine."
+            "elsewhere with `quarantine`."
         )

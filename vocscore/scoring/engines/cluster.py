@@ -81,7 +81,7 @@ class ClusterOpener:
 
     def _resolved(self) -> EngineOpener:
         """The opener with this machine's arithmetic, and its share of the memory for images."""
-        from vocscore.models.card import load_card
+        from vocscore.models.card_file import load_card
         from vocscore.runtime import resolve_device
         from vocscore.runtime.precision import resolve_precision
 

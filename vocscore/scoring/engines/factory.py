@@ -176,7 +176,7 @@ def _full_name(name: str) -> str:
 def _refuse_mixture(names: Sequence[str], kinds: set[str]) -> None:
     if len(kinds) > 1:
         raise ScoreError(
-            f"--devices {','.join(names)}: CPU and GPU results differ in the last bits, so rows "
+            f"`devices={','.join(names)!r}`: CPU and GPU results differ in the last bits, so rows "
             "would depend on which device scored them. Name only GPUs, or only 'cpu'."
         )
 

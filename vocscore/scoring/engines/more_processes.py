@@ -84,7 +84,7 @@ class Feeding:
         """Text for the summary."""
         return (
             f"{processes} on {self.cores} cores, because one can feed {math.floor(self.feeds)} of "
-            "them (--device cpu: one process)"
+            "them (`device='cpu'`: one process)"
         )
 
 

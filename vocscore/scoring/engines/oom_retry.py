@@ -97,7 +97,7 @@ class OomRetry(Runtime):
         if tried == 1:
             raise ScoreError(
                 "the network and one image do not fit into GPU memory. Free some (nvidia-smi shows "
-                "what uses it), or use another --device; finished units are kept."
+                "what uses it), or use another `device`; finished units are kept."
             )
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -108,7 +108,7 @@ class OomRetry(Runtime):
         self._problems.append(
             f"{tried} images did not fit into GPU memory: from then on at most {self._most} were "
             "scored at a time, which may change the last bits of probabilities. A smaller "
-            "--batch-size avoids this."
+            "`batch_size` avoids this."
         )
 
 

@@ -54,12 +54,12 @@ def _about_the_stage(measured: Measured, precision: str) -> Iterator[str]:
     elif bottleneck == "decode":
         yield (
             "decoding binds. Images that are read more than once can be packed at the size of the "
-            "network (pack --resize), which quarters it; else more cores help, a faster network "
+            "network (`resize` of pack), which quarters it; else more cores help, a faster network "
             "does not."
         )
     elif bottleneck == "model" and not measured.machine.gpus and precision != "int8":
         yield (
-            "the network binds. On a CPU 'vocscore quantize RUN' and --precision int8 are the "
+            "the network binds. On a CPU 'vocscore quantize RUN' and `precision='int8'` are the "
             "fastest; a GPU is faster still."
         )
 
@@ -74,7 +74,7 @@ def _about_processes(measured: Measured, planned: Forecast) -> Iterator[str]:
     if measured.tars is not None and measured.tars < UNITS_A_PROCESS * processes > UNITS_A_PROCESS:
         yield (
             f"a tar is a unit, and {measured.tars:,} tars are few for {processes:,} processes: "
-            "some will wait for others. Smaller shards (pack --shard-samples) even it out."
+            "some will wait for others. Smaller shards (`shard_samples` of pack) even it out."
         )
     if planned.seconds > LONG:
         more = round(processes * planned.seconds / 3600)

@@ -17,6 +17,7 @@ from vocscore.config.planning import PlanConfig
 from vocscore.config.scoring import CEILINGS_AFTER
 from vocscore.machine import busy_with_others, usable_cores
 from vocscore.scoring.ceilings import SAMPLE_IMAGES
+from vocscore.scoring.chosen_model import check_model, thresholds_of
 from vocscore.scoring.earlier_output import stamped_inputs
 from vocscore.scoring.forecast.advice import advice
 from vocscore.scoring.forecast.arithmetic import (
@@ -35,7 +36,6 @@ from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.inputs.globs import Globs
 from vocscore.scoring.inputs.sources import is_url, read_source, source_name
-from vocscore.scoring.run import check_model, thresholds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -132,12 +132,13 @@ def choose(output: Path, *, folder_format: str | None) -> Choice:
     if folder_format is None and by_name not in NAMES:
         raise ScoreError(
             f"{output}: the format is not clear from the name. Name a file that ends in "
-            f"{', '.join(f'.{name}' for name in NAMES)} with -o, or give --format for a folder."
+            f"{', '.join(f'.{name}' for name in NAMES)} with `output`, or give `format` for a "
+            "folder."
         )
     if folder_format is not None and (by_name in NAMES or output.name in {"", ".."}):
         raise ScoreError(
-            f"{output}: --format writes a folder of parts. Name a new folder with -o, or omit "
-            "--format to write one file."
+            f"{output}: `format` writes a folder of parts. Name a new folder with `output`, or "
+            "omit `format` to write one file."
         )
     choice = Choice(folder_format or by_name, folder=folder_format is not None)
     if choice.name == "parquet":
@@ -157,6 +158,6 @@ def choose_stream(name: str | None) -> Choice:
     if name == "parquet":
         raise ScoreError(
             "Parquet cannot be written to standard output. Name a file that ends in .parquet with "
-            "-o, or use --format csv or --format jsonl."
+            "`output`, or use `format='csv'` or `format='jsonl'`."
         )
     return Choice(name or "csv", folder=False)

@@ -79,7 +79,7 @@ def _values(rows: Rows, dtype: np.dtype[Any]) -> NDArray[Any]:
         largest = np.abs(rows.features[row]).max()
         raise ScoreError(
             f"{rows.names[row]}: a feature is {largest:g}, and float16 ends at 65504. Use "
-            "--features-dtype float32."
+            "`features_dtype='float32'`."
         )
     return values
 

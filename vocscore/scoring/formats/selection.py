@@ -42,8 +42,8 @@ class Selection:
         """Refuse a selection of probabilities that are not written."""
         if not self.probabilities and not (self.is_everything and self.decimals is None):
             raise ScoreError(
-                "--top-k, --min-probability and --decimals apply to probabilities, but --columns "
-                "labels writes none. Omit one or the other."
+                "`top_k`, `min_probability` and `decimals` apply to probabilities, but "
+                "`columns='labels'` writes none. Omit one or the other."
             )
 
     @property

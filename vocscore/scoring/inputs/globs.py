@@ -10,7 +10,7 @@ from functools import lru_cache
 
 @dataclass(frozen=True, slots=True)
 class Globs:
-    """The patterns of `--include` and `--exclude`.
+    """The patterns of `include` and `exclude`.
 
     A pattern matches the whole path as written in the output, and is case-sensitive: `*` and `?`
     also match '/', `[ab]` is one of these characters. So '*.png' is every PNG at any depth, and
@@ -29,9 +29,9 @@ class Globs:
         return bool(self.include or self.exclude)
 
     def __str__(self) -> str:
-        """Return the options as they would be typed."""
-        options = [f"--include '{glob}'" for glob in self.include]
-        return " ".join([*options, *(f"--exclude '{glob}'" for glob in self.exclude)])
+        """Return them as keywords of the API's functions."""
+        lists = {"include": self.include, "exclude": self.exclude}
+        return f"`{', '.join(f'{name}={list(globs)!r}' for name, globs in lists.items() if globs)}`"
 
     def keeps(self, path: str) -> bool:
         """Whether an image is an input."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vocscore.errors import OptionError, ScoreError
 from vocscore.scoring.bad_inputs.bad_inputs import BadInputs
+from vocscore.scoring.chosen_model import check_model, thresholds_of
 from vocscore.scoring.earlier_output import earlier_output, stamped_inputs
 from vocscore.scoring.formats.choice import choose
 from vocscore.scoring.formats.features_format import features_of
@@ -34,7 +35,6 @@ from vocscore.scoring.output.features_parts import facts
 from vocscore.scoring.output.ledger import opened_store
 from vocscore.scoring.output.marked_run import PARTS, LeftBehindError
 from vocscore.scoring.plan import begun_precision, plan_of
-from vocscore.scoring.run import check_model, thresholds_of
 from vocscore.scoring.score_report import (
     ScoreReport,
     complete_report,
@@ -303,13 +303,13 @@ class _Job:
 def _refuse(source: str | Path, config: ScoreConfig) -> None:
     """Refuse what jobs cannot do."""
     if config.update.update:
-        raise OptionError("{update} is not supported with {units}. Omit one of them.")
+        raise OptionError("`update` is not supported with `units`. Omit one of them.")
     if config.limits.quarantine is not None:
         raise OptionError(
-            "{quarantine} is not an option of a job with {units}: give it to 'vocscore merge'."
+            "`quarantine` is not an option of a job with `units`: give it to 'vocscore merge'."
         )
     if Path(source) == STANDARD_INPUT:
         raise OptionError(
-            "{units} needs a source that every job can read, not standard input. Write the list to "
-            "a file and name that."
+            "`units` needs a source that every job can read, not standard input. Write the list "
+            "to a file and name that."
         )

@@ -68,7 +68,7 @@ def merge(
     told = json.loads((work_folder(output) / "done.json").read_bytes()) if plan is None else plan
     if plan is not None and PARTS not in plan:
         raise ScoreError(
-            f"{output}: there is an unfinished run of one process, without --units. Rerun its "
+            f"{output}: there is an unfinished run of one process, without `units`. Rerun its "
             "command to finish it."
         )
     choice = Choice(told["output"]["format"], folder=told["output"]["folder"])
@@ -96,8 +96,8 @@ def _merged_before(output: Path) -> ScoreReport:
         record = None
     if record is None or not output.exists():
         raise ScoreError(
-            f"{output}: there is nothing to merge: no job with --units has begun to score into "
-            f"{work_folder(output)}. Start the jobs first, or name their -o."
+            f"{output}: there is nothing to merge: no job with `units` has begun to score into "
+            f"{work_folder(output)}. Start the jobs first, or name their `output`."
         )
     return ScoreReport(
         images=record.rows,

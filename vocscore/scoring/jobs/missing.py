@@ -37,7 +37,7 @@ def unfinished(
     if array is not None:
         shares = {number % array["of"] for number in missing}
         plain = array_expression(shares)
-        line += f" Of the {array['of']} jobs: --array={plain} (--units I/{array['of']})."
+        line += f" Of the {array['of']} jobs: --array={plain} (`units='I/{array['of']}'`)."
         ids = array_expression(shares, first=array["first"], step=array["step"])
         if ids != plain:
             line += f" In the numbers of {array['variable']}: {ids}."
@@ -73,5 +73,5 @@ def _command(store: MarkStore) -> str:
     except (FileNotFoundError, ValueError, KeyError):
         command = None
     if command is None:
-        return "Rerun those jobs, or one with --units any, which scores whatever is left."
+        return "Rerun those jobs, or one with `units='any'`, which scores whatever is left."
     return f"Rerun those jobs, or score whatever is left with: {with_units(command, ANY)}"

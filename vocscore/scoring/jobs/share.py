@@ -88,8 +88,8 @@ def share_of(
             return _counted(environ, index, count)
     names = ", ".join([f"{SLURM} (SLURM)", *(f"{name} ({who})" for name, _, who in _COUNTED)])
     raise ScoreError(
-        f"--units auto: none of its variables is set: {names}. Start it as a job of an array, or "
-        "give the share, such as --units 3/16."
+        f"`units='auto'`: none of its variables is set: {names}. Start it as a job of an array, or "
+        "give the share, such as `units='3/16'`."
     )
 
 
@@ -97,12 +97,12 @@ def _counted(environ: Mapping[str, str], index: str, count: str) -> Share:
     number = _number(environ, index)
     if count not in environ:
         raise ScoreError(
-            f"--units auto: {index} is {number}, but {count}, the number of jobs, is not set. Set "
-            f"it in the job's environment, or give the share: --units $(({index} + 1))/N."
+            f"`units='auto'`: {index} is {number}, but {count}, the number of jobs, is not set. "
+            f"Set it in the job's environment, or give share {number + 1} of them as `units`."
         )
     of = _number(environ, count)
     if not 0 <= number < of:
-        raise ScoreError(f"--units auto: {index} is {number}, but {count} is {of}.")
+        raise ScoreError(f"`units='auto'`: {index} is {number}, but {count} is {of}.")
     return Share(number, of, first=0, variable=index)
 
 
@@ -111,7 +111,7 @@ def _slurm(environ: Mapping[str, str], array: Mapping[str, Any] | None) -> Share
     names = [f"SLURM_ARRAY_TASK_{end}" for end in ("ID", "COUNT", "MIN", "MAX")]
     missing = [name for name in names if name not in environ]
     if missing:
-        raise ScoreError(f"--units auto: {SLURM} is set, but {missing[0]} is not.")
+        raise ScoreError(f"`units='auto'`: {SLURM} is set, but {missing[0]} is not.")
     task, count, first, last = (_number(environ, name) for name in names)
     if array is not None and array["variable"] == SLURM:
         was_first, step, of = array["first"], array["step"], array["of"]
@@ -122,9 +122,9 @@ def _slurm(environ: Mapping[str, str], array: Mapping[str, Any] | None) -> Share
     step = _number(environ, _STEP) if _STEP in environ else (last - first) // max(count - 1, 1) or 1
     if step < 1 or first + (count - 1) * step != last or (task - first) % step:
         raise ScoreError(
-            f"--units auto: the {count} tasks of this SLURM array ({first} to {last}) are not "
-            f"evenly spaced, so the share of task {task} is not known. Give it, such as --units "
-            f"{task}/N."
+            f"`units='auto'`: the {count} tasks of this SLURM array ({first} to {last}) are not "
+            f"evenly spaced, so the share of task {task} is not known. Give it, such as "
+            f"`units='{task}/N'`."
         )
     return Share((task - first) // step, count, first, step, SLURM)
 
@@ -133,7 +133,7 @@ def _number(environ: Mapping[str, str], name: str) -> int:
     try:
         return int(environ[name])
     except ValueError:
-        raise ScoreError(f"--units auto: {name} is {environ[name]!r}, not a number.") from None
+        raise ScoreError(f"`units='auto'`: {name} is {environ[name]!r}, not a number.") from None
 
 
 def array_expression(shares: Iterable[int], *, first: int = 1, step: int = 1) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
-from vocscore.models.card import checkpoint_hash
+from vocscore.models.card_file import checkpoint_hash
 from vocscore.records.input_stamps import stamps_hash
 from vocscore.records.score_record import ModelFacts, ScoreRecord
 from vocscore.records.trained_on import read_trained_on

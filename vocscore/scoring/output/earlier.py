@@ -46,8 +46,8 @@ def finished_record(output: Path, *, folder: bool, update: bool = False) -> Scor
         if update:
             raise ScoreError(
                 f"{output}: cannot be updated: there is no record beside it that fits its size, so "
-                "it is not known what it was made from. Score it once with --overwrite and without "
-                "--update."
+                "it is not known what it was made from. Score it once with `overwrite=True` and "
+                "without `update=True`."
             )
         refuse_existing(output, overwrite=False, folder=folder)
     return record
@@ -74,12 +74,12 @@ def refuse_other(
     if found and but:
         raise ScoreError(
             f"{output}: cannot be updated, because it differs in {', '.join(found)}. Use the same "
-            "settings, or --overwrite without --update to score everything again."
+            "settings, or `overwrite=True` without `update=True` to score everything again."
         )
     if found:
         raise ScoreError(
-            f"{output}: already exists and differs in {', '.join(found)}. Use --overwrite to "
-            "replace it, or choose another one with -o."
+            f"{output}: already exists and differs in {', '.join(found)}. Use `overwrite=True` to "
+            "replace it, or choose another one with `output`."
         )
 
 

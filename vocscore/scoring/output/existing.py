@@ -29,21 +29,21 @@ def refuse_existing(output: Path, *, overwrite: bool, folder: bool = False) -> N
     if (beside.exists() or beside.is_symlink()) and not is_record(beside):
         raise ScoreError(
             f"{beside}: not a record of predictions, but the record has to be written there. Move "
-            "it away, or choose another output with -o."
+            "it away, or choose another output with `output`."
         )
     if folder:
         part_folder.refuse_existing_folder(output, overwrite=overwrite)
         return
     if output.is_dir():
-        raise ScoreError(f"{output}: a folder. Name a file with -o.")
+        raise ScoreError(f"{output}: a folder. Name a file with `output`.")
     stamps = stamps_file(output)
     if (stamps.exists() or stamps.is_symlink()) and not is_stamps(stamps):
         raise ScoreError(
             f"{stamps}: not what is known of scored images, but that has to be written there. Move "
-            "it away, or choose another output with -o."
+            "it away, or choose another output with `output`."
         )
     if output.exists() and not overwrite:
         raise ScoreError(
-            f"{output}: already exists. Use --overwrite to replace it, or choose another file "
-            "with -o."
+            f"{output}: already exists. Use `overwrite=True` to replace it, or choose another file "
+            "with `output`."
         )

@@ -156,18 +156,18 @@ def check_file(file: Path, output: Path) -> None:
     others = {there, record_file(there), stamps_file(there)}
     work = there.with_name(f"{there.name}.parts")
     if here in others or there in here.parents or work in here.parents:
-        raise ScoreError(f"{file}: belongs to the predictions {output}. Choose another --features.")
+        raise ScoreError(f"{file}: belongs to the predictions {output}. Choose another `features`.")
     if file.is_dir():
-        raise ScoreError(f"{file}: a folder. Name a file with --features.")
+        raise ScoreError(f"{file}: a folder. Name a file with `features`.")
     if file.exists() and not file.is_file():
-        raise ScoreError(f"{file}: not a file. Choose another --features.")
+        raise ScoreError(f"{file}: not a file. Choose another `features`.")
     try:
         file.absolute().parent.mkdir(parents=True, exist_ok=True)
         atomic.write(file.with_name(f".{file.name}.try"), b"")
         file.with_name(f".{file.name}.try").unlink()
     except OSError as error:
         raise ScoreError(
-            f"{file}: cannot be written: {str(error.strerror).lower()}. Choose another --features."
+            f"{file}: cannot be written: {str(error.strerror).lower()}. Choose another `features`."
         ) from error
 
 
@@ -179,8 +179,8 @@ def refuse_existing_features(file: Path, *, overwrite: bool) -> None:
     """
     if file.exists() and not overwrite:
         raise ScoreError(
-            f"{file}: already exists. Use --overwrite to replace it, or choose another file with "
-            "--features."
+            f"{file}: already exists. Use `overwrite=True` to replace it, or choose another file "
+            "with `features`."
         )
 
 
@@ -196,7 +196,9 @@ def refuse_lost(output: Path, record: ScoreRecord) -> None:
     file = output.absolute().parent / told["path"]
     if not file.is_file() or file.stat().st_size != record.output.get(BYTES):
         what = "has another size than" if file.is_file() else "is missing, though it is named in"
-        raise ScoreError(f"{file}: {what} the record of {output}. Use --overwrite to score again.")
+        raise ScoreError(
+            f"{file}: {what} the record of {output}. Use `overwrite=True` to score again."
+        )
 
 
 def without_features(output: Mapping[str, Any]) -> dict[str, Any]:

@@ -231,8 +231,8 @@ class Ledger:
             which = "by" if PARTS in old else "without"
             cure = f"'vocscore merge {quote(place)}'" if PARTS in old else "its own command"
             raise ScoreError(
-                f"{place}: there is an unfinished run {which} jobs of their own (--units). Finish "
-                f"it with {cure}; or choose another -o."
+                f"{place}: there is an unfinished run {which} jobs of their own (`units`). Finish "
+                f"it with {cure}; or choose another `output`."
             )
         if not discard:
             found = ", ".join(differences(old, new))

@@ -80,7 +80,7 @@ class MarkStore:
         self.place = place
         self.cure = (
             "Finish it and merge it; or, when none of its jobs runs any more, remove "
-            f"{files.place}; or choose another -o."
+            f"{files.place}; or choose another `output`."
         )
         self.others: list[int] = []
         self.features: FeaturesFormat | None = None

@@ -70,7 +70,7 @@ class MarkedRun:
         except (ValueError, KeyError, AttributeError) as error:  # not JSON, not ours, not an object
             raise ScoreError(
                 f"{self._files.place}/{PLAN}: damaged, so the run cannot be resumed. Remove "
-                f"{self._files.place} to start over, or choose another -o."
+                f"{self._files.place} to start over, or choose another `output`."
             ) from error
         found: dict[str, Any] = plan
         return found
@@ -87,7 +87,7 @@ class MarkedRun:
             if other is not None:
                 raise ScoreError(
                     f"{self._files.place}: needed for the parts of this run, but it contains "
-                    f"{other}. Move it away, or choose another -o."
+                    f"{other}. Move it away, or choose another `output`."
                 )
             whole = {**plan, _RUN: secrets.token_hex(6), _LISTING: self._listing}
             self._files.create(PLAN, json.dumps(whole, indent=1).encode("ascii"))
@@ -154,7 +154,7 @@ class MarkedRun:
             raise ScoreError(
                 f"{self._files.place}: its file system has no links "
                 f"({str(error.strerror).lower()}), so two processes could commit one unit. Choose "
-                "an -o on another file system."
+                "an `output` on another file system."
             ) from error
         except FileNotFoundError as error:
             if self.number and not self._files.exists(PLAN):

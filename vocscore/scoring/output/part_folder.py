@@ -29,18 +29,20 @@ def refuse_existing_folder(output: Path, *, overwrite: bool) -> None:
     if not output.exists():
         return
     if not output.is_dir():
-        raise ScoreError(f"{output}: a file, but --format writes a folder. Choose another -o.")
+        raise ScoreError(
+            f"{output}: a file, but `format` writes a folder. Choose another `output`."
+        )
     names = sorted(path.name for path in output.iterdir())
     others = [name for name in names if not _PART.fullmatch(name)]
     if others:
         raise ScoreError(
             f"{output}: contains {shown(others[0])}, which is not a part of predictions, so it is "
-            "not replaced. Move that away, or choose another folder with -o."
+            "not replaced. Move that away, or choose another folder with `output`."
         )
     if names and not overwrite:
         raise ScoreError(
-            f"{output}: already exists. Use --overwrite to replace it, or choose another folder "
-            "with -o."
+            f"{output}: already exists. Use `overwrite=True` to replace it, or choose another "
+            "folder with `output`."
         )
 
 

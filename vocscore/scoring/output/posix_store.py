@@ -62,7 +62,9 @@ class PosixStore:
         features: the file for features and its format; None: none.
     """
 
-    cure = "Use --overwrite to discard it and start over, or choose another file with -o."
+    cure = (
+        "Use `overwrite=True` to discard it and start over, or choose another file with `output`."
+    )
 
     def __init__(
         self,
@@ -94,13 +96,13 @@ class PosixStore:
                 except BlockingIOError as error:
                     raise ScoreError(
                         f"{self._output}: another run is writing it. Wait until it has finished, "
-                        "or choose another file with -o."
+                        "or choose another file with `output`."
                     ) from error
                 except atomic.NoLocksError as error:
                     raise ScoreError(
                         f"{self._work}: its file system has no locks "
-                        f"({str(error.strerror).lower()}), so a second run could not be kept "
-                        "away. Choose an -o on another file system, or use --units 1/1 and then "
+                        f"({str(error.strerror).lower()}), so a second run could not be kept away. "
+                        "Choose an `output` on another file system, or use `units='1/1'` and then "
                         "'vocscore merge', which need none."
                     ) from error
             return
@@ -130,7 +132,7 @@ class PosixStore:
         if not isinstance(plan, dict):
             raise ScoreError(
                 f"{self._publication.plan}: damaged, so the run cannot be resumed. Remove "
-                f"{self._work} to start over, or choose another file with -o."
+                f"{self._work} to start over, or choose another file with `output`."
             )
         return plan
 
@@ -143,7 +145,7 @@ class PosixStore:
             if others:
                 raise ScoreError(
                     f"{self._work}: needed for the parts of this run, but it contains "
-                    f"{others[0]}. Move it away, or choose another file with -o."
+                    f"{others[0]}. Move it away, or choose another file with `output`."
                 )
             atomic.write(self._publication.plan, json.dumps(plan, indent=1).encode("ascii"))
 

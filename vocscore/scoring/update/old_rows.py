@@ -119,7 +119,7 @@ def _rows(file: Path, kind: str, starts: array[int] | None) -> Iterator[Row]:
         starts.append(offset)
 
 
-_CURE: Final = "Score again with --overwrite."
+_CURE: Final = "Score again with `overwrite=True`."
 
 
 def csv_lines(lines: BinaryIO) -> Iterator[bytes]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vocscore.scoring.inputs.units import Inputs
     from vocscore.scoring.update.old_rows import OldRows
 
-_FRESH: Final = "Score it once with --overwrite and without --update."
+_FRESH: Final = "Score it once with `overwrite=True` and without `update=True`."
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,8 @@ def loose(inputs: Inputs) -> LooseFiles:
     """
     if not isinstance(inputs, LooseFiles):
         raise ScoreError(
-            "--update compares image files; tars and packed shards are not supported. Omit "
-            "--update, and use --overwrite to score them again."
+            "`update=True` compares image files; tars and packed shards are not supported. Omit "
+            "`update=True`, and use `overwrite=True` to score them again."
         )
     refuse_storage(inputs.root)
     return inputs
@@ -165,8 +165,8 @@ def refuse_storage(source: str) -> None:
     """
     if is_remote(source):
         raise ScoreError(
-            f"{redacted(source)}: --update compares files; object storage is not supported. Omit "
-            "--update, and use --overwrite to score its images again."
+            f"{redacted(source)}: `update=True` compares files; object storage is not supported. "
+            "Omit `update=True`, and use `overwrite=True` to score its images again."
         )
 
 

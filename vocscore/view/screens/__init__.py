@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from nicegui import PageArguments
 
 from vocscore.view.screens.bad_inputs import build_bad_inputs
-from vocscore.view.screens.class_screen import build_class, build_classes
+from vocscore.view.screens.class_screen import build_class
+from vocscore.view.screens.classes_screen import build_classes
 from vocscore.view.screens.gallery import build_gallery
 from vocscore.view.screens.image_screen import build_image
 from vocscore.view.screens.overview import build_overview

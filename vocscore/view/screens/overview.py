@@ -82,8 +82,8 @@ def _notes(session: Session) -> None:
     notes = list(table.columns.about.notes)
     if labels is None:
         notes.append(
-            "No labels were found: name a packed set with --labels to see how good the predictions "
-            "are."
+            "No labels were found: open the page with a packed set as its labels to see how good "
+            "the predictions are."
         )
     elif not labels.held_out.any():
         notes.append(
@@ -93,7 +93,7 @@ def _notes(session: Session) -> None:
         left = counted(labels.left_out, "image")
         notes.append(f"Figures leave out {left} that the model was trained on.")
     if not table.columns.about.has_all:
-        notes.append("Some probabilities were not written (--top-k, --min-probability, --columns).")
+        notes.append("Some probabilities were not written: only the largest ones, or only labels.")
     for note in notes:
         ui.label(visible(note)).classes("note")
 

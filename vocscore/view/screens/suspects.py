@@ -38,7 +38,9 @@ async def build_suspects(session: Session) -> None:
     labels = session.labels
     if labels is None:
         with ui.element("div").classes("screen"):
-            ui.label("Suspects need labels: name a packed set with --labels.").classes("note")
+            ui.label(
+                "Suspects need labels: open the page with a packed set as its labels."
+            ).classes("note")
         return
     await _Suspects(session, labels).build()
 
@@ -87,7 +89,7 @@ class _Suspects:
         else:
             return
         ui.label(
-            f"{text}, and a model rarely contradicts what it has learned. Training with --folds 5 "
+            f"{text}, and a model rarely contradicts what it has learned. Training with 5 folds "
             "writes predictions for every labeled image by a model that has not seen it "
             "(out_of_fold.csv in the run): look at those."
         ).classes("note")
@@ -180,7 +182,7 @@ class _Suspects:
         current, corrections = self._current(), self._corrections
         told = corrections.problem or (
             f"{corrections.count:,} corrections in {corrections.file}. Pack again with the same "
-            f"options and --corrections {corrections.file}"
+            "options and this file as corrections"
         )
         self._file.set_text(visible(told))
         if current is None or self._found is None:

@@ -9,7 +9,8 @@ import numpy as np
 from markupsafe import Markup
 from nicegui import ui
 
-from vocscore.columns.comparison import class_figures, compare_datasets, figures
+from vocscore.columns.compare import compare_datasets
+from vocscore.columns.comparison import class_figures, figures
 from vocscore.columns.figures import RESAMPLED
 from vocscore.config.evaluating import BootstrapConfig
 from vocscore.errors import EvalError
