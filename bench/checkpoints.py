@@ -76,22 +76,18 @@ def decoded(refs: Sequence[ImageRef], preprocess: Preprocess) -> torch.Tensor:
 
 
 def make_checkpoint(backbone: str, scratch: Path, *, size: int = ModelConfig.size) -> Checkpoint:
-    """Train the head of a backbone on real images, or on drawn ones where there are none.
-
-    The folder keeps the set and the checkpoints; existing ones are reused.
-    """
+    """Train the head of a backbone on real images, or on drawn ones where there are none."""
     weights = _weights(backbone)
     source, images = _source(scratch)
     shards, run = scratch / "checkpoint-shards", scratch / f"checkpoint-{backbone}"
     if not shards.exists():
         product.pack(source, shards)
-    if not run.exists():
-        start = weights
-        if weights == "none":
-            start = str(scratch / f"{backbone}.safetensors")
-            _settle(backbone, shards, size=size, file=Path(start))
-        product.train(shards, run, backbone=backbone, weights=start, size=size)
-        _quantize(run, shards)
+    start = weights
+    if weights == "none":
+        start = str(scratch / f"{backbone}.safetensors")
+        _settle(backbone, shards, size=size, file=Path(start))
+    product.train(shards, run, backbone=backbone, weights=start, size=size)
+    _quantize(run, shards)
     described = "random weights" if weights == "none" else "ImageNet weights"
     return Checkpoint(backbone, run, shards, weights, f"{described}, head trained on {images}")
 

@@ -13,15 +13,13 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bench.outcome import Outcome, held
+from bench.product import rows_format, write_rows
 from bench.timing import Rate
-from vocscore.scoring.formats.choice import choose
-from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.output.ledger import open_ledger
 from vocscore.scoring.output.rows import Rows
 from vocscore.scoring.output.unit_record import UnitRecord
@@ -33,6 +31,7 @@ from vocscore.workers.shares import Share
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
+    from pathlib import Path
 
     from bench.contests import Options
 
@@ -138,9 +137,8 @@ def run(options: Options) -> Iterator[Outcome]:
 
 def committed(file: Path, workers: int) -> Committed:
     """Score units with some workers of a cluster of its own; the driver commits and joins."""
-    choice = choose(Path("rows.csv"), folder_format=None)
     names = tuple(f"class{number:02d}" for number in range(CLASSES))
-    form = choice.open(names, 0.5, selection=Selection(), origin={}, activation="sigmoid")
+    form = rows_format(file, names)
     units, spent = UNITS_EACH * workers, 0.0
     with open_ledger(file, {"bench": units}, suffix=form.suffix, overwrite=True) as ledger:
         transport = RayTransport(RayCluster("ray"), Sleeping(), Share(workers, 0, 0.0))
@@ -155,14 +153,8 @@ def committed(file: Path, workers: int) -> Committed:
         started = time.perf_counter()
         ledger.merge(units, form.merge)
         merging = time.perf_counter() - started
-    parts = [file.with_name(f"{file.stem}-{number}") for number in range(units)]
-    for number, serial in enumerate(parts):
-        with serial.open("wb") as part:
-            form.write(part, rows_of(number))
-    with parts[0].with_suffix(".serial").open("w+b") as whole:
-        form.merge(whole, parts)
-        whole.seek(0)
-        same = whole.read() == file.read_bytes()
+    serial = write_rows(file.with_name(f"serial-{file.name}"), names, map(rows_of, range(units)))
+    same = serial.read_bytes() == file.read_bytes()
     return Committed(100 * UNITS_EACH * SECONDS / seconds, spent / units, merging / units, same)
 
 

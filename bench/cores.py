@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from bench.checkpoints import save_untrained
 from bench.outcome import Outcome
-from bench.product import own_loader, score
+from bench.product import own_loader, timed_score
 from bench.sleeping import Unlocked, exact_sleeps, sleeping_network
-from bench.timing import Timed, interleave
+from bench.timing import Timed, consume, interleave
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -117,11 +117,8 @@ def _load(refs: Sequence[ImageRef], threads: int, *, spent: list[float]) -> Time
     its = [*refs] * _times(threads)
     with closing(own_loader("host", Preprocess(), threads=threads)) as loader:
         started, cpu = time.perf_counter(), time.process_time()
-        found = sum(len(batch.rows) for batch in loader.batches(its))
-        timed = Timed(found, time.perf_counter() - started)
+        timed = Timed(consume(loader, its), time.perf_counter() - started)
         spent.append((time.process_time() - cpu) / len(its))
-    if found != len(its):
-        raise ValueError(f"{found} of {len(its)} images were loaded")
     return timed
 
 
@@ -135,11 +132,10 @@ def _scoring(options: Options, images: ImageSet) -> Callable[[int], Timed]:
     outputs = (options.scratch / f"cores-{turn}.csv" for turn in itertools.count())
 
     def turn(threads: int) -> Timed:
-        folder = folders[_times(threads)]
-        report = score(folder, next(outputs), model=checkpoint, workers=threads, loader="host")
-        if report.errors or report.images != len(images.refs) * _times(threads):
-            raise ValueError(f"not every image was scored: {report}")
-        return Timed(report.images, report.seconds)
+        times = _times(threads)
+        settings = {"model": checkpoint, "workers": threads, "loader": "host"}
+        number = len(images.refs) * times
+        return timed_score(folders[times], next(outputs), images=number, **settings)
 
     return turn
 

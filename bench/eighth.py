@@ -11,7 +11,7 @@ import torch
 
 from bench.outcome import Outcome
 from bench.product import own_loader
-from bench.timing import Timed, interleave
+from bench.timing import Timed, consume, interleave
 from shards.images import baseline, scans
 from vocscore.pipeline.preprocess import Preprocess
 
@@ -43,8 +43,7 @@ def run(options: Options) -> Iterator[Outcome]:
         def used() -> Timed:
             """Processor time of all threads: other programs on the machine matter less to it."""
             started = time.process_time()
-            number = sum(len(batch.rows) for batch in loader.batches(images.refs))
-            return Timed(number, time.process_time() - started)
+            return Timed(consume(loader, images.refs), time.process_time() - started)
 
         def everything() -> Timed:
             with _all_decoded():

@@ -70,8 +70,8 @@ def compare_decoders(options: Options) -> Outcome:
         apart = mean_difference(decoders[1.0].collect(), first)
         pool = stack.enter_context(ThreadPoolExecutor(usable_cores()))
         work: dict[str, Callable[[], int]] = {
-            HOST: lambda: consume(host.batches(images.refs), device),
-            ROUTED: lambda: consume(routed.batches(images.refs), device),
+            HOST: partial(consume, host, images.refs, device=device),
+            ROUTED: partial(consume, routed, images.refs, device=device),
             CHECK: lambda: sum(1 for _ in pool.map(jpeg.check, data)),
         }
         for load, decoder in decoders.items():

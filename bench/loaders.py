@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
-from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from bench.peers.task import (
     turn,
 )
 from bench.product import own_loader
-from bench.timing import interleave
+from bench.timing import consume, interleave
 from shards.sample import ImageRef
 from vocscore.machine import usable_cores
 from vocscore.pipeline.preprocess import Preprocess
@@ -57,8 +56,8 @@ Antialiased resizers differ by 0 to 0.3 (rounding) if chroma is upsampled as lib
 1.1 if not (FFmpeg, OpenCV's box filter); a resizer without antialiasing (OpenCV's INTER_LINEAR)
 differs by 2.8 on VOC's photographs.
 """
-BAD_SHARE, LEAST_RATE = 0.3, 1 / 3
-"""Share of bad files in a dirty folder, and of a clean folder's rate that it must keep."""
+LEAST_RATE = 1 / 3
+"""Share of a clean folder's rate that a dirty one must keep."""
 
 
 class OwnLoader(Loader):
@@ -187,15 +186,15 @@ def dirty(options: Options) -> Iterator[Outcome]:
     """Inputs per second (good and bad), files to batches, and the share of the clean rate."""
     images = options.image_set(128)
     clean, mixed = images.refs, dirty_refs(images.refs, options.scratch / "dirty")
-    bad = sum(map(_is_bad, range(len(mixed))))
+    bad = len(_bad(len(mixed)))
     work = {}
     with ExitStack() as stack:
         for name in ("host", "dali"):
             device = options.device if name == "dali" else "cpu"
             loader = own_loader(name, Preprocess(), batch_size=options.batch_size, device=device)
             stack.callback(loader.close)
-            work[f"{name}, clean"] = partial(_count, loader, clean, 0)
-            work[f"{name}, 30% bad"] = partial(_count, loader, mixed, bad)
+            work[f"{name}, clean"] = partial(consume, loader, clean, device=device)
+            work[f"{name}, 30% bad"] = partial(consume, loader, mixed, device=device, bad=bad)
         rates = interleave(work, repeats=options.repeats)
     medians = {name: rate.median for name, rate in rates.items()}
     kept = {n: medians[f"{n}, 30% bad"] / medians[f"{n}, clean"] for n in ("host", "dali")}
@@ -216,39 +215,25 @@ def dirty(options: Options) -> Iterator[Outcome]:
 def damaged(data: bytes, kind: str) -> bytes:
     """Damage a file as files in real folders are."""
     middle = len(data) // 2
-    if kind == "cut":
-        return data[:middle]
-    if kind == "zeroed":
-        return data[:middle] + bytes(4096) + data[middle + 4096 :]
-    return b"<!doctype html><title>404</title>"
+    damages = {
+        "cut": data[:middle],
+        "zeroed": data[:middle] + bytes(4096) + data[middle + 4096 :],
+        "html": b"<!doctype html><title>404</title>",
+    }
+    return damages[kind]
 
 
 def dirty_refs(refs: Sequence[ImageRef], folder: Path) -> list[ImageRef]:
     """Copy the images to a new folder, with the first three of every ten damaged."""
     folder.mkdir()
-    kinds, found = cycle(["cut", "zeroed", "html"]), []
-    for row, ref in enumerate(refs):
+    found = [ImageRef(ref.name, str(folder / ref.name)) for ref in refs]
+    for row, (ref, copy) in enumerate(zip(refs, found, strict=True)):
         data = Path(ref.file).read_bytes()
-        file = folder / ref.name
-        file.write_bytes(damaged(data, next(kinds)) if _is_bad(row) else data)
-        found.append(ImageRef(ref.name, str(file)))
+        if row in _bad(len(refs)):
+            data = damaged(data, ("cut", "zeroed", "html")[row % 10])
+        Path(copy.file).write_bytes(data)
     return found
 
 
-def _is_bad(row: int) -> bool:
-    return row % 10 < 10 * BAD_SHARE
-
-
-def _count(loader: ImageLoader, refs: Sequence[ImageRef], bad: int) -> int:
-    """Load all images.
-
-    Raises:
-        ValueError: the loader does not find exactly `bad` bad files.
-    """
-    rows = failures = 0
-    for batch in loader.batches(refs):
-        rows += len(batch.rows)
-        failures += len(batch.failures)
-    if failures != bad or rows + failures != len(refs):
-        raise ValueError(f"{failures} bad of {rows + failures}, not {bad} of {len(refs)}")
-    return rows + failures
+def _bad(images: int) -> set[int]:
+    return {row for row in range(images) if row % 10 < 3}

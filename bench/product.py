@@ -12,14 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vocscore as vs
+from bench.timing import Timed
 from vocscore.config.compute import DecodeConfig
 from vocscore.machine import usable_cores
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from vocscore.api.progress import Progress
     from vocscore.config.optimization import OptimizationConfig
     from vocscore.pipeline.batch import ImageLoader
     from vocscore.pipeline.preprocess import Preprocess
+    from vocscore.scoring.formats.choice import RowsFormat
+    from vocscore.scoring.output.rows import Rows
     from vocscore.training.features import Decoding
 
 
@@ -53,6 +58,39 @@ def score(
     """Score a source into a file, without measuring ceilings."""
     settings = {"device": device, "ceilings": False, **options}
     return vs.score(source, output, model=model, progress=progress, **settings)
+
+
+def timed_score(source: Path | str, output: Path, *, images: int, **options: Any) -> Timed:
+    """Score by the report's clock, which excludes listing and loading: 'start' measures them.
+
+    Raises:
+        ValueError: there is an error, or another number of rows than `images`.
+    """
+    report = score(source, output, **options)
+    if report.errors or report.images != images:
+        raise ValueError(f"{source}: {report.images} rows for {images}, {report.errors} errors")
+    return Timed(report.images, report.seconds)
+
+
+def rows_format(file: Path, classes: Sequence[str]) -> RowsFormat:
+    """The format in which `score` writes a file."""
+    from vocscore.scoring.formats.choice import choose
+    from vocscore.scoring.formats.selection import EVERYTHING
+
+    choice = choose(file, folder_format=None)
+    return choice.open(classes, 0.5, selection=EVERYTHING, origin={}, activation="sigmoid")
+
+
+def write_rows(file: Path, classes: Sequence[str], units: Iterable[Rows]) -> Path:
+    """Write the rows of units to a file, in parts that are joined, as `score` does."""
+    form, parts = rows_format(file, classes), []
+    for number, rows in enumerate(units):
+        parts.append(file.with_name(f"{file.name}-{number}"))
+        with parts[-1].open("wb") as part:
+            form.write(part, rows)
+    with file.open("wb") as whole:
+        form.merge(whole, parts)
+    return file
 
 
 def own_loader(

@@ -14,7 +14,7 @@ import torch
 
 from bench.outcome import Outcome, held
 from bench.product import own_loader, pack_images
-from bench.timing import Timed, interleave, synchronize, timed_seconds
+from bench.timing import Timed, consume, interleave, synchronize, timed_seconds
 from shards.reader import load_split
 from vocscore.machine import usable_cores
 from vocscore.pipeline import batching
@@ -55,9 +55,10 @@ def run(options: Options) -> Iterator[Outcome]:
     ):
         compare((host, files), (host, refs[::FEWER]))
         compare((host, refs[::FEWER]), (loader, refs[::FEWER]))
-        load, read = partial(count, loader, refs, device), partial(read_shards, tars, len(refs))
+        load = partial(consume, loader, refs, device=device)
+        read = partial(read_shards, tars, len(refs))
         work: dict[str, Callable[[], int | Timed]] = {
-            FILES: partial(count, loader, files, device),
+            FILES: partial(consume, loader, files, device=device),
             RAW: load,
             SHUFFLED: partial(load, order=order),
             READ: read,
@@ -103,17 +104,6 @@ def compare(*parts: tuple[ImageLoader, Sequence[ImageRef]]) -> None:
         same = (one.rows == other.rows).all() and one.images.cpu().equal(other.images.cpu())
         if not same:
             raise ValueError("raw shards have other pixels than the images they were made of")
-
-
-def count(
-    loader: ImageLoader, refs: Sequence[ImageRef], device: str, order: list[int] | None = None
-) -> int:
-    """Load all images; return their number."""
-    found = sum(len(batch.rows) for batch in loader.batches(refs, order=order))
-    synchronize(device)
-    if found != len(refs):
-        raise ValueError(f"{found} of {len(refs)} images were loaded")
-    return found
 
 
 def read_shards(tars: Sequence[Path], images: int) -> int:

@@ -9,7 +9,7 @@ import sys
 import tarfile
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from unittest import mock
 
 from bench import product
@@ -56,9 +56,8 @@ def run(options: Options) -> Iterator[Outcome]:
         outputs = {name: options.scratch / f"{name}.csv" for name in sources}
 
         def scored(name: str) -> Timed:
-            settings: dict[str, Any] = {"model": model, "overwrite": True, "unit_size": 256}
-            report = product.score(sources[name], outputs[name], **settings)
-            return Timed(report.images, report.seconds)
+            settings = {"images": len(images.refs), "overwrite": True, "unit_size": 256}
+            return product.timed_score(sources[name], outputs[name], model=model, **settings)
 
         each = {name: partial(scored, name) for name in sources}
         rates = interleave(each, repeats=options.repeats)

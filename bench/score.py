@@ -80,14 +80,14 @@ class ScoreContest:
         few = loader.batches(refs[: _READY_GROUPS * group])
         ready = [part for batch in few for part in torch.split(batch.images, group)]
         work: dict[str, Callable[[], int | Timed]] = {
-            DECODE: lambda: consume(loader.batches(refs), self.options.device)
+            DECODE: partial(consume, loader, refs, device=self.options.device)
         }
         for name, runtime in self.runtimes.items():
             if ours(name) not in self.absent:
                 number = self._number(name, runtime)
                 some = enough(ready, runtime, number=number)
                 work[ceiling(name)] = partial(run_through, runtime, some)
-                work[ours(name)] = partial(self.timed, name, self._folder(number))
+                work[ours(name)] = partial(self.score, name, self._folder(number), number)
         return work
 
     def _number(self, name: str, runtime: Runtime) -> int:
@@ -107,24 +107,17 @@ class ScoreContest:
                 shutil.copy(ref.file, folder)
         return folder
 
-    def _score(self, name: str, folder: Path) -> tuple[Path, Timed]:
-        """Score; the report's clock excludes listing and loading, which 'start' measures."""
-        output = self.scratch / f"{next(self._outputs)}.csv"
-        report = product.score(
-            folder,
-            output,
+    def score(self, name: str, source: Path, number: int, *, output: Path | None = None) -> Timed:
+        """Score `number` images once in a precision, by default into a new file."""
+        return product.timed_score(
+            source,
+            output or self.scratch / f"{next(self._outputs)}.csv",
+            images=number,
             model=self.checkpoint.run,
             precision=PRECISIONS[name][0],
             batch_size=self.options.batch_size,
             device=self.options.device,
         )
-        if report.errors:
-            raise ValueError(f"{output}: {report.errors} of {report.images} images are errors")
-        return output, Timed(report.images, report.seconds)
-
-    def timed(self, name: str, source: Path) -> Timed:
-        """One turn of `score` in a precision."""
-        return self._score(name, source)[1]
 
     def others_task(self, number: int | None = None) -> Task:
         """The task of the peers: the first `number` images, by default those of a turn."""
@@ -148,7 +141,9 @@ class ScoreContest:
         answers = {USUAL: usual_probabilities(self.others_task(len(refs)), self.scorer)}
         limits = {USUAL: OTHER_PIXELS}
         for name in self.runtimes:
-            answers[ours(name)] = read_probabilities(self._score(name, folder)[0], names)
+            output = self.scratch / f"{name}.csv"
+            self.score(name, folder, len(refs), output=output)
+            answers[ours(name)] = read_probabilities(output, names)
             _, limits[ours(name)] = PRECISIONS[name]
         threshold = self.card.decision_threshold
         found, refused = compare(

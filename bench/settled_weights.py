@@ -42,7 +42,7 @@ def settled_weights(backbone: str, images: torch.Tensor) -> Mapping[str, torch.T
             module.register_forward_hook(_to_unit_variance)
     with torch.no_grad():
         network(images)
-    state: Mapping[str, torch.Tensor] = network.state_dict()
+    state: dict[str, torch.Tensor] = network.state_dict()
     return state
 
 

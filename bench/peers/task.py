@@ -121,15 +121,10 @@ def open_agreeing(
     most: float,
     unit: str,
 ) -> Agreeing[Peer]:
-    """Open contestants, compare what each answers with the first one's, and keep those that agree.
+    """Open contestants in order, and keep those whose answers agree with the first one's.
 
-    Args:
-        openers: by name, in this order.
-        stack: closes them all.
-        answers: the result of a contestant's work.
-        difference: of two results.
-        most: the largest difference of contestants that do the same work.
-        unit: of it, for messages.
+    The stack closes them all. `most` is the largest difference of answers that are the same work,
+    and `unit` its unit.
 
     Raises:
         ValueError: the first, or one of vocscore's own, is wrong: a bug, not an absent peer.

@@ -55,16 +55,6 @@ def test_when_the_time_is_up_the_rest_is_named(
     assert found[2].absent == {"b": "not run: the 10 s were up"}
 
 
-def test_dalis_pixels_are_the_hosts(options: Options) -> None:
-    """On loose and on resized files, in gray levels."""
-    found = list(gpu.pixels(options))
-    assert [outcome.key["kind"] for outcome in found] == ["voc", "resized"]
-    for outcome in found:
-        mean = outcome.facts["mean_gray_levels"]
-        assert isinstance(mean, float)
-        assert mean < 1.5
-
-
 def test_without_a_gpu_there_is_one_line_and_exit_code_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
