@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from contextlib import closing, nullcontext
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench.checkpoints import save_untrained
+from bench.images import linked
 from bench.outcome import Outcome
 from bench.product import own_loader, timed_score
 from bench.sleeping import Unlocked, exact_sleeps, sleeping_network
@@ -126,7 +125,7 @@ def _scoring(options: Options, images: ImageSet) -> Callable[[int], Timed]:
     """A turn of scoring; the folders are made here."""
     checkpoint = save_untrained(options.scratch / "cores-run", size=Preprocess().size)
     folders = {
-        times: _folder(options.scratch / f"cores-{times}", images.refs, times)
+        times: linked(options.scratch / f"cores-{times}", [*images.refs] * times)
         for times in sorted({_times(n) for n in THREADS})
     }
     outputs = (options.scratch / f"cores-{turn}.csv" for turn in itertools.count())
@@ -138,11 +137,3 @@ def _scoring(options: Options, images: ImageSet) -> Callable[[int], Timed]:
         return timed_score(folders[times], next(outputs), images=number, **settings)
 
     return turn
-
-
-def _folder(folder: Path, refs: Sequence[ImageRef], times: int) -> Path:
-    """The images several times, as hard links."""
-    folder.mkdir()
-    for number, ref in enumerate([*refs] * times):
-        os.link(ref.file, folder / f"{number:06d}{Path(ref.file).suffix}")
-    return folder

@@ -7,11 +7,15 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from shards.sample import ImageRef
 from shards.synthetic.voc import draw_photo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 KINDS = ("voc", "large", "mosaic", "progressive", "medium", "thumbnails", "png", "resized")
 """VOC photographs (real or drawn), drawn ones of 12 megapixels, mosaics of 64 photographs in as
@@ -20,7 +24,7 @@ PNG, and 256x256 JPEG."""
 
 _DRAWN_VOC = 20
 _DRAWN_LARGE = 4  # each takes seconds to draw
-_LARGE_QUALITY = 88
+_LARGE, _LARGE_QUALITY = (4000, 3000), 88
 """JPEG quality of a drawn 12-megapixel image: about 3 MB, as from a camera."""
 _MOSAICS, _MOSAIC_QUALITY = 4, 85  # about 3 MB each
 _SAME_FILE = 10_000
@@ -78,15 +82,22 @@ def make_images(folder: Path, *, number: int, kind: str = "voc") -> ImageSet:
     return ImageSet(folder, kind, f"{made_of}, {size:.0f} KB on average, repeated", refs)
 
 
+def linked(folder: Path, refs: Iterable[ImageRef]) -> Path:
+    """A folder of hard links to images, in their order; an image may come several times."""
+    folder.mkdir(parents=True)
+    for row, file in enumerate(Path(ref.file) for ref in refs):
+        (folder / f"{row:06d}{file.suffix}").hardlink_to(file)
+    return folder
+
+
 @lru_cache(maxsize=len(KINDS))
 def _different(kind: str) -> tuple[tuple[bytes, ...], str]:
     """The different images of a kind, and their description."""
     if kind == "large":
         drawn = (
-            draw_photo(4000, 3000, seed=seed, quality=_LARGE_QUALITY)
-            for seed in range(_DRAWN_LARGE)
+            draw_photo(*_LARGE, seed=seed, quality=_LARGE_QUALITY) for seed in range(_DRAWN_LARGE)
         )
-        return tuple(drawn), f"{_DRAWN_LARGE} drawn 4000x3000 JPEGs"
+        return tuple(drawn), "{} drawn {}x{} JPEGs".format(_DRAWN_LARGE, *_LARGE)
     photos, named = _voc()
     if kind == "voc":
         return photos, f"{named} (JPEG)"

@@ -94,7 +94,7 @@ class Outcome:
 
     def cells(self) -> list[tuple[str, ...]]:
         """Rows of a table: name, median, spread, ratio to the best peer, share of the ceiling."""
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for name, rate in self.rates.items():
             ratio, share = self.ratio(name), self.share(name)
             of = ""

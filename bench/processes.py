@@ -9,16 +9,17 @@ import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import product
+from bench.images import linked
 from bench.outcome import Outcome, held
 from bench.timing import Rate, interleave_seconds, timed_seconds
 from vocscore.config.model import ModelConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from bench.contests import Options
 
@@ -39,10 +40,7 @@ def start(options: Options) -> Iterator[Outcome]:
     """
     images, scratch = options.image_set(100), options.scratch / "start"
     checkpoint, files = options.checkpoint(ModelConfig.backbone), options.images or FILES
-    folder = scratch / "many"
-    folder.mkdir(parents=True)
-    for number, ref in zip(range(files), itertools.cycle(images.refs)):
-        os.link(ref.file, folder / f"{number:09d}{Path(ref.file).suffix}")
+    folder = linked(scratch / "many", itertools.islice(itertools.cycle(images.refs), files))
     outputs = (scratch / f"start-{number}.csv" for number in itertools.count())
     # an empty cache: otherwise the compiled network of an earlier benchmark would be used
     environment = {**os.environ, "XDG_CACHE_HOME": str(scratch / "cache")}
@@ -76,11 +74,8 @@ def plan(options: Options) -> Iterator[Outcome]:
     """Seconds of a folder and of shards, and of the folder by two processes of a core each."""
     images, scratch = options.image_set(PLANNED), options.scratch / "plan"
     checkpoint = options.checkpoint(ModelConfig.backbone).run
-    halves, shards = [scratch / "0", scratch / "1"], scratch / "set"
-    for half in halves:
-        half.mkdir(parents=True)
-    for number, ref in enumerate(images.refs):
-        os.link(ref.file, halves[number % 2] / ref.name)
+    halves = [linked(scratch / str(half), images.refs[half::2]) for half in range(2)]
+    shards = scratch / "set"
     product.pack_images(images.folder, shards, shard_samples=100)
     _scored(halves[:1], checkpoint, scratch / "first")  # compiles the network
     for name, source, parts in (

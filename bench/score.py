@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-import shutil
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
@@ -15,6 +14,7 @@ import torch
 
 from bench import product
 from bench.agreement import Agreement, Limit, compare
+from bench.images import linked
 from bench.models import PRECISIONS, enough, open_precisions, run_through, whole_rounds
 from bench.outcome import Outcome
 from bench.peers.loops import DALI, RAY, TIMM, USUAL, Scorer, open_peers, usual_probabilities
@@ -97,15 +97,11 @@ class ScoreContest:
         return whole_rounds(wanted, runtime, group=self.options.group, images=images)
 
     def _folder(self, number: int) -> Path:
-        """A folder with the first `number` images."""
+        """A folder with the first `number` images, under the same names."""
         refs, folder = self.images.refs, self.scratch / f"first-{number}"
         if number == len(refs):
             return self.images.folder
-        if not folder.exists():
-            folder.mkdir()
-            for ref in refs[:number]:
-                shutil.copy(ref.file, folder)
-        return folder
+        return folder if folder.exists() else linked(folder, refs[:number])
 
     def score(self, name: str, source: Path, number: int, *, output: Path | None = None) -> Timed:
         """Score `number` images once in a precision, by default into a new file."""
