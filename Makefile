@@ -46,7 +46,7 @@ fuzz: $(READY)  ## damage 1,000,000 JPEGs under the sanitizers of addresses and 
 	    -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
 	    $(NATIVE)/*.c -o build/fuzzed.so
 	LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
-	    $(BIN)/python -m bench.fuzz --library build/fuzzed.so
+	    $(BIN)/python tests/shards/images/fuzz.py --library build/fuzzed.so
 
 bench: $(READY)  ## images per second of this machine, beside its ceilings
 	$(BIN)/python -m bench

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.outcome import Outcome
-from bench.product import own_loader, pack_images
+from bench.product import own_loader, pack_images, rows_format
 from bench.timing import consume, interleave
 from shards import atomic
 from shards.classes import VOC_CLASSES
@@ -19,8 +19,6 @@ from shards.reader import load_split
 from vocscore.config.compute import MAX_PIXELS
 from vocscore.machine import usable_cores
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.scoring.formats.choice import choose
-from vocscore.scoring.formats.selection import EVERYTHING
 from vocscore.scoring.output.rows import Rows
 
 if TYPE_CHECKING:
@@ -67,8 +65,8 @@ def measure_images(options: Options) -> Outcome:
                 DECODE: lambda: sum(pool.map(lambda one: len(decode(one)[:1]), data)),
                 LOOK: lambda: sum(1 for _ in pool.map(look, data)),
                 HASH: lambda: sum(1 for _ in pool.map(_hashed, data)),
-                BATCH: lambda: consume(loader.batches(refs), options.device),
-                PACKED: lambda: consume(loader.batches(packed), options.device),
+                BATCH: lambda: consume(loader, refs, device=options.device),
+                PACKED: lambda: consume(loader, packed, device=options.device),
             },
             repeats=options.repeats,
         )
@@ -107,7 +105,7 @@ def _row_writer(file: Path) -> Callable[[], int]:
     rng = np.random.default_rng(0)
     names = [f"folder/{number:09d}.jpg" for number in range(WRITTEN_ROWS)]
     rows = Rows(names, rng.random((WRITTEN_ROWS, len(VOC_CLASSES)), np.float32), {})
-    form = choose(file, folder_format=None).open(VOC_CLASSES, 0.5, selection=EVERYTHING, origin={})
+    form = rows_format(file, VOC_CLASSES)
 
     def write() -> int:
         with atomic.replacing(file) as opened:

@@ -6,27 +6,31 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
 import torchvision.models
 from safetensors.torch import save_file
 from torch.hub import get_dir
 
+import vocscore as vs
 from bench import product
-from bench.images import real_data
+from bench.images import real_voc
 from bench.settled_weights import settled_weights
+from shards.classes import VOC_CLASSES
 from shards.errors import Error
 from shards.reader import load_split
 from shards.synthetic.voc import draw_voc
 from vocscore.config.model import ModelConfig
-from vocscore.models.checkpoint import load_checkpoint
-from vocscore.models.network import input_preprocess
+from vocscore.models.card import ModelCard
+from vocscore.models.checkpoint import load_checkpoint, save_checkpoint
+from vocscore.models.network import build_network, input_preprocess
+from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Sequence
 
     from shards.sample import ImageRef
-    from vocscore.models.card import ModelCard
     from vocscore.models.network import Network
 
 CALIBRATION = 32
@@ -60,30 +64,30 @@ class Checkpoint:
 
     @cached_property
     def images(self) -> torch.Tensor:
-        """Every image of the set, decoded: uint8 (N, 3, S, S), channels-last."""
+        """Every image of the set, decoded."""
         _, card = self.load()
-        refs: tuple[ImageRef, ...] = load_split(self.shards, "train,val").images
-        with product.own_loader("host", card.preprocess, batch_size=len(refs)) as loader:
-            return next(iter(loader.batches(refs))).images
+        return decoded(load_split(self.shards, "train,val").images, card.preprocess)
+
+
+def decoded(refs: Sequence[ImageRef], preprocess: Preprocess) -> torch.Tensor:
+    """All images in one batch: uint8 (N, 3, S, S), channels-last."""
+    with product.own_loader("host", preprocess, batch_size=len(refs)) as loader:
+        return next(iter(loader.batches(refs))).images
 
 
 def make_checkpoint(backbone: str, scratch: Path, *, size: int = ModelConfig.size) -> Checkpoint:
-    """Train the head of a backbone on real images, or on drawn ones where there are none.
-
-    The folder keeps the set and the checkpoints; existing ones are reused.
-    """
+    """Train the head of a backbone on real images, or on drawn ones where there are none."""
     weights = _weights(backbone)
     source, images = _source(scratch)
     shards, run = scratch / "checkpoint-shards", scratch / f"checkpoint-{backbone}"
     if not shards.exists():
         product.pack(source, shards)
-    if not run.exists():
-        start = weights
-        if weights == "none":
-            start = str(scratch / f"{backbone}.safetensors")
-            _settle(backbone, shards, size=size, file=Path(start))
-        product.train(shards, run, backbone=backbone, weights=start, size=size)
-        _quantize(run, shards)
+    start = weights
+    if weights == "none":
+        start = str(scratch / f"{backbone}.safetensors")
+        _settle(backbone, shards, size=size, file=Path(start))
+    product.train(shards, run, backbone=backbone, weights=start, size=size)
+    _quantize(run, shards)
     described = "random weights" if weights == "none" else "ImageNet weights"
     return Checkpoint(backbone, run, shards, weights, f"{described}, head trained on {images}")
 
@@ -91,10 +95,8 @@ def make_checkpoint(backbone: str, scratch: Path, *, size: int = ModelConfig.siz
 def _settle(backbone: str, shards: Path, *, size: int, file: Path) -> None:
     """Write random weights that tell the images apart."""
     preprocess = input_preprocess(backbone, weights="none", size=size)
-    refs = load_split(shards, "train,val").images[:_SETTLED_ON]
-    with product.own_loader("host", preprocess, batch_size=len(refs)) as loader:
-        images = preprocess.normalize(next(iter(loader.batches(refs))).images)
-    save_file({**settled_weights(backbone, images)}, file)
+    images = decoded(load_split(shards, "train,val").images[:_SETTLED_ON], preprocess)
+    save_file({**settled_weights(backbone, preprocess.normalize(images))}, file)
 
 
 def _quantize(run: Path, shards: Path) -> None:
@@ -102,15 +104,23 @@ def _quantize(run: Path, shards: Path) -> None:
 
     Where that fails, the contestant is absent with the reason 'has no int8 model'.
     """
+    settings: dict[str, Any] = {"max_map_drop": 1.0, "max_changed": 1.0, "progress": False}
     with suppress(Error):
-        product.quantize(
-            run, shards=shards, calibration_images=CALIBRATION, max_map_drop=1.0, max_changed=1.0
-        )
+        vs.quantize(run, shards=shards, calibration_images=CALIBRATION, **settings)
+
+
+def save_untrained(folder: Path, *, size: int) -> Path:
+    """A small network with random weights, for contests that measure everything else."""
+    torch.manual_seed(0)
+    network = build_network("squeezenet1_1", classes=len(VOC_CLASSES), weights="none", size=size)
+    card = ModelCard("squeezenet1_1", VOC_CLASSES, Preprocess(size=size), 0.5, "none")
+    save_checkpoint(folder, network, card)
+    return folder
 
 
 def _weights(backbone: str) -> str:
     """ImageNet weights if they are on this machine; nothing is downloaded."""
-    beside = real_data() / "weights" / f"{backbone}-imagenet.pth"
+    beside = real_voc().with_name("weights") / f"{backbone}-imagenet.pth"
     if beside.is_file():
         return str(beside)
     preset = torchvision.models.get_model_weights(backbone).DEFAULT
@@ -119,7 +129,7 @@ def _weights(backbone: str) -> str:
 
 
 def _source(scratch: Path) -> tuple[Path, str]:
-    real = real_data() / "voc2012-100"
+    real = real_voc()
     if real.is_dir():
         return real, "100 real VOC photographs"
     drawn = scratch / "checkpoint-drawn"

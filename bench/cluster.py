@@ -2,24 +2,24 @@
 
 The workers' network sleeps, so that 16 of them need no more than this machine's cores; what is
 measured is everything else: handing out, sending rows back, writing and committing parts in the
-driver. The simulation takes these measured costs to 1,000 workers and a billion images.
+driver. The simulation takes the measured cost of a commit to 1,000 workers and a billion images.
 """
 
 from __future__ import annotations
 
 import heapq
+import statistics
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bench.outcome import Outcome, held
+from bench.product import rows_format, write_rows
 from bench.timing import Rate
-from vocscore.scoring.formats.choice import choose
-from vocscore.scoring.formats.selection import Selection
 from vocscore.scoring.output.ledger import open_ledger
 from vocscore.scoring.output.rows import Rows
 from vocscore.scoring.output.unit_record import UnitRecord
@@ -31,6 +31,7 @@ from vocscore.workers.shares import Share
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
+    from pathlib import Path
 
     from bench.contests import Options
 
@@ -42,11 +43,9 @@ SIMULATED = (1, 16, 100, 300, 1000)
 IMAGES = 10**9
 SPREAD = 0.1
 """Standard deviation of a unit's duration in the simulation, relative to its mean."""
-NAMES = tuple(f"class{number:02d}" for number in range(CLASSES))
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(NamedTuple):
     """An item: images that are only numbers."""
 
     number: int
@@ -85,14 +84,19 @@ def rows_of(number: int) -> Rows:
     return Rows(names, random.random((UNIT, CLASSES), dtype=np.float32), {})
 
 
-@dataclass
-class Committed:
-    """What the driver did: seconds from the first to the last unit, and in its own commits."""
+class Committed(NamedTuple):
+    """What the driver did in one run.
 
-    seconds: float
+    Attributes:
+        efficiency: percent of the ideal rate, from the first to the last unit.
+        commit, merge: seconds per unit.
+        same: whether the rows are those written without workers.
+    """
+
+    efficiency: float
     commit: float
     merge: float
-    data: bytes
+    same: bool
 
 
 def run(options: Options) -> Iterator[Outcome]:
@@ -102,88 +106,64 @@ def run(options: Options) -> Iterator[Outcome]:
         for repeat in range(options.repeats):
             for workers in WORKERS:
                 file = options.scratch / f"cluster-{repeat}-{workers}.csv"
-                found[workers].append(committed(file, workers, units=UNITS_EACH * workers))
-    same = all(
-        made.data == serial(options.scratch, UNITS_EACH * workers)
-        for workers, each in found.items()
-        for made in each
-    )
-    efficiency = {
-        f"{workers} workers": Rate(
-            tuple(100 * UNITS_EACH * SECONDS / made.seconds for made in each)
-        )
-        for workers, each in found.items()
-    }
+                found[workers].append(committed(file, workers))
+    same = all(one.same for each in found.values() for one in each)
     last = found[WORKERS[-1]]
-    units = UNITS_EACH * WORKERS[-1]
-    commit = float(np.median([made.commit / units for made in last]))
-    merge = float(np.median([made.merge / units for made in last]))
-    reached = efficiency[f"{WORKERS[-1]} workers"].median
+    reached = statistics.median(one.efficiency for one in last)
+    commit = statistics.median(one.commit for one in last)
+    goal = held(reached >= EFFICIENCY)
     yield Outcome(
         contest="cluster",
         title=f"share of the ideal rate by workers that sleep {SECONDS:g} s per unit of {UNIT} "
         "images, CSV, one driver",
         unit="% of ideal",
-        rates=efficiency,
+        rates={
+            f"{workers} workers": Rate(tuple(one.efficiency for one in each))
+            for workers, each in found.items()
+        },
         key={"part": "scaling"},
-        facts={"bytes equal": same, "seconds per commit": commit, "merge per unit": merge},
+        facts={
+            "bytes equal": same,
+            "seconds per commit": commit,
+            "merge per unit": statistics.median(one.merge for one in last),
+        },
         lines=(
-            (
-                f"at 16 workers {reached:.1f}% of ideal, {EFFICIENCY}% wanted: "
-                f"{held(reached >= EFFICIENCY)}; rows equal those of one process: {held(same)}"
-            ),
+            f"at {WORKERS[-1]} workers {reached:.1f}% of ideal, {EFFICIENCY}% wanted: {goal}",
+            f"rows equal those of one process: {held(same)}",
         ),
     )
     yield simulated(commit)
 
 
-def committed(file: Path, workers: int, *, units: int) -> Committed:
+def committed(file: Path, workers: int) -> Committed:
     """Score units with some workers of a cluster of its own; the driver commits and joins."""
-    form, spent = csv(), 0.0
-
-    def commit(number: int, rows: Rows) -> None:
-        ledger.commit(number, UnitRecord(UNIT), lambda part: form.write(part, rows))
-
+    names = tuple(f"class{number:02d}" for number in range(CLASSES))
+    form = rows_format(file, names)
+    units, spent = UNITS_EACH * workers, 0.0
     with open_ledger(file, {"bench": units}, suffix=form.suffix, overwrite=True) as ledger:
-        cluster = RayCluster("ray")
-        transport = RayTransport(cluster, Sleeping(), Share(workers, 0, 0.0))
+        transport = RayTransport(RayCluster("ray"), Sleeping(), Share(workers, 0, 0.0))
         with closing(Dispatcher(transport)) as dispatcher:
             begun = time.perf_counter()
             for message, _ in dispatcher.run(iter(map(Unit, range(units)))):
                 started = time.perf_counter()
-                commit(message.number, message.value)
+                write = partial(form.write, rows=message.value)
+                ledger.commit(message.number, UnitRecord(UNIT), write)
                 spent += time.perf_counter() - started
             seconds = time.perf_counter() - begun
         started = time.perf_counter()
         ledger.merge(units, form.merge)
-    return Committed(seconds, spent, time.perf_counter() - started, file.read_bytes())
-
-
-def csv() -> Any:
-    """The format that writes the parts."""
-    choice = choose(Path("rows.csv"), folder_format=None)
-    return choice.open(NAMES, 0.5, selection=Selection(), origin={}, activation="sigmoid")
-
-
-def serial(folder: Path, units: int) -> bytes:
-    """The same rows, written in order without workers."""
-    form, parts, whole = csv(), [], folder / "serial.csv"
-    for number in range(units):
-        parts.append(folder / f"serial-{number}")
-        with parts[-1].open("wb") as part:
-            form.write(part, rows_of(number))
-    with whole.open("wb") as file:
-        form.merge(file, parts)
-    return whole.read_bytes()
+        merging = time.perf_counter() - started
+    serial = write_rows(file.with_name(f"serial-{file.name}"), names, map(rows_of, range(units)))
+    same = serial.read_bytes() == file.read_bytes()
+    return Committed(100 * UNITS_EACH * SECONDS / seconds, spent / units, merging / units, same)
 
 
 def simulated(commit: float) -> Outcome:
     """Run the hand-out of a billion images in events, with one committer."""
-    units = -(-IMAGES // UNIT)
-    rates = {}
+    units, rates = -(-IMAGES // UNIT), {}
     for workers in SIMULATED:
-        hours = simulate(units, workers=workers, unit=SECONDS, commit=commit) / 3600
-        rates[f"{workers} workers"] = Rate((100 * units * SECONDS / workers / 3600 / hours,))
+        seconds = simulate(units, workers=workers, unit=SECONDS, commit=commit)
+        rates[f"{workers} workers"] = Rate((100 * units * SECONDS / workers / seconds,))
     binds = int(SECONDS / commit)
     return Outcome(
         contest="cluster",
@@ -194,15 +174,13 @@ def simulated(commit: float) -> Outcome:
         key={"part": "simulation"},
         facts={"committer binds at workers": binds, "images/s there": UNIT / commit},
         lines=(
-            (
-                f"the committer binds at {binds} workers, {UNIT / commit:,.0f} images/s: then "
-                "units of several outputs, or jobs without a driver (--units), go on"
-            ),
+            f"the committer binds at {binds} workers, {UNIT / commit:,.0f} images/s",
+            "beyond: units of several outputs, or jobs without a driver (--units)",
         ),
     )
 
 
-def simulate(units: int, *, workers: int, unit: float, commit: float, seed: int = 0) -> float:
+def simulate(units: int, *, workers: int, unit: float, commit: float) -> float:
     """Seconds until all units are committed.
 
     Workers have two units in hand, so none waits for its next unit unless the driver is two units
@@ -213,22 +191,22 @@ def simulate(units: int, *, workers: int, unit: float, commit: float, seed: int 
         workers: number of workers.
         unit: mean seconds of a unit on a worker.
         commit: seconds of the driver per unit.
-        seed: of the durations.
     """
-    durations = np.random.default_rng(seed).normal(unit, SPREAD * unit, units).clip(unit / 10)
-    handed, driver = 0, 0.0
+    durations = np.random.default_rng(0).normal(unit, SPREAD * unit, units).clip(unit / 10)
+    left, driver = iter(durations), 0.0
     free = [0.0] * workers  # when each has finished what it was handed
     finished: list[tuple[float, int]] = []
-    for worker in list(range(workers)) * 2:
-        if handed < units:
-            free[worker] += durations[handed]
+
+    def hand(worker: int) -> None:
+        seconds = next(left, None)
+        if seconds is not None:
+            free[worker] = max(free[worker], driver) + seconds
             heapq.heappush(finished, (free[worker], worker))
-            handed += 1
+
+    for worker in [*range(workers)] * 2:
+        hand(worker)
     while finished:
         at, worker = heapq.heappop(finished)
         driver = max(driver, at) + commit
-        if handed < units:
-            free[worker] = max(free[worker], driver) + durations[handed]
-            heapq.heappush(finished, (free[worker], worker))
-            handed += 1
+        hand(worker)
     return driver

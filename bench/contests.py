@@ -125,14 +125,12 @@ CONTESTS = {
     "raw": Contest("raw:run", "raw shards to batches, beside JPEGs and the disk alone"),
     "pack": Contest("pack:run", "VOC tree to shards, beside tar and decoding once"),
     "heads": Contest("heads:run", "heads and classic methods, over splits", in_all=False),
-    "plan": Contest("plan:run", "what 'plan' predicts, beside real runs", in_all=False),
+    "plan": Contest("processes:plan", "what 'plan' predicts, beside real runs", in_all=False),
     "gpu": Contest("gpu:run", "everything about a GPU, in 8 minutes", in_all=False),
     "view": Contest("view:run", "the page over a million rows", in_all=False),
     "cluster": Contest("cluster:run", "workers of a Ray cluster that sleep", in_all=False),
     "remote": Contest("remote:run", "object storage behind 30 ms", in_all=False),
     "cores": Contest("cores:run", "more cores, simulated by sleeping", in_all=False),
-    "memory": Contest("processes:memory", "memory per additional input", in_all=False),
-    "large": Contest(
-        "large_images:large_images", "memory of large images, by threads", in_all=False
-    ),
+    "memory": Contest("memory:per_input", "memory per additional input", in_all=False),
+    "large": Contest("memory:large", "memory of large images, by threads", in_all=False),
 }

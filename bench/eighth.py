@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import closing, contextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 from unittest import mock
 
@@ -12,16 +11,14 @@ import torch
 
 from bench.outcome import Outcome
 from bench.product import own_loader
-from bench.timing import Timed, interleave
+from bench.timing import Timed, consume, interleave
 from shards.images import baseline, scans
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from bench.contests import Options
-    from shards.sample import ImageRef
-    from vocscore.pipeline.batch import ImageLoader
 
 _KINDS = ("mosaic", "progressive")
 _NUMBER, _BATCH = 64, 8
@@ -42,18 +39,24 @@ def run(options: Options) -> Iterator[Outcome]:
         raise ValueError(f"--kind {options.kind}: one of {_KINDS}")
     images = options.image_set(_NUMBER)
     with closing(own_loader("host", Preprocess(), batch_size=_BATCH)) as loader:
-        different = images.refs[:4]
+
+        def used() -> Timed:
+            """Processor time of all threads: other programs on the machine matter less to it."""
+            started = time.process_time()
+            return Timed(consume(loader, images.refs), time.process_time() - started)
+
+        def everything() -> Timed:
+            with _all_decoded():
+                return used()
+
+        def pixels() -> torch.Tensor:
+            return torch.cat([batch.images for batch in loader.batches(images.refs[:4])])
+
         with _all_decoded():
-            truth = _pixels(loader, different)
-        if not torch.equal(_pixels(loader, different), truth):
+            truth = pixels()
+        if not torch.equal(pixels(), truth):
             raise ValueError("the pixels differ")
-        rates = interleave(
-            {
-                ALL: partial(_all, loader, images.refs),
-                USED: partial(_turn, loader, images.refs),
-            },
-            repeats=options.repeats,
-        )
+        rates = interleave({ALL: everything, USED: used}, repeats=options.repeats)
     yield Outcome(
         contest="eighth",
         title="eighth: 12 megapixels to batches of 256x256, by processor time",
@@ -73,19 +76,3 @@ def _all_decoded() -> Iterator[None]:
         mock.patch.object(scans, "for_an_eighth", return_value=None),
     ):
         yield
-
-
-def _pixels(loader: ImageLoader, refs: Sequence[ImageRef]) -> torch.Tensor:
-    return torch.cat([batch.images for batch in loader.batches(refs)])
-
-
-def _turn(loader: ImageLoader, refs: Sequence[ImageRef]) -> Timed:
-    """Processor time of all threads: other programs on the machine matter less to it."""
-    started = time.process_time()
-    images = sum(len(batch.rows) for batch in loader.batches(refs))
-    return Timed(images, time.process_time() - started)
-
-
-def _all(loader: ImageLoader, refs: Sequence[ImageRef]) -> Timed:
-    with _all_decoded():
-        return _turn(loader, refs)

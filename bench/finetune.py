@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,28 +13,28 @@ from torch import nn
 
 from bench import product
 from bench.agreement import Agreement, Limit, agreement
+from bench.checkpoints import decoded
 from bench.outcome import Outcome, held
-from bench.peers.dataloader import open_usual
 from bench.peers.loops import USUAL
-from bench.peers.task import Task
+from bench.peers.training import UsualTraining
 from bench.timing import interleave
-from bench.training import TRAINED, loose, masked_sum, pack
+from bench.training import CLASSES, TRAINED, loose, probabilities
 from shards.reader import load_split
 from vocscore.config.model import ModelConfig
 from vocscore.config.optimization import OptimizationConfig
-from vocscore.config.training import DataConfig
-from vocscore.machine import usable_cores
+from vocscore.config.training import DataConfig, TrainConfig
 from vocscore.models.network import build_network, input_preprocess
+from vocscore.training.setup import open_fit
+from vocscore.training.splits import Splits
 from vocscore.training.trainer import epoch_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
 
     from bench.contests import Options
-    from bench.peers.task import Loader
     from shards.reader import LabeledImages
     from vocscore.models.network import Network
     from vocscore.pipeline.preprocess import Preprocess
@@ -48,30 +49,36 @@ _SEED = 0
 
 def run(options: Options) -> Iterator[Outcome]:
     """Images per second in training, by backbone."""
-    images = options.image_set(IMAGES)
-    scratch = options.scratch / "finetune"
+    images, scratch = options.image_set(IMAGES), options.scratch / "finetune"
     scratch.mkdir()
-    split = load_split(pack(images, scratch), DataConfig.train_split)
+    product.pack_images(images.folder, scratch / "shards", classes=CLASSES, train_fraction=0.7)
+    split = load_split(scratch / "shards", DataConfig.train_split)
     order = epoch_order(len(split.images), seed=_SEED, epoch=1)
     refs = loose([split.images[row] for row in order], scratch / "loose")
     for backbone in options.backbones:
         torch.manual_seed(_SEED)
         network = build_network(backbone, classes=split.labels.shape[1], weights="none", size=SIZE)
         preprocess = input_preprocess(backbone, weights="none", size=SIZE)
-        batch, workers = OptimizationConfig.batch_size, usable_cores()
-        task = Task(refs, preprocess, batch=batch, workers=workers, scratch=scratch)
-        with closing(open_usual(task)) as loader:
-            found = prove_equal(network, split, loader, split.labels[order], preprocess)
-            plain = UsualTraining(network, loader, split.labels[order])
-            with closing(product.Finetuning(network, split, preprocess, seed=_SEED)) as ours:
-                rates = interleave({USUAL: plain.epoch, OURS: ours}, repeats=options.repeats)
+        usual = partial(
+            UsualTraining,
+            preprocess=preprocess,
+            refs=refs,
+            labels=split.labels[order],
+            scratch=scratch,
+        )
+        ours = partial(Finetuning, split=split, preprocess=preprocess)
+        pixels = decoded(split.images, preprocess)
+        answers = partial(probabilities, preprocess=preprocess, images=pixels)
+        found = prove_equal(network, usual, ours, answers=answers)
+        with closing(usual(network)) as plain, closing(ours(network)) as own:
+            rates = interleave({USUAL: plain.epoch, OURS: own.epoch}, repeats=options.repeats)
         ratio = rates[OURS].median / rates[USUAL].median
         won = held(ratio >= LEAST_RATIO)
         yield Outcome(
             contest="finetune",
             title=(
-                f"fine-tuning, {backbone}: every layer, batches of {batch}, {SIZE}x{SIZE} pixels, "
-                f"on {options.where}"
+                f"fine-tuning, {backbone}: every layer, batches of {OptimizationConfig.batch_size},"
+                f" {SIZE}x{SIZE} pixels, on {options.where}"
             ),
             rates=rates,
             peers=(USUAL,),
@@ -84,49 +91,46 @@ def run(options: Options) -> Iterator[Outcome]:
         )
 
 
-class UsualTraining:
-    """The loop that people write: float32, planes of channels, one step per batch.
+class Finetuning:
+    """The part of `train --tune all` that trains, from a network's weights, which are copied.
 
-    https://github.com/pytorch/vision/blob/main/references/classification/train.py
-    (`train_one_epoch`), with the loss and the optimizer of `vocscore train`.
-
-    Args:
-        network: copied.
-        loader: of the images, in the order of training.
-        labels: of the same images, 1, 0, or -1 (ignored), shape (N, C).
+    The first image is also the validation split.
     """
 
-    def __init__(self, network: Network, loader: Loader, labels: NDArray[np.int8]) -> None:
-        self.network = copy.deepcopy(network).train()
-        self._loader = loader
-        self._labels = labels
-        self._optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            lr=OptimizationConfig.learning_rate,
-            momentum=OptimizationConfig.momentum,
-        )
+    def __init__(self, network: Network, split: LabeledImages, preprocess: Preprocess) -> None:
+        choice = OptimizationConfig(tune="all", precision="auto")
+        self._decoding = product.own_decoding(preprocess, choice)
+        first = replace(split, images=split.images[:1], labels=split.labels[:1])
+        config = TrainConfig(data=DataConfig(seed=_SEED), optimization=choice)
+        splits, decoding = Splits(split, first), self._decoding
+        trainer = open_fit(copy.deepcopy(network), splits, decoding, config, features=())
+        assert trainer is not None
+        self._trainer = trainer
+        self._images, self._epochs = len(split.images), 0
 
     def epoch(self) -> int:
         """Train on every image once; return their number."""
-        images = 0
-        for ready in self._loader.batches():
-            truth = self._labels[list(ready.rows)]
-            loss = masked_sum(self.network(ready.images), truth) / int((truth >= 0).sum())
-            self._optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._optimizer.step()
-            images += len(ready.rows)
-        return images
+        self._epochs += 1
+        self._trainer.epoch(self._epochs)
+        return self._images
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The state of the trained network."""
+        return self._trainer.weights()
+
+    def close(self) -> None:
+        """End the loader's threads."""
+        self._decoding.loader.close()
 
 
 def prove_equal(
     network: Network,
-    split: LabeledImages,
-    loader: Loader,
-    labels: NDArray[np.int8],
-    preprocess: Preprocess,
+    usual: Callable[[Network], UsualTraining],
+    ours: Callable[[Network], Finetuning],
+    *,
+    answers: Callable[[Network], NDArray[np.float32]],
 ) -> Agreement:
-    """Train a copy of a network in both ways for an epoch, and compare their probabilities.
+    """Train a network in both ways for an epoch, and compare their probabilities.
 
     Without dropout, whose random numbers are drawn in another order.
 
@@ -137,26 +141,17 @@ def prove_equal(
     for module in network.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-    plain = UsualTraining(network, loader, labels)
-    plain.epoch()
-    with closing(product.Finetuning(network, split, preprocess, seed=_SEED)) as ours:
-        ours()
+    with closing(usual(network)) as plain, closing(ours(network)) as own:
+        plain.epoch()
+        own.epoch()
         trained = copy.deepcopy(network)
-        trained.load_state_dict(ours.weights())
-    with product.own_loader("host", preprocess, batch_size=len(split.images)) as own:
-        pixels = next(iter(own.batches(split.images))).images
-    answers = [_answers(one, preprocess, pixels) for one in (plain.network, trained, network)]
+        trained.load_state_dict(own.weights())
+    truth = answers(plain.network)
     compared, moved = (
-        agreement(answers[0], one, threshold=ModelConfig.threshold) for one in answers[1:]
+        agreement(truth, answers(one), threshold=ModelConfig.threshold)
+        for one in (trained, network)
     )
-    limit = Limit(min(TRAINED.largest_difference, moved.largest_difference / 10), TRAINED.changed)
-    if limit.broken(compared):
+    most = min(TRAINED.largest_difference, moved.largest_difference / 10)
+    if (limit := Limit(most, TRAINED.changed)).broken(compared):
         raise ValueError(f"{OURS}: {compared}; beyond {limit}")
     return compared
-
-
-@torch.inference_mode()
-def _answers(network: Network, preprocess: Preprocess, pixels: torch.Tensor) -> NDArray[np.float32]:
-    network.eval()
-    parts = [network(preprocess.normalize(some)).sigmoid() for some in torch.split(pixels, 20)]
-    return torch.cat(parts).numpy()

@@ -8,17 +8,19 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from bench import gpu_decoding, gpu_raw
+from bench import gpu_decoding, raw
 from bench.contests import CONTESTS
+from bench.models import enough, run_through
 from bench.outcome import Outcome
-from bench.product import own_loader
+from bench.score import DECODE, ScoreContest, bottleneck, ceiling, ours
+from bench.timing import Timed, consume, interleave
 from vocscore.errors import DeviceError
-from vocscore.pipeline.preprocess import Preprocess
+from vocscore.machine import usable_cores
 from vocscore.runtime import resolve_device
 
 if TYPE_CHECKING:
@@ -28,40 +30,40 @@ if TYPE_CHECKING:
 
     Section = Callable[[Options], Iterator[Outcome]]
 
-COMPARED = 200
+BACKBONE = "resnet18"
+"""A small network, whose scoring loading may bound."""
 
 
-def pixels(options: Options) -> Iterator[Outcome]:
-    """Compare DALI's pixels on the device with the host loader's."""
-    for kind in ("voc", "resized"):
-        asked = replace(options, kind=kind, images=min(COMPARED, options.images or COMPARED))
-        images = asked.image_set(COMPARED)
-        found = []
-        for name, device in (("host", "cpu"), ("dali", options.device)):
-            with own_loader(name, Preprocess(), device=device) as loader:
-                batches = list(loader.batches(images.refs))
-            order = np.argsort(np.concatenate([batch.rows for batch in batches]))
-            found.append(torch.cat([batch.images.cpu() for batch in batches])[order].short())
-        apart = (found[0] - found[1]).abs()
-        facts = {
-            "largest_gray_levels": int(apart.max()),
-            "mean_gray_levels": float(apart.float().mean()),
-            "share_beyond_3": float((apart > 3).float().mean()),
+def score_raw(options: Options) -> Iterator[Outcome]:
+    """Rates from raw shards to CSV, beside loading and the network alone."""
+    images = raw.packed(options.image_set(raw.ON_GPU), options.scratch / "raw")
+    own = replace(options, scratch=options.scratch / "raw-score")
+    contest = ScoreContest(own, BACKBONE, names=("default",))
+    runtime, refs = contest.runtimes["default"], images.refs
+    with contest.loader(options.device) as loader:
+        first = next(iter(loader.batches(refs))).images
+        ready = enough(torch.split(first, options.group), runtime, number=len(refs))
+        work: dict[str, Callable[[], int | Timed]] = {
+            DECODE: partial(consume, loader, refs, device=options.device),
+            ceiling("default"): partial(run_through, runtime, ready),
+            ours("default"): partial(contest.score, "default", images.folder, len(refs)),
         }
-        yield Outcome(
-            contest="gpu",
-            title=f"pixels: DALI on {options.device} beside the host loader",
-            key={**images.key, "part": "pixels"},
-            facts={**images.facts, **facts},
-            lines=(", ".join(f"{name.replace('_', ' ')} {n:.5g}" for name, n in facts.items()),),
-        )
+        rates = interleave(work, repeats=options.repeats)
+    yield Outcome(
+        contest="gpu",
+        title=f"raw shards to CSV, {BACKBONE}, on {options.where}, {usable_cores()} cores",
+        rates=rates,
+        ceilings={ours("default"): bottleneck("default", rates)},
+        key={**images.key, "part": "raw score", "backbone": BACKBONE},
+        facts={**images.facts, "weights": contest.checkpoint.weights},
+    )
 
 
 SECTIONS: Mapping[str, Section] = {
-    "pixels": pixels,
     "bad files": CONTESTS["dirty"].run,
     "engines": gpu_decoding.run,
-    "raw shards": gpu_raw.run,
+    "raw shards": CONTESTS["raw"].run,
+    "score, raw shards": score_raw,
     "ceilings": CONTESTS["ceilings"].run,
     "models": CONTESTS["models"].run,
     "score": CONTESTS["score"].run,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,6 @@ from bench.outcome import Outcome, held
 from bench.product import own_loader
 from bench.timing import consume, interleave, synchronize
 from shards.images import image_file, jpeg
-from shards.sample import ImageRef
 from vocscore.config.compute import MAX_PIXELS
 from vocscore.machine import usable_cores
 from vocscore.pipeline.dali import DaliLoader
@@ -26,15 +23,14 @@ from vocscore.pipeline.preprocess import Preprocess
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import torch
+
     from bench.contests import Options
     from bench.timing import Rate
-    from vocscore.pipeline.batch import ImageLoader
     from vocscore.pipeline.dali_decoder import Decoder
 
 IMAGES = {"mosaic": 256, "voc": 4096, "medium": 512}
 """Kind -> images per turn on a GPU. The most important kind first."""
-_DIFFERENT = 128
-"""Files; a turn reads each of them several times."""
 _ON_CPU = 64
 """Divides the number of images where there is no GPU."""
 BATCH = 64
@@ -43,21 +39,6 @@ LOADS = (DEFAULT_TUNING.hw_decoder_load, 1.0)
 MOST_MEAN = 2.0
 """Gray levels between both, as a mean: other decoders, and a decode at 1/8."""
 HOST, ROUTED, CHECK = "vocscore, host", "vocscore, DALI", "check of every coefficient, cores"
-
-
-@dataclass(frozen=True)
-class Compared:
-    """The same images in memory and as files.
-
-    Attributes:
-        refs: the files, repeated.
-        data: their bytes.
-        pixels: of an image, on average.
-    """
-
-    refs: Sequence[ImageRef]
-    data: Sequence[bytes]
-    pixels: float
 
 
 def graph(load: float) -> str:
@@ -69,40 +50,45 @@ def run(options: Options) -> Iterator[Outcome]:
     """An outcome per kind of images: all that the graph could decode, wherever they are decoded."""
     for kind, most in IMAGES.items():
         number = options.images or (most if options.on_gpu else most // _ON_CPU)
-        yield compare_decoders(replace(options, kind=kind), number)
+        yield compare_decoders(replace(options, kind=kind, images=number))
 
 
-def compare_decoders(options: Options, number: int) -> Outcome:
+def compare_decoders(options: Options) -> Outcome:
     """Rates of one kind by the host, by the graph, and by the loader, which chooses."""
-    some = replace(options, images=min(_DIFFERENT, number)).image_set(_DIFFERENT)
-    images = _repeated(some.refs, number)
-    engines = jpeg_engines(options.device)
+    images, device, engines = options.image_set(0), options.device, jpeg_engines(options.device)
+    data = [Path(ref.file).read_bytes() for ref in images.refs]
+    heads = map(image_file.probe, data)
+    pixels = sum(head.width * head.height for head in heads) / len(data)
     with ExitStack() as stack:
-        host = stack.enter_context(_loader("host", options))
-        routed = stack.enter_context(_loader("dali", options))
-        decoders = {load: _decoder(load, options, stack) for load in LOADS}
-        apart = _mean_difference(images, host=host, decoder=decoders[1.0])
+        host, routed = (
+            stack.enter_context(own_loader(name, Preprocess(), batch_size=BATCH, device=device))
+            for name in ("host", "dali")
+        )
+        decoders = {load: _decoder(load, device, stack) for load in LOADS}
+        first = next(iter(host.batches(images.refs[:BATCH]))).images
+        decoders[1.0].submit(data[:BATCH])
+        apart = mean_difference(decoders[1.0].collect(), first)
         pool = stack.enter_context(ThreadPoolExecutor(usable_cores()))
         work: dict[str, Callable[[], int]] = {
-            HOST: lambda: consume(host.batches(images.refs), options.device),
-            ROUTED: lambda: consume(routed.batches(images.refs), options.device),
-            CHECK: lambda: _checked(pool, images.data),
+            HOST: partial(consume, host, images.refs, device=device),
+            ROUTED: partial(consume, routed, images.refs, device=device),
+            CHECK: lambda: sum(1 for _ in pool.map(jpeg.check, data)),
         }
         for load, decoder in decoders.items():
-            work[graph(load)] = partial(decode, decoder, images.data, options.device)
+            work[graph(load)] = partial(decode, decoder, data, device)
         rates = interleave(work, repeats=options.repeats)
     return Outcome(
         contest="gpu",
         title=f"JPEGs to batches of 256x256 on {options.where}, and on {usable_cores()} cores",
         rates=rates,
-        key={**some.key, "part": "engines"},
+        key={**images.key, "part": "engines"},
         facts={
-            **some.facts,
-            "pixels": images.pixels,
+            **images.facts,
+            "pixels": pixels,
             "jpeg_engines": engines,
             "mean_gray_levels": apart,
         },
-        lines=tuple(_lines(rates, images.pixels, engines)) if options.on_gpu else (),
+        lines=tuple(_lines(rates, pixels, engines)) if options.on_gpu else (),
     )
 
 
@@ -120,54 +106,31 @@ def _lines(rates: dict[str, Rate], pixels: float, engines: int | None) -> Iterat
 
 
 def decode(decoder: Decoder, data: Sequence[bytes], device: str) -> int:
-    """Decode files by the graph alone; return their number.
+    """Decode files by the graph alone, as many batches in flight as the loader has.
 
     Raises:
         ValueError: the graph failed.
     """
-    left, done, in_flight = iter(data), 0, deque[int]()
-    while True:
-        batch = list(islice(left, BATCH))
-        if batch:
-            decoder.submit(batch)
-            in_flight.append(len(batch))
-        if len(in_flight) > DEFAULT_TUNING.in_flight or (in_flight and not batch):
-            done += _collected(decoder, in_flight.popleft())
-        elif not batch:
-            break
+    batches = [list(data[at : at + BATCH]) for at in range(0, len(data), BATCH)]
+    late = DEFAULT_TUNING.in_flight
+    for place in range(len(batches) + late):
+        if place < len(batches):
+            decoder.submit(batches[place])
+        if place >= late:
+            found = decoder.collect()
+            if found is None or len(found) != len(batches[place - late]):
+                raise ValueError("DALI could not decode a batch")
     synchronize(device)
-    return done
+    return len(data)
 
 
-def _collected(decoder: Decoder, number: int) -> int:
-    found = decoder.collect()
-    if found is None or len(found) != number:
-        raise ValueError("DALI could not decode a batch")
-    return number
-
-
-def _repeated(files: Sequence[ImageRef], number: int) -> Compared:
-    contents = [Path(ref.file).read_bytes() for ref in files]
-    heads = [image_file.probe(data) for data in contents]
-    places = [row % len(files) for row in range(number)]
-    return Compared(
-        [ImageRef(f"{row:06d}", files[place].file) for row, place in enumerate(places)],
-        [contents[place] for place in places],
-        sum(heads[place].width * heads[place].height for place in places) / number,
-    )
-
-
-def _loader(name: str, options: Options) -> ImageLoader:
-    return own_loader(name, Preprocess(), batch_size=BATCH, device=options.device)
-
-
-def _decoder(load: float, options: Options, stack: ExitStack) -> Decoder:
+def _decoder(load: float, device: str, stack: ExitStack) -> Decoder:
     """The graph of a loader, which is not used otherwise."""
     loader = DaliLoader(
         Preprocess(),
         batch_size=BATCH,
         threads=usable_cores(),
-        device=options.device,
+        device=device,
         max_pixels=MAX_PIXELS,
         tuning=Tuning(hw_decoder_load=load),
     )
@@ -175,22 +138,15 @@ def _decoder(load: float, options: Options, stack: ExitStack) -> Decoder:
     return loader.open_decoder()
 
 
-def _mean_difference(images: Compared, *, host: ImageLoader, decoder: Decoder) -> float:
-    """Compare a batch of the host's with the graph's, in gray levels.
+def mean_difference(found: torch.Tensor | None, truth: torch.Tensor) -> float:
+    """Compare a batch of the graph's with the host's, in gray levels.
 
     Raises:
         ValueError: they are not the same images.
     """
-    first = next(iter(host.batches(images.refs[:BATCH])))
-    decoder.submit(list(images.data[:BATCH]))
-    found = decoder.collect()
-    if found is None or len(found) != len(first.images):
+    if found is None or len(found) != len(truth):
         raise ValueError("DALI could not decode the images")
-    apart = float((found.cpu().short() - first.images.cpu().short()).abs().float().mean())
+    apart = float((found.cpu().short() - truth.cpu().short()).abs().float().mean())
     if not apart <= MOST_MEAN:
         raise ValueError(f"{apart:.2f} gray levels between the graph and the host")
     return apart
-
-
-def _checked(pool: ThreadPoolExecutor, data: Sequence[bytes]) -> int:
-    return sum(1 for _ in pool.map(jpeg.check, data))

@@ -7,12 +7,10 @@ of every figure; scikit-learn's methods, which cannot leave them out, learn them
 from __future__ import annotations
 
 import math
-import os
 import statistics
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,32 +18,31 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from bench import classic, product
+from bench.checkpoints import decoded
 from bench.contests import BACKBONES
+from bench.images import real_voc
 from bench.outcome import Outcome
 from shards.manifest import NAME as MANIFEST
 from shards.manifest import read_manifest
 from shards.splitting.stratify import stratify
 from shards.synthetic.voc import draw_voc
-from vocscore.config.compute import DecodeConfig
 from vocscore.config.groups import build
 from vocscore.config.model import ModelConfig
 from vocscore.config.optimization import OptimizationConfig
 from vocscore.config.training import DataConfig, TrainConfig
-from vocscore.device import Device
 from vocscore.errors import CheckpointError
 from vocscore.evaluation.metrics import report
-from vocscore.machine import usable_cores
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.ranks import ALONE
 from vocscore.training.feature_scaling import measure_standard
 from vocscore.training.features import Features
 from vocscore.training.recipes import load_recipe
-from vocscore.training.setup import frozen_features, new_network, open_decoding
+from vocscore.training.setup import frozen_features, new_network
 from vocscore.training.splits import load_splits
 from vocscore.training.train_head import train_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -101,14 +98,14 @@ def run(options: Options) -> Iterator[Outcome]:
     for name in (*named, HOG):
         inputs = _plain(splits, labels) if name == HOG else _frozen(name, splits, classes, labels)
         found = judge(inputs, divisions)
-        lines = table(found)
+        table = markdown(found)
         yield Outcome(
             contest="heads",
             title=f"heads on {name}: {len(labels)} images, {len(divisions)} splits",
             key={"backbone": name, "images": str(len(labels)), "splits": str(len(divisions))},
             unit="mAP",
-            facts={"runs": found, "table": markdown(found)},
-            lines=tuple(lines),
+            facts={"runs": found, "table": table},
+            lines=(table,),
         )
 
 
@@ -156,13 +153,10 @@ def _own(
         part = divide(inputs.labels[rows], seed=seed)
         inner[rows[part]], held[rows[~part]] = True, True
         pair = (inputs.rows(one, on_maps=True) for one in (inner, held))
-        model = replace(model, csra_lambda=_chosen(fit(*pair, model=model).head))
+        head: Any = fit(*pair, model=model).head
+        model = replace(model, csra_lambda=round(float(head.residual), 6))
     pair = (inputs.rows(one, on_maps=on_maps) for one in (train, ~train))
     return fit(*pair, model=model).val.probabilities()
-
-
-def _chosen(head: Any) -> float:
-    return round(float(head.residual), 6)
 
 
 def _classic(
@@ -196,36 +190,21 @@ def divide(labels: NDArray[np.int8], *, seed: int) -> NDArray[np.bool_]:
     return train
 
 
-def _rows(found: Mapping[str, list[dict[str, float]]]) -> Iterator[tuple[str, ...]]:
-    """Cells of the table: name, mAP, difference, its standard error, wins, F1, exact match."""
-    yield "head", "mAP", "diff.", "s.e.", "better in", "F1", "exact"
+def markdown(found: Mapping[str, list[dict[str, float]]]) -> str:
+    """The table of docs/training.md: means, and differences to the reference in pairs."""
+    cells = [("head", "mAP", "diff.", "s.e.", "better in", "F1", "exact")]
     base = [one["map"] for one in found[REFERENCE]]
     for name, runs in found.items():
         mean = {figure: statistics.fmean(one[figure] for one in runs) for figure in FIGURES}
         paired = [one["map"] - other for one, other in zip(runs, base, strict=True)]
         error = statistics.stdev(paired) / math.sqrt(len(paired)) if len(paired) > 1 else math.nan
         wins = f"{sum(one > 0 for one in paired)} of {len(paired)}"
-        pair = ("", "", "") if name == REFERENCE else (
-            f"{statistics.fmean(paired):+.3f}", f"{error:.3f}", wins
-        )  # fmt: skip
-        yield name, f"{mean['map']:.3f}", *pair, f"{mean['f1']:.3f}", f"{mean['exact']:.3f}"
-
-
-def table(found: Mapping[str, list[dict[str, float]]]) -> list[str]:
-    """Aligned lines of at most 80 columns."""
-    widths = (26, 6, 8, 7, 11, 7, 7)
-    return [
-        "".join(
-            cell.ljust(w) if n == 0 else cell.rjust(w)
-            for n, (cell, w) in enumerate(zip(cells, widths, strict=True))
-        )
-        for cells in _rows(found)
-    ]
-
-
-def markdown(found: Mapping[str, list[dict[str, float]]]) -> str:
-    """The table for docs/training.md."""
-    head, *rest = (f"| {' | '.join(cells)} |" for cells in _rows(found))
+        pair = (f"{statistics.fmean(paired):+.3f}", f"{error:.3f}", wins)
+        if name == REFERENCE:
+            pair = ("", "", "")
+        figures = (f"{mean['f1']:.3f}", f"{mean['exact']:.3f}")
+        cells.append((name, f"{mean['map']:.3f}", *pair, *figures))
+    head, *rest = (f"| {' | '.join(row)} |" for row in cells)
     return "\n".join((head, "|---" + "|---:" * 6 + "|", *rest))
 
 
@@ -245,47 +224,31 @@ def _frozen(
     backbone: str, splits: Splits, classes: tuple[str, ...], labels: NDArray[np.int8]
 ) -> Inputs:
     """A backbone's features and maps, each computed once."""
-    features = _computed(
-        ModelConfig(backbone=backbone, weights=_weights(backbone)), splits, classes
-    )
+    choice = OptimizationConfig()
+
+    def computed(head: str) -> torch.Tensor:
+        model = ModelConfig(backbone=backbone, weights=_weights(backbone), head=head)
+        network, card = new_network(model, classes)
+        decoding = product.own_decoding(card.preprocess, choice)
+        with closing(decoding.loader):
+            parts = frozen_features(network, splits, decoding, choice)
+        return torch.cat([part.values for part in parts])
+
     try:
-        model = ModelConfig(backbone=backbone, weights=_weights(backbone), head="csra")
-        return Inputs(features, _computed(model, splits, classes), labels)
+        maps = computed("csra")
     except CheckpointError:  # the backbone has no map
-        return Inputs(features, None, labels)
-
-
-def _computed(model: ModelConfig, splits: Splits, classes: tuple[str, ...]) -> torch.Tensor:
-    network, card = new_network(model, classes)
-    decoding = open_decoding(
-        "auto",
-        card.preprocess,
-        choice=OptimizationConfig(),
-        device=Device("cpu"),
-        threads=usable_cores(),
-        max_pixels=DecodeConfig.max_pixels,
-        ranks=ALONE,
-        on_images=lambda _: None,
-    )
-    with closing(decoding.loader):
-        parts = frozen_features(network, splits, decoding, OptimizationConfig())
-    return torch.cat([part.values for part in parts])
+        maps = None
+    return Inputs(computed(ModelConfig.head), maps, labels)
 
 
 def _plain(splits: Splits, labels: NDArray[np.int8]) -> Inputs:
     """Features without a network."""
-    refs = (*splits.train.images, *splits.val.images)
-    found = np.zeros((len(refs), 0), np.float32)
-    with product.own_loader("host", Preprocess(size=256)) as loader:
-        for batch in loader.batches(refs):
-            part = classic.hog_and_colors(batch.images.numpy())
-            found = found if found.size else np.zeros((len(refs), part.shape[1]), np.float32)
-            found[batch.rows] = part
-    return Inputs(torch.from_numpy(found), None, labels)
+    images = decoded((*splits.train.images, *splits.val.images), Preprocess(size=256))
+    return Inputs(torch.from_numpy(classic.hog_and_colors(images.numpy())), None, labels)
 
 
 def _weights(backbone: str) -> str:
-    """A file of `$VOCSCORE_DATA/weights` that is called like the backbone, or 'imagenet'."""
-    folder = Path(os.environ.get("VOCSCORE_DATA", "")) / "weights"
-    files = sorted(folder.glob(f"{backbone.removeprefix('timm/')}-*")) if folder.name else []
+    """A file of the real data's weights that is called like the backbone, or 'imagenet'."""
+    folder = real_voc().with_name("weights")
+    files = sorted(folder.glob(f"{backbone.removeprefix('timm/')}-*"))
     return str(files[0]) if files else "imagenet"

@@ -7,13 +7,16 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from shards.sample import ImageRef
 from shards.synthetic.voc import draw_photo
 
-DEFAULT_REAL = Path(__file__).parents[2] / "shared" / "data"
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 KINDS = ("voc", "large", "mosaic", "progressive", "medium", "thumbnails", "png", "resized")
 """VOC photographs (real or drawn), drawn ones of 12 megapixels, mosaics of 64 photographs in as
 many, the same as progressive JPEG, photographs enlarged to 2048x1536 (decoded at 1/4), 120x90 ones,
@@ -21,7 +24,7 @@ PNG, and 256x256 JPEG."""
 
 _DRAWN_VOC = 20
 _DRAWN_LARGE = 4  # each takes seconds to draw
-_LARGE_QUALITY = 88
+_LARGE, _LARGE_QUALITY = (4000, 3000), 88
 """JPEG quality of a drawn 12-megapixel image: about 3 MB, as from a camera."""
 _MOSAICS, _MOSAIC_QUALITY = 4, 85  # about 3 MB each
 _SAME_FILE = 10_000
@@ -38,11 +41,13 @@ class ImageSet:
         folder: contains nothing else.
         kind: one of `KINDS`.
         made_of: a description for the results.
+        refs: the images, in the order of their names.
     """
 
     folder: Path
     kind: str
     made_of: str
+    refs: list[ImageRef]
 
     @property
     def key(self) -> dict[str, str]:
@@ -54,15 +59,11 @@ class ImageSet:
         """The facts of outcomes on these images."""
         return {"pictures": self.made_of}
 
-    @property
-    def refs(self) -> list[ImageRef]:
-        """The images, in the order of their names."""
-        return [ImageRef(file.name, str(file)) for file in sorted(self.folder.iterdir())]
 
-
-def real_data() -> Path:
-    """Folder of real images and weights: VOCSCORE_DATA, or `shared/data` beside the checkout."""
-    return Path(os.environ.get("VOCSCORE_DATA", DEFAULT_REAL))
+def real_voc() -> Path:
+    """The tree of 100 photographs, which may be absent, in VOCSCORE_DATA or beside the checkout."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    return Path(os.environ.get("VOCSCORE_DATA", beside)) / "voc2012-100"
 
 
 def make_images(folder: Path, *, number: int, kind: str = "voc") -> ImageSet:
@@ -70,14 +71,23 @@ def make_images(folder: Path, *, number: int, kind: str = "voc") -> ImageSet:
     different, made_of = _different(kind)
     suffix = ".png" if kind == "png" else ".jpg"
     folder.mkdir(parents=True)
-    for row in range(number):
-        file, first = folder / f"{row:06d}{suffix}", row % _SAME_FILE
-        if row == first:
+    files = [folder / f"{row:06d}{suffix}" for row in range(number)]
+    for row, file in enumerate(files):
+        if row < _SAME_FILE:
             file.write_bytes(different[row % len(different)])
         else:
-            file.hardlink_to(folder / f"{first:06d}{suffix}")
+            file.hardlink_to(files[row % _SAME_FILE])
     size = sum(map(len, different)) / len(different) / 1e3
-    return ImageSet(folder, kind, f"{made_of}, {size:.0f} KB on average, repeated")
+    refs = [ImageRef(file.name, str(file)) for file in files]
+    return ImageSet(folder, kind, f"{made_of}, {size:.0f} KB on average, repeated", refs)
+
+
+def linked(folder: Path, refs: Iterable[ImageRef]) -> Path:
+    """A folder of hard links to images, in their order; an image may come several times."""
+    folder.mkdir(parents=True)
+    for row, file in enumerate(Path(ref.file) for ref in refs):
+        (folder / f"{row:06d}{file.suffix}").hardlink_to(file)
+    return folder
 
 
 @lru_cache(maxsize=len(KINDS))
@@ -85,10 +95,9 @@ def _different(kind: str) -> tuple[tuple[bytes, ...], str]:
     """The different images of a kind, and their description."""
     if kind == "large":
         drawn = (
-            draw_photo(4000, 3000, seed=seed, quality=_LARGE_QUALITY)
-            for seed in range(_DRAWN_LARGE)
+            draw_photo(*_LARGE, seed=seed, quality=_LARGE_QUALITY) for seed in range(_DRAWN_LARGE)
         )
-        return tuple(drawn), f"{_DRAWN_LARGE} drawn 4000x3000 JPEGs"
+        return tuple(drawn), "{} drawn {}x{} JPEGs".format(_DRAWN_LARGE, *_LARGE)
     photos, named = _voc()
     if kind == "voc":
         return photos, f"{named} (JPEG)"
@@ -105,7 +114,7 @@ def _different(kind: str) -> tuple[tuple[bytes, ...], str]:
 
 
 def _voc() -> tuple[tuple[bytes, ...], str]:
-    real = real_data() / "voc2012-100" / "JPEGImages"
+    real = real_voc() / "JPEGImages"
     if real.is_dir():
         photos = tuple(file.read_bytes() for file in sorted(real.glob("*.jpg")))
         return photos, f"{len(photos)} real VOC photographs"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
-from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,23 +16,24 @@ from bench.peers.task import (
     ReadyBatch,
     Task,
     mean_difference,
-    open_or_say,
+    open_agreeing,
     pixel_values,
     turn,
 )
 from bench.product import own_loader
-from bench.timing import interleave
+from bench.timing import consume, interleave
 from shards.sample import ImageRef
 from vocscore.machine import usable_cores
 from vocscore.pipeline.preprocess import Preprocess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import torch
 
     from bench.contests import Options
-    from vocscore.pipeline.batch import ImageLoader
+    from bench.peers.task import Agreeing
+    from vocscore.pipeline.batch import Batch, ImageLoader
 
 IMAGES = {
     "voc": 512,
@@ -56,42 +56,48 @@ Antialiased resizers differ by 0 to 0.3 (rounding) if chroma is upsampled as lib
 1.1 if not (FFmpeg, OpenCV's box filter); a resizer without antialiasing (OpenCV's INTER_LINEAR)
 differs by 2.8 on VOC's photographs.
 """
-BAD_SHARE, LEAST_RATE = 0.3, 1 / 3
-"""Share of bad files in a dirty folder, and of a clean folder's rate that it must keep."""
+LEAST_RATE = 1 / 3
+"""Share of a clean folder's rate that a dirty one must keep."""
 
 
 class OwnLoader(Loader):
-    """One of vocscore's loaders, then the normalization, which runs on the network's device."""
+    """One of vocscore's loaders, then the normalization, which runs on the network's device.
 
-    def __init__(self, task: Task, name: str) -> None:
-        self._task = task
-        self._loader = own_loader(name, task.preprocess, batch_size=task.batch)
+    Args:
+        loader: is closed.
+        epoch: its batches, in order.
+        normalize: uint8 to float32.
+    """
+
+    def __init__(
+        self,
+        loader: ImageLoader | vs.BatchLoader,
+        epoch: Callable[[], Iterable[Batch]],
+        normalize: Callable[[torch.Tensor], torch.Tensor],
+    ) -> None:
+        self._loader, self._epoch, self._normalize = loader, epoch, normalize
 
     def batches(self) -> Iterator[ReadyBatch]:
         """In order."""
-        for batch in self._loader.batches(self._task.refs):
-            yield ReadyBatch(self._task.preprocess.normalize(batch.images), batch.rows.tolist())
+        for batch in self._epoch():
+            yield ReadyBatch(self._normalize(batch.images), batch.rows.tolist())
 
     def close(self) -> None:
         """End the threads."""
         self._loader.close()
 
 
-class PublicLoader(Loader):
+def open_own(task: Task, name: str) -> Loader:
+    """The loader that `score` and `train` use."""
+    loader = own_loader(name, task.preprocess, batch_size=task.batch)
+    return OwnLoader(loader, partial(loader.batches, task.refs), task.preprocess.normalize)
+
+
+def open_public(task: Task) -> Loader:
     """`vocscore.loader`, as a user's training loop calls it."""
-
-    def __init__(self, task: Task) -> None:
-        settings = {"preprocess": task.preprocess, "workers": task.workers, "device": "cpu"}
-        self._loader = vs.loader(task.files, batch_size=task.batch, **settings)  # type: ignore[arg-type]
-
-    def batches(self) -> Iterator[ReadyBatch]:
-        """One epoch, in order."""
-        for batch in self._loader:
-            yield ReadyBatch(self._loader.normalize(batch.images), batch.rows.tolist())
-
-    def close(self) -> None:
-        """End the threads."""
-        self._loader.close()
+    settings = {"preprocess": task.preprocess, "workers": task.workers, "device": "cpu"}
+    loader = vs.loader(task.files, batch_size=task.batch, **settings)  # type: ignore[arg-type]
+    return OwnLoader(loader, loader.__iter__, loader.normalize)
 
 
 USUAL, HOST = "DataLoader, PIL, torchvision v1", "vocscore, host"
@@ -104,9 +110,9 @@ CONTESTANTS: Mapping[str, Callable[[Task], Loader]] = {
     "webdataset": WebDatasetLoader,
     "SPDL": SpdlLoader,
     "DALI, CPU graph": DaliLoader,
-    "vocscore, DALI (CPU)": partial(OwnLoader, name="dali"),
-    HOST: partial(OwnLoader, name="host"),
-    "vocscore.loader": PublicLoader,
+    "vocscore, DALI (CPU)": partial(open_own, name="dali"),
+    HOST: partial(open_own, name="host"),
+    "vocscore.loader": open_public,
 }
 """Name -> function that opens it for a task; names that start with 'vocscore' are our own."""
 NEVER = {
@@ -122,22 +128,22 @@ def run(options: Options) -> Iterator[Outcome]:
     images = options.image_set(IMAGES[options.kind])
     with ExitStack() as closing:
         task = make_task(images.refs, options.scratch / "loaders")
-        opened, absent, differences = open_agreeing(task, closing)
+        found = open_contestants(task, closing)
         rates = interleave(
-            {name: partial(turn, loader, task) for name, loader in opened.items()},
+            {name: partial(turn, loader, task) for name, loader in found.opened.items()},
             repeats=options.repeats,
         )
-    listed = ", ".join(f"{name} {value:.2f}" for name, value in differences.items())
+    listed = ", ".join(f"{name} {value:.2f}" for name, value in found.differences.items())
     yield Outcome(
         contest="loaders",
         title="loaders: files to normalized float32 batches of 256x256 on the CPU",
         rates=rates,
         peers=tuple(name for name in rates if not name.startswith(OWN)),
-        absent={**absent, **NEVER},
+        absent={**found.absent, **NEVER},
         key=images.key,
         facts={
             **images.facts,
-            "mean_differences": differences,
+            "mean_differences": found.differences,
             "workers": task.workers,
             "batch": task.batch,
             "start_up": "not in the clock, for any",
@@ -159,75 +165,36 @@ def make_task(refs: list[ImageRef], scratch: Path) -> Task:
     )
 
 
-def open_agreeing(
+def open_contestants(
     task: Task,
-    closing: ExitStack,
+    stack: ExitStack,
     *,
     contestants: Mapping[str, Callable[[Task], Loader]] = CONTESTANTS,
-) -> tuple[dict[str, Loader], dict[str, str], dict[str, float]]:
-    """Open each contestant and compare its pixels with the first one's.
-
-    Returns:
-        The loaders; why others are absent (they cannot run, or give other pixels); and the mean
-        difference of each to the first, in gray levels.
-
-    Raises:
-        ValueError: the first, or one of vocscore's own, is wrong: a bug, not an absent peer.
-    """
-    opened: dict[str, Loader] = {}
-    absent: dict[str, str] = {}
-    differences: dict[str, float] = {}
-    truth = None
-    for name, opener in contestants.items():
-        loader = open_or_say(partial(opener, task))
-        if isinstance(loader, str):
-            absent[name] = loader
-            continue
-        closing.callback(loader.close)
-        own = name.startswith(OWN)
-        values = _values_or_say(loader, task, must=truth is None or own)
-        if isinstance(values, str):
-            absent[name] = values
-            continue
-        truth = values if truth is None else truth
-        differences[name] = found = mean_difference(values, truth)
-        if found <= LARGEST_MEAN_DIFFERENCE:
-            opened[name] = loader
-            continue
-        absent[name] = (
-            f"not the same work: {found:.2f} gray levels from {next(iter(contestants))} (at most "
-            f"{LARGEST_MEAN_DIFFERENCE})"
-        )
-        if own:
-            raise ValueError(f"{name}: {absent[name]}")
-    return opened, absent, differences
-
-
-def _values_or_say(loader: Loader, task: Task, *, must: bool) -> torch.Tensor | str:
-    """The pixels; if a peer fails, the reason in one line."""
-    try:
-        return pixel_values(loader, task)
-    except Exception as error:
-        # Any error: a peer raises what its libraries do, and is absent; an own one is not caught.
-        if must:
-            raise
-        first = str(error).strip().partition("\n")[0]
-        return f"failed on these images: {type(error).__name__}: {first}"
+) -> Agreeing[Loader]:
+    """Open each contestant and compare its pixels with the first one's."""
+    return open_agreeing(
+        {name: partial(opener, task) for name, opener in contestants.items()},
+        stack,
+        answers=lambda loader: pixel_values(loader, task),
+        difference=mean_difference,
+        most=LARGEST_MEAN_DIFFERENCE,
+        unit="gray levels",
+    )
 
 
 def dirty(options: Options) -> Iterator[Outcome]:
     """Inputs per second (good and bad), files to batches, and the share of the clean rate."""
     images = options.image_set(128)
     clean, mixed = images.refs, dirty_refs(images.refs, options.scratch / "dirty")
-    bad = sum(map(_is_bad, range(len(mixed))))
+    bad = len(_bad(len(mixed)))
     work = {}
     with ExitStack() as stack:
         for name in ("host", "dali"):
             device = options.device if name == "dali" else "cpu"
             loader = own_loader(name, Preprocess(), batch_size=options.batch_size, device=device)
             stack.callback(loader.close)
-            work[f"{name}, clean"] = partial(_count, loader, clean, 0)
-            work[f"{name}, 30% bad"] = partial(_count, loader, mixed, bad)
+            work[f"{name}, clean"] = partial(consume, loader, clean, device=device)
+            work[f"{name}, 30% bad"] = partial(consume, loader, mixed, device=device, bad=bad)
         rates = interleave(work, repeats=options.repeats)
     medians = {name: rate.median for name, rate in rates.items()}
     kept = {n: medians[f"{n}, 30% bad"] / medians[f"{n}, clean"] for n in ("host", "dali")}
@@ -248,39 +215,25 @@ def dirty(options: Options) -> Iterator[Outcome]:
 def damaged(data: bytes, kind: str) -> bytes:
     """Damage a file as files in real folders are."""
     middle = len(data) // 2
-    if kind == "cut":
-        return data[:middle]
-    if kind == "zeroed":
-        return data[:middle] + bytes(4096) + data[middle + 4096 :]
-    return b"<!doctype html><title>404</title>"
+    damages = {
+        "cut": data[:middle],
+        "zeroed": data[:middle] + bytes(4096) + data[middle + 4096 :],
+        "html": b"<!doctype html><title>404</title>",
+    }
+    return damages[kind]
 
 
 def dirty_refs(refs: Sequence[ImageRef], folder: Path) -> list[ImageRef]:
     """Copy the images to a new folder, with the first three of every ten damaged."""
     folder.mkdir()
-    kinds, found = cycle(["cut", "zeroed", "html"]), []
-    for row, ref in enumerate(refs):
+    found = [ImageRef(ref.name, str(folder / ref.name)) for ref in refs]
+    for row, (ref, copy) in enumerate(zip(refs, found, strict=True)):
         data = Path(ref.file).read_bytes()
-        file = folder / ref.name
-        file.write_bytes(damaged(data, next(kinds)) if _is_bad(row) else data)
-        found.append(ImageRef(ref.name, str(file)))
+        if row in _bad(len(refs)):
+            data = damaged(data, ("cut", "zeroed", "html")[row % 10])
+        Path(copy.file).write_bytes(data)
     return found
 
 
-def _is_bad(row: int) -> bool:
-    return row % 10 < 10 * BAD_SHARE
-
-
-def _count(loader: ImageLoader, refs: Sequence[ImageRef], bad: int) -> int:
-    """Load all images.
-
-    Raises:
-        ValueError: the loader does not find exactly `bad` bad files.
-    """
-    rows = failures = 0
-    for batch in loader.batches(refs):
-        rows += len(batch.rows)
-        failures += len(batch.failures)
-    if failures != bad or rows + failures != len(refs):
-        raise ValueError(f"{failures} bad of {rows + failures}, not {bad} of {len(refs)}")
-    return rows + failures
+def _bad(images: int) -> set[int]:
+    return {row for row in range(images) if row % 10 < 3}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.agreement import BF16, EXACT, FAITHFUL, QUANTIZED, Limit, compare
 from bench.outcome import Outcome
-from bench.timing import interleave_values, synchronize, timed_rate
+from bench.timing import interleave_values, timed_rate
 from shards.errors import Error
 from vocscore.models.card_file import checkpoint_hash
 from vocscore.runtime.cuda import convolutions
@@ -248,20 +248,17 @@ def _products_per_image(kind: str, gflop: float, device: str) -> float:
 
 def best_product(kind: str, device: str = "cpu", *, sides: tuple[int, ...] = _SIDES) -> float:
     """GFLOP/s of the fastest n x n matrix product (2 n^3 operations), n in `sides`."""
-    return max(_timed_product(torch.rand(n, n).to(device, PRODUCTS[kind]), device) for n in sides)
 
+    def rate(side: int) -> float:
+        matrix = torch.rand(side, side).to(device, PRODUCTS[kind])
+        named = {"matrix": matrix, "out": torch.empty_like(matrix), "matmul": torch.matmul}
+        timer = Timer(  # synchronizes a GPU
+            "matmul(matrix, matrix, out=out)", globals=named, num_threads=torch.get_num_threads()
+        )
+        found = timer.blocked_autorange(min_run_time=_SECONDS)
+        return float(2 * side**3 / found.median / 1e9)
 
-def _timed_product(matrix: torch.Tensor, device: str) -> float:
-    out = torch.empty_like(matrix)
-    torch.matmul(matrix, matrix, out=out)
-    synchronize(device)
-    products, started, seconds = 0, time.perf_counter(), 0.0
-    while seconds < _SECONDS:
-        torch.matmul(matrix, matrix, out=out)
-        synchronize(device)
-        products += 1
-        seconds = time.perf_counter() - started
-    return float(products * 2 * len(matrix) ** 3 / seconds / 1e9)
+    return max(map(rate, sides))
 
 
 def gflop_per_image(network: nn.Module, *, size: int) -> float:

@@ -15,6 +15,7 @@ OWN = "vocscore"
 _WITH_PEERS = ("loaders", "score", "pack", "models", "train")
 _BOUNDS = ("one scoring pass", "import torch")
 """For rows saved before `peers` was: contests that had peers, and rates that are not peers."""
+HEADINGS = ("spread", "x best peer", "share of its ceiling")
 _SAVED = ("contest", "title", "key", "unit", "absent", "facts")
 
 
@@ -91,28 +92,36 @@ class Outcome:
             **{name: row[name] for name in _SAVED},
         )
 
-    def table(self) -> str:
-        """Median, spread, ratio to the best peer and share of the ceiling, in aligned columns."""
-        width = max(34, *map(len, self.rates)) if self.rates else 34
-        peers = "x best peer" if self.peers else ""
-        share_of = "share of its ceiling" if self.ceilings else ""
-        lines = [f"{'':{width}s} {self.unit:>9s}  spread  {peers:11s}  {share_of}"]
+    def cells(self) -> list[tuple[str, ...]]:
+        """Rows of a table: name, median, spread, ratio to the best peer, share of the ceiling."""
+        rows: list[tuple[str, ...]] = []
         for name, rate in self.rates.items():
             ratio, share = self.ratio(name), self.share(name)
-            lines.append(
-                f"{name:{width}s} {rate.median:9.1f}  {rate.spread:6.0%}  "
-                + (f"{ratio:11.2f}  " if ratio is not None else " " * 13)
-                + (f"{share:.0%} of {self.ceilings[name]}" if share is not None else "")
-            )
-        lines += [f"{name:{width}s} absent: {why}" for name, why in self.absent.items()]
-        if self.peers:
-            lines.append(f"best peer of this run: {self.best_peer}")
-        return "\n".join(line.rstrip() for line in lines)
+            of = ""
+            if share is not None:
+                ceiling = self.ceilings[name]
+                of = f"{share:.0%} of {ceiling} ({figure(self.rates[ceiling].median)})"
+            beside = "" if ratio is None else f"{ratio:.2f}"
+            rows.append((name, figure(rate.median), f"{rate.spread:.0%}", beside, of))
+        return rows
 
     def text(self) -> str:
-        """Title, table and sentences."""
-        table = [self.table()] if self.rates or self.absent else []
+        """Title, table in aligned columns, and sentences."""
+        rows = [("", self.unit, *HEADINGS), *self.cells()] if self.rates else []
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        table = []
+        for name, *figures, of in rows:
+            aligned = [one.rjust(width) for one, width in zip(figures, widths[1:], strict=False)]
+            table.append("  ".join([name.ljust(widths[0]), *aligned, of]).rstrip())
+        table += [f"{name}: absent: {why}" for name, why in self.absent.items()]
+        if self.peers:
+            table.append(f"best peer of this run: {self.best_peer}")
         return "\n".join([self.title, *table, *self.lines])
+
+
+def figure(value: float) -> str:
+    """A number with at least three digits."""
+    return f"{value:,.{0 if value >= 1000 else 1 if value >= 10 else 2}f}"
 
 
 def held(reached: bool) -> str:

@@ -6,29 +6,26 @@ is its number of decoding threads, or 'first': the process ends at its first row
 
 from __future__ import annotations
 
-import copy
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vocscore as vs
+from bench.timing import Timed
 from vocscore.config.compute import DecodeConfig
-from vocscore.config.optimization import OptimizationConfig
-from vocscore.config.training import DataConfig, TrainConfig
-from vocscore.device import CPU
 from vocscore.machine import usable_cores
-from vocscore.ranks import ALONE
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Iterable, Sequence
 
-    from shards.reader import LabeledImages
     from vocscore.api.progress import Progress
-    from vocscore.models.network import Network
+    from vocscore.config.optimization import OptimizationConfig
     from vocscore.pipeline.batch import ImageLoader
     from vocscore.pipeline.preprocess import Preprocess
+    from vocscore.scoring.formats.choice import RowsFormat
+    from vocscore.scoring.output.rows import Rows
+    from vocscore.training.features import Decoding
 
 
 def pack(source: Path, output: Path, **options: Any) -> None:
@@ -36,12 +33,12 @@ def pack(source: Path, output: Path, **options: Any) -> None:
     vs.pack(source, output, split="ratio", progress=False, **options)
 
 
-def pack_images(folder: Path, output: Path, **options: Any) -> None:
-    """Pack a folder of images, all with the same label and in one split, 'train'."""
+def pack_images(folder: Path, output: Path, *, classes: int = 1, **options: Any) -> None:
+    """Pack a folder of images into 'train', image n with the label n modulo `classes`."""
     labels = output.with_suffix(".csv")
-    rows = (f"{file.name},image\n" for file in sorted(folder.iterdir()))
+    rows = (f"{file.name},class{n % classes}\n" for n, file in enumerate(sorted(folder.iterdir())))
     labels.write_text("path,labels\n" + "".join(rows), encoding="utf-8")
-    pack(folder, output, labels=labels, train_fraction=1.0, **options)
+    pack(folder, output, labels=labels, **{"train_fraction": 1.0, **options})
 
 
 def train(shards: Path, output: Path, *, device: str = "cpu", **options: Any) -> None:
@@ -63,9 +60,37 @@ def score(
     return vs.score(source, output, model=model, progress=progress, **settings)
 
 
-def quantize(run: Path, **options: Any) -> None:
-    """Write the int8 model beside a run's weights."""
-    vs.quantize(run, progress=False, **options)
+def timed_score(source: Path | str, output: Path, *, images: int, **options: Any) -> Timed:
+    """Score by the report's clock, which excludes listing and loading: 'start' measures them.
+
+    Raises:
+        ValueError: there is an error, or another number of rows than `images`.
+    """
+    report = score(source, output, **options)
+    if report.errors or report.images != images:
+        raise ValueError(f"{source}: {report.images} rows for {images}, {report.errors} errors")
+    return Timed(report.images, report.seconds)
+
+
+def rows_format(file: Path, classes: Sequence[str]) -> RowsFormat:
+    """The format in which `score` writes a file."""
+    from vocscore.scoring.formats.choice import choose
+    from vocscore.scoring.formats.selection import EVERYTHING
+
+    choice = choose(file, folder_format=None)
+    return choice.open(classes, 0.5, selection=EVERYTHING, origin={}, activation="sigmoid")
+
+
+def write_rows(file: Path, classes: Sequence[str], units: Iterable[Rows]) -> Path:
+    """Write the rows of units to a file, in parts that are joined, as `score` does."""
+    form, parts = rows_format(file, classes), []
+    for number, rows in enumerate(units):
+        parts.append(file.with_name(f"{file.name}-{number}"))
+        with parts[-1].open("wb") as part:
+            form.write(part, rows)
+    with file.open("wb") as whole:
+        form.merge(whole, parts)
+    return file
 
 
 def own_loader(
@@ -89,71 +114,27 @@ def own_loader(
     )
 
 
-class Finetuning:
-    """The part of `train --tune all` that trains: an epoch per call, from a network's weights.
+def own_decoding(preprocess: Preprocess, choice: OptimizationConfig) -> Decoding:
+    """What `train` decodes with, on the CPU."""
+    from vocscore.device import CPU
+    from vocscore.ranks import ALONE
+    from vocscore.training.setup import open_decoding
 
-    Args:
-        network: copied.
-        split: images and labels; the first image is also the validation split.
-        preprocess: of the images.
-        seed: of the order.
-    """
-
-    def __init__(
-        self, network: Network, split: LabeledImages, preprocess: Preprocess, *, seed: int
-    ) -> None:
-        from vocscore.training.setup import open_decoding, open_fit
-        from vocscore.training.splits import Splits
-
-        choice = OptimizationConfig(tune="all", precision="auto")
-        self._decoding = open_decoding(
-            "host",
-            preprocess,
-            choice=choice,
-            device=CPU,
-            threads=usable_cores(),
-            max_pixels=DecodeConfig.max_pixels,
-            ranks=ALONE,
-            on_images=lambda _more: None,
-        )
-        first = replace(split, images=split.images[:1], labels=split.labels[:1])
-        config = TrainConfig(data=DataConfig(seed=seed), optimization=choice)
-        trainer = open_fit(
-            copy.deepcopy(network), Splits(split, first), self._decoding, config, features=()
-        )
-        assert trainer is not None
-        self._trainer = trainer
-        self._images = len(split.images)
-        self._epoch = 0
-
-    def __call__(self) -> int:
-        """Train on every image once; return their number."""
-        self._epoch += 1
-        self._trainer.epoch(self._epoch)
-        return self._images
-
-    def weights(self) -> dict[str, torch.Tensor]:
-        """The state of the trained network."""
-        return self._trainer.weights()
-
-    def close(self) -> None:
-        """End the loader's threads."""
-        self._decoding.loader.close()
+    return open_decoding(
+        "host",
+        preprocess,
+        choice=choice,
+        device=CPU,
+        threads=usable_cores(),
+        max_pixels=DecodeConfig.max_pixels,
+        ranks=ALONE,
+        on_images=lambda _more: None,
+    )
 
 
-def score_words(
-    model: Path,
-    source: Path,
-    output: Path,
-    *,
-    first_batch: bool = False,
-    threads: int | None = None,
-) -> list[str]:
-    """The command of a process that scores; with `first_batch` it ends at its first rows."""
-    words = [sys.executable, "-m", "bench.product", str(model), str(source), str(output)]
-    if threads is not None:
-        return [*words, str(threads)]
-    return [*words, "first"] if first_batch else words
+def score_words(model: Path, source: Path, output: Path, *how: str | int) -> list[str]:
+    """The command of a process that scores; `how` is the fourth word, if any."""
+    return [sys.executable, "-m", "bench.product", *map(str, (model, source, output, *how))]
 
 
 class _LeaveAtFirstRows:

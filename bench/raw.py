@@ -1,71 +1,81 @@
-"""Raw shards to batches: beside the images they were made of, and beside the disk alone."""
+"""Raw shards to batches: beside the images they were made of, and beside memory and disk alone."""
 
 from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from threading import local
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from bench.outcome import Outcome, held
 from bench.product import own_loader, pack_images
-from bench.timing import Timed, interleave, timed_seconds
+from bench.timing import Timed, consume, interleave, synchronize, timed_seconds
 from shards.reader import load_split
 from vocscore.machine import usable_cores
+from vocscore.pipeline import batching
 from vocscore.pipeline.preprocess import Preprocess
+from vocscore.pipeline.upload import Uploader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from bench.contests import Options
+    from bench.images import ImageSet
     from shards.sample import ImageRef
     from vocscore.pipeline.batch import ImageLoader
 
-IMAGES = 3072
-JPEGS = 512
-"""Of them, decoded per turn: a turn lasts about half a second, as one of all raw images does."""
+IMAGES, ON_GPU = 3072, 512
+"""`Options.image_set` multiplies the second."""
+FEWER = 6
+"""Divides the JPEGs of a turn: it lasts about half a second, as one of all raw images does."""
 FASTER, OF_DISK = 10, 0.85
 """Goals: times as fast as decoding, from memory; share of the disk's rate, from a cold cache."""
 _BLOCK_BYTES = 4 << 20
 FILES, RAW, SHUFFLED = "vocscore, host, JPEGs", "vocscore, host, raw shards", "vocscore, shuffled"
 READ, DISK, COLD = "reading from memory", "reading from disk", "vocscore, raw shards, cold"
+COPY = "copying to the device"
 
 
 def run(options: Options) -> Iterator[Outcome]:
-    """Images per second to uint8 batches of 256x256; pixels are compared first."""
-    images = options.image_set(IMAGES)
-    out = options.scratch / "raw"
-    pack_images(images.folder, out, resize=256, raw=True)
-    refs, tars = load_split(out, "train").images, sorted(out.glob("*.tar"))
+    """Images per second to uint8 batches of 256x256 on the device; pixels are compared first."""
+    images = options.image_set(ON_GPU if options.on_gpu else IMAGES)
+    files, refs = images.refs[::FEWER], packed(images, options.scratch / "raw").refs
+    tars = sorted((options.scratch / "raw").glob("*.tar"))
     order = np.random.default_rng(0).permutation(len(refs)).tolist()
-    with ExitStack() as stack:
-        loader = own_loader("host", Preprocess())
-        stack.callback(loader.close)
-        compare(loader, images.refs[:JPEGS], refs[:JPEGS])
-        load = partial(count, loader, refs)
-        rates = interleave(
-            {
-                FILES: partial(count, loader, images.refs[:JPEGS]),
-                RAW: load,
-                SHUFFLED: partial(count, loader, refs, order),
-                READ: partial(read_shards, tars, len(refs)),
-                DISK: partial(_cold, tars, partial(read_shards, tars, len(refs))),
-                COLD: partial(_cold, tars, load),
-            },
-            repeats=options.repeats,
-        )
+    kind, batch, device = "dali" if options.on_gpu else "host", options.batch_size, options.device
+    with (
+        own_loader("host", Preprocess(), batch_size=batch) as host,
+        own_loader(kind, Preprocess(), batch_size=batch, device=device) as loader,
+    ):
+        compare((host, files), (host, refs[::FEWER]))
+        compare((host, refs[::FEWER]), (loader, refs[::FEWER]))
+        load = partial(consume, loader, refs, device=device)
+        read = partial(read_shards, tars, len(refs))
+        work: dict[str, Callable[[], int | Timed]] = {
+            FILES: partial(consume, loader, files, device=device),
+            RAW: load,
+            SHUFFLED: partial(load, order=order),
+            READ: read,
+            DISK: partial(_cold, tars, read),
+            COLD: partial(_cold, tars, load),
+        }
+        if options.on_gpu:
+            work[COPY] = copying(device, batch=batch, number=len(refs))
+        rates = interleave(work, repeats=options.repeats)
     faster = rates[RAW].median / rates[FILES].median
     share = rates[COLD].median / rates[DISK].median
+    slower = min({READ, COPY} & rates.keys(), key=lambda name: rates[name].median)
     yield Outcome(
         contest="raw",
-        title="raw: raw shards to uint8 batches of 256x256 on the CPU",
+        title=f"raw: raw shards to uint8 batches of 256x256 on {options.where}",
         rates=rates,
-        ceilings={RAW: READ, SHUFFLED: READ, COLD: DISK},
+        ceilings={RAW: slower, SHUFFLED: slower, COLD: DISK},
         key=images.key,
         facts={
             **images.facts,
@@ -80,19 +90,22 @@ def run(options: Options) -> Iterator[Outcome]:
     )
 
 
-def compare(loader: ImageLoader, files: Sequence[ImageRef], raw: Sequence[ImageRef]) -> None:
-    """Raise ValueError unless both have the same pixels, to the bit."""
-    for one, other in zip(loader.batches(files), loader.batches(raw), strict=True):
-        if not (one.rows == other.rows).all() or not one.images.equal(other.images):
-            raise ValueError("raw shards have other pixels than the images they were made of")
+def packed(images: ImageSet, folder: Path) -> ImageSet:
+    """The images in raw shards, which are packed on the first call."""
+    if not folder.exists():
+        pack_images(images.folder, folder, resize=Preprocess().size, raw=True)
+    return replace(images, folder=folder, refs=list(load_split(folder, "train").images))
 
 
-def count(loader: ImageLoader, refs: Sequence[ImageRef], order: list[int] | None = None) -> int:
-    """Load all images; return their number."""
-    found = sum(len(batch.rows) for batch in loader.batches(refs, order=order))
-    if found != len(refs):
-        raise ValueError(f"{found} of {len(refs)} images were loaded")
-    return found
+def compare(*parts: tuple[ImageLoader, Sequence[ImageRef]]) -> None:
+    """Raise ValueError unless both loaders give the same pixels, to the bit."""
+    found = []
+    for loader, refs in parts:
+        batches = list(loader.batches(refs))
+        order = np.argsort(np.concatenate([batch.rows for batch in batches]))
+        found.append(torch.cat([batch.images.cpu() for batch in batches])[order])
+    if not found[0].equal(found[1]):
+        raise ValueError("raw shards have other pixels than the images they were made of")
 
 
 def read_shards(tars: Sequence[Path], images: int) -> int:
@@ -109,6 +122,21 @@ def read_shards(tars: Sequence[Path], images: int) -> int:
     with ThreadPoolExecutor(usable_cores()) as pool:
         list(pool.map(read, jobs))
     return images
+
+
+def copying(device: str, *, batch: int, number: int) -> Callable[[], int]:
+    """Copies batches of blank images, page-locked as those of raw shards are."""
+    pinned = device != "cpu"
+    images = batching.empty_images(batch, Preprocess().size, pinned=pinned).zero_()
+    upload, batches = Uploader(torch.device(device)), max(1, number // batch)
+
+    def copy() -> int:
+        for _ in range(batches):
+            upload(images)
+        synchronize(device)
+        return batches * batch
+
+    return copy
 
 
 def _cold(tars: Sequence[Path], work: Callable[[], int]) -> Timed:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.outcome import OWN, Outcome
+from bench.outcome import HEADINGS, OWN, Outcome
 from bench.results import DIRTY
 
 if TYPE_CHECKING:
@@ -163,32 +163,17 @@ def _table(outcome: Outcome, environment: Mapping[str, Any]) -> str:
         "",
         f"{'; '.join([*named, *filter(None, origin)])}{best}.",
         "",
-        f"| | {outcome.unit} | spread | x best peer | share of its ceiling |",
+        f"| | {outcome.unit} | {' | '.join(HEADINGS)} |",
         "|---|---:|---:|---:|---|",
-        *(_line(name, outcome) for name in outcome.rates),
+        *(_line(cells) for cells in outcome.cells()),
         *(f"| {_cell(n)} | | | | absent: {_cell(why)} |" for n, why in outcome.absent.items()),
     ]
     return "\n".join(lines)
 
 
-def _line(name: str, outcome: Outcome) -> str:
-    rate, ratio, share = outcome.rates[name], outcome.ratio(name), outcome.share(name)
-    ceiling = outcome.ceilings.get(name, "")
-    cells = (
-        f"**{_cell(name)}**" if name.startswith(OWN) else _cell(name),
-        figure(rate.median),
-        f"{rate.spread:.0%}",
-        "" if ratio is None else f"{ratio:.2f}",
-        ""
-        if share is None
-        else f"{share:.0%} of {_cell(ceiling)} ({figure(outcome.rates[ceiling].median)})",
-    )
-    return f"| {' | '.join(cells)} |"
-
-
-def figure(value: float) -> str:
-    """A number with at least three digits."""
-    return f"{value:,.{0 if value >= 1000 else 1 if value >= 10 else 2}f}"
+def _line(cells: Sequence[str]) -> str:
+    name, *values = map(_cell, cells)
+    return f"| {' | '.join([f'**{name}**' if name.startswith(OWN) else name, *values])} |"
 
 
 def _cell(text: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vocscore.machine import usable_cores
+from vocscore.workers.kind import processor
 
 if TYPE_CHECKING:
     from bench.outcome import Outcome
@@ -47,14 +48,13 @@ def environment() -> dict[str, Any]:
 def _processor() -> str:
     """The processor's model, with its widest vector instructions."""
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor()
-    fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-    named = {key.strip(): value.strip() for key, value in fields.items()}
+        return processor()
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
     known = ("amx_bf16", "avx512f", "avx512_bf16", "avx2")
-    widest = [flag for flag in known if flag in named.get("flags", "").split()]
-    return f"{named.get('model name', platform.processor())} ({', '.join(widest[:2])})"
+    widest = [flag for flag in known if flag in flags]
+    return f"{processor()} ({', '.join(widest[:2])})"
 
 
 def _version(package: str) -> str | None:

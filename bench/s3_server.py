@@ -42,59 +42,53 @@ class Server:
                 method, target, _ = lines[0].split(" ", 2)
                 headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in lines[1:])}
                 await asyncio.sleep(self._latency)
-                writer.write(self._answer(method, target, headers))
+                status, data, more = self._answer(target, headers.get("range", ""))
+                head = [f"HTTP/1.1 {status} OK", f"Content-Length: {len(data)}", *more, "", ""]
+                writer.write("\r\n".join(head).encode() + (b"" if method == "HEAD" else data))
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
-    def _answer(self, method: str, target: str, headers: dict[str, str]) -> bytes:
+    def _answer(self, target: str, asked: str) -> tuple[int, bytes, list[str]]:
+        """Status, body and header lines; `asked` is a range of bytes, or ''."""
         url = urlsplit(target)
-        key = unquote(url.path).removeprefix(f"/{BUCKET}").removeprefix("/")
         query = parse_qs(url.query)
         if "list-type" in query:
-            return self._response(200, self._page(query), {"Content-Type": "application/xml"})
-        data = self._files.get(key)
+            return 200, self._page(query).encode(), ["Content-Type: application/xml"]
+        data = self._files.get(unquote(url.path).removeprefix(f"/{BUCKET}").removeprefix("/"))
         if data is None:
-            return self._response(404, b"<Error><Code>NoSuchKey</Code></Error>", {})
-        kept = {"ETag": f'"{len(data)}"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
-        status, asked = 200, headers.get("range", "").removeprefix("bytes=")
-        if asked:
-            first, _, last = asked.partition("-")
-            stop = min(int(last) + 1 if last else len(data), len(data))
-            kept["Content-Range"] = f"bytes {first}-{stop - 1}/{len(data)}"
-            status, data = 206, data[int(first) : stop]
-        return self._response(status, data, kept, body=method != "HEAD")
+            return 404, b"<Error><Code>NoSuchKey</Code></Error>", []
+        lines = [f'ETag: "{len(data)}"', "Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT"]
+        if not asked:
+            return 200, data, lines
+        first, _, last = asked.removeprefix("bytes=").partition("-")
+        stop = min(int(last) + 1 if last else len(data), len(data))
+        lines.append(f"Content-Range: bytes {first}-{stop - 1}/{len(data)}")
+        return 206, data[int(first) : stop], lines
 
-    def _response(
-        self, status: int, data: bytes, headers: dict[str, str], *, body: bool = True
-    ) -> bytes:
-        lines = [f"HTTP/1.1 {status} OK", f"Content-Length: {len(data)}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        return "\r\n".join([*lines, "", ""]).encode() + (data if body else b"")
-
-    def _page(self, query: dict[str, list[str]]) -> bytes:
+    def _page(self, query: dict[str, list[str]]) -> str:
         """One page of a listing; the token of the next one is the number of keys before it."""
         prefix = query.get("prefix", [""])[0]
         most = min(int(query.get("max-keys", ["1000"])[0]), _PAGE)
         start = int(query.get("continuation-token", ["0"])[0])
         if prefix == MANY:
-            stop = min(start + most, self._many)
-            keys = [(f"{MANY}{n // 1000:06d}/{n:09d}.jpg", 90_000) for n in range(start, stop)]
-            more = stop < self._many
+            numbers, length = range(start, min(start + most, self._many)), self._many
+            keys = [(f"{MANY}{n // 1000:06d}/{n:09d}.jpg", 90_000) for n in numbers]
         else:
             found = [(k, len(d)) for k, d in self._files.items() if k.startswith(prefix)]
-            keys, more = found[start : start + most], len(found) > start + most
+            keys, length = found[start : start + most], len(found)
         items = "".join(
             f'<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>"'
             f'{size}"</ETag><Size>{size}</Size></Contents>'
             for key, size in keys
         )
+        more = length > start + most
         token = f"<NextContinuationToken>{start + most}</NextContinuationToken>" if more else ""
         return (
             f'<?xml version="1.0"?><ListBucketResult><Name>{BUCKET}</Name><KeyCount>{len(keys)}'
             f"</KeyCount><IsTruncated>{str(more).lower()}</IsTruncated>{token}{items}"
             "</ListBucketResult>"
-        ).encode()
+        )
 
 
 async def main(folder: Path, latency: float, many: int) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import itertools
-import shutil
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import torch
 
 from bench import product
 from bench.agreement import Agreement, Limit, compare
+from bench.images import linked
 from bench.models import PRECISIONS, enough, open_precisions, run_through, whole_rounds
 from bench.outcome import Outcome
 from bench.peers.loops import DALI, RAY, TIMM, USUAL, Scorer, open_peers, usual_probabilities
@@ -24,16 +24,14 @@ from vocscore.config.compute import DecodeConfig
 from vocscore.machine import usable_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from bench.checkpoints import Checkpoint
     from bench.contests import Options
-    from bench.images import ImageSet
+    from bench.peers.loops import Loop
     from bench.timing import Rate
-    from vocscore.models.card import ModelCard
     from vocscore.pipeline.batch import ImageLoader
     from vocscore.runtime import Runtime
 
@@ -55,26 +53,21 @@ LEAST_SPREAD = 0.001
 """Probabilities that vary less do not show that contestants agree."""
 
 
-@dataclass(kw_only=True)
 class ScoreContest:
-    """One network, one folder of images.
+    """One network, one folder of images, and a runtime for some of the `PRECISIONS`."""
 
-    Attributes:
-        scratch: folder for outputs and subsets.
-        scorer: the network in eager float32, on the CPU.
-        runtimes: precision -> the runtime that `score` uses.
-        absent: contestant -> why it is absent.
-    """
-
-    options: Options
-    checkpoint: Checkpoint
-    images: ImageSet
-    scratch: Path
-    scorer: Scorer
-    card: ModelCard
-    runtimes: Mapping[str, Runtime]
-    absent: dict[str, str]
-    _outputs: Iterator[int] = field(default_factory=itertools.count)
+    def __init__(self, options: Options, backbone: str, *, names: Sequence[str] = SCORED) -> None:
+        self.options, self.images = options, options.image_set(IMAGES)
+        self.checkpoint = options.checkpoint(backbone)
+        self.scratch = options.scratch / f"score-{backbone}"  # for outputs and subsets
+        self.scratch.mkdir(parents=True)
+        network, self.card = self.checkpoint.load()
+        self.scorer = Scorer(network.eval(), self.card)
+        self.runtimes, missing = open_precisions(
+            self.checkpoint, names, device=options.device, group=options.group
+        )
+        self.absent = {ours(name): reason for name, reason in missing.items()}
+        self._outputs = itertools.count()
 
     def loader(self, device: str) -> ImageLoader:
         """The loader that `score` uses on a device."""
@@ -87,14 +80,14 @@ class ScoreContest:
         few = loader.batches(refs[: _READY_GROUPS * group])
         ready = [part for batch in few for part in torch.split(batch.images, group)]
         work: dict[str, Callable[[], int | Timed]] = {
-            DECODE: lambda: consume(loader.batches(refs), self.options.device)
+            DECODE: partial(consume, loader, refs, device=self.options.device)
         }
         for name, runtime in self.runtimes.items():
             if ours(name) not in self.absent:
                 number = self._number(name, runtime)
                 some = enough(ready, runtime, number=number)
                 work[ceiling(name)] = partial(run_through, runtime, some)
-                work[ours(name)] = partial(self._timed, name, self._folder(number))
+                work[ours(name)] = partial(self.score, name, self._folder(number), number)
         return work
 
     def _number(self, name: str, runtime: Runtime) -> int:
@@ -104,32 +97,23 @@ class ScoreContest:
         return whole_rounds(wanted, runtime, group=self.options.group, images=images)
 
     def _folder(self, number: int) -> Path:
-        """A folder with the first `number` images."""
+        """A folder with the first `number` images, under the same names."""
         refs, folder = self.images.refs, self.scratch / f"first-{number}"
         if number == len(refs):
             return self.images.folder
-        if not folder.exists():
-            folder.mkdir()
-            for ref in refs[:number]:
-                shutil.copy(ref.file, folder)
-        return folder
+        return folder if folder.exists() else linked(folder, refs[:number])
 
-    def _score(self, name: str, folder: Path) -> tuple[Path, Timed]:
-        """Score; the report's clock excludes listing and loading, which 'start' measures."""
-        output = self.scratch / f"{next(self._outputs)}.csv"
-        precision, _ = PRECISIONS[name]
-        report = product.score(
-            folder,
-            output,
+    def score(self, name: str, source: Path, number: int, *, output: Path | None = None) -> Timed:
+        """Score `number` images once in a precision, by default into a new file."""
+        return product.timed_score(
+            source,
+            output or self.scratch / f"{next(self._outputs)}.csv",
+            images=number,
             model=self.checkpoint.run,
-            precision=precision,
+            precision=PRECISIONS[name][0],
             batch_size=self.options.batch_size,
             device=self.options.device,
         )
-        return output, Timed(report.images, report.seconds)
-
-    def _timed(self, name: str, folder: Path) -> Timed:
-        return self._score(name, folder)[1]
 
     def others_task(self, number: int | None = None) -> Task:
         """The task of the peers: the first `number` images, by default those of a turn."""
@@ -153,7 +137,9 @@ class ScoreContest:
         answers = {USUAL: usual_probabilities(self.others_task(len(refs)), self.scorer)}
         limits = {USUAL: OTHER_PIXELS}
         for name in self.runtimes:
-            answers[ours(name)] = read_probabilities(self._score(name, folder)[0], names)
+            output = self.scratch / f"{name}.csv"
+            self.score(name, folder, len(refs), output=output)
+            answers[ours(name)] = read_probabilities(output, names)
             _, limits[ours(name)] = PRECISIONS[name]
         threshold = self.card.decision_threshold
         found, refused = compare(
@@ -176,26 +162,6 @@ class ScoreContest:
                 with torch.inference_mode():  # not around it: its threads write to its tensors
                     parts.append(self.scorer(self.card.preprocess.normalize(images)))
         return torch.cat(parts).numpy()
-
-
-def open_contest(options: Options, backbone: str) -> ScoreContest:
-    """Load everything that the contestants need."""
-    checkpoint, scratch = options.checkpoint(backbone), options.scratch / f"score-{backbone}"
-    scratch.mkdir(parents=True)
-    network, card = checkpoint.load()
-    runtimes, missing = open_precisions(
-        checkpoint, SCORED, device=options.device, group=options.group
-    )
-    return ScoreContest(
-        options=options,
-        checkpoint=checkpoint,
-        images=options.image_set(IMAGES),
-        scratch=scratch,
-        scorer=Scorer(network.eval(), card),
-        card=card,
-        runtimes=runtimes,
-        absent={ours(name): reason for name, reason in missing.items()},
-    )
 
 
 def read_probabilities(file: Path, names: list[str]) -> NDArray[np.float32]:
@@ -229,7 +195,7 @@ def bottleneck(name: str, rates: Mapping[str, Rate]) -> str:
 def run(options: Options) -> Iterator[Outcome]:
     """An outcome per backbone."""
     for backbone in options.backbones:
-        yield compare_scoring(open_contest(options, backbone))
+        yield compare_scoring(ScoreContest(options, backbone))
 
 
 def compare_scoring(contest: ScoreContest) -> Outcome:
@@ -241,14 +207,15 @@ def compare_scoring(contest: ScoreContest) -> Outcome:
     with ExitStack() as stack, contest.loader(device) as loader:
         scorer = contest.scorer.to(device)
         peers = open_peers(contest.others_task(), scorer, stack, names=others, device=device)
-        rates = interleave({**peers.work, **contest.work(loader)}, repeats=options.repeats)
+        theirs = {name: partial(_turn, loop) for name, loop in peers.opened.items()}
+        rates = interleave({**theirs, **contest.work(loader)}, repeats=options.repeats)
     names = [name for name in PRECISIONS if ours(name) in rates]
     both = {name: _one_after_the_other(name, rates) for name in names}
     return Outcome(
         contest="score",
         title=f"score, {checkpoint.backbone}: folder to CSV on {options.where}",
         rates=rates,
-        peers=tuple(peers.work),
+        peers=tuple(theirs),
         ceilings={ours(name): bottleneck(name, rates) for name in names},
         absent={**contest.absent, **peers.absent},
         key={**images.key, "backbone": checkpoint.backbone},
@@ -257,7 +224,7 @@ def compare_scoring(contest: ScoreContest) -> Outcome:
             "weights": checkpoint.weights,
             "agreement": {name: asdict(one) for name, one in found.items()},
             "decode_and_model_one_after_the_other": both,
-            "peers_from_the_usual_loop": dict(peers.differences),
+            "peers_from_the_usual_loop": peers.differences,
         },
         lines=(
             f"{checkpoint.weights}; compared with eager float32 on the pixels that score sees:",
@@ -269,6 +236,10 @@ def compare_scoring(contest: ScoreContest) -> Outcome:
             ),
         ),
     )
+
+
+def _turn(loop: Loop) -> Timed:
+    return loop.run()[1]
 
 
 def _one_after_the_other(name: str, rates: Mapping[str, Rate]) -> float:

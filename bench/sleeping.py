@@ -14,6 +14,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import numpy as np
 import simplejpeg
@@ -25,6 +26,7 @@ from vocscore.runtime.base import Results, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import torch
@@ -63,20 +65,18 @@ class Unlocked:
     @contextmanager
     def slept(self, share: float = 1.0) -> Iterator[None]:
         """Sleep instead of them while the block runs, for a share of the time."""
-        decode, resize = (
-            itertools.cycle([max(0.0, share * one - self.late) for one in found])
-            for found in (self.decode, self.resize)
-        )
         pixels = np.zeros((375, 500, 3), np.uint8)
 
-        def sleep_decode(*_words: Any, **_options: Any) -> Any:
-            _sleep(next(decode))
-            return pixels
+        def sleeping(measured: list[float]) -> Callable[..., Any]:
+            seconds = itertools.cycle([max(0.0, share * one - self.late) for one in measured])
 
-        def sleep_resize(*_words: Any, **_options: Any) -> None:
-            _sleep(next(resize))
+            def call(*_words: Any, **_options: Any) -> Any:
+                _sleep(next(seconds))
+                return pixels  # of a decoder; the result of a resizer is not used
 
-        with _replaced(sleep_decode, sleep_resize):
+            return call
+
+        with _replaced(sleeping(self.decode), sleeping(self.resize)):
             yield
 
 
@@ -115,12 +115,11 @@ def _sleep(seconds: float) -> None:
 
 @contextmanager
 def _replaced(decode: Callable[..., Any], resize: Callable[..., Any]) -> Iterator[None]:
-    before = simplejpeg.decode_jpeg, host.FILTERS["bilinear"]
-    simplejpeg.decode_jpeg, host.FILTERS["bilinear"] = decode, resize
-    try:
+    with (
+        mock.patch.object(simplejpeg, "decode_jpeg", decode),
+        mock.patch.dict(host.FILTERS, bilinear=resize),
+    ):
         yield
-    finally:
-        simplejpeg.decode_jpeg, host.FILTERS["bilinear"] = before
 
 
 class SleepingNetwork(Runtime):
@@ -141,16 +140,11 @@ class SleepingNetwork(Runtime):
         return results
 
 
-@contextmanager
-def sleeping_network() -> Iterator[None]:
+def sleeping_network() -> AbstractContextManager[object]:
     """Score with a `SleepingNetwork` while the block runs."""
 
     def opened(folder: Path, **_options: Any) -> tuple[Runtime, Any]:
         card = load_card(folder)
         return SleepingNetwork(len(card.classes)), card
 
-    before, scorer.open_scorer = scorer.open_scorer, opened
-    try:
-        yield
-    finally:
-        scorer.open_scorer = before
+    return mock.patch.object(scorer, "open_scorer", opened)

@@ -9,9 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from vocscore.pipeline.batch import Batch
+    from shards.sample import ImageRef
+    from vocscore.pipeline.batch import ImageLoader
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,27 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-def consume(batches: Iterable[Batch], device: str) -> int:
-    """Exhaust the batches of a loader; return the number of images."""
-    images = sum(len(batch.rows) for batch in batches)
+def consume(
+    loader: ImageLoader,
+    refs: Sequence[ImageRef],
+    *,
+    device: str = "cpu",
+    order: Sequence[int] | None = None,
+    bad: int = 0,
+) -> int:
+    """Load all images, and wait for the device; return their number.
+
+    Raises:
+        ValueError: an image was lost, or other than `bad` images have errors.
+    """
+    rows = failures = 0
+    for batch in loader.batches(refs, order=order):
+        rows += len(batch.rows)
+        failures += len(batch.failures)
     synchronize(device)
-    return images
+    if failures != bad or rows + failures != len(refs):
+        raise ValueError(f"{failures} bad of {rows + failures}, not {bad} of {len(refs)}")
+    return len(refs)
 
 
 def timed_seconds(work: Callable[[], object]) -> float:

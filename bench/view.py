@@ -6,7 +6,6 @@ which has no images to show (the rows' files do not exist), only their tiles.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from functools import partial
@@ -16,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.outcome import Outcome, held
+from bench.product import write_rows
 from bench.timing import Rate
 from vocscore import caches
 from vocscore.columns.curve import class_curve
 from vocscore.columns.open import open_table
 from vocscore.columns.query import Query, select
+from vocscore.scoring.output.rows import Rows
 from vocscore.view.opening import open_subjects
 from vocscore.view.server import PageServer
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from vocscore.columns.table import Table
 
 ROWS, CLASSES = 1_000_000, 20
+_BLOCK = 1 << 15
 READ, GRID, ACTION, MEGABYTES = 15.0, 3.0, 0.3, 600
 """Limits: seconds, and anonymous memory in addition to that of the libraries."""
 ACTIONS = {
@@ -86,33 +88,15 @@ def run(options: Options) -> Iterator[Outcome]:
 
 def write_predictions(file: Path, rows: int) -> Path:
     """Write random predictions as `vocscore score` does, in blocks."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    generator = np.random.default_rng(0)
 
-    names = [f"class{c:02d}" for c in range(CLASSES)]
-    about = {"classes": names, "selection": {"columns": "all"}}
-    generator, writer = np.random.default_rng(0), None
-    for start in range(0, rows, 1 << 15):
-        numbers = range(start, min(rows, start + (1 << 15)))
-        values = generator.beta(0.3, 2, (len(numbers), CLASSES)).astype(np.float32)
-        above, count = values >= np.float32(0.5), len(numbers)
-        ends = np.concatenate([[0], np.cumsum(above.sum(1))]).astype(np.int32)
-        labels = pa.array(np.array(names, object)[np.nonzero(above)[1]])
-        table = pa.table(
-            {
-                "path": [f"images/{n // 1000:04d}/{n:07d}.jpg" for n in numbers],
-                "status": pa.array(["ok"] * count),
-                "error": pa.nulls(count, pa.string()),
-                **dict(zip(names, values.T, strict=True)),
-                "labels": pa.ListArray.from_arrays(pa.array(ends), labels),
-                "path_bytes": pa.nulls(count, pa.binary()),
-            }
-        ).replace_schema_metadata({"vocscore": json.dumps(about)})
-        writer = writer or pq.ParquetWriter(file, table.schema, compression="zstd")
-        writer.write_table(table)
-    if writer is not None:
-        writer.close()
-    return file
+    def blocks() -> Iterator[Rows]:
+        for start in range(0, rows, _BLOCK):
+            numbers = range(start, min(rows, start + _BLOCK))
+            values = generator.beta(0.3, 2, (len(numbers), CLASSES)).astype(np.float32)
+            yield Rows([f"images/{n // 1000:04d}/{n:07d}.jpg" for n in numbers], values, {})
+
+    return write_rows(file, [f"class{c:02d}" for c in range(CLASSES)], blocks())
 
 
 def _in_browser(file: Path, timed: Callable[..., Any], repeats: int) -> dict[str, str]:

@@ -16,16 +16,16 @@ from torch import nn
 
 from bench.peers.dataloader import open_usual
 from bench.peers.libraries import DaliLoader, TimmLoader
-from bench.peers.task import check_rows, open_or_say
+from bench.peers.task import check_rows, open_agreeing
 from bench.timing import Timed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import ExitStack
 
     from numpy.typing import NDArray
 
-    from bench.peers.task import Loader, Task
+    from bench.peers.task import Agreeing, Loader, Task
     from vocscore.models.card import ModelCard
     from vocscore.pipeline.preprocess import Preprocess
 
@@ -192,50 +192,20 @@ LOOPS: dict[str, Callable[[Task, nn.Module, str], Loop]] = {
 }
 
 
-@dataclass(frozen=True)
-class Peers:
-    """The loops that run, and those that do not.
-
-    Attributes:
-        work: name -> one turn; the usual loop is the first.
-        absent: name -> the reason, one line.
-        differences: name -> largest difference of a probability to the usual loop.
-    """
-
-    work: Mapping[str, Callable[[], Timed]]
-    absent: Mapping[str, str]
-    differences: Mapping[str, float]
-
-
 def open_peers(
     task: Task, network: nn.Module, stack: ExitStack, *, names: Sequence[str], device: str = "cpu"
-) -> Peers:
+) -> Agreeing[Loop]:
     """Open the usual loop and others, and keep those whose probabilities agree with its.
 
     The network maps float32 images (N, 3, size, size) to probabilities (N, C); no loop uses
     vocscore's loaders. The stack ends their workers.
     """
-    work: dict[str, Callable[[], Timed]] = {}
-    absent: dict[str, str] = {}
-    differences: dict[str, float] = {}
-    most = LARGEST_DIFFERENCE if device == "cpu" else LARGEST_ON_GPU
-    truth = None
-    # in this order: worker processes are forked before Ray starts threads
-    for name in (USUAL, *names):
-        loop = open_or_say(partial(LOOPS[name], task, network, device))
-        if isinstance(loop, str):
-            absent[name] = loop
-            continue
-        stack.callback(loop.close)
-        found, _ = loop.run()
-        truth = found if truth is None else truth
-        differences[name] = float(np.abs(found - truth).max())
-        if not differences[name] <= most:
-            absent[name] = f"not the same work: probabilities differ by {differences[name]:.3f}"
-        else:
-            work[name] = partial(_turn, loop)
-    return Peers(work, absent, differences)
-
-
-def _turn(loop: Loop) -> Timed:
-    return loop.run()[1]
+    return open_agreeing(
+        # in this order: worker processes are forked before Ray starts threads
+        {name: partial(LOOPS[name], task, network, device) for name in (USUAL, *names)},
+        stack,
+        answers=lambda loop: loop.run()[0],
+        difference=lambda found, truth: float(np.abs(found - truth).max()),
+        most=LARGEST_DIFFERENCE if device == "cpu" else LARGEST_ON_GPU,
+        unit="in probability",
+    )

@@ -5,20 +5,21 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 
+from bench.outcome import OWN
 from bench.timing import Timed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import ExitStack
     from pathlib import Path
 
     from shards.sample import ImageRef
     from vocscore.pipeline.preprocess import Preprocess
 
-Opened = TypeVar("Opened")
 NOT_INSTALLED = "not installed: pip install 'vocscore[bench]'"
 
 
@@ -78,7 +79,15 @@ class AbsentError(Exception):
     """A contestant cannot run here; the message is the reason, in one line."""
 
 
-def open_or_say(opener: Callable[[], Opened]) -> Opened | str:
+class _Closes(Protocol):
+    def close(self) -> None: ...
+
+
+Peer = TypeVar("Peer", bound=_Closes)
+Answers = TypeVar("Answers")
+
+
+def open_or_say(opener: Callable[[], Peer]) -> Peer | str:
     """Open a contestant; if it cannot run, return the reason in one line."""
     try:
         return opener()
@@ -86,6 +95,66 @@ def open_or_say(opener: Callable[[], Opened]) -> Opened | str:
         return str(error)
     except ImportError as error:
         return f"{NOT_INSTALLED} ({error})"
+
+
+@dataclass(frozen=True)
+class Agreeing(Generic[Peer]):
+    """Contestants that do the same work, by name.
+
+    Attributes:
+        opened: the first, and those that agree with it.
+        absent: why others take no part, in one line.
+        differences: of each to the first.
+    """
+
+    opened: dict[str, Peer]
+    absent: dict[str, str]
+    differences: dict[str, float]
+
+
+def open_agreeing(
+    openers: Mapping[str, Callable[[], Peer]],
+    stack: ExitStack,
+    *,
+    answers: Callable[[Peer], Answers],
+    difference: Callable[[Answers, Answers], float],
+    most: float,
+    unit: str,
+) -> Agreeing[Peer]:
+    """Open contestants in order, and keep those whose answers agree with the first one's.
+
+    The stack closes them all. `most` is the largest difference of answers that are the same work,
+    and `unit` its unit.
+
+    Raises:
+        ValueError: the first, or one of vocscore's own, is wrong: a bug, not an absent peer.
+    """
+    found: Agreeing[Peer] = Agreeing({}, {}, {})
+    truth = None
+    for name, opener in openers.items():
+        peer, own = open_or_say(opener), name.startswith(OWN)
+        if isinstance(peer, str):
+            found.absent[name] = peer
+            continue
+        stack.callback(peer.close)
+        try:
+            answer = answers(peer)
+        except Exception as error:
+            # any error: a peer raises what its libraries do
+            if truth is None or own:
+                raise
+            first = str(error).strip().partition("\n")[0]
+            found.absent[name] = f"failed on these images: {type(error).__name__}: {first}"
+            continue
+        truth = answer if truth is None else truth
+        found.differences[name] = apart = difference(answer, truth)
+        if apart <= most:
+            found.opened[name] = peer
+            continue
+        found.absent[name] = f"not the same work: {apart:.3g} {unit} (at most {most})"
+        if own:
+            raise ValueError(f"{name}: {found.absent[name]}")
+    return found
 
 
 def pixel_values(loader: Loader, task: Task) -> torch.Tensor:

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pytest
 import torch
+from light_training import share_compiled, skip_charts
 
 from bench import __main__ as program
 from bench import (
     ceilings,
     checkpoints,
     contests,
-    large_images,
     loaders,
+    memory,
     models,
     processes,
     score,
@@ -26,10 +27,10 @@ from bench import (
 )
 from bench.contests import CONTESTS, Contest
 from bench.outcome import Outcome
-from bench.timing import Rate
+from bench.timing import Rate, timed_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from bench.checkpoints import Checkpoint
@@ -184,17 +185,22 @@ def test_bad_files_are_counted(options: Options, monkeypatch: pytest.MonkeyPatch
 
 def test_memory_per_input_is_the_slope() -> None:
     """Of the line through the runs."""
-    runs = [processes.MemoryRun(n, 1000 + 250 * n, 1.0) for n in (10, 20, 1000)]
-    assert processes.bytes_per_input(runs) == pytest.approx(250)
+    runs = [memory.MemoryRun(n, 1000 + 250 * n, 1.0) for n in (10, 20, 1000)]
+    assert memory.bytes_per_input(runs) == pytest.approx(250)
 
 
 @pytest.mark.slow
 def test_processes_are_watched(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     """A start ends at its first rows; a process's peak is seen, and its rows are counted."""
+
+    def once(work: dict[str, Callable[[], None]], **_: int) -> dict[str, Rate]:
+        return {name: Rate((timed_seconds(one),)) for name, one in work.items()}
+
+    monkeypatch.setattr(processes, "interleave_seconds", once)
     (outcome,) = processes.start(options)
     assert outcome.ceilings == {processes.FIRST: processes.IMPORT}
-    monkeypatch.setattr(processes, "TIMES", (1, 2))
-    (outcome,) = processes.memory(options)
+    monkeypatch.setattr(memory, "TIMES", (1, 2))
+    (outcome,) = memory.per_input(options)
     runs = outcome.facts["runs"]
     assert isinstance(runs, list)
     assert [run["inputs"] for run in runs] == [12, 24]
@@ -206,15 +212,16 @@ def test_large_images_are_scored_with_every_number_of_threads(
     options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each kind that is drawn has a row, and each process a peak."""
-    monkeypatch.setattr(large_images, "THREADS", (1, 3))
-    monkeypatch.setattr(large_images, "PHOTOGRAPH", (400, 300))
-    monkeypatch.setattr(large_images, "SCAN", (500, 300))
-    (outcome,) = large_images.large_images(options)
+    monkeypatch.setattr(memory, "THREADS", (3,))
+    monkeypatch.setattr(memory, "PHOTOGRAPH", (400, 300))
+    monkeypatch.setattr(memory, "SCAN", (500, 300))
+    monkeypatch.setattr(memory, "_SCANS", ("png",))
+    (outcome,) = memory.large(options)
     runs = outcome.facts["runs"]
     assert isinstance(runs, list)
-    assert [run["threads"] for run in runs] == [1, 3]
+    assert [run["threads"] for run in runs] == [3]
     assert all(run["peak_bytes"] > 10_000_000 for run in runs)
-    assert outcome.facts["files"] == 10 * (options.images or 0) + 9
+    assert outcome.facts["files"] == 10 * (options.images or 0) + 3
 
 
 @pytest.fixture
@@ -225,6 +232,8 @@ def trained(
     monkeypatch.setattr(checkpoints, "_source", lambda _scratch: (voc_tree, "48 drawn images"))
     monkeypatch.setattr(checkpoints, "_weights", lambda _backbone: "none")
     monkeypatch.setattr(checkpoints, "_quantize", lambda _run, _shards: None)  # seconds
+    skip_charts(monkeypatch)
+    share_compiled(monkeypatch)
     scratch = tmp_path_factory.mktemp("trained")
     return checkpoints.make_checkpoint("squeezenet1_1", scratch, size=64)
 
@@ -238,13 +247,14 @@ def test_trained_heads_equal_the_plain_loops(
     monkeypatch.setattr(training, "EPOCHS", 4)
     assert training.prove_equal(trained, tmp_path).largest_difference < 0.02
     (tmp_path / "again").mkdir()
+    epoch, turns = training.UsualTraining.epoch, iter([True])
 
-    def one_epoch(*words: object, epochs: int) -> torch.nn.Linear:
-        del epochs
-        return training.train_plainly(*words, epochs=1)  # type: ignore[arg-type]
+    def only_once(self: training.UsualTraining, **options: bool) -> int:
+        return epoch(self, **options) if next(turns, False) else 0
 
+    monkeypatch.setattr(training.UsualTraining, "epoch", only_once)
     with pytest.raises(ValueError, match="beyond"):
-        training.prove_equal(trained, tmp_path / "again", plain=one_epoch)
+        training.prove_equal(trained, tmp_path / "again")
 
 
 def test_outcomes_are_printed_and_saved_as_they_come(

@@ -11,7 +11,6 @@ import torch
 
 from bench import cores, sleeping
 from bench.sleeping import SleepingNetwork, Unlocked
-from bench.timing import Rate
 from vocscore.pipeline import host
 
 if TYPE_CHECKING:
@@ -79,21 +78,14 @@ def test_a_sleeping_network_answers_for_every_image(monkeypatch: pytest.MonkeyPa
     assert asked == pytest.approx([sleeping.GROUP_SECONDS, 2 * sleeping.GROUP_SECONDS])
 
 
-def test_what_follows_from_the_rates(options: Options) -> None:
+def test_what_follows_from_the_rates() -> None:
     """The share of the ideal rate, the most that one process reaches, and its cores."""
     medians = {"1 thread": 100.0, "2 threads": 190.0, "4 threads": 300.0, "8 threads": 280.0}
     others = {"16 threads": 270.0, "32 threads": 260.0}
     real = {"1 thread, real": 80.0, "2 threads, real": 190.0}
-    outcome = cores.outcome(
-        "loader",
-        "files to batches",
-        {name: Rate((value,)) for name, value in {**medians, **others, **real}.items()},
-        unlocked=Unlocked([0.008], [0.002]),
-        images=options.image_set(4),
-        facts={},
-    )
-    assert outcome.facts["most images/s"] == 300.0
-    assert outcome.facts["cores that one process feeds"] == 3.0
-    assert outcome.facts["simulated to real"] == {"1": 1.25, "2": 1.0}
-    assert "at least 90% up to 2 threads" in outcome.lines
-    assert "one process reaches 300 images/s: 3 cores that decode" in outcome.lines
+    lines, facts = cores.conclusions({**medians, **others, **real})
+    assert facts["most images/s"] == 300.0
+    assert facts["cores that one process feeds"] == 3.0
+    assert facts["simulated to real"] == {"1": 1.25, "2": 1.0}
+    assert "at least 90% up to 2 threads" in lines
+    assert "one process reaches 300 images/s: 3 cores that decode" in lines

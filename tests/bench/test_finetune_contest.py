@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -36,8 +36,8 @@ def test_a_loop_that_trains_less_is_refused(
     """A loop whose steps are shorter ends at another network, which is noticed."""
     before = finetune.UsualTraining.__init__
 
-    def slower(self: finetune.UsualTraining, *words: object) -> None:
-        before(self, *words)  # type: ignore[arg-type]
+    def slower(self: finetune.UsualTraining, *words: Any, **options: Any) -> None:
+        before(self, *words, **options)
         self._optimizer = torch.optim.SGD(self.network.parameters(), lr=0.0)
 
     monkeypatch.setattr(finetune.UsualTraining, "__init__", slower)

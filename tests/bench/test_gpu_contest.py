@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from light_training import share_compiled, skip_charts
 
 from bench import __main__ as command
-from bench import gpu, gpu_decoding, gpu_raw, models
+from bench import gpu, gpu_decoding, models, raw, training
 from bench.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -54,16 +55,6 @@ def test_when_the_time_is_up_the_rest_is_named(
     assert found[2].absent == {"b": "not run: the 10 s were up"}
 
 
-def test_dalis_pixels_are_the_hosts(options: Options) -> None:
-    """On loose and on resized files, in gray levels."""
-    found = list(gpu.pixels(options))
-    assert [outcome.key["kind"] for outcome in found] == ["voc", "resized"]
-    for outcome in found:
-        mean = outcome.facts["mean_gray_levels"]
-        assert isinstance(mean, float)
-        assert mean < 1.5
-
-
 def test_without_a_gpu_there_is_one_line_and_exit_code_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,11 +73,14 @@ def test_without_a_gpu_there_is_one_line_and_exit_code_2(
 def test_every_section_runs_on_the_cpu(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a few images, no section fails; int8, which was not made, is absent."""
     monkeypatch.setattr(models, "best_product", lambda *_: 100.0)
+    monkeypatch.setattr(training, "EPOCHS", 1)
+    skip_charts(monkeypatch)
+    share_compiled(monkeypatch)
     small = options.checkpoint("resnet18").load()[1].preprocess
-    monkeypatch.setattr(gpu_raw, "Preprocess", lambda: small)
+    monkeypatch.setattr(raw, "Preprocess", lambda: small)
     monkeypatch.setattr(gpu_decoding, "IMAGES", {"thumbnails": 12})
     found = list(gpu.run(replace(options, seconds=1800.0)))
     assert not [outcome for outcome in found if outcome.title.startswith("section")]
     assert {outcome.contest for outcome in found} == {
-        *("gpu", "dirty", "ceilings", "models", "score", "train")
+        *("gpu", "dirty", "raw", "ceilings", "models", "score", "train")
     }

@@ -1,16 +1,15 @@
-"""What `bench gpu` adds to the other contests, tried out on the CPU: engines, and raw shards."""
+"""What `bench gpu` adds to the other contests, tried out on the CPU: engines, and raw scoring."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
 
-from bench import gpu_decoding, gpu_raw
+from bench import gpu, gpu_decoding, raw, score
 from bench.gpu_decoding import CHECK, HOST, ROUTED, graph
-from bench.gpu_raw import COPY, FILES, LOAD, MODEL, RAW, READ, SCORE, SHUFFLED
 from bench.timing import Rate
 
 if TYPE_CHECKING:
@@ -97,32 +96,13 @@ def test_the_lines_say_who_is_faster_and_what_was_chosen(
         assert any(one in line for line in said)
 
 
-def test_raw_shards_have_rates_to_the_device_and_to_a_csv(
+def test_raw_shards_to_a_csv_beside_loading_and_the_network(
     options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside JPEGs, reading and copying; then beside loading and the network, every row once."""
-    small = options.checkpoint(gpu_raw.BACKBONE).load()[1].preprocess
-    monkeypatch.setattr(gpu_raw, "Preprocess", lambda: small)
-    loading, scoring = gpu_raw.run(replace(options, images=6))
-    assert set(loading.rates) == {FILES, RAW, SHUFFLED, READ, COPY}
-    assert loading.ceilings[RAW] in (READ, COPY)
-    assert loading.facts["images"] == scoring.facts["images"] == 6
-    assert set(scoring.rates) == {LOAD, MODEL, SCORE}
-    assert scoring.ceilings[SCORE] in (LOAD, MODEL)
-
-
-def test_raw_pixels_on_the_device_must_be_the_hosts(
-    options: Options, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One value that differs ends the section."""
-    real = gpu_raw.product.own_loader
-
-    def off(name: str, *args: Any, **settings: Any) -> Any:
-        loader = real(name, *args, **settings)
-        if name == "dali":
-            loader._upload = lambda images: images + 1
-        return loader
-
-    monkeypatch.setattr(gpu_raw.product, "own_loader", off)
-    with pytest.raises(ValueError, match="not those of the host"):
-        next(gpu_raw.run(replace(options, images=6)))
+    """Every contestant has a rate; the slower stage is the ceiling."""
+    small = options.checkpoint(gpu.BACKBONE).load()[1].preprocess
+    monkeypatch.setattr(raw, "Preprocess", lambda: small)
+    (outcome,) = gpu.score_raw(replace(options, images=6))
+    stages = {score.DECODE, score.ceiling("default")}
+    assert set(outcome.rates) == {*stages, score.ours("default")}
+    assert outcome.ceilings[score.ours("default")] in stages

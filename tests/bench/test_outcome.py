@@ -54,7 +54,7 @@ def test_text_shows_each_contestant_and_what_is_absent() -> None:
     lines = _outcome().text().splitlines()
     assert lines[0] == "score, some network"
     (ours,) = [line for line in lines if line.startswith("vocscore")]
-    assert ours.split() == ["vocscore", "33.0", "18%", "1.50", "75%", "of", "ceiling"]
+    assert ours.split() == ["vocscore", "33.0", "18%", "1.50", "75%", "of", "ceiling", "(44.0)"]
     assert any(line.startswith("peer") and "absent: not installed" in line for line in lines)
     assert lines[-2:] == ["best peer of this run: other", "one more sentence"]
 
@@ -64,7 +64,7 @@ def test_a_row_survives_json() -> None:
     outcome = _outcome()
     back = Outcome.from_row(json.loads(json.dumps(outcome.row())))
     assert back.row() == outcome.row()
-    assert back.table() == outcome.table()
+    assert back.cells() == outcome.cells()
 
 
 def test_peers_of_a_row_that_does_not_name_them() -> None:

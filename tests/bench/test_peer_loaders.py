@@ -19,11 +19,12 @@ from peer_doubles import Scripted, make_task, plain_values
 from PIL import Image
 
 from bench import loaders
-from bench.loaders import CONTESTANTS, HOST, LARGEST_MEAN_DIFFERENCE, USUAL, open_agreeing
+from bench.loaders import CONTESTANTS, HOST, LARGEST_MEAN_DIFFERENCE, USUAL, open_contestants
 from bench.peers.dataloader import open_opencv
 from bench.peers.libraries import SpdlLoader, write_tars
 from bench.peers.task import (
     AbsentError,
+    Agreeing,
     Loader,
     Task,
     mean_difference,
@@ -113,12 +114,11 @@ def test_a_batch_of_another_type_is_refused(photos: list[ImageRef], tmp_path: Pa
 
 
 Contestants = dict[str, Callable[[Task], Loader]]
-Opened = tuple[dict[str, Loader], dict[str, str], dict[str, float]]
 
 
-def agreeing(photos: list[ImageRef], scratch: Path, contestants: Contestants) -> Opened:
-    with ExitStack() as closing:
-        return open_agreeing(make_task(photos, scratch), closing, contestants=contestants)
+def agreeing(photos: list[ImageRef], scratch: Path, contestants: Contestants) -> Agreeing[Loader]:
+    with ExitStack() as stack:
+        return open_contestants(make_task(photos, scratch), stack, contestants=contestants)
 
 
 def test_a_resizer_that_does_not_smooth_is_left_out(photos: list[ImageRef], tmp_path: Path) -> None:
@@ -128,10 +128,10 @@ def test_a_resizer_that_does_not_smooth_is_left_out(photos: list[ImageRef], tmp_
         "careless": lambda task: Scripted(task, way=Image.Resampling.NEAREST),
         "careful": Scripted,
     }
-    opened, absent, differences = agreeing(photos, tmp_path, contestants)
-    assert list(opened) == [USUAL, "careful"]
-    assert absent["careless"].startswith("not the same work: ")
-    assert differences["careless"] > LARGEST_MEAN_DIFFERENCE
+    found = agreeing(photos, tmp_path, contestants)
+    assert list(found.opened) == [USUAL, "careful"]
+    assert found.absent["careless"].startswith("not the same work: ")
+    assert found.differences["careless"] > LARGEST_MEAN_DIFFERENCE
 
 
 def test_a_wrong_loader_of_our_own_is_an_error(photos: list[ImageRef], tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_what_cannot_run_is_listed_with_the_reason(photos: list[ImageRef], tmp_p
         "b": no_library,
         "c": lambda task: Scripted(task, rows=[[99]]),
     }
-    _, absent, _ = agreeing(photos, tmp_path, contestants)
+    absent = agreeing(photos, tmp_path, contestants).absent
     assert "pip install 'vocscore[bench]'" in absent["a"]
     assert absent["b"] == "needs libavutil"
     assert absent["c"].startswith("failed on these images: IndexError")
@@ -190,7 +190,7 @@ def test_the_outcome_names_its_peers_and_who_never_runs(
     """Ratios are to the best of the others; the program's own are no peers."""
     contestants = {USUAL: Scripted, HOST: Scripted}
     monkeypatch.setattr(
-        loaders, "open_agreeing", partial(loaders.open_agreeing, contestants=contestants)
+        loaders, "open_contestants", partial(open_contestants, contestants=contestants)
     )
     (outcome,) = loaders.run(options)
     assert list(outcome.rates) == [USUAL, HOST]

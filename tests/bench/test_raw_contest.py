@@ -27,6 +27,11 @@ def test_every_contestant_has_a_rate_and_every_goal_a_line(options: Options) -> 
     assert f"cold: {share:.0%} of the disk (goal 85%: {goal})" in outcome.lines
 
 
+def test_batches_are_copied_as_often_as_the_images_fill_them() -> None:
+    """On a GPU, copying alone is a contestant."""
+    assert bench.raw.copying("cpu", batch=4, number=13)() == 12
+
+
 def test_other_pixels_are_no_contest(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     """Shards whose pixels differ in one value are named, and nothing is timed."""
     real = raw_maker.decode_into

@@ -5,12 +5,12 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+import fuzz
 import numpy as np
 import pytest
 import simplejpeg
 from encoded import MANY, drawn, encoded
 
-from bench import fuzz
 from shards.errors import BadImage
 from shards.images import baseline, image_file, jpeg
 

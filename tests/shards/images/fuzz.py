@@ -167,7 +167,7 @@ def run(number: int, *, seed: int) -> Counts:
 
 def main() -> None:
     """Read the command line, compare, print the counts."""
-    parser = argparse.ArgumentParser(prog="python -m bench.fuzz", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--number", type=int, default=1_000_000, help="damaged files [1000000]")
     parser.add_argument("--seed", type=int, default=0, help="of the random numbers [0]")
     parser.add_argument("--library", help="a build of the module to be tested [the installed one]")
@@ -177,8 +177,8 @@ def main() -> None:
         spec = spec_from_loader("_baseline", loader)
         if spec is None:
             sys.exit(f"{asked.library} is not a module")
-        baseline._native = module_from_spec(spec)  # noqa: SLF001
-    print(run(asked.number, seed=asked.seed))
+        baseline._native = module_from_spec(spec)
+    sys.stdout.write(f"{run(asked.number, seed=asked.seed)}\n")
 
 
 if __name__ == "__main__":
