@@ -60,6 +60,8 @@ class FaultLayer:
         log: 'METHOD PATH' of each request, in order.
         authorizations: of the requests.
         at_once: the largest number of requests under way at the same time.
+        watch: is called with 'METHOD PATH?QUERY' before each request is answered; if it raises, the
+            request is not done.
     """
 
     def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
@@ -76,6 +78,7 @@ class FaultLayer:
         self.log: list[str] = []
         self.authorizations: list[str] = []
         self.at_once = 0
+        self.watch: Callable[[str], None] = lambda _request: None
 
     def add(self, kind: str, **how: Any) -> Fault:
         """Add a fault; the arguments are its attributes."""
@@ -94,6 +97,7 @@ class FaultLayer:
             self._under_way += 1
             self.at_once = max(self.at_once, self._under_way)
         try:
+            self.watch(f"{method} {path}?{environ['QUERY_STRING']}")
             if self.latency:
                 time.sleep(self.latency)
             return self._answer(fault, environ, start_response)

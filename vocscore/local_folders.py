@@ -1,4 +1,4 @@
-"""Fetches folders of object storage (models, packed shards, sets to pack) into the cache, once.
+"""Fetches what commands read from object storage (models, sets, predictions) into the cache, once.
 
     CACHE/fetched/<hash>/NAME/...   the files
     CACHE/fetched/<hash>/complete   there when all files are
@@ -10,21 +10,25 @@ so nothing outdated is used. An interrupted fetch goes on.
 from __future__ import annotations
 
 import hashlib
+import shlex
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
+from itertools import takewhile
 from pathlib import Path, PosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from shards import atomic
 from shards.errors import StorageError
+from shards.manifest import NAME as MANIFEST
 from shards.remote import places, store
 from shards.remote.download import fetch
 from vocscore import caches
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from shards.remote.store import Entry
 
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     """Called with the bytes that are there, and of all."""
 
 _FROM: Final[dict[str, str]] = {}
-"""Folder of a run in the cache -> its URL."""
+"""What was fetched, by its path in the cache -> its URL."""
 
 
 class FetchedRun(PosixPath):
@@ -51,6 +55,10 @@ _COMPLETE: Final = "complete"
 _SMALL: Final = 1 << 20
 _OF_RUN: Final = ("model.json", "model.safetensors", "model.onnx")
 _WITHIN_RUN: Final = "int8/"
+_SIGNS_OF_RUN: Final = ("model.json", "config.json")
+_RECORD: Final = ".json"
+_PARTS: Final = ".parts"
+"""Ends of the names beside predictions: of their record, and of the parts of an unfinished run."""
 
 
 def local_run(place: str | os.PathLike[str], *, told: Told | None = None) -> Path:
@@ -64,10 +72,43 @@ def local_run(place: str | os.PathLike[str], *, told: Told | None = None) -> Pat
         StorageError: it cannot be fetched, or there is nothing.
     """
     folder = _local(place, _of_run, told)
-    if not places.is_remote(str(place)):
-        return folder
-    _FROM[str(folder)] = str(place)
-    return FetchedRun(folder)
+    return FetchedRun(folder) if places.is_remote(str(place)) else folder
+
+
+def local_predictions(place: str | os.PathLike[str], *, told: Told | None = None) -> Path:
+    """Return predictions; those of a URL are fetched, with the record beside them.
+
+    Args, Raises: as for `local_run`.
+    """
+    url = str(place).rstrip("/")
+    if not places.is_remote(url):
+        return Path(place)
+    url = _checked(url)
+    above, name = places.parent(url), places.name(url)
+    if not name:
+        raise StorageError(f"{url}: a bucket. Name predictions in it.")
+    entries = _of_predictions(above, name)
+    if not entries:
+        raise StorageError(f"{url}: nothing that vocscore writes. Check the URL.")
+    file = _fetched(above, entries, "predictions", told) / name
+    _FROM[str(file)] = str(place)
+    return file
+
+
+def local_results(place: str | os.PathLike[str], *, told: Told | None = None) -> Path:
+    """Return anything that vocscore writes: predictions, a run, packed shards, an exported model.
+
+    Args, Raises: as for `local_run`.
+    """
+    url = str(place).rstrip("/")
+    if not places.is_remote(url):
+        return Path(place)
+    url = _checked(url)
+    if any(_those_there(url, _SIGNS_OF_RUN)):
+        return local_run(url, told=told)
+    if places.is_http(url) or not any(_those_there(url, [MANIFEST])):
+        return local_predictions(url, told=told)
+    return local_folder(url, told=told)
 
 
 def local_folder(place: str | os.PathLike[str], *, told: Told | None = None) -> Path:
@@ -88,18 +129,38 @@ def _of_run(entry: Entry) -> bool:
 def _local(
     place: str | os.PathLike[str], wanted: Callable[[Entry], bool], told: Told | None
 ) -> Path:
-    url = str(place)
-    if not places.is_remote(url):
+    if not places.is_remote(str(place)):
         return Path(place)
-    if places.has_secret(url):
-        raise StorageError(f"{places.redacted(url)}: {places.REFUSED}.")
-    store.check(url)
-    url = store.pinned(url).rstrip("/")
+    url = _checked(str(place))
     entries = [entry for entry in _entries(url) if wanted(entry)]
     if not entries:
         raise StorageError(f"{places.redacted(url)}: there is nothing. Check the URL.")
+    folder = _fetched(url, entries, places.name(url) or "bucket", told)
+    _FROM[str(folder)] = str(place)
+    return folder
+
+
+def as_typed(path: Path) -> str:
+    """Return the URL of what was fetched, for commands that also run elsewhere; else the path."""
+    return _FROM.get(str(path), str(path))
+
+
+def _checked(url: str) -> str:
+    """Return a URL that stands for the same contents later.
+
+    Raises:
+        StorageError: it has a secret in it, its bucket is not there, or access is denied.
+    """
+    if places.has_secret(url):
+        raise StorageError(f"{places.redacted(url)}: {places.REFUSED}.")
+    store.check(url)
+    return store.pinned(url).rstrip("/")
+
+
+def _fetched(url: str, entries: Sequence[Entry], name: str, told: Told | None) -> Path:
+    """Return the folder `name` in the cache, with the entries; they are fetched if need be."""
     folder = _cache() / _hash(url, entries)
-    target = folder / (places.name(url) or "bucket")
+    target = folder / name
     if not (folder / _COMPLETE).exists():
         _fetch_all(url, target, entries, told or (lambda _done, _all: None))
         atomic.write(folder / _COMPLETE, places.source_name(url).encode())
@@ -110,8 +171,36 @@ def _entries(url: str) -> list[Entry]:
     """The files of a folder; those of a run on a web server, which cannot be listed."""
     if not places.is_http(url):
         return list(store.listing(url))
-    heads = {name: store.head(places.join(url, name)) for name in _OF_RUN}
-    return [store.Entry(name, one.size, one.etag) for name, one in heads.items() if one]
+    return list(_those_there(url, _OF_RUN))
+
+
+def _those_there(url: str, names: Iterable[str]) -> Iterator[Entry]:
+    heads = ((name, store.head(places.join(url, name))) for name in names)
+    return (store.Entry(name, one.size, one.etag) for name, one in heads if one)
+
+
+def _parts(url: str) -> Iterator[Entry]:
+    """The parts in a folder; nothing if it begins with something else, such as a set of images."""
+    return takewhile(lambda one: one.name.startswith("part-"), store.listing(url))
+
+
+def _of_predictions(above: str, name: str) -> list[Entry]:
+    """A file, or a folder of parts, and the record beside it.
+
+    Raises:
+        StorageError: there is an unfinished run.
+    """
+    found = list(_those_there(above, [name]))
+    url = places.join(above, name)
+    if not found and not places.is_http(url):
+        found = [replace(part, name=f"{name}/{part.name}") for part in _parts(url)]
+        parts = places.join(above, f"{name}{_PARTS}")
+        if not found and next(store.listing(parts), None) is not None:
+            raise StorageError(
+                f"{url}: an unfinished run. Rerun its command to finish it, or with "
+                f"`units`: vocscore merge {shlex.quote(url)}"
+            )
+    return [*found, *_those_there(above, [f"{name}{_RECORD}"])] if found else []
 
 
 def _hash(url: str, entries: Sequence[Entry]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shards.errors import StorageError
 from shards.remote import web
-from shards.remote.failures import explained
+from shards.remote.failures import UnsizedError, explained
 from shards.remote.opening import opened
 from shards.remote.patience import patiently
 from shards.remote.places import redacted
@@ -43,7 +43,8 @@ def fetch(
 
     Raises:
         FileNotFoundError: no such key.
-        StorageError: the storage does not give it, or it changed in the meantime.
+        StorageError: the storage does not give it, it changed in the meantime, or a web server
+            answers with a page.
         OSError: the file cannot be written.
     """
     told = on_bytes or (lambda _count: None)
@@ -51,8 +52,9 @@ def fetch(
     # Without the file's own name, which may be as long as a name can be.
     partial = target.with_name(f".{os.getpid()}-{threading.get_ident()}.partial")
     try:
-        with partial.open("wb") as out:
+        with partial.open("w+b") as out:
             size = _copy(url, out.fileno(), told, etag)
+            web.refuse_page(url, os.pread(out.fileno(), web.HEAD_BYTES, 0))
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
@@ -64,7 +66,7 @@ def _copy(url: str, descriptor: int, told: Callable[[int], None], etag: str | No
 
     try:
         first, size, etag = patiently(lambda: _range(url, 0, etag))
-    except NotSupportedError:
+    except (NotSupportedError, UnsizedError):
         return patiently(lambda: _copy_whole(url, descriptor, told))
     _write(descriptor, first, 0)
     told(len(first))

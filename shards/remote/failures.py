@@ -33,7 +33,8 @@ _CAUSES: Final = {
 }
 """What the library's description of an error contains -> what has happened."""
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
-_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses after which the same request may succeed later."""
 _REGION: Final = "the bucket is in another region. Set AWS_REGION."
 _EXPIRED: Final = (
     "the credentials have expired. Renew them, then rerun the same command; a resume needs the new "
@@ -52,7 +53,6 @@ _BY_CODE: Final = {
 _BY_TEXT: Final = {
     "builder error": "the endpoint is not an address.",
     "Failed to read token file": "the file named by AWS_WEB_IDENTITY_TOKEN_FILE cannot be read.",
-    "Content-Length Header missing": "the server does not say how long it is (no Content-Length).",
     "invalid utf-8": "the server answers with an error, by a page that is not UTF-8.",
     "error following redirect": "its redirects are not followed (to http://, or without end).",
 }
@@ -64,6 +64,16 @@ _ACCESS: Final = {
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_SKIP_SIGNATURE=1",
     "hf": "HF_TOKEN, or 'hf auth login'",
 }
+
+
+class UnsizedError(StorageError):
+    """A web server does not say how long a file is."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            f"{redacted(url)}: the server says neither how long it is (no Content-Length) nor "
+            "where it ends (not chunked). Download it, and name the file."
+        )
 
 
 @contextmanager
@@ -133,6 +143,8 @@ def _storage_error(url: str, error: Exception) -> StorageError:
     text, _, source = _REQUEST.sub("", str(error)).partition("Debug source")
     if any(sign in text for sign in _NO_BUCKET):
         return no_bucket(url)
+    if "Content-Length Header missing" in text:
+        return UnsizedError(url)
     found, code = _STATUS.search(text), _CODE.search(text)
     status = int(found[1]) if found else 0
     answer = " ".join([*([str(status)] if status else []), *([f"({code[1]})"] if code else [])])
@@ -186,7 +198,7 @@ def _permanent(url: str, text: str, status: int, answer: str) -> str:
         return _denied(url, answer)
     if status == 416:
         return "shorter than the range that is read (416); did it change after it was listed?"
-    return f"the storage answers {answer}." if status and status not in _PASSING else ""
+    return f"the storage answers {answer}." if status and status not in PASSING else ""
 
 
 def _unreachable(source: str) -> str:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from shards.errors import StorageError
-from shards.remote import places, web
-from shards.remote.failures import explained, written
+from shards.remote import places, unsized, web
+from shards.remote.failures import UnsizedError, explained, written
 from shards.remote.opening import opened
 from shards.remote.pages import keys_below
 
@@ -112,6 +112,8 @@ def read(
             answer = obstore.get(place.store, place.key, options=options)
     except NotSupportedError:
         return web.part(url, offset, size)
+    except UnsizedError:
+        return unsized.read(url, offset, size, look=look)
     except StorageError as error:
         # A range of an object without bytes is answered by 416, whatever it asks for.
         if error.status == 416 and not offset and places.is_http(url):

@@ -1,14 +1,44 @@
-"""Web servers without ranges or HEAD: a plain GET, of which no more is read than is needed."""
+"""Web servers without ranges or HEAD: a plain GET, of which no more is read than is needed.
+
+They also answer with pages: for a login, or about a file, where the file itself was asked for.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
-from shards.remote.failures import explained
+from shards.errors import StorageError
+from shards.remote import unsized
+from shards.remote.failures import UnsizedError, explained
 from shards.remote.opening import opened
+from shards.remote.places import is_http, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+HEAD_BYTES: Final = 512
+_PAGE: Final = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:(?:<!--.*?-->|<\?xml.*?\?>)\s*)*<(?:!doctype\s+html|html|head|body)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def refuse_page(url: str, head: bytes) -> None:
+    """Refuse a page in place of a file; elsewhere than on the web, a file may be one.
+
+    Args:
+        url: what was asked for.
+        head: its first `HEAD_BYTES`.
+
+    Raises:
+        StorageError: it is one.
+    """
+    if is_http(url) and _PAGE.match(head):
+        raise StorageError(
+            f"{redacted(url)}: the server answers with a web page, perhaps for a login, instead of "
+            "the file. Name the address of the file itself, or download it."
+        )
 
 
 def pieces(url: str) -> Iterator[bytes]:
@@ -21,8 +51,12 @@ def pieces(url: str) -> Iterator[bytes]:
     place = opened(url)
     import obstore
 
-    with explained(url):
-        stream = iter(obstore.get(place.store, place.key).stream())
+    try:
+        with explained(url):
+            stream = iter(obstore.get(place.store, place.key).stream())
+    except UnsizedError:
+        yield from unsized.pieces(url)
+        return
     while True:
         with explained(url):
             piece = next(stream, None)
@@ -51,7 +85,7 @@ def part(url: str, offset: int, size: int) -> bytes:
 
 
 def size_and_etag(url: str) -> tuple[int, str | None]:
-    """Return the size of a file in bytes, and its etag, by a GET of one byte.
+    """Return the size of a file in bytes, and its etag, by a GET of one byte if possible.
 
     Raises:
         FileNotFoundError, StorageError: as for `pieces`.
@@ -60,9 +94,12 @@ def size_and_etag(url: str) -> tuple[int, str | None]:
     import obstore
     from obstore.exceptions import NotSupportedError
 
-    with explained(url):
-        try:
-            found = obstore.get(place.store, place.key, options={"range": (0, 1)})
-        except NotSupportedError:
-            found = obstore.get(place.store, place.key)
-        return int(found.meta["size"]), found.meta.get("e_tag")
+    try:
+        with explained(url):
+            try:
+                found = obstore.get(place.store, place.key, options={"range": (0, 1)})
+            except NotSupportedError:
+                found = obstore.get(place.store, place.key)
+            return int(found.meta["size"]), found.meta.get("e_tag")
+    except UnsizedError:
+        return unsized.size_and_etag(url)

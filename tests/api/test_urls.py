@@ -79,7 +79,7 @@ def test_what_is_not_written(run_folder: Path, photos: Path, monkeypatch, tmp_pa
             call()
         assert "SECRET" not in str(error.value)
     with pytest.raises(vs.Error, match="object storage is not read directly"):
-        vs.info("s3://b/p.csv")
+        vs.info("hdfs://b/p.csv")
     assert not list(tmp_path.iterdir())
 
 

@@ -154,3 +154,16 @@ def test_a_mistake_in_the_rest_of_the_line_costs_no_download(monkeypatch):
         assert "Error: " in CliRunner().invoke(main, words).output
     for words in (run, shards):
         assert CliRunner().invoke(main, [*words, "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["info", "view", "report", "merge", "eval", "compare"])
+def test_a_place_without_a_name(command, tmp_path, monkeypatch):
+    """'.' is the folder that it stands for, since files beside it are asked for; '/' is refused."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    words = {"report": ["-o", "r.html"], "eval": ["."], "compare": ["."]}.get(command, [])
+    for place, line in ((".", str(tmp_path / "here")), ("/", "Error: /: not the place of")):
+        done = CliRunner().invoke(main, [command, place, *words])
+        assert done.exit_code == 2
+        assert line in done.output
+        assert "Traceback" not in done.output

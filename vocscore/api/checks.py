@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from shards.remote.places import is_remote
 from vocscore.config.option import Group
 from vocscore.errors import OptionError
-from vocscore.local_folders import local_folder, local_run
+from vocscore.local_folders import local_folder, local_predictions, local_results, local_run
 from vocscore.scoring.inputs.urls import refuse_url
 from vocscore.scoring.output.mirrored import is_written, mirrored
+from vocscore.scoring.output.work_folder import named
 
 
 def path_text(name: str, value: Any, *, what: str = "folder") -> str:
@@ -65,6 +67,18 @@ def run_place(name: str, value: Any) -> Path:
     return local_run(path_text(name, value))
 
 
+def predictions_place(name: str, value: Any) -> Path:
+    """Return the path of predictions; those on object storage are fetched."""
+    text = path_text(name, value, what="file")
+    return local_predictions(text) if is_remote(text) else named(path(name, text))
+
+
+def results_place(name: str, value: Any) -> Path:
+    """Return the path of anything that vocscore writes; what is on object storage is fetched."""
+    text = path_text(name, value, what="file or folder")
+    return local_results(text) if is_remote(text) else named(path(name, text))
+
+
 def output_place(name: str, value: Any) -> Path:
     """Return the path of an output, which may be on object storage.
 
@@ -73,7 +87,7 @@ def output_place(name: str, value: Any) -> Path:
         ScoreError: it names a bucket, or a place that cannot be written.
     """
     text = path_text(name, value, what="file")
-    return mirrored(text) if is_written(text) else path(name, text, what="file")
+    return mirrored(text) if is_written(text) else named(path(name, text, what="file"))
 
 
 def refuse_file_as_folder(name: str, folder: Path) -> None:

@@ -263,7 +263,7 @@ def plan(
 
     config = build(PlanConfig, settings(keywords, options, PlanConfig))
     images = path_text("source", source, what="folder or file")
-    out, checkpoint = path("output", output, what="file"), run_place("model", model)
+    out, checkpoint = output_place("output", output), run_place("model", model)
     with opened("plan", progress) as shown:
         return run(
             images,

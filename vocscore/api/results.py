@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from shards.paths import shown as shown_name
-from vocscore.api.checks import path, place
+from vocscore.api.checks import path, place, predictions_place, results_place
 from vocscore.api.progress import opened
 from vocscore.api.settings import settings, takes
 from vocscore.config.comparing import CompareConfig
@@ -67,7 +67,7 @@ def evaluate(
     from vocscore.evaluation.evaluate import evaluate as run
 
     config = build(EvalConfig, settings(keywords, options, EvalConfig))
-    file, labeled = path("predictions", predictions, what="file"), place("shards", shards)
+    file, labeled = predictions_place("predictions", predictions), place("shards", shards)
     try:
         report = run(
             file,
@@ -102,7 +102,7 @@ def info(target: PathLike) -> Info:
     """
     from vocscore.api.info import read_info
 
-    where = path("target", target, what="file or folder")
+    where = results_place("target", target)
     try:
         return read_info(where)
     except OSError as error:
@@ -136,7 +136,7 @@ def compare(
     from vocscore.comparing import compare as run
 
     config = build(CompareConfig, settings(keywords, options, CompareConfig))
-    one, other = path("first", first, what="file"), path("second", second, what="file")
+    one, other = results_place("first", first), results_place("second", second)
     with opened("compare", progress) as shown:
         return run(one, other, config, on_stage=shown.stage)
 
@@ -170,7 +170,7 @@ def relabel(
     from vocscore.scoring.relabel import relabel as run
 
     config = build(RelabelConfig, settings(keywords, options, RelabelConfig))
-    source, out = path("predictions", predictions, what="file"), path("output", output)
+    source, out = predictions_place("predictions", predictions), path("output", output)
     file = path("thresholds_file", thresholds_file, what="file")
     with opened("relabel", progress) as shown:
         return run(
@@ -218,7 +218,7 @@ def view(
     data, server = build(SubjectConfig, given), build(ServerConfig, given)
     require_nicegui()
     named = [predictions] if second is None else [predictions, second]
-    files = [path("predictions", one, what="file") for one in named]
+    files = [predictions_place("predictions", one) for one in named]
     with opened("view", progress) as shown:
         subjects = open_subjects(
             files,
@@ -261,7 +261,7 @@ def report(
     from vocscore.reporting.report import report as write
 
     config = build(ReportConfig, settings(keywords, options, ReportConfig))
-    source, out = path("predictions", predictions, what="file"), path("output", output, what="file")
+    source, out = predictions_place("predictions", predictions), path("output", output, what="file")
     with opened("report", progress) as shown:
         return write(
             source,

@@ -62,6 +62,10 @@ class PanelCommand(click.Command):
         for name, value in ctx.params.items():
             if isinstance(value, Later):
                 ctx.params[name] = value.get()
+            elif isinstance(value, tuple) and any(isinstance(one, Later) for one in value):
+                ctx.params[name] = tuple(
+                    one.get() if isinstance(one, Later) else one for one in value
+                )
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -19,6 +19,7 @@ from vocscore.cli.typed_options import echo
 from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.urls import refuse_nameless_url, refuse_url
 from vocscore.scoring.output.mirrored import is_written, mirrored
+from vocscore.scoring.output.work_folder import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,7 @@ class PathType(click.Path):
         written: whether it is an output; None: if it need not exist.
         fetched: returns the local copy of a URL; None: URLs are refused.
         uploaded: whether it may be an output on object storage.
+        beside: whether files beside it belong to it, which are called after it.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class PathType(click.Path):
         written: bool | None = None,
         fetched: Fetched | None = None,
         uploaded: bool = False,
+        beside: bool = False,
     ) -> None:
         super().__init__(
             exists=exists,
@@ -74,6 +77,7 @@ class PathType(click.Path):
         self._written = not exists if written is None else written
         self._fetched = fetched
         self._uploaded = uploaded
+        self._beside = beside
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: Any
@@ -101,7 +105,7 @@ class PathType(click.Path):
             raise KnownError(
                 f"{label} {text}: {wrong}. {label} takes {self._takes}.{f' {more}' if more else ''}"
             )
-        return path
+        return named(path) if self._beside else path
 
     def _wrong(self, path: Path) -> str:
         """Return what is wrong with a path; '' if nothing is."""

@@ -6,7 +6,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from vocscore.cli.path_types import PathType, RowsType
-from vocscore.local_folders import local_folder, local_run
+from vocscore.local_folders import local_folder, local_predictions, local_results, local_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,18 +82,38 @@ SHARDS = PathType(
     fetched=local_folder,
 )
 IMAGES = PathType("a folder with images", exists=True, folder=True)
-PREDICTIONS = PathType("what 'vocscore score' wrote", exists=True, folder=None)
+PREDICTIONS = PathType(
+    "what 'vocscore score' wrote",
+    exists=True,
+    folder=None,
+    fetched=local_predictions,
+    beside=True,
+)
 PREDICTIONS_OR_RUN = PathType(
-    "what 'vocscore score' wrote, or the folder of a run", exists=True, folder=None
+    "what 'vocscore score' wrote, or the folder of a run",
+    exists=True,
+    folder=None,
+    fetched=local_results,
+    beside=True,
 )
 UNFINISHED_PREDICTIONS = PathType(
-    "what 'vocscore score' wrote or is writing", exists=False, folder=None, written=False
+    "what 'vocscore score' wrote or is writing",
+    exists=False,
+    folder=None,
+    written=False,
+    fetched=local_predictions,
+    beside=True,
 )
 IMAGES_OF_PREDICTIONS = PathType(
     "a folder of images, packed shards, a tar or a list", exists=True, folder=None
 )
 ANYTHING = PathType(
-    "predictions, a run, shards or an exported model", exists=False, folder=None, written=False
+    "predictions, a run, shards or an exported model",
+    exists=False,
+    folder=None,
+    written=False,
+    fetched=local_results,
+    beside=True,
 )
 SOURCE = PathType(
     "a folder of images to pack, or with --download a folder for the download",
@@ -111,8 +131,18 @@ ROWS = RowsType(
 OUTPUT = PathType(
     "a file for the predictions, or with --format a folder", exists=False, folder=None
 )
+PLANNED_OUTPUT = PathType(
+    "a file for the predictions, or with --format a folder",
+    exists=False,
+    folder=None,
+    uploaded=True,
+)
 OUTPUT_OF_JOBS = PathType(
-    "the file or folder that jobs wrote predictions for", exists=False, folder=None, uploaded=True
+    "the file or folder that jobs wrote predictions for",
+    exists=False,
+    folder=None,
+    uploaded=True,
+    beside=True,
 )
 FOREIGN_MODEL = PathType("a model that another program trained", exists=True, folder=None)
 THRESHOLDS = old_file("thresholds (JSON)")

@@ -61,7 +61,7 @@ _FILE, _FOLDER = Path("predictions.csv"), Path("predictions")
     "out",
     panel="Output",
     metavar="FILE",
-    type=paths.OUTPUT,
+    type=paths.PLANNED_OUTPUT,
     show_default=f"{_FILE}, or with --format {_FOLDER}",
     help="The predictions of the run, in the format of the suffix. Nothing is written now.",
 )

@@ -67,7 +67,8 @@ def _summary(report: ScoreReport) -> Iterator[str]:
     yield f"errors: {report.errors}" + (f" ({reasons})" if reasons else "")
     if report.skipped:
         yield f"files skipped: {report.skipped} ({listed(report.skipped_kinds)})"
-    yield f"{report.seconds:.1f} s, {report.images_per_second:.1f} images/s"
+    if report.seconds:  # of jobs, unless their machines' clocks contradict each other
+        yield f"{report.seconds:.1f} s, {report.images_per_second:.1f} images/s"
     if report.precision is not None:
         yield f"precision: {report.precision}"
     if report.processes:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from click.core import Argument, Option, ParameterSource
 
+from vocscore.local_folders import as_typed
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
@@ -51,7 +53,8 @@ def _word(value: object) -> str:
 
 def path_word(path: Path) -> str:
     """Return a path as a word of a command, protected from being parsed as an option."""
-    return f"./{path}" if str(path).startswith("-") else str(path)
+    text = as_typed(path)
+    return f"./{text}" if text.startswith("-") else text
 
 
 def typed_again(ctx: click.Context, **changes: Any) -> str:

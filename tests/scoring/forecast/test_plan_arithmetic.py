@@ -163,7 +163,13 @@ def test_suggestions_follow_from_the_figures() -> None:
     assert "a request" not in said(replace(MEASURED, remote=True, tars=1000))
     assert "1,000 tars are few for 100 processes" in said(replace(MEASURED, tars=1000), 100)
     assert "fewer processes" in said(MEASURED, 1000)
-    assert "would be busy 100% of the time" in said(MEASURED, 1000)
+    longer = replace(MEASURED, images=2_000_000)  # 977 units: so many processes, at most, commit
+    assert "would be busy 80% of the time" in said(longer, 800)
+    assert "would be busy 98% of the time" in said(longer, 10**9)
+    assert "there are 489 units of work: 999,999,511 of 1,000,000,000" in said(MEASURED, 10**9)
+    assert "of work" not in said(MEASURED, 489)
+    bad = replace(MEASURED, trial=replace(MEASURED.trial, errors=1000))
+    assert "no image of the sample could be decoded" in said(bad)
     assert "busy" not in said(MEASURED, 100)
 
 

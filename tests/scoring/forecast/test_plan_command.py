@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from tiny_network import make_checkpoint, make_images
 
 import vocscore as vs
+from vocscore import local_folders
 from vocscore.cli import plan as command
 from vocscore.cli.main import main
 
@@ -137,6 +138,29 @@ def test_a_single_image_is_planned(checkpoint, tmp_path):
     assert code == 0
     assert "images: 1, " in text
     assert "; 1 in all, 1.0 per process" in text
+
+
+def test_a_source_without_a_good_image_is_planned_with_a_warning(checkpoint, tmp_path):
+    """What takes no time to decode says nothing about images."""
+    make_images(tmp_path, ["a.jpg", "b.jpg"], bad={0, 1})
+    code, text = told(tmp_path, "-m", checkpoint, *QUICKLY)
+    assert code == 0
+    assert "bottleneck: unknown (no good image in the sample)" in text
+    assert "suggestion: no image of the sample could be decoded" in text
+
+
+def test_the_printed_commands_name_urls(source, checkpoint, tmp_path, storage, monkeypatch):
+    """The tasks of a job fetch the model themselves, and write where the plan says."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    local_folders._cache.cache_clear()
+    model, out = storage.put_tree(checkpoint, "run"), storage.url("out/p.csv")
+    code, text = told(source, "-m", model, "-o", out, "--processes", 2, *QUICKLY)
+    local_folders._cache.cache_clear()
+    assert code == 0, text
+    array, merge, _ = text.partition("run:\n")[2].splitlines()
+    assert f"-m {model} -o {out}" in array
+    assert f"merge {out}" in merge
+    assert "out/" not in "".join(storage.keys())
 
 
 def remote_plan(url, checkpoint, tmp_path):

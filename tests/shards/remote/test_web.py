@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from shards.errors import StorageError
-from shards.remote import opening, patience, store
+from shards.remote import opening, patience, store, unsized
 from shards.remote.download import fetch
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DATA = bytes(range(256)) * 50_000  # more than one range
+PAGE = b"<?xml version='1.0'?>\n<!-- by a proxy -->\n<!DOCTYPE html>\n<title>Log in</title>"
 
 
 class _Odd(BaseHTTPRequestHandler):
@@ -35,13 +37,36 @@ class _Odd(BaseHTTPRequestHandler):
             self._send(302, b"", Location=to[odd])
         elif odd == "gone":
             self._send(404, b"<html>")
-        elif odd == "chunked":
+        elif odd in {"chunked", "breaks", "unending"}:
+            self._chunks(odd)
+        elif odd == "closes":
             self.send_response(200)
-            self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            self.wfile.write(b"3\r\nabc\r\n0\r\n\r\n")
+            self.wfile.write(DATA)
+            self.close_connection = True
+        elif odd == "login":
+            self._send(200, PAGE)
         else:
             self._part(odd, b"" if odd == "empty" else DATA)
+
+    def _chunks(self, odd: str) -> None:
+        """Say no length; the answer is whole, breaks off after its half, or does not end."""
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.send_header("ETag", '"e"')
+        self.end_headers()
+        middle, start = len(DATA) // 2, 0
+        with suppress(OSError):  # no more is read than is needed
+            while start < len(DATA):
+                end = middle if start < middle else len(DATA)
+                self.wfile.write(b"%x\r\n%b\r\n" % (end - start, DATA[start:end]))
+                start = 0 if odd == "unending" and end == len(DATA) else end
+                if odd == "breaks":
+                    break
+            else:
+                self.wfile.write(b"0\r\n\r\n")
+                return
+        self.close_connection = True
 
     def _part(self, odd: str, data: bytes) -> None:
         spec = self.headers.get("range")
@@ -85,7 +110,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     thread.join()
 
 
-@pytest.mark.parametrize("odd", ["ranges", "plain", "moved"])
+@pytest.mark.parametrize("odd", ["ranges", "plain", "moved", "chunked"])
 def test_a_server_without_ranges_or_head(address: str, odd: str, tmp_path: Path) -> None:
     """As `python -m http.server`: size, beginning, middle and whole file are had by GET."""
     url = f"{address}/{odd}/x.tar"
@@ -113,7 +138,7 @@ def test_nothing_there(address: str, tmp_path: Path) -> None:
     [
         ("file", "answers 302"),
         ("loop", "redirects are not followed"),
-        ("chunked", "how long it is"),
+        ("closes", "neither how long it is .* Download it"),
     ],
 )
 def test_what_is_not_read(address: str, odd: str, line: str) -> None:
@@ -121,3 +146,41 @@ def test_what_is_not_read(address: str, odd: str, line: str) -> None:
     with pytest.raises(StorageError, match=line) as error:
         store.read(f"{address}/{odd}/x")
     assert not error.value.passing
+
+
+def test_an_answer_that_breaks_off(address: str, tmp_path: Path) -> None:
+    """Half of a file is not taken for all of it, although nobody has said how long it is."""
+    for act in (
+        lambda: store.read(f"{address}/breaks/x.jpg"),
+        lambda: store.head(f"{address}/breaks/x.tar"),
+        lambda: fetch(f"{address}/breaks/x.tar", tmp_path / "x"),
+    ):
+        with pytest.raises(StorageError, match="the connection breaks") as error:
+            act()
+        assert error.value.passing
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_answer_without_end(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that does not end is given up, and fills neither the disk nor the memory."""
+    monkeypatch.setattr(unsized, "MOST_BYTES", 3 * len(DATA))
+    with pytest.raises(StorageError, match="does not end within"):
+        fetch(f"{address}/unending/x.tar", tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+    assert store.read(f"{address}/unending/x.tar", 10, 500) == DATA[10:510]
+
+
+def test_the_size_is_known_before_the_bytes_are_taken(address: str) -> None:
+    """As for other files, `look` may refuse an image by its size."""
+    sizes: list[int] = []
+    assert store.read(f"{address}/chunked/x.jpg", look=sizes.append) == DATA
+    assert sizes == [len(DATA)]
+
+
+def test_a_page_in_place_of_a_file(address: str, tmp_path: Path) -> None:
+    """A login is no tar, no list and no model: one line, and nothing is left."""
+    with pytest.raises(StorageError, match="a web page, perhaps for a login"):
+        fetch(f"{address}/login/x.tar", tmp_path / "x.tar")
+    assert not list(tmp_path.iterdir())

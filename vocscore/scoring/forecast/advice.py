@@ -29,10 +29,19 @@ def advice(measured: Measured, planned: Forecast, *, precision: str) -> tuple[st
         precision: of the network.
     """
     return (
+        *_about_bad_images(measured),
         *_about_inputs(measured),
         *_about_the_stage(measured, precision),
         *_about_processes(measured, planned),
     )
+
+
+def _about_bad_images(measured: Measured) -> Iterator[str]:
+    if measured.trial.images and measured.trial.errors == measured.trial.images:
+        yield (
+            "no image of the sample could be decoded, so good ones would take longer than planned. "
+            "Is this the right source? Score some of it (`include`) to see the reasons."
+        )
 
 
 def _about_inputs(measured: Measured) -> Iterator[str]:
@@ -66,6 +75,12 @@ def _about_the_stage(measured: Measured, precision: str) -> Iterator[str]:
 
 def _about_processes(measured: Measured, planned: Forecast) -> Iterator[str]:
     processes, fixed = planned.processes, measured.times.listing + measured.times.start
+    if processes > planned.units:
+        kind = "units" if planned.units > 1 else "unit"
+        yield (
+            f"there {'are' if planned.units > 1 else 'is'} {planned.units:,} {kind} of work: "
+            f"{processes - planned.units:,} of {processes:,} processes have nothing to do."
+        )
     if processes > 1 and fixed > MOSTLY * planned.seconds:
         yield (
             f"{fixed / planned.seconds:.0%} of the time is for starting and listing: fewer "
@@ -79,7 +94,7 @@ def _about_processes(measured: Measured, planned: Forecast) -> Iterator[str]:
     if planned.seconds > LONG:
         more = round(processes * planned.seconds / 3600)
         yield f"with {more:,} processes it would take about an hour, for the same core hours."
-    rate = processes * measured.rate
+    rate = min(processes, planned.units) * measured.rate
     busy = rate * measured.rows.write if measured.rows else 0.0
     if processes > 1 and busy > COMMITTED:
         yield (

@@ -96,8 +96,9 @@ class PlanReport(Printed):
                 f"alone, images/s: decoding {measured.ceilings.decode:,.0f}, inference "
                 f"{measured.ceilings.model:,.0f}{write}"
             )
-        stage = measured.bottleneck
-        yield f"bottleneck: {_STAGES[stage]}" if stage else "bottleneck: unknown (several devices)"
+        stage, trial = measured.bottleneck, measured.trial
+        why = "no good image in the sample" if trial.errors == trial.images else "several devices"
+        yield f"bottleneck: {_STAGES[stage] if stage else f'unknown ({why})'}"
 
     def _run(self) -> Iterator[str]:
         if self.planned.processes > 1:

@@ -12,7 +12,7 @@ from shards.file_kinds import is_tar
 from shards.manifest import NAME as MANIFEST
 from shards.packed_set import manifest_in
 from shards.paths import shown
-from shards.remote import places, store
+from shards.remote import places, store, web
 from shards.remote.download import fetch
 from vocscore.errors import ScoreError
 from vocscore.scoring.inputs.keys import find_keys
@@ -57,7 +57,9 @@ def read_remote(url: str, *, listing: Listing = None) -> LooseFiles | Tars:
 
 def _file(url: str, entry: Key) -> LooseFiles | Tars:
     name, root = places.name(url), places.parent(url)
-    kind = kind_of_file(store.read(url, 0, HEAD_BYTES) if entry.size else b"", url)
+    head = store.read(url, 0, HEAD_BYTES) if entry.size else b""
+    web.refuse_page(url, head)
+    kind = kind_of_file(head, url)
     if kind == "list":
         return _list(url, shown(url))
     return LooseFiles(root, [name]) if kind == "image" else _tars(root, [name], {name: entry})

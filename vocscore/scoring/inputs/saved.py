@@ -25,6 +25,10 @@ _LONGEST_HEAD: Final = 1 << 30
 _TAR_FIELDS: Final = ("names", "sizes", "changed", "samples")
 
 
+class ListingError(ScoreError):
+    """A stored listing is incomplete, was changed, or is of another version."""
+
+
 def write_inputs(inputs: Inputs, file: BinaryIO) -> None:
     """Write listed inputs to a file, which is only written to.
 
@@ -55,7 +59,7 @@ def read_inputs(file: Path) -> LooseFiles | Tars:
     """Read what `write_inputs` wrote. The file stays open, and may be removed meanwhile.
 
     Raises:
-        ScoreError: it is incomplete or changed, or was written by another version.
+        ListingError: it is incomplete or changed, or was written by another version.
         OSError: it cannot be read.
     """
     with ExitStack() as held:
@@ -105,7 +109,7 @@ def _head(line: bytes, file: Path) -> dict[str, Any]:
     return head
 
 
-def _refusal(file: Path) -> ScoreError:
-    return ScoreError(
+def _refusal(file: Path) -> ListingError:
+    return ListingError(
         f"{file}: an incomplete listing of inputs, or one of another version. Remove it."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from vocscore.scoring.score_report import ScoreReport, report_of
 from vocscore.scoring.scoring import Scoring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from vocscore.scoring.formats.choice import RowsFormat
@@ -71,8 +71,14 @@ def merge(
             f"{output}: there is an unfinished run of one process, without `units`. Rerun its "
             "command to finish it."
         )
-    choice = Choice(told["output"]["format"], folder=told["output"]["folder"])
-    features = told["output"].get(KEY)
+    try:
+        choice = Choice(told["output"]["format"], folder=told["output"]["folder"])
+        features = told["output"].get(KEY)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ScoreError(
+            f"{work_folder(output)}: its plan is damaged, or of another version of vocscore: merge "
+            "with the version of the jobs."
+        ) from error
     store = open_store(
         output,
         suffix=f".{choice.name}",
@@ -111,6 +117,15 @@ def _merged_before(output: Path) -> ScoreReport:
     )
 
 
+def _seconds_since(started: str) -> float:
+    """Seconds since the first job began; 0 if the clock of its machine is ahead of this one.
+
+    Raises:
+        ValueError, TypeError: not a time with its zone.
+    """
+    return max(0.0, (datetime.now(timezone.utc) - datetime.fromisoformat(started)).total_seconds())
+
+
 class _Merging:
     """One merge, which no other one of the same output disturbs."""
 
@@ -132,13 +147,16 @@ class _Merging:
         store.refuse_existing(overwrite=self._config.output.overwrite)
         inputs = store.run.inputs()
         units = sum(1 for _ in inputs.units(plan["unit_size"]))
-        missing = set(range(units)) - store.committed()
+        committed = store.committed()
+        self._refuse_more(committed, units)
+        missing = set(range(units)) - committed
         if missing:
             raise unfinished(store, self._output, missing, units)
         begun = self._begun()
         rows_format = self._format(begun)
         ledger = Ledger(store)
-        ledger.records = store.records()
+        with self._scored_again(units):
+            ledger.records = store.records()
         scoring = Scoring(
             inputs,
             ledger,
@@ -154,15 +172,9 @@ class _Merging:
             on_stage=stage,
         )
         notes = different(store.different())
-        try:
+        with self._scored_again(units):
             scoring.merge()
-        except DamagedPartError as error:
-            raise unfinished(
-                store, self._output, set(error.numbers), units, damaged=True
-            ) from error
-        seconds = (
-            datetime.now(timezone.utc) - datetime.fromisoformat(begun.started)
-        ).total_seconds()
+        seconds = _seconds_since(begun.started)
         report = report_of(inputs, ledger, resumed=0, seconds=seconds, output=self._output)
         features = plan["output"].get(KEY)
         return replace(
@@ -172,9 +184,29 @@ class _Merging:
             tta=plan.get("tta"),
         )
 
+    def _refuse_more(self, committed: set[int], units: int) -> None:
+        """Refuse marks of units that do not exist: whatever wrote them knew other inputs."""
+        more = sorted(number for number in committed if number >= units)
+        if more:
+            raise ScoreError(
+                f"{work_folder(self._output)}: its run has {units} units, but a mark of unit "
+                f"{more[0]}. Remove that mark (mark-...-{more[0]:06d}.json)."
+            )
+
+    @contextmanager
+    def _scored_again(self, units: int) -> Iterator[None]:
+        """Say of units that turn out to be damaged how to score them again."""
+        try:
+            yield
+        except DamagedPartError as error:
+            raise unfinished(
+                self._store, self._output, set(error.numbers), units, damaged=True
+            ) from error
+
     def _begun(self) -> ScoreRecord:
         try:
-            return ScoreRecord.from_json(json.loads(self._store.run.started()))
+            begun = ScoreRecord.from_json(json.loads(self._store.run.started()))
+            _seconds_since(begun.started)
         except FileNotFoundError as error:
             raise ScoreError(
                 f"{self._output}: no job has got to its first image yet. Start one."
@@ -184,6 +216,7 @@ class _Merging:
                 f"{work_folder(self._output)}: what the first job stored of itself (started-...) "
                 "is damaged. Remove that file, and run a job again: it stores this again."
             ) from error
+        return begun
 
     def _format(self, begun: ScoreRecord) -> RowsFormat:
         """Open the writer that the jobs have."""
@@ -225,12 +258,11 @@ class _Merging:
         for part in ledger.records.values():
             for reason, number in part.errors.items():
                 errors[reason] = errors.get(reason, 0) + number
-        now = datetime.now(timezone.utc)  # since the first job began
         joined = ledger.features_bytes
         record = replace(
             begun,
-            finished=now.isoformat(timespec="seconds"),
-            seconds=round((now - datetime.fromisoformat(begun.started)).total_seconds(), 3),
+            finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            seconds=round(_seconds_since(begun.started), 3),
             output={**begun.output, "bytes": size, **({} if joined is None else {BYTES: joined})},
             rows=sum(part.rows for part in ledger.records.values()),
             resumed=0,

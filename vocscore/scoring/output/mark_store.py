@@ -25,9 +25,11 @@ from vocscore.scoring.output.marks import (
     STAMPS,
     Mark,
     Stored,
+    differing,
     is_ours,
     mark_name,
     marked,
+    other_name,
 )
 from vocscore.scoring.output.verified import (
     DamagedPartError,
@@ -131,10 +133,19 @@ class MarkStore:
             return self._files.exists(mark_name(self.run.number, number))
 
     def records(self) -> dict[int, UnitRecord]:
-        """Read the marks of the units that are wanted."""
+        """Read the marks of the units that are wanted.
+
+        Raises:
+            DamagedPartError: some are not as they were written; they are withdrawn.
+        """
         numbers = [number for number in sorted(self.committed()) if self._wanted(number)]
         with ThreadPoolExecutor(self._files.at_once) as pool:
-            self._marks.update(zip(numbers, pool.map(self._mark, numbers), strict=True))
+            found = dict(zip(numbers, pool.map(self._mark_or_none, numbers), strict=True))
+        damaged = [number for number, mark in found.items() if mark is None]
+        if damaged:
+            with self.run.using():
+                raise self._withdrawn(damaged)
+        self._marks.update((number, mark) for number, mark in found.items() if mark)
         return {number: mark.record for number, mark in self._marks.items()}
 
     def commit(
@@ -178,8 +189,7 @@ class MarkStore:
                 continue  # a conflict that nobody has won: try again
             if theirs.attempt != mine.attempt and not theirs.has_rows_of(mine):
                 self.others.append(number)
-                mine_sha = mine.files[PART].sha256[:16]
-                self._files.put(f"other-{self.run.number}-{number:06d}-{mine_sha}.json", data)
+                self._files.put(other_name(self.run.number, number, mine), data)
             return theirs
         raise OSError(0, "other processes keep its name busy", f"{self._files.place}/{name}")
 
@@ -214,8 +224,8 @@ class MarkStore:
 
     def different(self) -> list[int]:
         """The units for which a process wrote bytes that differ from those that stand."""
-        found = (name.split("-") for name in self._files.names() if name.startswith("other-"))
-        return sorted({int(parts[2]) for parts in found if parts[1] == self.run.number})
+        numbers = (differing(self.run.number, name) for name in self._files.names())
+        return sorted({number for number in numbers if number is not None})
 
     def publish(
         self,
@@ -273,10 +283,16 @@ class MarkStore:
         self._files.close()
 
     def _mark(self, number: int) -> Mark:
-        name = mark_name(self.run.number, number)
-        try:
-            return Mark.from_bytes(self._files.read(name))
-        except (ValueError, KeyError, TypeError) as error:
+        mark = self._mark_or_none(number)
+        if mark is None:
+            name = mark_name(self.run.number, number)
             raise ScoreError(
                 f"{self._files.place}/{name}: damaged. Remove it, and score its unit again."
-            ) from error
+            )
+        return mark
+
+    def _mark_or_none(self, number: int) -> Mark | None:
+        try:
+            return Mark.from_bytes(self._files.read(mark_name(self.run.number, number)))
+        except (ValueError, KeyError, TypeError):
+            return None

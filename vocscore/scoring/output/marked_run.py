@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from vocscore.errors import ScoreError
-from vocscore.scoring.inputs.saved import read_inputs, write_inputs
+from vocscore.scoring.inputs.saved import ListingError, read_inputs, write_inputs
 from vocscore.scoring.output.marks import is_ours
 from vocscore.scoring.output.posix_files import NoLinksError
 from vocscore.scoring.output.verified import hashed_open
@@ -69,8 +69,7 @@ class MarkedRun:
             return None
         except (ValueError, KeyError, AttributeError) as error:  # not JSON, not ours, not an object
             raise ScoreError(
-                f"{self._files.place}/{PLAN}: damaged, so the run cannot be resumed. Remove "
-                f"{self._files.place} to start over, or choose another `output`."
+                f"{self._files.place}/{PLAN}: damaged, so the run cannot be resumed. {self._cure()}"
             ) from error
         found: dict[str, Any] = plan
         return found
@@ -106,10 +105,18 @@ class MarkedRun:
         """Read the inputs of the run, whose plan has been read.
 
         Raises:
-            ScoreError: they are damaged.
+            ScoreError: they are damaged or gone.
         """
         with self.using():
-            return read_inputs(self._files.local(self._listing))
+            try:
+                return read_inputs(self._files.local(self._listing))
+            except (ListingError, FileNotFoundError) as error:
+                if not self._files.exists(PLAN):  # merged meanwhile
+                    raise
+                raise ScoreError(
+                    f"{self._files.place}/{self._listing}: the list of the inputs is damaged or "
+                    f"gone, so the run cannot be finished. {self._cure()}"
+                ) from error
 
     def start(self, record: bytes) -> None:
         """Store the record of the first process; those of others are not needed."""
@@ -131,13 +138,27 @@ class MarkedRun:
             self._files.create(f"array-{self.number}.json", json.dumps(array).encode("ascii"))
 
     def array(self) -> dict[str, Any] | None:
-        """Read the array of jobs that began the run; None if it was none."""
+        """Read the array of jobs that began the run; None if it was none.
+
+        Raises:
+            ScoreError: it is damaged.
+        """
+        name = f"array-{self.number}.json"
         try:
             with self.using():
-                found: dict[str, Any] = json.loads(self._files.read(f"array-{self.number}.json"))
+                found: dict[str, Any] = json.loads(self._files.read(name))
         except FileNotFoundError:
             return None
+        except ValueError:
+            found = {}
+        if not _is_array(found):
+            raise ScoreError(
+                f"{self._files.place}/{name}: damaged. Remove it; a job stores it again."
+            )
         return found
+
+    def _cure(self) -> str:
+        return f"Remove {self._files.place} to start over, or choose another `output`."
 
     @contextmanager
     def using(self) -> Iterator[None]:
@@ -169,3 +190,11 @@ class MarkedRun:
                 f"{str(error.strerror).lower()}. Finished units stay in {self._files.place}. "
                 "Rerun the same command to resume."
             ) from error
+
+
+def _is_array(found: Any) -> bool:
+    """Whether it is what `Share.array` returns."""
+    if not isinstance(found, dict) or "variable" not in found:
+        return False
+    least = {"of": 1, "step": 1, "first": 0}
+    return all(isinstance(found.get(key), int) and found[key] >= one for key, one in least.items())

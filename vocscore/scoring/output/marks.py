@@ -27,6 +27,7 @@ PART: Final = "part"
 BAD: Final = "bad"
 STAMPS: Final = "stamps"
 FEATURES: Final = "features"
+_CHECK: Final = "check"
 _OURS: Final = re.compile(
     r"(part|bad|stamps|features)-\d{6,}-[0-9a-f]{16}\.[a-z]+"
     r"|mark-[0-9a-f]+-\d{6,}\.json|other-[0-9a-f]+-\d{6,}-[0-9a-f]{16}\.json"
@@ -74,28 +75,34 @@ class Mark:
     attempt: str
 
     def to_bytes(self) -> bytes:
-        """The file."""
+        """The file; the digits of a hash in it are of all the rest."""
         files = {
             role: {"name": one.name, "sha256": one.sha256, "size": one.size}
             for role, one in self.files.items()
         }
         value = {**self.record.to_json(), "files": files, "attempt": self.attempt}
-        return json.dumps(value).encode("ascii")
+        return json.dumps({**value, _CHECK: _digits(value)}).encode("ascii")
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Mark:
         """The inverse of `to_bytes`.
 
         Raises:
-            ValueError, KeyError, TypeError: it is not a mark.
+            ValueError, KeyError, TypeError: it is not a mark, or not as it was written.
         """
-        value: dict[str, Any] = json.loads(data)
+        value: dict[str, Any] = dict(json.loads(data))
+        if value.pop(_CHECK) != _digits(value):
+            raise ValueError("its hash is another one")
         files = {role: Stored(**one) for role, one in value["files"].items()}
         return cls(UnitRecord.from_json(value), files, value["attempt"])
 
     def has_rows_of(self, other: Mark) -> bool:
         """Whether both commit the same bytes."""
         return self.files == other.files
+
+
+def _digits(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value).encode("ascii")).hexdigest()[:16]
 
 
 def mark_name(run: str, number: int) -> str:
@@ -106,6 +113,17 @@ def mark_name(run: str, number: int) -> str:
 def marked(run: str, name: str) -> int | None:
     """The number of the unit whose mark has this name; None if it is not a mark of the run."""
     found = re.fullmatch(rf"mark-{run}-(\d{{6,}})\.json", name)
+    return int(found[1]) if found else None
+
+
+def other_name(run: str, number: int, mine: Mark) -> str:
+    """The name of a file that says: a mark stood when a process had other rows of its unit."""
+    return f"other-{run}-{number:06d}-{mine.files[PART].sha256[:16]}.json"
+
+
+def differing(run: str, name: str) -> int | None:
+    """The number of the unit of which a file of this name tells; None if it is none of the run."""
+    found = re.fullmatch(rf"other-{run}-(\d{{6,}})-[0-9a-f]{{16}}\.json", name)
     return int(found[1]) if found else None
 
 

@@ -25,7 +25,10 @@ class DamagedPartError(ScoreError):
 
     def __init__(self, numbers: Sequence[int]) -> None:
         """Take the units."""
-        super().__init__(f"units {', '.join(map(str, numbers))}: parts missing or damaged")
+        super().__init__(
+            f"units {', '.join(map(str, numbers))}: their parts or marks are missing or damaged, "
+            "and count as not scored. Rerun the same command."
+        )
         self.numbers = numbers
 
 
