@@ -224,8 +224,10 @@ def draw(panels: Mapping[str, Sequence[Outcome]], file: Path) -> None:
     figure, axes = plt.subplots(
         1, max(1, len(panels)), figsize=size, squeeze=False, layout="constrained"
     )
+    networks = max(map(len, panels.values()), default=1)
     for axis, (machine, bars) in zip(axes[0], panels.items(), strict=False):
         _panel(axis, machine, bars, room=1 + _FIGURES * len(panels))
+        axis.set_ylim(networks - 0.5, -0.5)  # bars of one height, the first network on top
     handles = [Patch(color=color) for color in (OURS, THEIRS)]
     names = ["vocscore score, default", "best other program in the same run (float32)"]
     figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
@@ -250,7 +252,6 @@ def _panel(axis: Any, machine: str, bars: Sequence[Outcome], *, room: float) -> 
         [NAMES.get(one.key["backbone"], one.key["backbone"]) for one in bars],
         fontsize=8,
     )
-    axis.invert_yaxis()
     axis.set_xlim(0, top * room)
     axis.set_title(machine, fontsize=8, color=TEXT)
     axis.tick_params(axis="y", length=0)

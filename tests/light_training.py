@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,7 +23,28 @@ if TYPE_CHECKING:
 
 _LARGEST = 50_000_000
 """Parameters: compiled networks of more are not kept in memory."""
+_LATE = (
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "openvino",
+    "sklearn.metrics",
+    "torch.distributed",
+    "torch.utils.serialization.config",
+    "vocscore.cli.train",
+    "vocscore.models.checkpoint",
+    "vocscore.training.fitting",
+    "vocscore.training.follow",
+    "vocscore.training.recipes",
+    "vocscore.training.train",
+)
+"""What a training imports when it first needs it."""
 _compiled: dict[object, Runtime] = {}
+
+
+def import_early() -> None:
+    """Import what a training needs, for a program that forks: or each child would do it again."""
+    for name in _LATE:
+        import_module(name)
 
 
 def skip_charts(patch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torchvision
 from PIL import Image
+from torchvision.models import _api, resnet
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,9 +24,22 @@ def blocks(page: Path) -> list[str]:
     )
 
 
+@wraps(resnet.resnet18)
+def shallow(*, weights: Any = None, progress: bool = True, **changes: Any) -> resnet.ResNet:
+    """ResNet-18 with one block in each stage in place of two."""
+    return resnet._resnet(resnet.BasicBlock, [1, 1, 1, 1], weights, progress, **changes)
+
+
 @pytest.fixture
-def place(voc_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the names that the pages use, and weights that torchvision finds."""
+def place(
+    voc_tree: Path, tmp_path: Path, light_training: None, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A folder with the names that the pages use, and weights that torchvision finds.
+
+    The network that the pages name has half of its layers, and trainings draw no charts.
+    """
+    monkeypatch.setattr(torchvision.models, "resnet18", shallow)
+    monkeypatch.setitem(_api.BUILTIN_MODELS, "resnet18", shallow)
     shutil.copytree(voc_tree, tmp_path / "VOCdevkit" / "VOC2012")
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -36,7 +52,7 @@ def place(voc_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     cache = tmp_path / "torch" / "hub" / "checkpoints"
     cache.mkdir(parents=True)
     torch.manual_seed(0)
-    torch.save(torchvision.models.resnet18().state_dict(), cache / weights)
+    torch.save(shallow().state_dict(), cache / weights)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -105,6 +106,10 @@ def python(code: str) -> list[str]:
 
 
 def _take_terminal() -> None:
-    """Make the terminal the session's own, so that Ctrl-C reaches it."""
+    """Make the terminal the session's own, so that Ctrl-C reaches it, and hear it.
+
+    A shell's background jobs, and all that they start, are deaf to Ctrl-C.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)

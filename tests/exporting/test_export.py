@@ -125,8 +125,6 @@ def test_another_program_gets_the_scores(
             pytest.param(backbone, size, name, marks=pytest.mark.slow)
             for backbone, size, name in (
                 ("alexnet", 80, "model.onnx"),
-                ("alexnet", 80, "model.xml"),
-                ("googlenet", 64, "model.onnx"),
                 ("googlenet", 64, "model.xml"),
                 ("squeezenet1_0", 65, "model.onnx"),
             )

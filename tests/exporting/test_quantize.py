@@ -12,9 +12,12 @@ from exported_runs import invoke, make_run, probabilities
 
 from shards.reader import load_split
 from vocscore.exporting.quantizable import load_measured
+from vocscore.exporting.quantize import QuantizeReport
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from shards.reader import LabeledImages
 
 
 def test_a_proved_model_is_written_and_scores(run: Path, packed: Path, tmp_path: Path) -> None:
@@ -48,6 +51,50 @@ def test_a_model_that_is_not_close_is_not_written(packed: Path, tmp_path: Path) 
     assert "of the decisions changed" in result.output
     assert "--max-changed (now 0.0)" in result.output
     assert sorted(run.iterdir()) == before
+
+
+FAITHFUL, CLOSE, FAR = (0.01, 0.001), (0.1, 0.005), (0.5, 0.05)
+"""Largest difference and share of changed decisions."""
+
+
+@pytest.mark.parametrize(
+    ("performance", "precise", "kept"),
+    [
+        (FAITHFUL, None, "performance"),
+        (CLOSE, FAITHFUL, "precise"),
+        (CLOSE, CLOSE, "performance"),
+        (FAR, CLOSE, "precise"),
+        (FAR, FAR, None),
+    ],
+)
+def test_the_fastest_faithful_preset_is_kept(
+    run: Path,
+    packed: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    performance: tuple[float, float],
+    precise: tuple[float, float] | None,
+    kept: str | None,
+) -> None:
+    """Else the fastest one within the limits; the other is not tried where it is not needed."""
+    figures = {"performance": performance, "precise": precise}
+    tried = []
+
+    def compare(preset: str, images: LabeledImages, *_: object, **__: object) -> QuantizeReport:
+        tried.append(preset)
+        largest, changed = figures[preset]
+        return QuantizeReport(preset, len(images.images), 0.5, 0.5, changed, largest)
+
+    monkeypatch.setattr("vocscore.exporting.quantize._compare", compare)
+    monkeypatch.setattr("vocscore.runtime.int8.quantize", lambda graph, *_, **__: graph.clone())
+    result = invoke("quantize", run, "--shards", packed, "-q")
+    assert tried == (["performance"] if precise is None else ["performance", "precise"])
+    if kept is None:
+        assert result.exit_code == 2
+        assert "(performance: mAP 0.5000 to 0.5000, 5.0% of the decisions" in result.output
+        assert "; precise: mAP" in result.output
+    else:
+        assert json.loads((run / "int8" / "report.json").read_text())["preset"] == kept
 
 
 def test_int8_of_other_weights_is_refused(run: Path, packed: Path, tmp_path: Path) -> None:

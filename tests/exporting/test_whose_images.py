@@ -26,7 +26,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def measure(checkpoint: Path, config: QuantizeConfig, **_words: Any) -> QuantizeReport:
         asked.append({"checkpoint": checkpoint, **flat(config)})
-        return QuantizeReport("mixed", 16, 0.5, 0.5, 0.0, 0.0)
+        return QuantizeReport("precise", 16, 0.5, 0.5, 0.0, 0.0)
 
     monkeypatch.setattr(quantize, "quantize", measure)
     return asked

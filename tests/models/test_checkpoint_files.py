@@ -114,8 +114,11 @@ def test_the_files_are_those_of_the_checkpoint(model: Path, opened: list[str]) -
     assert len(repr(files)) < 500
 
 
-def test_workers_hold_nothing_in_the_process_that_starts_them(model: Path) -> None:
+def test_workers_hold_nothing_in_the_process_that_starts_them(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each worker reads the weights for itself; the first process has no use for them."""
+    monkeypatch.setattr(checkpoint_files, "_held", {})
     check_model(model, InferenceConfig(devices=("cpu", "cpu"), precision="float32"))
     assert not checkpoint_files._held
 

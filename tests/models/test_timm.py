@@ -158,7 +158,7 @@ def test_reading_a_card_imports_no_library(tmp_path: Path, networks: dict[str, N
     save_checkpoint(tmp_path, networks[LITE], card)
     code = (
         "import sys; from pathlib import Path\n"
-        "from vocscore.models.card import load_card\n"
+        "from vocscore.models.card_file import load_card\n"
         "from vocscore.models.backbones import check_backbone\n"
         "check_backbone(load_card(Path(sys.argv[1])).backbone)\n"
         "print({'timm', 'huggingface_hub', 'torch'} & set(sys.modules))"

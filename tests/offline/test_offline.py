@@ -201,7 +201,8 @@ del os.environ["CI"]
 
 import torch
 from vocscore.pipeline.preprocess import Preprocess
-from vocscore.runtime.openvino import convert, shape_for
+from vocscore.runtime.openvino import shape_for
+from vocscore.runtime.openvino_graph import convert
 
 openvino_telemetry.Telemetry().send_event("category", "action", "label", force_send=True)
 openvino_telemetry.Telemetry().init("app", "1", "id", "ga4", False, False)

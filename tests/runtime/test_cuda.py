@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,7 +24,12 @@ PREPROCESS = Preprocess(size=SIZE, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
 
 
 def network_of(backbone: str = "resnet18") -> Network:
-    """A network whose head and normalizations are not trivial."""
+    """A network whose head and normalizations are not trivial; a new one each time."""
+    return copy.deepcopy(_drawn(backbone))
+
+
+@cache
+def _drawn(backbone: str) -> Network:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         network = build_network(backbone, classes=5, weights="none", size=SIZE)
@@ -46,7 +53,7 @@ def random_images(count: int, *, seed: int = 0) -> torch.Tensor:
 @torch.inference_mode()
 def plain(images: torch.Tensor, backbone: str = "resnet18") -> np.ndarray:
     """The plain network on normalized pixels, in float32."""
-    return network_of(backbone)(PREPROCESS.normalize(images)).sigmoid().numpy()
+    return _drawn(backbone)(PREPROCESS.normalize(images)).sigmoid().numpy()
 
 
 def runtime_of(

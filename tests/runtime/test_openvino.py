@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 
 from vocscore.models.card import ModelCard
 from vocscore.models.network import Network, build_network
@@ -54,18 +56,27 @@ def plain_logits(network: Network, images: torch.Tensor, preprocess: Preprocess)
         return network(preprocess.normalize(images)).numpy()
 
 
+@cache
 def opened(network: Network, *, group: int, cores: int, precision: str = "float32"):
+    """A runtime of the network, compiled once for all tests that ask for the same."""
     shape = shape_for(group=group, size=SIZE, precision=precision, cores=cores)
     graph = convert(network, CARD.preprocess, shape=shape)
     return OpenVinoRuntime(compile_model(graph, shape=shape), shape=shape)
 
 
-@pytest.mark.parametrize("size", [64, 96, 224, 256])
-def test_adaptive_pooling_of_equal_windows(size: int) -> None:
-    """AlexNet's 6x6 places, from 1x1 (repeated) to 7x7 (windows of 2x2): as PyTorch has them."""
+@pytest.fixture(scope="module")
+def alexnet() -> Network:
+    """AlexNet up to its places, and a small head in place of its three large layers."""
     with torch.random.fork_rng():
         torch.manual_seed(2)
-        alexnet = build_network("alexnet", classes=3, weights="none", size=size).eval()
+        whole = torchvision.models.alexnet()
+        places = torch.nn.Sequential(whole.features, whole.avgpool, torch.nn.Flatten())
+        return Network(places, torch.nn.Linear(256 * 6 * 6, 3)).eval()
+
+
+@pytest.mark.parametrize("size", [64, 96, 224, 256])
+def test_adaptive_pooling_of_equal_windows(alexnet: Network, size: int) -> None:
+    """AlexNet's 6x6 places, from 1x1 (repeated) to 7x7 (windows of 2x2): as PyTorch has them."""
     shape = shape_for(group=2, size=size, precision="float32", cores=1)
     graph = convert(alexnet, CARD.preprocess, shape=shape)
     kinds = {node.get_type_name() for node in graph.get_ordered_ops()}

@@ -11,16 +11,24 @@ import random
 import signal
 import sys
 import time
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 
 from dying import forked, killed
 from tiny_network import run
 
-import vocscore.models.checkpoint
-import vocscore.pipeline.loaders
-import vocscore.scoring.engines.factory  # noqa: F401 - all that takes long to import
 from vocscore.errors import ScoreError
+
+LATE = (
+    "openvino",
+    "vocscore.models.checkpoint",
+    "vocscore.pipeline.loaders",
+    "vocscore.runtime.auto_precision",
+    "vocscore.scoring.engines.factory",
+    "vocscore.scoring.engines.inference",
+)
+"""What a run imports when it first needs it: most kills would meet a child that imports it."""
 
 
 def score(source: Path, checkpoint: Path, folder: Path) -> None:
@@ -44,6 +52,8 @@ def content(folder: Path) -> dict[str, object]:
 
 def main(source: Path, checkpoint: Path, folder: Path) -> None:
     """Kill 20 times, and until half as many kills left something to go on from; print what came."""
+    for name in LATE:
+        import_module(name)
     undisturbed = folder / "undisturbed"
     for output in (folder / "first", undisturbed):  # the first one compiles the network, for all
         output.mkdir(parents=True)

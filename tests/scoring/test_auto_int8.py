@@ -192,7 +192,7 @@ def test_a_model_that_was_quantized_again_is_not_mixed_in(source, checkpoint, tm
     """Equal weights and other 8-bit ranges: the resume is refused."""
     output = tmp_path / "o.csv"
     stopped(source, output, checkpoint)
-    quantize_tiny(checkpoint, preset="mixed")
+    quantize_tiny(checkpoint, preset="precise")
     with pytest.raises(ScoreError, match=r"differs in the int8 \([0-9a-f]{12} there"):
         run(source, output, checkpoint, **AUTO)
 
@@ -206,7 +206,7 @@ def test_a_worker_that_starts_later_needs_the_same_model(source, checkpoint, tmp
     run(source, tmp_path / "o.csv", checkpoint, **AUTO, devices=("cpu", "cpu"))
     (opener,) = seen
     assert opener.precision == "int8"
-    quantize_tiny(checkpoint, preset="mixed")
+    quantize_tiny(checkpoint, preset="precise")
     with pytest.raises(CheckpointError, match="its int8 model was replaced while it was in use"):
         opener.open()
 

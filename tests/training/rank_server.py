@@ -20,19 +20,12 @@ from typing import Any
 sys.path += [str(Path(__file__).parents[up]) for up in (2, 1)]
 
 import light_training
-import matplotlib as mpl
 import pytest
-import sklearn.metrics
 import tiny_backbone
 
-import vocscore.models.checkpoint
-import vocscore.training.fitting
-import vocscore.training.follow  # noqa: F401 - all that takes long to import
 from vocscore.cli.main import main as vocscore_main
 
 OUTPUTS = ("out", "err")  # file descriptors 1 and 2
-
-assert mpl, sklearn.metrics  # imported late otherwise
 
 
 def free_port() -> int:
@@ -91,6 +84,7 @@ def run(processes: int, words: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     """Run the jobs that are asked for, one after the other."""
+    light_training.import_early()
     patch = pytest.MonkeyPatch()  # for as long as this program lasts
     light_training.skip_charts(patch)
     tiny_backbone.register(patch)

@@ -83,6 +83,9 @@ def test_a_resumed_run_goes_on(
         patch.setattr(running, "run_epochs", broken_off)
         assert train(drawn_shards, run, "--epochs", 3, "--tensorboard").exit_code == 130
     assert list(read(run, "val")["loss"]) == [1]
+    # TensorBoard reads files in the order of their names: the second, then a number that 10 sorts
+    # before 9, and which counts all writers of this process
+    time.sleep(1)
     result = train(drawn_shards, run, "--epochs", 3, "--tensorboard", "--resume")
     assert result.exit_code == 0, result.output
     assert_as_history(run, epochs=3)

@@ -22,16 +22,12 @@ from typing import TYPE_CHECKING, Any
 sys.path += [str(Path(__file__).parents[up]) for up in (2, 1)]
 
 import light_training
-import matplotlib as mpl
 import numpy as np
 import pytest
-import sklearn.metrics
 import tiny_backbone
 import torch
 from small_training import fit
 
-import vocscore.models.checkpoint
-import vocscore.training.fitting
 import vocscore.training.run
 import vocscore.training.setup
 from vocscore.models.network import Network
@@ -41,7 +37,6 @@ from vocscore.training.features import Features
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-assert mpl, sklearn.metrics  # imported late otherwise
 PATCH = pytest.MonkeyPatch()  # for as long as this program lasts
 EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"}
 
@@ -109,6 +104,7 @@ def main() -> None:
     # A killed process loses nothing that it has written; only a crash of the machine would.
     os.fsync = lambda _descriptor: None
     shards, folder, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    light_training.import_early()
     light_training.skip_charts(PATCH)
     tiny_backbone.register(PATCH)
     vocscore.training.run.measure_faithfulness = lambda *_, **_options: Fidelity(4, 0.0, 0.0)

@@ -14,6 +14,7 @@ import logging
 import shlex
 import shutil
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from shards import atomic
@@ -31,8 +32,11 @@ if TYPE_CHECKING:
 
 FOLDER, MODEL, REPORT = "int8", "model.xml", "report.json"
 
-PRESETS = ("performance", "mixed")
-"""Presets of NNCF, the fastest first; in 'mixed', ranges need not be symmetric around 0."""
+PRESETS = ("performance", "precise")
+"""The fastest first. 'performance' is NNCF's. 'precise' is NNCF's 'mixed', whose ranges need not be
+symmetric around 0, with the first layer in float32: its errors pass through all the others.
+EfficientNet-Lite0's largest difference falls from 0.031 to 0.009 by that."""
+_LAYERS = ("Convolution", "GroupConvolution", "MatMul")
 
 
 def quantize(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -> Any:
@@ -60,15 +64,22 @@ def quantize(graph: Any, batches: Sequence[NDArray[np.uint8]], *, preset: str) -
             "Install it: pip install 'vocscore[int8]'"
         ) from error
     logging.getLogger("nncf").setLevel(logging.ERROR)
+    precise = preset == "precise"
     with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
         return nncf.quantize(
             graph.clone(),
             nncf.Dataset(list(batches)),
-            preset=nncf.QuantizationPreset(preset),
+            preset=nncf.QuantizationPreset("mixed" if precise else preset),
+            ignored_scope=nncf.IgnoredScope(names=_first_layer(graph)) if precise else None,
             subset_size=len(batches),
             # slower than the fast correction of single layers, but done only once
             fast_bias_correction=False,
         )
+
+
+def _first_layer(graph: Any) -> list[str]:
+    layers = (op for op in graph.get_ordered_ops() if op.get_type_name() in _LAYERS)
+    return [layer.get_friendly_name() for layer in islice(layers, 1)]
 
 
 def check_kind(kind: str) -> None:
