@@ -83,6 +83,22 @@ def test_interrupted(storage: Bucket) -> None:
     assert len(fetched) < 3
 
 
+def test_changed_while_it_is_fetched(storage: Bucket) -> None:
+    """A copy never has one file of before a change and one of after it."""
+    for name in ("a", "b"):
+        storage.put(f"set/{name}", b"1")
+
+    def change(request: str) -> None:
+        if "set/b?" in request:
+            storage.put("set/b", b"2")
+
+    storage.layer.watch = change
+    with pytest.raises(StorageError, match=r"/set/b: it has changed.*Rerun"):
+        local_folder(storage.url("set"))
+    storage.layer.reset()
+    assert files_of(local_folder(storage.url("set"))) == {"a": b"1", "b": b"2"}
+
+
 def test_run_of_a_web_server(storage: Bucket) -> None:
     """A run can be fetched from a server without a listing."""
     for name in ("model.json", "model.safetensors"):

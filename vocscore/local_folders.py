@@ -210,6 +210,7 @@ def _hash(url: str, entries: Sequence[Entry]) -> str:
 
 def _fetch_all(url: str, target: Path, entries: Sequence[Entry], told: Told) -> None:
     whole, done = sum(entry.size for entry in entries), 0
+    is_s3 = places.scheme(url) == "s3"  # of other storages it was not tried
 
     def fetch_one(entry: Entry) -> int:
         file = target / entry.name
@@ -217,7 +218,7 @@ def _fetch_all(url: str, target: Path, entries: Sequence[Entry], told: Told) -> 
             raise StorageError(f"{places.redacted(url)}: the key {entry.name!r} leads out of it.")
         if not (file.is_file() and file.stat().st_size == entry.size):
             file.parent.mkdir(parents=True, exist_ok=True)
-            fetch(places.join(url, entry.name), file)
+            fetch(places.join(url, entry.name), file, etag=entry.etag if is_s3 else None)
         return entry.size
 
     told(0, whole)
@@ -232,7 +233,9 @@ def _fetch_all(url: str, target: Path, entries: Sequence[Entry], told: Told) -> 
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     except FileNotFoundError as error:
-        raise StorageError(f"{error.filename}: it was removed while it was fetched.") from error
+        raise StorageError(
+            f"{error.filename}: it was removed while it was fetched. Rerun the same command."
+        ) from error
     except OSError as error:
         why = str(error.strerror or error).lower()
         raise StorageError(

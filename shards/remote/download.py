@@ -128,8 +128,8 @@ def _range(url: str, start: int, etag: str | None) -> tuple[bytes, int, str | No
 
 def _changed(url: str) -> StorageError:
     return StorageError(
-        f"{redacted(url)}: it has changed since it was listed, or while it was read. Start again "
-        "when it is complete, with `overwrite=True`."
+        f"{redacted(url)}: it has changed since it was listed, or while it was read. Rerun the "
+        "same command when it is complete; a run that has begun, with `overwrite=True`."
     )
 
 
