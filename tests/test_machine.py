@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shards.images import budget
+from vocscore import machine
 from vocscore.machine import (
     bound_images,
     peak_memory,
@@ -163,9 +164,11 @@ def _large(size: int, ready: Connection) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of other processes")
 def test_the_peak_of_a_process_that_works_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """As that of workers does when the summary is made."""
+    peak = machine._peak_of
+    monkeypatch.setattr(machine, "_peak_of", lambda who: 1 if who == "self" else peak(who))
     nothing = SimpleNamespace(ru_maxrss=0)
     monkeypatch.setattr("vocscore.machine.resource.getrusage", lambda _who: nothing)
-    assert peak_memory() == 0
+    assert peak_memory() == 1
     size = 256 << 20
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
@@ -177,3 +180,15 @@ def test_the_peak_of_a_process_that_works_counts(monkeypatch: pytest.MonkeyPatch
     finally:
         here.send(None)
         process.join(20)
+
+
+PEAK = "from vocscore.machine import peak_memory; print(peak_memory())"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of the program alone")
+def test_the_program_that_starts_this_one_does_not_count() -> None:
+    """A small process of a large one is small, though the system's own figure is not."""
+    held = bytearray(b"1" * (300 << 20))
+    words = [sys.executable, "-c", PEAK]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    assert 1 << 20 < int(done.stdout) < len(held)

@@ -139,13 +139,17 @@ def peak_memory() -> int:
 
     Children that have not ended are seen on Linux, if `multiprocessing` started them.
     """
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     unit = 1 if sys.platform == "darwin" else 1024
-    ended = max(resource.getrusage(one).ru_maxrss for one in who) * unit
-    return max([ended, *(_peak_of(child.pid) for child in active_children())])
+    own, ended = (
+        resource.getrusage(who).ru_maxrss * unit
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    # on Linux ru_maxrss begins with the peak of the program that started this one
+    own = _peak_of("self") or own
+    return max([own, ended, *(_peak_of(child.pid) for child in active_children())])
 
 
-def _peak_of(process: int | None) -> int:
+def _peak_of(process: int | str | None) -> int:
     """The peak of a process that has not ended, bytes; 0 where it is not told."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
