@@ -169,21 +169,18 @@ def test_kept_names_of_a_list_are_a_list():
 
 
 _LARGE = """
-import resource
+from vocscore.machine import peak_memory
 from vocscore.scoring.inputs.collector import Collector
 
-def used():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
 found = Collector(limit=10_000)
-before = used()
+before = peak_memory()
 for row in range(300_000):
     found.recent.append(f"folder/{row * 7919 % 300_000:08}/photograph-{row:08}.jpg")
     if row % 1000 == 0:
         found.relieve()
 names = found.names()
 total = sum(map(len, names))
-print(len(names), total, used() - before)
+print(len(names), total, peak_memory() - before)
 """
 
 
