@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shards import atomic
 from shards.errors import StorageError
-from shards.manifest import NAME as MANIFEST
 from shards.remote import places, store
 from shards.remote.download import fetch
 from vocscore import caches
@@ -106,6 +105,8 @@ def local_results(place: str | os.PathLike[str], *, told: Told | None = None) ->
     url = _checked(url)
     if any(_those_there(url, _SIGNS_OF_RUN)):
         return local_run(url, told=told)
+    from shards.manifest import NAME as MANIFEST  # loads NumPy, which --help does without
+
     if places.is_http(url) or not any(_those_there(url, [MANIFEST])):
         return local_predictions(url, told=told)
     return local_folder(url, told=told)

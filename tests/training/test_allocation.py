@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -42,6 +43,15 @@ assert after < 20_000_000, after
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of pages")
 def test_memory_is_reused_inside_and_returned_after() -> None:
-    """Inside, 80 MB again need no new pages; after it, the process is as small as before."""
-    done = subprocess.run([sys.executable, "-c", WORK], check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    """Inside, 80 MB again need no new pages; after it, the process is as small as before.
+
+    The layout of the heap is random, and a small block may lie in the way: one of three processes
+    has to show it. Without `reused_memory`, none does.
+    """
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    words = [sys.executable, "-c", WORK]
+    for _ in range(3):
+        done = subprocess.run(words, check=False, capture_output=True, text=True, env=kept)
+        if done.returncode == 0:
+            return
+    pytest.fail(done.stderr)
