@@ -112,7 +112,7 @@ def decoding_bytes(
         a_pixel: bytes of each.
     """
     pixels = (width // reduced + 1) * (height // reduced + 1)
-    kept = sum(costs.coefficients(marker, data[start:end]) for marker, start, end in segments(data))
+    kept = costs.coefficients((marker, data[start:end]) for marker, start, end in segments(data))
     return a_pixel * pixels + kept
 
 
