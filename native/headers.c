@@ -34,9 +34,9 @@ static int read_quantizers(Image *image, const uint8_t *at, const uint8_t *end) 
     return 1;
 }
 
-/* APP14: a color transform that libjpeg does not know is a warning. */
+/* APP14: libjpeg warns of a color transform that three components do not have. */
 static int read_adobe(const uint8_t *at, const uint8_t *end) {
-    return end - at < 12 || memcmp(at, "Adobe", 5) != 0 || at[11] <= 2;
+    return end - at < 12 || memcmp(at, "Adobe", 5) != 0 || at[11] <= 1;
 }
 
 /* How large a component is at 1/8, and where its blocks go. */

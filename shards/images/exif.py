@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -11,12 +12,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ORDERS: Final = {b"II*\0": "<", b"MM\0*": ">"}
-# TIFF's integer types: SHORT, which EXIF requires, and LONG, which some writers use.
-_NUMBERS: Final = {3: "H", 4: "I"}
+# TIFF's integer types: SHORT, which EXIF requires, and those that some writers use.
+_NUMBERS: Final = {3: "H", 4: "I", 8: "h", 9: "i", 13: "I"}
 
 
 def orientation(tiff: bytes) -> int:
     """Find tag 0x0112 in the first directory of a TIFF, which is the format of EXIF.
+
+    Of several, and of several values, the first one counts, as in Pillow.
 
     Returns:
         1 to 8; 1 if it is missing or invalid.
@@ -26,17 +29,23 @@ def orientation(tiff: bytes) -> int:
     order = _ORDERS.get(tiff[:4])
     if order is None:
         return 1
-    try:
+    with suppress(struct.error, KeyError):  # points outside, or not a number: treated as missing
         (at,) = struct.unpack_from(order + "I", tiff, 4)
         (entries,) = struct.unpack_from(order + "H", tiff, at)
         for entry in range(at + 2, at + 2 + 12 * entries, 12):
-            tag, kind = struct.unpack_from(order + "HH", tiff, entry)
-            if tag == 0x0112:
-                (value,) = struct.unpack_from(order + _NUMBERS[kind], tiff, entry + 8)
+            tag, kind, count = struct.unpack_from(order + "HHI", tiff, entry)
+            if tag == 0x0112 and count:
+                value = _first_of(count, tiff, entry + 8, order + _NUMBERS[kind])
                 return value if 1 <= value <= 8 else 1
-    except (struct.error, KeyError):  # points outside, or not a number: treated as missing
-        pass
     return 1
+
+
+def _first_of(count: int, tiff: bytes, at: int, form: str) -> int:
+    """Read the first value of an entry: from the entry itself, or from where it points to."""
+    if count * struct.calcsize(form) > 4:
+        (at,) = struct.unpack_from(form[0] + "I", tiff, at)
+    value: int = struct.unpack_from(form, tiff, at)[0]
+    return value
 
 
 def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

@@ -106,7 +106,7 @@ def check(data: bytes, *, max_pixels: int, whole: bool) -> Header:
     if known is None:
         opened = _opened(data, max_pixels)
         if whole:
-            PIXELS.claim(opened.needs)
+            PIXELS.claim(_needs(opened, data))
             pillow.decode(opened, data, upright=False)
         else:
             pillow.look(opened, data)
@@ -236,7 +236,7 @@ def _decode(
     known = jpeg.header(data) if data.startswith(jpeg.SIGNATURE) else None
     if known is None:
         opened = _opened(data, max_pixels)
-        PIXELS.claim(opened.needs)
+        PIXELS.claim(_needs(opened, data))
         return _in_full(pillow.decode(opened, data, upright=upright))
     width, height, colors = known
     pillow.refuse_too_large(width, height, max_pixels)
@@ -273,6 +273,14 @@ def _opened(data: bytes, max_pixels: int) -> pillow.Opened:
     pillow.refuse_too_large(opened.width, opened.height, max_pixels)
     pillow.refuse_too_large(*opened.coded, max_pixels + _FILLED)
     return opened
+
+
+def _needs(opened: pillow.Opened, data: bytes) -> int:
+    """Memory that decoding takes; a JPEG whose subsampling TurboJPEG does not support is here."""
+    if not data.startswith(jpeg.SIGNATURE):
+        return opened.needs
+    size = {"width": opened.width, "height": opened.height}
+    return jpeg.decoding_bytes(data, **size, a_pixel=costs.PILLOW)
 
 
 def _in_full(pixels: NDArray[np.uint8]) -> Decoded:

@@ -23,7 +23,7 @@ PLAIN_COLORS: Final = ("YCbCr", "Gray")
 _SOI: Final = b"\xff\xd8"
 _EOI: Final = b"\xff\xd9"
 _APP0, _APP1, _APP14, _APP15, _COM, _SOS = 0xE0, 0xE1, 0xEE, 0xEF, 0xFE, 0xDA
-_EXIF_STARTS: Final = (b"Exif\0\0II*\0", b"Exif\0\0MM\0*")
+_EXIF: Final = b"Exif\0\0"
 _NOT_READ_HERE: Final = re.compile(
     r"unsupported jpeg (process|data precision)|not a jpeg|unsupported color conversion",
     re.IGNORECASE,
@@ -112,7 +112,7 @@ def decoding_bytes(
         a_pixel: bytes of each.
     """
     pixels = (width // reduced + 1) * (height // reduced + 1)
-    kept = sum(costs.coefficients(marker, data[start:end]) for marker, start, end in segments(data))
+    kept = costs.coefficients((marker, data[start:end]) for marker, start, end in segments(data))
     return a_pixel * pixels + kept
 
 
@@ -199,14 +199,12 @@ def check(data: bytes) -> None:
 def orientation(data: bytes) -> int:
     """Find the EXIF orientation, 1 (upright) to 8; 1 if it is missing or invalid.
 
-    The last of several EXIF segments is used, as in Pillow and DALI.
+    Several EXIF segments are read as one that is continued, as in Pillow: the first one counts.
     """
-    found = 1
-    for marker, start, end in segments(data):
-        # A segment without a TIFF header continues the EXIF of the previous segment.
-        if marker == _APP1 and data[start : start + 10] in _EXIF_STARTS:
-            found = exif.orientation(data[start + 6 : end])
-    return found
+    parts = [data[start:end] for marker, start, end in segments(data) if marker == _APP1]
+    return exif.orientation(
+        b"".join(part[len(_EXIF) :] for part in parts if part.startswith(_EXIF))
+    )
 
 
 def _strict(data: bytes, colors: str, least: tuple[int, int]) -> NDArray[np.uint8]:

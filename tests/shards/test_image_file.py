@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -116,14 +117,43 @@ def test_exif_is_read_or_ignored(tiff: bytes, expected: int) -> None:
     assert image_file.decode(data, max_pixels=MANY).size == PIXELS.size
 
 
-def test_the_last_exif_counts() -> None:
-    """Of two EXIF segments the last counts; one that only goes on with the first does not."""
-    first, second = exif_segment(tiff_of("<", 3, 3)), exif_segment(tiff_of(">", 3, 6))
-    assert jpeg.orientation(with_segments(JPEG, first, second)) == 6
-    assert (
-        jpeg.orientation(with_segments(JPEG, first, exif_segment(b"the rest of the thumbnail")))
-        == 3
-    )
+@pytest.mark.parametrize("values", [(3, 6), (6, 3), (1, 6), (6, 1)])
+def test_the_first_exif_counts(values: tuple[int, int]) -> None:
+    """Of several EXIF segments, Pillow too takes the first; what follows may continue it."""
+    segments = [
+        exif_segment(tiff_of(order, 3, value)) for order, value in zip("<>", values, strict=True)
+    ]
+    data = with_segments(JPEG, *segments)
+    assert jpeg.orientation(data) == values[0] == Image.open(io.BytesIO(data)).getexif()[0x0112]
+    cut = tiff_of("<", 3, 6)
+    split = with_segments(JPEG, exif_segment(cut[:9]), exif_segment(cut[9:]))
+    assert jpeg.orientation(split) == 6 == Image.open(io.BytesIO(split)).getexif()[0x0112]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [(8, 1, 6)],
+        [(9, 1, 6)],
+        [(13, 1, 6)],
+        [(3, 0, 6)],
+        [(3, 1, 8), (3, 1, 6)],
+        [(3, 2, 7)],
+        [(3, 3, 8)],
+        [(2, 1, 6)],
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Metadata Warning")
+def test_odd_entries_of_exif_are_read_as_pillow_reads_them(
+    entries: list[tuple[int, int, int]],
+) -> None:
+    """Signed numbers, no value, several values or entries; (type, count, value) of each."""
+    tiff = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    for kind, count, value in entries:  # three values lie where the last four bytes point to
+        tiff += struct.pack("<HHIHH", 0x0112, kind, count, value, 0)
+    data = with_segments(JPEG, exif_segment(tiff + bytes(4)))
+    told = Image.open(io.BytesIO(data)).getexif().get(0x0112)
+    assert jpeg.orientation(data) == (told if told in range(1, 9) else 1)
 
 
 def test_real_photographs_are_whole(voc_data: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from shards.errors import BadImage
 from shards.images import image_file, png
@@ -31,6 +31,16 @@ if TYPE_CHECKING:
 
 
 _WAYS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""Not by `ImageOps.exif_transpose`, which also writes EXIF, and fails where that is damaged."""
 _BY_PILLOW = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "AVIF")
 
 
@@ -172,9 +182,12 @@ def _upright(image: Image.Image) -> Image.Image:
     for name in ("xmp", "XML:com.adobe.xmp"):  # only EXIF counts; Pillow would use XMP as well
         image.info.pop(name, None)
     try:
-        return ImageOps.exif_transpose(image)
+        value = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # noqa: BLE001 - Pillow may raise any exception on damaged EXIF data
         return image
+    # A fraction may be equal to a whole number, but is no orientation.
+    way = _TURNS.get(value) if isinstance(value, int) else None
+    return image if way is None else image.transpose(way)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -53,3 +53,23 @@ def exif(orientation: int) -> bytes:
     """A TIFF that says nothing but the orientation, as EXIF is inside."""
     entry = struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0)
     return b"II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4)
+
+
+def in_three_scans(width: int, height: int, sampling: tuple[int, int]) -> bytes:
+    """A gray baseline JPEG with a scan for each component; `sampling` is luma's (across, down)."""
+    across, down = sampling
+    parts = [(0xDB, bytes([0, *[1] * 64]))]
+    frame = [1, across << 4 | down, 0, 2, 0x11, 0, 3, 0x11, 0]
+    parts.append((0xC0, struct.pack(">BHHB", 8, height, width, 3) + bytes(frame)))
+    parts += [(0xC4, bytes([table, 1, *[0] * 16])) for table in (0, 0x10)]  # one code, of one bit
+    data = b"\xff\xd8" + b"".join(_segment(marker, body) for marker, body in parts)
+    sizes = [(width, height), *[(-(-width // across), -(-height // down))] * 2]
+    for name, (wide, high) in enumerate(sizes, 1):
+        bits = 2 * -(-wide // 8) * -(-high // 8)
+        coded = bytes(bits // 8) + (bytes([0xFF >> bits % 8]) if bits % 8 else b"")
+        data += _segment(0xDA, bytes([1, name, 0, 0, 63, 0])) + coded
+    return data + b"\xff\xd9"
+
+
+def _segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body

@@ -62,6 +62,7 @@ def seeds() -> list[bytes]:
             image = Image.fromarray(pixels)
             found += [_encoded(image, quality=quality, **options) for options in _OPTIONS]
             found.append(_encoded(image.convert("L"), quality=quality))
+            found.append(_by_adobe(found[-2]))
     return found
 
 
@@ -69,6 +70,11 @@ def _encoded(image: Image.Image, **options: object) -> bytes:
     out = io.BytesIO()
     image.save(out, "JPEG", **options)
     return out.getvalue()
+
+
+def _by_adobe(data: bytes) -> bytes:
+    """The same image with Adobe's color transform in place of JFIF."""
+    return data[:2] + b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\1" + data[20:]
 
 
 def damaged(random: np.random.Generator, data: bytes) -> bytes:

@@ -72,6 +72,22 @@ def test_other_files_are_left_alone() -> None:
     assert baseline.decode_eighth(whole, width=69, height=47) is None
 
 
+@pytest.mark.parametrize("transform", [0, 1, 2, 3])
+@pytest.mark.parametrize("first", [True, False])
+def test_color_transforms_by_adobe(
+    transform: int, first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A warning of libjpeg: a transform that three components do not have, unless JFIF comes first."""
+    adobe = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes([transform])
+    whole = encoded(drawn(), "JPEG")
+    after_jfif = 2 if first else 20
+    data = whole[:after_jfif] + adobe + whole[20 if first else after_jfif :]
+    with_it = _verdict(data)
+    monkeypatch.setattr(baseline, "_native", None)
+    assert with_it == _verdict(data)
+    assert with_it.startswith("corrupt") == (first and transform > 1)
+
+
 def test_a_header_that_promises_too_much() -> None:
     """No memory is taken for blocks that the file cannot hold."""
     whole = encoded(drawn(), "JPEG")
