@@ -77,7 +77,7 @@ def test_other_files_are_left_alone() -> None:
 def test_color_transforms_by_adobe(
     transform: int, first: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A warning of libjpeg: a transform that three components do not have, unless JFIF comes first."""
+    """A warning: a transform that three components do not have, unless JFIF comes first."""
     adobe = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes([transform])
     whole = encoded(drawn(), "JPEG")
     after_jfif = 2 if first else 20
