@@ -152,10 +152,11 @@ def test_it_is_measured_once(run: Path, measured: list[tuple[Asked, ...]]) -> No
     write_report(run, sha256="3" * 64)
     choose(run)
     assert len(measured) == 2
-    kept.write_bytes(b"damaged")
     write_report(run)
-    choose(run)
-    assert len(measured) == 3
+    for number, damaged in enumerate((b"damaged", b"nan", b"-1", b"inf"), start=3):
+        kept.write_bytes(damaged)
+        choose(run)
+        assert len(measured) == number
 
 
 def test_int8_that_cannot_be_computed_is_not_taken(

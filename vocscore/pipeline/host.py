@@ -46,6 +46,7 @@ def decode_into(
     max_pixels: int,
     view: View = AS_IT_IS,
     fitted: bool = False,
+    thorough: bool = False,
 ) -> None:
     """Decode a file, crop, resize, turn upright and recolor it.
 
@@ -57,6 +58,7 @@ def decode_into(
         view: its augmentation.
         fitted: whether `data` are pixels that are preprocessed already, those of a raw image;
             a crop is then taken from them.
+        thorough: as for `image_file.decode_to_resize`.
 
     Raises:
         BadImage: as for `image_file.decode`.
@@ -72,6 +74,7 @@ def decode_into(
             upright=upright,
             max_pixels=max_pixels,
             of_longer=preprocess.fit == "pad",
+            thorough=thorough,
         )
         fit(whole, preprocess, out=out)
     else:

@@ -38,7 +38,7 @@ class HostRawMaker:
     max_pixels: int
 
     def __call__(self, data: bytes) -> NDArray[np.uint8]:
-        """Decode a file and fit it: uint8, shape (size, size, 3), C-contiguous.
+        """Decode all of a file and fit it: uint8, shape (size, size, 3), C-contiguous.
 
         Raises:
             BadImage: as for `image_file.decode`.
@@ -47,7 +47,13 @@ class HostRawMaker:
             torch.set_num_threads(1)
             _settled.once = True
         out = batching.empty_images(1, self.form.size)
-        decode_into(out[0], data, preprocess=preprocess_of(self.form), max_pixels=self.max_pixels)
+        decode_into(
+            out[0],
+            data,
+            preprocess=preprocess_of(self.form),
+            max_pixels=self.max_pixels,
+            thorough=True,
+        )
         pixels: NDArray[np.uint8] = out.permute(0, 2, 3, 1)[0].numpy()
         return pixels
 

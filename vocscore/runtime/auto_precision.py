@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING
 
 import torch
@@ -223,9 +224,12 @@ def measure_speedup(
 
 def _parsed(data: bytes) -> float:
     try:
-        return float(data)
+        speedup = float(data)
     except ValueError as error:
         raise RuntimeError("not a number") from error
+    if not 0 < speedup < inf:  # also of NaN, which would pass every comparison below
+        raise RuntimeError("not a speedup")
+    return speedup
 
 
 def _noise(group: int, size: int) -> torch.Tensor:
