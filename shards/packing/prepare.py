@@ -64,6 +64,11 @@ class Handling:
     quality: int
     raw: RawMaker | None = None
 
+    def held(self, candidates: Sequence[Candidate]) -> int:
+        """Return the bytes that files, or the raw images made of them, hold until written."""
+        made = 0 if self.raw is None else self.raw.form.bytes
+        return sum(max(made, candidate.size) for candidate in candidates)
+
 
 class PreparedSample(NamedTuple):
     """An image ready to be stored.
@@ -107,12 +112,8 @@ def prepare_all(
         Lists of consecutive results, in order. Only a few lists are in memory at a time.
     """
     work = partial(_prepare_chunk, locate=locate, handling=handling)
-    return in_threads(work, chunked(candidates), workers=workers, size=bytes_of)
-
-
-def bytes_of(candidates: Sequence[Candidate]) -> int:
-    """Return the size of some files when they were listed, bytes."""
-    return sum(max(0, candidate.size) for candidate in candidates)
+    chunks = chunked(candidates, handling)
+    return in_threads(work, chunks, workers=workers, size=handling.held)
 
 
 def in_threads(
@@ -150,15 +151,16 @@ def in_threads(
         pool.shutdown(cancel_futures=True)
 
 
-def chunked(candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
+def chunked(candidates: Sequence[Candidate], handling: Handling) -> Iterator[Sequence[Candidate]]:
     """Divide into chunks that are large enough for a thread and bounded in memory."""
     start = taken = 0
-    for at, candidate in enumerate(candidates):
-        full = taken + candidate.size > _CHUNK_BYTES or at - start == _CHUNK_IMAGES
+    for at in range(len(candidates)):
+        size = handling.held(candidates[at : at + 1])
+        full = taken + size > _CHUNK_BYTES or at - start == _CHUNK_IMAGES
         if full and at > start:
             yield candidates[start:at]
             start, taken = at, 0
-        taken += candidate.size
+        taken += size
     if start < len(candidates):
         yield candidates[start:]
 

@@ -20,7 +20,6 @@ from shards.packing.borders import Accepted, Made, Verdict
 from shards.packing.journal import MADE, STAGED
 from shards.packing.prepare import (
     PreparedSample,
-    bytes_of,
     chunked,
     in_threads,
     prepare_all,
@@ -184,9 +183,9 @@ class Workshop:
         try:
             runs = in_threads(
                 self._again,
-                _paired(span),
+                _paired(span, self.handling),
                 workers=workers,
-                size=lambda images: bytes_of([candidate for candidate, _ in images]),
+                size=lambda images: self.handling.held([candidate for candidate, _ in images]),
             )
             with closing(runs):
                 for serial, image in enumerate((i for run in runs for i in run), span.serial):
@@ -258,10 +257,10 @@ class _MadeBytes:
                 self._path.unlink(missing_ok=True)
 
 
-def _paired(span: Span) -> Iterator[Sequence[tuple[Candidate, Accepted]]]:
+def _paired(span: Span, handling: Handling) -> Iterator[Sequence[tuple[Candidate, Accepted]]]:
     """The images of a shard in chunks, as for checking."""
     start = 0
-    for chunk in chunked([candidate for candidate, _ in span.images]):
+    for chunk in chunked([candidate for candidate, _ in span.images], handling):
         yield span.images[start : start + len(chunk)]
         start += len(chunk)
 

@@ -1,4 +1,4 @@
-"""Making raw images: the whole file is looked at."""
+"""Making raw images: the whole file is looked at, and the memory is claimed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import pytest
 from kinds import encoded, photo
 
 from shards.errors import BadImage
-from vocscore.pipeline import batching
+from shards.images import memory
+from shards.images.budget import Budget
+from vocscore.pipeline import batching, raw_maker
 from vocscore.pipeline.host import decode_into
 from vocscore.pipeline.preprocess import Preprocess
 from vocscore.pipeline.raw import form_of
@@ -27,3 +29,15 @@ def test_damage_that_scoring_does_not_look_at_is_found() -> None:
     np.testing.assert_array_equal(maker(whole), loaded[0].permute(1, 2, 0).numpy())
     with pytest.raises(BadImage):
         maker(damaged)
+
+
+def test_memory_of_what_is_made_is_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pixels and its file, which for a small original are most of what packing takes."""
+    claimed: list[int] = []
+    budget = Budget(1 << 40)
+    monkeypatch.setattr(budget, "claim", claimed.append)
+    monkeypatch.setattr(raw_maker, "PIXELS", budget)
+    maker = HostRawMaker(form_of(Preprocess(size=512)), MANY)
+    small = encoded(photo(9, 9), "PNG")
+    pixels = memory.spared(lambda: maker(small))
+    assert sum(claimed) >= 2 * pixels.nbytes

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from shards.images import budget
-from shards.packing.prepare import in_threads
+from shards.packing.prepare import Candidate, Handling, chunked, in_threads
+from shards.raw_images import RawForm
+from shards.sample import Sample
 
 
 def most_ahead(sizes: list[int], *, workers: int) -> int:
@@ -49,3 +52,15 @@ def test_a_file_above_the_limit_is_prepared_alone() -> None:
 def test_small_files_are_bounded_by_their_number() -> None:
     """Three for each thread, and one."""
     assert 1 <= most_ahead([1] * 200, workers=2) <= 9
+
+
+@pytest.mark.parametrize(("side", "most_images"), [(64, 16), (1024, 1), (4096, 1)])
+def test_raw_images_count_with_the_size_that_they_will_have(side: int, most_images: int) -> None:
+    """However small the files are that they are made of: a thread holds at most 4 MiB, or one."""
+    maker = SimpleNamespace(form=RawForm(side, "squash", "bilinear", 1.0, (0, 0, 0)))
+    handling = Handling(True, 999, side, 90, raw=maker)
+    candidates = [Candidate(Sample(f"{at}", ()), 5000) for at in range(40)]
+    chunks = list(chunked(candidates, handling))
+    assert [one for chunk in chunks for one in chunk] == candidates
+    assert max(map(len, chunks)) == most_images
+    assert handling.held(chunks[0]) == len(chunks[0]) * (3 * side * side + 128)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
+from shards.images.budget import PIXELS
 from shards.raw_images import RawForm
 from vocscore.config.model import USUAL_FRACTION, parse_color
 from vocscore.pipeline import batching
@@ -46,6 +47,7 @@ class HostRawMaker:
         if not hasattr(_settled, "once"):  # torch stores a number of threads per thread
             torch.set_num_threads(1)
             _settled.once = True
+        PIXELS.claim(2 * self.form.bytes)  # the pixels, and the file of them
         out = batching.empty_images(1, self.form.size)
         decode_into(
             out[0],
