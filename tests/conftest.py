@@ -220,3 +220,14 @@ def storage(_s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Buc
     _s3_server.layer.reset()
     yield bucket
     opening.forget()
+
+
+@pytest.fixture
+def fetch_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache for what is fetched from URLs; the folder is made when it is needed."""
+    from vocscore import local_folders
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    local_folders._cache.cache_clear()
+    yield tmp_path / "cache" / "vocscore" / "fetched"
+    local_folders._cache.cache_clear()

@@ -12,23 +12,16 @@ from written_predictions import draw
 import vocscore as vs
 from shards.errors import StorageError
 from shards.reader import load_split
-from vocscore import local_folders
 from vocscore.cli.main import main
-from vocscore.local_folders import as_typed, local_predictions, local_results, local_run
+from vocscore.local_folders import local_predictions, local_results, local_run, named_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from s3_server import Bucket
 
 
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    local_folders._cache.cache_clear()
-    yield
-    local_folders._cache.cache_clear()
+pytestmark = pytest.mark.usefixtures("fetch_cache")
 
 
 @pytest.fixture
@@ -117,5 +110,5 @@ def test_what_is_nothing_of_ours(storage: Bucket) -> None:
 def test_commands_name_what_was_typed(storage: Bucket, tmp_path: Path) -> None:
     """A command that is printed shall run on other machines, which have other caches."""
     url = f"{storage.put('run/model.json', b'{}').rpartition('/')[0]}"
-    assert as_typed(local_run(url)) == url
-    assert as_typed(tmp_path / "run") == str(tmp_path / "run")
+    assert named_by(local_run(url)) == url
+    assert named_by(tmp_path / "run") == str(tmp_path / "run")

@@ -15,18 +15,12 @@ from vocscore.cli.main import main
 from vocscore.local_folders import local_folder, local_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from s3_server import Bucket
 
 
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    local_folders._cache.cache_clear()
-    yield
-    local_folders._cache.cache_clear()
+pytestmark = pytest.mark.usefixtures("fetch_cache")
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -141,7 +141,7 @@ def _local(
     return folder
 
 
-def as_typed(path: Path) -> str:
+def named_by(path: Path) -> str:
     """Return the URL of what was fetched, for commands that also run elsewhere; else the path."""
     return _FROM.get(str(path), str(path))
 

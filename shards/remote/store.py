@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from shards.errors import StorageError
-from shards.remote import places, unsized, web
+from shards.remote import places, web
 from shards.remote.failures import UnsizedError, explained, written
 from shards.remote.opening import opened
 from shards.remote.pages import keys_below
@@ -113,6 +113,8 @@ def read(
     except NotSupportedError:
         return web.part(url, offset, size)
     except UnsizedError:
+        from shards.remote import unsized  # Python's web client, which --help does without
+
         return unsized.read(url, offset, size, look=look)
     except StorageError as error:
         # A range of an object without bytes is answered by 416, whatever it asks for.

@@ -9,7 +9,6 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from shards.errors import StorageError
-from shards.remote import unsized
 from shards.remote.failures import UnsizedError, explained
 from shards.remote.opening import opened
 from shards.remote.places import is_http, redacted
@@ -55,6 +54,8 @@ def pieces(url: str) -> Iterator[bytes]:
         with explained(url):
             stream = iter(obstore.get(place.store, place.key).stream())
     except UnsizedError:
+        from shards.remote import unsized  # Python's web client, which --help does without
+
         yield from unsized.pieces(url)
         return
     while True:
@@ -102,4 +103,6 @@ def size_and_etag(url: str) -> tuple[int, str | None]:
                 found = obstore.get(place.store, place.key)
             return int(found.meta["size"]), found.meta.get("e_tag")
     except UnsizedError:
+        from shards.remote import unsized  # as above
+
         return unsized.size_and_etag(url)

@@ -8,25 +8,14 @@ import numpy as np
 import pytest
 
 import vocscore as vs
-from vocscore import local_folders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from s3_server import Bucket
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty cache."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    local_folders._cache.cache_clear()
-    yield
-    local_folders._cache.cache_clear()
-
-
-@pytest.mark.usefixtures("cache")
+@pytest.mark.usefixtures("fetch_cache")
 def test_packed_shards(storage: Bucket, packed: Path) -> None:
     """A split of shards on object storage has the images and labels of a local one."""
     url = storage.put_tree(packed, "shards")

@@ -88,7 +88,7 @@ def test_ray_datas_probabilities_are_the_plain_loops(
     photos: list[ImageRef], tmp_path: Path
 ) -> None:
     """Ray gives rows in whatever order; its actor takes any network."""
-    assert_loop_is_right(RAY, photos, tmp_path, turns=1)  # each starts an actor anew
+    assert_loop_is_right(RAY, photos, tmp_path, turns=1)  # every turn starts a new actor
 
 
 def test_rows_that_come_in_another_order_are_put_in_theirs(

@@ -14,13 +14,10 @@ from tiny_network import make_checkpoint, make_images, read, run
 
 from shards.errors import StorageError
 from shards.remote import patience
-from vocscore import local_folders
 from vocscore.cli.main import main
 from vocscore.pipeline.scratch import scratch_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from s3_server import Bucket
 
 NAMES = [f"{number:03d}.jpg" for number in range(45)]
@@ -45,15 +42,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No second thoughts about a request that failed."""
     monkeypatch.setattr(patience, "PAUSES", ())
     monkeypatch.setattr("shards.remote.opening.RETRY", {"max_retries": 0})
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty cache."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    local_folders._cache.cache_clear()
-    yield tmp_path / "cache" / "vocscore" / "fetched"
-    local_folders._cache.cache_clear()
 
 
 def test_loose_images(storage: Bucket, photos: Path, checkpoint: Path, tmp_path: Path) -> None:
@@ -135,7 +123,7 @@ def test_quarantine(storage: Bucket, photos: Path, checkpoint: Path, tmp_path: P
 
 
 def test_command(
-    storage: Bucket, photos: Path, checkpoint: Path, tmp_path: Path, cache: Path
+    storage: Bucket, photos: Path, checkpoint: Path, tmp_path: Path, fetch_cache: Path
 ) -> None:
     """SRC and the model are URLs; the model is fetched once; no secret is in any file or line."""
     model = storage.put_tree(checkpoint, "runs/one")
@@ -148,7 +136,7 @@ def test_command(
     again = CliRunner().invoke(main, [*words[:-3], str(tmp_path / "p.csv"), "--device", "cpu"])
     assert again.exit_code == 0, again.output
     assert "fetching" not in again.output
-    (fetched,) = cache.iterdir()
+    (fetched,) = fetch_cache.iterdir()
     names = {file.name for file in (fetched / "one").iterdir()}
     assert names == {"model.json", "model.safetensors"}
     written = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from web_server import web_server
 
 from shards.errors import StorageError
-from shards.remote import opening
 from vocscore.scoring.inputs.sources import read_source
 
 if TYPE_CHECKING:
@@ -29,15 +28,8 @@ class _Quiet(SimpleHTTPRequestHandler):
 def address(tmp_path: Path) -> Iterator[str]:
     """The address of a server of the folder of the test."""
     pytest.importorskip("obstore")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    opening.forget()
-    yield f"http://127.0.0.1:{server.server_port}"
-    opening.forget()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with web_server(partial(_Quiet, directory=str(tmp_path))) as found:
+        yield found
 
 
 @pytest.mark.parametrize("name", ["a.tar", "list.txt", "a.jpg"])

@@ -12,27 +12,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shards.remote import opening
-from vocscore import local_folders
 from vocscore.local_folders import local_run
 from vocscore.scoring.engines.cluster import ClusterJob, ClusterOpener, seen_files
 from vocscore.scoring.engines.factory import EngineOpener
 from vocscore.scoring.inputs.sources import read_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from s3_server import Bucket
 
 SECRET = "secret-of-the-test"  # as in s3_server.VARIABLES
-
-
-@pytest.fixture
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    local_folders._cache.cache_clear()
-    yield
-    local_folders._cache.cache_clear()
 
 
 def use_variables(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +59,7 @@ def sent(source: str, model: str) -> bytes:
     return pickle.dumps([ClusterJob(opener), *inputs.units(2)])
 
 
-@pytest.mark.usefixtures("_cache")
+@pytest.mark.usefixtures("fetch_cache")
 @pytest.mark.parametrize("use", [use_variables, use_profile])
 def test_a_driver_sends_names(storage: Bucket, tmp_path: Path, monkeypatch, use) -> None:
     """Loose images, tars and a model by their URLs, after the storage was asked for them."""
@@ -88,7 +78,7 @@ def test_a_driver_sends_names(storage: Bucket, tmp_path: Path, monkeypatch, use)
         assert SECRET.encode() not in told
 
 
-@pytest.mark.usefixtures("_cache")
+@pytest.mark.usefixtures("fetch_cache")
 def test_the_signature_of_an_image_travels_with_its_unit_only(
     storage: Bucket, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from shards.packed_set import manifest_of
 from shards.paths import shown
 from vocscore.api import info_sections
 from vocscore.errors import InfoError
-from vocscore.local_folders import as_typed
+from vocscore.local_folders import named_by
 from vocscore.printed import Printed
 from vocscore.records.keys import shown as current_name
 
@@ -45,10 +45,10 @@ class Info(Printed):
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"path": as_typed(self.path), "kind": self.kind, **self.sections}
+        return {"path": named_by(self.path), "kind": self.kind, **self.sections}
 
     def _lines(self) -> Iterator[str]:
-        yield f"{shown(as_typed(self.path))}: {self.kind}"
+        yield f"{shown(named_by(self.path))}: {self.kind}"
         for title, facts in self.sections.items():
             told = {name: value for name, value in facts.items() if value not in (None, [], (), {})}
             if told:
@@ -75,7 +75,7 @@ def read_info(path: Path) -> Info:
         raise InfoError(f"{shown(str(path))}: no such file or folder. {_KINDS}")
     found = _folder(path) if path.is_dir() else _file(path)
     if found is None:
-        raise InfoError(f"{shown(as_typed(path))}: nothing that vocscore writes. {_KINDS}")
+        raise InfoError(f"{shown(named_by(path))}: nothing that vocscore writes. {_KINDS}")
     return found
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from click.core import Argument, Option, ParameterSource
 
-from vocscore.local_folders import as_typed
+from vocscore.local_folders import named_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -53,7 +53,7 @@ def _word(value: object) -> str:
 
 def path_word(path: Path) -> str:
     """Return a path as a word of a command, protected from being parsed as an option."""
-    text = as_typed(path)
+    text = named_by(path)
     return f"./{text}" if text.startswith("-") else text
 
 

@@ -12,7 +12,6 @@ from click.testing import CliRunner
 from tiny_network import make_checkpoint, make_images
 
 import vocscore as vs
-from vocscore import local_folders
 from vocscore.cli import plan as command
 from vocscore.cli.main import main
 
@@ -149,13 +148,11 @@ def test_a_source_without_a_good_image_is_planned_with_a_warning(checkpoint, tmp
     assert "suggestion: no image of the sample could be decoded" in text
 
 
-def test_the_printed_commands_name_urls(source, checkpoint, tmp_path, storage, monkeypatch):
+@pytest.mark.usefixtures("fetch_cache")
+def test_the_printed_commands_name_urls(source, checkpoint, storage):
     """The tasks of a job fetch the model themselves, and write where the plan says."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    local_folders._cache.cache_clear()
     model, out = storage.put_tree(checkpoint, "run"), storage.url("out/p.csv")
     code, text = told(source, "-m", model, "-o", out, "--processes", 2, *QUICKLY)
-    local_folders._cache.cache_clear()
     assert code == 0, text
     array, merge, _ = text.partition("run:\n")[2].splitlines()
     assert f"-m {model} -o {out}" in array

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from web_server import web_server
 
 from shards.errors import StorageError
-from shards.remote import opening, patience, store, unsized
+from shards.remote import patience, store, unsized
 from shards.remote.download import fetch
 
 if TYPE_CHECKING:
@@ -99,15 +99,8 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of the server."""
     pytest.importorskip("obstore")
     monkeypatch.setattr(patience, "PAUSES", ())
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Odd)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    opening.forget()
-    yield f"http://127.0.0.1:{server.server_port}"
-    opening.forget()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with web_server(_Odd) as found:
+        yield found
 
 
 @pytest.mark.parametrize("odd", ["ranges", "plain", "moved", "chunked"])
